@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Production scheduler: one thread, one io_uring, its fibers and timers.
+ * Adapters (disk_file, net_tcp) queue their I/O on the ring of the reactor
+ * that submits; a reactor without work sleeps in io_uring_enter.
+ */
+#ifndef VMFS_ENV_REACTOR_H
+#define VMFS_ENV_REACTOR_H
+
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "libvmfs/env/sched.h"
+
+struct io_uring;
+struct reactor;
+
+/* Creates ring and scheduler; no thread yet.  `name` is for thread and log. */
+int reactor_new(const char *name, struct reactor **ret_r) MUST_CHECK;
+/* Only after the loop has ended. */
+void reactor_free(struct reactor *r);
+struct sched *reactor_sched(struct reactor *r);
+/* Reactor of the calling thread, NULL on other threads. */
+struct reactor *reactor_current(void);
+
+/* Runs the loop on the calling thread until reactor_stop. */
+void reactor_run(struct reactor *r);
+/* Runs the loop on a new thread; reactor_join stops nothing, only waits. */
+int reactor_start(struct reactor *r) MUST_CHECK;
+void reactor_join(struct reactor *r);
+/* Ends the loop once the current work is done.  Any thread. */
+void reactor_stop(struct reactor *r);
+
+/*
+ * Runs main_fn(arg) as a fiber on a reactor of its own on this thread and
+ * returns its result when it ends: how mkfs, fsck and tests get fibers.
+ */
+int reactor_run_main(int (*main_fn)(void *arg), void *arg) MUST_CHECK;
+
+/* ---- for adapters, on the reactor's own thread ---- */
+
+/* One operation in flight on the ring; done gets cqe->res. */
+struct reactor_op {
+	void (*done)(struct reactor_op *op, int res);
+};
+struct io_uring_sqe;
+/* A free SQE (submits what is queued when full); set its op with
+ * reactor_sqe_set_op, it is submitted before the reactor next sleeps. */
+struct io_uring_sqe *reactor_sqe(struct reactor *r);
+void reactor_sqe_set_op(struct io_uring_sqe *sqe, struct reactor_op *op);
+/* Suspends the calling fiber until fd is ready; events and result as poll(2)
+ * (POLLIN..), or negative errno. */
+int reactor_poll_fd(int fd, short events);
+
+/*
+ * Runs the blocking fn(arg) on a helper thread and suspends the calling fiber
+ * until it has returned; its result is the result.
+ */
+int offload_call(int (*fn)(void *arg), void *arg) MUST_CHECK;
+/* The same without a fiber: done(arg, result) runs on the submitter's reactor. */
+struct offload {
+	int (*fn)(void *arg);
+	void *arg;
+	void (*done)(struct offload *o, int result);
+	int result;			/* private from here */
+	struct sched *home;
+	struct sched_work work;
+	struct offload *next;
+};
+void offload_submit(struct offload *o);
+
+#endif
