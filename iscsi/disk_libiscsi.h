@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The initiator: a LUN of an iSCSI target as a struct disk, on libiscsi.
+ * The session belongs to the reactor that opened it; requests from other
+ * reactors are handed over.  Automatic reconnect of the library is off: it
+ * resends blindly.  After a lost connection requests in flight end with
+ * -VMFS_EUNKNOWN, we log in again by ourselves and new requests wait for it
+ * until their timeout.
+ */
+#ifndef VMFS_ISCSI_DISK_LIBISCSI_H
+#define VMFS_ISCSI_DISK_LIBISCSI_H
+
+#include <stdint.h>
+
+#include "libvmfs/base/err.h"
+#include "libvmfs/env/disk.h"
+#include "libvmfs/env/env.h"
+
+struct disk_libiscsi_conf {
+	const char *initiator;	/* iqn; NULL: iqn.2026-11.io.vmfsd:<hostname> */
+	uint64_t isid;		/* 24-bit qualifier + ...; 0: random.  Two
+				 * sessions of one host need different ones */
+	uint32_t timeout_ms;	/* of one command; 0: 8000 */
+};
+
+/*
+ * iscsi://[user[%secret]@]portal[:port]/iqn/lun.  The secret may also stand in
+ * the environment variable LIBISCSI_CHAP_PASSWORD or be @file.  Suspends.
+ * -VMFS_EAUTH, -ECONNREFUSED, -ENXIO (no such LUN), -EINVAL (not a URL).
+ */
+int disk_libiscsi_open(struct env *env, const char *url,
+    const struct disk_libiscsi_conf *conf, struct disk **ret_d) MUST_CHECK;
+
+/* ---- any LUN by its name, wherever a LUN is expected ---- */
+
+/* A path (regular file, block device) or an iscsi:// URL. */
+int lun_open(struct env *env, const char *name, unsigned disk_open_flags,
+    const struct disk_libiscsi_conf *conf, struct disk **ret_d) MUST_CHECK;
+
+#endif

@@ -1,0 +1,191 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The SCSI device server: what iscsi/ (the transport) and vmfsd (the
+ * configuration) see of it.  Everything here runs on one scheduler.
+ *
+ *   scsi_target   one SCSI target device: LUNs and their access lists
+ *   scsi_lu       one logical unit over a struct disk; may be mapped in
+ *                 several targets and under several numbers
+ *   scsi_nexus    one I_T nexus: a session of an initiator port
+ *   scsi_task     one command, from CDB to status
+ */
+#ifndef VMFS_ISCSI_SCSI_SCSI_H
+#define VMFS_ISCSI_SCSI_SCSI_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "libvmfs/base/err.h"
+#include "libvmfs/base/list.h"
+#include "libvmfs/base/uuid.h"
+#include "libvmfs/env/disk.h"
+#include "libvmfs/env/env.h"
+
+#define SCSI_CDB_MAX 32		/* longest CDB taken, AHS included */
+#define SCSI_SENSE_MAX 96
+#define SCSI_LUNS_MAX 256	/* LUNs of one target, numbers 0..255 */
+#define SCSI_NAME_MAX 224	/* iSCSI name, RFC 7143 4.2.7.1 */
+
+struct scsi_target;
+struct scsi_lu;
+struct scsi_nexus;
+
+/* ---- logical units ---- */
+
+struct scsi_lu_conf {
+	const char *serial;	/* VPD 80h; NULL: derived from uuid */
+	struct uuid uuid;	/* names the unit in VPD 83h (NAA 6) */
+	const char *vendor;	/* NULL: "VMFSD" */
+	const char *product;	/* NULL: "VIRTUAL-DISK" */
+	bool readonly;
+	bool thin;		/* advertise LBPME/UNMAP */
+	bool removable;
+	uint32_t block_size;	/* 0: the disk's */
+};
+
+/* Does not own the disk, which must outlive the unit. */
+int scsi_lu_new(struct env *env, struct disk *disk,
+    const struct scsi_lu_conf *conf, struct scsi_lu **ret_lu) MUST_CHECK;
+/* Only when no target maps it any more. */
+void scsi_lu_free(struct scsi_lu *lu);
+struct disk *scsi_lu_disk(const struct scsi_lu *lu);
+
+/* ---- targets ---- */
+
+int scsi_target_new(struct env *env, const char *iqn,
+    struct scsi_target **ret_t) MUST_CHECK;
+/* Only when no nexus is left. */
+void scsi_target_free(struct scsi_target *t);
+const char *scsi_target_iqn(const struct scsi_target *t);
+/* -EEXIST when the number is taken, -EINVAL above 255. */
+int scsi_target_map(struct scsi_target *t, unsigned lun, struct scsi_lu *lu)
+    MUST_CHECK;
+/* NULL when nothing is mapped there. */
+struct scsi_lu *scsi_target_lu(const struct scsi_target *t, unsigned lun);
+
+/* ---- nexuses ---- */
+
+/*
+ * A session logged in.  initiator_port is the iSCSI initiator port name
+ * "iqn...,i,0x<isid>" (SPC-4 7.6.4.6), the TransportID of reservations.
+ * With the same port name as a nexus that went away, its persistent
+ * registrations are found again.
+ */
+int scsi_nexus_open(struct scsi_target *t, const char *initiator_name,
+    const char *initiator_port, struct scsi_nexus **ret_n) MUST_CHECK;
+/*
+ * I_T nexus loss: aborts its tasks (their done is called with aborted set
+ * before this returns), drops RESERVE(6).  Suspends.
+ */
+void scsi_nexus_close(struct scsi_nexus *n);
+
+/* ---- tasks ---- */
+
+enum scsi_attr {
+	SCSI_ATTR_UNTAGGED, SCSI_ATTR_SIMPLE, SCSI_ATTR_ORDERED,
+	SCSI_ATTR_HEAD, SCSI_ATTR_ACA,
+};
+
+enum scsi_status {
+	SCSI_GOOD = 0x00,
+	SCSI_CHECK_CONDITION = 0x02,
+	SCSI_CONDITION_MET = 0x04,
+	SCSI_BUSY = 0x08,
+	SCSI_RESERVATION_CONFLICT = 0x18,
+	SCSI_TASK_SET_FULL = 0x28,
+	SCSI_TASK_ABORTED = 0x40,
+};
+
+/*
+ * The transport fills the first part, has all data-out in one buffer before
+ * it submits, and keeps the task until done.
+ */
+struct scsi_task {
+	struct scsi_nexus *nexus;
+	uint8_t lun[8];		/* SAM-5 LUN field as received */
+	uint64_t tag;		/* initiator task tag, for task management */
+	enum scsi_attr attr;
+	uint8_t cdb[SCSI_CDB_MAX];
+	size_t cdb_len;		/* as received; short CDBs are refused */
+	bool dir_in, dir_out;	/* R and W bits of the command PDU */
+	uint64_t edtl;		/* expected data transfer length, bytes */
+	const uint8_t *data_out;
+	size_t data_out_len;	/* bytes really received */
+	void (*done)(struct scsi_task *t);
+	void *arg;
+
+	/* Result. */
+	enum scsi_status status;
+	uint8_t sense[SCSI_SENSE_MAX];	/* fixed or descriptor (D_SENSE) */
+	size_t sense_len;
+	/*
+	 * What the command returns: data_in_len valid bytes, already cut to
+	 * the ALLOCATION LENGTH, not to edtl.  data_in is the task's, freed by
+	 * scsi_task_fini.
+	 */
+	uint8_t *data_in;
+	size_t data_in_len;
+	/* Bytes of data-out that the CDB asked for; the transport computes
+	 * residuals from it (over- and underflow, RFC 7143 11.4.5.1). */
+	uint64_t data_out_wanted;
+	bool aborted;		/* by task management or nexus loss: send no
+				 * response (RFC 7143 4.2.3.3) */
+
+	/* Of the device server. */
+	struct scsi_lu *lu;
+	struct list lu_node;
+	void *priv[8];
+};
+
+/* done follows, always asynchronously. Blocked tasks count against limits. */
+void scsi_task_submit(struct scsi_task *t);
+/* Frees what the device server attached; the task itself is the caller's. */
+void scsi_task_fini(struct scsi_task *t);
+
+/*
+ * How much data-out the CDB asks for and how much data-in it could return,
+ * for a transport that must collect data before it submits.  Unknown
+ * operation codes: 0.
+ */
+uint64_t scsi_cdb_out_length(const struct scsi_nexus *n, const uint8_t lun[8],
+    const uint8_t *cdb, size_t cdb_len);
+
+enum scsi_tmf {
+	SCSI_TMF_ABORT_TASK = 1,	/* numbers of RFC 7143 11.5.1 */
+	SCSI_TMF_ABORT_TASK_SET = 2,
+	SCSI_TMF_CLEAR_ACA = 3,
+	SCSI_TMF_CLEAR_TASK_SET = 4,
+	SCSI_TMF_LOGICAL_UNIT_RESET = 5,
+	SCSI_TMF_TARGET_WARM_RESET = 6,
+	SCSI_TMF_TARGET_COLD_RESET = 7,
+};
+
+enum scsi_tmf_response {
+	SCSI_TMF_COMPLETE = 0,		/* numbers of RFC 7143 11.6.1 */
+	SCSI_TMF_NO_TASK = 1,
+	SCSI_TMF_NO_LUN = 2,
+	SCSI_TMF_NOT_SUPPORTED = 5,
+	SCSI_TMF_REJECTED = 255,
+};
+
+/*
+ * Carries the function out and returns when every task it names has ended:
+ * writes of them can no longer reach the disk.  Suspends.
+ */
+enum scsi_tmf_response scsi_tmf(struct scsi_nexus *n, enum scsi_tmf function,
+    const uint8_t lun[8], uint64_t tag);
+
+/* ---- for administration ---- */
+
+struct scsi_lu_stats {
+	uint64_t reads, writes, other, errors;	/* commands */
+	uint64_t read_bytes, write_bytes;
+};
+void scsi_lu_stats(const struct scsi_lu *lu, struct scsi_lu_stats *ret_st);
+/* Persistent reservation state for people: calls fn once a registration. */
+void scsi_lu_registrations(const struct scsi_lu *lu,
+    void (*fn)(void *arg, const char *initiator_port, uint64_t key, bool holder),
+    void *arg);
+
+#endif

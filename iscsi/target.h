@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The iSCSI target as vmfsd wires it: portals, targets, who may log in.
+ * Everything runs on the scheduler that calls iscsi_server_new.
+ */
+#ifndef VMFS_ISCSI_TARGET_H
+#define VMFS_ISCSI_TARGET_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "iscsi/scsi/scsi.h"
+#include "libvmfs/base/err.h"
+#include "libvmfs/env/env.h"
+
+struct iscsi_server;
+
+/* One name and secret; both copied by whoever takes it. */
+struct iscsi_chap {
+	const char *user;
+	const char *secret;	/* 12 to 255 bytes */
+};
+
+struct iscsi_limits {
+	unsigned sessions_max;		/* 0: 256 */
+	unsigned commands_max;		/* queued per session; 0: 128 */
+	unsigned login_timeout_s;	/* 0: 15 */
+	unsigned nop_interval_s;	/* keep-alive; 0: 15 */
+};
+
+int iscsi_server_new(struct env *env, const struct iscsi_limits *limits,
+    struct iscsi_server **ret_s) MUST_CHECK;
+/* Ends every session, closes portals, frees targets; LUs stay the caller's.
+ * Suspends. */
+void iscsi_server_free(struct iscsi_server *s);
+
+/* "addr[:port]", default port 3260; ret_addr (NET_ADDR_TEXT) gets the real
+ * address.  Suspends. */
+int iscsi_server_listen(struct iscsi_server *s, const char *portal,
+    char *ret_addr) MUST_CHECK;
+
+/* CHAP for discovery sessions; NULL user: none asked. */
+int iscsi_server_discovery_auth(struct iscsi_server *s,
+    const struct iscsi_chap *in, const struct iscsi_chap *out) MUST_CHECK;
+
+/* A target without access entries can be logged in by nobody (default deny). */
+int iscsi_server_add_target(struct iscsi_server *s, const char *iqn,
+    struct scsi_target **ret_t) MUST_CHECK;
+/*
+ * Lets initiators whose name matches (exact, or a pattern with '*') log in.
+ * in: CHAP the initiator must pass, NULL for none; out: what we prove to it.
+ */
+int iscsi_server_allow(struct iscsi_server *s, const char *iqn,
+    const char *initiator, const struct iscsi_chap *in,
+    const struct iscsi_chap *out) MUST_CHECK;
+
+struct iscsi_session_info {
+	const char *target;	/* "" for discovery */
+	const char *initiator;
+	const char *peer;	/* address:port */
+	uint16_t tsih;
+	uint64_t since_us;	/* wall clock */
+	bool header_digest, data_digest;
+	unsigned commands;	/* in flight */
+	uint64_t commands_done, bytes_in, bytes_out;
+};
+void iscsi_server_sessions(struct iscsi_server *s,
+    void (*fn)(void *arg, const struct iscsi_session_info *info), void *arg);
+/* Ends sessions by tsih (0: all of `initiator`).  -ENOENT when none matched.
+ * Suspends. */
+int iscsi_server_drop_session(struct iscsi_server *s, const char *initiator,
+    uint16_t tsih) MUST_CHECK;
+
+#endif
