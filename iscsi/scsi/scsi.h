@@ -133,12 +133,21 @@ struct scsi_task {
 				 * response (RFC 7143 4.2.3.3) */
 
 	/* Of the device server. */
-	struct scsi_lu *lu;
-	struct list lu_node;
-	void *priv[8];
+	struct scsi_cmd *cmd;
+	struct sched_work work;
 };
 
-/* done follows, always asynchronously. Blocked tasks count against limits. */
+/*
+ * Longest transfer of one command, bytes; VPD B0h says so.  A CDB that asks
+ * for more fails, so that a transport need not collect its data.
+ */
+#define SCSI_TRANSFER_MAX ((uint64_t)16 << 20)
+
+/*
+ * done follows, never from within this call; it must not suspend, and may
+ * free the task after scsi_task_fini.  Blocked tasks count against limits.
+ * Data-out aligned to 4 KiB (disk_buf_alloc) spares a disk a copy.
+ */
 void scsi_task_submit(struct scsi_task *t);
 /* Frees what the device server attached; the task itself is the caller's. */
 void scsi_task_fini(struct scsi_task *t);
