@@ -1,0 +1,181 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * An open datastore: superblock, metadata cache, transactions, journal, space.
+ * This is the lower half of the core; names and files are in fs.h.
+ *
+ * One scheduler owns a struct ds; every call suspends unless it says not.
+ *
+ * Order that keeps data safe (F8, L4):
+ *   guest write     data to the LUN, then map entries in the running
+ *                   transaction, then acknowledged
+ *   guest flush     data flush, then the running transaction is committed to
+ *                   the journal with FUA
+ *   checkpoint      committed blocks are written in place, flushed, then the
+ *                   journal's tail moves
+ *   lock release    commit, checkpoint of what the lock covers, then release
+ *   freed space     may be allocated again only after the commit that freed
+ *                   it; freed metadata blocks become data only after a
+ *                   checkpoint past that commit; UNMAP to the LUN likewise
+ */
+#ifndef VMFS_CORE_DS_H
+#define VMFS_CORE_DS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "libvmfs/base/err.h"
+#include "libvmfs/core/lockops.h"
+#include "libvmfs/env/disk.h"
+#include "libvmfs/env/env.h"
+#include "libvmfs/format/layout.h"
+#include "libvmfs/format/super.h"
+
+/* ---- superblock, for everybody (volume.c) ---- */
+
+/*
+ * Reads the three copies and takes the valid one with the highest generation.
+ * -VMFS_ENOTVMFS: none; -VMFS_ECORRUPT: all damaged; -VMFS_EFEATURE.
+ * -VMFS_EGONE or -EIO from the disk; -ERANGE: the LUN is smaller than the
+ * volume it carries.  On error ret_s may tell what was readable.
+ */
+int super_read(struct disk *disk, struct super *ret_s) MUST_CHECK;
+/* Writes all three copies with generation + 1, flushed one by one. */
+int super_write(struct disk *disk, struct super *s) MUST_CHECK;
+
+/* ---- a datastore ---- */
+
+struct ds;
+struct ds_conf {
+	struct env *env;
+	struct disk *disk;	/* all I/O; for hosts the guarded disk */
+	struct lockops *locks;
+	size_t cache_bytes;	/* metadata cache; 0: 64 MiB */
+	uint64_t checkpoint_ms;	/* write-back interval; 0: 2000 */
+	bool readonly;		/* no journal, no lock is taken */
+};
+
+/* Reads the superblock, makes or opens the slot's journal (replays nothing:
+ * recovery comes before, see recover.h).  ds borrows everything in conf. */
+int ds_open(const struct ds_conf *conf, struct ds **ret_ds) MUST_CHECK;
+/* Commits, checkpoints, gives back cluster leases.  Frees ds in any case. */
+int ds_close(struct ds *ds) MUST_CHECK;
+/*
+ * The host was fenced: every later call on ds fails with -VMFS_EFENCED and
+ * nothing is written any more.  Does not suspend.  ds_close still frees.
+ */
+void ds_abandon(struct ds *ds);
+
+struct env *ds_env(const struct ds *ds);
+struct disk *ds_disk(const struct ds *ds);
+struct lockops *ds_locks(const struct ds *ds);
+const struct super *ds_super(const struct ds *ds);
+bool ds_readonly(const struct ds *ds);
+/* 0, -VMFS_EFENCED, -EROFS or the I/O error that stopped the journal. */
+int ds_health(const struct ds *ds);
+
+/* ---- cached metadata blocks (cache.c) ---- */
+
+/*
+ * A referenced block of the cache.  Readable while the caller's lock on its
+ * owner is held; changed only inside a transaction through mb_dirty.
+ */
+struct mblk {
+	uint64_t addr;
+	enum block_type type;
+	uint64_t owner;			/* lock that covers it */
+	uint8_t data[BLOCK_SIZE] __attribute__((aligned(8)));
+	/* more behind it, private to cache.c */
+};
+
+/*
+ * Gets a block under lock `g` (of its owner).  From the cache, or read and
+ * checked: magic, CRC, volume, address, type, owner == g->addr.
+ * -VMFS_ECORRUPT is logged with the block's address and owner.
+ */
+int mb_read(struct ds *ds, const struct lock_grant *g, uint64_t addr,
+    enum block_type type, struct mblk **ret_b) MUST_CHECK;
+struct txn;
+/* A block just allocated: zeroed, in the transaction as a full image. */
+int mb_new(struct txn *t, const struct lock_grant *g, uint64_t addr,
+    enum block_type type, struct mblk **ret_b) MUST_CHECK;
+/* Does not suspend.  Bytes [off, off + len) are about to be, or were just,
+ * changed in this transaction, before anything suspends. */
+void mb_dirty(struct txn *t, struct mblk *b, size_t off, size_t len);
+/* Does not suspend; NULL is fine. */
+void mb_put(struct mblk *b);
+/* Drops every cached block of an owner (lock released or lost). */
+void mb_forget(struct ds *ds, uint64_t owner);
+/* The block was freed in this transaction: it is never written back. */
+void mb_freed(struct txn *t, uint64_t addr);
+
+/*
+ * Reads a block without a lock and without the cache, as of its last
+ * checkpoint by whoever holds the lock; checked like mb_read except for the
+ * owner's lock.  For readers of what other hosts have open.
+ */
+int block_read_unlocked(struct ds *ds, uint64_t addr, enum block_type type,
+    uint64_t owner, void *buf) MUST_CHECK;
+
+/* ---- transactions (txn.c) ---- */
+
+/*
+ * Joins the running transaction; it cannot commit before txn_end.  Between
+ * the two the caller may suspend, but must not wait for a commit, nor take
+ * a lock that waits for other hosts.  `blocks` bounds what it will dirty.
+ */
+int txn_begin(struct ds *ds, unsigned blocks, struct txn **ret_t) MUST_CHECK;
+/* Does not suspend. */
+void txn_end(struct txn *t);
+/* Everything ended before this call is in the journal, durable, when it
+ * returns 0.  Flushes the disk first: data written before is durable too. */
+int ds_commit(struct ds *ds) MUST_CHECK;
+/* Commit, write back the blocks of `owner` (0: of all), flush. */
+int ds_checkpoint(struct ds *ds, uint64_t owner) MUST_CHECK;
+/*
+ * Commit, checkpoint what g covers, forget it, release the lock.  *g is
+ * cleared in any case; after an error the lock is left to recovery.
+ */
+int ds_unlock(struct ds *ds, struct lock_grant *g) MUST_CHECK;
+
+/* ---- space (alloc.c) ---- */
+
+/*
+ * Takes `want` contiguous chunks near `hint` (a chunk number, 0 = anywhere)
+ * from a cluster leased to this host, leasing one when needed; aligned to 16
+ * chunks when want == 16.  Gives fewer (>= 1) when there is no such run.
+ * -ENOSPC when no cluster has room.
+ */
+int alloc_chunks(struct txn *t, uint64_t hint, unsigned want,
+    uint64_t *ret_chunk, unsigned *ret_count) MUST_CHECK;
+/* One metadata block near `hint` (a block number). */
+int alloc_meta(struct txn *t, uint64_t hint, enum block_type type,
+    uint64_t *ret_block) MUST_CHECK;
+/*
+ * Free in this transaction.  In a cluster that another host leases the free
+ * goes to our remote-free log.  Never -ENOSPC.
+ */
+int free_chunks(struct txn *t, uint64_t chunk, uint64_t count) MUST_CHECK;
+int free_meta(struct txn *t, uint64_t block) MUST_CHECK;
+/*
+ * Leases ready space outside of a transaction, so that `chunks` and
+ * `meta_blocks` can be had inside one without waiting for other hosts.
+ */
+int alloc_reserve(struct ds *ds, unsigned chunks, unsigned meta_blocks)
+    MUST_CHECK;
+
+struct ds_space {
+	uint64_t total_bytes, free_bytes;	/* free: in clusters leased to
+						 * us or to nobody, and as last
+						 * seen in those of others */
+};
+int ds_space(struct ds *ds, struct ds_space *ret_s) MUST_CHECK;
+
+/* ---- orphans of our slot: inodes to finish deleting after a crash ---- */
+
+int orphan_add(struct txn *t, uint64_t ino) MUST_CHECK;	/* -VMFS_ELIMIT */
+int orphan_remove(struct txn *t, uint64_t ino) MUST_CHECK;
+/* Up to max inode numbers; returns the count. */
+unsigned orphan_list(struct ds *ds, uint64_t *inos, unsigned max);
+
+#endif

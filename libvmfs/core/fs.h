@@ -1,0 +1,167 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Names, files, virtual disks, snapshots: the upper half of the core, and all
+ * that front ends (fuse/, vmfsd/) need of it.  Every call runs in a fiber of
+ * the datastore's scheduler and suspends.
+ *
+ * Locks: a directory is locked for one operation; a file that is written is
+ * locked exclusively from open to the last close on this host (F2), a snapshot
+ * shared while it is read.  Reading what another live host has open for
+ * writing gives its last checkpoint.
+ */
+#ifndef VMFS_CORE_FS_H
+#define VMFS_CORE_FS_H
+
+#include <stdbool.h>
+#include <sys/uio.h>
+
+#include "libvmfs/core/ds.h"
+#include "libvmfs/format/inode.h"
+
+struct fs;
+struct fs_file;
+
+/* Finishes deletions that a crash cut short.  Borrows ds. */
+int fs_open(struct ds *ds, struct fs **ret_fs) MUST_CHECK;
+/* Closes what is still open.  ds_close comes after it. */
+int fs_close(struct fs *fs) MUST_CHECK;
+struct ds *fs_ds(const struct fs *fs);
+uint64_t fs_root(const struct fs *fs);
+
+struct fs_attr {
+	uint64_t ino;
+	uint32_t generation;
+	enum inode_type type;
+	uint16_t mode;			/* permission bits */
+	uint32_t uid, gid, nlink;
+	uint64_t size;			/* bytes */
+	uint64_t allocated;		/* bytes really held */
+	uint64_t atime_ns, mtime_ns, ctime_ns, btime_ns;
+	uint32_t snapshots, clones;
+	bool is_clone;
+};
+
+/* ---- names; dir and ino are inode numbers ---- */
+
+int fs_getattr(struct fs *fs, uint64_t ino, struct fs_attr *ret_a) MUST_CHECK;
+enum {
+	FS_SET_MODE = 1, FS_SET_UID = 2, FS_SET_GID = 4, FS_SET_SIZE = 8,
+	FS_SET_ATIME = 16, FS_SET_MTIME = 32,
+};
+/* -VMFS_ELOCKED with *ret_holder when another host has the file open. */
+int fs_setattr(struct fs *fs, uint64_t ino, unsigned which,
+    const struct fs_attr *a, struct fs_attr *ret_a,
+    struct lock_holder *ret_holder) MUST_CHECK;
+int fs_lookup(struct fs *fs, uint64_t dir, const char *name,
+    struct fs_attr *ret_a) MUST_CHECK;
+/* "/a/b/c" from the root. */
+int fs_resolve(struct fs *fs, const char *path, struct fs_attr *ret_a)
+    MUST_CHECK;
+/* INODE_FILE, INODE_DIR or INODE_DISK (then size is its virtual size). */
+int fs_create(struct fs *fs, uint64_t dir, const char *name,
+    enum inode_type type, uint16_t mode, uint32_t uid, uint32_t gid,
+    uint64_t size, struct fs_attr *ret_a) MUST_CHECK;
+int fs_symlink(struct fs *fs, uint64_t dir, const char *name,
+    const char *target, uint32_t uid, uint32_t gid, struct fs_attr *ret_a)
+    MUST_CHECK;
+/* buf gets a NUL-terminated target of up to INODE_INLINE_MAX bytes. */
+int fs_readlink(struct fs *fs, uint64_t ino, char *buf, size_t size) MUST_CHECK;
+/* A file that is open on this host keeps its content until the last close;
+ * -VMFS_ELOCKED when another live host has it open for writing; -EBUSY when
+ * a snapshot of it is pinned by clones. */
+int fs_unlink(struct fs *fs, uint64_t dir, const char *name,
+    struct lock_holder *ret_holder) MUST_CHECK;
+int fs_rmdir(struct fs *fs, uint64_t dir, const char *name) MUST_CHECK;
+enum { FS_RENAME_NOREPLACE = 1 };
+int fs_rename(struct fs *fs, uint64_t dir, const char *name, uint64_t new_dir,
+    const char *new_name, unsigned flags, struct lock_holder *ret_holder)
+    MUST_CHECK;
+
+struct fs_dirent {
+	uint64_t ino;
+	enum inode_type type;
+	const char *name;	/* NUL terminated, valid during the call */
+	uint64_t next;		/* cookie that continues behind this entry */
+};
+/* Calls fn from cookie (0: start; "." and ".." are the caller's) until it
+ * returns false or the end. */
+int fs_readdir(struct fs *fs, uint64_t dir, uint64_t cookie,
+    bool (*fn)(void *arg, const struct fs_dirent *e), void *arg) MUST_CHECK;
+
+struct fs_statfs {
+	uint64_t total_bytes, free_bytes, files;
+};
+int fs_statfs(struct fs *fs, struct fs_statfs *ret_s) MUST_CHECK;
+
+/* ---- content ---- */
+
+enum { FS_READ = 1, FS_WRITE = 2, FS_TRUNC = 4 };
+/*
+ * FS_WRITE takes the exclusive lock at once or fails with -VMFS_ELOCKED;
+ * generation 0 skips the check for a reused inode number (-ESTALE).
+ */
+int fs_file_open(struct fs *fs, uint64_t ino, uint32_t generation,
+    unsigned flags, struct fs_file **ret_f, struct lock_holder *ret_holder)
+    MUST_CHECK;
+/* Flushes; the last close of a writer releases the lock. */
+int fs_file_close(struct fs_file *f) MUST_CHECK;
+int fs_file_attr(struct fs_file *f, struct fs_attr *ret_a) MUST_CHECK;
+/* Short count at the end of file. */
+int fs_file_read(struct fs_file *f, uint64_t offset, void *buf, size_t len,
+    size_t *ret_len) MUST_CHECK;
+/* All of it or an error; -ENOSPC leaves old content readable. */
+int fs_file_write(struct fs_file *f, uint64_t offset, const void *buf,
+    size_t len) MUST_CHECK;
+/* Everything acknowledged before is durable. */
+int fs_file_flush(struct fs_file *f) MUST_CHECK;
+/* Range reads zeroes afterwards; whole chunks are freed. */
+int fs_file_punch(struct fs_file *f, uint64_t offset, uint64_t len) MUST_CHECK;
+/* Allocates (unwritten: reads zeroes) so that later writes do not ENOSPC. */
+int fs_file_allocate(struct fs_file *f, uint64_t offset, uint64_t len)
+    MUST_CHECK;
+int fs_file_truncate(struct fs_file *f, uint64_t size) MUST_CHECK;
+/* SEEK_DATA / SEEK_HOLE from offset; -ENXIO past the end. */
+int fs_file_seek(struct fs_file *f, uint64_t offset, bool data,
+    uint64_t *ret_offset) MUST_CHECK;
+/*
+ * The open file as struct disk (kind "vdisk", 512-byte blocks): what exports
+ * serve.  Owns f from then on; disk_close closes it.
+ */
+int fs_file_disk(struct fs_file *f, const char *name, struct disk **ret_d)
+    MUST_CHECK;
+
+/* ---- snapshots and clones; `ino` is a disk (or file) ---- */
+
+struct fs_snapshot {
+	uint64_t ino;		/* open it with fs_file_open(FS_READ) */
+	uint32_t id;
+	uint32_t parent_id;	/* 0: none */
+	uint64_t created_us, size;
+	uint64_t alone_bytes;	/* freed if it were deleted */
+	uint32_t clones;
+	char name[SNAPTAB_NAME_MAX + 1];
+	bool is_head_base;	/* the live disk grew from it */
+};
+/* One transaction; works on an open disk.  Takes the lock of a closed one. */
+int fs_snapshot_create(struct fs *fs, uint64_t ino, const char *name,
+    struct fs_snapshot *ret_s, struct lock_holder *ret_holder) MUST_CHECK;
+int fs_snapshot_list(struct fs *fs, uint64_t ino,
+    bool (*fn)(void *arg, const struct fs_snapshot *s), void *arg) MUST_CHECK;
+/* By name, or "#id".  -ENOENT. */
+int fs_snapshot_find(struct fs *fs, uint64_t ino, const char *name,
+    struct fs_snapshot *ret_s) MUST_CHECK;
+/* -EBUSY while clones pin it. */
+int fs_snapshot_delete(struct fs *fs, uint64_t ino, uint32_t id,
+    struct lock_holder *ret_holder) MUST_CHECK;
+/* The live disk becomes the snapshot's content; must not be open. */
+int fs_snapshot_revert(struct fs *fs, uint64_t ino, uint32_t id,
+    struct lock_holder *ret_holder) MUST_CHECK;
+/*
+ * New disk in dir that shares the snapshot's space.  Needs no lock of the
+ * parent disk, only the snapshot's for a moment, so any host can clone.
+ */
+int fs_clone(struct fs *fs, uint64_t snapshot_ino, uint64_t dir,
+    const char *name, uint16_t mode, uint32_t uid, uint32_t gid,
+    struct fs_attr *ret_a, struct lock_holder *ret_holder) MUST_CHECK;
+
+#endif

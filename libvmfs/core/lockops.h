@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Lock port: how the file system takes the on-disk locks of DESIGN L2.  The
+ * locking/ directory implements it for hosts, lock_local.c for tools that own
+ * the LUN alone.  All calls run on the datastore's scheduler and suspend.
+ */
+#ifndef VMFS_CORE_LOCKOPS_H
+#define VMFS_CORE_LOCKOPS_H
+
+#include <stdint.h>
+
+#include "libvmfs/base/uuid.h"
+#include "libvmfs/format/heartbeat.h"
+#include "libvmfs/format/lockrec.h"
+
+/* A lock we hold.  Zero-initialised: none. */
+struct lock_grant {
+	uint64_t addr;		/* block number of the lockable block */
+	enum lock_mode mode;	/* LOCK_FREE: not held */
+	uint64_t version;
+};
+
+enum holder_state {
+	HOLDER_LIVE,		/* its heartbeat was seen to change lately */
+	HOLDER_SUSPECT,		/* silent; to be fenced when the time is up */
+	HOLDER_RECOVERING,	/* fenced, its journal is being replayed */
+	HOLDER_DEAD,		/* its incarnation is over: lock can be broken */
+	HOLDER_SELF,
+};
+
+/* Who stands in the way (L10). */
+struct lock_holder {
+	enum lock_mode mode;	/* LOCK_FREE: nobody */
+	enum holder_state state;
+	unsigned slot;		/* exclusive holder, or lowest shared one */
+	unsigned count;		/* holders */
+	uint64_t incarnation, version;
+	struct uuid host;
+	char name[HOST_NAME_MAX_BYTES + 1];
+	uint64_t since_us;	/* wall clock of the holder */
+	uint64_t silent_ms;	/* since its heartbeat last changed for us */
+	uint64_t fence_in_ms;	/* SUSPECT: until we fence it */
+};
+
+enum {
+	/* Fail at once with -VMFS_ELOCKED when a live host holds it.  Without:
+	 * wait for it until deadline_ns.  Dead holders are always broken; a
+	 * suspect one is waited for in neither case beyond the deadline. */
+	LOCK_NOWAIT = 1 << 0,
+};
+
+struct lockops;
+struct lockops_vt {
+	/*
+	 * Takes the lock at addr.  On success the record's LSN is merged into
+	 * lockops.lsn.  -VMFS_ELOCKED: *ret_holder tells who has it (may be
+	 * NULL).  -VMFS_EFENCED: we are no longer a member.
+	 */
+	int (*acquire)(struct lockops *l, uint64_t addr, enum lock_mode mode,
+	    unsigned flags, uint64_t deadline_ns, struct lock_grant *ret_g,
+	    struct lock_holder *ret_holder);
+	/*
+	 * Writes a new record, held exclusively by us, into a block that the
+	 * caller has just allocated.  The version is larger than any the block
+	 * ever had: max(old + 1, lockops.lsn).
+	 */
+	int (*create)(struct lockops *l, uint64_t addr, struct lock_grant *ret_g);
+	/* Everything covered must be checkpointed before.  Clears *g, also
+	 * when the outcome of the write is an error. */
+	int (*release)(struct lockops *l, struct lock_grant *g);
+	/* Reads the record; holder->mode LOCK_FREE when nobody has it. */
+	int (*query)(struct lockops *l, uint64_t addr,
+	    struct lock_holder *ret_holder);
+	/* Records in our slot where our journal is (a new one was made). */
+	int (*set_journal)(struct lockops *l, uint64_t block, uint32_t blocks);
+};
+
+struct lockops {
+	const struct lockops_vt *vt;
+	uint64_t lsn;		/* Lamport clock of this host, see journal.h */
+	unsigned slot;		/* ours */
+	uint64_t incarnation;	/* ours */
+	uint64_t journal_block;	/* of our slot; 0: none yet */
+	uint32_t journal_blocks;
+};
+
+struct disk;
+struct super;
+struct env;
+/*
+ * For mkfs, fsck and tests of the core: plays slot 0, incarnation 1, on a LUN
+ * that nobody else uses; records are written with plain writes.  Free with
+ * lock_local_free.
+ */
+int lock_local_new(struct env *env, struct disk *disk,
+    const struct super *super, struct lockops **ret_l) MUST_CHECK;
+void lock_local_free(struct lockops *l);
+
+#endif

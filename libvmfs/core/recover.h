@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Replay of a dead host's journal by a survivor (L8), by itself at its next
+ * mount, or by fsck.  The caller has fenced the host and owns its slot in state
+ * RECOVERING; any host may start over after a failed or half-done replay.
+ */
+#ifndef VMFS_CORE_RECOVER_H
+#define VMFS_CORE_RECOVER_H
+
+#include "libvmfs/core/ds.h"
+#include "libvmfs/format/heartbeat.h"
+
+struct recover_report {
+	uint64_t commits, records;	/* found */
+	uint64_t applied;
+	uint64_t stale;		/* skipped: the block or its lock moved on */
+	uint64_t last_lsn;	/* merge into lockops.lsn */
+};
+
+/*
+ * `dead` is the slot as the dead host left it: its journal and incarnation.
+ * Applies, flushes, then empties the journal.  Suspends.  `disk` is the
+ * recovering host's guarded disk.
+ */
+int recover_journal(struct env *env, struct disk *disk,
+    const struct super *super, const struct heartbeat *dead,
+    struct recover_report *ret_r) MUST_CHECK;
+
+#endif
