@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Fibers on ucontext, with what the sanitizers must be told. */
+#include <pthread.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "libvmfs/env/fiber_ctx.h"
+
+#ifndef __has_feature
+#define __has_feature(x) 0
+#endif
+#if defined(__SANITIZE_ADDRESS__) || __has_feature(address_sanitizer)
+#define FIBER_ASAN 1
+#include <sanitizer/asan_interface.h>
+#include <sanitizer/common_interface_defs.h>
+#endif
+#if defined(__SANITIZE_THREAD__) || __has_feature(thread_sanitizer)
+#define FIBER_TSAN 1
+#include <sanitizer/tsan_interface.h>
+#endif
+
+/* First half of a switch: on the stack that is left. */
+static void
+switch_start(struct fiber_ctx *from, struct fiber_ctx *to, int ended)
+{
+#ifdef FIBER_ASAN
+	/* NULL frees the fake stack of a context that never comes back. */
+	__sanitizer_start_switch_fiber(ended ? NULL : &from->fake_stack,
+	    to->stack_bottom, to->stack_size);
+#endif
+#ifdef FIBER_TSAN
+	__tsan_switch_to_fiber(to->tsan_fiber, 0);
+#endif
+	(void)from;
+	(void)to;
+	(void)ended;
+}
+
+/* Second half: on the stack that is entered. */
+static void
+switch_finish(struct fiber_ctx *self)
+{
+#ifdef FIBER_ASAN
+	__sanitizer_finish_switch_fiber(self->fake_stack, NULL, NULL);
+#endif
+	(void)self;
+}
+
+static size_t
+guard_size(void)
+{
+	return (size_t)sysconf(_SC_PAGESIZE);
+}
+
+int
+fiber_ctx_init(struct fiber_ctx *c)
+{
+	size_t guard = guard_size();
+
+	c->map = mmap(NULL, guard + FIBER_STACK_SIZE, PROT_READ | PROT_WRITE,
+	    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_STACK, -1, 0);
+	if (c->map == MAP_FAILED) {
+		c->map = NULL;
+		return -ENOMEM;
+	}
+	/* A fiber that overflows must fault, not run into its neighbour. */
+	if (mprotect(c->map, guard, PROT_NONE) < 0) {
+		munmap(c->map, guard + FIBER_STACK_SIZE);
+		c->map = NULL;
+		return -ENOMEM;
+	}
+	c->stack_bottom = (char *)c->map + guard;
+	c->stack_size = FIBER_STACK_SIZE;
+	c->fake_stack = NULL;
+	c->tsan_fiber = NULL;
+	return 0;
+}
+
+static void
+sanitizer_forget(struct fiber_ctx *c)
+{
+#ifdef FIBER_ASAN
+	/* The frames of a fiber that never returned are still poisoned. */
+	__asan_unpoison_memory_region(c->stack_bottom, c->stack_size);
+#endif
+#ifdef FIBER_TSAN
+	if (c->tsan_fiber != NULL)
+		__tsan_destroy_fiber(c->tsan_fiber);
+#endif
+	c->fake_stack = NULL;
+	c->tsan_fiber = NULL;
+}
+
+void
+fiber_ctx_fini(struct fiber_ctx *c)
+{
+	if (c->map == NULL)
+		return;
+	sanitizer_forget(c);
+	munmap(c->map, guard_size() + FIBER_STACK_SIZE);
+	c->map = NULL;
+}
+
+struct entry {
+	struct fiber_ctx *ctx;
+	void (*fn)(void *arg);
+	void *arg;
+};
+
+/* makecontext passes ints only: two halves of the pointer. */
+static void
+trampoline(unsigned lo, unsigned hi)
+{
+	struct entry *e = (struct entry *)((uintptr_t)lo |
+	    (uintptr_t)hi << 32);
+	struct entry entry = *e;
+
+	switch_finish(entry.ctx);
+	entry.fn(entry.arg);
+	abort();	/* fn must have switched away */
+}
+
+void
+fiber_ctx_set(struct fiber_ctx *c, void (*fn)(void *arg), void *arg)
+{
+	char *bottom = (char *)c->map + guard_size();
+	size_t size = FIBER_STACK_SIZE - sizeof(struct entry);
+	/* The stack itself keeps the arguments: its first bytes. */
+	struct entry *e = (struct entry *)(void *)(bottom + size);
+
+	sanitizer_forget(c);
+	*e = (struct entry){ .ctx = c, .fn = fn, .arg = arg };
+#ifdef FIBER_TSAN
+	c->tsan_fiber = __tsan_create_fiber(0);
+#endif
+	(void)getcontext(&c->uc);
+	c->uc.uc_stack.ss_sp = bottom;
+	c->uc.uc_stack.ss_size = size;
+	c->uc.uc_link = NULL;
+	makecontext(&c->uc, (void (*)(void))(uintptr_t)trampoline, 2,
+	    (unsigned)(uintptr_t)e, (unsigned)((uintptr_t)e >> 32));
+}
+
+void
+fiber_ctx_enter(struct fiber_ctx *loop)
+{
+#ifdef FIBER_ASAN
+	pthread_attr_t attr;
+	void *bottom = NULL;
+
+	if (loop->stack_bottom != NULL ||
+	    pthread_getattr_np(pthread_self(), &attr) != 0)
+		return;
+	(void)pthread_attr_getstack(&attr, &bottom, &loop->stack_size);
+	(void)pthread_attr_destroy(&attr);
+	loop->stack_bottom = bottom;
+#endif
+#ifdef FIBER_TSAN
+	loop->tsan_fiber = __tsan_get_current_fiber();
+#endif
+	(void)loop;
+}
+
+void
+fiber_ctx_switch(struct fiber_ctx *from, struct fiber_ctx *to, int ended)
+{
+	switch_start(from, to, ended);
+	(void)swapcontext(&from->uc, &to->uc);
+	switch_finish(from);
+}

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Stacks and context switches of fibers; private to sched.c. */
+#ifndef VMFS_ENV_FIBER_CTX_H
+#define VMFS_ENV_FIBER_CTX_H
+
+#include <stddef.h>
+#include <ucontext.h>
+
+#include "libvmfs/base/err.h"
+
+/* Usable bytes of a stack; below it lies a guard page. */
+#define FIBER_STACK_SIZE ((size_t)128 << 10)
+
+/* A context that can be switched to: a fiber's, or the loop's own. */
+struct fiber_ctx {
+	ucontext_t uc;
+	void *map;		/* stack with guard page; NULL for the loop */
+	const void *stack_bottom; /* for AddressSanitizer */
+	size_t stack_size;
+	void *fake_stack;
+	void *tsan_fiber;	/* for ThreadSanitizer */
+};
+
+/* Maps a stack.  0 or -ENOMEM. */
+int fiber_ctx_init(struct fiber_ctx *c) MUST_CHECK;
+void fiber_ctx_fini(struct fiber_ctx *c);
+/*
+ * Makes the next switch to c call fn(arg), which never returns but switches
+ * away for good with `ended`.
+ */
+void fiber_ctx_set(struct fiber_ctx *c, void (*fn)(void *arg), void *arg);
+/* The loop's context: of the thread that calls, for the coming switches. */
+void fiber_ctx_enter(struct fiber_ctx *loop);
+/* Saves into `from` and goes on in `to`; returns when switched back. */
+void fiber_ctx_switch(struct fiber_ctx *from, struct fiber_ctx *to, int ended);
+
+#endif
