@@ -34,7 +34,8 @@ enum disk_op {
 	DISK_HOLD,		/* file LUN: hold sign-of-life `id` while this
 				 * process has the file open; see DISK_CAP_HOLD */
 	DISK_UNHOLD,
-	DISK_HOLD_TEST,		/* 0: nobody holds `id`; -VMFS_EINUSE: held */
+	DISK_HOLD_TEST,		/* 0: nobody holds `id`; -VMFS_EINUSE: held,
+				 * by this opener or another */
 };
 
 enum {
@@ -128,7 +129,10 @@ struct disk_req {
 
 	/* Of the disk that has the request. */
 	struct sched *home;
-	void *priv[6];
+	union {
+		struct sched_work work;
+		void *priv[6];
+	};
 };
 
 struct disk_info {
@@ -159,6 +163,12 @@ struct disk {
 	const struct disk_ops *ops;
 	struct disk_info info;
 };
+
+/*
+ * For sources: sets the result and has done called on the submitter's
+ * scheduler, soon.  Any thread; uses req->work.
+ */
+void disk_complete(struct disk_req *req, int result);
 
 /*
  * Submits from a reactor or simulator thread.  Requests that are misaligned

@@ -23,7 +23,11 @@ struct sched *reactor_sched(struct reactor *r);
 /* Reactor of the calling thread, NULL on other threads. */
 struct reactor *reactor_current(void);
 
-/* Runs the loop on the calling thread until reactor_stop. */
+/*
+ * Runs the loop on the calling thread until reactor_stop.  Returns when no
+ * operation of its ring and no offloaded call is in flight any more; fibers
+ * that still live are dropped by reactor_free.
+ */
 void reactor_run(struct reactor *r);
 /* Runs the loop on a new thread; reactor_join stops nothing, only waits. */
 int reactor_start(struct reactor *r) MUST_CHECK;
@@ -39,9 +43,14 @@ int reactor_run_main(int (*main_fn)(void *arg), void *arg) MUST_CHECK;
 
 /* ---- for adapters, on the reactor's own thread ---- */
 
-/* One operation in flight on the ring; done gets cqe->res. */
+/*
+ * One operation in flight on the ring; done gets cqe->res and runs outside
+ * any fiber.  It is not called when the reactor ends first.
+ */
 struct reactor_op {
 	void (*done)(struct reactor_op *op, int res);
+	struct reactor_op *next;	/* private */
+	int res;			/* private */
 };
 struct io_uring_sqe;
 /* A free SQE (submits what is queued when full); set its op with

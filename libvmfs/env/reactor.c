@@ -1,0 +1,460 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Production scheduler on one io_uring. */
+#include <assert.h>
+#include <liburing.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/eventfd.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "libvmfs/base/units.h"
+#include "libvmfs/env/reactor.h"
+#include "libvmfs/env/reactor_impl.h"
+#include "libvmfs/env/sched_impl.h"
+
+#define SQ_ENTRIES 512
+#define CQ_ENTRIES 8192
+/* Fibers run between two looks at the ring. */
+#define FIBERS_PER_TURN 64
+/*
+ * The ring's time-out stops while the machine sleeps, the clock of timers
+ * does not: look at it at least this often.
+ */
+#define WAIT_MAX_NS NSEC_PER_SEC
+
+struct reactor {
+	struct sched sched;
+	struct io_uring ring;
+	bool enabled;		/* ring belongs to a thread */
+	unsigned inflight;	/* operations on the ring */
+	int offloads;
+	int wake_fd;
+	uint64_t wake_count;	/* read from wake_fd */
+	struct reactor_op wake_op;
+	struct reactor_op *ready, **ready_tail; /* completed, done not called */
+	atomic_bool sleeping;
+	atomic_bool stop;
+	pthread_t thread;
+	char name[16];
+};
+
+static _Thread_local struct reactor *current_reactor;
+
+static uint64_t
+reactor_now(struct sched *s)
+{
+	struct timespec ts;
+
+	(void)s;
+	(void)clock_gettime(CLOCK_BOOTTIME, &ts);
+	return (uint64_t)ts.tv_sec * NSEC_PER_SEC + (uint64_t)ts.tv_nsec;
+}
+
+/* Any thread. */
+static void
+reactor_wake(struct sched *s)
+{
+	struct reactor *r = s->arg;
+	uint64_t one = 1;
+
+	if (!atomic_exchange(&r->sleeping, false))
+		return;
+	/* Cannot fail: the counter is far from full. */
+	while (write(r->wake_fd, &one, sizeof(one)) < 0 && errno == EINTR)
+		;
+}
+
+static const struct sched_ops reactor_sched_ops = {
+	.now = reactor_now,
+	.wake = reactor_wake,
+};
+
+static void wake_done(struct reactor_op *op, int res);
+
+static int
+ring_init(struct io_uring *ring)
+{
+	/* Linux 6.1.  Disabled at first: the thread that enables owns it. */
+	struct io_uring_params p = {
+		.flags = IORING_SETUP_CQSIZE | IORING_SETUP_R_DISABLED |
+		    IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN |
+		    IORING_SETUP_TASKRUN_FLAG,
+		.cq_entries = CQ_ENTRIES,
+	};
+	int rc = io_uring_queue_init_params(SQ_ENTRIES, ring, &p);
+
+	if (rc == -EINVAL) {
+		p = (struct io_uring_params){
+			.flags = IORING_SETUP_CQSIZE | IORING_SETUP_R_DISABLED,
+			.cq_entries = CQ_ENTRIES,
+		};
+		rc = io_uring_queue_init_params(SQ_ENTRIES, ring, &p);
+	}
+	return rc;
+}
+
+/* liburing 2.3 declares io_uring_enable_rings but does not export it. */
+static void
+ring_enable(struct io_uring *ring)
+{
+	long rc = syscall(SYS_io_uring_register, ring->ring_fd,
+	    IORING_REGISTER_ENABLE_RINGS, NULL, 0);
+
+	assert(rc == 0);
+	(void)rc;
+}
+
+int
+reactor_new(const char *name, struct reactor **ret_r)
+{
+	struct reactor *r = calloc(1, sizeof(*r));
+	int rc;
+
+	if (r == NULL)
+		return -ENOMEM;
+	r->wake_fd = eventfd(0, EFD_CLOEXEC);
+	if (r->wake_fd < 0) {
+		rc = -errno;
+		goto out;
+	}
+	rc = ring_init(&r->ring);
+	if (rc < 0) {
+		close(r->wake_fd);
+		goto out;
+	}
+	(void)snprintf(r->name, sizeof(r->name), "%s", name);
+	sched_init(&r->sched, &reactor_sched_ops, r);
+	r->wake_op.done = wake_done;
+	r->ready_tail = &r->ready;
+	*ret_r = r;
+	r = NULL;
+out:
+	free(r);
+	return rc;
+}
+
+void
+reactor_free(struct reactor *r)
+{
+	if (r == NULL)
+		return;
+	assert(r->inflight == 0 && r->offloads == 0);
+	sched_fini(&r->sched);
+	io_uring_queue_exit(&r->ring);
+	close(r->wake_fd);
+	free(r);
+}
+
+struct sched *
+reactor_sched(struct reactor *r)
+{
+	return &r->sched;
+}
+
+struct reactor *
+reactor_current(void)
+{
+	return current_reactor;
+}
+
+void
+reactor_offload_count(struct sched *s, int change)
+{
+	struct reactor *r = s->arg;
+
+	assert(s->ops == &reactor_sched_ops);
+	r->offloads += change;
+}
+
+/*
+ * Moves what has completed from the ring to the ready list.  Calls nothing,
+ * so that it may be used while a fiber or callback is at work.
+ */
+static void
+reap(struct reactor *r)
+{
+	struct io_uring_cqe *cqe = NULL;
+
+	while (io_uring_peek_cqe(&r->ring, &cqe) == 0 && cqe != NULL) {
+		struct reactor_op *op = io_uring_cqe_get_data(cqe);
+
+		if (op != NULL) {
+			op->res = cqe->res;
+			op->next = NULL;
+			*r->ready_tail = op;
+			r->ready_tail = &op->next;
+			r->inflight--;
+		}
+		io_uring_cqe_seen(&r->ring, cqe);
+	}
+}
+
+static struct reactor_op *
+take_ready(struct reactor *r)
+{
+	struct reactor_op *first = r->ready;
+
+	r->ready = NULL;
+	r->ready_tail = &r->ready;
+	return first;
+}
+
+static void
+run_op(void *arg)
+{
+	struct reactor_op *op = arg;
+
+	op->done(op, op->res);
+}
+
+static bool
+run_completions(struct reactor *r)
+{
+	struct reactor_op *op, *next;
+
+	reap(r);
+	op = take_ready(r);
+	if (op == NULL)
+		return false;
+	for (; op != NULL; op = next) {
+		next = op->next;	/* done may reuse or free op */
+		sched_run_callback(&r->sched, run_op, op);
+	}
+	return true;
+}
+
+struct io_uring_sqe *
+reactor_sqe(struct reactor *r)
+{
+	struct io_uring_sqe *sqe;
+
+	assert(r == current_reactor);
+	while ((sqe = io_uring_get_sqe(&r->ring)) == NULL) {
+		/* -EBUSY: the completion queue is full, too. */
+		if (io_uring_submit(&r->ring) < 0)
+			reap(r);
+	}
+	return sqe;
+}
+
+void
+reactor_sqe_set_op(struct io_uring_sqe *sqe, struct reactor_op *op)
+{
+	io_uring_sqe_set_data(sqe, op);
+	current_reactor->inflight++;
+}
+
+static void
+wake_arm(struct reactor *r)
+{
+	struct io_uring_sqe *sqe = reactor_sqe(r);
+
+	io_uring_prep_read(sqe, r->wake_fd, &r->wake_count,
+	    sizeof(r->wake_count), 0);
+	reactor_sqe_set_op(sqe, &r->wake_op);
+}
+
+static void
+wake_done(struct reactor_op *op, int res)
+{
+	(void)res;
+	wake_arm(container_of(op, struct reactor, wake_op));
+}
+
+/* Submits what is queued; sleeps until something happens unless `busy`. */
+static void
+reactor_wait(struct reactor *r, bool busy)
+{
+	struct __kernel_timespec ts = { 0 };
+	struct io_uring_cqe *cqe = NULL;
+	uint64_t deadline = sched_next_deadline(&r->sched);
+	uint64_t now, ns = WAIT_MAX_NS;
+
+	if (busy) {
+		if (io_uring_sq_ready(&r->ring) > 0)
+			(void)io_uring_submit(&r->ring);
+		return;
+	}
+	if (deadline != UINT64_MAX) {
+		now = reactor_now(&r->sched);
+		ns = deadline <= now ? 0 : deadline - now;
+		if (ns > WAIT_MAX_NS)
+			ns = WAIT_MAX_NS;
+		ts.tv_sec = (int64_t)(ns / NSEC_PER_SEC);
+		ts.tv_nsec = (int64_t)(ns % NSEC_PER_SEC);
+	}
+	atomic_store(&r->sleeping, true);
+	/* Who posts after this look sees that we sleep. */
+	if (!sched_has_posted(&r->sched) && !atomic_load(&r->stop))
+		(void)io_uring_submit_and_wait_timeout(&r->ring, &cqe, 1,
+		    deadline != UINT64_MAX ? &ts : NULL, NULL);
+	atomic_store(&r->sleeping, false);
+}
+
+static bool
+reactor_turn(struct reactor *r)
+{
+	bool busy = sched_run_posted(&r->sched);
+
+	busy |= run_completions(r);
+	busy |= sched_run_timers(&r->sched);
+	for (unsigned i = 0; i < FIBERS_PER_TURN; i++) {
+		if (!sched_run_fiber(&r->sched))
+			break;
+		busy = true;
+	}
+	return busy;
+}
+
+/* Nothing may write to memory of ours once the loop is left. */
+static void
+reactor_drain(struct reactor *r)
+{
+	struct io_uring_cqe *cqe;
+
+	while (r->inflight > 0) {
+		struct io_uring_sqe *sqe = reactor_sqe(r);
+
+		io_uring_prep_cancel(sqe, NULL, IORING_ASYNC_CANCEL_ANY |
+		    IORING_ASYNC_CANCEL_ALL);
+		io_uring_sqe_set_data(sqe, NULL);
+		(void)io_uring_submit(&r->ring);
+		(void)io_uring_wait_cqe(&r->ring, &cqe);
+		reap(r);
+	}
+	(void)take_ready(r);
+}
+
+static void
+offloads_drain(struct reactor *r)
+{
+	static const struct timespec pause = { .tv_nsec = 1000000 };
+
+	while (r->offloads > 0)
+		if (!sched_run_posted(&r->sched))
+			(void)nanosleep(&pause, NULL);
+}
+
+void
+reactor_run(struct reactor *r)
+{
+	assert(current_reactor == NULL);
+	current_reactor = r;
+	if (!r->enabled) {
+		ring_enable(&r->ring);
+		r->enabled = true;
+	}
+	wake_arm(r);
+	for (;;) {
+		bool busy = reactor_turn(r);
+
+		if (!busy && atomic_load(&r->stop))
+			break;
+		reactor_wait(r, busy);
+	}
+	offloads_drain(r);
+	reactor_drain(r);
+	atomic_store(&r->stop, false);
+	current_reactor = NULL;
+}
+
+static void *
+reactor_thread(void *arg)
+{
+	struct reactor *r = arg;
+
+	(void)pthread_setname_np(pthread_self(), r->name);
+	reactor_run(r);
+	return NULL;
+}
+
+int
+reactor_start(struct reactor *r)
+{
+	return thread_start(&r->thread, reactor_thread, r);
+}
+
+void
+reactor_join(struct reactor *r)
+{
+	(void)pthread_join(r->thread, NULL);
+}
+
+void
+reactor_stop(struct reactor *r)
+{
+	/* As in sched_post: r stays until the wake-up is done. */
+	atomic_fetch_add(&r->sched.posting, 1);
+	atomic_store(&r->stop, true);
+	reactor_wake(&r->sched);
+	atomic_fetch_sub(&r->sched.posting, 1);
+}
+
+struct main_call {
+	struct reactor *r;
+	int (*fn)(void *arg);
+	void *arg;
+	int result;
+};
+
+static void
+main_fiber(void *arg)
+{
+	struct main_call *call = arg;
+
+	call->result = call->fn(call->arg);
+	reactor_stop(call->r);
+}
+
+int
+reactor_run_main(int (*main_fn)(void *arg), void *arg)
+{
+	struct main_call call = { .fn = main_fn, .arg = arg };
+	int rc;
+
+	rc = reactor_new("main", &call.r);
+	if (rc < 0)
+		return rc;
+	rc = sched_spawn(&call.r->sched, "main", main_fiber, &call);
+	if (rc == 0) {
+		reactor_run(call.r);
+		rc = call.result;
+	}
+	reactor_free(call.r);
+	return rc;
+}
+
+struct poll_wait {
+	struct reactor_op op;
+	struct fiber *fiber;
+	bool done;
+};
+
+static void
+poll_done(struct reactor_op *op, int res)
+{
+	struct poll_wait *w = container_of(op, struct poll_wait, op);
+
+	(void)res;
+	w->done = true;
+	fiber_unpark(w->fiber);
+}
+
+int
+reactor_poll_fd(int fd, short events)
+{
+	struct poll_wait w = {
+		.op = { .done = poll_done },
+		.fiber = fiber_self(),
+	};
+	struct io_uring_sqe *sqe = reactor_sqe(current_reactor);
+
+	io_uring_prep_poll_add(sqe, fd, (unsigned)(unsigned short)events);
+	reactor_sqe_set_op(sqe, &w.op);
+	while (!w.done)
+		fiber_park();
+	return w.op.res;
+}

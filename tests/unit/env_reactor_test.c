@@ -1,0 +1,331 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The io_uring reactor: posts across threads, timers, ring and offload. */
+#include <atf-c.h>
+#include <liburing.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "libvmfs/base/units.h"
+#include "libvmfs/env/env.h"
+#include "libvmfs/env/reactor.h"
+
+static int
+return_arg(void *arg)
+{
+	ATF_CHECK(fiber_self() != NULL);
+	ATF_CHECK(reactor_current() != NULL);
+	return *(int *)arg;
+}
+
+ATF_TC_WITHOUT_HEAD(run_main_returns_the_result);
+ATF_TC_BODY(run_main_returns_the_result, tc)
+{
+	int v = -42;
+
+	ATF_CHECK_EQ(-42, reactor_run_main(return_arg, &v));
+	ATF_CHECK(reactor_current() == NULL);
+}
+
+static int
+sleep_main(void *arg)
+{
+	uint64_t start = sched_now(sched_current());
+
+	(void)arg;
+	fiber_sleep(2 * NSEC_PER_MSEC);
+	ATF_CHECK(sched_now(sched_current()) - start >= 2 * NSEC_PER_MSEC);
+	return 0;
+}
+
+ATF_TC_WITHOUT_HEAD(sleep_lasts_at_least_its_time);
+ATF_TC_BODY(sleep_lasts_at_least_its_time, tc)
+{
+	ATF_CHECK_EQ(0, reactor_run_main(sleep_main, NULL));
+}
+
+/* N posts from each of several threads; the last one stops the reactor. */
+enum { POSTERS = 3, POSTS = 2000 };
+
+struct poster {
+	pthread_t thread;
+	struct sched *to;
+	struct sched_work work[POSTS];
+};
+static struct poster posters[POSTERS];
+static struct reactor *counting;
+static unsigned counted;	/* only on the reactor's thread */
+static struct sched_work *last_seen[POSTERS];
+
+static void
+count_post(void *arg)
+{
+	struct sched_work *w = arg;
+
+	for (int i = 0; i < POSTERS; i++) {
+		if (w < posters[i].work || w >= posters[i].work + POSTS)
+			continue;
+		ATF_CHECK(last_seen[i] < w);
+		last_seen[i] = w;
+	}
+	if (++counted == POSTERS * POSTS)
+		reactor_stop(counting);
+}
+
+static void *
+poster_main(void *arg)
+{
+	struct poster *p = arg;
+
+	for (int i = 0; i < POSTS; i++) {
+		p->work[i].fn = count_post;
+		p->work[i].arg = &p->work[i];
+		sched_post(p->to, &p->work[i]);
+	}
+	return NULL;
+}
+
+ATF_TC_WITHOUT_HEAD(posts_of_many_threads_all_run_in_their_order);
+ATF_TC_BODY(posts_of_many_threads_all_run_in_their_order, tc)
+{
+	ATF_REQUIRE_EQ(0, reactor_new("count", &counting));
+	ATF_REQUIRE_EQ(0, reactor_start(counting));
+	for (int i = 0; i < POSTERS; i++) {
+		posters[i].to = reactor_sched(counting);
+		ATF_REQUIRE_EQ(0, pthread_create(&posters[i].thread, NULL,
+		    poster_main, &posters[i]));
+	}
+	for (int i = 0; i < POSTERS; i++)
+		pthread_join(posters[i].thread, NULL);
+	reactor_join(counting);
+	ATF_CHECK_EQ(POSTERS * POSTS, counted);
+	reactor_free(counting);
+}
+
+/* Two reactors play ping-pong: each wakes the other from its sleep. */
+enum { ROUNDS = 2000 };
+static struct {
+	struct reactor *r[2];
+	struct sched_work work;
+	int rounds;
+} pong;
+
+static void
+pong_hit(void *arg)
+{
+	(void)arg;
+	if (++pong.rounds == ROUNDS) {
+		reactor_stop(pong.r[0]);
+		reactor_stop(pong.r[1]);
+		return;
+	}
+	sched_post(reactor_sched(pong.r[pong.rounds % 2]), &pong.work);
+}
+
+ATF_TC_WITHOUT_HEAD(reactors_wake_each_other);
+ATF_TC_BODY(reactors_wake_each_other, tc)
+{
+	for (int i = 0; i < 2; i++) {
+		ATF_REQUIRE_EQ(0, reactor_new("pong", &pong.r[i]));
+		ATF_REQUIRE_EQ(0, reactor_start(pong.r[i]));
+	}
+	pong.work.fn = pong_hit;
+	sched_post(reactor_sched(pong.r[0]), &pong.work);
+	for (int i = 0; i < 2; i++)
+		reactor_join(pong.r[i]);
+	for (int i = 0; i < 2; i++)
+		reactor_free(pong.r[i]);
+	ATF_CHECK_EQ(ROUNDS, pong.rounds);
+}
+
+static int pipe_fds[2];
+
+static void
+pipe_writer(void *arg)
+{
+	(void)arg;
+	ATF_CHECK_EQ(1, write(pipe_fds[1], "x", 1));
+}
+
+static int
+poll_main(void *arg)
+{
+	(void)arg;
+	ATF_REQUIRE_EQ(0, pipe(pipe_fds));
+	ATF_REQUIRE_EQ(0, sched_spawn(sched_current(), "w", pipe_writer,
+	    NULL));
+	return reactor_poll_fd(pipe_fds[0], POLLIN);
+}
+
+ATF_TC_WITHOUT_HEAD(poll_fd_waits_for_readiness);
+ATF_TC_BODY(poll_fd_waits_for_readiness, tc)
+{
+	ATF_CHECK_EQ(POLLIN, reactor_run_main(poll_main, NULL));
+}
+
+static pthread_t reactor_thread_id;
+static atomic_int calls;
+
+static int
+blocking_call(void *arg)
+{
+	ATF_CHECK(!pthread_equal(pthread_self(), reactor_thread_id));
+	atomic_fetch_add(&calls, 1);
+	return *(int *)arg;
+}
+
+static struct fiber *offload_main_fiber;
+static int offloads_left;
+
+static void
+offload_user(void *arg)
+{
+	int v = 7;
+
+	(void)arg;
+	for (int i = 0; i < 10; i++)
+		ATF_CHECK_EQ(7, offload_call(blocking_call, &v));
+	if (--offloads_left == 0)
+		fiber_unpark(offload_main_fiber);
+}
+
+static int
+offload_main(void *arg)
+{
+	(void)arg;
+	reactor_thread_id = pthread_self();
+	offload_main_fiber = fiber_self();
+	offloads_left = 50;
+	for (int i = 0; i < 50; i++)
+		ATF_REQUIRE_EQ(0, sched_spawn(sched_current(), "o",
+		    offload_user, NULL));
+	while (offloads_left > 0)
+		fiber_park();
+	return 0;
+}
+
+ATF_TC_WITHOUT_HEAD(offloaded_calls_all_return);
+ATF_TC_BODY(offloaded_calls_all_return, tc)
+{
+	ATF_CHECK_EQ(0, reactor_run_main(offload_main, NULL));
+	ATF_CHECK_EQ(500, atomic_load(&calls));
+}
+
+/* More operations at once than submission queue and completion queue hold. */
+enum { OPS = 20000 };
+static struct reactor_op ops[OPS];
+static int ops_done;
+static struct fiber *ops_fiber;
+
+static void
+op_done(struct reactor_op *op, int res)
+{
+	ATF_CHECK(op >= ops && op < ops + OPS);
+	ATF_CHECK_EQ(0, res);
+	if (++ops_done == OPS)
+		fiber_unpark(ops_fiber);
+}
+
+static int
+many_ops_main(void *arg)
+{
+	(void)arg;
+	ops_fiber = fiber_self();
+	for (int i = 0; i < OPS; i++) {
+		struct io_uring_sqe *sqe = reactor_sqe(reactor_current());
+
+		io_uring_prep_nop(sqe);
+		ops[i].done = op_done;
+		reactor_sqe_set_op(sqe, &ops[i]);
+	}
+	ATF_CHECK_EQ(0, ops_done);
+	while (ops_done < OPS)
+		fiber_park();
+	return 0;
+}
+
+ATF_TC_WITHOUT_HEAD(operations_beyond_the_ring_size_complete);
+ATF_TC_BODY(operations_beyond_the_ring_size_complete, tc)
+{
+	ATF_CHECK_EQ(0, reactor_run_main(many_ops_main, NULL));
+	ATF_CHECK_EQ(OPS, ops_done);
+}
+
+static char never_read[64];
+
+static void
+never_done(struct reactor_op *op, int res)
+{
+	(void)op;
+	(void)res;
+	atf_tc_fail("callback of a reactor that has ended");
+}
+
+static struct reactor_op never_op = { .done = never_done };
+
+static int
+leave_op_main(void *arg)
+{
+	struct io_uring_sqe *sqe = reactor_sqe(reactor_current());
+
+	(void)arg;
+	ATF_REQUIRE_EQ(0, pipe(pipe_fds));
+	io_uring_prep_read(sqe, pipe_fds[0], never_read, sizeof(never_read),
+	    0);
+	reactor_sqe_set_op(sqe, &never_op);
+	return 5;
+}
+
+ATF_TC_WITHOUT_HEAD(operations_in_flight_are_cancelled_at_the_end);
+ATF_TC_BODY(operations_in_flight_are_cancelled_at_the_end, tc)
+{
+	ATF_CHECK_EQ(5, reactor_run_main(leave_op_main, NULL));
+	ATF_CHECK_EQ(1, write(pipe_fds[1], "x", 1));
+	ATF_CHECK_EQ(0, never_read[0]);
+}
+
+static int
+env_main(void *arg)
+{
+	struct env env;
+	struct uuid a, b;
+	uint8_t bytes[1000] = { 0 };
+	size_t zeroes = 0;
+
+	(void)arg;
+	env_posix_init(&env, sched_current(), NULL);
+	env_uuid(&env, &a);
+	env_uuid(&env, &b);
+	ATF_CHECK(!uuid_equal(&a, &b));
+	ATF_CHECK_EQ(0x40, a.b[6] & 0xf0);
+	ATF_CHECK_EQ(0x80, a.b[8] & 0xc0);
+	env.random(&env, bytes, sizeof(bytes));
+	for (size_t i = 0; i < sizeof(bytes); i++)
+		zeroes += bytes[i] == 0;
+	ATF_CHECK(zeroes < 100);
+	/* After 2020. */
+	ATF_CHECK(env.wall_us(&env) > UINT64_C(1577836800000000));
+	return 0;
+}
+
+ATF_TC_WITHOUT_HEAD(posix_env_gives_random_and_time);
+ATF_TC_BODY(posix_env_gives_random_and_time, tc)
+{
+	ATF_CHECK_EQ(0, reactor_run_main(env_main, NULL));
+}
+
+ATF_TP_ADD_TCS(tp)
+{
+	ATF_TP_ADD_TC(tp, run_main_returns_the_result);
+	ATF_TP_ADD_TC(tp, sleep_lasts_at_least_its_time);
+	ATF_TP_ADD_TC(tp, posts_of_many_threads_all_run_in_their_order);
+	ATF_TP_ADD_TC(tp, reactors_wake_each_other);
+	ATF_TP_ADD_TC(tp, poll_fd_waits_for_readiness);
+	ATF_TP_ADD_TC(tp, offloaded_calls_all_return);
+	ATF_TP_ADD_TC(tp, operations_beyond_the_ring_size_complete);
+	ATF_TP_ADD_TC(tp, operations_in_flight_are_cancelled_at_the_end);
+	ATF_TP_ADD_TC(tp, posix_env_gives_random_and_time);
+	return atf_no_error();
+}
