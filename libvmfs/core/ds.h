@@ -90,7 +90,8 @@ struct mblk {
 
 /*
  * Gets a block under lock `g` (of its owner).  From the cache, or read and
- * checked: magic, CRC, volume, address, type, owner == g->addr.
+ * checked: magic, CRC, volume, address, type (0: any, see ret_b->type), owner
+ * == g->addr.
  * -VMFS_ECORRUPT is logged with the block's address and owner.
  */
 int mb_read(struct ds *ds, const struct lock_grant *g, uint64_t addr,
@@ -112,7 +113,8 @@ void mb_freed(struct txn *t, uint64_t addr);
 /*
  * Reads a block without a lock and without the cache, as of its last
  * checkpoint by whoever holds the lock; checked like mb_read except for the
- * owner's lock.  For readers of what other hosts have open.
+ * owner's lock.  For readers of what other hosts have open, and of map nodes
+ * that clones and snapshots inherited (owner 0: any).
  */
 int block_read_unlocked(struct ds *ds, uint64_t addr, enum block_type type,
     uint64_t owner, void *buf) MUST_CHECK;
