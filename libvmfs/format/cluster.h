@@ -9,6 +9,8 @@
 #ifndef VMFS_FORMAT_CLUSTER_H
 #define VMFS_FORMAT_CLUSTER_H
 
+#include <stdbool.h>
+
 #include "libvmfs/format/layout.h"
 
 #define CLUSTER_CHUNKS_MAX 16384u	/* 1 GiB */
@@ -33,8 +35,29 @@ static_assert(offsetof(struct cluster_disk, used) == 128, "used");
 static_assert(offsetof(struct cluster_disk, meta) == 2176, "meta");
 /*
  * meta[]: bit b is set when chunk 2b or 2b + 1 is a metachunk, so that all
- * metachunks are found by reading at most two blocks per set bit.
+ * metachunks are found by reading at most two blocks per set bit.  Block 0 of
+ * a chunk in use there is one when it is a valid BLOCK_METACHUNK of this
+ * cluster with bit 0 of `used` set; a retired one is written with used == 0
+ * before its chunk is free again, and the allocator does not mix data and
+ * metachunks in a pair while any other pair will do.
  */
+struct cluster_info {
+	uint64_t cluster;
+	uint32_t chunks, free_chunks, metachunks, free_meta_blocks, meta_hint;
+};
+
+/*
+ * `block` is the whole 4 KiB block, its header checked before.  Checks number
+ * and ranges, and that free_chunks is what the bitmap says.
+ */
+int cluster_decode(const void *block, uint64_t cluster,
+    struct cluster_info *ret_c) MUST_CHECK;
+/* Leaves lock record, header and bitmaps alone. */
+void cluster_encode(void *block, const struct cluster_info *c);
+bool cluster_chunk_used(const void *block, uint32_t chunk);
+void cluster_chunk_set_used(void *block, uint32_t chunk, bool used);
+bool cluster_pair_meta(const void *block, uint32_t pair);
+void cluster_pair_set_meta(void *block, uint32_t pair, bool meta);
 
 /* Block 0 of a metachunk. */
 struct metachunk_disk {
@@ -45,6 +68,13 @@ struct metachunk_disk {
 	uint8_t reserved2[4000];	/* 96 */
 };
 static_assert(sizeof(struct metachunk_disk) == BLOCK_SIZE, "metachunk");
+
+struct metachunk_info {
+	uint16_t used;
+	uint8_t type[CHUNK_BLOCKS];	/* enum block_type */
+};
+int metachunk_decode(const void *block, struct metachunk_info *ret_m) MUST_CHECK;
+void metachunk_encode(void *block, const struct metachunk_info *m);
 
 /* Chunks and blocks freed by one host in a cluster leased to another. */
 struct remote_free_entry_disk {
@@ -62,5 +92,15 @@ struct remote_free_disk {
 	uint8_t reserved2[16];
 };
 static_assert(sizeof(struct remote_free_disk) == BLOCK_SIZE, "remote free");
+
+struct remote_free {
+	uint64_t block;
+	uint32_t count;		/* blocks; whole chunks unless meta */
+	bool meta;
+};
+/* Ranges of a whole BLOCK_REMOTE_FREE; -VMFS_ECORRUPT. */
+int remote_free_check(const void *block) MUST_CHECK;
+void remote_free_get(const void *block, unsigned i, struct remote_free *ret_f);
+void remote_free_put(void *block, unsigned i, const struct remote_free *f);
 
 #endif

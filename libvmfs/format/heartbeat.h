@@ -47,11 +47,13 @@ struct heartbeat_disk {
 	uint8_t name[64];	/* 160 host name, NUL padded UTF-8 */
 	le64_t journal_block;	/* 224 first block of the journal, 0 = none */
 	le32_t journal_blocks;	/* 232 */
-	uint8_t reserved2[276];	/* 236 */
+	le32_t fence_hint_ms;	/* 236 */
+	uint8_t reserved2[272];	/* 240 */
 };
 static_assert(sizeof(struct heartbeat_disk) == LOCK_RECORD_SIZE, "heartbeat");
 static_assert(offsetof(struct heartbeat_disk, pr_key) == 72, "pr key");
 static_assert(offsetof(struct heartbeat_disk, journal_block) == 224, "journal");
+static_assert(offsetof(struct heartbeat_disk, fence_hint_ms) == 236, "hint");
 
 struct heartbeat {
 	unsigned slot;
@@ -93,5 +95,8 @@ struct slot_info_disk {
 	uint8_t reserved1[3584 - 80 - 8 * SLOT_ORPHANS_MAX];
 };
 static_assert(sizeof(struct slot_info_disk) == 3584, "slot info");
+
+/* Range checks of the slot info in a whole block; -VMFS_ECORRUPT. */
+int slot_info_check(const void *block) MUST_CHECK;
 
 #endif

@@ -143,4 +143,15 @@ struct snaptab_disk {
 };
 static_assert(sizeof(struct snaptab_disk) == BLOCK_SIZE, "snaptab");
 
+struct snaptab_entry {
+	uint64_t ino, parent, created_us;
+	uint32_t id, epoch, flags;
+	char name[SNAPTAB_NAME_MAX + 1];
+};
+/* -VMFS_ECORRUPT: id, epoch or name is none.  ino 0 is an unused entry. */
+int snaptab_entry_get(const struct snaptab_entry_disk *d,
+    struct snaptab_entry *ret_e) MUST_CHECK;
+void snaptab_entry_put(struct snaptab_entry_disk *d,
+    const struct snaptab_entry *e);
+
 #endif

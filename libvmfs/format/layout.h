@@ -22,6 +22,7 @@
 #define VMFS_FORMAT_LAYOUT_H
 
 #include <assert.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -86,13 +87,26 @@ struct block_hdr {
 	uint64_t addr, owner, lockver, lsn;
 };
 
-/* SUPER, INODE, SLOT and CLUSTER differ: true when the header is at 512. */
+/* Where the header stands: INODE, SLOT and CLUSTER have a sector before it. */
 static inline unsigned
 block_hdr_offset(enum block_type type)
 {
 	return type == BLOCK_INODE || type == BLOCK_SLOT ||
 	    type == BLOCK_CLUSTER ? LOCK_RECORD_SIZE : 0;
 }
+
+/* Bytes of the block that header, CRC and journal images cover. */
+static inline unsigned
+block_hdr_covers(enum block_type type)
+{
+	return BLOCK_SIZE - block_hdr_offset(type);
+}
+
+/* "super", "inode" ... for logs and reports; "?" when unknown. */
+const char *block_type_name(enum block_type type);
+bool bytes_are_zero(const void *buf, size_t len);
+/* CRC32C of len bytes as if the 4 bytes at `hole` were zero. */
+uint32_t crc32c_with_hole(const void *buf, size_t len, size_t hole);
 
 /*
  * Checks magic, type (0: any), length, volume, address, CRC of a whole 4 KiB
