@@ -1,0 +1,275 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* FUSE requests on open files. */
+#include <fcntl.h>
+#include <linux/falloc.h>
+#include <linux/fuse.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "fuse/mount_impl.h"
+#include "libvmfs/base/cleanup.h"
+
+/* FOPEN_PARALLEL_DIRECT_WRITES of newer kernels; older ones ignore it. */
+#define OPEN_PARALLEL_DIRECT_WRITES (1u << 6)
+
+static struct handle *
+handle_of(const struct fuse_file_info *fi)
+{
+	return (struct handle *)(uintptr_t)fi->fh;
+}
+
+static int
+handle_open(struct fuse_mount *m, uint64_t ino, int open_flags,
+    struct handle **ret_h, struct lock_holder *ret_holder)
+{
+	cleanup_free struct handle *h = calloc(1, sizeof(*h));
+	int mode = open_flags & O_ACCMODE;
+	unsigned flags = mode == O_WRONLY ? 0 : FS_READ;
+	int rc;
+
+	if (h == NULL)
+		return -ENOMEM;
+	if (mode != O_RDONLY)
+		flags |= FS_WRITE;
+	if ((open_flags & O_TRUNC) != 0)
+		flags |= FS_WRITE | FS_TRUNC;
+	rc = fs_file_open(m->conf.fs, ino, 0, flags, &h->file, ret_holder);
+	if (rc < 0)
+		return rc;
+	h->ino = ino;
+	h->writable = (flags & FS_WRITE) != 0;
+	list_add_tail(&m->handles, &h->node);
+	*ret_h = take_ptr(h);
+	return 0;
+}
+
+int
+handle_close(struct handle *h)
+{
+	int rc = fs_file_close(h->file);
+
+	list_del(&h->node);
+	free(h);
+	return rc;
+}
+
+/*
+ * libfuse 3.14 has no name for parallel direct writes, so the answer is put
+ * together here.
+ */
+static struct fuse_open_out
+open_out(const struct handle *h)
+{
+	return (struct fuse_open_out){
+		.fh = (uintptr_t)h,
+		.open_flags = FOPEN_DIRECT_IO | OPEN_PARALLEL_DIRECT_WRITES,
+	};
+}
+
+/* The kernel gave up the request: nobody will release the handle. */
+static void
+reply_open(fuse_req_t req, struct handle *h)
+{
+	struct fuse_open_out out = open_out(h);
+
+	if (fuse_reply_buf(req, (const char *)&out, sizeof(out)) == -ENOENT)
+		(void)handle_close(h);
+}
+
+void
+op_open(fuse_req_t req, fuse_ino_t node, struct fuse_file_info *fi)
+{
+	struct fuse_mount *m = mount_of(req);
+	uint64_t ino = ino_of(m, node);
+	struct lock_holder holder = { .mode = LOCK_FREE };
+	struct handle *h;
+	int rc = handle_open(m, ino, fi->flags, &h, &holder);
+
+	if (rc < 0)
+		reply_error(req, rc, "open for writing", ino, NULL, &holder);
+	else
+		reply_open(req, h);
+}
+
+/* Another host may create the name between the kernel's lookup and us. */
+static int
+create_or_find(fuse_req_t req, uint64_t dir, const char *name, mode_t mode,
+    int open_flags, struct fs_attr *ret_a)
+{
+	struct fuse_mount *m = mount_of(req);
+	const struct fuse_ctx *ctx = fuse_req_ctx(req);
+	int rc = fs_create(m->conf.fs, dir, name, INODE_FILE,
+	    (uint16_t)(mode & 07777), ctx->uid, ctx->gid, 0, ret_a);
+
+	if (rc == -EEXIST && (open_flags & O_EXCL) == 0)
+		rc = fs_lookup(m->conf.fs, dir, name, ret_a);
+	return rc;
+}
+
+void
+op_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
+    struct fuse_file_info *fi)
+{
+	struct fuse_mount *m = mount_of(req);
+	uint64_t dir = ino_of(m, parent);
+	struct lock_holder holder = { .mode = LOCK_FREE };
+	struct fuse_file_info out = { .direct_io = 1 };
+	struct fuse_entry_param e;
+	struct handle *h;
+	struct fs_attr a;
+	int rc = create_or_find(req, dir, name, mode, fi->flags, &a);
+
+	if (rc == 0) {
+		name_hint_set(&m->hints, a.ino, name);
+		rc = handle_open(m, a.ino, fi->flags, &h, &holder);
+	}
+	if (rc < 0) {
+		reply_error(req, rc, "create", dir, name, &holder);
+		return;
+	}
+	attr_to_entry(m, &a, &e);
+	out.fh = (uintptr_t)h;
+	if (fuse_reply_create(req, &e, &out) == -ENOENT)
+		(void)handle_close(h);
+}
+
+void
+op_read(fuse_req_t req, fuse_ino_t node, size_t size, off_t off,
+    struct fuse_file_info *fi)
+{
+	cleanup_free void *buf = NULL;
+	size_t got;
+	int rc;
+
+	(void)node;
+	if (posix_memalign(&buf, BLOCK_SIZE, size) != 0) {
+		(void)fuse_reply_err(req, ENOMEM);
+		return;
+	}
+	rc = fs_file_read(handle_of(fi)->file, (uint64_t)off, buf, size, &got);
+	if (rc < 0)
+		reply_error(req, rc, "read", handle_of(fi)->ino, NULL, NULL);
+	else
+		(void)fuse_reply_buf(req, buf, got);
+}
+
+void
+op_write(fuse_req_t req, fuse_ino_t node, const char *buf, size_t size,
+    off_t off, struct fuse_file_info *fi)
+{
+	int rc = fs_file_write(handle_of(fi)->file, (uint64_t)off, buf, size);
+
+	(void)node;
+	if (rc < 0)
+		reply_error(req, rc, "write", handle_of(fi)->ino, NULL, NULL);
+	else
+		(void)fuse_reply_write(req, size);
+}
+
+static void
+flush_handle(fuse_req_t req, struct handle *h)
+{
+	int rc = h->writable ? fs_file_flush(h->file) : 0;
+
+	if (rc < 0)
+		reply_error(req, rc, "flush", h->ino, NULL, NULL);
+	else
+		(void)fuse_reply_err(req, 0);
+}
+
+void
+op_flush(fuse_req_t req, fuse_ino_t node, struct fuse_file_info *fi)
+{
+	(void)node;
+	flush_handle(req, handle_of(fi));
+}
+
+void
+op_fsync(fuse_req_t req, fuse_ino_t node, int datasync,
+    struct fuse_file_info *fi)
+{
+	(void)node;
+	(void)datasync;
+	flush_handle(req, handle_of(fi));
+}
+
+void
+op_release(fuse_req_t req, fuse_ino_t node, struct fuse_file_info *fi)
+{
+	uint64_t ino = handle_of(fi)->ino;
+	int rc = handle_close(handle_of(fi));
+
+	(void)node;
+	if (rc < 0)
+		reply_error(req, rc, "close", ino, NULL, NULL);
+	else
+		(void)fuse_reply_err(req, 0);
+}
+
+/* fallocate without KEEP_SIZE grows the file, as its man page says. */
+static int
+grow_to(struct fs_file *f, uint64_t end)
+{
+	struct fs_attr a;
+	int rc = fs_file_attr(f, &a);
+
+	if (rc == 0 && a.size < end)
+		rc = fs_file_truncate(f, end);
+	return rc;
+}
+
+static int
+allocate(struct handle *h, int mode, uint64_t offset, uint64_t length)
+{
+	int rc = 0;
+
+	if (!h->writable)
+		return -EBADF;
+	if ((mode & FALLOC_FL_KEEP_SIZE) == 0)
+		rc = grow_to(h->file, offset + length);
+	if (rc < 0)
+		return rc;
+	switch (mode & ~FALLOC_FL_KEEP_SIZE) {
+	case 0:
+		return fs_file_allocate(h->file, offset, length);
+	case FALLOC_FL_PUNCH_HOLE:
+	case FALLOC_FL_ZERO_RANGE:
+		return fs_file_punch(h->file, offset, length);
+	default:
+		return -EOPNOTSUPP;
+	}
+}
+
+void
+op_fallocate(fuse_req_t req, fuse_ino_t node, int mode, off_t offset,
+    off_t length, struct fuse_file_info *fi)
+{
+	struct handle *h = handle_of(fi);
+	int rc = allocate(h, mode, (uint64_t)offset, (uint64_t)length);
+
+	(void)node;
+	if (rc < 0)
+		reply_error(req, rc, "fallocate", h->ino, NULL, NULL);
+	else
+		(void)fuse_reply_err(req, 0);
+}
+
+void
+op_lseek(fuse_req_t req, fuse_ino_t node, off_t off, int whence,
+    struct fuse_file_info *fi)
+{
+	struct handle *h = handle_of(fi);
+	uint64_t found = 0;
+	int rc;
+
+	(void)node;
+	if (whence != SEEK_DATA && whence != SEEK_HOLE) {
+		(void)fuse_reply_err(req, EINVAL);
+		return;
+	}
+	rc = fs_file_seek(h->file, (uint64_t)off, whence == SEEK_DATA, &found);
+	if (rc < 0)
+		reply_error(req, rc, "lseek", h->ino, NULL, NULL);
+	else
+		(void)fuse_reply_lseek(req, (off_t)found);
+}

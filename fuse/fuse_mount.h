@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * One FUSE mount of a datastore.  Requests are read, run as fibers and
+ * answered on the datastore's own reactor: what a request touches needs no
+ * lock, and a read at queue depth one costs no thread switch.
+ *
+ * Life: new (any thread) -> serve (reactor) -> umount (any other thread) or
+ * stop (fiber) -> free (any other thread).
+ */
+#ifndef VMFS_FUSE_FUSE_MOUNT_H
+#define VMFS_FUSE_FUSE_MOUNT_H
+
+#include <stdbool.h>
+
+#include "libvmfs/core/fs.h"
+
+struct fuse_mount;
+
+struct fuse_mount_conf {
+	struct fs *fs;			/* borrowed until stop has returned */
+	const char *datastore;		/* for log lines and df(1); copied */
+	const char *dir;		/* mount point; copied */
+	bool readonly;
+	/* The file system was unmounted from outside (umount(8)).  Called on
+	 * the reactor; must not suspend. */
+	void (*on_unmount)(void *arg);
+	void *arg;
+};
+
+/*
+ * Mounts.  Requests wait until fuse_mount_serve.  May block: not on a
+ * reactor.  -ENOENT, -ENOTDIR, -EBUSY: something is mounted there; -EIO: the
+ * kernel has no FUSE (libfuse wrote why to stderr).
+ */
+int fuse_mount_new(const struct fuse_mount_conf *conf, struct fuse_mount **ret_m)
+    MUST_CHECK;
+/* Starts answering, on the calling reactor. */
+int fuse_mount_serve(struct fuse_mount *m) MUST_CHECK;
+/* As umount(8): -EBUSY when files are open.  Blocks: not on the reactor. */
+int fuse_mount_umount(struct fuse_mount *m) MUST_CHECK;
+/*
+ * Takes no more requests, waits for those under way and closes what is open.
+ * On the reactor; suspends.  Without a call of umount before, processes that
+ * still use the mount see ENOTCONN after fuse_mount_free.
+ */
+void fuse_mount_stop(struct fuse_mount *m);
+/* After stop (or without serve).  Blocks: not on the reactor. */
+void fuse_mount_free(struct fuse_mount *m);
+
+#endif

@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Inside of a FUSE mount, shared by session, names and content. */
+#ifndef VMFS_FUSE_MOUNT_IMPL_H
+#define VMFS_FUSE_MOUNT_IMPL_H
+
+#define FUSE_USE_VERSION 314
+#include <fuse3/fuse_lowlevel.h>
+
+#include "fuse/fuse_mount.h"
+#include "fuse/name_hint.h"
+#include "libvmfs/base/list.h"
+
+/* A request's message; payload of a WRITE is aligned for O_DIRECT. */
+struct request {
+	struct fuse_mount *mount;
+	struct list node;	/* in fuse_mount.idle */
+	struct fuse_buf buf;
+	void *base;		/* of the allocation that buf.mem points into */
+};
+
+struct handle {
+	struct list node;	/* in fuse_mount.handles */
+	struct fs_file *file;
+	uint64_t ino;
+	bool writable;
+};
+
+struct fuse_mount {
+	struct fuse_mount_conf conf;
+	char *datastore, *dir;
+	struct fuse_session *se;
+	struct log *log;
+	uint64_t root;		/* inode number of the root directory */
+	uint64_t mounted_us;
+
+	int epoll_fd, stop_fd;
+	bool serving, stopping;
+	unsigned active;	/* requests under way, and the reader */
+	struct fiber_cond quiet;	/* active became 0 */
+	struct list idle;	/* struct request, kept for reuse */
+	unsigned n_idle;
+	struct list handles;
+	struct name_hint hints;
+};
+
+/* ---- conversions (convert.c) ---- */
+
+static inline struct fuse_mount *
+mount_of(fuse_req_t req)
+{
+	return fuse_req_userdata(req);
+}
+
+/* Kernel's node id <-> inode number: only the root's differs. */
+static inline uint64_t
+ino_of(const struct fuse_mount *m, fuse_ino_t node)
+{
+	return node == FUSE_ROOT_ID ? m->root : node;
+}
+
+static inline fuse_ino_t
+node_of(const struct fuse_mount *m, uint64_t ino)
+{
+	return ino == m->root ? FUSE_ROOT_ID : ino;
+}
+
+/* Positive errno for the kernel out of a negative code of ours. */
+int errno_of(int error);
+void attr_to_stat(const struct fuse_mount *m, const struct fs_attr *a,
+    struct stat *ret_st);
+void attr_to_entry(const struct fuse_mount *m, const struct fs_attr *a,
+    struct fuse_entry_param *ret_e);
+/* Answers with errno_of(error); what the admin must know is logged: who
+ * holds `name` (or inode `ino` when NULL), damage, loss of the LUN. */
+void reply_error(fuse_req_t req, int error, const char *what, uint64_t ino,
+    const char *name, const struct lock_holder *holder);
+
+/* ---- handlers ---- */
+
+void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name);
+void op_getattr(fuse_req_t req, fuse_ino_t node, struct fuse_file_info *fi);
+void op_setattr(fuse_req_t req, fuse_ino_t node, struct stat *st, int to_set,
+    struct fuse_file_info *fi);
+void op_readlink(fuse_req_t req, fuse_ino_t node);
+void op_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
+    dev_t rdev);
+void op_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode);
+void op_symlink(fuse_req_t req, const char *target, fuse_ino_t parent,
+    const char *name);
+void op_unlink(fuse_req_t req, fuse_ino_t parent, const char *name);
+void op_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name);
+void op_rename(fuse_req_t req, fuse_ino_t parent, const char *name,
+    fuse_ino_t new_parent, const char *new_name, unsigned flags);
+void op_readdir(fuse_req_t req, fuse_ino_t node, size_t size, off_t off,
+    struct fuse_file_info *fi);
+void op_fsyncdir(fuse_req_t req, fuse_ino_t node, int datasync,
+    struct fuse_file_info *fi);
+void op_statfs(fuse_req_t req, fuse_ino_t node);
+
+void op_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
+    struct fuse_file_info *fi);
+void op_open(fuse_req_t req, fuse_ino_t node, struct fuse_file_info *fi);
+void op_read(fuse_req_t req, fuse_ino_t node, size_t size, off_t off,
+    struct fuse_file_info *fi);
+void op_write(fuse_req_t req, fuse_ino_t node, const char *buf, size_t size,
+    off_t off, struct fuse_file_info *fi);
+void op_flush(fuse_req_t req, fuse_ino_t node, struct fuse_file_info *fi);
+void op_fsync(fuse_req_t req, fuse_ino_t node, int datasync,
+    struct fuse_file_info *fi);
+void op_release(fuse_req_t req, fuse_ino_t node, struct fuse_file_info *fi);
+void op_fallocate(fuse_req_t req, fuse_ino_t node, int mode, off_t offset,
+    off_t length, struct fuse_file_info *fi);
+void op_lseek(fuse_req_t req, fuse_ino_t node, off_t off, int whence,
+    struct fuse_file_info *fi);
+/* Closes the file and frees h; the error of closing. */
+int handle_close(struct handle *h);
+
+#endif

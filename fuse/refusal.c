@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Words for lock holders. */
+#include <stdio.h>
+#include <time.h>
+
+#include "fuse/refusal.h"
+
+const char *
+refusal_mode_name(enum lock_mode mode)
+{
+	switch (mode) {
+	case LOCK_FREE:
+		return "free";
+	case LOCK_EXCLUSIVE:
+		return "exclusive";
+	case LOCK_SHARED:
+		return "shared";
+	case LOCK_MULTI_WRITER:
+		return "multi-writer";
+	}
+	return "unknown";
+}
+
+const char *
+refusal_state_name(enum holder_state state)
+{
+	switch (state) {
+	case HOLDER_LIVE:
+		return "alive";
+	case HOLDER_SUSPECT:
+		return "suspect";
+	case HOLDER_RECOVERING:
+		return "recovering";
+	case HOLDER_DEAD:
+		return "dead";
+	case HOLDER_SELF:
+		return "this host";
+	}
+	return "unknown";
+}
+
+char *
+refusal_time(uint64_t wall_us, char text[REFUSAL_TIME_SIZE])
+{
+	time_t seconds = (time_t)(wall_us / 1000000);
+	struct tm tm;
+
+	if (wall_us == 0 || localtime_r(&seconds, &tm) == NULL ||
+	    strftime(text, REFUSAL_TIME_SIZE, "%Y-%m-%d %H:%M:%S", &tm) == 0)
+		(void)snprintf(text, REFUSAL_TIME_SIZE, "unknown");
+	return text;
+}
+
+/* Seconds rounded up, so that "wait 1 s" never means none. */
+static unsigned
+seconds_of(uint64_t ms)
+{
+	return (unsigned)((ms + 999) / 1000);
+}
+
+char *
+refusal_text(const char *object, const struct lock_holder *h,
+    const struct timers *timers, char text[REFUSAL_SIZE])
+{
+	char since[REFUSAL_TIME_SIZE], others[32] = "";
+	const char *name = h->name[0] != '\0' ? h->name : "(unnamed)";
+	int n;
+
+	if (h->mode == LOCK_FREE) {
+		(void)snprintf(text, REFUSAL_SIZE, "%s was locked by another "
+		    "host a moment ago; try again", object);
+		return text;
+	}
+	if (h->count > 1)
+		(void)snprintf(others, sizeof(others), " and %u more",
+		    h->count - 1);
+	n = snprintf(text, REFUSAL_SIZE, "%s is locked by host %s%s (%s, since "
+	    "%s, heartbeat %u s ago); ", object, name, others,
+	    refusal_mode_name(h->mode), refusal_time(h->since_us, since),
+	    (unsigned)(h->silent_ms / 1000));
+	if (n < 0 || n >= REFUSAL_SIZE)
+		return text;
+	switch (h->state) {
+	case HOLDER_SELF:
+		(void)snprintf(text + n, REFUSAL_SIZE - (size_t)n,
+		    "it is in use on this host: close it here first");
+		break;
+	case HOLDER_LIVE:
+		(void)snprintf(text + n, REFUSAL_SIZE - (size_t)n,
+		    "power it off there, or wait: a dead host is fenced after "
+		    "%u s. See vmfsctl lock show",
+		    seconds_of(timers->fence_ms));
+		break;
+	case HOLDER_SUSPECT:
+		(void)snprintf(text + n, REFUSAL_SIZE - (size_t)n,
+		    "that host is silent and will be fenced in %u s: try "
+		    "again then", seconds_of(h->fence_in_ms));
+		break;
+	case HOLDER_RECOVERING:
+	case HOLDER_DEAD:
+		(void)snprintf(text + n, REFUSAL_SIZE - (size_t)n,
+		    "that host is dead and its journal is being replayed: try "
+		    "again in a moment");
+		break;
+	}
+	return text;
+}
