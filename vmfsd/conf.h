@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The configuration of one vmfsd process; vmfsd.conf(5) has the syntax. */
+#ifndef VMFS_VMFSD_CONF_H
+#define VMFS_VMFSD_CONF_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "libvmfs/base/err.h"
+
+#define CONF_LIST_MAX 64	/* entries of each list below */
+#define CONF_MESSAGE_SIZE 512
+
+/* A name and its secret; user NULL: none. */
+struct conf_chap {
+	char *user, *secret;
+};
+
+struct conf_lun {
+	unsigned number;
+	char *source;		/* path, iscsi:// URL or ram:SIZE */
+	bool readonly, thin;
+	int line;
+};
+
+struct conf_target {
+	char *iqn;
+	struct conf_lun lun[CONF_LIST_MAX];
+	size_t luns;
+	char *allow[CONF_LIST_MAX];	/* patterns of initiator names */
+	size_t allows;
+	struct conf_chap in, out;
+	int line;
+};
+
+struct conf_datastore {
+	char *name, *lun, *mount;
+	bool readonly, noauto;
+	int line;
+};
+
+struct conf {
+	char *host_name, *host_dir, *initiator;
+	char *control;
+	char *portal[CONF_LIST_MAX];
+	size_t portals;
+	struct conf_target target[CONF_LIST_MAX];
+	size_t targets;
+	struct conf_datastore datastore[CONF_LIST_MAX];
+	size_t datastores;
+};
+
+/*
+ * Reads `in`, called `name` in messages.  -VMFS_ECONFIG with one sentence
+ * "NAME:LINE: what is wrong, what is expected" in msg, nothing else changed;
+ * -ENOMEM.  *ret_c is the caller's, conf_fini frees its content.
+ */
+int conf_read(FILE *in, const char *name, struct conf *ret_c,
+    char msg[CONF_MESSAGE_SIZE]) MUST_CHECK;
+void conf_fini(struct conf *c);
+
+/* True for what may stand as host or datastore name: 1 to 63 characters out
+ * of letters, digits, '.', '_' and '-', the first no '.' or '-'. */
+bool conf_name_ok(const char *name);
+
+#endif

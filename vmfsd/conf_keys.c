@@ -1,0 +1,444 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What each section and key of the configuration means. */
+#include <ctype.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "libvmfs/base/cleanup.h"
+#include "libvmfs/base/units.h"
+#include "vmfsd/conf_keys.h"
+
+#define SECRET_MIN 12	/* RFC 7143 9.2.1: 96 bits */
+#define SECRET_MAX 255
+
+static int
+set_string(struct conf_parser *p, const char *key, const char *value,
+    char **field)
+{
+	if (*field != NULL)
+		return conf_error(p, "'%s' is given twice in %s", key,
+		    p->section_text);
+	*field = strdup(value);
+	return *field != NULL ? 0 : -ENOMEM;
+}
+
+static int
+set_absolute(struct conf_parser *p, const char *key, const char *value,
+    char **field)
+{
+	if (value[0] != '/')
+		return conf_error(p, "%s = '%s': expected an absolute path",
+		    key, value);
+	return set_string(p, key, value, field);
+}
+
+/* ---- [host] ---- */
+
+static int
+host_name(struct conf_parser *p, const char *key, const char *value)
+{
+	if (!conf_name_ok(value))
+		return conf_error(p, "host name '%s': expected 1 to 63 letters,"
+		    " digits, '.', '_' or '-'", value);
+	return set_string(p, key, value, &p->conf->host_name);
+}
+
+static int
+host_dir(struct conf_parser *p, const char *key, const char *value)
+{
+	return set_absolute(p, key, value, &p->conf->host_dir);
+}
+
+static int
+check_iqn(struct conf_parser *p, const char *what, const char *value)
+{
+	if (strlen(value) > 223 || (strncmp(value, "iqn.", 4) != 0 &&
+	    strncmp(value, "eui.", 4) != 0 && strncmp(value, "naa.", 4) != 0))
+		return conf_error(p, "%s '%s' is no iSCSI name; expected "
+		    "iqn.YYYY-MM.reversed.domain:name", what, value);
+	return 0;
+}
+
+static int
+host_initiator(struct conf_parser *p, const char *key, const char *value)
+{
+	int rc = check_iqn(p, "initiator", value);
+
+	return rc < 0 ? rc : set_string(p, key, value, &p->conf->initiator);
+}
+
+static const struct conf_key host_keys[] = {
+	{ "name", host_name },
+	{ "dir", host_dir },
+	{ "initiator", host_initiator },
+	{ NULL, NULL },
+};
+
+/* ---- [control], [portal] ---- */
+
+static int
+control_socket(struct conf_parser *p, const char *key, const char *value)
+{
+	return set_absolute(p, key, value, &p->conf->control);
+}
+
+static const struct conf_key control_keys[] = {
+	{ "socket", control_socket },
+	{ NULL, NULL },
+};
+
+static int
+portal_listen(struct conf_parser *p, const char *key, const char *value)
+{
+	struct conf *c = p->conf;
+	const char *colon = strrchr(value, ':');
+	int rc;
+
+	if (colon != NULL && (value[0] != '[' || colon[-1] == ']')) {
+		char *end;
+		unsigned long port = strtoul(colon + 1, &end, 10);
+
+		if (!isdigit((unsigned char)colon[1]) || *end != '\0' ||
+		    port > 65535)
+			return conf_error(p, "listen = '%s': expected "
+			    "ADDRESS[:PORT], port 0 to 65535", value);
+	}
+	if (c->portals == CONF_LIST_MAX)
+		return conf_error(p, "more than %d portals", CONF_LIST_MAX);
+	rc = set_string(p, key, value, &c->portal[c->portals]);
+	if (rc == 0)
+		c->portals++;
+	return rc;
+}
+
+static const struct conf_key portal_keys[] = {
+	{ "listen", portal_listen },
+	{ NULL, NULL },
+};
+
+/* ---- [target IQN] ---- */
+
+static int
+target_begin(struct conf_parser *p, const char *argument)
+{
+	struct conf *c = p->conf;
+	int rc = check_iqn(p, "target", argument);
+
+	if (rc < 0)
+		return rc;
+	if (c->targets == CONF_LIST_MAX)
+		return conf_error(p, "more than %d targets", CONF_LIST_MAX);
+	for (size_t i = 0; i < c->targets; i++)
+		if (strcmp(c->target[i].iqn, argument) == 0)
+			return conf_error(p, "target '%s' is already defined "
+			    "in line %d", argument, c->target[i].line);
+	c->target[c->targets].line = p->line;
+	c->target[c->targets].iqn = strdup(argument);
+	if (c->target[c->targets].iqn == NULL)
+		return -ENOMEM;
+	c->targets++;
+	return 0;
+}
+
+static struct conf_target *
+this_target(struct conf_parser *p)
+{
+	return &p->conf->target[p->conf->targets - 1];
+}
+
+static int
+lun_number(struct conf_parser *p, const char *key, unsigned *ret_number)
+{
+	const char *digits = key + strlen("lun.");
+	char *end;
+	unsigned long n = strtoul(digits, &end, 10);
+
+	if (!isdigit((unsigned char)*digits) || *end != '\0' || n > 255)
+		return conf_error(p, "'%s': expected lun.0 to lun.255", key);
+	*ret_number = (unsigned)n;
+	return 0;
+}
+
+static int
+lun_option(struct conf_parser *p, struct conf_lun *l, const char *option)
+{
+	if (strcmp(option, "readonly") == 0 || strcmp(option, "ro") == 0)
+		l->readonly = true;
+	else if (strcmp(option, "thin") == 0)
+		l->thin = true;
+	else
+		return conf_error(p, "LUN option '%s' is unknown; expected "
+		    "readonly or thin", option);
+	return 0;
+}
+
+static int
+lun_source(struct conf_parser *p, const char *source)
+{
+	uint64_t size;
+
+	if (strncmp(source, "ram:", 4) == 0) {
+		if (size_parse(source + 4, &size) < 0 || size < MIB)
+			return conf_error(p, "'%s': expected ram:SIZE of at "
+			    "least 1 MiB, as in ram:64M", source);
+		return 0;
+	}
+	if (source[0] != '/' && strncmp(source, "iscsi://", 8) != 0)
+		return conf_error(p, "LUN source '%s': expected an absolute "
+		    "path, an iscsi:// URL or ram:SIZE", source);
+	return 0;
+}
+
+static int
+target_lun(struct conf_parser *p, const char *key, const char *value)
+{
+	struct conf_target *t = this_target(p);
+	struct conf_lun l = { .line = p->line };
+	cleanup_free char *copy = strdup(value);
+	char *save = NULL, *source;
+	int rc = lun_number(p, key, &l.number);
+
+	if (copy == NULL)
+		return -ENOMEM;
+	source = strtok_r(copy, ",", &save);
+	if (source == NULL)
+		return conf_error(p, "'%s' names no LUN", value);
+	for (char *o; rc == 0 && (o = strtok_r(NULL, ",", &save)) != NULL;)
+		rc = lun_option(p, &l, o);
+	if (rc == 0)
+		rc = lun_source(p, source);
+	if (rc < 0)
+		return rc;
+	if (t->luns == CONF_LIST_MAX)
+		return conf_error(p, "more than %d LUNs in a target",
+		    CONF_LIST_MAX);
+	for (size_t i = 0; i < t->luns; i++)
+		if (t->lun[i].number == l.number)
+			return conf_error(p, "lun.%u is already defined in "
+			    "line %d", l.number, t->lun[i].line);
+	l.source = strdup(source);
+	if (l.source == NULL)
+		return -ENOMEM;
+	t->lun[t->luns++] = l;
+	return 0;
+}
+
+static int
+target_allow(struct conf_parser *p, const char *key, const char *value)
+{
+	struct conf_target *t = this_target(p);
+	int rc;
+
+	if (t->allows == CONF_LIST_MAX)
+		return conf_error(p, "more than %d allow lines in a target",
+		    CONF_LIST_MAX);
+	rc = set_string(p, key, value, &t->allow[t->allows]);
+	if (rc == 0)
+		t->allows++;
+	return rc;
+}
+
+/* Secrets stand in files of their own that only root can read. */
+static int
+read_secret(struct conf_parser *p, const char *key, const char *path,
+    char **field)
+{
+	char text[SECRET_MAX + 3];
+	struct stat st;
+	size_t len;
+	FILE *f;
+	bool got;
+
+	if (*field != NULL)
+		return conf_error(p, "'%s' is given twice in %s", key,
+		    p->section_text);
+	f = fopen(path, "re");
+	if (f == NULL)
+		return conf_error(p, "%s: cannot read '%s': %s", key, path,
+		    strerror(errno));
+	if (fstat(fileno(f), &st) < 0 || (st.st_mode & 077) != 0) {
+		(void)fclose(f);
+		return conf_error(p, "%s: '%s' can be read by others; run "
+		    "chmod 600 '%s'", key, path, path);
+	}
+	got = fgets(text, sizeof(text), f) != NULL;
+	(void)fclose(f);
+	len = got ? strcspn(text, "\r\n") : 0;
+	if (len < SECRET_MIN || len > SECRET_MAX) {
+		explicit_bzero(text, sizeof(text));
+		return conf_error(p, "%s: the first line of '%s' has %zu "
+		    "characters; expected %d to %d", key, path, len,
+		    SECRET_MIN, SECRET_MAX);
+	}
+	*field = strndup(text, len);
+	explicit_bzero(text, sizeof(text));
+	return *field != NULL ? 0 : -ENOMEM;
+}
+
+static int
+target_chap(struct conf_parser *p, const char *key, const char *value)
+{
+	return set_string(p, key, value, &this_target(p)->in.user);
+}
+
+static int
+target_chap_secret(struct conf_parser *p, const char *key, const char *value)
+{
+	return read_secret(p, key, value, &this_target(p)->in.secret);
+}
+
+static int
+target_mutual(struct conf_parser *p, const char *key, const char *value)
+{
+	return set_string(p, key, value, &this_target(p)->out.user);
+}
+
+static int
+target_mutual_secret(struct conf_parser *p, const char *key, const char *value)
+{
+	return read_secret(p, key, value, &this_target(p)->out.secret);
+}
+
+static const struct conf_key target_keys[] = {
+	{ "lun.", target_lun },
+	{ "allow", target_allow },
+	{ "chap", target_chap },
+	{ "chap-secret-file", target_chap_secret },
+	{ "mutual", target_mutual },
+	{ "mutual-secret-file", target_mutual_secret },
+	{ NULL, NULL },
+};
+
+/* ---- [datastore NAME] ---- */
+
+static int
+datastore_begin(struct conf_parser *p, const char *argument)
+{
+	struct conf *c = p->conf;
+
+	if (!conf_name_ok(argument))
+		return conf_error(p, "datastore name '%s': expected 1 to 63 "
+		    "letters, digits, '.', '_' or '-'", argument);
+	if (c->datastores == CONF_LIST_MAX)
+		return conf_error(p, "more than %d datastores", CONF_LIST_MAX);
+	for (size_t i = 0; i < c->datastores; i++)
+		if (strcmp(c->datastore[i].name, argument) == 0)
+			return conf_error(p, "datastore '%s' is already "
+			    "defined in line %d", argument,
+			    c->datastore[i].line);
+	c->datastore[c->datastores].line = p->line;
+	c->datastore[c->datastores].name = strdup(argument);
+	if (c->datastore[c->datastores].name == NULL)
+		return -ENOMEM;
+	c->datastores++;
+	return 0;
+}
+
+static struct conf_datastore *
+this_datastore(struct conf_parser *p)
+{
+	return &p->conf->datastore[p->conf->datastores - 1];
+}
+
+static int
+datastore_lun(struct conf_parser *p, const char *key, const char *value)
+{
+	if (value[0] != '/' && strncmp(value, "iscsi://", 8) != 0)
+		return conf_error(p, "lun = '%s': expected an absolute path "
+		    "or an iscsi:// URL", value);
+	return set_string(p, key, value, &this_datastore(p)->lun);
+}
+
+static int
+datastore_mount(struct conf_parser *p, const char *key, const char *value)
+{
+	return set_absolute(p, key, value, &this_datastore(p)->mount);
+}
+
+static int
+datastore_options(struct conf_parser *p, const char *key, const char *value)
+{
+	struct conf_datastore *d = this_datastore(p);
+	cleanup_free char *copy = strdup(value);
+	char *save = NULL;
+
+	if (copy == NULL)
+		return -ENOMEM;
+	for (char *o = strtok_r(copy, ", ", &save); o != NULL;
+	    o = strtok_r(NULL, ", ", &save)) {
+		if (strcmp(o, "ro") == 0)
+			d->readonly = true;
+		else if (strcmp(o, "noauto") == 0)
+			d->noauto = true;
+		else if (strcmp(o, "rw") != 0)
+			return conf_error(p, "%s: '%s' is unknown; expected "
+			    "ro, rw or noauto", key, o);
+	}
+	return 0;
+}
+
+static const struct conf_key datastore_keys[] = {
+	{ "lun", datastore_lun },
+	{ "mount", datastore_mount },
+	{ "options", datastore_options },
+	{ NULL, NULL },
+};
+
+const struct conf_section conf_sections[] = {
+	{ "host", NULL, NULL, host_keys },
+	{ "control", NULL, NULL, control_keys },
+	{ "portal", NULL, NULL, portal_keys },
+	{ "target", "an iSCSI name", target_begin, target_keys },
+	{ "datastore", "a name", datastore_begin, datastore_keys },
+	{ NULL, NULL, NULL, NULL },
+};
+
+/* ---- the whole ---- */
+
+static int
+validate_target(struct conf_parser *p, const struct conf_target *t)
+{
+	p->line = t->line;
+	if (t->luns == 0)
+		return conf_error(p, "target '%s' has no LUN; expected "
+		    "lun.0 = PATH", t->iqn);
+	if ((t->in.user == NULL) != (t->in.secret == NULL))
+		return conf_error(p, "target '%s': chap and chap-secret-file "
+		    "go together", t->iqn);
+	if ((t->out.user == NULL) != (t->out.secret == NULL))
+		return conf_error(p, "target '%s': mutual and "
+		    "mutual-secret-file go together", t->iqn);
+	if (t->out.user != NULL && t->in.user == NULL)
+		return conf_error(p, "target '%s': mutual needs chap too",
+		    t->iqn);
+	if (t->out.secret != NULL && strcmp(t->in.secret, t->out.secret) == 0)
+		return conf_error(p, "target '%s': the two CHAP secrets must "
+		    "differ", t->iqn);
+	if (p->conf->portals == 0)
+		return conf_error(p, "target '%s' cannot be reached; expected "
+		    "a [portal] section with listen = ADDRESS[:PORT]", t->iqn);
+	return 0;
+}
+
+int
+conf_validate(struct conf_parser *p)
+{
+	struct conf *c = p->conf;
+	int rc = 0;
+
+	for (size_t i = 0; rc == 0 && i < c->targets; i++)
+		rc = validate_target(p, &c->target[i]);
+	for (size_t i = 0; rc == 0 && i < c->datastores; i++) {
+		const struct conf_datastore *d = &c->datastore[i];
+
+		p->line = d->line;
+		if (d->lun == NULL)
+			rc = conf_error(p, "datastore '%s' has no 'lun ='",
+			    d->name);
+		else if (d->mount == NULL)
+			rc = conf_error(p, "datastore '%s' has no 'mount ='",
+			    d->name);
+	}
+	return rc;
+}
