@@ -213,6 +213,11 @@ enum {
  * Regular file or block device by path.  Files: O_DIRECT where it works; CAW
  * under an OFD lock on the blocks, atomic between processes; 512-byte blocks.
  * SCSI block devices get their commands by SG_IO (disk_sg.c).
+ *
+ * -EISDIR, -ENOTBLK (neither file nor block device), -ENODATA (empty),
+ * -EMEDIUMTYPE (blocks of neither 512 nor 4096 bytes), -VMFS_EGONE,
+ * -VMFS_EINUSE (mounted, or opened exclusively by another; with
+ * DISK_OPEN_EXCLUSIVE: opened at all), errno of open(2).
  */
 int disk_file_open(const char *path, unsigned flags, struct disk **ret_d)
     MUST_CHECK;

@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Blocking calls of the file source, and the meaning of their errors. */
+#include <fcntl.h>
+#include <linux/fs.h>
+#include <stdlib.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include "libvmfs/env/disk_file_impl.h"
+
+#define ZERO_PIECE ((size_t)1 << 20)
+
+/* Block layer statuses: linux/block/blk-core.c, blk_errors. */
+int
+file_error(int error)
+{
+	switch (-error) {
+	case 0:
+	case EROFS:
+	case EINVAL:
+	case ENOMEM:
+	case EOPNOTSUPP:
+	case ENOSPC:
+		return error;
+	case EDQUOT:
+	case EFBIG:
+		return -ENOSPC;
+	case ENODEV:
+	case ENXIO:
+	case ESTALE:
+		return -VMFS_EGONE;
+	case EBADE:
+		return -VMFS_ECONFLICT;
+	case ENOLINK:
+	case ETIMEDOUT:
+		return -VMFS_EUNKNOWN;
+	default:
+		return -EIO;
+	}
+}
+
+int
+file_pread(int fd, void *buf, size_t len, uint64_t offset)
+{
+	char *p = buf;
+
+	while (len > 0) {
+		ssize_t n = pread(fd, p, len, (off_t)offset);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return file_error(-errno);
+		if (n == 0)
+			return -EIO;	/* the file shrank */
+		p += n;
+		offset += (uint64_t)n;
+		len -= (size_t)n;
+	}
+	return 0;
+}
+
+int
+file_pwrite(int fd, const void *buf, size_t len, uint64_t offset)
+{
+	const char *p = buf;
+
+	while (len > 0) {
+		ssize_t n = pwrite(fd, p, len, (off_t)offset);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return file_error(-errno);
+		if (n == 0)
+			return -EIO;
+		p += n;
+		offset += (uint64_t)n;
+		len -= (size_t)n;
+	}
+	return 0;
+}
+
+static int
+file_fallocate(const struct disk_file *f, int mode, const struct disk_req *req)
+{
+	while (fallocate(f->fd, mode | FALLOC_FL_KEEP_SIZE,
+	    (off_t)req->offset, (off_t)req->length) < 0)
+		if (errno != EINTR)
+			return file_error(-errno);
+	return 0;
+}
+
+int
+file_unmap(struct disk_file *f, const struct disk_req *req)
+{
+	uint64_t range[2] = { req->offset, req->length };
+
+	if (!f->block_device)
+		return file_fallocate(f, FALLOC_FL_PUNCH_HOLE, req);
+	return ioctl(f->fd, BLKDISCARD, range) < 0 ? file_error(-errno) : 0;
+}
+
+static int
+write_zeroes_by_hand(const struct disk_file *f, const struct disk_req *req)
+{
+	uint64_t done = 0;
+	void *zeroes = disk_buf_alloc(ZERO_PIECE);
+	int rc = 0;
+
+	if (zeroes == NULL)
+		return -ENOMEM;
+	while (rc == 0 && done < req->length) {
+		uint64_t left = req->length - done;
+		size_t n = left < ZERO_PIECE ? (size_t)left : ZERO_PIECE;
+
+		rc = file_pwrite(f->fd, zeroes, n, req->offset + done);
+		done += n;
+	}
+	free(zeroes);
+	return rc;
+}
+
+int
+file_write_zeroes(struct disk_file *f, const struct disk_req *req)
+{
+	int rc = -EOPNOTSUPP;
+
+	/* On a block device, too, a punched hole is certain to read zeroes. */
+	if ((req->flags & DISK_MAY_UNMAP) != 0)
+		rc = file_fallocate(f, FALLOC_FL_PUNCH_HOLE, req);
+	if (rc == -EOPNOTSUPP)
+		rc = file_fallocate(f, FALLOC_FL_ZERO_RANGE, req);
+	if (rc == -EOPNOTSUPP)
+		rc = write_zeroes_by_hand(f, req);
+	return rc;
+}

@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What the parts of the file and block device source share. */
+#ifndef VMFS_ENV_DISK_FILE_IMPL_H
+#define VMFS_ENV_DISK_FILE_IMPL_H
+
+#include <pthread.h>
+#include <sys/types.h>
+
+#include "libvmfs/base/units.h"
+#include "libvmfs/env/disk.h"
+#include "libvmfs/env/reactor.h"
+
+#define FILE_MAX_TRANSFER ((uint32_t)(32 * MIB))
+#define FILE_MAX_CAW ((uint32_t)(64 * KIB))
+#define FILE_MAX_HOLDS 64
+
+struct disk_file {
+	struct disk disk;
+	int fd;
+	bool direct;		/* fd is O_DIRECT */
+	bool block_device;
+	uint32_t mem_align;	/* of buffers when direct */
+
+	/* Compare-and-writes: one after the other, on one helper thread. */
+	pthread_mutex_t lock;	/* guards all below */
+	struct disk_req *caw_head, *caw_last; /* linked by priv[0] */
+	struct offload caw_call;
+	bool caw_busy;		/* caw_call is in use */
+	bool closed;		/* whoever ends caw_call frees this */
+	uint64_t holds[FILE_MAX_HOLDS];
+	size_t n_holds;
+};
+
+static inline struct disk_file *
+disk_file_of(struct disk *d)
+{
+	return container_of(d, struct disk_file, disk);
+}
+
+/* Result of a request for a negative errno of a system call. */
+int file_error(int error);
+
+/* ---- disk_file.c ---- */
+
+void file_submit(struct disk *d, struct disk_req *req);
+int file_refresh(struct disk *d);
+void file_close(struct disk *d);
+
+/* ---- disk_file_call.c: blocking, on helper threads ---- */
+
+/* Moves len bytes or fails: 0, or the negative result of a request. */
+int file_pread(int fd, void *buf, size_t len, uint64_t offset) MUST_CHECK;
+int file_pwrite(int fd, const void *buf, size_t len, uint64_t offset)
+    MUST_CHECK;
+int file_unmap(struct disk_file *f, const struct disk_req *req) MUST_CHECK;
+int file_write_zeroes(struct disk_file *f, const struct disk_req *req)
+    MUST_CHECK;
+
+/* ---- disk_file_lock.c ---- */
+
+/*
+ * Locks (F_WRLCK, F_RDLCK) or frees (F_UNLCK) bytes of the open file
+ * description of fd; waits if told to.  -VMFS_EINUSE when another has them.
+ */
+int file_range_lock(int fd, short type, uint64_t start, uint64_t len,
+    bool wait) MUST_CHECK;
+/* The byte that says in which way a disk is open: see disk_file_open.c. */
+#define FILE_OPEN_BYTE (((uint64_t)1 << 62) - 1)
+void file_caw_submit(struct disk_file *f, struct disk_req *req);
+/* HOLD, UNHOLD, HOLD_TEST; blocks. */
+int file_hold(struct disk_file *f, const struct disk_req *req) MUST_CHECK;
+/* Frees f once nothing uses it any more. */
+void file_release(struct disk_file *f);
+
+#endif
