@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* A command while the device server has it, and what handlers use. */
+#ifndef VMFS_ISCSI_SCSI_CMD_H
+#define VMFS_ISCSI_SCSI_CMD_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/uio.h>
+
+#include "iscsi/scsi/cdb.h"
+#include "iscsi/scsi/lu.h"
+#include "iscsi/scsi/nexus.h"
+#include "iscsi/scsi/range.h"
+#include "iscsi/scsi/scsi.h"
+#include "iscsi/scsi/sense.h"
+#include "libvmfs/env/disk.h"
+
+enum cmd_state {
+	CMD_HELD_BACK,		/* an earlier task must end first (ORDERED) */
+	CMD_RUNNING,
+	CMD_FINISHED,		/* result set, done not called yet */
+};
+
+struct scsi_cmd {
+	struct scsi_task *task;
+	struct scsi_nexus *nexus;
+	struct scsi_itl *itl;		/* NULL: LUN without a unit */
+	struct scsi_lu *lu;		/* likewise */
+	const struct cdb_op *op;	/* NULL: unknown */
+	bool op_known;			/* operation code exists */
+	struct list node;		/* on lu->cmds */
+	enum cmd_state state;
+	bool aborted;			/* start no more I/O, end soon */
+	bool abort_told;		/* ends with TASK ABORTED, not silent */
+	struct scsi_sense sense;
+
+	struct range_lock range;
+	struct fiber *fiber;		/* waits for range */
+
+	/* READ, WRITE, SYNCHRONIZE CACHE without a fiber. */
+	struct disk_req req;
+	struct iovec iov;
+	uint8_t *data;
+	uint64_t offset, left;		/* bytes */
+};
+
+/* ---- results; each returns true so that a handler can return it ---- */
+
+bool scsi_cmd_status(struct scsi_cmd *c, enum scsi_status status);
+bool scsi_cmd_fail(struct scsi_cmd *c, uint32_t code);
+/* INVALID FIELD IN CDB / IN PARAMETER LIST with the field pointer. */
+bool scsi_cmd_bad_cdb(struct scsi_cmd *c, uint16_t byte);
+bool scsi_cmd_bad_parameter(struct scsi_cmd *c, uint16_t byte);
+/* Sense for a failed disk request. */
+bool scsi_cmd_disk_failed(struct scsi_cmd *c, const struct disk_req *req);
+
+/* ---- data-in ---- */
+
+/* Zeroed buffer for an answer; NULL: status is set, return true. */
+uint8_t *scsi_cmd_reply(struct scsi_cmd *c, size_t size);
+/* len bytes of it are valid, the initiator takes at most allocation. */
+bool scsi_cmd_replied(struct scsi_cmd *c, size_t len, size_t allocation);
+
+/* ---- checks ---- */
+
+/* False: sense is set (LOGICAL BLOCK ADDRESS OUT OF RANGE). */
+bool scsi_cmd_in_range(struct scsi_cmd *c, uint64_t lba, uint64_t blocks);
+/*
+ * Extent of a READ-like CDB: in range, no longer than SCSI_TRANSFER_MAX and
+ * without protection information.  False: sense is set.
+ */
+bool scsi_cmd_extent(struct scsi_cmd *c, uint64_t *ret_lba,
+    uint32_t *ret_blocks);
+
+/* ---- running ---- */
+
+/* Ends a command whose handler returned false.  Not from within submit. */
+void scsi_cmd_finish(struct scsi_cmd *c);
+/* The same soon, from the scheduler's loop. */
+void scsi_cmd_post(struct scsi_cmd *c);
+/*
+ * Asks a command to end: one that waits ends now, I/O in flight is awaited.
+ * told: its initiator hears TASK ABORTED (it did not ask itself; TAS = 1).
+ */
+void scsi_cmd_abort(struct scsi_cmd *c, bool told);
+/*
+ * Suspends until no aborted command but `self` (may be NULL) is left in the
+ * task set, or until self gets aborted itself.
+ */
+void scsi_lu_drain(struct scsi_lu *lu, const struct scsi_cmd *self);
+
+/* ---- for handlers with OP_FIBER; each suspends ---- */
+
+/* Holds c->range until the command ends.  -ECANCELED when aborted. */
+int scsi_cmd_lock(struct scsi_cmd *c, uint64_t lba, uint64_t blocks,
+    bool exclusive) MUST_CHECK;
+/* One request; on failure sense is set.  -ECANCELED when aborted. */
+int scsi_cmd_disk(struct scsi_cmd *c, struct disk_req *req) MUST_CHECK;
+/* By steps the disk can take. */
+int scsi_cmd_read(struct scsi_cmd *c, uint64_t offset, void *buf, size_t len)
+    MUST_CHECK;
+int scsi_cmd_write(struct scsi_cmd *c, uint64_t offset, const void *buf,
+    size_t len, unsigned flags) MUST_CHECK;
+
+/* ---- handlers, by the file that has them ---- */
+
+/* spc.c */
+bool scsi_test_unit_ready(struct scsi_cmd *c);
+bool scsi_request_sense(struct scsi_cmd *c);
+bool scsi_report_luns(struct scsi_cmd *c);
+bool scsi_send_diagnostic(struct scsi_cmd *c);
+/* inquiry.c, vpd.c */
+bool scsi_inquiry(struct scsi_cmd *c);
+bool scsi_vpd(struct scsi_cmd *c, uint8_t page, size_t allocation);
+/* mode.c */
+bool scsi_mode_sense(struct scsi_cmd *c);
+bool scsi_mode_select(struct scsi_cmd *c);
+/* rsoc.c */
+bool scsi_report_opcodes(struct scsi_cmd *c);
+bool scsi_report_tmfs(struct scsi_cmd *c);
+/* reserve.c */
+bool scsi_reserve(struct scsi_cmd *c);
+bool scsi_release(struct scsi_cmd *c);
+bool scsi_reserve_conflicts(const struct scsi_cmd *c);
+/* sbc.c */
+bool scsi_read_capacity10(struct scsi_cmd *c);
+bool scsi_read_capacity16(struct scsi_cmd *c);
+bool scsi_prefetch(struct scsi_cmd *c);
+bool scsi_synchronize_cache(struct scsi_cmd *c);
+bool scsi_start_stop(struct scsi_cmd *c);
+bool scsi_prevent_allow(struct scsi_cmd *c);
+/* sbc_rw.c */
+bool scsi_read(struct scsi_cmd *c);
+bool scsi_write(struct scsi_cmd *c);
+/* sbc_verify.c */
+bool scsi_verify(struct scsi_cmd *c);
+bool scsi_write_and_verify(struct scsi_cmd *c);
+/* sbc_same.c, sbc_unmap.c */
+bool scsi_write_same(struct scsi_cmd *c);
+bool scsi_unmap(struct scsi_cmd *c);
+/* caw.c */
+bool scsi_compare_and_write(struct scsi_cmd *c);
+bool scsi_orwrite(struct scsi_cmd *c);
+
+#endif

@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Logical units. */
+#include "iscsi/scsi/lu.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "iscsi/scsi/nexus.h"
+#include "iscsi/scsi/sense.h"
+
+/* Copies text into a field of an INQUIRY: printable ASCII only, cut. */
+static void
+name_copy(char *to, size_t size, const char *from)
+{
+	size_t n = 0;
+
+	for (; n + 1 < size && from[n] != '\0'; n++)
+		to[n] = from[n] > ' ' && from[n] <= '~' ? from[n] : ' ';
+	to[n] = '\0';
+}
+
+static void
+lu_identify(struct scsi_lu *lu, const struct scsi_lu_conf *conf)
+{
+	char text[UUID_TEXT_SIZE];
+
+	lu->uuid = conf->uuid;
+	uuid_text(&conf->uuid, text);
+	name_copy(lu->serial, sizeof(lu->serial),
+	    conf->serial != NULL ? conf->serial : text);
+	name_copy(lu->vendor, sizeof(lu->vendor),
+	    conf->vendor != NULL ? conf->vendor : "VMFSD");
+	name_copy(lu->product, sizeof(lu->product),
+	    conf->product != NULL ? conf->product : "VIRTUAL-DISK");
+}
+
+/*
+ * A disk with compare and write of its own may be shared with others that
+ * use it: then nothing longer than it can do is offered.
+ */
+static uint32_t
+lu_caw_limit(const struct scsi_lu *lu)
+{
+	const struct disk_info *info = &lu->disk->info;
+	uint32_t max = LU_CAW_BLOCKS_MAX;
+
+	if ((info->caps & DISK_CAP_CAW) && info->max_caw / lu->block_size < max)
+		max = info->max_caw / lu->block_size;
+	return max;
+}
+
+int
+scsi_lu_new(struct env *env, struct disk *disk,
+    const struct scsi_lu_conf *conf, struct scsi_lu **ret_lu)
+{
+	const struct disk_info *info = &disk->info;
+	uint32_t bs = conf->block_size != 0 ? conf->block_size :
+	    info->block_size;
+	struct scsi_lu *lu;
+
+	if ((bs != 512 && bs != 4096) || bs % info->block_size != 0 ||
+	    info->size_bytes < bs)
+		return -EINVAL;
+	lu = calloc(1, sizeof(*lu));
+	if (lu == NULL)
+		return -ENOMEM;
+	lu->env = env;
+	lu->disk = disk;
+	lu_identify(lu, conf);
+	lu->readonly = conf->readonly || (info->caps & DISK_CAP_READONLY);
+	lu->thin = conf->thin && (info->caps & DISK_CAP_UNMAP);
+	lu->removable = conf->removable;
+	lu->block_size = bs;
+	lu->blocks = info->size_bytes / bs;
+	lu->caw_blocks_max = lu_caw_limit(lu);
+	list_init(&lu->itls);
+	list_init(&lu->cmds);
+	fiber_cond_init(&lu->left);
+	range_set_init(&lu->ranges);
+	pr_init(&lu->pr);
+	*ret_lu = lu;
+	return 0;
+}
+
+void
+scsi_lu_free(struct scsi_lu *lu)
+{
+	if (lu == NULL)
+		return;
+	pr_fini(&lu->pr);
+	free(lu);
+}
+
+struct disk *
+scsi_lu_disk(const struct scsi_lu *lu)
+{
+	return lu->disk;
+}
+
+void
+lu_check_size(struct scsi_lu *lu)
+{
+	uint64_t blocks = lu->disk->info.size_bytes / lu->block_size;
+
+	if (blocks == lu->blocks)
+		return;
+	lu->blocks = blocks;
+	ua_add_all(lu, SENSE_CAPACITY_CHANGED, NULL);
+}
+
+unsigned
+lu_physical_exponent(const struct scsi_lu *lu)
+{
+	uint32_t phys = lu->disk->info.phys_block_size;
+	unsigned exp = 0;
+
+	while (exp < 15 && (uint64_t)lu->block_size << (exp + 1) <= phys)
+		exp++;
+	return exp;
+}
+
+bool
+lu_removal_prevented(const struct scsi_lu *lu)
+{
+	list_for_each(node, tmp, &lu->itls) {
+		if (list_entry(node, struct scsi_itl, lu_node)->prevents_removal)
+			return true;
+	}
+	return false;
+}
+
+void
+lu_reset_state(struct scsi_lu *lu)
+{
+	lu->reserved_by = NULL;
+	lu->descriptor_sense = false;
+	lu->software_write_protect = false;
+	list_for_each(node, tmp, &lu->itls)
+		list_entry(node, struct scsi_itl, lu_node)->prevents_removal =
+		    false;
+}
+
+void
+scsi_lu_stats(const struct scsi_lu *lu, struct scsi_lu_stats *ret_st)
+{
+	*ret_st = lu->stats;
+}
+
+void
+scsi_lu_registrations(const struct scsi_lu *lu,
+    void (*fn)(void *arg, const char *initiator_port, uint64_t key, bool holder),
+    void *arg)
+{
+	list_for_each(node, tmp, &lu->pr.registrations) {
+		const struct pr_registration *r =
+		    list_entry(node, struct pr_registration, node);
+
+		fn(arg, r->port, r->key, pr_is_holder(&lu->pr, r));
+	}
+}

@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* A logical unit: its disk, its task set and its state. */
+#ifndef VMFS_ISCSI_SCSI_LU_H
+#define VMFS_ISCSI_SCSI_LU_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "iscsi/scsi/pr.h"
+#include "iscsi/scsi/range.h"
+#include "iscsi/scsi/scsi.h"
+#include "libvmfs/base/list.h"
+#include "libvmfs/env/sched.h"
+
+/* Limits that VPD B0h tells and the commands enforce. */
+#define LU_CAW_BLOCKS_MAX 128
+#define LU_UNMAP_DESCRIPTORS_MAX 256
+#define LU_UNMAP_BYTES_MAX ((uint64_t)4 << 30)
+#define LU_WRITE_SAME_BYTES_MAX ((uint64_t)256 << 20)
+
+struct scsi_lu {
+	struct env *env;
+	struct disk *disk;
+	char serial[64];
+	char vendor[9];
+	char product[17];
+	struct uuid uuid;
+	bool readonly;
+	bool thin;
+	bool removable;
+	uint32_t block_size;
+	uint64_t blocks;
+	uint32_t caw_blocks_max;
+	unsigned mappings;		/* LUNs of all targets */
+
+	struct list itls;
+	struct list cmds;		/* task set, in order of arrival */
+	unsigned ordered;		/* ORDERED tasks among them */
+	unsigned held_back;		/* tasks that wait for ordering */
+	struct fiber_cond left;		/* broadcast when a task left */
+	struct range_set ranges;
+
+	/* Control mode page, changeable bits. */
+	bool descriptor_sense;
+	bool software_write_protect;
+	bool ejected;
+	const struct scsi_nexus *reserved_by;	/* RESERVE(6), RESERVE(10) */
+	struct pr_state pr;
+	struct scsi_lu_stats stats;
+};
+
+/* Takes a new size of the disk over and raises CAPACITY DATA HAS CHANGED. */
+void lu_check_size(struct scsi_lu *lu);
+/* Bytes per physical block over bytes per logical, as an exponent of two. */
+unsigned lu_physical_exponent(const struct scsi_lu *lu);
+/* Whether somebody's PREVENT ALLOW MEDIUM REMOVAL is in force. */
+bool lu_removal_prevented(const struct scsi_lu *lu);
+/* State that a reset takes back (SAM-5 6.3.3): not reservations that persist. */
+void lu_reset_state(struct scsi_lu *lu);
+
+#endif

@@ -1,0 +1,225 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Targets, their logical unit numbers and the nexuses to them. */
+#include "iscsi/scsi/nexus.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "iscsi/scsi/cmd.h"
+#include "iscsi/scsi/lu.h"
+#include "iscsi/scsi/sense.h"
+
+/* ---- targets ---- */
+
+int
+scsi_target_new(struct env *env, const char *iqn, struct scsi_target **ret_t)
+{
+	struct scsi_target *t;
+
+	if (strlen(iqn) > SCSI_NAME_MAX)
+		return -EINVAL;
+	t = calloc(1, sizeof(*t));
+	if (t == NULL)
+		return -ENOMEM;
+	t->env = env;
+	strcpy(t->iqn, iqn);
+	list_init(&t->nexuses);
+	*ret_t = t;
+	return 0;
+}
+
+void
+scsi_target_free(struct scsi_target *t)
+{
+	if (t == NULL)
+		return;
+	for (unsigned lun = 0; lun < SCSI_LUNS_MAX; lun++) {
+		if (t->luns[lun] != NULL)
+			t->luns[lun]->mappings--;
+	}
+	free(t);
+}
+
+const char *
+scsi_target_iqn(const struct scsi_target *t)
+{
+	return t->iqn;
+}
+
+struct scsi_lu *
+scsi_target_lu(const struct scsi_target *t, unsigned lun)
+{
+	return lun < SCSI_LUNS_MAX ? t->luns[lun] : NULL;
+}
+
+/* ---- nexus and logical unit ---- */
+
+static int
+itl_new(struct scsi_nexus *n, unsigned lun, struct scsi_lu *lu)
+{
+	struct scsi_itl *itl = calloc(1, sizeof(*itl));
+
+	if (itl == NULL)
+		return -ENOMEM;
+	itl->nexus = n;
+	itl->lu = lu;
+	ua_add(&itl->ua, SENSE_POWER_ON);
+	list_add_tail(&lu->itls, &itl->lu_node);
+	n->itls[lun] = itl;
+	return 0;
+}
+
+static void
+itl_free(struct scsi_itl *itl)
+{
+	if (itl == NULL)
+		return;
+	list_del(&itl->lu_node);
+	free(itl);
+}
+
+static void
+target_unmap_nexuses(struct scsi_target *t, unsigned lun)
+{
+	list_for_each(node, tmp, &t->nexuses) {
+		struct scsi_nexus *n = list_entry(node, struct scsi_nexus, node);
+
+		itl_free(n->itls[lun]);
+		n->itls[lun] = NULL;
+	}
+}
+
+static void
+nexus_luns_changed(struct scsi_nexus *n, unsigned new_lun)
+{
+	for (unsigned i = 0; i < SCSI_LUNS_MAX; i++) {
+		if (n->itls[i] != NULL && i != new_lun)
+			ua_add(&n->itls[i]->ua, SENSE_LUNS_CHANGED);
+	}
+}
+
+int
+scsi_target_map(struct scsi_target *t, unsigned lun, struct scsi_lu *lu)
+{
+	if (lun >= SCSI_LUNS_MAX)
+		return -EINVAL;
+	if (t->luns[lun] != NULL)
+		return -EEXIST;
+	list_for_each(node, tmp, &t->nexuses) {
+		struct scsi_nexus *n = list_entry(node, struct scsi_nexus, node);
+
+		if (itl_new(n, lun, lu) != 0) {
+			target_unmap_nexuses(t, lun);
+			return -ENOMEM;
+		}
+	}
+	list_for_each(node, tmp, &t->nexuses)
+		nexus_luns_changed(list_entry(node, struct scsi_nexus, node),
+		    lun);
+	t->luns[lun] = lu;
+	lu->mappings++;
+	return 0;
+}
+
+/* ---- nexuses ---- */
+
+static void
+nexus_free(struct scsi_nexus *n)
+{
+	for (unsigned lun = 0; lun < SCSI_LUNS_MAX; lun++)
+		itl_free(n->itls[lun]);
+	list_del(&n->node);
+	free(n);
+}
+
+int
+scsi_nexus_open(struct scsi_target *t, const char *initiator_name,
+    const char *initiator_port, struct scsi_nexus **ret_n)
+{
+	struct scsi_nexus *n;
+	int rc = 0;
+
+	if (strlen(initiator_name) >= sizeof(n->name) ||
+	    strlen(initiator_port) >= sizeof(n->port))
+		return -EINVAL;
+	n = calloc(1, sizeof(*n));
+	if (n == NULL)
+		return -ENOMEM;
+	n->target = t;
+	strcpy(n->name, initiator_name);
+	strcpy(n->port, initiator_port);
+	fiber_cond_init(&n->idle);
+	list_add_tail(&t->nexuses, &n->node);
+	for (unsigned lun = 0; lun < SCSI_LUNS_MAX && rc == 0; lun++) {
+		if (t->luns[lun] != NULL)
+			rc = itl_new(n, lun, t->luns[lun]);
+	}
+	if (rc != 0) {
+		nexus_free(n);
+		return rc;
+	}
+	*ret_n = n;
+	return 0;
+}
+
+static void
+nexus_abort_tasks(const struct scsi_nexus *n, struct scsi_lu *lu)
+{
+	list_for_each(node, tmp, &lu->cmds) {
+		struct scsi_cmd *c = list_entry(node, struct scsi_cmd, node);
+
+		if (c->nexus == n)
+			scsi_cmd_abort(c, false);
+	}
+	fiber_cond_broadcast(&lu->left);
+}
+
+void
+scsi_nexus_close(struct scsi_nexus *n)
+{
+	if (n == NULL)
+		return;
+	for (unsigned lun = 0; lun < SCSI_LUNS_MAX; lun++) {
+		if (n->itls[lun] != NULL)
+			nexus_abort_tasks(n, n->itls[lun]->lu);
+	}
+	while (n->pending > 0)
+		fiber_cond_wait(&n->idle);
+	for (unsigned lun = 0; lun < SCSI_LUNS_MAX; lun++) {
+		if (n->itls[lun] != NULL &&
+		    n->itls[lun]->lu->reserved_by == n)
+			n->itls[lun]->lu->reserved_by = NULL;
+	}
+	nexus_free(n);
+}
+
+bool
+nexus_is(const struct scsi_nexus *n, const char *initiator_port,
+    const char *target_iqn)
+{
+	return strcmp(n->port, initiator_port) == 0 &&
+	    strcmp(n->target->iqn, target_iqn) == 0;
+}
+
+int
+scsi_lun_decode(const uint8_t lun[8])
+{
+	unsigned number;
+
+	for (unsigned i = 2; i < 8; i++) {
+		if (lun[i] != 0)
+			return -1;
+	}
+	switch (lun[0] >> 6) {
+	case 0:		/* peripheral device addressing, bus 0 */
+		number = lun[0] == 0 ? lun[1] : SCSI_LUNS_MAX;
+		break;
+	case 1:		/* flat space addressing */
+		number = (unsigned)(lun[0] & 0x3f) << 8 | lun[1];
+		break;
+	default:
+		number = SCSI_LUNS_MAX;
+	}
+	return number < SCSI_LUNS_MAX ? (int)number : -1;
+}

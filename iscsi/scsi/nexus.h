@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Targets and I_T nexuses, as the device server sees them. */
+#ifndef VMFS_ISCSI_SCSI_NEXUS_H
+#define VMFS_ISCSI_SCSI_NEXUS_H
+
+#include <stdbool.h>
+
+#include "iscsi/scsi/scsi.h"
+#include "iscsi/scsi/ua.h"
+#include "libvmfs/base/list.h"
+#include "libvmfs/env/sched.h"
+
+/* "iqn...,i,0x<isid>" and the NUL. */
+#define SCSI_PORT_NAME_SIZE (SCSI_NAME_MAX + 24)
+
+struct scsi_target {
+	struct env *env;
+	char iqn[SCSI_NAME_MAX + 1];
+	struct scsi_lu *luns[SCSI_LUNS_MAX];
+	struct list nexuses;
+};
+
+/* One nexus and one of its logical units. */
+struct scsi_itl {
+	struct list lu_node;		/* on lu->itls */
+	struct scsi_nexus *nexus;
+	struct scsi_lu *lu;
+	struct ua_queue ua;
+	bool prevents_removal;
+};
+
+struct scsi_nexus {
+	struct list node;		/* on target->nexuses */
+	struct scsi_target *target;
+	char name[SCSI_NAME_MAX + 1];
+	char port[SCSI_PORT_NAME_SIZE];
+	struct scsi_itl *itls[SCSI_LUNS_MAX];
+	unsigned pending;		/* tasks submitted and not done */
+	struct fiber_cond idle;		/* broadcast when pending gets 0 */
+};
+
+/* Whether the nexus joins these two ports: how reservations know it again. */
+bool nexus_is(const struct scsi_nexus *n, const char *initiator_port,
+    const char *target_iqn);
+/* LUN number of the 8-byte field (SAM-5 4.7), or -1 when no such form. */
+int scsi_lun_decode(const uint8_t lun[8]);
+
+#endif

@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* State of persistent reservations and whom it keeps out, SPC-4 5.13. */
+#include "iscsi/scsi/pr.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "iscsi/scsi/lu.h"
+#include "iscsi/scsi/sense.h"
+
+void
+pr_init(struct pr_state *pr)
+{
+	memset(pr, 0, sizeof(*pr));
+	list_init(&pr->registrations);
+}
+
+static void
+pr_unlink(struct pr_state *pr, struct pr_registration *r)
+{
+	list_del(&r->node);
+	pr->count--;
+	free(r);
+}
+
+void
+pr_fini(struct pr_state *pr)
+{
+	list_for_each(node, tmp, &pr->registrations)
+		pr_unlink(pr, list_entry(node, struct pr_registration, node));
+}
+
+bool
+pr_type_valid(unsigned type)
+{
+	return type == PR_WRITE_EXCLUSIVE || type == PR_EXCLUSIVE_ACCESS ||
+	    (type >= PR_WRITE_EXCLUSIVE_RO && type <= PR_EXCLUSIVE_ACCESS_AR);
+}
+
+bool
+pr_all_registrants(enum pr_type type)
+{
+	return type == PR_WRITE_EXCLUSIVE_AR || type == PR_EXCLUSIVE_ACCESS_AR;
+}
+
+static bool
+pr_registrants_have_access(enum pr_type type)
+{
+	return type >= PR_WRITE_EXCLUSIVE_RO;
+}
+
+static bool
+pr_others_may_read(enum pr_type type)
+{
+	return type == PR_WRITE_EXCLUSIVE || type == PR_WRITE_EXCLUSIVE_RO ||
+	    type == PR_WRITE_EXCLUSIVE_AR;
+}
+
+struct pr_registration *
+pr_find(const struct pr_state *pr, const struct scsi_nexus *n)
+{
+	list_for_each(node, tmp, &pr->registrations) {
+		struct pr_registration *r =
+		    list_entry(node, struct pr_registration, node);
+
+		if (nexus_is(n, r->port, r->target))
+			return r;
+	}
+	return NULL;
+}
+
+bool
+pr_is_holder(const struct pr_state *pr, const struct pr_registration *r)
+{
+	if (r == NULL || pr->type == PR_NONE)
+		return false;
+	return pr_all_registrants(pr->type) || pr->holder == r;
+}
+
+bool
+pr_conflicts(const struct pr_state *pr, const struct scsi_nexus *n,
+    enum scsi_access access)
+{
+	const struct pr_registration *r;
+
+	if (pr->type == PR_NONE || access == ACCESS_FREE ||
+	    access == ACCESS_STATUS)
+		return false;
+	if (access == ACCESS_READ && pr_others_may_read(pr->type))
+		return false;
+	r = pr_find(pr, n);
+	if (r != NULL && pr_registrants_have_access(pr->type))
+		return false;
+	return !pr_is_holder(pr, r);
+}
+
+int
+pr_add(struct pr_state *pr, const char *initiator_port,
+    const char *target_iqn, uint64_t key, struct pr_registration **ret_r)
+{
+	struct pr_registration *r;
+
+	if (pr->count >= PR_REGISTRATIONS_MAX)
+		return -ENOSPC;
+	r = calloc(1, sizeof(*r));
+	if (r == NULL)
+		return -ENOMEM;
+	r->key = key;
+	strncpy(r->port, initiator_port, sizeof(r->port) - 1);
+	strncpy(r->target, target_iqn, sizeof(r->target) - 1);
+	list_add_tail(&pr->registrations, &r->node);
+	pr->count++;
+	*ret_r = r;
+	return 0;
+}
+
+void
+pr_ua(struct scsi_lu *lu, const struct pr_registration *r, uint32_t code)
+{
+	list_for_each(node, tmp, &lu->itls) {
+		struct scsi_itl *itl = list_entry(node, struct scsi_itl, lu_node);
+
+		if (nexus_is(itl->nexus, r->port, r->target))
+			ua_add(&itl->ua, code);
+	}
+}
+
+void
+pr_ua_others(struct scsi_lu *lu, const struct pr_registration *except,
+    uint32_t code)
+{
+	list_for_each(node, tmp, &lu->pr.registrations) {
+		const struct pr_registration *r =
+		    list_entry(node, struct pr_registration, node);
+
+		if (r != except)
+			pr_ua(lu, r, code);
+	}
+}
+
+void
+pr_end(struct scsi_lu *lu, const struct pr_registration *except)
+{
+	bool tell = pr_registrants_have_access(lu->pr.type);
+
+	lu->pr.type = PR_NONE;
+	lu->pr.holder = NULL;
+	if (tell)
+		pr_ua_others(lu, except, SENSE_RESERVATIONS_RELEASED);
+}
+
+void
+pr_remove(struct scsi_lu *lu, struct pr_registration *r)
+{
+	struct pr_state *pr = &lu->pr;
+
+	if (pr->holder == r)
+		pr_end(lu, r);
+	pr_unlink(pr, r);
+	if (pr->count == 0)
+		pr->type = PR_NONE;
+}

@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Persistent reservations of a logical unit, SPC-4 5.13.
+ *
+ * A registration belongs to an initiator port and a target port, named and
+ * not pointed to, so that it outlives sessions.
+ */
+#ifndef VMFS_ISCSI_SCSI_PR_H
+#define VMFS_ISCSI_SCSI_PR_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "iscsi/scsi/nexus.h"
+#include "libvmfs/base/list.h"
+
+#define PR_REGISTRATIONS_MAX 1024
+
+struct scsi_cmd;
+
+/* PERSISTENT RESERVATION TYPE, SPC-4 table 208. */
+enum pr_type {
+	PR_NONE = 0,
+	PR_WRITE_EXCLUSIVE = 1,
+	PR_EXCLUSIVE_ACCESS = 3,
+	PR_WRITE_EXCLUSIVE_RO = 5,
+	PR_EXCLUSIVE_ACCESS_RO = 6,
+	PR_WRITE_EXCLUSIVE_AR = 7,
+	PR_EXCLUSIVE_ACCESS_AR = 8,
+};
+
+struct pr_registration {
+	struct list node;
+	uint64_t key;
+	char port[SCSI_PORT_NAME_SIZE];		/* initiator port */
+	char target[SCSI_NAME_MAX + 1];		/* target port's device */
+};
+
+struct pr_state {
+	struct list registrations;	/* in order of registering */
+	unsigned count;
+	uint32_t generation;
+	enum pr_type type;		/* PR_NONE: not reserved */
+	struct pr_registration *holder;	/* NULL for all-registrants types */
+};
+
+/* How a command touches the medium, for SPC-4 5.13.1 and SPC-2 5.5.1. */
+enum scsi_access {
+	ACCESS_FREE,		/* never conflicts */
+	ACCESS_STATUS,		/* conflicts with RESERVE of another only */
+	ACCESS_READ,		/* conflicts with exclusive access */
+	ACCESS_WRITE,		/* conflicts with any reservation of others */
+};
+
+void pr_init(struct pr_state *pr);
+void pr_fini(struct pr_state *pr);
+struct pr_registration *pr_find(const struct pr_state *pr,
+    const struct scsi_nexus *n);
+/* Whether the registration holds the reservation (SPC-4 5.13.10). */
+bool pr_is_holder(const struct pr_state *pr, const struct pr_registration *r);
+bool pr_all_registrants(enum pr_type type);
+bool pr_type_valid(unsigned type);
+/* Whether a command of nexus n must end with RESERVATION CONFLICT. */
+bool pr_conflicts(const struct pr_state *pr, const struct scsi_nexus *n,
+    enum scsi_access access);
+/*
+ * A new registration; -ENOSPC above PR_REGISTRATIONS_MAX, -ENOMEM.
+ */
+int pr_add(struct pr_state *pr, const char *initiator_port,
+    const char *target_iqn, uint64_t key, struct pr_registration **ret_r)
+    MUST_CHECK;
+
+/* Unit attention for every nexus of the registration. */
+void pr_ua(struct scsi_lu *lu, const struct pr_registration *r, uint32_t code);
+/* The same for all registered nexuses but `except`. */
+void pr_ua_others(struct scsi_lu *lu, const struct pr_registration *except,
+    uint32_t code);
+/* Ends the reservation, telling registrants where SPC-4 5.13.11.2.2 says so. */
+void pr_end(struct scsi_lu *lu, const struct pr_registration *except);
+/* Removes and frees a registration and the reservation that ends with it. */
+void pr_remove(struct scsi_lu *lu, struct pr_registration *r);
+
+/* Commands. */
+bool scsi_pr_in(struct scsi_cmd *c);
+bool scsi_pr_out(struct scsi_cmd *c);
+/* PREEMPT and, with abort, PREEMPT AND ABORT: pr_preempt.c. */
+bool pr_preempt(struct scsi_cmd *c, struct pr_registration *self, uint64_t key,
+    enum pr_type type, bool abort);
+bool pr_register_and_move(struct scsi_cmd *c);
+
+#endif

@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* PERSISTENT RESERVE OUT, SPC-4 6.16; preemption is in pr_preempt.c. */
+#include <inttypes.h>
+
+#include "iscsi/scsi/cmd.h"
+#include "libvmfs/base/be.h"
+#include "libvmfs/base/log.h"
+
+enum {
+	REGISTER, RESERVE, RELEASE, CLEAR, PREEMPT, PREEMPT_AND_ABORT,
+	REGISTER_AND_IGNORE, REGISTER_AND_MOVE,
+};
+enum { LIST_LEN = 24 };
+enum { FLAG_APTPL = 0x01, FLAG_ALL_TG_PT = 0x04, FLAG_SPEC_I_PT = 0x08 };
+
+struct pr_args {
+	uint64_t key;		/* RESERVATION KEY */
+	uint64_t new_key;	/* SERVICE ACTION RESERVATION KEY */
+	uint8_t flags;
+	unsigned scope, type;
+};
+
+static bool
+conflict(struct scsi_cmd *c)
+{
+	return scsi_cmd_status(c, SCSI_RESERVATION_CONFLICT);
+}
+
+static bool
+pr_register_new(struct scsi_cmd *c, const struct pr_args *a)
+{
+	struct pr_registration *r;
+	int rc;
+
+	if (a->new_key == 0)
+		return true;
+	rc = pr_add(&c->lu->pr, c->nexus->port, c->nexus->target->iqn,
+	    a->new_key, &r);
+	if (rc != 0)
+		return scsi_cmd_fail(c, SENSE_NO_REGISTRATION_RESOURCES);
+	c->lu->pr.generation++;
+	return true;
+}
+
+static bool
+pr_register(struct scsi_cmd *c, const struct pr_args *a, bool ignore)
+{
+	struct pr_registration *r = pr_find(&c->lu->pr, c->nexus);
+
+	/* None of them is offered (REPORT CAPABILITIES says so). */
+	if (a->flags & (FLAG_APTPL | FLAG_ALL_TG_PT | FLAG_SPEC_I_PT))
+		return scsi_cmd_bad_parameter(c, 20);
+	if (!ignore && a->key != (r != NULL ? r->key : 0))
+		return conflict(c);
+	if (r == NULL)
+		return pr_register_new(c, a);
+	c->lu->pr.generation++;
+	if (a->new_key == 0)
+		pr_remove(c->lu, r);
+	else
+		r->key = a->new_key;
+	return true;
+}
+
+static bool
+pr_reserve(struct scsi_cmd *c, struct pr_registration *self,
+    const struct pr_args *a)
+{
+	struct pr_state *pr = &c->lu->pr;
+
+	if (pr->type != PR_NONE)
+		return pr_is_holder(pr, self) && a->type == pr->type ? true :
+		    conflict(c);
+	pr->type = (enum pr_type)a->type;
+	pr->holder = pr_all_registrants(pr->type) ? NULL : self;
+	return true;
+}
+
+static bool
+pr_release(struct scsi_cmd *c, const struct pr_registration *self,
+    const struct pr_args *a)
+{
+	struct pr_state *pr = &c->lu->pr;
+
+	if (!pr_is_holder(pr, self))
+		return true;
+	if (a->type != pr->type)
+		return scsi_cmd_fail(c, SENSE_INVALID_RELEASE);
+	pr_end(c->lu, self);
+	return true;
+}
+
+static bool
+pr_clear(struct scsi_cmd *c, const struct pr_registration *self)
+{
+	struct pr_state *pr = &c->lu->pr;
+
+	pr_ua_others(c->lu, self, SENSE_RESERVATIONS_PREEMPTED);
+	pr->type = PR_NONE;
+	pr->holder = NULL;
+	list_for_each(node, tmp, &pr->registrations)
+		pr_remove(c->lu, list_entry(node, struct pr_registration, node));
+	pr->generation++;
+	return true;
+}
+
+/* The service actions for which the nexus must be registered. */
+static bool
+pr_registered_action(struct scsi_cmd *c, const struct pr_args *a)
+{
+	struct pr_registration *self = pr_find(&c->lu->pr, c->nexus);
+	uint8_t action = c->op->service;
+
+	if (self == NULL || self->key != a->key)
+		return conflict(c);
+	if (action == CLEAR)
+		return pr_clear(c, self);
+	if (a->scope != 0 || !pr_type_valid(a->type))
+		return scsi_cmd_bad_cdb(c, 2);
+	if (action == RESERVE)
+		return pr_reserve(c, self, a);
+	if (action == RELEASE)
+		return pr_release(c, self, a);
+	return pr_preempt(c, self, a->new_key, (enum pr_type)a->type,
+	    action == PREEMPT_AND_ABORT);
+}
+
+bool
+scsi_pr_out(struct scsi_cmd *c)
+{
+	const uint8_t *cdb = c->task->cdb, *p = c->task->data_out;
+	struct pr_args a;
+	bool done;
+
+	c->lu->stats.other++;
+	if (c->op->service == REGISTER_AND_MOVE)
+		return pr_register_and_move(c);
+	if (c->task->data_out_wanted != LIST_LEN)
+		return scsi_cmd_fail(c, SENSE_PARAMETER_LIST_LENGTH);
+	a = (struct pr_args){
+		.key = be64_load(p), .new_key = be64_load(p + 8),
+		.flags = p[20], .scope = cdb[2] >> 4, .type = cdb[2] & 0x0f,
+	};
+	if (c->op->service == REGISTER || c->op->service == REGISTER_AND_IGNORE)
+		done = pr_register(c, &a, c->op->service == REGISTER_AND_IGNORE);
+	else
+		done = pr_registered_action(c, &a);
+	log_debug(c->lu->env->log,
+	    "scsi: pr-out lu=%s action=%u initiator=%s key=%#" PRIx64
+	    " sa-key=%#" PRIx64 " status=%u", c->lu->serial, c->op->service,
+	    c->nexus->port, a.key, a.new_key, c->task->status);
+	return done;
+}

@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * READ and WRITE, all CDB sizes, without a fiber: a chain of disk requests
+ * under a shared range, one after the other where the disk limits transfers.
+ */
+#include "iscsi/scsi/cmd.h"
+
+static void rw_next(struct scsi_cmd *c);
+
+static void
+rw_done(struct disk_req *req)
+{
+	struct scsi_cmd *c = req->arg;
+
+	if (req->result != 0) {
+		scsi_cmd_disk_failed(c, req);
+		scsi_cmd_finish(c);
+		return;
+	}
+	c->offset += req->length;
+	c->data += req->length;
+	c->left -= req->length;
+	if (c->left == 0 || c->aborted)
+		scsi_cmd_finish(c);
+	else
+		rw_next(c);
+}
+
+static void
+rw_next(struct scsi_cmd *c)
+{
+	uint32_t max = c->lu->disk->info.max_transfer;
+
+	c->iov.iov_base = c->data;
+	c->iov.iov_len = max != 0 && c->left > max ? max : c->left;
+	c->req.offset = c->offset;
+	c->req.length = c->iov.iov_len;
+	c->req.iov = &c->iov;
+	c->req.iovcnt = 1;
+	disk_submit(c->lu->disk, &c->req);
+}
+
+static void
+rw_range_decided(struct range_lock *r, bool granted)
+{
+	struct scsi_cmd *c = container_of(r, struct scsi_cmd, range);
+
+	if (granted)
+		rw_next(c);
+	else
+		scsi_cmd_finish(c);
+}
+
+static bool
+rw_start(struct scsi_cmd *c, uint64_t lba, uint64_t blocks)
+{
+	c->offset = lba * c->lu->block_size;
+	c->req.done = rw_done;
+	c->req.arg = c;
+	c->range.start = lba;
+	c->range.count = blocks;
+	c->range.fn = rw_range_decided;
+	if (range_acquire(&c->lu->ranges, &c->range))
+		rw_next(c);
+	return false;
+}
+
+bool
+scsi_read(struct scsi_cmd *c)
+{
+	uint64_t lba;
+	uint32_t blocks;
+
+	if (!scsi_cmd_extent(c, &lba, &blocks) || blocks == 0)
+		return true;
+	c->left = (uint64_t)blocks * c->lu->block_size;
+	c->data = disk_buf_alloc(c->left);
+	if (c->data == NULL)
+		return scsi_cmd_status(c, SCSI_BUSY);
+	c->task->data_in = c->data;
+	c->task->data_in_len = c->left;
+	c->lu->stats.reads++;
+	c->lu->stats.read_bytes += c->left;
+	c->req.op = DISK_READ;
+	return rw_start(c, lba, blocks);
+}
+
+/* Writes the whole blocks that came, if they are fewer than the CDB says:
+ * RFC 7143 11.4.5.1 leaves the rest to the residual count. */
+bool
+scsi_write(struct scsi_cmd *c)
+{
+	struct scsi_task *t = c->task;
+	uint32_t bs = c->lu->block_size;
+	uint64_t lba;
+	uint32_t blocks;
+
+	if (!scsi_cmd_extent(c, &lba, &blocks))
+		return true;
+	if (t->data_out_len / bs < blocks)
+		blocks = (uint32_t)(t->data_out_len / bs);
+	if (blocks == 0)
+		return true;
+	c->left = (uint64_t)blocks * bs;
+	/* An iovec has no const; a DISK_WRITE only reads. */
+	c->data = (uint8_t *)(uintptr_t)t->data_out;
+	c->lu->stats.writes++;
+	c->lu->stats.write_bytes += c->left;
+	c->req.op = DISK_WRITE;
+	if (c->op->len > 6 && (t->cdb[1] & 0x08))
+		c->req.flags = DISK_FUA;
+	return rw_start(c, lba, blocks);
+}

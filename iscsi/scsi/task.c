@@ -1,0 +1,346 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Life of a command: submitted, perhaps held back by an ORDERED one, checked,
+ * run, finished.  The order of the checks is that of SAM-5 5.3.3: what the
+ * unit does not know at all, unit attentions, reservations, the rest.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "iscsi/scsi/cmd.h"
+
+static void cmd_start(struct scsi_cmd *c);
+
+/* ---- ordering, SAM-5 8.6 ---- */
+
+static bool
+cmd_is_ordered(const struct scsi_cmd *c)
+{
+	return c->task->attr == SCSI_ATTR_ORDERED;
+}
+
+static bool
+cmd_may_start(const struct scsi_cmd *c)
+{
+	if (c->task->attr == SCSI_ATTR_HEAD)
+		return true;
+	if (cmd_is_ordered(c))
+		return c->lu->cmds.next == &c->node;
+	return c->lu->ordered == 0;
+}
+
+/* Starts what no longer has an ORDERED task, or being one, any task before. */
+static void
+lu_start_held_back(struct scsi_lu *lu)
+{
+	list_for_each(node, tmp, &lu->cmds) {
+		struct scsi_cmd *c = list_entry(node, struct scsi_cmd, node);
+		bool ordered = cmd_is_ordered(c);
+
+		if (c->state == CMD_HELD_BACK &&
+		    (!ordered || lu->cmds.next == node)) {
+			lu->held_back--;
+			cmd_start(c);
+		}
+		if (ordered)
+			return;
+	}
+}
+
+static void
+lu_leave(struct scsi_lu *lu)
+{
+	if (lu->held_back > 0)
+		lu_start_held_back(lu);
+	fiber_cond_broadcast(&lu->left);
+}
+
+/* ---- end ---- */
+
+static void
+cmd_set_result(struct scsi_cmd *c)
+{
+	struct scsi_task *t = c->task;
+
+	if (c->aborted) {
+		t->status = SCSI_TASK_ABORTED;
+		t->aborted = !c->abort_told;
+	}
+	if (t->status == SCSI_CHECK_CONDITION)
+		t->sense_len = scsi_sense_encode(&c->sense,
+		    c->lu != NULL && c->lu->descriptor_sense, t->sense);
+	if (t->status != SCSI_GOOD && t->status != SCSI_CONDITION_MET) {
+		t->data_in_len = 0;
+		if (c->lu != NULL)
+			c->lu->stats.errors++;
+	}
+}
+
+static void
+task_end(struct scsi_task *t, struct scsi_nexus *n)
+{
+	t->done(t);
+	if (--n->pending == 0)
+		fiber_cond_broadcast(&n->idle);
+}
+
+void
+scsi_cmd_finish(struct scsi_cmd *c)
+{
+	struct scsi_lu *lu = c->lu;
+
+	cmd_set_result(c);
+	if (lu != NULL) {
+		list_del(&c->node);
+		if (cmd_is_ordered(c))
+			lu->ordered--;
+		range_release(&lu->ranges, &c->range);
+	}
+	task_end(c->task, c->nexus);
+	if (lu != NULL)
+		lu_leave(lu);
+}
+
+static void
+cmd_finish_work(void *arg)
+{
+	scsi_cmd_finish(arg);
+}
+
+void
+scsi_cmd_post(struct scsi_cmd *c)
+{
+	c->state = CMD_FINISHED;
+	c->task->work.fn = cmd_finish_work;
+	c->task->work.arg = c;
+	sched_post(c->nexus->target->env->sched, &c->task->work);
+}
+
+/* ---- start ---- */
+
+static void
+cmd_fiber(void *arg)
+{
+	struct scsi_cmd *c = arg;
+
+	if (!c->aborted)
+		c->op->run(c);
+	scsi_cmd_finish(c);
+}
+
+static void
+cmd_run(struct scsi_cmd *c)
+{
+	c->state = CMD_RUNNING;
+	if (c->op->flags & OP_FIBER) {
+		if (sched_spawn(c->lu->env->sched, c->op->name, cmd_fiber, c) == 0)
+			return;
+		scsi_cmd_status(c, SCSI_BUSY);
+	} else if (!c->op->run(c)) {
+		return;
+	}
+	scsi_cmd_post(c);
+}
+
+static bool
+cmd_lu_ready(struct scsi_cmd *c)
+{
+	const struct scsi_lu *lu = c->lu;
+
+	if ((c->op->flags & OP_MEDIUM) && lu->ejected)
+		scsi_cmd_fail(c, SENSE_NO_MEDIUM);
+	else if ((c->op->flags & OP_WRITES) && lu->readonly)
+		scsi_cmd_fail(c, SENSE_WRITE_PROTECTED);
+	else if ((c->op->flags & OP_WRITES) && lu->software_write_protect)
+		scsi_cmd_fail(c, SENSE_SOFTWARE_WRITE_PROTECTED);
+	else
+		return true;
+	return false;
+}
+
+/* Unit attention and reservations.  False: status is set. */
+static bool
+cmd_admitted(struct scsi_cmd *c)
+{
+	uint32_t ua;
+
+	lu_check_size(c->lu);
+	if (c->op == NULL || !(c->op->flags & OP_NO_UA)) {
+		ua = ua_take(&c->itl->ua);
+		if (ua != SENSE_NONE) {
+			scsi_cmd_fail(c, ua);
+			return false;
+		}
+	}
+	if (c->op == NULL)
+		return true;
+	if (scsi_reserve_conflicts(c) ||
+	    pr_conflicts(&c->lu->pr, c->nexus, c->op->access)) {
+		scsi_cmd_status(c, SCSI_RESERVATION_CONFLICT);
+		return false;
+	}
+	return true;
+}
+
+/* Parameter lists must be there; one block and CAW must be exact. */
+static bool
+cmd_data_out_complete(struct scsi_cmd *c)
+{
+	const struct scsi_task *t = c->task;
+	bool exact = c->op->out == OUT_SAME || c->op->out == OUT_CAW;
+	bool list = c->op->out >= OUT_LIST8;
+
+	if ((exact && t->data_out_len != t->data_out_wanted) ||
+	    (exact && t->dir_out && t->edtl != t->data_out_wanted) ||
+	    (list && t->data_out_len < t->data_out_wanted)) {
+		scsi_cmd_fail(c, SENSE_DATA_OUT_LENGTH);
+		return false;
+	}
+	return true;
+}
+
+/* False: status is set. */
+static bool
+cmd_check(struct scsi_cmd *c)
+{
+	const struct scsi_task *t = c->task;
+
+	if (c->lu == NULL && (c->op == NULL || !(c->op->flags & OP_NO_LU))) {
+		scsi_cmd_fail(c, SENSE_LUN_NOT_SUPPORTED);
+		return false;
+	}
+	if (c->lu != NULL && !cmd_admitted(c))
+		return false;
+	if (c->op == NULL) {
+		if (c->op_known)
+			scsi_cmd_bad_cdb(c, 1);
+		else
+			scsi_cmd_fail(c, SENSE_INVALID_OPCODE);
+		return false;
+	}
+	/* Auto contingent allegiance (NACA) is not offered. */
+	if (t->cdb_len < c->op->len || (t->cdb[c->op->len - 1] & 0x04)) {
+		scsi_cmd_bad_cdb(c, (uint16_t)(c->op->len - 1));
+		return false;
+	}
+	return (c->lu == NULL || cmd_lu_ready(c)) && cmd_data_out_complete(c);
+}
+
+static void
+cmd_start(struct scsi_cmd *c)
+{
+	if (cmd_check(c))
+		cmd_run(c);
+	else
+		scsi_cmd_post(c);
+}
+
+static void
+cmd_lookup(struct scsi_cmd *c)
+{
+	struct scsi_task *t = c->task;
+	int lun = scsi_lun_decode(t->lun);
+
+	if (lun >= 0)
+		c->itl = c->nexus->itls[lun];
+	if (c->itl != NULL)
+		c->lu = c->itl->lu;
+	if (t->cdb_len == 0 || t->cdb_len > SCSI_CDB_MAX)
+		return;
+	c->op = cdb_lookup(c->lu, t->cdb, t->cdb_len, &c->op_known);
+	/* Length of a CDB is checked later: bytes not received count as 0. */
+	memset(t->cdb + t->cdb_len, 0, SCSI_CDB_MAX - t->cdb_len);
+	if (c->op != NULL && c->lu != NULL)
+		t->data_out_wanted = cdb_out_length(c->op, c->lu, t->cdb);
+}
+
+static void
+task_end_work(void *arg)
+{
+	struct scsi_task *t = arg;
+
+	task_end(t, t->nexus);
+}
+
+void
+scsi_task_submit(struct scsi_task *t)
+{
+	struct scsi_cmd *c = calloc(1, sizeof(*c));
+
+	t->status = SCSI_GOOD;
+	t->sense_len = 0;
+	t->data_in = NULL;
+	t->data_in_len = 0;
+	t->data_out_wanted = 0;
+	t->aborted = false;
+	t->cmd = c;
+	t->nexus->pending++;
+	if (c == NULL) {
+		t->status = SCSI_BUSY;
+		t->work.fn = task_end_work;
+		t->work.arg = t;
+		sched_post(t->nexus->target->env->sched, &t->work);
+		return;
+	}
+	c->task = t;
+	c->nexus = t->nexus;
+	cmd_lookup(c);
+	if (c->lu == NULL) {
+		cmd_start(c);
+		return;
+	}
+	list_add_tail(&c->lu->cmds, &c->node);
+	if (cmd_may_start(c)) {
+		c->lu->ordered += cmd_is_ordered(c);
+		cmd_start(c);
+	} else {
+		c->lu->ordered += cmd_is_ordered(c);
+		c->lu->held_back++;
+		c->state = CMD_HELD_BACK;
+	}
+}
+
+void
+scsi_task_fini(struct scsi_task *t)
+{
+	free(t->data_in);
+	t->data_in = NULL;
+	free(t->cmd);
+	t->cmd = NULL;
+}
+
+/* ---- abort ---- */
+
+void
+scsi_cmd_abort(struct scsi_cmd *c, bool told)
+{
+	if (c->aborted)
+		return;
+	c->aborted = true;
+	c->abort_told = told;
+	if (c->state == CMD_HELD_BACK) {
+		c->lu->held_back--;
+		scsi_cmd_finish(c);
+	} else {
+		range_cancel(&c->lu->ranges, &c->range);
+	}
+}
+
+static bool
+lu_has_aborted(const struct scsi_lu *lu, const struct scsi_cmd *self)
+{
+	list_for_each(node, tmp, &lu->cmds) {
+		const struct scsi_cmd *c = list_entry(node, struct scsi_cmd, node);
+
+		if (c->aborted && c != self)
+			return true;
+	}
+	return false;
+}
+
+void
+scsi_lu_drain(struct scsi_lu *lu, const struct scsi_cmd *self)
+{
+	while (lu_has_aborted(lu, self) && (self == NULL || !self->aborted))
+		fiber_cond_wait(&lu->left);
+}

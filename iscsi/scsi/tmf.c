@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Task management, SAM-5 clause 7.  Each function marks its tasks and returns
+ * when the last one has left the task set: I/O in flight is never forgotten,
+ * so nothing of an aborted write reaches the disk afterwards.
+ */
+#include "iscsi/scsi/cmd.h"
+#include "libvmfs/base/log.h"
+
+/* Tasks of `only` (NULL: of all); those of others hear TASK ABORTED. */
+static void
+lu_abort(struct scsi_lu *lu, const struct scsi_nexus *only,
+    const struct scsi_nexus *asking)
+{
+	list_for_each(node, tmp, &lu->cmds) {
+		struct scsi_cmd *c = list_entry(node, struct scsi_cmd, node);
+
+		if (only == NULL || c->nexus == only)
+			scsi_cmd_abort(c, c->nexus != asking);
+	}
+	fiber_cond_broadcast(&lu->left);
+	scsi_lu_drain(lu, NULL);
+}
+
+static enum scsi_tmf_response
+abort_task(struct scsi_nexus *n, struct scsi_lu *lu, uint64_t tag)
+{
+	list_for_each(node, tmp, &lu->cmds) {
+		struct scsi_cmd *c = list_entry(node, struct scsi_cmd, node);
+
+		if (c->nexus == n && c->task->tag == tag) {
+			scsi_cmd_abort(c, false);
+			fiber_cond_broadcast(&lu->left);
+			scsi_lu_drain(lu, NULL);
+			return SCSI_TMF_COMPLETE;
+		}
+	}
+	return SCSI_TMF_NO_TASK;
+}
+
+static void
+lu_reset(struct scsi_lu *lu, const struct scsi_nexus *asking, uint32_t ua)
+{
+	log_info(lu->env->log, "scsi: reset lu=%s by=%s", lu->serial,
+	    asking->name);
+	lu_abort(lu, NULL, asking);
+	lu_reset_state(lu);
+	ua_add_all(lu, ua, NULL);
+}
+
+static enum scsi_tmf_response
+target_reset(struct scsi_nexus *n, uint32_t ua)
+{
+	for (unsigned lun = 0; lun < SCSI_LUNS_MAX; lun++) {
+		if (n->target->luns[lun] != NULL)
+			lu_reset(n->target->luns[lun], n, ua);
+	}
+	return SCSI_TMF_COMPLETE;
+}
+
+static enum scsi_tmf_response
+lu_function(struct scsi_nexus *n, struct scsi_lu *lu, enum scsi_tmf function,
+    uint64_t tag)
+{
+	switch (function) {
+	case SCSI_TMF_ABORT_TASK:
+		return abort_task(n, lu, tag);
+	case SCSI_TMF_ABORT_TASK_SET:
+		lu_abort(lu, n, n);
+		return SCSI_TMF_COMPLETE;
+	case SCSI_TMF_CLEAR_TASK_SET:
+		lu_abort(lu, NULL, n);
+		return SCSI_TMF_COMPLETE;
+	case SCSI_TMF_LOGICAL_UNIT_RESET:
+		lu_reset(lu, n, SENSE_DEVICE_RESET);
+		return SCSI_TMF_COMPLETE;
+	default:
+		return SCSI_TMF_NOT_SUPPORTED;
+	}
+}
+
+enum scsi_tmf_response
+scsi_tmf(struct scsi_nexus *n, enum scsi_tmf function, const uint8_t lun[8],
+    uint64_t tag)
+{
+	int number = scsi_lun_decode(lun);
+
+	switch (function) {
+	case SCSI_TMF_TARGET_WARM_RESET:
+		return target_reset(n, SENSE_BUS_RESET);
+	case SCSI_TMF_TARGET_COLD_RESET:
+		return target_reset(n, SENSE_POWER_ON);
+	default:
+		if (number < 0 || n->itls[number] == NULL)
+			return SCSI_TMF_NO_LUN;
+		return lu_function(n, n->itls[number]->lu, function, tag);
+	}
+}

@@ -1,0 +1,229 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Vital product data: SPC-4 7.8, SBC-3 6.6. */
+#include <stdio.h>
+#include <string.h>
+
+#include "iscsi/scsi/cmd.h"
+#include "libvmfs/base/be.h"
+
+#define VPD_MAX 1024
+
+/* Writes the page from byte 4 on, returns its PAGE LENGTH. */
+typedef size_t vpd_fn(const struct scsi_cmd *c, uint8_t *p);
+
+/* ---- 80h, 83h: names ---- */
+
+static size_t
+vpd_serial(const struct scsi_cmd *c, uint8_t *p)
+{
+	size_t len = strlen(c->lu->serial);
+
+	memcpy(p, c->lu->serial, len);
+	return len;
+}
+
+enum { CODE_BINARY = 1, CODE_ASCII = 2, CODE_UTF8 = 3 };
+enum { ASSOC_LU = 0x00, ASSOC_PORT = 0x10, ASSOC_TARGET = 0x20 };
+enum {
+	NAME_T10 = 1, NAME_NAA = 3, NAME_RELATIVE_PORT = 4,
+	NAME_PORT_GROUP = 5, NAME_SCSI = 8, NAME_UUID = 10,
+};
+#define PROTOCOL_ISCSI 0x5
+
+/* Head of a designation descriptor, SPC-4 7.8.6.1; returns its body. */
+static uint8_t *
+designator(uint8_t *p, uint8_t code, uint8_t assoc, uint8_t type, size_t len)
+{
+	p[0] = (uint8_t)((assoc != ASSOC_LU ? PROTOCOL_ISCSI << 4 : 0) | code);
+	p[1] = (uint8_t)((assoc != ASSOC_LU ? 0x80 : 0) | assoc | type);
+	p[3] = (uint8_t)len;
+	return p + 4;
+}
+
+/*
+ * NAA 6 from the UUID.  The company id is one with the locally assigned bit,
+ * as we own none: uniqueness comes from 100 random bits of the UUID.
+ */
+static size_t
+name_naa(const struct scsi_lu *lu, uint8_t *p)
+{
+	uint8_t *b = designator(p, CODE_BINARY, ASSOC_LU, NAME_NAA, 16);
+
+	memcpy(b, lu->uuid.b, 16);
+	b[0] = 0x60;
+	b[1] = 0x25;
+	b[2] = 0x64;
+	b[3] = (uint8_t)(0xd0 | (lu->uuid.b[3] & 0x0f));
+	return 4 + 16;
+}
+
+static size_t
+name_t10(const struct scsi_lu *lu, uint8_t *p)
+{
+	size_t len = 8 + strlen(lu->serial);
+	uint8_t *b = designator(p, CODE_ASCII, ASSOC_LU, NAME_T10, len);
+
+	memset(b, ' ', 8);
+	memcpy(b, lu->vendor, strlen(lu->vendor));
+	memcpy(b + 8, lu->serial, len - 8);
+	return 4 + len;
+}
+
+static size_t
+name_uuid(const struct scsi_lu *lu, uint8_t *p)
+{
+	uint8_t *b = designator(p, CODE_BINARY, ASSOC_LU, NAME_UUID, 18);
+
+	b[0] = 0x10;
+	memcpy(b + 2, lu->uuid.b, 16);
+	return 4 + 18;
+}
+
+/* One target port and one port group, both number 1. */
+static size_t
+name_port_number(uint8_t type, uint8_t *p)
+{
+	uint8_t *b = designator(p, CODE_BINARY, ASSOC_PORT, type, 4);
+
+	be16_store(b + 2, 1);
+	return 4 + 4;
+}
+
+/* SCSI name string: NUL, then padded to a multiple of four. */
+static size_t
+name_scsi(const char *name, const char *suffix, uint8_t assoc, uint8_t *p)
+{
+	size_t name_len = strlen(name), suffix_len = strlen(suffix);
+	size_t len = (name_len + suffix_len + 1 + 3) & ~(size_t)3;
+	uint8_t *b = designator(p, CODE_UTF8, assoc, NAME_SCSI, len);
+
+	memcpy(b, name, name_len);
+	memcpy(b + name_len, suffix, suffix_len);
+	return 4 + len;
+}
+
+static size_t
+vpd_identification(const struct scsi_cmd *c, uint8_t *p)
+{
+	const char *iqn = c->nexus->target->iqn;
+	size_t len = 0;
+
+	len += name_naa(c->lu, p + len);
+	len += name_t10(c->lu, p + len);
+	len += name_uuid(c->lu, p + len);
+	len += name_port_number(NAME_RELATIVE_PORT, p + len);
+	len += name_port_number(NAME_PORT_GROUP, p + len);
+	len += name_scsi(iqn, ",t,0x0001", ASSOC_PORT, p + len);
+	len += name_scsi(iqn, "", ASSOC_TARGET, p + len);
+	return len;
+}
+
+/* ---- 86h ---- */
+
+static size_t
+vpd_extended(const struct scsi_cmd *c, uint8_t *p)
+{
+	(void)c;
+	p[1] = 0x07;		/* HEADSUP, ORDSUP, SIMPSUP */
+	p[2] = 0x01;		/* V_SUP: volatile cache */
+	p[3] = 0x01;		/* LUICLR: unit attentions per nexus */
+	return 0x3c;
+}
+
+/* ---- B0h, B1h, B2h ---- */
+
+static uint32_t
+blocks_of(const struct scsi_lu *lu, uint64_t bytes)
+{
+	return (uint32_t)(bytes / lu->block_size);
+}
+
+static size_t
+vpd_block_limits(const struct scsi_cmd *c, uint8_t *p)
+{
+	const struct scsi_lu *lu = c->lu;
+	uint32_t phys_blocks = 1U << lu_physical_exponent(lu);
+	uint32_t granularity =
+	    blocks_of(lu, lu->disk->info.unmap_granularity);
+
+	p[0] = 0x01;				/* WSNZ */
+	p[1] = (uint8_t)lu->caw_blocks_max;
+	be16_store(p + 2, (uint16_t)phys_blocks);
+	be32_store(p + 4, blocks_of(lu, SCSI_TRANSFER_MAX));
+	be32_store(p + 8, blocks_of(lu, SCSI_TRANSFER_MAX / 16));
+	be64_store(p + 32, blocks_of(lu, LU_WRITE_SAME_BYTES_MAX));
+	if (lu->thin) {
+		be32_store(p + 16, blocks_of(lu, LU_UNMAP_BYTES_MAX));
+		be32_store(p + 20, LU_UNMAP_DESCRIPTORS_MAX);
+		be32_store(p + 24, granularity > phys_blocks ? granularity :
+		    phys_blocks);
+		be32_store(p + 28, 0x80000000);	/* UGAVALID, aligned at 0 */
+	}
+	return 0x3c;
+}
+
+static size_t
+vpd_characteristics(const struct scsi_cmd *c, uint8_t *p)
+{
+	(void)c;
+	be16_store(p, 0x0001);		/* does not rotate */
+	return 0x3c;
+}
+
+static size_t
+vpd_provisioning(const struct scsi_cmd *c, uint8_t *p)
+{
+	if (c->lu->thin) {
+		/* LBPU, LBPWS, LBPWS10; LBPRZ: unmapped blocks read zeroes */
+		p[1] = 0x80 | 0x40 | 0x20 | 0x04;
+		p[2] = 0x02;		/* thin provisioned */
+	}
+	return 4;
+}
+
+/* ---- the list ---- */
+
+static size_t vpd_supported(const struct scsi_cmd *c, uint8_t *p);
+
+static const struct {
+	uint8_t page;
+	vpd_fn *encode;
+} pages[] = {
+	{ 0x00, vpd_supported },
+	{ 0x80, vpd_serial },
+	{ 0x83, vpd_identification },
+	{ 0x86, vpd_extended },
+	{ 0xb0, vpd_block_limits },
+	{ 0xb1, vpd_characteristics },
+	{ 0xb2, vpd_provisioning },
+};
+#define PAGES (sizeof(pages) / sizeof(pages[0]))
+
+static size_t
+vpd_supported(const struct scsi_cmd *c, uint8_t *p)
+{
+	(void)c;
+	for (size_t i = 0; i < PAGES; i++)
+		p[i] = pages[i].page;
+	return PAGES;
+}
+
+bool
+scsi_vpd(struct scsi_cmd *c, uint8_t page, size_t allocation)
+{
+	for (size_t i = 0; i < PAGES; i++) {
+		uint8_t *p;
+		size_t len;
+
+		if (pages[i].page != page)
+			continue;
+		p = scsi_cmd_reply(c, VPD_MAX);
+		if (p == NULL)
+			return true;
+		len = pages[i].encode(c, p + 4);
+		p[1] = page;
+		be16_store(p + 2, (uint16_t)len);
+		return scsi_cmd_replied(c, 4 + len, allocation);
+	}
+	return scsi_cmd_bad_cdb(c, 2);
+}
