@@ -18,12 +18,15 @@ struct net_conn;
 /*
  * Listens on "addr:port", "[v6]:port" or "addr" with default_port; port 0
  * picks a free one, net_listener_addr tells it.  On the current reactor.
+ * Addresses are numeric.  -EINVAL for other texts, -EADDRINUSE ...
  */
 int net_listen(const char *portal, uint16_t default_port,
     struct net_listener **ret_l) MUST_CHECK;
 const char *net_listener_addr(const struct net_listener *l);
-/* Suspends until a peer connects; -ECANCELED after net_listener_close. */
+/* Suspends until a peer connects; -ECANCELED at net_listener_close.  One
+ * fiber at a time. */
 int net_accept(struct net_listener *l, struct net_conn **ret_c) MUST_CHECK;
+/* Ends a net_accept that waits; none may be called later.  Same reactor. */
 void net_listener_close(struct net_listener *l);
 
 const char *net_conn_peer(const struct net_conn *c);
