@@ -145,26 +145,50 @@ rig_done(struct scsi_task *task)
 		fiber_unpark(t->waiter);
 }
 
-void
-rig_start(struct rig_task *t, struct scsi_nexus *n, const void *cdb,
-    size_t cdb_len, const void *out, size_t out_len)
+static void
+rig_submit(struct rig_task *t, struct scsi_nexus *n, const uint8_t lun[8],
+    const void *cdb, size_t cdb_len)
 {
 	static uint64_t tag;
 
-	memset(t, 0, sizeof(*t));
-	t->task.nexus = n;
-	t->task.tag = ++tag;
-	t->task.attr = SCSI_ATTR_SIMPLE;
+	memcpy(t->task.lun, lun, 8);
 	memcpy(t->task.cdb, cdb, cdb_len);
 	t->task.cdb_len = cdb_len;
+	t->task.nexus = n;
+	t->task.tag = ++tag;
+	t->task.done = rig_done;
+	scsi_task_submit(&t->task);
+	ATF_REQUIRE(!t->done);
+}
+
+void
+rig_start_attr(struct rig_task *t, struct scsi_nexus *n, enum scsi_attr attr,
+    const void *cdb, size_t cdb_len, const void *out, size_t out_len)
+{
+	memset(t, 0, sizeof(*t));
+	t->task.attr = attr;
 	t->task.dir_out = out != NULL;
 	t->task.dir_in = out == NULL;
 	t->task.data_out = out;
 	t->task.data_out_len = out_len;
 	t->task.edtl = out_len;
-	t->task.done = rig_done;
-	scsi_task_submit(&t->task);
-	ATF_REQUIRE(!t->done);
+	rig_submit(t, n, rig_lun0, cdb, cdb_len);
+}
+
+void
+rig_start(struct rig_task *t, struct scsi_nexus *n, const void *cdb,
+    size_t cdb_len, const void *out, size_t out_len)
+{
+	rig_start_attr(t, n, SCSI_ATTR_SIMPLE, cdb, cdb_len, out, out_len);
+}
+
+void
+rig_start_lun(struct rig_task *t, struct scsi_nexus *n, const uint8_t lun[8],
+    const void *cdb, size_t cdb_len)
+{
+	memset(t, 0, sizeof(*t));
+	t->task.attr = SCSI_ATTR_SIMPLE;
+	rig_submit(t, n, lun, cdb, cdb_len);
 }
 
 void

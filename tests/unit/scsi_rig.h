@@ -57,6 +57,12 @@ void rig_disk_let_go(struct rig *r);
 
 void rig_start(struct rig_task *t, struct scsi_nexus *n, const void *cdb,
     size_t cdb_len, const void *out, size_t out_len);
+void rig_start_attr(struct rig_task *t, struct scsi_nexus *n,
+    enum scsi_attr attr, const void *cdb, size_t cdb_len, const void *out,
+    size_t out_len);
+/* A command without data-out to another LUN than 0. */
+void rig_start_lun(struct rig_task *t, struct scsi_nexus *n,
+    const uint8_t lun[8], const void *cdb, size_t cdb_len);
 /* Suspends until it is done. */
 void rig_wait(struct rig_task *t);
 void rig_fini(struct rig_task *t);

@@ -1,0 +1,378 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Reservations, old and persistent, of the SCSI device server. */
+#include <atf-c.h>
+#include <string.h>
+
+#include "libvmfs/base/be.h"
+#include "tests/unit/scsi_rig.h"
+
+enum {
+	REGISTER, RESERVE, RELEASE, CLEAR, PREEMPT, PREEMPT_AND_ABORT,
+	REGISTER_AND_IGNORE,
+};
+enum { WE = 1, EA = 3, WERO = 5, EARO = 6, WEAR = 7, EAAR = 8 };
+
+static uint8_t block[RIG_BLOCK];
+
+static uint32_t
+write_one(struct scsi_nexus *n)
+{
+	return rig_write(n, 1, 1, block);
+}
+
+static uint32_t
+read_one(struct scsi_nexus *n)
+{
+	uint8_t buf[RIG_BLOCK];
+
+	return rig_read(n, 1, 1, buf);
+}
+
+/* Hosts 0 and 1 register keys 0xa and 0xb, host 0 reserves. */
+static void
+reserve(struct rig *r, uint8_t type)
+{
+	ATF_REQUIRE_EQ(RIG_GOOD,
+	    rig_pr_out(r->nexus[0], REGISTER, 0, 0, 0xa));
+	ATF_REQUIRE_EQ(RIG_GOOD,
+	    rig_pr_out(r->nexus[1], REGISTER, 0, 0, 0xb));
+	ATF_REQUIRE_EQ(RIG_GOOD,
+	    rig_pr_out(r->nexus[0], RESERVE, type, 0xa, 0));
+}
+
+static size_t
+pr_in(struct scsi_nexus *n, uint8_t action, uint8_t *buf, size_t size)
+{
+	uint8_t cdb[10] = { 0x5e, action };
+	size_t len;
+
+	be16_store(cdb + 7, (uint16_t)size);
+	ATF_REQUIRE_EQ(RIG_GOOD, rig_cmd_in(n, cdb, 10, buf, size, &len));
+	return len;
+}
+
+static unsigned
+key_count(struct rig *r)
+{
+	uint8_t buf[256];
+
+	pr_in(r->nexus[2], 0, buf, sizeof(buf));
+	return be32_load(buf + 4) / 8;
+}
+
+/* ---- who may do what ---- */
+
+static void
+types_keep_out_whom_they_should(struct rig *r)
+{
+	static const struct {
+		uint8_t type;
+		uint32_t write_reg, read_reg, write_other, read_other;
+	} want[] = {
+		{ WE, RIG_CONFLICT, 0, RIG_CONFLICT, 0 },
+		{ EA, RIG_CONFLICT, RIG_CONFLICT, RIG_CONFLICT, RIG_CONFLICT },
+		{ WERO, 0, 0, RIG_CONFLICT, 0 },
+		{ EARO, 0, 0, RIG_CONFLICT, RIG_CONFLICT },
+		{ WEAR, 0, 0, RIG_CONFLICT, 0 },
+		{ EAAR, 0, 0, RIG_CONFLICT, RIG_CONFLICT },
+	};
+
+	for (size_t i = 0; i < sizeof(want) / sizeof(want[0]); i++) {
+		reserve(r, want[i].type);
+		ATF_CHECK_EQ(RIG_GOOD, write_one(r->nexus[0]));
+		ATF_CHECK_EQ(RIG_GOOD, read_one(r->nexus[0]));
+		ATF_CHECK_EQ(want[i].write_reg, write_one(r->nexus[1]));
+		ATF_CHECK_EQ(want[i].read_reg, read_one(r->nexus[1]));
+		ATF_CHECK_EQ(want[i].write_other, write_one(r->nexus[2]));
+		ATF_CHECK_EQ(want[i].read_other, read_one(r->nexus[2]));
+		ATF_CHECK_EQ(RIG_GOOD, rig_tur(r->nexus[2]));
+		ATF_REQUIRE_EQ(RIG_GOOD,
+		    rig_pr_out(r->nexus[0], CLEAR, 0, 0xa, 0));
+		ATF_CHECK_EQ(0x062a03, rig_tur(r->nexus[1]));
+	}
+}
+
+static void
+wrong_keys_conflict(struct rig *r)
+{
+	reserve(r, WE);
+	ATF_CHECK_EQ(RIG_CONFLICT, rig_pr_out(r->nexus[0], REGISTER, 0, 0x9, 1));
+	ATF_CHECK_EQ(RIG_CONFLICT, rig_pr_out(r->nexus[0], RELEASE, WE, 0x9, 0));
+	ATF_CHECK_EQ(RIG_CONFLICT, rig_pr_out(r->nexus[2], RESERVE, WE, 0, 0));
+	ATF_CHECK_EQ(RIG_CONFLICT, rig_pr_out(r->nexus[1], RESERVE, WE, 0xb, 0));
+	ATF_CHECK_EQ(0x052604, rig_pr_out(r->nexus[0], RELEASE, EA, 0xa, 0));
+	ATF_CHECK_EQ(RIG_GOOD,
+	    rig_pr_out(r->nexus[1], REGISTER_AND_IGNORE, 0, 0x77, 0xc));
+}
+
+/* ---- unit attentions ---- */
+
+static void
+release_tells_other_registrants_only(struct rig *r)
+{
+	reserve(r, WERO);
+	ATF_REQUIRE_EQ(RIG_GOOD, rig_pr_out(r->nexus[0], RELEASE, WERO, 0xa, 0));
+	ATF_CHECK_EQ(RIG_GOOD, rig_tur(r->nexus[0]));
+	ATF_CHECK_EQ(0x062a04, rig_tur(r->nexus[1]));
+	ATF_CHECK_EQ(RIG_GOOD, rig_tur(r->nexus[1]));
+	ATF_CHECK_EQ(RIG_GOOD, rig_tur(r->nexus[2]));
+}
+
+static void
+holder_unregistering_releases(struct rig *r)
+{
+	uint8_t buf[64];
+
+	reserve(r, EARO);
+	ATF_REQUIRE_EQ(RIG_GOOD, rig_pr_out(r->nexus[0], REGISTER, 0, 0xa, 0));
+	ATF_CHECK_EQ(RIG_GOOD, rig_tur(r->nexus[0]));
+	ATF_CHECK_EQ(0x062a04, rig_tur(r->nexus[1]));
+	ATF_CHECK_EQ(8, pr_in(r->nexus[0], 1, buf, sizeof(buf)));
+}
+
+static void
+all_registrants_reservation_ends_with_the_last(struct rig *r)
+{
+	uint8_t buf[64];
+
+	reserve(r, WEAR);
+	ATF_REQUIRE_EQ(RIG_GOOD, rig_pr_out(r->nexus[0], REGISTER, 0, 0xa, 0));
+	ATF_CHECK_EQ(RIG_CONFLICT, write_one(r->nexus[0]));
+	ATF_CHECK_EQ(RIG_GOOD, write_one(r->nexus[1]));
+	ATF_CHECK_EQ(24, pr_in(r->nexus[0], 1, buf, sizeof(buf)));
+	ATF_CHECK_EQ(0, be64_load(buf + 8));
+	ATF_REQUIRE_EQ(RIG_GOOD, rig_pr_out(r->nexus[1], REGISTER, 0, 0xb, 0));
+	ATF_CHECK_EQ(RIG_GOOD, write_one(r->nexus[0]));
+}
+
+/* ---- preempting ---- */
+
+static void
+preempt_takes_the_reservation(struct rig *r)
+{
+	uint8_t buf[64];
+
+	reserve(r, WE);
+	ATF_REQUIRE_EQ(RIG_GOOD,
+	    rig_pr_out(r->nexus[1], PREEMPT, EARO, 0xb, 0xa));
+	ATF_CHECK_EQ(0x062a05, rig_tur(r->nexus[0]));
+	ATF_CHECK_EQ(RIG_CONFLICT, write_one(r->nexus[0]));
+	ATF_CHECK_EQ(RIG_GOOD, write_one(r->nexus[1]));
+	ATF_CHECK_EQ(24, pr_in(r->nexus[1], 1, buf, sizeof(buf)));
+	ATF_CHECK_EQ(0xb, be64_load(buf + 8));
+	ATF_CHECK_EQ(EARO, buf[21]);
+	ATF_CHECK_EQ(1, key_count(r));
+}
+
+static void
+preempt_of_an_unknown_key_conflicts(struct rig *r)
+{
+	reserve(r, WE);
+	ATF_CHECK_EQ(RIG_CONFLICT,
+	    rig_pr_out(r->nexus[1], PREEMPT, WE, 0xb, 0x99));
+	ATF_CHECK_EQ(0x052600, rig_pr_out(r->nexus[1], PREEMPT, WE, 0xb, 0));
+	ATF_CHECK_EQ(2, key_count(r));
+}
+
+static void
+preempt_and_abort_waits_for_writes_in_flight(struct rig *r)
+{
+	struct rig_task w, p;
+
+	reserve(r, WERO);
+	r->disk.hold = true;
+	rig_start(&w, r->nexus[0], rig_cdb16(0x8a, 9, 1), 16, block, RIG_BLOCK);
+	rig_pr_out_start(&p, r->nexus[1], PREEMPT_AND_ABORT, WERO, 0xb, 0xa);
+	rig_settle();
+	ATF_CHECK(!w.done);
+	ATF_CHECK(!p.done);
+	rig_disk_let_go(r);
+	rig_wait(&p);
+	ATF_CHECK_EQ(RIG_GOOD, rig_result(&p));
+	ATF_CHECK(w.done);
+	ATF_CHECK_EQ(SCSI_TASK_ABORTED, rig_result(&w));
+	ATF_CHECK(!w.task.aborted);
+	rig_fini(&w);
+	rig_fini(&p);
+	ATF_CHECK_EQ(0x062a05, rig_tur(r->nexus[0]));
+	ATF_CHECK_EQ(RIG_CONFLICT, write_one(r->nexus[0]));
+}
+
+/* A write that waits for a CAW of its blocks has not begun: it never does. */
+static void
+preempt_and_abort_kills_what_has_not_begun(struct rig *r)
+{
+	static uint8_t pair[2 * RIG_BLOCK];
+	struct rig_task c, w, p;
+	uint8_t cdb[16];
+
+	reserve(r, WERO);
+	r->disk.hold = true;
+	memcpy(cdb, rig_cdb16(0x89, 9, 0), 16);
+	cdb[13] = 1;
+	rig_start(&c, r->nexus[1], cdb, 16, pair, sizeof(pair));
+	rig_settle();
+	rig_start(&w, r->nexus[0], rig_cdb16(0x8a, 9, 1), 16, block, RIG_BLOCK);
+	rig_settle();
+	ATF_REQUIRE_EQ(1, r->disk.held_count);
+	rig_pr_out_start(&p, r->nexus[1], PREEMPT_AND_ABORT, WERO, 0xb, 0xa);
+	rig_wait(&p);
+	ATF_CHECK(w.done);
+	ATF_CHECK_EQ(SCSI_TASK_ABORTED, rig_result(&w));
+	rig_disk_let_go(r);
+	rig_wait(&c);
+	rig_settle();
+	ATF_CHECK_EQ(1, r->disk.writes);
+	rig_fini(&c);
+	rig_fini(&w);
+	rig_fini(&p);
+}
+
+/* ---- life ---- */
+
+static void
+registration_survives_the_session(struct rig *r)
+{
+	struct scsi_nexus *n;
+
+	reserve(r, WE);
+	scsi_nexus_close(r->nexus[0]);
+	ATF_CHECK_EQ(RIG_CONFLICT, write_one(r->nexus[1]));
+	ATF_REQUIRE_EQ(0, scsi_nexus_open(r->target,
+	    "iqn.2026-01.org.example:host0",
+	    "iqn.2026-01.org.example:host0,i,0x00023d000000", &n));
+	r->nexus[0] = n;
+	ATF_CHECK_EQ(0x062900, rig_tur(n));
+	ATF_CHECK_EQ(RIG_GOOD, write_one(n));
+}
+
+static void
+registration_survives_a_reset(struct rig *r)
+{
+	reserve(r, WE);
+	ATF_REQUIRE_EQ(SCSI_TMF_COMPLETE, scsi_tmf(r->nexus[1],
+	    SCSI_TMF_LOGICAL_UNIT_RESET, rig_lun0, 0));
+	ATF_CHECK_EQ(0x062903, rig_tur(r->nexus[1]));
+	ATF_CHECK_EQ(RIG_CONFLICT, write_one(r->nexus[1]));
+}
+
+static void
+full_status_names_ports(struct rig *r)
+{
+	uint8_t buf[512];
+	size_t len;
+
+	reserve(r, WE);
+	len = pr_in(r->nexus[2], 3, buf, sizeof(buf));
+	ATF_REQUIRE(len > 8 + 28 + 46);
+	ATF_CHECK_EQ(0xa, be64_load(buf + 8));
+	ATF_CHECK_EQ(1, buf[8 + 12] & 1);
+	ATF_CHECK_EQ(WE, buf[8 + 13]);
+	ATF_CHECK_EQ(0x45, buf[8 + 24]);
+	ATF_CHECK_STREQ("iqn.2026-01.org.example:host0,i,0x00023d000000",
+	    (char *)buf + 8 + 28);
+	ATF_CHECK_EQ(len, be32_load(buf + 4) + 8);
+}
+
+static void
+bad_parameter_lists_are_refused(struct rig *r)
+{
+	uint8_t cdb[10] = { 0x5f, 0, 0, 0, 0, 0, 0, 0, 23 };
+	uint8_t list[24] = { 0 };
+
+	ATF_CHECK_EQ(0x051a00, rig_cmd(r->nexus[0], cdb, 10, list, 23));
+	cdb[8] = 24;
+	ATF_CHECK_EQ(0x050e03, rig_cmd(r->nexus[0], cdb, 10, list, 8));
+	list[20] = 0x01;
+	ATF_CHECK_EQ(0x052600, rig_cmd(r->nexus[0], cdb, 10, list, 24));
+	cdb[1] = 0x1f;
+	ATF_CHECK_EQ(0x052400, rig_cmd(r->nexus[0], cdb, 10, list, 24));
+}
+
+/* ---- RESERVE(6) ---- */
+
+static void
+reserve6_keeps_others_out(struct rig *r)
+{
+	static const uint8_t res[6] = { 0x16 }, rel[6] = { 0x17 };
+	static const uint8_t mode[6] = { 0x1a, 0, 0x3f, 0, 255 };
+	static const uint8_t inquiry[6] = { 0x12, 0, 0, 0, 96 };
+	uint8_t buf[256];
+	size_t len;
+
+	ATF_REQUIRE_EQ(RIG_GOOD, rig_cmd(r->nexus[0], res, 6, NULL, 0));
+	ATF_CHECK_EQ(RIG_CONFLICT, rig_cmd(r->nexus[1], res, 6, NULL, 0));
+	ATF_CHECK_EQ(RIG_CONFLICT, rig_tur(r->nexus[1]));
+	ATF_CHECK_EQ(RIG_CONFLICT, read_one(r->nexus[1]));
+	ATF_CHECK_EQ(RIG_CONFLICT,
+	    rig_cmd_in(r->nexus[1], mode, 6, buf, sizeof(buf), &len));
+	ATF_CHECK_EQ(RIG_CONFLICT, rig_pr_out(r->nexus[1], REGISTER, 0, 0, 1));
+	ATF_CHECK_EQ(RIG_GOOD,
+	    rig_cmd_in(r->nexus[1], inquiry, 6, buf, sizeof(buf), &len));
+	ATF_CHECK_EQ(RIG_GOOD, rig_cmd(r->nexus[1], rel, 6, NULL, 0));
+	ATF_CHECK_EQ(RIG_CONFLICT, rig_tur(r->nexus[1]));
+	ATF_CHECK_EQ(RIG_GOOD, rig_cmd(r->nexus[0], rel, 6, NULL, 0));
+	ATF_CHECK_EQ(RIG_GOOD, write_one(r->nexus[1]));
+}
+
+static void
+reserve6_ends_with_the_session(struct rig *r)
+{
+	static const uint8_t res[6] = { 0x16 };
+
+	ATF_REQUIRE_EQ(RIG_GOOD, rig_cmd(r->nexus[0], res, 6, NULL, 0));
+	scsi_nexus_close(r->nexus[0]);
+	r->nexus[0] = NULL;
+	ATF_CHECK_EQ(RIG_GOOD, rig_tur(r->nexus[1]));
+}
+
+RIG_TEST(types, NULL, types_keep_out_whom_they_should,
+    "each type keeps out whom it should")
+RIG_TEST(keys, NULL, wrong_keys_conflict, "a wrong key is a conflict")
+RIG_TEST(release_ua, NULL, release_tells_other_registrants_only,
+    "a release is told to other registrants only")
+RIG_TEST(unregister, NULL, holder_unregistering_releases,
+    "the reservation ends when its holder unregisters")
+RIG_TEST(all_registrants, NULL, all_registrants_reservation_ends_with_the_last,
+    "an all registrants reservation ends with the last of them")
+RIG_TEST(preempt, NULL, preempt_takes_the_reservation,
+    "PREEMPT takes the reservation over")
+RIG_TEST(preempt_unknown, NULL, preempt_of_an_unknown_key_conflicts,
+    "PREEMPT of an unknown key is a conflict")
+RIG_TEST(preempt_abort_waits, NULL,
+    preempt_and_abort_waits_for_writes_in_flight,
+    "PREEMPT AND ABORT waits for writes in flight")
+RIG_TEST(preempt_abort_kills, NULL, preempt_and_abort_kills_what_has_not_begun,
+    "PREEMPT AND ABORT kills writes that have not begun")
+RIG_TEST(relogin, NULL, registration_survives_the_session,
+    "a registration survives its session")
+RIG_TEST(reset, NULL, registration_survives_a_reset,
+    "a registration survives a reset")
+RIG_TEST(full_status, NULL, full_status_names_ports,
+    "READ FULL STATUS names the ports")
+RIG_TEST(bad_lists, NULL, bad_parameter_lists_are_refused,
+    "bad parameter lists are refused")
+RIG_TEST(reserve6, NULL, reserve6_keeps_others_out,
+    "RESERVE(6) keeps others out")
+RIG_TEST(reserve6_session, NULL, reserve6_ends_with_the_session,
+    "RESERVE(6) ends with the session")
+
+ATF_TP_ADD_TCS(tp)
+{
+	ATF_TP_ADD_TC(tp, types);
+	ATF_TP_ADD_TC(tp, keys);
+	ATF_TP_ADD_TC(tp, release_ua);
+	ATF_TP_ADD_TC(tp, unregister);
+	ATF_TP_ADD_TC(tp, all_registrants);
+	ATF_TP_ADD_TC(tp, preempt);
+	ATF_TP_ADD_TC(tp, preempt_unknown);
+	ATF_TP_ADD_TC(tp, preempt_abort_waits);
+	ATF_TP_ADD_TC(tp, preempt_abort_kills);
+	ATF_TP_ADD_TC(tp, relogin);
+	ATF_TP_ADD_TC(tp, reset);
+	ATF_TP_ADD_TC(tp, full_status);
+	ATF_TP_ADD_TC(tp, bad_lists);
+	ATF_TP_ADD_TC(tp, reserve6);
+	ATF_TP_ADD_TC(tp, reserve6_session);
+	return atf_no_error();
+}
