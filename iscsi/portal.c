@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Portals: one listening fiber each, see portal.h. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "iscsi/portal.h"
+#include "libvmfs/base/units.h"
+
+#define ISCSI_PORT 3260
+/* Out of descriptors or memory: give connections time to end. */
+#define ACCEPT_RETRY_NS (NSEC_PER_SEC / 10)
+
+static void
+portal_free(struct iscsi_portal *p)
+{
+	struct iscsi_server *s = p->server;
+
+	list_del(&p->node);
+	fiber_cond_broadcast(&s->changed);
+	free(p);
+}
+
+static void
+portal_run(void *arg)
+{
+	struct iscsi_portal *p = arg;
+	struct iscsi_server *s = p->server;
+	struct net_conn *net;
+	int r;
+
+	while (!s->stopping) {
+		r = net_accept(p->listener, &net);
+		if (r == -ECANCELED)
+			break;
+		if (r == 0) {
+			conn_start(s, net);
+			continue;
+		}
+		log_warn(s->env->log, "iscsi: accept failed: %s",
+		    vmfs_strerror(r));
+		fiber_sleep(ACCEPT_RETRY_NS);
+	}
+	portal_free(p);
+}
+
+int
+iscsi_server_listen(struct iscsi_server *s, const char *portal,
+    char *ret_addr)
+{
+	struct iscsi_portal *p = calloc(1, sizeof(*p));
+	int r;
+
+	if (!p)
+		return -ENOMEM;
+	p->server = s;
+	r = net_listen(portal, ISCSI_PORT, &p->listener);
+	if (r < 0) {
+		free(p);
+		return r;
+	}
+	list_add_tail(&s->portals, &p->node);
+	r = sched_spawn(s->env->sched, "iscsi-portal", portal_run, p);
+	if (r < 0) {
+		net_listener_close(p->listener);
+		portal_free(p);
+		return r;
+	}
+	if (ret_addr)
+		strcpy(ret_addr, net_listener_addr(p->listener));
+	log_info(s->env->log, "iscsi: listening portal=%s",
+	    net_listener_addr(p->listener));
+	return 0;
+}
+
+void
+portals_close(struct iscsi_server *s)
+{
+	list_for_each(node, tmp, &s->portals)
+		net_listener_close(list_entry(node, struct iscsi_portal,
+		    node)->listener);
+}

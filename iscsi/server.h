@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The server as its own files see it; see target.h for its callers. */
+#ifndef VMFS_ISCSI_SERVER_H
+#define VMFS_ISCSI_SERVER_H
+
+#include "iscsi/acl.h"
+#include "iscsi/target.h"
+#include "libvmfs/env/net.h"
+
+/* Connections that may be in login beyond the sessions allowed. */
+#define SERVER_LOGINS_MAX 64
+#define SERVER_SEND_TIMEOUT_S 30	/* a peer that reads nothing */
+
+struct iscsi_target {
+	struct list node;
+	struct scsi_target *scsi;
+	struct list acl;
+};
+
+struct iscsi_portal {
+	struct list node;
+	struct iscsi_server *server;
+	struct net_listener *listener;
+};
+
+struct iscsi_server {
+	struct env *env;
+	struct iscsi_limits limits;	/* defaults filled in */
+	struct list targets, portals, conns, sessions;
+	unsigned conn_count, session_count;
+	struct acl_chap discovery_in, discovery_out;
+	uint16_t last_tsih;
+	bool stopping;
+	struct fiber_cond changed;	/* a session, connection or portal left */
+};
+
+struct iscsi_target *server_target(const struct iscsi_server *s,
+    const char *iqn);
+
+/* Serves a connection on a fiber of its own; takes c in any case. */
+void conn_start(struct iscsi_server *s, struct net_conn *net);
+
+#endif

@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Life of sessions, see session.h. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "iscsi/conn.h"
+#include "iscsi/session.h"
+
+static struct iscsi_session *
+session_same(const struct iscsi_server *s, const struct login_claim *c,
+    const struct iscsi_target *t)
+{
+	list_for_each(node, tmp, &s->sessions) {
+		struct iscsi_session *ss =
+		    list_entry(node, struct iscsi_session, node);
+
+		if (ss->target == t && strcmp(ss->initiator,
+		    c->initiator) == 0 &&
+		    memcmp(ss->isid, c->isid, sizeof(ss->isid)) == 0)
+			return ss;
+	}
+	return NULL;
+}
+
+static bool
+tsih_used(const struct iscsi_server *s, uint16_t tsih)
+{
+	list_for_each(node, tmp, &s->sessions)
+		if (list_entry(node, struct iscsi_session, node)->tsih == tsih)
+			return true;
+	return false;
+}
+
+/* sessions_max is below 65536, so a free number exists. */
+static uint16_t
+tsih_new(struct iscsi_server *s)
+{
+	do {
+		s->last_tsih++;
+	} while (s->last_tsih == 0 || tsih_used(s, s->last_tsih));
+	return s->last_tsih;
+}
+
+static enum iscsi_login_status
+nexus_open(struct iscsi_session *ss)
+{
+	char port[LOGIN_NAME_MAX + 20];
+	const uint8_t *i = ss->isid;
+
+	snprintf(port, sizeof(port), "%s,i,0x%02x%02x%02x%02x%02x%02x",
+	    ss->initiator, i[0], i[1], i[2], i[3], i[4], i[5]);
+	return scsi_nexus_open(ss->target->scsi, ss->initiator, port,
+	    &ss->nexus) < 0 ? ISCSI_LOGIN_RESOURCES : ISCSI_LOGIN_OK;
+}
+
+/* Ends the session that this login replaces; false: the server stops. */
+static bool
+reinstate(struct iscsi_server *s, const struct login_claim *c,
+    const struct iscsi_target *t)
+{
+	struct iscsi_session *old;
+
+	while ((old = session_same(s, c, t))) {
+		log_info(s->env->log,
+		    "iscsi: session reinstated tsih=%" PRIu16 " initiator=%s",
+		    old->tsih, old->initiator);
+		conn_kill(old->conn);
+		fiber_cond_wait(&s->changed);
+	}
+	return !s->stopping;
+}
+
+enum iscsi_login_status
+session_open(struct iscsi_server *s, const struct login *login,
+    struct conn *conn, struct iscsi_session **ret_ss)
+{
+	const struct login_claim *c = &login->claim;
+	struct iscsi_target *t = NULL;
+	struct iscsi_session *ss;
+	enum iscsi_login_status status = ISCSI_LOGIN_OK;
+
+	if (!c->discovery && !(t = server_target(s, c->target)))
+		return ISCSI_LOGIN_NOT_FOUND;
+	if (t && !reinstate(s, c, t))
+		return ISCSI_LOGIN_RESOURCES;
+	if (s->session_count >= s->limits.sessions_max)
+		return ISCSI_LOGIN_RESOURCES;
+	ss = calloc(1, sizeof(*ss));
+	if (!ss)
+		return ISCSI_LOGIN_RESOURCES;
+	ss->server = s;
+	ss->target = t;
+	ss->conn = conn;
+	memcpy(ss->initiator, c->initiator, sizeof(ss->initiator));
+	memcpy(ss->isid, c->isid, sizeof(ss->isid));
+	ss->window = (struct cmd_window){
+		.exp = login->cmdsn, .max = s->limits.commands_max,
+	};
+	if (t)
+		status = nexus_open(ss);
+	if (status != ISCSI_LOGIN_OK) {
+		free(ss);
+		return status;
+	}
+	ss->tsih = tsih_new(s);
+	ss->since_us = s->env->wall_us(s->env);
+	s->session_count++;
+	list_add_tail(&s->sessions, &ss->node);
+	*ret_ss = ss;
+	return ISCSI_LOGIN_OK;
+}
+
+void
+session_end_nexus(struct iscsi_session *ss)
+{
+	struct scsi_nexus *nexus = ss->nexus;
+
+	ss->nexus = NULL;
+	if (nexus)
+		scsi_nexus_close(nexus);
+}
+
+void
+session_close(struct iscsi_session *ss)
+{
+	if (!ss)
+		return;
+	session_end_nexus(ss);
+	list_del(&ss->node);
+	ss->server->session_count--;
+	fiber_cond_broadcast(&ss->server->changed);
+	free(ss);
+}

@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Sessions: one connection each (MaxConnections=1), known by initiator name,
+ * ISID and target, numbered by TSIH.
+ */
+#ifndef VMFS_ISCSI_SESSION_H
+#define VMFS_ISCSI_SESSION_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "iscsi/login_fsm.h"
+#include "iscsi/server.h"
+#include "iscsi/window.h"
+
+struct conn;
+
+struct iscsi_session {
+	struct list node;
+	struct iscsi_server *server;
+	struct iscsi_target *target;	/* NULL: discovery */
+	struct conn *conn;
+	struct scsi_nexus *nexus;	/* NULL: discovery */
+	char initiator[LOGIN_NAME_MAX];
+	uint8_t isid[6];
+	uint16_t tsih;
+	uint64_t since_us;
+	struct cmd_window window;
+	uint64_t commands_done, bytes_in, bytes_out;
+};
+
+/*
+ * Opens the session that a login asked for.  One of the same initiator, ISID
+ * and target is ended first (session reinstatement, 6.3.5).  ISCSI_LOGIN_OK
+ * or the status to refuse with.  Suspends.
+ */
+enum iscsi_login_status session_open(struct iscsi_server *s,
+    const struct login *login, struct conn *conn,
+    struct iscsi_session **ret_ss) MUST_CHECK;
+/* I_T nexus loss: commands are aborted.  Suspends. */
+void session_end_nexus(struct iscsi_session *ss);
+/* NULL is fine.  Suspends. */
+void session_close(struct iscsi_session *ss);
+
+#endif

@@ -1,0 +1,201 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The iSCSI server: targets, access, sessions for administration. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "iscsi/conn.h"
+#include "iscsi/portal.h"
+#include "iscsi/server.h"
+
+#define SESSIONS_DEFAULT 256
+#define SESSIONS_MAX 4096
+#define COMMANDS_DEFAULT 128
+#define COMMANDS_MAX 1024
+#define LOGIN_TIMEOUT_S 15
+#define NOP_INTERVAL_S 15
+
+static unsigned
+limit(unsigned value, unsigned def, unsigned max)
+{
+	if (value == 0)
+		return def;
+	return value < max ? value : max;
+}
+
+int
+iscsi_server_new(struct env *env, const struct iscsi_limits *limits,
+    struct iscsi_server **ret_s)
+{
+	static const struct iscsi_limits none;
+	struct iscsi_server *s = calloc(1, sizeof(*s));
+
+	if (!s)
+		return -ENOMEM;
+	if (!limits)
+		limits = &none;
+	s->env = env;
+	s->limits = (struct iscsi_limits){
+		.sessions_max = limit(limits->sessions_max, SESSIONS_DEFAULT,
+		    SESSIONS_MAX),
+		.commands_max = limit(limits->commands_max, COMMANDS_DEFAULT,
+		    COMMANDS_MAX),
+		.login_timeout_s = limit(limits->login_timeout_s,
+		    LOGIN_TIMEOUT_S, 3600),
+		.nop_interval_s = limit(limits->nop_interval_s,
+		    NOP_INTERVAL_S, 3600),
+	};
+	list_init(&s->targets);
+	list_init(&s->portals);
+	list_init(&s->conns);
+	list_init(&s->sessions);
+	fiber_cond_init(&s->changed);
+	*ret_s = s;
+	return 0;
+}
+
+static void
+target_free(struct iscsi_target *t)
+{
+	acl_fini(&t->acl);
+	scsi_target_free(t->scsi);
+	free(t);
+}
+
+void
+iscsi_server_free(struct iscsi_server *s)
+{
+	struct list *node;
+
+	if (!s)
+		return;
+	s->stopping = true;
+	portals_close(s);
+	list_for_each(conn, tmp, &s->conns)
+		conn_shutdown(list_entry(conn, struct conn, node));
+	while (!list_empty(&s->conns) || !list_empty(&s->portals))
+		fiber_cond_wait(&s->changed);
+	while ((node = list_pop(&s->targets)))
+		target_free(list_entry(node, struct iscsi_target, node));
+	acl_chap_fini(&s->discovery_in);
+	acl_chap_fini(&s->discovery_out);
+	free(s);
+}
+
+int
+iscsi_server_discovery_auth(struct iscsi_server *s,
+    const struct iscsi_chap *in, const struct iscsi_chap *out)
+{
+	return acl_chap_set(&s->discovery_in, &s->discovery_out, in, out);
+}
+
+struct iscsi_target *
+server_target(const struct iscsi_server *s, const char *iqn)
+{
+	list_for_each(node, tmp, &s->targets) {
+		struct iscsi_target *t =
+		    list_entry(node, struct iscsi_target, node);
+
+		if (strcmp(scsi_target_iqn(t->scsi), iqn) == 0)
+			return t;
+	}
+	return NULL;
+}
+
+int
+iscsi_server_add_target(struct iscsi_server *s, const char *iqn,
+    struct scsi_target **ret_t)
+{
+	struct iscsi_target *t;
+	int r;
+
+	if (strlen(iqn) == 0 || strlen(iqn) >= SCSI_NAME_MAX)
+		return -EINVAL;
+	if (server_target(s, iqn))
+		return -EEXIST;
+	t = calloc(1, sizeof(*t));
+	if (!t)
+		return -ENOMEM;
+	r = scsi_target_new(s->env, iqn, &t->scsi);
+	if (r < 0) {
+		free(t);
+		return r;
+	}
+	list_init(&t->acl);
+	list_add_tail(&s->targets, &t->node);
+	*ret_t = t->scsi;
+	return 0;
+}
+
+int
+iscsi_server_allow(struct iscsi_server *s, const char *iqn,
+    const char *initiator, const struct iscsi_chap *in,
+    const struct iscsi_chap *out)
+{
+	struct iscsi_target *t = server_target(s, iqn);
+
+	return t ? acl_add(&t->acl, initiator, in, out) : -ENOENT;
+}
+
+/* ---- sessions, for people ---- */
+
+static void
+session_info(const struct iscsi_session *ss, struct iscsi_session_info *info)
+{
+	*info = (struct iscsi_session_info){
+		.target = ss->target ? scsi_target_iqn(ss->target->scsi) : "",
+		.initiator = ss->initiator,
+		.peer = net_conn_peer(ss->conn->net),
+		.tsih = ss->tsih, .since_us = ss->since_us,
+		.header_digest = ss->conn->param[PARAM_HEADER_DIGEST],
+		.data_digest = ss->conn->param[PARAM_DATA_DIGEST],
+		.commands = ss->conn->task_count,
+		.commands_done = ss->commands_done,
+		.bytes_in = ss->bytes_in, .bytes_out = ss->bytes_out,
+	};
+}
+
+void
+iscsi_server_sessions(struct iscsi_server *s,
+    void (*fn)(void *arg, const struct iscsi_session_info *info), void *arg)
+{
+	list_for_each(node, tmp, &s->sessions) {
+		struct iscsi_session_info info;
+
+		session_info(list_entry(node, struct iscsi_session, node),
+		    &info);
+		fn(arg, &info);
+	}
+}
+
+static unsigned
+sessions_matching(struct iscsi_server *s, const char *initiator,
+    uint16_t tsih, void (*fn)(struct conn *c))
+{
+	unsigned count = 0;
+
+	list_for_each(node, tmp, &s->sessions) {
+		struct iscsi_session *ss =
+		    list_entry(node, struct iscsi_session, node);
+
+		if (tsih ? ss->tsih != tsih :
+		    strcmp(ss->initiator, initiator) != 0)
+			continue;
+		count++;
+		if (fn)
+			fn(ss->conn);
+	}
+	return count;
+}
+
+int
+iscsi_server_drop_session(struct iscsi_server *s, const char *initiator,
+    uint16_t tsih)
+{
+	if (!tsih && !initiator)
+		return -EINVAL;
+	if (sessions_matching(s, initiator, tsih, conn_shutdown) == 0)
+		return -ENOENT;
+	while (sessions_matching(s, initiator, tsih, NULL) > 0)
+		fiber_cond_wait(&s->changed);
+	return 0;
+}
