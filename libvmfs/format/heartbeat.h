@@ -48,12 +48,15 @@ struct heartbeat_disk {
 	le64_t journal_block;	/* 224 first block of the journal, 0 = none */
 	le32_t journal_blocks;	/* 232 */
 	le32_t fence_hint_ms;	/* 236 */
-	uint8_t reserved2[272];	/* 240 */
+	le64_t lsn;		/* 240 newest the host had used when it left, or
+				 * its recoverer found (doc/FORMAT.md) */
+	uint8_t reserved2[264];	/* 248 */
 };
 static_assert(sizeof(struct heartbeat_disk) == LOCK_RECORD_SIZE, "heartbeat");
 static_assert(offsetof(struct heartbeat_disk, pr_key) == 72, "pr key");
 static_assert(offsetof(struct heartbeat_disk, journal_block) == 224, "journal");
 static_assert(offsetof(struct heartbeat_disk, fence_hint_ms) == 236, "hint");
+static_assert(offsetof(struct heartbeat_disk, lsn) == 240, "lsn");
 
 struct heartbeat {
 	unsigned slot;
@@ -67,6 +70,7 @@ struct heartbeat {
 	char name[HOST_NAME_MAX_BYTES + 1];
 	uint64_t journal_block;
 	uint32_t journal_blocks;
+	uint64_t lsn;
 };
 
 /* All-zero sector: SLOT_FREE, incarnation 0.  -VMFS_ECORRUPT otherwise. */

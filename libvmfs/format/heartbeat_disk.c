@@ -86,6 +86,7 @@ heartbeat_decode(const void *sector, const struct uuid *volume,
 		.super_generation = le64_get(d->super_generation),
 		.journal_block = le64_get(d->journal_block),
 		.journal_blocks = le32_get(d->journal_blocks),
+		.lsn = le64_get(d->lsn),
 	};
 	memcpy(ret_h->host.b, d->host, sizeof(d->host));
 	memcpy(ret_h->machine.b, d->machine, sizeof(d->machine));
@@ -124,6 +125,7 @@ heartbeat_encode(void *sector, const struct uuid *volume,
 	memcpy(d->name, h->name, strnlen(h->name, HOST_NAME_MAX_BYTES));
 	d->journal_block = le64(h->journal_block);
 	d->journal_blocks = le32(h->journal_blocks);
+	d->lsn = le64(h->lsn);
 	d->crc32c = le32(crc32c_with_hole(d, sizeof(*d), HEARTBEAT_CRC_OFFSET));
 }
 
