@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * How a lock protocol makes sure that a host cannot write any more (L4), and
+ * how a host makes itself one that can be fenced.  One object per protocol.
+ */
+#ifndef VMFS_LOCKING_FENCE_H
+#define VMFS_LOCKING_FENCE_H
+
+#include "libvmfs/format/heartbeat.h"
+#include "locking/guard.h"
+
+struct fence_paths {
+	struct disk *lun, *hb_lun;	/* may be the same */
+	struct log *log;
+	unsigned slot;			/* own */
+	uint64_t incarnation;		/* own */
+};
+
+struct fence_ops {
+	enum lock_protocol protocol;
+	unsigned caps;		/* of the disks, DISK_CAP_* */
+	const char *needs;	/* the same for people */
+	/*
+	 * Before the slot is claimed.  -VMFS_EINUSE: slot is somebody's, try
+	 * another; other errors with a sentence.  Suspends, as all here.
+	 */
+	int (*enter)(const struct fence_paths *p, char why[WHY_SIZE]);
+	/* After the slot was given back, nothing is in flight. */
+	void (*leave)(const struct fence_paths *p);
+	/*
+	 * Makes the victim unable to write and proves it.  0: proven;
+	 * -VMFS_EINUSE: cannot be proven, with a sentence; -VMFS_EFENCED: we
+	 * are the ones who were fenced.
+	 */
+	int (*prove)(const struct fence_paths *p, const struct heartbeat *victim,
+	    char why[WHY_SIZE]);
+	/* May we still write, as far as the LUN says?  0, -VMFS_EFENCED. */
+	int (*check_self)(const struct fence_paths *p, char why[WHY_SIZE]);
+	/* Looks only.  0: provably cannot write; -VMFS_EINUSE: may be alive;
+	 * *ret_certain tells whether -VMFS_EINUSE means it surely is. */
+	int (*look)(struct disk *lun, unsigned slot, bool *ret_certain);
+};
+
+extern const struct fence_ops fence_pr;
+extern const struct fence_ops fence_hold;
+/* NULL with a sentence: this version does not have the protocol. */
+const struct fence_ops *fence_of(enum lock_protocol protocol,
+    char why[WHY_SIZE]);
+
+#endif

@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Fencing on a file LUN: every member holds a sign of life on each of its
+ * descriptors of the file.  The kernel drops it with the last reference to the
+ * descriptor, which I/O in flight counts as, so a hold that nobody has proves
+ * that nothing of its owner can land any more.  A stopped process keeps it.
+ */
+#include <stdio.h>
+
+#include "locking/fence.h"
+
+/* The heartbeat's descriptor has ids of its own. */
+#define HOLD_HEARTBEAT SLOTS_MAX
+
+/* Both holds of a slot free?  0, -VMFS_EINUSE, or an error. */
+static int
+test_slot(struct disk *d, unsigned slot)
+{
+	int rc = disk_hold_test(d, slot);
+
+	return rc < 0 ? rc : disk_hold_test(d, HOLD_HEARTBEAT + slot);
+}
+
+static int
+hold_enter(const struct fence_paths *p, char why[WHY_SIZE])
+{
+	int rc = test_slot(p->lun, p->slot);
+
+	if (rc == 0)
+		rc = disk_hold(p->lun, p->slot);
+	if (rc < 0)
+		return rc;
+	rc = disk_hold(p->hb_lun, HOLD_HEARTBEAT + p->slot);
+	if (rc < 0) {
+		why_say(why, "cannot hold slot %u of "
+		    "%s: %s", p->slot, p->lun->info.name, vmfs_strerror(rc));
+		if (disk_unhold(p->lun, p->slot) < 0)
+			return rc;
+	}
+	return rc;
+}
+
+static void
+hold_leave(const struct fence_paths *p)
+{
+	/* An error leaves the hold to the end of the process: no harm. */
+	if (disk_unhold(p->hb_lun, HOLD_HEARTBEAT + p->slot) < 0 ||
+	    disk_unhold(p->lun, p->slot) < 0)
+		return;
+}
+
+static int
+hold_prove(const struct fence_paths *p, const struct heartbeat *victim,
+    char why[WHY_SIZE])
+{
+	int rc = test_slot(p->lun, victim->slot);
+
+	if (rc == -VMFS_EINUSE)
+		why_say(why, "host \"%s\" is silent, "
+		    "but its process still has the file open (stopped or "
+		    "hung?); end that process to free its locks",
+		    victim->name);
+	return rc;
+}
+
+static int
+hold_check_self(const struct fence_paths *p, char why[WHY_SIZE])
+{
+	/* Only the end of this process takes the hold away. */
+	(void)p;
+	(void)why;
+	return 0;
+}
+
+static int
+hold_look(struct disk *lun, unsigned slot, bool *ret_certain)
+{
+	*ret_certain = true;
+	return test_slot(lun, slot);
+}
+
+const struct fence_ops fence_hold = {
+	.protocol = LOCK_FILE,
+	.caps = DISK_CAP_CAW | DISK_CAP_HOLD,
+	.needs = "a regular file on a local file system",
+	.enter = hold_enter,
+	.leave = hold_leave,
+	.prove = hold_prove,
+	.check_self = hold_check_self,
+	.look = hold_look,
+};
+
+const struct fence_ops *
+fence_of(enum lock_protocol protocol, char why[WHY_SIZE])
+{
+	switch (protocol) {
+	case LOCK_ATS_PR:
+		return &fence_pr;
+	case LOCK_FILE:
+		return &fence_hold;
+	case LOCK_ATS_WATCHDOG:
+	case LOCK_RESERVE:
+		break;
+	}
+	why_say(why, "this version cannot mount a "
+	    "datastore with the lock protocol \"%s\"; only \"%s\" and \"%s\"",
+	    lock_protocol_name(protocol), lock_protocol_name(LOCK_ATS_PR),
+	    lock_protocol_name(LOCK_FILE));
+	return NULL;
+}

@@ -1,0 +1,230 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Fencing by persistent reservations: Write Exclusive - All Registrants, so
+ * that it survives any holder; PREEMPT AND ABORT of the victim's key, whose
+ * incarnation part makes it new at every mount (SPC-4 5.13).
+ */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "locking/fence.h"
+
+#define ATTENTIONS_MAX 8
+
+/* A unit attention says that nothing was executed: the command is repeated. */
+static int
+pr_out(struct disk *d, enum disk_pr_action action, uint64_t key,
+    uint64_t sa_key)
+{
+	int rc = 0;
+
+	for (int i = 0; i < ATTENTIONS_MAX; i++) {
+		struct disk_pr pr = {
+			.action = action, .type = DISK_PR_WRITE_EXCLUSIVE_AR,
+			.key = key, .sa_key = sa_key, .aptpl = true,
+		};
+
+		rc = disk_pr_out(d, &pr);
+		if (rc != -VMFS_EATTENTION)
+			break;
+	}
+	return rc;
+}
+
+/* Reads all keys; the caller frees. */
+static int
+read_keys(struct disk *d, uint64_t **ret_keys, size_t *ret_n)
+{
+	size_t max = 2 * SLOTS_MAX;
+
+	for (int i = 0; i < ATTENTIONS_MAX; i++) {
+		uint64_t *keys = calloc(max, sizeof(*keys));
+		struct disk_pr pr = { .keys = keys, .keys_max = max };
+		int rc;
+
+		if (keys == NULL)
+			return -ENOMEM;
+		rc = disk_pr_read_keys(d, &pr);
+		if (rc == 0 && pr.keys_count <= max) {
+			*ret_keys = keys;
+			*ret_n = pr.keys_count;
+			return 0;
+		}
+		free(keys);
+		if (rc == 0)
+			max = pr.keys_count + SLOTS_MAX;
+		else if (rc != -VMFS_EATTENTION)
+			return rc;
+	}
+	return -VMFS_EATTENTION;
+}
+
+struct presence {
+	bool own, other;
+};
+
+static int
+look_for(struct disk *d, uint64_t own, uint64_t other,
+    struct presence *ret_p)
+{
+	struct presence p = { 0 };
+	uint64_t *keys = NULL;
+	size_t n = 0;
+	int rc = read_keys(d, &keys, &n);
+
+	if (rc < 0)
+		return rc;
+	for (size_t i = 0; i < n; i++) {
+		p.own |= keys[i] == own;
+		p.other |= keys[i] == other;
+	}
+	free(keys);
+	*ret_p = p;
+	return 0;
+}
+
+static int
+enter_path(struct disk *d, uint64_t key)
+{
+	int rc = pr_out(d, DISK_PR_REGISTER, 0, key);
+
+	/* A crashed predecessor left its key on this path: replace it.  It
+	 * is not ours to use again, but a new incarnation's takes its place. */
+	if (rc == -VMFS_ECONFLICT || rc == -VMFS_EUNKNOWN)
+		rc = pr_out(d, DISK_PR_REGISTER_IGNORE, 0, key);
+	return rc;
+}
+
+static void
+leave_path(struct disk *d, uint64_t key)
+{
+	/* Nothing to do about an error: a key without a live slot is what
+	 * the next take-over of the slot removes. */
+	if (pr_out(d, DISK_PR_REGISTER, key, 0) < 0)
+		return;
+}
+
+static void
+pr_leave(const struct fence_paths *p)
+{
+	uint64_t key = heartbeat_pr_key(p->slot, p->incarnation);
+
+	if (p->hb_lun != p->lun)
+		leave_path(p->hb_lun, key);
+	leave_path(p->lun, key);
+}
+
+static int
+reserve(const struct fence_paths *p, uint64_t key, char why[WHY_SIZE])
+{
+	struct disk_pr pr = { 0 };
+	int rc = pr_out(p->lun, DISK_PR_RESERVE, key, 0);
+
+	if (rc != -VMFS_ECONFLICT)
+		return rc;
+	rc = disk_pr_read_reservation(p->lun, &pr);
+	if (rc < 0)
+		return rc;
+	if (pr.reserved && pr.type == DISK_PR_WRITE_EXCLUSIVE_AR)
+		return 0;
+	why_say(why, "another program holds a "
+	    "persistent reservation of type %u on LUN %s; stop it, or clear "
+	    "the reservation with sg_persist", (unsigned)pr.type,
+	    p->lun->info.name);
+	return -EBUSY;
+}
+
+static int
+pr_enter(const struct fence_paths *p, char why[WHY_SIZE])
+{
+	uint64_t key = heartbeat_pr_key(p->slot, p->incarnation);
+	int rc = enter_path(p->lun, key);
+
+	if (rc == 0 && p->hb_lun != p->lun)
+		rc = enter_path(p->hb_lun, key);
+	if (rc == 0)
+		rc = reserve(p, key, why);
+	if (rc == 0)
+		return 0;
+	if (why[0] == '\0')
+		why_say(why, "cannot register for "
+		    "persistent reservations on LUN %s: %s", p->lun->info.name,
+		    vmfs_strerror(rc));
+	pr_leave(p);
+	return rc;
+}
+
+/* Own key gone: somebody preempted us. */
+static int
+we_are_out(char why[WHY_SIZE])
+{
+	why_say(why, "%s", "this host's reservation key "
+	    "is no longer registered: another host has fenced it");
+	return -VMFS_EFENCED;
+}
+
+static int
+pr_prove(const struct fence_paths *p, const struct heartbeat *victim,
+    char why[WHY_SIZE])
+{
+	uint64_t own = heartbeat_pr_key(p->slot, p->incarnation);
+	uint64_t key = heartbeat_pr_key(victim->slot, victim->incarnation);
+	struct presence seen;
+	int rc = look_for(p->lun, own, key, &seen);
+
+	if (rc < 0)
+		return rc;
+	if (!seen.own)
+		return we_are_out(why);
+	if (!seen.other)
+		return 0;
+	/* A conflict means that another survivor was faster: look again. */
+	rc = pr_out(p->lun, DISK_PR_PREEMPT_AND_ABORT, own, key);
+	if (rc < 0 && rc != -VMFS_ECONFLICT && rc != -VMFS_EUNKNOWN)
+		return rc;
+	rc = look_for(p->lun, own, key, &seen);
+	if (rc < 0)
+		return rc;
+	if (!seen.own)
+		return we_are_out(why);
+	if (!seen.other)
+		return 0;
+	why_say(why, "the LUN still lists the key "
+	    "0x%016llx of host \"%s\" after PREEMPT AND ABORT",
+	    (unsigned long long)key, victim->name);
+	return -VMFS_EINUSE;
+}
+
+static int
+pr_check_self(const struct fence_paths *p, char why[WHY_SIZE])
+{
+	uint64_t own = heartbeat_pr_key(p->slot, p->incarnation);
+	struct presence seen;
+	int rc = look_for(p->lun, own, own, &seen);
+
+	if (rc < 0)
+		return rc;
+	return seen.own ? 0 : we_are_out(why);
+}
+
+static int
+pr_look(struct disk *lun, unsigned slot, bool *ret_certain)
+{
+	(void)lun;
+	(void)slot;
+	/* A key outlives its host: the pulse has to tell. */
+	*ret_certain = false;
+	return -VMFS_EINUSE;
+}
+
+const struct fence_ops fence_pr = {
+	.protocol = LOCK_ATS_PR,
+	.caps = DISK_CAP_CAW | DISK_CAP_PR,
+	.needs = "COMPARE AND WRITE and persistent reservations with PREEMPT "
+	    "AND ABORT",
+	.enter = pr_enter,
+	.leave = pr_leave,
+	.prove = pr_prove,
+	.check_self = pr_check_self,
+	.look = pr_look,
+};
