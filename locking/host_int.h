@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* struct host as the files of locking/ see it; others use host.h. */
+#ifndef VMFS_LOCKING_HOST_INT_H
+#define VMFS_LOCKING_HOST_INT_H
+
+#include "locking/fence.h"
+#include "locking/guard.h"
+#include "locking/heartbeat.h"
+#include "locking/host.h"
+#include "locking/lease.h"
+#include "locking/member.h"
+
+/* One slot as this host last saw it. */
+struct seen {
+	uint8_t image[LOCK_RECORD_SIZE];
+	struct heartbeat rec;
+	bool known;		/* rec was decoded */
+	bool corrupt;
+	uint64_t changed_ns;	/* own clock: image first seen as it is */
+	bool stuck_told;	/* that fencing fails was logged */
+	uint64_t again_ns;	/* after a failure: not before */
+};
+
+struct watch {
+	uint8_t *table;		/* SLOTS_MAX blocks */
+	struct seen seen[SLOTS_MAX];
+	uint64_t sampled_ns;	/* submission of the last good read */
+	uint64_t done_ns;	/* its completion; 0: none yet */
+	struct fiber_cond wake;
+	bool running;
+};
+
+#define HELD_BUCKETS 256u
+struct lockmgr {
+	struct list bucket[HELD_BUCKETS];	/* struct held */
+	struct fiber_cond changed;
+	struct fiber_mutex journal;	/* one set_journal at a time */
+};
+
+struct host {
+	struct lockops locks;		/* first what others point to */
+	struct guard guard;
+	struct env *env;
+	struct disk *lun, *hb_lun;
+	struct super super;
+	struct host_conf conf;
+	char name[HOST_NAME_MAX_BYTES + 1];
+	struct lease lease;
+	const struct fence_ops *fence;
+	struct member *member;
+	struct fence_paths paths;
+	struct beat beat;
+	struct watch watch;
+	struct lockmgr lm;
+	struct fiber_mutex taking;	/* one take-over at a time */
+	struct takeover_report report;
+	bool has_report;
+	bool stopping;
+	bool entered, beating, guarded;	/* what host_leave has to undo */
+	uint64_t mounted_us;
+};
+
+/* ---- watch.c ---- */
+
+/* Reads all slots into `table` (SLOTS_MAX blocks).  Suspends. */
+int slots_read(struct disk *lun, void *table) MUST_CHECK;
+/* Reads the table and notes what changed; decides nothing.  Suspends. */
+int watch_read(struct host *h) MUST_CHECK;
+/* Times all others anew, after we could not look. */
+void watch_rebase(struct host *h);
+int watch_start(struct host *h) MUST_CHECK;
+void watch_stop(struct host *h);
+/* How this host judges the owner of a slot, from the last read. */
+enum holder_state watch_judge(const struct host *h, unsigned slot,
+    uint64_t *ret_silent_ms, uint64_t *ret_fence_in_ms);
+
+/* ---- slot.c ---- */
+
+/* Does the state machine of slots have this edge? */
+bool slot_move_ok(enum slot_state from, enum slot_state to);
+/* Reads one slot through d; c is initialised for it.  Suspends. */
+int slot_load(struct host *h, struct caw *c, unsigned slot,
+    struct heartbeat *ret_hb) MUST_CHECK;
+/* Writes `next` over what c loaded; its nonce is made here.  Suspends. */
+int slot_store(struct host *h, struct caw *c, struct heartbeat *next)
+    MUST_CHECK;
+/* Reads a slot freshly through the guard.  Suspends. */
+int slot_peek(struct host *h, unsigned slot, struct heartbeat *ret_hb)
+    MUST_CHECK;
+/* Enters and claims a free slot as LIVE; fills h->beat.  Suspends. */
+int slot_claim(struct host *h, char why[WHY_SIZE]) MUST_CHECK;
+/* Gives it back in good order; the heartbeat has ended.  Suspends. */
+int slot_free(struct host *h) MUST_CHECK;
+
+/* ---- identity.c ---- */
+
+/* Refuses a live twin; *ret_stale gets the slots that are our own past. */
+int identity_check(struct host *h, bool ret_stale[SLOTS_MAX],
+    char why[WHY_SIZE]) MUST_CHECK;
+/* After the claim: nobody else came at the same time as us? */
+int identity_confirm(struct host *h, const bool stale[SLOTS_MAX],
+    char why[WHY_SIZE]) MUST_CHECK;
+
+/* ---- takeover.c ---- */
+
+/*
+ * Fences the incarnation in `slot`, replays its journal, frees the slot.
+ * -EAGAIN: somebody else is at it or the slot lives.  Suspends.
+ */
+int takeover_run(struct host *h, unsigned slot, const struct heartbeat *victim)
+    MUST_CHECK;
+
+/* ---- lockmgr.c ---- */
+
+void lockmgr_init(struct host *h);
+void lockmgr_fini(struct host *h);
+/* State of the incarnation that holds something.  *ret_hb is its slot, read
+ * freshly.  Suspends. */
+int holder_judge(struct host *h, unsigned slot, uint64_t incarnation,
+    enum holder_state *ret_state, struct heartbeat *ret_hb) MUST_CHECK;
+
+/* Merges a clock value into the host's Lamport clock. */
+static inline void
+host_saw_lsn(struct host *h, uint64_t lsn)
+{
+	if (lsn > h->locks.lsn)
+		h->locks.lsn = lsn;
+}
+
+#endif

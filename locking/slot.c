@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Heartbeat slots: states, claim, release. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "locking/host_int.h"
+
+/* Joiners that meet at one slot; each round another one wins. */
+#define CLAIM_TRIES (4 * (int)SLOTS_MAX)
+
+static const bool moves[4][4] = {
+	[SLOT_FREE] = { [SLOT_LIVE] = true },
+	[SLOT_LIVE] = { [SLOT_LIVE] = true, [SLOT_STOPPING] = true,
+	    [SLOT_FREE] = true, [SLOT_RECOVERING] = true },
+	[SLOT_STOPPING] = { [SLOT_STOPPING] = true, [SLOT_FREE] = true,
+	    [SLOT_RECOVERING] = true },
+	/* To itself: another host goes on with the recovery. */
+	[SLOT_RECOVERING] = { [SLOT_RECOVERING] = true, [SLOT_FREE] = true },
+};
+
+bool
+slot_move_ok(enum slot_state from, enum slot_state to)
+{
+	return (unsigned)from < 4 && (unsigned)to < 4 && moves[from][to];
+}
+
+int
+slot_load(struct host *h, struct caw *c, unsigned slot,
+    struct heartbeat *ret_hb)
+{
+	int rc = caw_load(c);
+
+	return rc < 0 ? rc :
+	    heartbeat_decode(c->old, &h->super.uuid, slot, ret_hb);
+}
+
+int
+slot_store(struct host *h, struct caw *c, struct heartbeat *next)
+{
+	struct heartbeat old;
+	int rc = heartbeat_decode(c->old, &h->super.uuid, next->slot, &old);
+
+	if (rc < 0)
+		return rc;
+	assert(slot_move_ok(old.state, next->state));
+	next->nonce = env_random_u64(h->env);
+	heartbeat_encode(c->image, &h->super.uuid, next);
+	return caw_commit(c);
+}
+
+int
+slot_peek(struct host *h, unsigned slot, struct heartbeat *ret_hb)
+{
+	struct caw c;
+	int rc = caw_init(&c, &h->guard.disk, SLOT_TABLE_BLOCK + slot,
+	    h->super.sector_size);
+
+	if (rc < 0)
+		return rc;
+	rc = slot_load(h, &c, slot, ret_hb);
+	caw_fini(&c);
+	return rc;
+}
+
+/*
+ * The best free slot: our last one, one that has a journal already, any.
+ * Equal ones are chosen by chance, so that joiners seldom meet.
+ */
+static int
+pick(struct host *h, unsigned *ret_slot)
+{
+	unsigned start = (unsigned)(env_random_u64(h->env) % SLOTS_MAX);
+	int best = -1;
+
+	for (unsigned i = 0; i < SLOTS_MAX; i++) {
+		unsigned slot = (start + i) % SLOTS_MAX;
+		const struct seen *s = &h->watch.seen[slot];
+		int score;
+
+		if (!s->known || s->rec.state != SLOT_FREE)
+			continue;
+		score = s->rec.journal_block == 0 ? 0 :
+		    uuid_equal(&s->rec.host, &h->conf.host) ? 2 : 1;
+		if (score > best) {
+			best = score;
+			*ret_slot = slot;
+		}
+	}
+	return best < 0 ? -ENOSPC : 0;
+}
+
+static void
+describe(struct host *h, const struct heartbeat *old, struct heartbeat *ret_hb)
+{
+	struct heartbeat hb = {
+		.slot = old->slot, .state = SLOT_LIVE,
+		.host = h->conf.host, .machine = h->conf.machine,
+		.boot = h->conf.boot, .incarnation = h->paths.incarnation,
+		.mounted_us = h->mounted_us, .timers = h->super.timers,
+		.super_generation = h->super.generation,
+		.journal_block = old->journal_block,
+		.journal_blocks = old->journal_blocks,
+	};
+
+	if (h->fence->protocol == LOCK_ATS_PR)
+		hb.pr_key = heartbeat_pr_key(hb.slot, hb.incarnation);
+	memcpy(hb.name, h->name, sizeof(hb.name));
+	*ret_hb = hb;
+}
+
+/* Tries one slot.  -EAGAIN: somebody else has it. */
+static int
+claim_one(struct host *h, unsigned slot, char why[WHY_SIZE])
+{
+	struct heartbeat old, hb;
+	struct caw *c = &h->beat.caw;
+	int rc;
+
+	c->block = SLOT_TABLE_BLOCK + slot;
+	rc = slot_load(h, c, slot, &old);
+	if (rc < 0)
+		return rc;
+	if (old.state != SLOT_FREE)
+		return -EAGAIN;
+	h->paths.slot = slot;
+	h->paths.incarnation = old.incarnation + 1;
+	rc = h->fence->enter(&h->paths, why);
+	if (rc < 0)
+		return rc == -VMFS_EINUSE ? -EAGAIN : rc;
+	describe(h, &old, &hb);
+	rc = slot_store(h, c, &hb);
+	if (rc < 0) {
+		h->fence->leave(&h->paths);
+		return rc == -VMFS_EMISCOMPARE || rc == -VMFS_ECONFLICT ?
+		    -EAGAIN : rc;
+	}
+	h->beat.rec = hb;
+	return 0;
+}
+
+int
+slot_claim(struct host *h, char why[WHY_SIZE])
+{
+	unsigned slot;
+	int rc = -EAGAIN;
+
+	for (int i = 0; i < CLAIM_TRIES && rc == -EAGAIN; i++) {
+		rc = pick(h, &slot);
+		if (rc < 0) {
+			why_say(why, "all %u host slots "
+			    "of the datastore are taken; unmount it on another "
+			    "host first", SLOTS_MAX);
+			return rc;
+		}
+		rc = claim_one(h, slot, why);
+		/* Seen as taken from now on, until the table says else. */
+		if (rc == -EAGAIN)
+			h->watch.seen[slot].known = false;
+	}
+	if (rc < 0 && why[0] == '\0')
+		why_say(why, "cannot claim a host slot "
+		    "on LUN %s: %s", h->lun->info.name, vmfs_strerror(rc));
+	return rc;
+}
+
+int
+slot_free(struct host *h)
+{
+	struct heartbeat hb = h->beat.rec;
+
+	hb.state = SLOT_FREE;
+	hb.pulse++;
+	return slot_store(h, &h->beat.caw, &hb);
+}

@@ -1,0 +1,237 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Watch over the other hosts: all slots in one read per pulse.  What counts is
+ * whether an image changed, timed on our own clock (L1); the owner's published
+ * timers tell how long silence may last.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "locking/host_int.h"
+
+#define TABLE_BYTES ((size_t)SLOTS_MAX * BLOCK_SIZE)
+#define ATTENTIONS_MAX 8
+
+int
+slots_read(struct disk *lun, void *table)
+{
+	size_t step = TABLE_BYTES;
+	int rc = 0;
+
+	if (lun->info.max_transfer != 0 && lun->info.max_transfer < step)
+		step = lun->info.max_transfer / BLOCK_SIZE * BLOCK_SIZE;
+	if (step == 0)
+		step = BLOCK_SIZE;
+	for (size_t at = 0; at < TABLE_BYTES && rc == 0; at += step) {
+		size_t len = TABLE_BYTES - at < step ? TABLE_BYTES - at : step;
+
+		for (int i = 0; i < ATTENTIONS_MAX; i++) {
+			rc = disk_read(lun, (uint64_t)SLOT_TABLE_BLOCK *
+			    BLOCK_SIZE + at, (uint8_t *)table + at, len);
+			if (rc != -VMFS_EATTENTION)
+				break;
+		}
+	}
+	return rc;
+}
+
+static void
+note(struct host *h, unsigned slot, uint64_t now)
+{
+	struct seen *s = &h->watch.seen[slot];
+	const uint8_t *image = h->watch.table + (size_t)slot * BLOCK_SIZE;
+
+	if ((s->known || s->corrupt) &&
+	    memcmp(s->image, image, sizeof(s->image)) == 0)
+		return;
+	memcpy(s->image, image, sizeof(s->image));
+	s->known = heartbeat_decode(image, &h->super.uuid, slot, &s->rec) == 0;
+	if (!s->known && !s->corrupt)
+		log_error(h->env->log, "watch: slot damaged slot=%u", slot);
+	s->corrupt = !s->known;
+	s->changed_ns = now;
+	s->stuck_told = false;
+	s->again_ns = 0;
+}
+
+void
+watch_rebase(struct host *h)
+{
+	uint64_t now = env_now(h->env);
+
+	for (unsigned i = 0; i < SLOTS_MAX; i++)
+		h->watch.seen[i].changed_ns = now;
+}
+
+int
+watch_read(struct host *h)
+{
+	struct watch *w = &h->watch;
+	uint64_t submitted = env_now(h->env), done;
+	int rc = slots_read(h->lun, w->table);
+
+	if (rc < 0)
+		return rc;
+	done = env_now(h->env);
+	for (unsigned i = 0; i < SLOTS_MAX; i++)
+		note(h, i, done);
+	/* Silence while we could not look is no silence (L7). */
+	if (w->done_ns != 0 && done - w->done_ns > h->lease.blind_ns)
+		watch_rebase(h);
+	w->sampled_ns = submitted;
+	w->done_ns = done;
+	return 0;
+}
+
+/* How long the image is known to have been the same. */
+static uint64_t
+silence(const struct watch *w, const struct seen *s)
+{
+	return w->sampled_ns > s->changed_ns ?
+	    w->sampled_ns - s->changed_ns : 0;
+}
+
+/* Silence after which the owner of a slot is fenced. */
+static uint64_t
+patience(const struct host *h, const struct seen *s)
+{
+	struct lease theirs = lease_of(&s->rec.timers);
+	uint64_t fence = theirs.fence_ns > h->lease.fence_ns ?
+	    theirs.fence_ns : h->lease.fence_ns;
+
+	if (h->lease.fence_hint_ns < fence &&
+	    h->member->ops->word(h->member, &s->rec.host) == MEMBER_GONE)
+		return h->lease.fence_hint_ns;
+	return fence;
+}
+
+enum holder_state
+watch_judge(const struct host *h, unsigned slot, uint64_t *ret_silent_ms,
+    uint64_t *ret_fence_in_ms)
+{
+	const struct seen *s = &h->watch.seen[slot];
+	uint64_t silent = silence(&h->watch, s), limit;
+
+	*ret_silent_ms = silent / NSEC_PER_MSEC;
+	*ret_fence_in_ms = 0;
+	if (!s->known || s->rec.state == SLOT_FREE)
+		return HOLDER_DEAD;
+	if (slot == h->paths.slot &&
+	    s->rec.incarnation == h->paths.incarnation) {
+		*ret_silent_ms = 0;
+		return HOLDER_SELF;
+	}
+	if (s->rec.state == SLOT_RECOVERING)
+		return HOLDER_RECOVERING;
+	if (silent < h->lease.freeze_ns)
+		return HOLDER_LIVE;
+	limit = patience(h, s);
+	/* Zero means "not suspect": it is at least about to happen. */
+	*ret_fence_in_ms = silent < limit ?
+	    (limit - silent) / NSEC_PER_MSEC + 1 : 1;
+	return HOLDER_SUSPECT;
+}
+
+/* May the recovery of this slot be taken over? */
+static bool
+recovery_orphaned(const struct host *h, const struct seen *s)
+{
+	const struct seen *r;
+
+	if (s->rec.recoverer >= SLOTS_MAX)
+		return true;
+	if (s->rec.recoverer == h->paths.slot)
+		return true;	/* ours, failed; or of our slot's last owner */
+	r = &h->watch.seen[s->rec.recoverer];
+	return r->known && (r->rec.state == SLOT_FREE ||
+	    r->rec.state == SLOT_RECOVERING ||
+	    r->rec.incarnation > s->rec.recoverer_incarnation);
+}
+
+static bool
+is_due(const struct host *h, unsigned slot)
+{
+	const struct seen *s = &h->watch.seen[slot];
+
+	if (!s->known || slot == h->paths.slot ||
+	    env_now(h->env) < s->again_ns)
+		return false;
+	switch (s->rec.state) {
+	case SLOT_FREE:
+		return false;
+	case SLOT_RECOVERING:
+		return recovery_orphaned(h, s);
+	case SLOT_LIVE:
+	case SLOT_STOPPING:
+		break;
+	}
+	return silence(&h->watch, s) >= patience(h, s);
+}
+
+static void
+act(struct host *h)
+{
+	for (unsigned i = 0; i < SLOTS_MAX && !h->stopping; i++) {
+		struct seen *s = &h->watch.seen[i];
+
+		/* Only a host that is itself in order may judge others. */
+		if (guard_status(&h->guard) != HOST_OK)
+			return;
+		if (is_due(h, i) && takeover_run(h, i, &s->rec) < 0)
+			s->again_ns = env_now(h->env) + h->lease.pulse_ns;
+	}
+}
+
+static void
+watch_main(void *arg)
+{
+	struct host *h = arg;
+	struct watch *w = &h->watch;
+	enum host_status before = HOST_OK;
+
+	while (!h->stopping) {
+		uint64_t wait = h->lease.pulse_ns;
+		enum host_status now = guard_status(&h->guard);
+
+		if (now == HOST_FENCED)
+			break;
+		if (now != HOST_OK || before != HOST_OK) {
+			watch_rebase(h);
+			w->done_ns = 0;
+		}
+		before = now;
+		if (watch_read(h) < 0)
+			wait = h->lease.retry_ns;
+		else
+			act(h);
+		wait -= env_random_u64(h->env) % (wait / 10 + 1);
+		if (!h->stopping)
+			(void)fiber_cond_wait_until(&w->wake,
+			    env_now(h->env) + wait);
+	}
+	w->running = false;
+	fiber_cond_broadcast(&w->wake);
+}
+
+int
+watch_start(struct host *h)
+{
+	int rc;
+
+	h->watch.running = true;
+	rc = sched_spawn(h->env->sched, "watch", watch_main, h);
+	if (rc < 0)
+		h->watch.running = false;
+	return rc;
+}
+
+void
+watch_stop(struct host *h)
+{
+	assert(h->stopping);
+	while (h->watch.running) {
+		fiber_cond_broadcast(&h->watch.wake);
+		fiber_cond_wait(&h->watch.wake);
+	}
+}
