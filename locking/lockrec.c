@@ -1,0 +1,282 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What a lock record means: who holds it, and may it be broken? */
+#include <stdlib.h>
+#include <string.h>
+
+#include "locking/lock_int.h"
+
+/* The incarnation `inc` against what its slot says now. */
+static enum holder_state
+judge_slot(const struct host *h, const struct heartbeat *hb, uint64_t inc)
+{
+	uint64_t silent, fence_in;
+
+	if (hb->slot == h->paths.slot && inc == h->paths.incarnation)
+		return HOLDER_SELF;
+	if (hb->state == SLOT_RECOVERING && hb->incarnation <= inc + 1)
+		return HOLDER_RECOVERING;
+	if (hb->incarnation > inc)
+		return HOLDER_DEAD;
+	/* It left in good order, so it can not hold anything. */
+	if (hb->incarnation == inc && hb->state == SLOT_FREE)
+		return HOLDER_DEAD;
+	return watch_judge(h, hb->slot, &silent, &fence_in) ==
+	    HOLDER_SUSPECT ? HOLDER_SUSPECT : HOLDER_LIVE;
+}
+
+/* Of beat.rec this thread may see only what never changes. */
+static struct heartbeat
+own_slot(const struct host *h)
+{
+	return (struct heartbeat){
+		.slot = h->paths.slot, .state = SLOT_LIVE,
+		.incarnation = h->paths.incarnation, .host = h->conf.host,
+	};
+}
+
+int
+holder_judge(struct host *h, unsigned slot, uint64_t incarnation,
+    enum holder_state *ret_state, struct heartbeat *ret_hb)
+{
+	int rc;
+
+	if (slot >= SLOTS_MAX)
+		return -VMFS_ECORRUPT;
+	if (slot == h->paths.slot) {
+		/* Ours: whoever had the slot before was recovered then. */
+		*ret_hb = own_slot(h);
+		*ret_state = incarnation >= h->paths.incarnation ?
+		    HOLDER_SELF : HOLDER_DEAD;
+		return 0;
+	}
+	rc = slot_peek(h, slot, ret_hb);
+	if (rc == 0)
+		*ret_state = judge_slot(h, ret_hb, incarnation);
+	return rc;
+}
+
+/* Marks carry no incarnation, only its remainder. */
+static enum holder_state
+judge_mark(const struct host *h, const struct heartbeat *hb, uint8_t mark)
+{
+	uint64_t inc = hb->incarnation;
+
+	if (hb->slot == h->paths.slot)
+		return mark == lockrec_holder_mark(h->paths.incarnation) ?
+		    HOLDER_SELF : HOLDER_DEAD;
+	if (hb->state == SLOT_RECOVERING)
+		return inc > 0 && mark == lockrec_holder_mark(inc - 1) ?
+		    HOLDER_RECOVERING : HOLDER_DEAD;
+	if (mark != lockrec_holder_mark(inc))
+		return HOLDER_DEAD;
+	return judge_slot(h, hb, inc);
+}
+
+static void
+fill_from_slot(struct host *h, const struct heartbeat *hb,
+    struct lock_holder *ret_h)
+{
+	(void)watch_judge(h, hb->slot, &ret_h->silent_ms,
+	    &ret_h->fence_in_ms);
+	if (ret_h->state != HOLDER_SUSPECT)
+		ret_h->fence_in_ms = 0;
+}
+
+static int
+describe_exclusive(struct host *h, const struct lockrec *rec,
+    struct lock_holder *ret_h)
+{
+	struct lock_holder holder = {
+		.mode = rec->mode, .slot = rec->slot, .count = 1,
+		.incarnation = rec->incarnation, .version = rec->version,
+		.host = rec->host, .since_us = rec->since_us,
+	};
+	struct heartbeat hb;
+	int rc = holder_judge(h, rec->slot, rec->incarnation, &holder.state,
+	    &hb);
+
+	if (rc < 0)
+		return rc;
+	host_saw_lsn(h, hb.lsn);
+	memcpy(holder.name, rec->name, sizeof(holder.name));
+	fill_from_slot(h, &hb, &holder);
+	*ret_h = holder;
+	return 0;
+}
+
+/* How much a holder stands in the way; the worst one is shown. */
+static int
+weight(enum holder_state s)
+{
+	switch (s) {
+	case HOLDER_LIVE:
+		return 4;
+	case HOLDER_SUSPECT:
+		return 3;
+	case HOLDER_RECOVERING:
+		return 2;
+	case HOLDER_SELF:
+		return 1;
+	case HOLDER_DEAD:
+		break;
+	}
+	return 0;
+}
+
+/*
+ * Looks at all holders of a shared record.  Clears the marks of the dead in
+ * rec; *ret_h is the lowest of those that stand in the way most, with
+ * mode LOCK_FREE when nobody is left.
+ */
+static int
+describe_shared(struct host *h, struct lockrec *rec, struct lock_holder *ret_h)
+{
+	struct lock_holder worst = {
+		.mode = LOCK_FREE, .state = HOLDER_DEAD,
+		.version = rec->version, .since_us = rec->since_us,
+	};
+	struct heartbeat hb;
+
+	for (unsigned i = 0; i < SLOTS_MAX; i++) {
+		enum holder_state state;
+		int rc;
+
+		if (rec->holder[i] == 0)
+			continue;
+		rc = i == h->paths.slot ? (hb = own_slot(h), 0) :
+		    slot_peek(h, i, &hb);
+		if (rc < 0)
+			return rc;
+		state = judge_mark(h, &hb, rec->holder[i]);
+		if (state == HOLDER_DEAD) {
+			host_saw_lsn(h, hb.lsn);
+			rec->holder[i] = 0;
+			continue;
+		}
+		worst.count++;
+		if (weight(state) <= weight(worst.state))
+			continue;
+		worst.mode = rec->mode;
+		worst.state = state;
+		worst.slot = i;
+		worst.incarnation = hb.incarnation;
+		worst.host = hb.host;
+		memcpy(worst.name, hb.name, sizeof(worst.name));
+	}
+	if (worst.mode != LOCK_FREE && worst.slot != h->paths.slot) {
+		hb.slot = worst.slot;
+		fill_from_slot(h, &hb, &worst);
+	}
+	*ret_h = worst;
+	return 0;
+}
+
+int
+lock_describe(struct host *h, const struct lockrec *rec,
+    struct lock_holder *ret_h)
+{
+	struct lockrec copy = *rec;
+
+	switch (rec->mode) {
+	case LOCK_FREE:
+		break;
+	case LOCK_EXCLUSIVE:
+		return describe_exclusive(h, rec, ret_h);
+	case LOCK_SHARED:
+	case LOCK_MULTI_WRITER:
+		return describe_shared(h, &copy, ret_h);
+	}
+	*ret_h = (struct lock_holder){ .version = rec->version };
+	return 0;
+}
+
+int
+lock_judge(struct host *h, struct lockrec *rec, enum lock_mode mode,
+    struct lock_holder *ret_h)
+{
+	int rc;
+
+	if (rec->mode == LOCK_FREE)
+		return 0;
+	rc = rec->mode == LOCK_EXCLUSIVE ? describe_exclusive(h, rec, ret_h) :
+	    describe_shared(h, rec, ret_h);
+	if (rc < 0)
+		return rc;
+	if (rec->mode == mode && mode != LOCK_EXCLUSIVE)
+		return 0;
+	/*
+	 * SELF: a record of ours that we do not know as held, left by a
+	 * release whose outcome was an error.
+	 */
+	return ret_h->mode == LOCK_FREE || ret_h->state == HOLDER_DEAD ||
+	    ret_h->state == HOLDER_SELF ? 0 : -VMFS_ELOCKED;
+}
+
+static void
+renew(struct host *h, struct lockrec *rec)
+{
+	rec->version++;
+	rec->nonce = env_random_u64(h->env);
+}
+
+void
+lock_stamp(struct host *h, struct lockrec *rec, enum lock_mode mode)
+{
+	bool join = rec->mode == mode && mode != LOCK_EXCLUSIVE;
+
+	renew(h, rec);
+	if (!join) {
+		memset(rec->holder, 0, sizeof(rec->holder));
+		rec->since_us = h->env->wall_us(h->env);
+	}
+	rec->mode = mode;
+	rec->slot = 0;
+	rec->incarnation = 0;
+	memset(&rec->host, 0, sizeof(rec->host));
+	memset(rec->name, 0, sizeof(rec->name));
+	if (mode == LOCK_EXCLUSIVE) {
+		rec->slot = h->paths.slot;
+		rec->incarnation = h->paths.incarnation;
+		rec->host = h->conf.host;
+		memcpy(rec->name, h->name, sizeof(rec->name));
+	} else {
+		rec->holder[h->paths.slot] =
+		    lockrec_holder_mark(h->paths.incarnation);
+	}
+}
+
+static bool
+others_left(const struct lockrec *rec)
+{
+	for (unsigned i = 0; i < SLOTS_MAX; i++)
+		if (rec->holder[i] != 0)
+			return true;
+	return false;
+}
+
+bool
+lock_unstamp(struct host *h, struct lockrec *rec)
+{
+	unsigned me = h->paths.slot;
+
+	if (rec->mode == LOCK_EXCLUSIVE) {
+		if (rec->slot != me ||
+		    rec->incarnation != h->paths.incarnation)
+			return false;
+	} else if (rec->mode == LOCK_FREE || rec->holder[me] !=
+	    lockrec_holder_mark(h->paths.incarnation)) {
+		return false;
+	} else {
+		rec->holder[me] = 0;
+	}
+	renew(h, rec);
+	if (rec->mode == LOCK_EXCLUSIVE || !others_left(rec)) {
+		*rec = (struct lockrec){
+			.addr = rec->addr, .version = rec->version,
+			.nonce = rec->nonce, .lsn = rec->lsn,
+		};
+	}
+	if (rec->lsn < h->locks.lsn)
+		rec->lsn = h->locks.lsn;
+	return true;
+}
