@@ -1,0 +1,293 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Joining and leaving a datastore. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "locking/host_int.h"
+
+/* ---- what the guard asks and tells ---- */
+
+/* Reads the own slot past the guard, then asks the LUN about our key. */
+static int
+validate(void *arg, char why[WHY_SIZE])
+{
+	struct host *h = arg;
+	struct heartbeat hb;
+	struct caw c;
+	int rc = caw_init(&c, h->lun, SLOT_TABLE_BLOCK + h->paths.slot,
+	    h->super.sector_size);
+
+	if (rc < 0)
+		return rc;
+	rc = slot_load(h, &c, h->paths.slot, &hb);
+	caw_fini(&c);
+	if (rc == -VMFS_EGONE)
+		why_say(why, "LUN %s is permanently "
+		    "gone", h->lun->info.name);
+	if (rc < 0 && rc != -VMFS_ECORRUPT)
+		return rc;
+	if (rc < 0 || hb.state == SLOT_FREE || hb.state == SLOT_RECOVERING ||
+	    hb.incarnation != h->paths.incarnation ||
+	    !uuid_equal(&hb.host, &h->conf.host)) {
+		why_say(why, "%s", "the own heartbeat "
+		    "slot was taken by another host: this incarnation is over");
+		return -VMFS_EFENCED;
+	}
+	return h->fence->check_self(&h->paths, why);
+}
+
+static void
+on_status(void *arg, enum host_status status, const char *why)
+{
+	struct host *h = arg;
+
+	if (h->conf.on_status != NULL && !h->stopping)
+		h->conf.on_status(h->conf.arg, status, why);
+}
+
+/* ---- joining ---- */
+
+static int
+check_disk(const struct host *h, const struct disk *d,
+    char why[WHY_SIZE])
+{
+	if ((d->info.caps & DISK_CAP_READONLY) != 0) {
+		why_say(why, "LUN %s is read-only",
+		    d->info.name);
+		return -EROFS;
+	}
+	if ((d->info.caps & h->fence->caps) != h->fence->caps) {
+		why_say(why, "the datastore's lock "
+		    "protocol needs %s, which LUN %s does not offer",
+		    h->fence->needs, d->info.name);
+		return -EOPNOTSUPP;
+	}
+	if (d->info.block_size > h->super.sector_size) {
+		why_say(why, "LUN %s has sectors of %u "
+		    "bytes, the datastore was made for %u", d->info.name,
+		    d->info.block_size, h->super.sector_size);
+		return -EOPNOTSUPP;
+	}
+	return 0;
+}
+
+static int
+check_terms(struct host *h, char why[WHY_SIZE])
+{
+	const struct timers *t = &h->super.timers;
+	int rc;
+
+	h->fence = fence_of(h->super.protocol, why);
+	if (h->fence == NULL)
+		return -EOPNOTSUPP;
+	if (!lease_timers_ok(t)) {
+		why_say(why, "the datastore's timers do "
+		    "not fit together (pulse %u, I/O %u, freeze %u, fence %u, "
+		    "hint %u ms)", t->pulse_ms, t->io_ms, t->freeze_ms,
+		    t->fence_ms, t->fence_hint_ms);
+		return -EINVAL;
+	}
+	rc = check_disk(h, h->lun, why);
+	return rc < 0 ? rc : check_disk(h, h->hb_lun, why);
+}
+
+static bool
+timers_equal(const struct timers *a, const struct timers *b)
+{
+	return a->pulse_ms == b->pulse_ms && a->io_ms == b->io_ms &&
+	    a->freeze_ms == b->freeze_ms && a->fence_ms == b->fence_ms &&
+	    a->fence_hint_ms == b->fence_hint_ms;
+}
+
+/* All members run by the same timers (L9). */
+static int
+check_timers(struct host *h, char why[WHY_SIZE])
+{
+	for (unsigned i = 0; i < SLOTS_MAX; i++) {
+		const struct seen *s = &h->watch.seen[i];
+
+		/* Those of our own past are about to end. */
+		if (!s->known || s->rec.state == SLOT_FREE ||
+		    uuid_equal(&s->rec.host, &h->conf.host) ||
+		    timers_equal(&s->rec.timers, &h->super.timers))
+			continue;
+		why_say(why, "host \"%s\" (slot %u) runs "
+		    "by other timers than the superblock's; unmount the "
+		    "datastore there first", s->rec.name, i);
+		return -VMFS_EINUSE;
+	}
+	return 0;
+}
+
+static int
+start(struct host *h)
+{
+	struct guard_conf conf = {
+		.env = h->env, .below = h->lun,
+		.freeze_ns = h->lease.freeze_ns,
+		.retry_ns = h->lease.retry_ns,
+		.validate = validate, .on_status = on_status, .arg = h,
+	};
+	int rc = guard_start(&h->guard, &conf);
+
+	if (rc < 0)
+		return rc;
+	h->guarded = true;
+	rc = beat_start(&h->beat);
+	if (rc < 0)
+		return rc;
+	h->beating = true;
+	return 0;
+}
+
+/* Ends our own past at once: nobody has to wait for it to be silent. */
+static void
+reclaim(struct host *h, const bool stale[SLOTS_MAX])
+{
+	for (unsigned i = 0; i < SLOTS_MAX; i++) {
+		struct seen *s = &h->watch.seen[i];
+
+		if (!stale[i] || i == h->paths.slot)
+			continue;
+		/* What fails here, the watch tries again. */
+		if (takeover_run(h, i, &s->rec) < 0)
+			log_warn(h->env->log, "host: own stale incarnation "
+			    "not ended yet slot=%u incarnation=%llu", i,
+			    (unsigned long long)s->rec.incarnation);
+	}
+}
+
+static int
+join(struct host *h, char why[WHY_SIZE])
+{
+	bool stale[SLOTS_MAX];
+	int rc = check_terms(h, why);
+
+	if (rc < 0)
+		return rc;
+	h->lease = lease_of(&h->super.timers);
+	h->beat.lease = h->lease;
+	h->paths = (struct fence_paths){
+		.lun = h->lun, .hb_lun = h->hb_lun, .log = h->env->log,
+		.slot = SLOTS_MAX,
+	};
+	rc = caw_init(&h->beat.caw, h->hb_lun, SLOT_TABLE_BLOCK,
+	    h->super.sector_size);
+	if (rc == 0)
+		rc = watch_read(h);
+	if (rc == 0)
+		rc = check_timers(h, why);
+	if (rc == 0)
+		rc = identity_check(h, stale, why);
+	if (rc == 0)
+		rc = slot_claim(h, why);
+	if (rc < 0)
+		return rc;
+	h->entered = true;
+	h->locks.slot = h->paths.slot;
+	h->locks.incarnation = h->paths.incarnation;
+	h->locks.journal_block = h->beat.rec.journal_block;
+	h->locks.journal_blocks = h->beat.rec.journal_blocks;
+	rc = identity_confirm(h, stale, why);
+	if (rc == 0)
+		rc = start(h);
+	if (rc == 0)
+		reclaim(h, stale);
+	return rc == 0 ? watch_start(h) : rc;
+}
+
+static struct host *
+host_new(struct env *env, struct env *hb_env, struct disk *lun,
+    struct disk *hb_lun, const struct super *super,
+    const struct host_conf *conf)
+{
+	struct host *h = calloc(1, sizeof(*h));
+
+	if (h == NULL)
+		return NULL;
+	h->watch.table = disk_buf_alloc((size_t)SLOTS_MAX * BLOCK_SIZE);
+	if (h->watch.table == NULL) {
+		free(h);
+		return NULL;
+	}
+	h->env = env;
+	h->lun = lun;
+	h->hb_lun = hb_lun;
+	h->super = *super;
+	h->conf = *conf;
+	(void)snprintf(h->name, sizeof(h->name), "%s", conf->name);
+	h->conf.name = h->name;
+	h->member = member_static();
+	h->mounted_us = env->wall_us(env);
+	h->beat.env = hb_env;
+	h->beat.guard = &h->guard;
+	h->beat.volume = super->uuid;
+	fiber_cond_init(&h->watch.wake);
+	fiber_mutex_init(&h->taking);
+	lockmgr_init(h);
+	return h;
+}
+
+int
+host_join(struct env *env, struct env *hb_env, struct disk *lun,
+    struct disk *hb_lun, const struct super *super,
+    const struct host_conf *conf, struct host **ret_h, char *why)
+{
+	struct host *h = host_new(env, hb_env, lun, hb_lun, super, conf);
+	int rc, rc2;
+
+	if (h == NULL)
+		return -ENOMEM;
+	why[0] = '\0';
+	rc = join(h, why);
+	if (rc == 0) {
+		log_info(env->log, "host: joined name=\"%s\" slot=%u "
+		    "incarnation=%llu protocol=\"%s\"", h->name, h->paths.slot,
+		    (unsigned long long)h->paths.incarnation,
+		    lock_protocol_name(super->protocol));
+		*ret_h = h;
+		return 0;
+	}
+	if (why[0] == '\0')
+		why_say(why, "cannot join the datastore "
+		    "on LUN %s: %s", lun->info.name, vmfs_strerror(rc));
+	rc2 = host_leave(h, false);
+	if (rc2 < 0)
+		log_warn(env->log, "host: slot not given back error=\"%s\"",
+		    vmfs_strerror(rc2));
+	return rc;
+}
+
+/* ---- leaving ---- */
+
+int
+host_leave(struct host *h, bool crash)
+{
+	int rc = 0;
+
+	h->stopping = true;
+	watch_stop(h);
+	if (h->beating)
+		beat_stop(&h->beat);
+	if (h->guarded)
+		guard_stop(&h->guard, -ESHUTDOWN);
+	if (h->guarded && atomic_load(&h->guard.error) != -ESHUTDOWN)
+		crash = true;	/* fenced: nothing here is ours any more */
+	if (h->entered && !crash) {
+		h->beat.rec.lsn = h->locks.lsn;
+		rc = slot_free(h);
+		log_info(h->env->log, "host: left name=\"%s\" slot=%u",
+		    h->name, h->paths.slot);
+	}
+	/* A key stays where the slot stays: others must be able to fence it.
+	 * A hold only says that I/O is possible, and none is any more. */
+	if (h->entered && ((!crash && rc == 0) ||
+	    h->fence->protocol == LOCK_FILE))
+		h->fence->leave(&h->paths);
+	lockmgr_fini(h);
+	caw_fini(&h->beat.caw);
+	free(h->watch.table);
+	free(h);
+	return rc;
+}
