@@ -58,6 +58,7 @@ scsi_lu_new(struct env *env, struct disk *disk,
 	uint32_t bs = conf->block_size != 0 ? conf->block_size :
 	    info->block_size;
 	struct scsi_lu *lu;
+	int rc;
 
 	if ((bs != 512 && bs != 4096) || bs % info->block_size != 0 ||
 	    info->size_bytes < bs)
@@ -79,6 +80,11 @@ scsi_lu_new(struct env *env, struct disk *disk,
 	fiber_cond_init(&lu->left);
 	range_set_init(&lu->ranges);
 	pr_init(&lu->pr);
+	rc = pr_load(&lu->pr, conf);
+	if (rc != 0) {
+		scsi_lu_free(lu);
+		return rc;
+	}
 	*ret_lu = lu;
 	return 0;
 }

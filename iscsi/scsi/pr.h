@@ -16,6 +16,8 @@
 
 #define PR_REGISTRATIONS_MAX 1024
 
+struct scsi_lu_conf;
+
 struct scsi_cmd;
 
 /* PERSISTENT RESERVATION TYPE, SPC-4 table 208. */
@@ -42,6 +44,10 @@ struct pr_state {
 	uint32_t generation;
 	enum pr_type type;		/* PR_NONE: not reserved */
 	struct pr_registration *holder;	/* NULL for all-registrants types */
+	struct fiber_mutex lock;	/* PERSISTENT RESERVE OUT, one at a time */
+	bool aptpl;			/* kept in the image */
+	int (*save)(void *arg, const void *image, size_t len);
+	void *save_arg;
 };
 
 /* How a command touches the medium, for SPC-4 5.13.1 and SPC-2 5.5.1. */
@@ -80,10 +86,21 @@ void pr_end(struct scsi_lu *lu, const struct pr_registration *except);
 /* Removes and frees a registration and the reservation that ends with it. */
 void pr_remove(struct scsi_lu *lu, struct pr_registration *r);
 
+/*
+ * The image of APTPL: pr_image.c.  pr_load sets an empty state up from the
+ * configuration; -VMFS_ECORRUPT, -ENOMEM.  pr_save writes the present state
+ * if it is to be kept, or the empty one after `was_aptpl`.  Suspends.
+ */
+int pr_load(struct pr_state *pr, const struct scsi_lu_conf *conf) MUST_CHECK;
+int pr_save(struct pr_state *pr, bool was_aptpl) MUST_CHECK;
+
 /* Commands. */
 bool scsi_pr_in(struct scsi_cmd *c);
 bool scsi_pr_out(struct scsi_cmd *c);
-/* PREEMPT and, with abort, PREEMPT AND ABORT: pr_preempt.c. */
+/*
+ * PREEMPT and, with abort, PREEMPT AND ABORT: pr_preempt.c.  The caller still
+ * has to wait for the tasks that abort has marked (scsi_lu_drain).
+ */
 bool pr_preempt(struct scsi_cmd *c, struct pr_registration *self, uint64_t key,
     enum pr_type type, bool abort);
 bool pr_register_and_move(struct scsi_cmd *c);

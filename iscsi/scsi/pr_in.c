@@ -81,7 +81,11 @@ report_capabilities(struct scsi_cmd *c, size_t allocation)
 		return true;
 	be16_store(p, 8);
 	p[2] = 0x10;			/* CRH: RESERVE by a registrant is GOOD */
+	if (c->lu->pr.save != NULL)
+		p[2] |= 0x01;		/* PTPL_C */
 	p[3] = 0x80;			/* TMV: the type mask is valid */
+	if (c->lu->pr.aptpl)
+		p[3] |= 0x01;		/* PTPL_A */
 	p[4] = 0x80 | 0x40 | 0x20 | 0x08 | 0x02;
 	p[5] = 0x01;
 	return scsi_cmd_replied(c, 8, allocation);

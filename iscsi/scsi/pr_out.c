@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* PERSISTENT RESERVE OUT, SPC-4 6.16; preemption is in pr_preempt.c. */
-#include <inttypes.h>
-
 #include "iscsi/scsi/cmd.h"
 #include "libvmfs/base/be.h"
 #include "libvmfs/base/log.h"
@@ -38,6 +36,7 @@ pr_register_new(struct scsi_cmd *c, const struct pr_args *a)
 	    a->new_key, &r);
 	if (rc != 0)
 		return scsi_cmd_fail(c, SENSE_NO_REGISTRATION_RESOURCES);
+	c->lu->pr.aptpl = a->flags & FLAG_APTPL;
 	c->lu->pr.generation++;
 	return true;
 }
@@ -47,13 +46,15 @@ pr_register(struct scsi_cmd *c, const struct pr_args *a, bool ignore)
 {
 	struct pr_registration *r = pr_find(&c->lu->pr, c->nexus);
 
-	/* None of them is offered (REPORT CAPABILITIES says so). */
-	if (a->flags & (FLAG_APTPL | FLAG_ALL_TG_PT | FLAG_SPEC_I_PT))
+	/* REPORT CAPABILITIES says what is offered. */
+	if ((a->flags & (FLAG_ALL_TG_PT | FLAG_SPEC_I_PT)) ||
+	    ((a->flags & FLAG_APTPL) && c->lu->pr.save == NULL))
 		return scsi_cmd_bad_parameter(c, 20);
 	if (!ignore && a->key != (r != NULL ? r->key : 0))
 		return conflict(c);
 	if (r == NULL)
 		return pr_register_new(c, a);
+	c->lu->pr.aptpl = a->flags & FLAG_APTPL;
 	c->lu->pr.generation++;
 	if (a->new_key == 0)
 		pr_remove(c->lu, r);
@@ -125,15 +126,14 @@ pr_registered_action(struct scsi_cmd *c, const struct pr_args *a)
 	    action == PREEMPT_AND_ABORT);
 }
 
-bool
-scsi_pr_out(struct scsi_cmd *c)
+static bool
+pr_out_run(struct scsi_cmd *c)
 {
 	const uint8_t *cdb = c->task->cdb, *p = c->task->data_out;
+	uint8_t action = c->op->service;
 	struct pr_args a;
-	bool done;
 
-	c->lu->stats.other++;
-	if (c->op->service == REGISTER_AND_MOVE)
+	if (action == REGISTER_AND_MOVE)
 		return pr_register_and_move(c);
 	if (c->task->data_out_wanted != LIST_LEN)
 		return scsi_cmd_fail(c, SENSE_PARAMETER_LIST_LENGTH);
@@ -141,13 +141,35 @@ scsi_pr_out(struct scsi_cmd *c)
 		.key = be64_load(p), .new_key = be64_load(p + 8),
 		.flags = p[20], .scope = cdb[2] >> 4, .type = cdb[2] & 0x0f,
 	};
-	if (c->op->service == REGISTER || c->op->service == REGISTER_AND_IGNORE)
-		done = pr_register(c, &a, c->op->service == REGISTER_AND_IGNORE);
-	else
-		done = pr_registered_action(c, &a);
+	if (action == REGISTER || action == REGISTER_AND_IGNORE)
+		return pr_register(c, &a, action == REGISTER_AND_IGNORE);
+	return pr_registered_action(c, &a);
+}
+
+/*
+ * One at a time, as saving suspends.  When that fails the change is in force
+ * but not promised to last, and the initiator is told so.
+ */
+bool
+scsi_pr_out(struct scsi_cmd *c)
+{
+	struct pr_state *pr = &c->lu->pr;
+	bool was_aptpl;
+
+	c->lu->stats.other++;
+	fiber_mutex_lock(&pr->lock);
+	was_aptpl = pr->aptpl;
+	if (!c->aborted && pr_out_run(c) && c->task->status == SCSI_GOOD &&
+	    pr_save(pr, was_aptpl) != 0)
+		scsi_cmd_fail(c, SENSE_TARGET_FAILURE);
+	fiber_mutex_unlock(&pr->lock);
 	log_debug(c->lu->env->log,
-	    "scsi: pr-out lu=%s action=%u initiator=%s key=%#" PRIx64
-	    " sa-key=%#" PRIx64 " status=%u", c->lu->serial, c->op->service,
-	    c->nexus->port, a.key, a.new_key, c->task->status);
-	return done;
+	    "scsi: pr-out lu=%s action=%u initiator=%s status=%u",
+	    c->lu->serial, c->op->service, c->nexus->port,
+	    c->task->status);
+	if (c->op->service == PREEMPT_AND_ABORT) {
+		fiber_cond_broadcast(&c->lu->left);
+		scsi_lu_drain(c->lu, c);
+	}
+	return true;
 }

@@ -4,7 +4,7 @@
  * AND MOVE (5.13.8).
  *
  * PREEMPT AND ABORT is what fencing rests on: when it answers, no command of
- * a preempted nexus is left that could still write.
+ * a preempted nexus is left that could still write (scsi_pr_out waits).
  */
 #include <inttypes.h>
 #include <stdlib.h>
@@ -95,10 +95,6 @@ pr_preempt(struct scsi_cmd *c, struct pr_registration *self, uint64_t key,
 		pr->type = old;
 		take_over(c, self, type);
 	}
-	if (abort) {
-		fiber_cond_broadcast(&c->lu->left);
-		scsi_lu_drain(c->lu, c);
-	}
 	return true;
 }
 
@@ -142,7 +138,7 @@ move_check(struct scsi_cmd *c, const struct pr_registration *self,
 		scsi_cmd_bad_cdb(c, 2);
 	else if (be64_load(p + 8) == 0)
 		scsi_cmd_bad_parameter(c, 8);
-	else if (p[17] & MOVE_APTPL)
+	else if ((p[17] & MOVE_APTPL) && pr->save == NULL)
 		scsi_cmd_bad_parameter(c, 17);
 	else if (be16_load(p + 18) != 1)
 		scsi_cmd_bad_parameter(c, 18);
@@ -186,6 +182,7 @@ pr_register_and_move(struct scsi_cmd *c)
 		return scsi_cmd_fail(c, SENSE_NO_REGISTRATION_RESOURCES);
 	to->key = be64_load(p + 8);
 	pr->holder = to;
+	pr->aptpl = p[17] & MOVE_APTPL;
 	pr->generation++;
 	if (p[17] & MOVE_UNREG)
 		pr_remove(c->lu, self);

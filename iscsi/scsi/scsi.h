@@ -42,9 +42,21 @@ struct scsi_lu_conf {
 	bool thin;		/* advertise LBPME/UNMAP */
 	bool removable;
 	uint32_t block_size;	/* 0: the disk's */
+	/*
+	 * Keeps the image of reservations made with APTPL where it outlives
+	 * the program: durable when it returns 0.  The image is the caller's.
+	 * Suspends.  NULL: APTPL is refused.
+	 */
+	int (*pr_save)(void *arg, const void *image, size_t len);
+	void *pr_save_arg;
+	const void *pr_image;	/* saved last, NULL for none ... */
+	size_t pr_image_len;	/* ... of so many bytes */
 };
 
-/* Does not own the disk, which must outlive the unit. */
+/*
+ * Does not own the disk, which must outlive the unit.  -EINVAL for a block
+ * size that does not fit, -VMFS_ECORRUPT for a damaged pr_image.
+ */
 int scsi_lu_new(struct env *env, struct disk *disk,
     const struct scsi_lu_conf *conf, struct scsi_lu **ret_lu) MUST_CHECK;
 /* Only when no target maps it any more. */

@@ -289,6 +289,124 @@ bad_parameter_lists_are_refused(struct rig *r)
 	ATF_CHECK_EQ(0x052400, rig_cmd(r->nexus[0], cdb, 10, list, 24));
 }
 
+/* ---- APTPL ---- */
+
+static uint8_t image[2048];
+static size_t image_len;
+static int save_error;
+
+static int
+save(void *arg, const void *p, size_t len)
+{
+	(void)arg;
+	if (save_error != 0)
+		return save_error;
+	ATF_REQUIRE(len <= sizeof(image));
+	memcpy(image, p, len);
+	image_len = len;
+	return 0;
+}
+
+static void
+set_save(struct rig *r)
+{
+	r->conf.pr_save = save;
+}
+
+static uint32_t
+register_aptpl(struct scsi_nexus *n, uint64_t key)
+{
+	static const uint8_t cdb[10] = { 0x5f, 6, 0, 0, 0, 0, 0, 0, 24, 0 };
+	uint8_t list[24] = { [20] = 0x01 };
+
+	be64_store(list + 8, key);
+	return rig_cmd(n, cdb, 10, list, sizeof(list));
+}
+
+struct found {
+	unsigned count, holders;
+	uint64_t keys;
+};
+
+static void
+count_registration(void *arg, const char *port, uint64_t key, bool holder)
+{
+	struct found *f = arg;
+
+	ATF_CHECK(strstr(port, ",i,0x") != NULL);
+	f->count++;
+	f->holders += holder;
+	f->keys += key;
+}
+
+static void
+aptpl_image_brings_reservations_back(struct rig *r)
+{
+	struct found f = { 0 };
+	struct scsi_lu *again;
+
+	ATF_REQUIRE_EQ(RIG_GOOD, register_aptpl(r->nexus[0], 0xa));
+	ATF_REQUIRE_EQ(RIG_GOOD, register_aptpl(r->nexus[1], 0xb));
+	ATF_REQUIRE_EQ(RIG_GOOD, rig_pr_out(r->nexus[1], RESERVE, WE, 0xb, 0));
+	r->conf.pr_image = image;
+	r->conf.pr_image_len = image_len;
+	ATF_REQUIRE_EQ(0,
+	    scsi_lu_new(&r->env, &r->disk.disk, &r->conf, &again));
+	scsi_lu_registrations(again, count_registration, &f);
+	ATF_CHECK_EQ(2, f.count);
+	ATF_CHECK_EQ(1, f.holders);
+	ATF_CHECK_EQ(0x15, f.keys);
+	scsi_lu_free(again);
+}
+
+static void
+damaged_aptpl_image_is_refused(struct rig *r)
+{
+	struct scsi_lu *again;
+
+	ATF_REQUIRE_EQ(RIG_GOOD, register_aptpl(r->nexus[0], 0xa));
+	r->conf.pr_image = image;
+	for (size_t i = 0; i < image_len; i++) {
+		image[i] ^= 0x10;
+		r->conf.pr_image_len = image_len;
+		ATF_CHECK_EQ(-VMFS_ECORRUPT, scsi_lu_new(&r->env,
+		    &r->disk.disk, &r->conf, &again));
+		image[i] ^= 0x10;
+		r->conf.pr_image_len = i;
+		ATF_CHECK_EQ(-VMFS_ECORRUPT, scsi_lu_new(&r->env,
+		    &r->disk.disk, &r->conf, &again));
+	}
+}
+
+static void
+without_aptpl_nothing_is_saved(struct rig *r)
+{
+	struct found f = { 0 };
+	struct scsi_lu *again;
+
+	reserve(r, WE);
+	ATF_CHECK_EQ(0, image_len);
+	ATF_REQUIRE_EQ(RIG_GOOD, register_aptpl(r->nexus[0], 0xa));
+	ATF_CHECK(image_len > 0);
+	ATF_REQUIRE_EQ(RIG_GOOD, rig_pr_out(r->nexus[0], REGISTER, 0, 0xa, 0xc));
+	r->conf.pr_image = image;
+	r->conf.pr_image_len = image_len;
+	ATF_REQUIRE_EQ(0,
+	    scsi_lu_new(&r->env, &r->disk.disk, &r->conf, &again));
+	scsi_lu_registrations(again, count_registration, &f);
+	ATF_CHECK_EQ(0, f.count);
+	scsi_lu_free(again);
+}
+
+static void
+failed_save_is_told(struct rig *r)
+{
+	save_error = -EIO;
+	ATF_CHECK_EQ(0x044400, register_aptpl(r->nexus[0], 0xa));
+	save_error = 0;
+	ATF_CHECK_EQ(RIG_GOOD, register_aptpl(r->nexus[0], 0xa));
+}
+
 /* ---- RESERVE(6) ---- */
 
 static void
@@ -352,6 +470,14 @@ RIG_TEST(full_status, NULL, full_status_names_ports,
     "READ FULL STATUS names the ports")
 RIG_TEST(bad_lists, NULL, bad_parameter_lists_are_refused,
     "bad parameter lists are refused")
+RIG_TEST(aptpl, set_save, aptpl_image_brings_reservations_back,
+    "the APTPL image brings reservations back")
+RIG_TEST(aptpl_damaged, set_save, damaged_aptpl_image_is_refused,
+    "a damaged APTPL image is refused")
+RIG_TEST(aptpl_off, set_save, without_aptpl_nothing_is_saved,
+    "without APTPL nothing is saved")
+RIG_TEST(aptpl_error, set_save, failed_save_is_told,
+    "the initiator hears that saving failed")
 RIG_TEST(reserve6, NULL, reserve6_keeps_others_out,
     "RESERVE(6) keeps others out")
 RIG_TEST(reserve6_session, NULL, reserve6_ends_with_the_session,
@@ -372,6 +498,10 @@ ATF_TP_ADD_TCS(tp)
 	ATF_TP_ADD_TC(tp, reset);
 	ATF_TP_ADD_TC(tp, full_status);
 	ATF_TP_ADD_TC(tp, bad_lists);
+	ATF_TP_ADD_TC(tp, aptpl);
+	ATF_TP_ADD_TC(tp, aptpl_damaged);
+	ATF_TP_ADD_TC(tp, aptpl_off);
+	ATF_TP_ADD_TC(tp, aptpl_error);
 	ATF_TP_ADD_TC(tp, reserve6);
 	ATF_TP_ADD_TC(tp, reserve6_session);
 	return atf_no_error();
