@@ -240,6 +240,26 @@ task_done(struct scsi_task *st)
 
 /* ---- data-out ---- */
 
+/*
+ * Data that is not what must come next ends the command, not the connection:
+ * the initiator hears of it, and what still comes for it is thrown away.
+ * Sense of RFC 7143 11.4.7.2, "incorrect amount of data".
+ */
+static void
+task_fail(struct conn_task *t)
+{
+	static const uint8_t sense[] = { 0x70, 0, 0x0b, 0, 0, 0, 0, 10,
+		0, 0, 0, 0, 0x0c, 0x0d, 0, 0, 0, 0 };
+
+	log_warn(t->conn->server->env->log, "iscsi: command failed: Data-Out "
+	    "out of sequence initiator=%s", t->conn->session->initiator);
+	t->scsi.status = SCSI_CHECK_CONDITION;
+	memcpy(t->scsi.sense, sense, sizeof(sense));
+	t->scsi.sense_len = sizeof(sense);
+	list_del(&t->wait);
+	task_done(&t->scsi);
+}
+
 static int
 send_r2t(struct conn_task *t, const struct xfer_burst *b)
 {
@@ -309,9 +329,14 @@ conn_data_out(struct conn *c, const union iscsi_bhs *bhs)
 	if (!t)
 		return conn_rx_discard(c, len);
 	at = t->xfer.received;
-	if (t->state != TASK_COLLECTING ||
-	    xfer_data_out(&t->xfer, &bhs->data) < 0)
+	if (t->state == TASK_RUNNING)
 		return conn_reject(c, bhs, ISCSI_REJECT_PROTOCOL, true);
+	if (t->state == TASK_ANSWERING)
+		return conn_rx_discard(c, len);
+	if (xfer_data_out(&t->xfer, &bhs->data) < 0) {
+		task_fail(t);
+		return conn_rx_discard(c, len);
+	}
 	r = conn_rx_data(c, t->buf + at, len, 0);
 	if (r == -VMFS_EPROTO)
 		return conn_reject(c, bhs, ISCSI_REJECT_DATA_DIGEST, true);
