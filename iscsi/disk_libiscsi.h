@@ -18,15 +18,21 @@
 
 struct disk_libiscsi_conf {
 	const char *initiator;	/* iqn; NULL: iqn.2026-11.io.vmfsd:<hostname> */
-	uint64_t isid;		/* 24-bit qualifier + ...; 0: random.  Two
+	uint64_t isid;		/* low 40 bits: 24 of "random" ISID, 16 of
+				 * qualifier (RFC 7143 11.12.5); 0: drawn.  Two
 				 * sessions of one host need different ones */
 	uint32_t timeout_ms;	/* of one command; 0: 8000 */
 };
 
 /*
- * iscsi://[user[%secret]@]portal[:port]/iqn/lun.  The secret may also stand in
- * the environment variable LIBISCSI_CHAP_PASSWORD or be @file.  Suspends.
- * -VMFS_EAUTH, -ECONNREFUSED, -ENXIO (no such LUN), -EINVAL (not a URL).
+ * iscsi://[user[%secret]@]portal[:port]/iqn/lun, see disk_libiscsi_url.h.  The
+ * secret may also stand in the environment variable LIBISCSI_CHAP_PASSWORD or
+ * be @file.  conf may be NULL.  Suspends.  -VMFS_EAUTH, -ECONNREFUSED and other
+ * errors of connect(2), -ETIMEDOUT, -ENXIO (no such target or LUN), -ENOTBLK
+ * (not a disk), -VMFS_EPROTO (not an iSCSI server), -EINVAL (not a URL).
+ *
+ * SIGPIPE is set to be ignored when nobody did anything about it: libiscsi
+ * writes to its sockets without MSG_NOSIGNAL.
  */
 int disk_libiscsi_open(struct env *env, const char *url,
     const struct disk_libiscsi_conf *conf, struct disk **ret_d) MUST_CHECK;

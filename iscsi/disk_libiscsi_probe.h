@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What a LUN is and can do, asked once after the first log-in. */
+#ifndef VMFS_ISCSI_DISK_LIBISCSI_PROBE_H
+#define VMFS_ISCSI_DISK_LIBISCSI_PROBE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "iscsi/disk_libiscsi_sess.h"
+
+struct lprobe {
+	uint64_t blocks;
+	uint32_t block_size;	/* 512 to 4096 */
+	uint32_t phys_block_size;
+	uint32_t max_transfer_blocks;	/* this and below: 0 = no limit told */
+	uint32_t max_unmap_blocks;
+	uint64_t max_write_same_blocks;
+	uint32_t max_caw_blocks;	/* 0 = no COMPARE AND WRITE */
+	uint32_t unmap_granularity;	/* blocks, 0 = unknown */
+	unsigned caps;			/* DISK_CAP_ */
+	bool fua;
+	bool write_same_unmap;		/* unmapped blocks read zeroes */
+	char serial[64];
+};
+
+/*
+ * Unit attentions of the new nexus are taken in here.  Only what the LUN
+ * really answers becomes a capability: COMPARE AND WRITE of no blocks, a
+ * PREEMPT AND ABORT that must be refused, RELEASE of what is not held; none
+ * has an effect.  -ENXIO: no such LUN; -ENOTBLK: not a disk.  Suspends.
+ */
+int lprobe_lun(struct lsess *s, struct lprobe *ret_probe) MUST_CHECK;
+/* Size and block size alone, into *probe. */
+int lprobe_capacity(struct lsess *s, struct lprobe *probe) MUST_CHECK;
+/* Identity alone; works while the session is VERIFYING, takes no unit
+ * attention.  serial[64] is "" when the LUN has none. */
+int lprobe_serial(struct lsess *s, char *serial) MUST_CHECK;
+
+#endif
