@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* iscsi:// URLs: a table of good ones, a table of bad ones, secrets. */
+#include <atf-c.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "iscsi/disk_libiscsi_url.h"
+
+static const struct {
+	const char *url;
+	const char *user, *secret, *host;
+	uint16_t port;
+	const char *target;
+	int lun;
+	const char *name;
+} good[] = {
+	{ "iscsi://10.0.0.1/iqn.2026-01.a:b/0", "", "", "10.0.0.1", 3260,
+	    "iqn.2026-01.a:b", 0, "iscsi://10.0.0.1:3260/iqn.2026-01.a:b/0" },
+	{ "iscsi://box:860/iqn.a/16383", "", "", "box", 860, "iqn.a", 16383,
+	    "iscsi://box:860/iqn.a/16383" },
+	{ "iscsi://[::1]/eui.02004567a425678d/1", "", "", "::1", 3260,
+	    "eui.02004567a425678d", 1,
+	    "iscsi://[::1]:3260/eui.02004567a425678d/1" },
+	{ "iscsi://[fe80::1]:3261/naa.5/7", "", "", "fe80::1", 3261, "naa.5",
+	    7, "iscsi://[fe80::1]:3261/naa.5/7" },
+	{ "iscsi://joe%secretsecret12@h/iqn.a/1", "joe", "secretsecret12",
+	    "h", 3260, "iqn.a", 1, "iscsi://joe@h:3260/iqn.a/1" },
+	{ "iscsi://joe%a%40b%2fc%25d@h/iqn.a/1", "joe", "a@b/c%d", "h", 3260,
+	    "iqn.a", 1, "iscsi://joe@h:3260/iqn.a/1" },
+	{ "iscsi://joe%p@ss@h/iqn.a/1", "joe", "p@ss", "h", 3260, "iqn.a", 1,
+	    "iscsi://joe@h:3260/iqn.a/1" },
+	{ "iscsi://h/iqn.x%3Ay%2fz/2", "", "", "h", 3260, "iqn.x:y/z", 2,
+	    "iscsi://h:3260/iqn.x:y/z/2" },
+};
+
+static const char *const bad[] = {
+	"", "iscsi://", "iscsi:///", "iscsi://h", "iscsi://h/iqn.a",
+	"iscsi://h/iqn.a/", "iscsi://h/iqn.a/x", "iscsi://h/iqn.a/-1",
+	"iscsi://h/iqn.a/16384", "iscsi://h/iqn.a/1/", "iscsi://h//1",
+	"iscsi:///iqn.a/1", "iscsi://h/foo/1", "iscsi://h:/iqn.a/1",
+	"iscsi://h:0/iqn.a/1", "iscsi://h:65536/iqn.a/1",
+	"iscsi://h:3260x/iqn.a/1", "iscsi://[::1/iqn.a/1",
+	"iscsi://[::1]x/iqn.a/1", "iscsi://[]/iqn.a/1", "iscsi://::1/iqn.a/1",
+	"iscsi://h/iqn.a%/1", "iscsi://h/iqn.a%4/1", "iscsi://h/iqn.a%zz/1",
+	"iscsi://h/iqn.a%00/1", "iscsi://@h/iqn.a/1", "iscsi://%x@h/iqn.a/1",
+	"iscsi://joe%@h/iqn.a/1", "iscsi://joe@h/iqn.a/1",
+	"http://h/iqn.a/1", "/dev/sda",
+};
+
+ATF_TC_WITHOUT_HEAD(good_urls_are_taken_apart);
+ATF_TC_BODY(good_urls_are_taken_apart, tc)
+{
+	(void)tc;
+	for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
+		struct lurl u;
+
+		ATF_REQUIRE_EQ_MSG(0, lurl_parse(good[i].url, &u), "%s",
+		    good[i].url);
+		ATF_CHECK_STREQ(good[i].user, u.user);
+		ATF_CHECK_STREQ(good[i].secret, u.secret);
+		ATF_CHECK_STREQ(good[i].host, u.host);
+		ATF_CHECK_EQ(good[i].port, u.port);
+		ATF_CHECK_STREQ(good[i].target, u.target);
+		ATF_CHECK_EQ(good[i].lun, u.lun);
+		ATF_CHECK_STREQ(good[i].name, u.name);
+	}
+}
+
+ATF_TC_WITHOUT_HEAD(bad_urls_are_refused_and_leave_the_result_alone);
+ATF_TC_BODY(bad_urls_are_refused_and_leave_the_result_alone, tc)
+{
+	(void)tc;
+	unsetenv("LIBISCSI_CHAP_PASSWORD");
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		struct lurl u = { .lun = 4711 };
+
+		ATF_CHECK_EQ_MSG(-EINVAL, lurl_parse(bad[i], &u), "%s", bad[i]);
+		ATF_CHECK_EQ(4711, u.lun);
+	}
+}
+
+ATF_TC_WITHOUT_HEAD(parts_too_long_are_refused);
+ATF_TC_BODY(parts_too_long_are_refused, tc)
+{
+	char url[1024], part[400];
+	struct lurl u;
+
+	(void)tc;
+	memset(part, 'a', sizeof(part) - 1);
+	part[sizeof(part) - 1] = '\0';
+	snprintf(url, sizeof(url), "iscsi://h/iqn.%s/1", part);
+	ATF_CHECK_EQ(-EINVAL, lurl_parse(url, &u));
+	snprintf(url, sizeof(url), "iscsi://%s/iqn.a/1", part);
+	ATF_CHECK_EQ(-EINVAL, lurl_parse(url, &u));
+	snprintf(url, sizeof(url), "iscsi://joe%%%s@h/iqn.a/1", part);
+	ATF_CHECK_EQ(-EINVAL, lurl_parse(url, &u));
+	/* Each part fits, the name as a whole is cut. */
+	snprintf(url, sizeof(url), "iscsi://%.200s/iqn.%.200s/1", part, part);
+	ATF_REQUIRE_EQ(0, lurl_parse(url, &u));
+	ATF_CHECK_EQ(sizeof(u.name) - 1, strlen(u.name));
+}
+
+ATF_TC_WITHOUT_HEAD(secret_comes_from_the_environment);
+ATF_TC_BODY(secret_comes_from_the_environment, tc)
+{
+	struct lurl u;
+
+	(void)tc;
+	setenv("LIBISCSI_CHAP_PASSWORD", "from%environment", 1);
+	ATF_REQUIRE_EQ(0, lurl_parse("iscsi://joe@h/iqn.a/1", &u));
+	ATF_CHECK_STREQ("joe", u.user);
+	ATF_CHECK_STREQ("from%environment", u.secret);
+}
+
+ATF_TC_WITHOUT_HEAD(secret_comes_from_the_first_line_of_a_file);
+ATF_TC_BODY(secret_comes_from_the_first_line_of_a_file, tc)
+{
+	char url[512], dir[256];
+	struct lurl u;
+
+	(void)tc;
+	atf_utils_create_file("secret", "in the file\nnot this\n");
+	ATF_REQUIRE(getcwd(dir, sizeof(dir)) != NULL);
+	snprintf(url, sizeof(url), "iscsi://joe%%@%s/secret@h/iqn.a/1", dir);
+	ATF_REQUIRE_EQ(0, lurl_parse(url, &u));
+	ATF_CHECK_STREQ("joe", u.user);
+	ATF_CHECK_STREQ("in the file", u.secret);
+	ATF_CHECK_STREQ("iscsi://joe@h:3260/iqn.a/1", u.name);
+	ATF_CHECK_EQ(-ENOENT, lurl_parse(
+	    "iscsi://joe%@/no/such/file@h/iqn.a/1", &u));
+}
+
+ATF_TP_ADD_TCS(tp)
+{
+	ATF_TP_ADD_TC(tp, good_urls_are_taken_apart);
+	ATF_TP_ADD_TC(tp, bad_urls_are_refused_and_leave_the_result_alone);
+	ATF_TP_ADD_TC(tp, parts_too_long_are_refused);
+	ATF_TP_ADD_TC(tp, secret_comes_from_the_environment);
+	ATF_TP_ADD_TC(tp, secret_comes_from_the_first_line_of_a_file);
+	return atf_no_error();
+}
