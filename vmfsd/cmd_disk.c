@@ -1,0 +1,261 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Commands on virtual disks: create, list, show, move, remove. */
+#include <stdio.h>
+#include <string.h>
+
+#include "libvmfs/base/units.h"
+#include "libvmfs/vmdk/descriptor.h"
+#include "vmfsd/cmd_disk.h"
+#include "vmfsd/walk.h"
+
+static const struct fs_attr fresh = { .mode = 0600 };
+
+/* ---- create ---- */
+
+static int
+wanted_size(struct fs_call *c, uint64_t *ret_size)
+{
+	const char *text;
+	uint64_t size;
+	int rc = cmd_string(c->args, "size", &text, c->msg);
+
+	if (rc < 0)
+		return rc;
+	if (size_parse(text, &size) < 0 || size == 0)
+		return cmd_fail(c, -EINVAL, "'%s' is no size; expected a number"
+		    " with K, M, G or T, as in 10G", text);
+	/* Extents are counted in sectors. */
+	*ret_size = (size + 511) & ~(uint64_t)511;
+	return 0;
+}
+
+int
+disk_names(struct fs_call *c, const struct cmd_path *p, char *flat,
+    size_t size, uint64_t *ret_dir)
+{
+	struct fs_attr a;
+	int rc = vmdk_flat_name(p->name, flat, size);
+
+	if (rc < 0 || vdisk_is_flat(p->name))
+		return cmd_fail(c, -EINVAL, "'%s': a disk is named by its "
+		    "descriptor, which ends in .vmdk (not -flat.vmdk)",
+		    p->path);
+	rc = cmd_resolve(c, p->dir, &a);
+	if (rc < 0)
+		return rc;
+	*ret_dir = a.ino;
+	if (fs_lookup(c->d->fs, a.ino, p->name, &a) == 0)
+		return cmd_refuse(c, -EEXIST, p->path);
+	return 0;
+}
+
+static int
+run_create(struct fs_call *c)
+{
+	struct fs *fs = c->d->fs;
+	char flat[256];
+	uint64_t size = 0, dir = 0;
+	struct fs_attr a;
+	int rc = wanted_size(c, &size);
+
+	if (rc == 0)
+		rc = disk_names(c, &c->path, flat, sizeof(flat), &dir);
+	if (rc < 0)
+		return rc;
+	rc = fs_create(fs, dir, flat, INODE_DISK, fresh.mode, 0, 0, size, &a);
+	if (rc < 0)
+		return rc;
+	rc = vdisk_write_descriptor(c, dir, c->path.name, flat, size, &fresh);
+	if (rc == 0)
+		rc = ds_commit(c->d->ds);
+	if (rc < 0) {
+		(void)!fs_unlink(fs, dir, flat, NULL);
+		return rc;
+	}
+	c->result = json_pack("{s:s, s:I, s:I}", "disk", c->path.path, "size",
+	    (json_int_t)size, "ino", (json_int_t)a.ino);
+	return 0;
+}
+
+static int
+cmd_create(struct daemon *dm, json_t *args, json_t **ret_result, char *msg)
+{
+	return cmd_fs(dm, args, ret_result, msg, false, run_create);
+}
+
+/* ---- list, show ---- */
+
+static json_t *
+disk_row(struct fs_call *c, const char *path, const struct fs_attr *a)
+{
+	struct lock_holder h = { .mode = LOCK_FREE };
+	struct lockops *l = host_locks(c->d->host);
+	json_t *row = json_pack("{s:s, s:I, s:I, s:i, s:b, s:I, s:I}",
+	    "disk", path, "size", (json_int_t)a->size,
+	    "allocated", (json_int_t)a->allocated,
+	    "snapshots", (int)a->snapshots, "clone", a->is_clone,
+	    "ino", (json_int_t)a->ino,
+	    "modified_us", (json_int_t)(a->mtime_ns / 1000));
+
+	if (l->vt->query(l, a->ino, &h) == 0)
+		(void)json_object_set_new(row, "lock", cmd_holder_json(&h));
+	return row;
+}
+
+static int
+list_entry_fn(void *arg, const struct walk_entry *e)
+{
+	struct fs_call *c = arg;
+	char path[4352], name[256];
+	struct fs_attr a, descriptor;
+	int rc;
+
+	if (e->type != INODE_DISK && !vdisk_is_flat(e->name))
+		return 0;
+	rc = fs_getattr(c->d->fs, e->ino, &a);
+	if (rc < 0)
+		return rc == -ENOENT || rc == -ESTALE ? 0 : rc;
+	(void)snprintf(path, sizeof(path), "%s", e->path);
+	if (vdisk_descriptor_name(e->name, name, sizeof(name)) &&
+	    fs_lookup(c->d->fs, e->dir, name, &descriptor) == 0)
+		(void)snprintf(path, sizeof(path), "%.*s%s",
+		    (int)(e->name - e->path), e->path, name);
+	return json_array_append_new(c->result, disk_row(c, path, &a));
+}
+
+static int
+run_ls(struct fs_call *c)
+{
+	int rc;
+
+	c->result = json_array();
+	rc = walk_tree(c->d->fs, c->path.path, list_entry_fn, c);
+	if (rc == 0)
+		c->result = json_pack("{s:o}", "disks", c->result);
+	return rc;
+}
+
+static int
+cmd_ls(struct daemon *dm, json_t *args, json_t **ret_result, char *msg)
+{
+	return cmd_fs(dm, args, ret_result, msg, false, run_ls);
+}
+
+static int
+run_info(struct fs_call *c)
+{
+	struct vdisk v;
+	int rc = vdisk_find(c, c->path.path, &v);
+
+	if (rc < 0)
+		return rc;
+	c->result = json_pack("{s:o}", "disk",
+	    disk_row(c, c->path.path, &v.attr));
+	(void)json_object_set_new(json_object_get(c->result, "disk"), "extent",
+	    json_string(v.flat));
+	return 0;
+}
+
+static int
+cmd_info(struct daemon *dm, json_t *args, json_t **ret_result, char *msg)
+{
+	return cmd_fs(dm, args, ret_result, msg, false, run_info);
+}
+
+/* ---- remove, move ---- */
+
+static int
+run_rm(struct fs_call *c)
+{
+	struct vdisk v;
+	int rc = vdisk_find(c, c->path.path, &v);
+
+	if (rc < 0)
+		return rc;
+	/* The extent first: when it is locked nothing has changed. */
+	rc = fs_unlink(c->d->fs, v.dir, v.flat, &c->holder);
+	if (rc == -EBUSY)
+		return cmd_fail(c, rc, "%s has a snapshot that clones need; "
+		    "remove the clones first", c->path.path);
+	if (rc < 0)
+		return cmd_refuse(c, rc, v.flat);
+	if (v.descriptor[0] != '\0')
+		rc = fs_unlink(c->d->fs, v.dir, v.descriptor, &c->holder);
+	return rc < 0 ? rc : ds_commit(c->d->ds);
+}
+
+static int
+cmd_rm(struct daemon *dm, json_t *args, json_t **ret_result, char *msg)
+{
+	return cmd_fs(dm, args, ret_result, msg, false, run_rm);
+}
+
+int
+disk_target(struct fs_call *c, struct cmd_path *ret_p, char *flat, size_t size,
+    uint64_t *ret_dir)
+{
+	const char *to;
+	int rc = cmd_string(c->args, "to", &to, c->msg);
+
+	if (rc == 0)
+		rc = cmd_path_parse(to, false, ret_p, c->msg);
+	if (rc < 0)
+		return rc;
+	if (strcmp(ret_p->ds, c->path.ds) != 0)
+		return cmd_fail(c, -EINVAL, "%s and %s are two datastores",
+		    c->path.ds, ret_p->ds);
+	return disk_names(c, ret_p, flat, size, ret_dir);
+}
+
+/*
+ * The new descriptor is there before the extent moves, the old one goes last:
+ * cut short, the disk can still be named by one of them.
+ */
+static int
+run_mv(struct fs_call *c)
+{
+	struct fs *fs = c->d->fs;
+	struct cmd_path to;
+	struct vdisk v;
+	char flat[256];
+	uint64_t dir;
+	int rc = vdisk_find(c, c->path.path, &v);
+
+	if (rc == 0)
+		rc = disk_target(c, &to, flat, sizeof(flat), &dir);
+	if (rc < 0)
+		return rc;
+	rc = vdisk_write_descriptor(c, dir, to.name, flat, v.attr.size,
+	    &v.attr);
+	if (rc < 0)
+		return rc;
+	rc = fs_rename(fs, v.dir, v.flat, dir, flat, FS_RENAME_NOREPLACE,
+	    &c->holder);
+	if (rc < 0) {
+		(void)!fs_unlink(fs, dir, to.name, NULL);
+		return cmd_refuse(c, rc, v.flat);
+	}
+	if (v.descriptor[0] != '\0')
+		rc = fs_unlink(fs, v.dir, v.descriptor, &c->holder);
+	return rc < 0 ? rc : ds_commit(c->d->ds);
+}
+
+static int
+cmd_mv(struct daemon *dm, json_t *args, json_t **ret_result, char *msg)
+{
+	return cmd_fs(dm, args, ret_result, msg, false, run_mv);
+}
+
+const struct command commands_disk[] = {
+	{ "disk.create", cmd_create },
+	{ "disk.ls", cmd_ls },
+	{ "disk.info", cmd_info },
+	{ "disk.rm", cmd_rm },
+	{ "disk.mv", cmd_mv },
+	{ "disk.snapshot", cmd_disk_snapshot },
+	{ "disk.snapshots", cmd_disk_snapshots },
+	{ "disk.revert", cmd_disk_revert },
+	{ "disk.clone", cmd_disk_clone },
+	{ "disk.rm-snapshot", cmd_disk_rm_snapshot },
+	{ NULL, NULL },
+};

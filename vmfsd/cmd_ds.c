@@ -1,0 +1,283 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Commands on datastores and their hosts. */
+#include <stdio.h>
+#include <string.h>
+
+#include "fuse/refusal.h"
+#include "libvmfs/base/lun_text.h"
+#include "vmfsd/call.h"
+#include "vmfsd/cmd.h"
+
+static const char *
+state_of(struct datastore *d)
+{
+	return datastore_state_name(atomic_load(&d->state));
+}
+
+/* ---- ds.ls, ds.info ---- */
+
+struct info_call {
+	struct datastore *d;
+	json_t *row;
+};
+
+static int
+add_space(void *arg)
+{
+	struct info_call *c = arg;
+	struct fs_statfs s;
+	int rc = fs_statfs(c->d->fs, &s);
+
+	if (rc < 0)
+		return rc;
+	(void)json_object_set_new(c->row, "capacity",
+	    json_integer((json_int_t)s.total_bytes));
+	(void)json_object_set_new(c->row, "free",
+	    json_integer((json_int_t)s.free_bytes));
+	return 0;
+}
+
+static void
+count_host(void *arg, const struct host_info *i)
+{
+	unsigned *n = arg;
+
+	if (i->state == SLOT_LIVE && i->seen != HOLDER_DEAD)
+		(*n)++;
+}
+
+static int
+add_hosts(void *arg)
+{
+	struct info_call *c = arg;
+	unsigned n = 0;
+
+	host_list(c->d->host, count_host, &n);
+	(void)json_object_set_new(c->row, "hosts", json_integer(n));
+	return 0;
+}
+
+static json_t *
+ds_row(struct datastore *d)
+{
+	char lun[LUN_TEXT_SIZE];
+	enum datastore_state state = atomic_load(&d->state);
+	struct info_call c = { .d = d };
+
+	c.row = json_pack("{s:s, s:s, s:s, s:s}", "name", d->name, "status",
+	    datastore_state_name(state), "mount", d->mount, "lun",
+	    lun_text(d->lun, lun));
+	if (state != DATASTORE_UNMOUNTED)
+		(void)!call_on(d->env.sched, add_hosts, &c);
+	/* Space needs the LUN: not while its I/O waits. */
+	if (state == DATASTORE_MOUNTED)
+		(void)!call_on(d->env.sched, add_space, &c);
+	return c.row;
+}
+
+static void
+add_name(void *arg, struct datastore *d)
+{
+	(void)json_array_append_new(arg, json_string(d->name));
+}
+
+static int
+cmd_ds_ls(struct daemon *dm, json_t *args, json_t **ret_result, char *msg)
+{
+	json_t *names = json_array(), *rows = json_array(), *name;
+	struct datastore *d;
+	size_t i;
+
+	(void)args;
+	(void)msg;
+	datastores_each(&dm->datastores, add_name, names);
+	json_array_foreach(names, i, name) {
+		if (datastore_get(&dm->datastores, json_string_value(name),
+		    false, &d) < 0)
+			continue;
+		(void)json_array_append_new(rows, ds_row(d));
+		datastore_put(d);
+	}
+	json_decref(names);
+	*ret_result = json_pack("{s:o}", "datastores", rows);
+	return 0;
+}
+
+static int
+set(json_t *o, const char *key, json_t *value)
+{
+	return json_object_set_new(o, key, value);
+}
+
+static void
+add_super(json_t *row, struct datastore *d)
+{
+	const struct super *s = &d->super;
+	char uuid[UUID_TEXT_SIZE];
+	const struct lockops *l = host_locks(d->host);
+
+	(void)set(row, "uuid", json_string(uuid_text(&s->uuid, uuid)));
+	(void)set(row, "label", json_string(s->label));
+	(void)set(row, "protocol", json_string(lock_protocol_name(s->protocol)));
+	(void)set(row, "created_us", json_integer((json_int_t)s->created_us));
+	(void)set(row, "mounted_us", json_integer((json_int_t)d->mounted_us));
+	(void)set(row, "slot", json_integer(l->slot));
+	(void)set(row, "incarnation", json_integer((json_int_t)l->incarnation));
+	(void)set(row, "readonly", json_boolean(d->readonly));
+	(void)set(row, "timers", json_pack("{s:i, s:i, s:i, s:i}",
+	    "pulse_ms", (int)s->timers.pulse_ms, "io_ms", (int)s->timers.io_ms,
+	    "freeze_ms", (int)s->timers.freeze_ms,
+	    "fence_ms", (int)s->timers.fence_ms));
+}
+
+static int
+add_takeover(void *arg)
+{
+	struct info_call *c = arg;
+	struct takeover_report r;
+
+	if (!host_last_takeover(c->d->host, &r))
+		return 0;
+	return set(c->row, "last_takeover", json_pack(
+	    "{s:s, s:i, s:I, s:I, s:I, s:I, s:I, s:I}", "host", r.name,
+	    "slot", (int)r.slot, "incarnation", (json_int_t)r.incarnation,
+	    "silent_ms", (json_int_t)r.silent_ms,
+	    "fence_ms", (json_int_t)r.fence_ms,
+	    "replay_ms", (json_int_t)r.replay_ms,
+	    "records", (json_int_t)r.replay.records,
+	    "applied", (json_int_t)r.replay.applied));
+}
+
+static int
+cmd_ds_info(struct daemon *dm, json_t *args, json_t **ret_result, char *msg)
+{
+	struct info_call c;
+	int rc = cmd_datastore(dm, args, "name", false, &c.d, msg);
+
+	if (rc < 0)
+		return rc;
+	c.row = ds_row(c.d);
+	if (atomic_load(&c.d->state) != DATASTORE_UNMOUNTED) {
+		add_super(c.row, c.d);
+		(void)!call_on(c.d->env.sched, add_takeover, &c);
+	}
+	if (c.d->why[0] != '\0')
+		(void)set(c.row, "why", json_string(c.d->why));
+	datastore_put(c.d);
+	*ret_result = json_pack("{s:o}", "datastore", c.row);
+	return 0;
+}
+
+/* ---- ds.mount, ds.unmount ---- */
+
+/* A datastore that is not in the configuration, for mount.vmfs. */
+static int
+add_ad_hoc(struct daemon *dm, json_t *args, const char *name, char *msg)
+{
+	const char *lun = NULL, *dir = NULL;
+	int readonly = 0, rc;
+	struct conf_datastore conf;
+
+	if (json_unpack(args, "{s:s, s:s, s?b}", "lun", &lun, "mount", &dir,
+	    "readonly", &readonly) < 0)
+		return 0;
+	if (!conf_name_ok(name) || dir[0] != '/') {
+		(void)snprintf(msg, CTL_MESSAGE_SIZE, "'%s' cannot be the name "
+		    "of a datastore", name);
+		return -EINVAL;
+	}
+	conf = (struct conf_datastore){
+		.name = (char *)(uintptr_t)name,
+		.lun = (char *)(uintptr_t)lun,
+		.mount = (char *)(uintptr_t)dir,
+		.readonly = readonly != 0,
+	};
+	rc = datastore_add(&dm->datastores, &conf, false);
+	if (rc == -EEXIST)
+		(void)snprintf(msg, CTL_MESSAGE_SIZE, "this vmfsd already has "
+		    "a datastore '%s'; choose another name (-o ds=NAME), or "
+		    "see vmfsctl ds ls", name);
+	return rc;
+}
+
+static int
+cmd_ds_mount(struct daemon *dm, json_t *args, json_t **ret_result, char *msg)
+{
+	const char *name;
+	int rc = cmd_string(args, "name", &name, msg);
+
+	(void)ret_result;
+	if (rc == 0)
+		rc = add_ad_hoc(dm, args, name, msg);
+	return rc < 0 ? rc : datastore_mount(&dm->datastores, name, msg);
+}
+
+static int
+cmd_ds_unmount(struct daemon *dm, json_t *args, json_t **ret_result, char *msg)
+{
+	const char *name;
+	int force = 0, rc = cmd_string(args, "name", &name, msg);
+
+	(void)ret_result;
+	(void)json_unpack(args, "{s?b}", "force", &force);
+	return rc < 0 ? rc :
+	    datastore_unmount(&dm->datastores, name, force != 0, msg);
+}
+
+/* ---- host.ls ---- */
+
+static void
+add_host(void *arg, const struct host_info *i)
+{
+	char uuid[UUID_TEXT_SIZE], key[24];
+	json_t *row = json_pack("{s:i, s:s, s:s, s:s, s:b, s:s}",
+	    "slot", (int)i->slot, "host", i->name,
+	    "slot_state", slot_state_name(i->state),
+	    "state", refusal_state_name(i->seen), "self", i->self,
+	    "uuid", uuid_text(&i->host, uuid));
+
+	(void)snprintf(key, sizeof(key), "0x%016llx",
+	    (unsigned long long)i->pr_key);
+	(void)set(row, "incarnation", json_integer((json_int_t)i->incarnation));
+	(void)set(row, "pulse", json_integer((json_int_t)i->pulse));
+	(void)set(row, "silent_ms", json_integer((json_int_t)i->silent_ms));
+	(void)set(row, "fence_in_ms", json_integer((json_int_t)i->fence_in_ms));
+	(void)set(row, "since_us", json_integer((json_int_t)i->mounted_us));
+	(void)set(row, "pr_key", json_string(key));
+	(void)set(row, "recoverer", json_string(i->recoverer));
+	(void)json_array_append_new(arg, row);
+}
+
+static int
+list_hosts(void *arg)
+{
+	struct info_call *c = arg;
+
+	host_list(c->d->host, add_host, c->row);
+	return 0;
+}
+
+static int
+cmd_host_ls(struct daemon *dm, json_t *args, json_t **ret_result, char *msg)
+{
+	struct info_call c;
+	int rc = cmd_datastore(dm, args, "name", true, &c.d, msg);
+
+	if (rc < 0)
+		return rc;
+	c.row = json_array();
+	rc = call_on(c.d->env.sched, list_hosts, &c);
+	*ret_result = json_pack("{s:s, s:s, s:o}", "datastore", c.d->name,
+	    "status", state_of(c.d), "hosts", c.row);
+	datastore_put(c.d);
+	return rc;
+}
+
+const struct command commands_ds[] = {
+	{ "ds.ls", cmd_ds_ls },
+	{ "ds.info", cmd_ds_info },
+	{ "ds.mount", cmd_ds_mount },
+	{ "ds.unmount", cmd_ds_unmount },
+	{ "host.ls", cmd_host_ls },
+	{ NULL, NULL },
+};

@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Commands on the built-in iSCSI target; and ping. */
+#include <stdio.h>
+#include <unistd.h>
+
+#include "libvmfs/base/lun_text.h"
+#include "vmfsd/call.h"
+#include "vmfsd/control.h"
+
+struct target_call {
+	struct exports *exports;
+	json_t *list;
+	const char *initiator;
+	uint16_t tsih;
+};
+
+static int
+need_target(struct daemon *d, char *msg)
+{
+	if (d->exports.reactor != NULL)
+		return 0;
+	(void)snprintf(msg, CTL_MESSAGE_SIZE, "this vmfsd exports nothing: "
+	    "its configuration has no [portal] section");
+	return -ENODEV;
+}
+
+static void
+add_registration(void *arg, const char *port, uint64_t key, bool holder)
+{
+	char text[24];
+
+	(void)snprintf(text, sizeof(text), "0x%016llx",
+	    (unsigned long long)key);
+	(void)json_array_append_new(arg, json_pack("{s:s, s:s, s:b}",
+	    "initiator_port", port, "key", text, "holder", holder));
+}
+
+static json_t *
+lun_row(const struct exports *e, const struct export_lun *x)
+{
+	struct disk_info *info = &x->disk->info;
+	struct scsi_lu_stats st;
+	char source[LUN_TEXT_SIZE];
+	json_t *row, *regs = json_array();
+
+	(void)e;
+	scsi_lu_stats(x->lu, &st);
+	scsi_lu_registrations(x->lu, add_registration, regs);
+	row = json_pack("{s:s, s:i, s:s, s:s, s:I, s:i, s:b, s:b}",
+	    "target", x->target->iqn, "lun", (int)x->conf->number,
+	    "source", lun_text(x->conf->source, source), "kind", info->kind,
+	    "size", (json_int_t)info->size_bytes,
+	    "block_size", (int)info->block_size,
+	    "readonly", x->conf->readonly, "thin", x->conf->thin);
+	(void)json_object_set_new(row, "reads", json_integer((json_int_t)st.reads));
+	(void)json_object_set_new(row, "writes",
+	    json_integer((json_int_t)st.writes));
+	(void)json_object_set_new(row, "errors",
+	    json_integer((json_int_t)st.errors));
+	(void)json_object_set_new(row, "registrations", regs);
+	return row;
+}
+
+static int
+list_targets(void *arg)
+{
+	struct target_call *c = arg;
+
+	for (size_t i = 0; i < c->exports->luns; i++)
+		(void)json_array_append_new(c->list,
+		    lun_row(c->exports, &c->exports->lun[i]));
+	return 0;
+}
+
+static int
+cmd_target_ls(struct daemon *d, json_t *args, json_t **ret_result, char *msg)
+{
+	struct target_call c = { .exports = &d->exports };
+	json_t *portals;
+	int rc = need_target(d, msg);
+
+	(void)args;
+	if (rc < 0)
+		return rc;
+	c.list = json_array();
+	rc = call_on(d->exports.env.sched, list_targets, &c);
+	if (rc < 0) {
+		json_decref(c.list);
+		return rc;
+	}
+	portals = json_array();
+	for (size_t i = 0; i < d->exports.addresses; i++)
+		(void)json_array_append_new(portals,
+		    json_string(d->exports.address[i]));
+	*ret_result = json_pack("{s:o, s:o}", "portals", portals, "luns",
+	    c.list);
+	return 0;
+}
+
+static void
+add_session(void *arg, const struct iscsi_session_info *s)
+{
+	json_t *row = json_pack("{s:i, s:s, s:s, s:s, s:I, s:b, s:b}",
+	    "tsih", (int)s->tsih, "target", s->target,
+	    "initiator", s->initiator, "peer", s->peer,
+	    "since_us", (json_int_t)s->since_us,
+	    "header_digest", s->header_digest, "data_digest", s->data_digest);
+
+	(void)json_object_set_new(row, "commands", json_integer(s->commands));
+	(void)json_object_set_new(row, "commands_done",
+	    json_integer((json_int_t)s->commands_done));
+	(void)json_object_set_new(row, "bytes_in",
+	    json_integer((json_int_t)s->bytes_in));
+	(void)json_object_set_new(row, "bytes_out",
+	    json_integer((json_int_t)s->bytes_out));
+	(void)json_array_append_new(arg, row);
+}
+
+static int
+list_sessions(void *arg)
+{
+	struct target_call *c = arg;
+
+	iscsi_server_sessions(c->exports->server, add_session, c->list);
+	return 0;
+}
+
+static int
+cmd_session_ls(struct daemon *d, json_t *args, json_t **ret_result, char *msg)
+{
+	struct target_call c = { .exports = &d->exports };
+	int rc = need_target(d, msg);
+
+	(void)args;
+	if (rc < 0)
+		return rc;
+	c.list = json_array();
+	rc = call_on(d->exports.env.sched, list_sessions, &c);
+	*ret_result = json_pack("{s:o}", "sessions", c.list);
+	return rc;
+}
+
+static int
+drop_session(void *arg)
+{
+	struct target_call *c = arg;
+
+	return iscsi_server_drop_session(c->exports->server, c->initiator,
+	    c->tsih);
+}
+
+static int
+cmd_session_drop(struct daemon *d, json_t *args, json_t **ret_result, char *msg)
+{
+	struct target_call c = { .exports = &d->exports };
+	int tsih = 0, rc = need_target(d, msg);
+
+	(void)ret_result;
+	if (rc < 0)
+		return rc;
+	if (json_unpack(args, "{s:s, s?i}", "initiator", &c.initiator, "tsih",
+	    &tsih) < 0 || tsih < 0 || tsih > UINT16_MAX) {
+		(void)snprintf(msg, CTL_MESSAGE_SIZE, "session drop needs an "
+		    "initiator name and takes a session number (TSIH)");
+		return -EINVAL;
+	}
+	c.tsih = (uint16_t)tsih;
+	rc = call_on(d->exports.env.sched, drop_session, &c);
+	if (rc == -ENOENT)
+		(void)snprintf(msg, CTL_MESSAGE_SIZE, "no session of '%s' is "
+		    "logged in; see vmfsctl session ls", c.initiator);
+	return rc;
+}
+
+static int
+cmd_ping(struct daemon *d, json_t *args, json_t **ret_result, char *msg)
+{
+	char uuid[UUID_TEXT_SIZE];
+
+	(void)args;
+	(void)msg;
+	*ret_result = json_pack("{s:s, s:s, s:s, s:i}", "host",
+	    d->identity.name, "uuid", uuid_text(&d->identity.host, uuid),
+	    "version", VMFS_VERSION, "pid", (int)getpid());
+	return 0;
+}
+
+const struct command commands_target[] = {
+	{ "ping", cmd_ping },
+	{ "target.ls", cmd_target_ls },
+	{ "session.ls", cmd_session_ls },
+	{ "session.drop", cmd_session_drop },
+	{ NULL, NULL },
+};

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Error codes of the control protocol. */
+#include <string.h>
+
+#include "vmfsd/ctl_msg.h"
+
+static const struct {
+	int error;
+	const char *code;
+	enum ctl_exit status;
+} codes[] = {
+	{ -EINVAL, "usage", CTL_EXIT_USAGE },
+	{ -ENOENT, "not-found", CTL_EXIT_NOT_FOUND },
+	{ -ESRCH, "not-found", CTL_EXIT_NOT_FOUND },
+	{ -ENODEV, "not-mounted", CTL_EXIT_NOT_FOUND },
+	{ -VMFS_ELOCKED, "locked", CTL_EXIT_LOCKED },
+	{ -VMFS_EINUSE, "in-use", CTL_EXIT_LOCKED },
+	{ -EBUSY, "busy", CTL_EXIT_LOCKED },
+	{ -EEXIST, "exists", CTL_EXIT_FAILED },
+	{ -ENOSPC, "no-space", CTL_EXIT_FAILED },
+	{ -VMFS_EFENCED, "fenced", CTL_EXIT_FAILED },
+	{ -VMFS_ECORRUPT, "corrupt", CTL_EXIT_FAILED },
+};
+
+const char *
+ctl_error_code(int error)
+{
+	for (size_t i = 0; i < sizeof(codes) / sizeof(codes[0]); i++)
+		if (codes[i].error == error)
+			return codes[i].code;
+	return "failed";
+}
+
+enum ctl_exit
+ctl_exit_of(const char *code)
+{
+	for (size_t i = 0; i < sizeof(codes) / sizeof(codes[0]); i++)
+		if (strcmp(codes[i].code, code) == 0)
+			return codes[i].status;
+	return CTL_EXIT_FAILED;
+}

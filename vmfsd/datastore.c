@@ -1,0 +1,176 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The list of datastores: find, lock, count. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "vmfsd/datastore_impl.h"
+
+static const char *const state_names[DATASTORE_STATES] = {
+	[DATASTORE_UNMOUNTED] = "unmounted",
+	[DATASTORE_MOUNTED] = "ok",
+	[DATASTORE_FROZEN] = "frozen",
+	[DATASTORE_FENCED] = "fenced",
+};
+
+const char *
+datastore_state_name(enum datastore_state s)
+{
+	return state_names[s];
+}
+
+void
+datastores_init(struct datastores *all, struct log *log,
+    const struct identity *identity, const char *initiator)
+{
+	*all = (struct datastores){
+		.mutex = PTHREAD_MUTEX_INITIALIZER,
+		.log = log,
+		.identity = identity,
+		.initiator = initiator,
+	};
+	list_init(&all->list);
+}
+
+static void
+datastore_free(struct datastore *d)
+{
+	(void)pthread_rwlock_destroy(&d->use);
+	free(d->name);
+	free(d->lun);
+	free(d->mount);
+	free(d);
+}
+
+/* Under the mutex. */
+static struct datastore *
+find(struct datastores *all, const char *name)
+{
+	list_for_each(node, tmp, &all->list) {
+		struct datastore *d = list_entry(node, struct datastore, node);
+
+		if (strcmp(d->name, name) == 0)
+			return d;
+	}
+	return NULL;
+}
+
+int
+datastore_add(struct datastores *all, const struct conf_datastore *conf,
+    bool listed)
+{
+	struct datastore *d = calloc(1, sizeof(*d));
+	int rc = 0;
+
+	if (d == NULL)
+		return -ENOMEM;
+	d->all = all;
+	d->listed = listed;
+	d->readonly = conf->readonly;
+	(void)pthread_rwlock_init(&d->use, NULL);
+	d->name = strdup(conf->name);
+	d->lun = strdup(conf->lun);
+	d->mount = strdup(conf->mount);
+	if (d->name == NULL || d->lun == NULL || d->mount == NULL) {
+		datastore_free(d);
+		return -ENOMEM;
+	}
+	(void)pthread_mutex_lock(&all->mutex);
+	if (find(all, conf->name) != NULL)
+		rc = -EEXIST;
+	else
+		list_add_tail(&all->list, &d->node);
+	(void)pthread_mutex_unlock(&all->mutex);
+	if (rc < 0)
+		datastore_free(d);
+	return rc;
+}
+
+struct datastore *
+datastore_ref(struct datastores *all, const char *name)
+{
+	struct datastore *d;
+
+	(void)pthread_mutex_lock(&all->mutex);
+	d = find(all, name);
+	if (d != NULL)
+		d->refs++;
+	(void)pthread_mutex_unlock(&all->mutex);
+	return d;
+}
+
+/* Ad hoc ones go when nothing uses them any more. */
+void
+datastore_unref(struct datastore *d)
+{
+	struct datastores *all = d->all;
+	bool drop;
+
+	(void)pthread_mutex_lock(&all->mutex);
+	drop = --d->refs == 0 && !d->listed &&
+	    atomic_load(&d->state) == DATASTORE_UNMOUNTED;
+	if (drop)
+		list_del(&d->node);
+	(void)pthread_mutex_unlock(&all->mutex);
+	if (drop)
+		datastore_free(d);
+}
+
+int
+datastore_get(struct datastores *all, const char *name, bool need_mounted,
+    struct datastore **ret_d)
+{
+	struct datastore *d = datastore_ref(all, name);
+
+	if (d == NULL)
+		return -ENOENT;
+	(void)pthread_rwlock_rdlock(&d->use);
+	if (need_mounted && atomic_load(&d->state) == DATASTORE_UNMOUNTED) {
+		datastore_put(d);
+		return -ENODEV;
+	}
+	*ret_d = d;
+	return 0;
+}
+
+void
+datastore_put(struct datastore *d)
+{
+	(void)pthread_rwlock_unlock(&d->use);
+	datastore_unref(d);
+}
+
+void
+datastores_each(struct datastores *all,
+    void (*fn)(void *arg, struct datastore *d), void *arg)
+{
+	(void)pthread_mutex_lock(&all->mutex);
+	list_for_each(node, tmp, &all->list)
+		fn(arg, list_entry(node, struct datastore, node));
+	(void)pthread_mutex_unlock(&all->mutex);
+}
+
+static void
+count_mounted(void *arg, struct datastore *d)
+{
+	unsigned *n = arg;
+
+	if (atomic_load(&d->state) != DATASTORE_UNMOUNTED)
+		(*n)++;
+}
+
+bool
+datastores_mounted(struct datastores *all)
+{
+	unsigned n = 0;
+
+	datastores_each(all, count_mounted, &n);
+	return n > 0;
+}
+
+void
+datastores_fini(struct datastores *all)
+{
+	for (struct list *node; (node = list_pop(&all->list)) != NULL;)
+		datastore_free(list_entry(node, struct datastore, node));
+	(void)pthread_mutex_destroy(&all->mutex);
+}

@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Datastores of this process and their life: LUN opened twice (data and
+ * heartbeat), membership, file system, FUSE mount.  Each mounted datastore has
+ * an owner reactor and a heartbeat reactor of its own (R1, R4).
+ *
+ * Calls here come from control threads and the main thread and block.
+ */
+#ifndef VMFS_VMFSD_DATASTORE_H
+#define VMFS_VMFSD_DATASTORE_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "fuse/fuse_mount.h"
+#include "libvmfs/env/reactor.h"
+#include "locking/host.h"
+#include "vmfsd/conf.h"
+#include "vmfsd/identity.h"
+
+#define DATASTORE_WHY_SIZE 1024
+
+enum datastore_state {
+	DATASTORE_UNMOUNTED,
+	DATASTORE_MOUNTED,
+	DATASTORE_FROZEN,	/* LUN lost for now: I/O waits */
+	DATASTORE_FENCED,	/* lost its rights: I/O fails, remount */
+	DATASTORE_STATES,
+};
+
+struct datastore {
+	struct list node;	/* in datastores.list, under its mutex */
+	struct datastores *all;
+	char *name, *lun, *mount;
+	bool readonly;
+	bool listed;		/* from the configuration: stays when unmounted */
+	unsigned refs;		/* under datastores.mutex */
+	atomic_bool gone;	/* unmounted from outside, to be reaped */
+
+	/* Commands hold it for reading, mount and unmount for writing. */
+	pthread_rwlock_t use;
+	_Atomic enum datastore_state state;
+	/* The rest is set while mounted; touched on the owner's fibers. */
+	struct reactor *owner, *beat;
+	struct env env, beat_env;
+	struct disk *disk, *beat_disk;
+	struct super super;
+	struct host *host;
+	struct ds *ds;
+	struct fs *fs;
+	struct fuse_mount *fuse;
+	char why[DATASTORE_WHY_SIZE];	/* of the last failure or fence */
+	uint64_t mounted_us;
+};
+
+struct datastores {
+	pthread_mutex_t mutex;
+	struct list list;
+	struct log *log;
+	const struct identity *identity;
+	const char *initiator;		/* NULL: the default */
+	/* A datastore was unmounted from outside.  Any thread. */
+	void (*on_unmounted)(void *arg);
+	void *arg;
+};
+
+void datastores_init(struct datastores *all, struct log *log,
+    const struct identity *identity, const char *initiator);
+/* Everything must be unmounted. */
+void datastores_fini(struct datastores *all);
+/* Adds one, not mounted.  -EEXIST, -ENOMEM. */
+int datastore_add(struct datastores *all, const struct conf_datastore *conf,
+    bool listed) MUST_CHECK;
+/*
+ * Finds by name and locks for a command; datastore_put unlocks.  -ENOENT: no
+ * such name; -ENODEV: not mounted (with need_mounted).
+ */
+int datastore_get(struct datastores *all, const char *name, bool need_mounted,
+    struct datastore **ret_d) MUST_CHECK;
+void datastore_put(struct datastore *d);
+/* Calls fn for each, with the list locked: fn must not block. */
+void datastores_each(struct datastores *all,
+    void (*fn)(void *arg, struct datastore *d), void *arg);
+
+/* `why` (DATASTORE_WHY_SIZE) is the sentence for the admin on failure. */
+int datastore_mount(struct datastores *all, const char *name, char *why)
+    MUST_CHECK;
+/* force: although files are open; their users see ENOTCONN. */
+int datastore_unmount(struct datastores *all, const char *name, bool force,
+    char *why) MUST_CHECK;
+/* Finishes unmounting what was unmounted from outside. */
+void datastores_reap(struct datastores *all);
+/* Unmounts everything; the number that would not go cleanly. */
+unsigned datastores_unmount_all(struct datastores *all);
+/* True while one is mounted. */
+bool datastores_mounted(struct datastores *all);
+const char *datastore_state_name(enum datastore_state s);
+
+#endif

@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Between the list of datastores and their mounting. */
+#ifndef VMFS_VMFSD_DATASTORE_IMPL_H
+#define VMFS_VMFSD_DATASTORE_IMPL_H
+
+#include "vmfsd/datastore.h"
+
+/* Keeps the struct, locks nothing; NULL when there is no such name. */
+struct datastore *datastore_ref(struct datastores *all, const char *name);
+void datastore_unref(struct datastore *d);
+
+#endif

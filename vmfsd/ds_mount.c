@@ -1,0 +1,429 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Mounting and unmounting one datastore, step by step and back. */
+#include <stdlib.h>
+#include <string.h>
+#include <stdio.h>
+
+#include "iscsi/disk_libiscsi.h"
+#include "libvmfs/base/lun_text.h"
+#include "vmfsd/call.h"
+#include "vmfsd/datastore_impl.h"
+
+/* What the admin is told; d->why is logged and kept for `vmfsctl ds info`. */
+static int
+fail(struct datastore *d, int error, const char *what)
+{
+	(void)snprintf(d->why, sizeof(d->why), "%s: %s", what,
+	    vmfs_strerror(error));
+	return error;
+}
+
+/* ---- on the reactors ---- */
+
+static int
+open_lun(struct datastore *d, struct env *env, struct disk **ret_disk)
+{
+	struct disk_libiscsi_conf conf = { .initiator = d->all->initiator };
+	int rc = lun_open(env, d->lun, d->readonly ? DISK_OPEN_READONLY : 0,
+	    &conf, ret_disk);
+
+	if (rc < 0)
+		(void)lun_open_text(d->lun, rc, d->why, sizeof(d->why));
+	return rc;
+}
+
+static int
+beat_up(void *arg)
+{
+	struct datastore *d = arg;
+
+	return open_lun(d, &d->beat_env, &d->beat_disk);
+}
+
+static int
+beat_down(void *arg)
+{
+	struct datastore *d = arg;
+
+	disk_close(d->beat_disk);
+	d->beat_disk = NULL;
+	return 0;
+}
+
+static void
+status_changed(void *arg, enum host_status status, const char *why)
+{
+	struct datastore *d = arg;
+
+	switch (status) {
+	case HOST_OK:
+		log_info(d->env.log, "datastore: %s: I/O goes on: %s", d->name,
+		    why);
+		atomic_store(&d->state, DATASTORE_MOUNTED);
+		break;
+	case HOST_FROZEN:
+		log_warn(d->env.log, "datastore: %s: I/O waits for the LUN: %s",
+		    d->name, why);
+		atomic_store(&d->state, DATASTORE_FROZEN);
+		break;
+	case HOST_FENCED:
+		(void)snprintf(d->why, sizeof(d->why), "%s", why);
+		atomic_store(&d->state, DATASTORE_FENCED);
+		if (d->ds != NULL)
+			ds_abandon(d->ds);
+		log_error(d->env.log, "datastore: %s: this host was fenced: "
+		    "%s; all I/O fails now. When the cause is gone, run "
+		    "vmfsctl ds unmount --force %s and vmfsctl ds mount %s",
+		    d->name, why, d->name, d->name);
+		break;
+	case HOST_LEFT:
+		break;
+	}
+}
+
+static int
+join(struct datastore *d)
+{
+	const struct identity *id = d->all->identity;
+	struct host_conf conf = {
+		.name = id->name,
+		.host = id->host,
+		.machine = id->machine,
+		.boot = id->boot,
+		.on_status = status_changed,
+		.arg = d,
+	};
+	char why[256] = "";
+	int rc = host_join(&d->env, &d->beat_env, d->disk, d->beat_disk,
+	    &d->super, &conf, &d->host, why);
+
+	if (rc < 0 && why[0] != '\0')
+		(void)snprintf(d->why, sizeof(d->why),
+		    "cannot join datastore '%s': %s", d->name, why);
+	else if (rc < 0)
+		return fail(d, rc, "cannot join the datastore");
+	return rc;
+}
+
+static int
+owner_up(void *arg)
+{
+	struct datastore *d = arg;
+	struct ds_conf conf = { .env = &d->env, .readonly = d->readonly };
+	int rc = open_lun(d, &d->env, &d->disk);
+
+	if (rc < 0)
+		return rc;
+	rc = super_read(d->disk, &d->super);
+	if (rc < 0) {
+		(void)lun_super_text(d->lun, rc, d->why, sizeof(d->why));
+		return rc;
+	}
+	rc = join(d);
+	if (rc < 0)
+		return rc;
+	conf.disk = host_disk(d->host);
+	conf.locks = host_locks(d->host);
+	rc = ds_open(&conf, &d->ds);
+	if (rc < 0)
+		return fail(d, rc, "cannot open the datastore");
+	if (host_status(d->host) == HOST_FENCED) {
+		ds_abandon(d->ds);
+		return fail(d, -VMFS_EFENCED, "while mounting");
+	}
+	rc = fs_open(d->ds, &d->fs);
+	return rc < 0 ? fail(d, rc, "cannot open the file system") : 0;
+}
+
+/* Goes on after errors; the first one counts. */
+static int
+owner_down(void *arg)
+{
+	struct datastore *d = arg;
+	bool fenced = d->host != NULL && host_status(d->host) == HOST_FENCED;
+	int rc = 0, rc2;
+
+	if (d->fs != NULL)
+		rc = fs_close(d->fs);
+	d->fs = NULL;
+	if (d->ds != NULL) {
+		rc2 = ds_close(d->ds);
+		rc = rc < 0 ? rc : rc2;
+	}
+	d->ds = NULL;
+	if (d->host != NULL) {
+		/* What could not be written is left to replay. */
+		rc2 = host_leave(d->host, fenced || rc < 0);
+		rc = rc < 0 ? rc : rc2;
+	}
+	d->host = NULL;
+	disk_close(d->disk);
+	d->disk = NULL;
+	return rc;
+}
+
+static int
+fuse_serve(void *arg)
+{
+	struct datastore *d = arg;
+
+	return fuse_mount_serve(d->fuse);
+}
+
+static int
+fuse_stop(void *arg)
+{
+	struct datastore *d = arg;
+
+	fuse_mount_stop(d->fuse);
+	return 0;
+}
+
+static void
+fuse_gone(void *arg)
+{
+	struct datastore *d = arg;
+
+	atomic_store(&d->gone, true);
+	d->all->on_unmounted(d->all->arg);
+}
+
+/* ---- steps, on a thread that may block ---- */
+
+static void
+stop_reactor(struct reactor **r)
+{
+	if (*r == NULL)
+		return;
+	reactor_stop(*r);
+	reactor_join(*r);
+	reactor_free(*r);
+	*r = NULL;
+}
+
+static int
+start_reactor(struct datastore *d, const char *kind, struct reactor **ret_r,
+    struct env *ret_env)
+{
+	struct reactor *r;
+	char name[16];
+	int rc;
+
+	(void)snprintf(name, sizeof(name), "%s:%.10s", kind, d->name);
+	rc = reactor_new(name, &r);
+	if (rc < 0)
+		return fail(d, rc, "cannot start a thread");
+	rc = reactor_start(r);
+	if (rc < 0) {
+		reactor_free(r);
+		return fail(d, rc, "cannot start a thread");
+	}
+	env_posix_init(ret_env, reactor_sched(r), d->all->log);
+	*ret_r = r;
+	return 0;
+}
+
+static int
+mount_fuse(struct datastore *d)
+{
+	struct fuse_mount_conf conf = {
+		.fs = d->fs,
+		.datastore = d->name,
+		.dir = d->mount,
+		.readonly = d->readonly,
+		.on_unmount = fuse_gone,
+		.arg = d,
+	};
+	char what[512];
+	int rc = fuse_mount_new(&conf, &d->fuse);
+
+	if (rc == 0)
+		rc = call_on(d->env.sched, fuse_serve, d);
+	if (rc < 0) {
+		(void)snprintf(what, sizeof(what), "cannot mount on '%s'%s",
+		    d->mount, rc == -EBUSY ? ": something is mounted there" :
+		    rc == -EIO ? ": is the fuse module loaded?" : "");
+		return fail(d, rc, what);
+	}
+	return 0;
+}
+
+static int
+bring_down(struct datastore *d)
+{
+	int rc = 0;
+
+	if (d->fuse != NULL) {
+		(void)!call_on(d->env.sched, fuse_stop, d);
+		fuse_mount_free(d->fuse);
+		d->fuse = NULL;
+	}
+	if (d->owner != NULL)
+		rc = call_on(d->env.sched, owner_down, d);
+	if (d->beat != NULL)
+		(void)!call_on(d->beat_env.sched, beat_down, d);
+	stop_reactor(&d->owner);
+	stop_reactor(&d->beat);
+	atomic_store(&d->gone, false);
+	atomic_store(&d->state, DATASTORE_UNMOUNTED);
+	return rc;
+}
+
+static int
+bring_up(struct datastore *d)
+{
+	int rc;
+
+	d->why[0] = '\0';
+	atomic_store(&d->gone, false);
+	rc = start_reactor(d, "ds", &d->owner, &d->env);
+	if (rc == 0)
+		rc = start_reactor(d, "hb", &d->beat, &d->beat_env);
+	if (rc == 0)
+		rc = call_on(d->beat_env.sched, beat_up, d);
+	if (rc < 0)
+		return rc;
+	/* Before the join, which may report a status at any time. */
+	atomic_store(&d->state, DATASTORE_MOUNTED);
+	rc = call_on(d->env.sched, owner_up, d);
+	return rc < 0 ? rc : mount_fuse(d);
+}
+
+static int
+mount_locked(struct datastore *d, char *why)
+{
+	char lun[LUN_TEXT_SIZE];
+	int rc;
+
+	if (atomic_load(&d->state) != DATASTORE_UNMOUNTED) {
+		(void)snprintf(why, DATASTORE_WHY_SIZE, "datastore '%s' is "
+		    "already mounted on '%s'", d->name, d->mount);
+		return -EBUSY;
+	}
+	rc = bring_up(d);
+	if (rc < 0) {
+		(void)snprintf(why, DATASTORE_WHY_SIZE, "%s", d->why);
+		(void)!bring_down(d);
+		log_error(d->all->log, "datastore: %s: not mounted: %s",
+		    d->name, why);
+		return rc;
+	}
+	d->mounted_us = d->env.wall_us(&d->env);
+	log_info(d->all->log, "datastore: %s: mounted dir=%s lun=%s slot=%u "
+	    "incarnation=%llu", d->name, d->mount, lun_text(d->lun, lun),
+	    host_locks(d->host)->slot,
+	    (unsigned long long)host_locks(d->host)->incarnation);
+	return 0;
+}
+
+static int
+unmount_locked(struct datastore *d, bool force, char *why)
+{
+	int rc;
+
+	if (atomic_load(&d->state) == DATASTORE_UNMOUNTED) {
+		(void)snprintf(why, DATASTORE_WHY_SIZE,
+		    "datastore '%s' is not mounted", d->name);
+		return -ENODEV;
+	}
+	rc = fuse_mount_umount(d->fuse);
+	if (rc < 0 && !force) {
+		(void)snprintf(why, DATASTORE_WHY_SIZE, "cannot unmount '%s': "
+		    "files are open there; close them (fuser -vm '%s' lists "
+		    "their processes) or use --force", d->mount, d->mount);
+		return rc;
+	}
+	rc = bring_down(d);
+	if (rc < 0) {
+		(void)snprintf(why, DATASTORE_WHY_SIZE, "datastore '%s' was "
+		    "not closed cleanly: %s; its journal is replayed at the "
+		    "next mount", d->name, vmfs_strerror(rc));
+		log_error(d->all->log, "datastore: %s", why);
+		return rc;
+	}
+	log_info(d->all->log, "datastore: %s: unmounted", d->name);
+	return 0;
+}
+
+/* ---- for everybody ---- */
+
+int
+datastore_mount(struct datastores *all, const char *name, char *why)
+{
+	struct datastore *d = datastore_ref(all, name);
+	int rc;
+
+	if (d == NULL) {
+		(void)snprintf(why, DATASTORE_WHY_SIZE, "there is no datastore "
+		    "'%s'; see vmfsctl ds ls", name);
+		return -ENOENT;
+	}
+	(void)pthread_rwlock_wrlock(&d->use);
+	rc = mount_locked(d, why);
+	datastore_put(d);
+	return rc;
+}
+
+int
+datastore_unmount(struct datastores *all, const char *name, bool force,
+    char *why)
+{
+	struct datastore *d = datastore_ref(all, name);
+	int rc;
+
+	if (d == NULL) {
+		(void)snprintf(why, DATASTORE_WHY_SIZE, "there is no datastore "
+		    "'%s'; see vmfsctl ds ls", name);
+		return -ENOENT;
+	}
+	(void)pthread_rwlock_wrlock(&d->use);
+	rc = unmount_locked(d, force, why);
+	datastore_put(d);
+	return rc;
+}
+
+/* One name that must go; copied, as the datastore may be freed. */
+struct pick {
+	bool only_gone;
+	char name[64];
+};
+
+static void
+pick_one(void *arg, struct datastore *d)
+{
+	struct pick *p = arg;
+
+	if (p->name[0] == '\0' &&
+	    atomic_load(&d->state) != DATASTORE_UNMOUNTED &&
+	    (!p->only_gone || atomic_load(&d->gone)))
+		(void)snprintf(p->name, sizeof(p->name), "%s", d->name);
+}
+
+static unsigned
+unmount_picked(struct datastores *all, bool only_gone)
+{
+	char why[DATASTORE_WHY_SIZE];
+	unsigned failed = 0;
+
+	for (;;) {
+		struct pick p = { .only_gone = only_gone };
+
+		datastores_each(all, pick_one, &p);
+		if (p.name[0] == '\0')
+			return failed;
+		if (datastore_unmount(all, p.name, true, why) < 0)
+			failed++;
+	}
+}
+
+void
+datastores_reap(struct datastores *all)
+{
+	(void)unmount_picked(all, true);
+}
+
+unsigned
+datastores_unmount_all(struct datastores *all)
+{
+	return unmount_picked(all, false);
+}

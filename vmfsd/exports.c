@@ -1,0 +1,245 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Wires disks, logical units, targets and portals together. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "iscsi/disk_libiscsi.h"
+#include "libvmfs/base/cleanup.h"
+#include "libvmfs/base/lun_text.h"
+#include "libvmfs/base/units.h"
+#include "vmfsd/call.h"
+#include "vmfsd/exports.h"
+
+static int
+open_source(struct exports *e, const struct conf_lun *l, struct disk **ret_d)
+{
+	struct disk_libiscsi_conf conf = { .initiator = e->conf->initiator };
+	uint64_t size;
+	int rc;
+
+	if (strncmp(l->source, "ram:", 4) == 0) {
+		rc = size_parse(l->source + 4, &size);
+		return rc < 0 ? rc : disk_mem_open(size, 512, ret_d);
+	}
+	rc = lun_open(&e->env, l->source, l->readonly ? DISK_OPEN_READONLY : 0,
+	    &conf, ret_d);
+	if (rc < 0)
+		(void)lun_open_text(l->source, rc, e->why, sizeof(e->why));
+	return rc;
+}
+
+/* FNV-1a; two offsets give 128 bits that only have to be unlike. */
+static uint64_t
+fnv1a(uint64_t h, const void *data, size_t len)
+{
+	const uint8_t *p = data;
+
+	for (size_t i = 0; i < len; i++)
+		h = (h ^ p[i]) * 0x100000001b3u;
+	return h;
+}
+
+/*
+ * The unit's name must survive restarts and be the same in every target that
+ * shows the same source: made of machine and source.
+ */
+static void
+unit_uuid(const struct exports *e, const struct export_lun *x,
+    struct uuid *ret_u)
+{
+	cleanup_free char *real = realpath(x->conf->source, NULL);
+	const char *source = real != NULL ? real : x->conf->source;
+	uint64_t half[2] = { 0xcbf29ce484222325u, 0x84222325cbf29ce4u };
+	uint8_t seed[16];
+
+	for (size_t i = 0; i < 2; i++) {
+		half[i] = fnv1a(half[i], &e->identity->machine,
+		    sizeof(e->identity->machine));
+		half[i] = fnv1a(half[i], source, strlen(source));
+		/* Memory is not shared between targets. */
+		if (real == NULL && strncmp(source, "ram:", 4) == 0) {
+			half[i] = fnv1a(half[i], x->target->iqn,
+			    strlen(x->target->iqn));
+			half[i] = fnv1a(half[i], &x->conf->number,
+			    sizeof(x->conf->number));
+		}
+	}
+	memcpy(seed, half, sizeof(seed));
+	uuid_from_random(ret_u, seed);
+}
+
+/* The unit of a source that an earlier target line already opened. */
+static const struct export_lun *
+find_source(const struct exports *e, const struct conf_lun *l)
+{
+	if (strncmp(l->source, "ram:", 4) == 0)
+		return NULL;
+	for (size_t i = 0; i < e->luns; i++)
+		if (strcmp(e->lun[i].conf->source, l->source) == 0 &&
+		    e->lun[i].conf->readonly == l->readonly &&
+		    e->lun[i].conf->thin == l->thin)
+			return &e->lun[i];
+	return NULL;
+}
+
+static int
+add_lun(struct exports *e, struct scsi_target *t,
+    const struct conf_target *ct, const struct conf_lun *cl)
+{
+	struct export_lun *x = &e->lun[e->luns];
+	const struct export_lun *twin = find_source(e, cl);
+	struct scsi_lu_conf conf = {
+		.readonly = cl->readonly, .thin = cl->thin,
+	};
+	int rc;
+
+	if (twin != NULL)
+		return scsi_target_map(t, cl->number, twin->lu);
+	*x = (struct export_lun){ .target = ct, .conf = cl };
+	rc = open_source(e, cl, &x->disk);
+	if (rc < 0)
+		return rc;
+	e->luns++;
+	unit_uuid(e, x, &conf.uuid);
+	rc = scsi_lu_new(&e->env, x->disk, &conf, &x->lu);
+	return rc < 0 ? rc : scsi_target_map(t, cl->number, x->lu);
+}
+
+static int
+add_allows(struct exports *e, const struct conf_target *ct)
+{
+	struct iscsi_chap in = { ct->in.user, ct->in.secret };
+	struct iscsi_chap out = { ct->out.user, ct->out.secret };
+	int rc = 0;
+
+	for (size_t i = 0; rc == 0 && i < ct->allows; i++)
+		rc = iscsi_server_allow(e->server, ct->iqn, ct->allow[i],
+		    in.user != NULL ? &in : NULL,
+		    out.user != NULL ? &out : NULL);
+	if (ct->allows == 0)
+		log_warn(e->log, "target: %s: no allow line: nobody can log in",
+		    ct->iqn);
+	return rc;
+}
+
+static int
+add_target(struct exports *e, const struct conf_target *ct)
+{
+	struct scsi_target *t;
+	int rc = iscsi_server_add_target(e->server, ct->iqn, &t);
+
+	for (size_t i = 0; rc == 0 && i < ct->luns; i++)
+		rc = add_lun(e, t, ct, &ct->lun[i]);
+	if (rc == 0)
+		rc = add_allows(e, ct);
+	if (rc < 0 && e->why[0] == '\0')
+		(void)snprintf(e->why, sizeof(e->why),
+		    "cannot set up target '%s': %s", ct->iqn,
+		    vmfs_strerror(rc));
+	return rc;
+}
+
+static int
+listen_all(struct exports *e)
+{
+	for (size_t i = 0; i < e->conf->portals; i++) {
+		const char *portal = e->conf->portal[i];
+		int rc = iscsi_server_listen(e->server, portal, e->address[i]);
+
+		if (rc < 0) {
+			(void)snprintf(e->why, sizeof(e->why),
+			    "cannot listen on portal '%s': %s", portal,
+			    vmfs_strerror(rc));
+			return rc;
+		}
+		e->addresses++;
+		log_info(e->log, "target: listening on %s", e->address[i]);
+	}
+	return 0;
+}
+
+static int
+start_fiber(void *arg)
+{
+	struct exports *e = arg;
+	struct iscsi_limits limits = { 0 };
+	int rc = iscsi_server_new(&e->env, &limits, &e->server);
+
+	for (size_t i = 0; rc == 0 && i < e->conf->targets; i++)
+		rc = add_target(e, &e->conf->target[i]);
+	return rc < 0 ? rc : listen_all(e);
+}
+
+static int
+stop_fiber(void *arg)
+{
+	struct exports *e = arg;
+
+	if (e->server != NULL)
+		iscsi_server_free(e->server);
+	e->server = NULL;
+	for (size_t i = 0; i < e->luns; i++) {
+		if (e->lun[i].lu != NULL)
+			scsi_lu_free(e->lun[i].lu);
+		disk_close(e->lun[i].disk);
+	}
+	e->luns = 0;
+	return 0;
+}
+
+static size_t
+count_luns(const struct conf *conf)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < conf->targets; i++)
+		n += conf->target[i].luns;
+	return n;
+}
+
+int
+exports_start(struct exports *e, const struct conf *conf,
+    const struct identity *identity, struct log *log)
+{
+	int rc;
+
+	*e = (struct exports){
+		.conf = conf, .identity = identity, .log = log,
+	};
+	if (conf->portals == 0)
+		return 0;
+	e->lun = calloc(count_luns(conf) + 1, sizeof(*e->lun));
+	if (e->lun == NULL)
+		return -ENOMEM;
+	rc = reactor_new("target", &e->reactor);
+	if (rc == 0) {
+		rc = reactor_start(e->reactor);
+		if (rc < 0) {
+			reactor_free(e->reactor);
+			e->reactor = NULL;
+		}
+	}
+	if (rc == 0) {
+		env_posix_init(&e->env, reactor_sched(e->reactor), log);
+		rc = call_on(e->env.sched, start_fiber, e);
+	}
+	if (rc < 0 && e->why[0] == '\0')
+		(void)snprintf(e->why, sizeof(e->why),
+		    "cannot start the iSCSI target: %s", vmfs_strerror(rc));
+	return rc;
+}
+
+void
+exports_stop(struct exports *e)
+{
+	if (e->reactor != NULL) {
+		(void)!call_on(e->env.sched, stop_fiber, e);
+		reactor_stop(e->reactor);
+		reactor_join(e->reactor);
+		reactor_free(e->reactor);
+		e->reactor = NULL;
+	}
+	free(e->lun);
+	e->lun = NULL;
+}

@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Descriptor and extent of a virtual disk, found and made together. */
+#include <stdio.h>
+#include <string.h>
+
+#include "libvmfs/vmdk/descriptor.h"
+#include "vmfsd/vdisk.h"
+
+#define FLAT_SUFFIX "-flat.vmdk"
+#define VMDK_SUFFIX ".vmdk"
+
+static bool
+ends_with(const char *name, const char *suffix)
+{
+	size_t len = strlen(name), tail = strlen(suffix);
+
+	return len > tail && strcmp(name + len - tail, suffix) == 0;
+}
+
+bool
+vdisk_is_flat(const char *name)
+{
+	return ends_with(name, FLAT_SUFFIX);
+}
+
+bool
+vdisk_descriptor_name(const char *flat, char *buf, size_t size)
+{
+	int stem = (int)(strlen(flat) - strlen(FLAT_SUFFIX));
+
+	if (!vdisk_is_flat(flat))
+		return false;
+	return snprintf(buf, size, "%.*s" VMDK_SUFFIX, stem, flat) < (int)size;
+}
+
+/* Names the other half too when it is there. */
+static int
+find_halves(struct fs *fs, const char *name, struct vdisk *v)
+{
+	struct fs_attr a;
+	char other[256];
+	int rc;
+
+	if (vdisk_is_flat(name)) {
+		if (vdisk_descriptor_name(name, other, sizeof(other)) &&
+		    fs_lookup(fs, v->dir, other, &a) == 0)
+			(void)snprintf(v->descriptor, sizeof(v->descriptor),
+			    "%s", other);
+	} else if (ends_with(name, VMDK_SUFFIX) &&
+	    vmdk_flat_name(name, other, sizeof(other)) == 0) {
+		rc = fs_lookup(fs, v->dir, other, &v->attr);
+		if (rc == 0) {
+			(void)snprintf(v->flat, sizeof(v->flat), "%s", other);
+			(void)snprintf(v->descriptor, sizeof(v->descriptor),
+			    "%s", name);
+			return fs_lookup(fs, v->dir, name, &a) == 0 ? 0 :
+			    -ENOENT;
+		}
+		if (rc != -ENOENT)
+			return rc;
+	}
+	(void)snprintf(v->flat, sizeof(v->flat), "%s", name);
+	return fs_lookup(fs, v->dir, name, &v->attr);
+}
+
+int
+vdisk_find(struct fs_call *c, const char *path, struct vdisk *ret_v)
+{
+	struct vdisk v = { 0 };
+	struct cmd_path p = { 0 };
+	struct fs_attr dir;
+	char text[4200];
+	int rc;
+
+	(void)snprintf(text, sizeof(text), "x:%s", path);
+	rc = cmd_path_parse(text, false, &p, c->msg);
+	if (rc == 0)
+		rc = cmd_resolve(c, p.dir, &dir);
+	if (rc < 0)
+		return rc;
+	v.dir = dir.ino;
+	rc = find_halves(c->d->fs, p.name, &v);
+	if (rc < 0)
+		return cmd_refuse(c, rc, path);
+	if (v.attr.type != INODE_DISK && v.attr.type != INODE_FILE)
+		return cmd_fail(c, -EINVAL, "%s is no disk", path);
+	*ret_v = v;
+	return 0;
+}
+
+static int
+fill_file(struct fs *fs, uint64_t ino, const char *text, size_t len)
+{
+	struct fs_file *f;
+	int rc2, rc = fs_file_open(fs, ino, 0, FS_WRITE | FS_TRUNC, &f, NULL);
+
+	if (rc < 0)
+		return rc;
+	rc = fs_file_write(f, 0, text, len);
+	rc2 = fs_file_close(f);
+	return rc < 0 ? rc : rc2;
+}
+
+int
+vdisk_write_descriptor(struct fs_call *c, uint64_t dir, const char *name,
+    const char *flat, uint64_t size, const struct fs_attr *like)
+{
+	struct vmdk_descriptor d = { .size_bytes = size };
+	struct fs *fs = c->d->fs;
+	struct fs_attr a;
+	char text[2048];
+	size_t len;
+	int rc;
+
+	/* Any number but the one that means "no parent". */
+	d.cid = (uint32_t)env_random_u64(&c->d->env) & 0x7fffffff;
+	(void)snprintf(d.extent, sizeof(d.extent), "%s", flat);
+	rc = vmdk_descriptor_format(&d, text, sizeof(text), &len);
+	if (rc == 0)
+		rc = fs_create(fs, dir, name, INODE_FILE, like->mode, like->uid,
+		    like->gid, 0, &a);
+	if (rc < 0)
+		return rc;
+	rc = fill_file(fs, a.ino, text, len);
+	if (rc < 0)
+		(void)!fs_unlink(fs, dir, name, NULL);
+	return rc;
+}

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * A virtual disk as admins see it: the descriptor `vm.vmdk` and its flat
+ * extent `vm-flat.vmdk` as one thing (F11).  Fiber context; all suspend.
+ */
+#ifndef VMFS_VMFSD_VDISK_H
+#define VMFS_VMFSD_VDISK_H
+
+#include "vmfsd/cmd.h"
+
+struct vdisk {
+	uint64_t dir;			/* directory of both */
+	char descriptor[256];		/* file name, "" when there is none */
+	char flat[256];			/* file name of the extent */
+	struct fs_attr attr;		/* of the extent */
+};
+
+bool vdisk_is_flat(const char *name);
+/* "vm-flat.vmdk" -> "vm.vmdk"; false when name has not that form. */
+bool vdisk_descriptor_name(const char *flat, char *buf, size_t size);
+/* The disk that c->path names by descriptor, extent or plain file. */
+int vdisk_find(struct fs_call *c, const char *path, struct vdisk *ret_v)
+    MUST_CHECK;
+/* Makes descriptor `name` for an extent of that size in dir. */
+int vdisk_write_descriptor(struct fs_call *c, uint64_t dir, const char *name,
+    const char *flat, uint64_t size, const struct fs_attr *like) MUST_CHECK;
+
+#endif
