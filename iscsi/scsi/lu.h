@@ -15,8 +15,8 @@
 /* Limits that VPD B0h tells and the commands enforce. */
 #define LU_CAW_BLOCKS_MAX 128
 #define LU_UNMAP_DESCRIPTORS_MAX 256
-#define LU_UNMAP_BYTES_MAX ((uint64_t)4 << 30)
-#define LU_WRITE_SAME_BYTES_MAX ((uint64_t)256 << 20)
+#define LU_UNMAP_BLOCKS_MAX (1U << 20)
+#define LU_WRITE_SAME_BLOCKS_MAX 65535U
 
 struct scsi_lu {
 	struct env *env;

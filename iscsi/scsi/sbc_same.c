@@ -82,8 +82,7 @@ scsi_write_same(struct scsi_cmd *c)
 	if (!scsi_cmd_in_range(c, lba, blocks))
 		return true;
 	/* WSNZ: zero does not mean "to the end". */
-	if (blocks == 0 || (uint64_t)blocks * c->lu->block_size >
-	    LU_WRITE_SAME_BYTES_MAX)
+	if (blocks == 0 || blocks > LU_WRITE_SAME_BLOCKS_MAX)
 		return scsi_cmd_bad_cdb(c, c->op->len == 10 ? 7 : 10);
 	if (t->data_out_wanted > 0 && !is_zero(t->data_out, c->lu->block_size))
 		block = t->data_out;

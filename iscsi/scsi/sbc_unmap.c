@@ -35,7 +35,7 @@ descriptors_ok(struct scsi_cmd *c, const uint8_t *list, size_t count)
 		blocks += e.blocks;
 	}
 	if (count > LU_UNMAP_DESCRIPTORS_MAX ||
-	    blocks > LU_UNMAP_BYTES_MAX / c->lu->block_size) {
+	    blocks > LU_UNMAP_BLOCKS_MAX) {
 		scsi_cmd_bad_parameter(c, 2);
 		return false;
 	}

@@ -190,9 +190,12 @@ cmd_data_out_complete(struct scsi_cmd *c)
 	bool exact = c->op->out == OUT_SAME || c->op->out == OUT_CAW;
 	bool list = c->op->out >= OUT_LIST8;
 
-	if ((exact && t->data_out_len != t->data_out_wanted) ||
-	    (exact && t->dir_out && t->edtl != t->data_out_wanted) ||
-	    (list && t->data_out_len < t->data_out_wanted)) {
+	if (exact && (t->data_out_len != t->data_out_wanted ||
+	    (t->dir_out && t->edtl != t->data_out_wanted))) {
+		scsi_cmd_bad_cdb(c, c->op->len == 16 ? 13 : 8);
+		return false;
+	}
+	if (list && t->data_out_len < t->data_out_wanted) {
 		scsi_cmd_fail(c, SENSE_DATA_OUT_LENGTH);
 		return false;
 	}

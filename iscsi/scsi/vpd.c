@@ -151,9 +151,9 @@ vpd_block_limits(const struct scsi_cmd *c, uint8_t *p)
 	be16_store(p + 2, (uint16_t)phys_blocks);
 	be32_store(p + 4, blocks_of(lu, SCSI_TRANSFER_MAX));
 	be32_store(p + 8, blocks_of(lu, SCSI_TRANSFER_MAX / 16));
-	be64_store(p + 32, blocks_of(lu, LU_WRITE_SAME_BYTES_MAX));
+	be64_store(p + 32, LU_WRITE_SAME_BLOCKS_MAX);
 	if (lu->thin) {
-		be32_store(p + 16, blocks_of(lu, LU_UNMAP_BYTES_MAX));
+		be32_store(p + 16, LU_UNMAP_BLOCKS_MAX);
 		be32_store(p + 20, LU_UNMAP_DESCRIPTORS_MAX);
 		be32_store(p + 24, granularity > phys_blocks ? granularity :
 		    phys_blocks);
