@@ -92,8 +92,6 @@ medium_eject(struct scsi_cmd *c)
 {
 	struct disk_req req = { .op = DISK_FLUSH };
 
-	if (lu_removal_prevented(c->lu))
-		return scsi_cmd_fail(c, SENSE_REMOVAL_PREVENTED);
 	if (!c->lu->readonly && scsi_cmd_disk(c, &req) != 0)
 		return true;
 	c->lu->ejected = true;
@@ -125,6 +123,8 @@ scsi_start_stop(struct scsi_cmd *c)
 		return scsi_cmd_status(c, SCSI_GOOD);
 	if (!c->lu->removable)
 		return scsi_cmd_bad_cdb(c, 4);
+	if (lu_removal_prevented(c->lu))
+		return scsi_cmd_fail(c, SENSE_REMOVAL_PREVENTED);
 	return how & 0x01 ? medium_load(c) : medium_eject(c);
 }
 
