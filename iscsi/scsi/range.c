@@ -63,6 +63,7 @@ range_hold(struct range_set *s, struct range_lock *r)
 bool
 range_acquire(struct range_set *s, struct range_lock *r)
 {
+	r->set = s;
 	if (range_grantable(s, &s->waiting, r)) {
 		range_hold(s, r);
 		return true;
@@ -94,19 +95,21 @@ range_wake(struct range_set *s)
 }
 
 void
-range_release(struct range_set *s, struct range_lock *r)
+range_release(struct range_lock *r)
 {
 	if (r->state != RANGE_HELD)
 		return;
 	list_del(&r->node);
 	r->state = RANGE_IDLE;
-	if (!list_empty(&s->waiting))
-		range_wake(s);
+	if (!list_empty(&r->set->waiting))
+		range_wake(r->set);
 }
 
 void
-range_cancel(struct range_set *s, struct range_lock *r)
+range_cancel(struct range_lock *r)
 {
+	struct range_set *s = r->set;
+
 	if (r->state != RANGE_WAITING)
 		return;
 	list_del(&r->node);

@@ -21,6 +21,7 @@ struct range_set {
 };
 
 struct range_lock {
+	struct range_set *set;		/* that it was last acquired in */
 	struct list node;
 	uint64_t start, count;		/* blocks */
 	bool exclusive;
@@ -40,8 +41,8 @@ void range_set_init(struct range_set *s);
 bool range_acquire(struct range_set *s, struct range_lock *r);
 /* Frees a held range, and lets those go on that waited for it; harmless when
  * idle. */
-void range_release(struct range_set *s, struct range_lock *r);
+void range_release(struct range_lock *r);
 /* Ends the wait of r, if it waits. */
-void range_cancel(struct range_set *s, struct range_lock *r);
+void range_cancel(struct range_lock *r);
 
 #endif

@@ -101,6 +101,8 @@ medium_eject(struct scsi_cmd *c)
 static bool
 medium_load(struct scsi_cmd *c)
 {
+	if (c->lu->ejected && lu_removal_prevented(c->lu))
+		return scsi_cmd_fail(c, SENSE_REMOVAL_PREVENTED);
 	if (c->lu->ejected) {
 		c->lu->ejected = false;
 		ua_add_all(c->lu, SENSE_MEDIUM_CHANGED, c->nexus);

@@ -94,7 +94,7 @@ scsi_cmd_finish(struct scsi_cmd *c)
 		list_del(&c->node);
 		if (cmd_is_ordered(c))
 			lu->ordered--;
-		range_release(&lu->ranges, &c->range);
+		range_release(&c->range);
 	}
 	task_end(c->task, c->nexus);
 	if (lu != NULL)
@@ -325,7 +325,7 @@ scsi_cmd_abort(struct scsi_cmd *c, bool told)
 		c->lu->held_back--;
 		scsi_cmd_finish(c);
 	} else {
-		range_cancel(&c->lu->ranges, &c->range);
+		range_cancel(&c->range);
 	}
 }
 
