@@ -91,6 +91,16 @@ static const struct cdb_op table[] = {
 	PR_OUT(0x05, "PERSISTENT RESERVE OUT PREEMPT AND ABORT"),
 	PR_OUT(0x06, "PERSISTENT RESERVE OUT REGISTER AND IGNORE"),
 	PR_OUT(0x07, "PERSISTENT RESERVE OUT REGISTER AND MOVE"),
+	{ 0x83, 0x00, 16, OP_SERVICE | OP_MEDIUM | OP_FIBER, ACCESS_WRITE,
+	    OUT_LIST32_10, "EXTENDED COPY(LID1)", scsi_extended_copy,
+	    { 0x83, 0x1f, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 0,
+	    0x04 } },
+#define COPY_RESULTS(sa, name) \
+	{ 0x84, sa, 16, OP_SERVICE, ACCESS_READ, OUT_NONE, name, \
+	    scsi_receive_copy_results, { 0x84, 0x1f, 0xff, 0, 0, 0, 0, 0, 0, \
+	    0, 0xff, 0xff, 0xff, 0xff, 0, 0x04 } }
+	COPY_RESULTS(0x00, "RECEIVE COPY STATUS(LID1)"),
+	COPY_RESULTS(0x03, "RECEIVE COPY OPERATING PARAMETERS"),
 	{ 0x88, 0, 16, READ_FLAGS, ACCESS_READ, OUT_NONE, "READ(16)",
 	    scsi_read, { 0x88, 0xfa, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
 	    0xff, 0xff, 0xff, 0xff, 0xff, 0x1f, 0x04 } },
@@ -272,6 +282,8 @@ cdb_out_length(const struct cdb_op *op, const struct scsi_lu *lu,
 		return be16_load(cdb + 7);
 	case OUT_LIST32:
 		return be32_load(cdb + 5);
+	case OUT_LIST32_10:
+		return be32_load(cdb + 10);
 	default:
 		return 0;
 	}

@@ -29,6 +29,7 @@ struct scsi_cmd {
 	struct scsi_lu *lu;		/* likewise */
 	const struct cdb_op *op;	/* NULL: unknown */
 	bool op_known;			/* operation code exists */
+	bool inner;			/* see scsi_task_submit_inner */
 	struct list node;		/* on lu->cmds */
 	enum cmd_state state;
 	bool aborted;			/* start no more I/O, end soon */
@@ -75,6 +76,12 @@ bool scsi_cmd_extent(struct scsi_cmd *c, uint64_t *ret_lba,
 
 /* ---- running ---- */
 
+/*
+ * Submits a task of the device server itself, on behalf of one of the nexus.
+ * It is in the task set of its unit like any other, but leaves unit attentions
+ * to the initiator and goes past ORDERED tasks.
+ */
+void scsi_task_submit_inner(struct scsi_task *t);
 /* Ends a command whose handler returned false.  Not from within submit. */
 void scsi_cmd_finish(struct scsi_cmd *c);
 /* The same soon, from the scheduler's loop. */
@@ -142,5 +149,8 @@ bool scsi_unmap(struct scsi_cmd *c);
 /* caw.c */
 bool scsi_compare_and_write(struct scsi_cmd *c);
 bool scsi_orwrite(struct scsi_cmd *c);
+/* xcopy.c, xcopy_results.c */
+bool scsi_extended_copy(struct scsi_cmd *c);
+bool scsi_receive_copy_results(struct scsi_cmd *c);
 
 #endif

@@ -53,6 +53,8 @@ struct scsi_lu {
 void lu_check_size(struct scsi_lu *lu);
 /* Bytes per physical block over bytes per logical, as an exponent of two. */
 unsigned lu_physical_exponent(const struct scsi_lu *lu);
+/* NAA designator (VPD 83h): how EXTENDED COPY names the unit. */
+void lu_naa(const struct scsi_lu *lu, uint8_t ret_naa[16]);
 /* Whether somebody's PREVENT ALLOW MEDIUM REMOVAL is in force. */
 bool lu_removal_prevented(const struct scsi_lu *lu);
 /* State that a reset takes back (SAM-5 6.3.3): not reservations that persist. */

@@ -20,6 +20,17 @@ struct scsi_target {
 	struct list nexuses;
 };
 
+/* What EXTENDED COPY left to be asked for (SPC-4 6.20.2). */
+struct copy_result {
+	bool valid;
+	bool running;
+	bool failed;
+	uint8_t list_id;
+	uint16_t segments;		/* processed */
+	uint64_t bytes;
+};
+#define COPY_RESULTS_MAX 8
+
 /* One nexus and one of its logical units. */
 struct scsi_itl {
 	struct list lu_node;		/* on lu->itls */
@@ -27,6 +38,8 @@ struct scsi_itl {
 	struct scsi_lu *lu;
 	struct ua_queue ua;
 	bool prevents_removal;
+	struct copy_result copies[COPY_RESULTS_MAX];
+	unsigned copies_next;		/* the one to be replaced next */
 };
 
 struct scsi_nexus {

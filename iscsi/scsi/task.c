@@ -22,7 +22,7 @@ cmd_is_ordered(const struct scsi_cmd *c)
 static bool
 cmd_may_start(const struct scsi_cmd *c)
 {
-	if (c->task->attr == SCSI_ATTR_HEAD)
+	if (c->inner || c->task->attr == SCSI_ATTR_HEAD)
 		return true;
 	if (cmd_is_ordered(c))
 		return c->lu->cmds.next == &c->node;
@@ -165,7 +165,7 @@ cmd_admitted(struct scsi_cmd *c)
 	uint32_t ua;
 
 	lu_check_size(c->lu);
-	if (c->op == NULL || !(c->op->flags & OP_NO_UA)) {
+	if (!c->inner && (c->op == NULL || !(c->op->flags & OP_NO_UA))) {
 		ua = ua_take(&c->itl->ua);
 		if (ua != SENSE_NONE) {
 			scsi_cmd_fail(c, ua);
@@ -265,8 +265,8 @@ task_end_work(void *arg)
 	task_end(t, t->nexus);
 }
 
-void
-scsi_task_submit(struct scsi_task *t)
+static void
+task_submit(struct scsi_task *t, bool inner)
 {
 	struct scsi_cmd *c = calloc(1, sizeof(*c));
 
@@ -287,6 +287,7 @@ scsi_task_submit(struct scsi_task *t)
 	}
 	c->task = t;
 	c->nexus = t->nexus;
+	c->inner = inner;
 	cmd_lookup(c);
 	if (c->lu == NULL) {
 		cmd_start(c);
@@ -301,6 +302,18 @@ scsi_task_submit(struct scsi_task *t)
 		c->lu->held_back++;
 		c->state = CMD_HELD_BACK;
 	}
+}
+
+void
+scsi_task_submit(struct scsi_task *t)
+{
+	task_submit(t, false);
+}
+
+void
+scsi_task_submit_inner(struct scsi_task *t)
+{
+	task_submit(t, true);
 }
 
 void

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "iscsi/scsi/cmd.h"
+#include "iscsi/scsi/xcopy.h"
 #include "libvmfs/base/be.h"
 
 #define VPD_MAX 1024
@@ -44,16 +45,20 @@ designator(uint8_t *p, uint8_t code, uint8_t assoc, uint8_t type, size_t len)
  * NAA 6 from the UUID.  The company id is one with the locally assigned bit,
  * as we own none: uniqueness comes from 100 random bits of the UUID.
  */
+void
+lu_naa(const struct scsi_lu *lu, uint8_t ret_naa[16])
+{
+	memcpy(ret_naa, lu->uuid.b, 16);
+	ret_naa[0] = 0x60;
+	ret_naa[1] = 0x25;
+	ret_naa[2] = 0x64;
+	ret_naa[3] = (uint8_t)(0xd0 | (lu->uuid.b[3] & 0x0f));
+}
+
 static size_t
 name_naa(const struct scsi_lu *lu, uint8_t *p)
 {
-	uint8_t *b = designator(p, CODE_BINARY, ASSOC_LU, NAME_NAA, 16);
-
-	memcpy(b, lu->uuid.b, 16);
-	b[0] = 0x60;
-	b[1] = 0x25;
-	b[2] = 0x64;
-	b[3] = (uint8_t)(0xd0 | (lu->uuid.b[3] & 0x0f));
+	lu_naa(lu, designator(p, CODE_BINARY, ASSOC_LU, NAME_NAA, 16));
 	return 4 + 16;
 }
 
@@ -181,6 +186,49 @@ vpd_provisioning(const struct scsi_cmd *c, uint8_t *p)
 	return 4;
 }
 
+/* ---- 8Fh ---- */
+
+/* Head of a third-party copy descriptor, SPC-4 7.8.17; returns its body. */
+static uint8_t *
+copy_descriptor(uint8_t *p, uint16_t type, uint16_t len)
+{
+	be16_store(p, type);
+	be16_store(p + 2, len);
+	return p + 4;
+}
+
+static size_t
+vpd_third_party_copy(const struct scsi_cmd *c, uint8_t *p)
+{
+	static const uint8_t commands[] = {
+		7,				/* bytes that follow */
+		0x83, 1, 0x00,			/* EXTENDED COPY(LID1) */
+		0x84, 2, 0x00, 0x03,		/* RECEIVE COPY RESULTS */
+	};
+	uint8_t *b, *at = p;
+
+	b = copy_descriptor(at, 0x0001, sizeof(commands));
+	memcpy(b, commands, sizeof(commands));
+	at = b + sizeof(commands);
+	b = copy_descriptor(at, 0x0004, 28);	/* parameter data */
+	be16_store(b + 4, COPY_TARGETS_MAX);
+	be16_store(b + 6, COPY_SEGMENTS_MAX);
+	be32_store(b + 8, COPY_LIST_MAX);
+	at = b + 28;
+	b = copy_descriptor(at, 0x0008, 4);	/* supported descriptors */
+	b[0] = 2;
+	b[1] = COPY_SEGMENT_BLOCK;
+	b[2] = COPY_TARGET_IDENT;
+	at = b + 4;
+	b = copy_descriptor(at, 0x8001, 32);	/* general copy operations */
+	be32_store(b, COPY_CONCURRENT_MAX);
+	be32_store(b + 4, COPY_CONCURRENT_MAX);
+	be32_store(b + 8, 65535 * c->lu->block_size);
+	b[12] = 9;				/* granularity, log 2 */
+	at = b + 32;
+	return (size_t)(at - p);
+}
+
 /* ---- the list ---- */
 
 static size_t vpd_supported(const struct scsi_cmd *c, uint8_t *p);
@@ -193,6 +241,7 @@ static const struct {
 	{ 0x80, vpd_serial },
 	{ 0x83, vpd_identification },
 	{ 0x86, vpd_extended },
+	{ 0x8f, vpd_third_party_copy },
 	{ 0xb0, vpd_block_limits },
 	{ 0xb1, vpd_characteristics },
 	{ 0xb2, vpd_provisioning },
