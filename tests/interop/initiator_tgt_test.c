@@ -8,30 +8,15 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "iscsi/disk_libiscsi.h"
 #include "libvmfs/base/units.h"
-#include "libvmfs/env/env.h"
 #include "libvmfs/env/reactor.h"
+#include "tests/interop/initiator_rig.h"
 #include "tests/interop/tgt_peer.h"
 
-#define TIMEOUT_MS 3000
-#define DEADLINE_S 30
-
 static struct tgt_peer peer;
-static struct env env;
-
-static int
-lun_at(const char *what, struct disk **ret_d)
-{
-	const struct disk_libiscsi_conf conf = { .timeout_ms = TIMEOUT_MS };
-	char url[300];
-
-	snprintf(url, sizeof(url), "iscsi://%s", what);
-	return disk_libiscsi_open(&env, url, &conf, ret_d);
-}
 
 static struct disk *
 peer_lun(const char *target)
@@ -43,28 +28,6 @@ peer_lun(const char *target)
 	    peer.port, target);
 	ATF_REQUIRE_EQ(0, lun_at(what, &d));
 	return d;
-}
-
-struct body {
-	void (*fn)(void);
-};
-
-static int
-body_main(void *arg)
-{
-	struct body *b = arg;
-
-	env_posix_init(&env, sched_current(), NULL);
-	b->fn();
-	return 0;
-}
-
-static void
-run_body(void (*fn)(void))
-{
-	struct body b = { fn };
-
-	ATF_REQUIRE_EQ(0, reactor_run_main(body_main, &b));
 }
 
 static void
@@ -90,36 +53,6 @@ ATF_TC_BODY(name, tc)							\
 	tgt_kill(&peer);						\
 }									\
 static void name##_body(void)
-
-static void
-fill(uint8_t *p, size_t len, uint64_t seed)
-{
-	for (size_t i = 0; i < len; i++) {
-		seed = seed * UINT64_C(6364136223846793005) + 1442695040888963407;
-		p[i] = (uint8_t)(seed >> 56);
-	}
-}
-
-static uint8_t *
-pattern(size_t len, uint64_t seed)
-{
-	uint8_t *p = disk_buf_alloc(len);
-
-	ATF_REQUIRE(p != NULL);
-	fill(p, len, seed);
-	return p;
-}
-
-static bool
-holds(struct disk *d, uint64_t offset, const uint8_t *want, size_t len)
-{
-	uint8_t *got = disk_buf_alloc(len);
-	int rc = disk_read(d, offset, got, len);
-	bool same = rc == 0 && memcmp(got, want, len) == 0;
-
-	free(got);
-	return same;
-}
 
 PEER_CASE(a_lun_says_what_it_is)
 {
@@ -268,21 +201,6 @@ PEER_CASE(targets_and_luns_that_do_not_exist_are_told)
 }
 
 /* ---- the connection is lost ---- */
-
-/* Reads until it works again; true before the deadline. */
-static bool
-comes_back(struct disk *d)
-{
-	time_t end = time(NULL) + DEADLINE_S;
-	uint8_t *p = disk_buf_alloc(512);
-	int rc;
-
-	do {
-		rc = disk_read(d, 0, p, 512);
-	} while (rc != 0 && time(NULL) < end);
-	free(p);
-	return rc == 0;
-}
 
 PEER_CASE(after_a_restart_of_the_target_io_goes_on)
 {

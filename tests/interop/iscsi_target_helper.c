@@ -36,6 +36,7 @@ static const struct option options[] = {
 	{ "sessions", required_argument, NULL, 's' },
 	{ "size", required_argument, NULL, 'r' },
 	{ "thick", no_argument, NULL, 'T' },
+	{ "uuid", required_argument, NULL, 'u' },
 	{ "verbose", no_argument, NULL, 'v' },
 	{ NULL, 0, NULL, 0 },
 };
@@ -46,6 +47,7 @@ static const char help[] =
 "  --file PATH             a LUN on a file or block device\n"
 "  --block-size N          of memory LUNs that follow, 512 or 4096\n"
 "  --readonly --removable --thick   of all LUNs\n"
+"  --uuid UUID             of the first LUN (default: random)\n"
 "  --iqn NAME              of the target\n"
 "  --allow PATTERN         initiators that may log in (default: *)\n"
 "  --chap USER:SECRET      initiators must prove\n"
@@ -146,6 +148,10 @@ parse_option(int opt, uint32_t *block_size)
 	case 's': conf.limits.sessions_max = number_option(optarg); break;
 	case 't': conf.limits.login_timeout_s = number_option(optarg); break;
 	case 'T': conf.lu.thin = false; break;
+	case 'u':
+		if (uuid_parse(optarg, &conf.lu.uuid) < 0)
+			errx(2, "%s: not a UUID", optarg);
+		break;
 	case 'v': conf.verbose = true; break;
 	case 'h': fputs(help, stdout); exit(0);
 	default: fputs(help, stderr); exit(2);
@@ -181,7 +187,8 @@ lun_open(unsigned i)
 	else
 		r = disk_mem_open(l->size, l->block_size, &run.disks[i]);
 	must(r, l->path ? l->path : "memory LUN");
-	env_uuid(&run.env, &lu.uuid);
+	if (i > 0 || uuid_is_null(&lu.uuid))
+		env_uuid(&run.env, &lu.uuid);
 	must(scsi_lu_new(&run.env, run.disks[i], &lu, &run.lus[i]), "LUN");
 	must(scsi_target_map(run.target, i, run.lus[i]), "map");
 }

@@ -1,0 +1,392 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The initiator against our own target: what tgt cannot do. */
+#include <atf-c.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "libvmfs/base/units.h"
+#include "tests/interop/initiator_rig.h"
+
+#define IQN "iqn.2026-11.io.vmfsd:test"
+#define UUID_A "11111111-1111-4111-8111-111111111111"
+#define UUID_B "22222222-2222-4222-8222-222222222222"
+#define DEADLINE_S 30
+#define KEY_A UINT64_C(0xa)
+#define KEY_B UINT64_C(0xb)
+
+static struct {
+	pid_t pid;
+	char portal[80];
+} peer;
+
+static void
+run_target(int out, const char *const *args)
+{
+	const char *argv[16];
+	char program[512];
+	int in[2], n = 0;
+
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	/* It serves until its input ends: never, until it is killed. */
+	if (pipe(in) != 0)
+		_exit(126);
+	dup2(in[0], STDIN_FILENO);
+	dup2(out, STDOUT_FILENO);
+	snprintf(program, sizeof(program),
+	    "%s/tests/interop/iscsi_target_helper",
+	    getenv("VMFS_BUILDDIR"));
+	argv[n++] = program;
+	for (; *args != NULL; args++)
+		argv[n++] = *args;
+	argv[n] = NULL;
+	execv(program, (char *const *)(uintptr_t)argv);
+	_exit(127);
+}
+
+static void
+target_kill(void)
+{
+	kill(peer.pid, SIGKILL);
+	waitpid(peer.pid, NULL, 0);
+}
+
+static bool
+target_try(const char *const *args)
+{
+	int out[2];
+	bool told;
+	FILE *f;
+
+	ATF_REQUIRE(pipe(out) == 0);
+	peer.pid = fork();
+	ATF_REQUIRE(peer.pid >= 0);
+	if (peer.pid == 0)
+		run_target(out[1], args);
+	close(out[1]);
+	f = fdopen(out[0], "r");
+	told = fgets(peer.portal, sizeof(peer.portal), f) != NULL;
+	peer.portal[strcspn(peer.portal, "\n")] = '\0';
+	fclose(f);
+	return told;
+}
+
+/*
+ * A killed target's port stays taken for some milliseconds: the kernel gives
+ * up the sockets of its io_uring after the process is gone.
+ */
+static void
+target_start(const char *const *args)
+{
+	time_t end = time(NULL) + DEADLINE_S;
+
+	while (!target_try(args)) {
+		target_kill();
+		ATF_REQUIRE_MSG(time(NULL) < end, "the target does not start");
+		usleep(5000);
+	}
+}
+
+static struct disk *
+peer_lun(int lun)
+{
+	struct disk *d = NULL;
+	char what[200];
+
+	snprintf(what, sizeof(what), "%s/" IQN "/%d", peer.portal, lun);
+	ATF_REQUIRE_EQ(0, lun_at(what, &d));
+	return d;
+}
+
+static const char *const memory_luns[] = { "--ram", "64M", "--block-size",
+	"4096", "--ram", "16M", NULL };
+
+#define SELF_CASE(name)							\
+static void name##_body(void);						\
+ATF_TC_WITHOUT_HEAD(name);						\
+ATF_TC_BODY(name, tc)							\
+{									\
+	(void)tc;							\
+	target_start(memory_luns);					\
+	run_body(name##_body);						\
+	target_kill();							\
+}									\
+static void name##_body(void)
+
+SELF_CASE(all_capabilities_are_found)
+{
+	const unsigned want = DISK_CAP_CAW | DISK_CAP_PR | DISK_CAP_RESERVE |
+	    DISK_CAP_UNMAP;
+	struct disk *d = peer_lun(0);
+
+	ATF_CHECK_EQ(want, d->info.caps & want);
+	ATF_CHECK_EQ(0, d->info.caps & DISK_CAP_READONLY);
+	ATF_CHECK(d->info.max_caw >= 4096);
+	disk_close(d);
+}
+
+SELF_CASE(luns_with_blocks_of_4_kib_work)
+{
+	struct disk *d = peer_lun(1);
+	uint8_t *p = pattern(3 * MIB, 1);
+
+	ATF_CHECK_EQ(4096, d->info.block_size);
+	ATF_CHECK_EQ(16 * MIB, d->info.size_bytes);
+	ATF_CHECK_EQ(0, disk_write(d, 4096, p, 3 * MIB, DISK_FUA));
+	ATF_CHECK(holds(d, 4096, p, 3 * MIB));
+	ATF_CHECK_EQ(0, disk_flush(d));
+	free(p);
+	disk_close(d);
+}
+
+SELF_CASE(compare_and_write_writes_when_equal)
+{
+	struct disk *d = peer_lun(0);
+	uint8_t *zero = disk_buf_alloc(4096), *p = pattern(4096, 1);
+
+	ATF_CHECK_EQ(0, disk_caw(d, 8192, zero, p, 4096));
+	ATF_CHECK(holds(d, 8192, p, 4096));
+	free(zero);
+	free(p);
+	disk_close(d);
+}
+
+SELF_CASE(compare_and_write_tells_where_it_differs)
+{
+	struct disk *d = peer_lun(0);
+	uint8_t *old = pattern(4096, 1), *new = pattern(4096, 2);
+	struct iovec iov = { new, 4096 };
+	struct disk_req req = { .op = DISK_CAW, .offset = 0, .length = 4096,
+		.iov = &iov, .iovcnt = 1, .expect = old };
+
+	ATF_REQUIRE_EQ(0, disk_write(d, 0, old, 4096, 0));
+	old[777] ^= 1;
+	ATF_CHECK_EQ(-VMFS_EMISCOMPARE, disk_run(d, &req));
+	ATF_CHECK_EQ(777, req.sense.info);
+	old[777] ^= 1;
+	ATF_CHECK(holds(d, 0, old, 4096));
+	free(old);
+	free(new);
+	disk_close(d);
+}
+
+/* ---- persistent reservations: each disk object is an initiator ---- */
+
+static int
+pr(struct disk *d, enum disk_pr_action action, uint64_t key, uint64_t sa_key)
+{
+	struct disk_pr p = { .action = action, .key = key, .sa_key = sa_key,
+		.type = DISK_PR_WRITE_EXCLUSIVE_AR };
+
+	return disk_pr_out(d, &p);
+}
+
+/* Both registered, reserved for all registrants. */
+static void
+two_registrants(struct disk **a, struct disk **b)
+{
+	*a = peer_lun(0);
+	*b = peer_lun(0);
+	ATF_REQUIRE_EQ(0, pr(*a, DISK_PR_REGISTER, 0, KEY_A));
+	ATF_REQUIRE_EQ(0, pr(*b, DISK_PR_REGISTER, 0, KEY_B));
+	ATF_REQUIRE_EQ(0, pr(*a, DISK_PR_RESERVE, KEY_A, 0));
+}
+
+SELF_CASE(keys_and_reservation_are_read)
+{
+	uint64_t keys[4] = { 0 };
+	struct disk_pr p = { .keys = keys, .keys_max = 4 };
+	struct disk *a, *b;
+
+	two_registrants(&a, &b);
+	ATF_REQUIRE_EQ(0, disk_pr_read_keys(b, &p));
+	ATF_CHECK_EQ(2, p.keys_count);
+	ATF_CHECK_EQ(KEY_A + KEY_B, keys[0] + keys[1]);
+	ATF_REQUIRE_EQ(0, disk_pr_read_reservation(b, &p));
+	ATF_CHECK(p.reserved);
+	ATF_CHECK_EQ(DISK_PR_WRITE_EXCLUSIVE_AR, p.type);
+	disk_close(a);
+	disk_close(b);
+}
+
+SELF_CASE(who_is_not_registered_cannot_write)
+{
+	struct disk *a, *b, *c = peer_lun(0);
+	uint8_t *p = pattern(512, 1);
+
+	two_registrants(&a, &b);
+	ATF_CHECK_EQ(-VMFS_ECONFLICT, disk_write(c, 0, p, 512, 0));
+	ATF_CHECK_EQ(0, disk_write(a, 0, p, 512, 0));
+	ATF_CHECK_EQ(0, disk_write(b, 0, p, 512, 0));
+	free(p);
+	disk_close(a);
+	disk_close(b);
+	disk_close(c);
+}
+
+/* The rule that keeps a fenced host from writing (L6). */
+SELF_CASE(a_preempted_writer_learns_it_and_writes_nothing)
+{
+	uint64_t keys[4] = { 0 };
+	struct disk_pr left = { .keys = keys, .keys_max = 4 };
+	struct disk *a, *b;
+	uint8_t *old = pattern(512, 1), *new = pattern(512, 2);
+	struct iovec iov = { new, 512 };
+	struct disk_req req = { .op = DISK_WRITE, .length = 512, .iov = &iov,
+		.iovcnt = 1 };
+
+	two_registrants(&a, &b);
+	ATF_REQUIRE_EQ(0, disk_write(a, 0, old, 512, 0));
+	ATF_REQUIRE_EQ(0, pr(b, DISK_PR_PREEMPT_AND_ABORT, KEY_B, KEY_A));
+	ATF_REQUIRE_EQ(0, disk_pr_read_keys(b, &left));
+	ATF_CHECK(left.keys_count == 1 && keys[0] == KEY_B);
+	ATF_CHECK_EQ(-VMFS_EATTENTION, disk_run(a, &req));
+	ATF_CHECK_EQ(0x2a, req.sense.asc);
+	ATF_CHECK_EQ(-VMFS_ECONFLICT, disk_run(a, &req));
+	ATF_CHECK(holds(b, 0, old, 512));
+	free(old);
+	free(new);
+	disk_close(a);
+	disk_close(b);
+}
+
+/* Reads are repeated after other attentions, but this one must be told. */
+SELF_CASE(a_preempted_reader_learns_it_too)
+{
+	struct disk *a, *b;
+	uint8_t *p = disk_buf_alloc(512);
+
+	two_registrants(&a, &b);
+	ATF_REQUIRE_EQ(0, pr(b, DISK_PR_PREEMPT_AND_ABORT, KEY_B, KEY_A));
+	ATF_CHECK_EQ(-VMFS_EATTENTION, disk_read(a, 0, p, 512));
+	ATF_CHECK_EQ(0, disk_read(a, 0, p, 512));
+	free(p);
+	disk_close(a);
+	disk_close(b);
+}
+
+/* ---- log-in and restarts ---- */
+
+static void
+chap_body(void)
+{
+	struct disk *d = NULL;
+	char what[200];
+
+	snprintf(what, sizeof(what), "joe%%secretsecret12@%s/" IQN "/0",
+	    peer.portal);
+	ATF_CHECK_EQ(0, lun_at(what, &d));
+	disk_close(d);
+	snprintf(what, sizeof(what), "joe%%secretsecret13@%s/" IQN "/0",
+	    peer.portal);
+	ATF_CHECK_EQ(-VMFS_EAUTH, lun_at(what, &d));
+	snprintf(what, sizeof(what), "%s/" IQN "/0", peer.portal);
+	ATF_CHECK_EQ(-VMFS_EAUTH, lun_at(what, &d));
+}
+
+ATF_TC_WITHOUT_HEAD(only_the_right_secret_logs_in);
+ATF_TC_BODY(only_the_right_secret_logs_in, tc)
+{
+	(void)tc;
+	target_start((const char *const[]){ "--chap", "joe:secretsecret12",
+	    NULL });
+	run_body(chap_body);
+	target_kill();
+}
+
+/* Again on the port it had, with the LUN's identity or another one. */
+static void
+target_restart(const char *uuid)
+{
+	char portal[sizeof(peer.portal)];
+
+	strcpy(portal, peer.portal);
+	target_start((const char *const[]){ "--listen", portal, "--file",
+	    "lun.img", "--uuid", uuid, NULL });
+}
+
+static void
+file_target(void)
+{
+	int fd = open("lun.img", O_RDWR | O_CREAT, 0600);
+
+	ATF_REQUIRE(fd >= 0 && ftruncate(fd, 16 << 20) == 0);
+	close(fd);
+	target_start((const char *const[]){ "--file", "lun.img", "--uuid",
+	    UUID_A, NULL });
+}
+
+static void
+restart_body(void)
+{
+	struct disk *d = peer_lun(0);
+	uint8_t *p = pattern(1 << 20, 1);
+
+	ATF_REQUIRE_EQ(0, disk_write(d, 0, p, 1 << 20, 0));
+	target_kill();
+	ATF_CHECK_EQ(-VMFS_EUNKNOWN, disk_write(d, 0, p, 4096, 0));
+	target_restart(UUID_A);
+	ATF_CHECK(comes_back(d));
+	ATF_CHECK(holds(d, 0, p, 1 << 20));
+	ATF_CHECK_EQ(0, disk_write(d, 4096, p, 4096, DISK_FUA));
+	free(p);
+	disk_close(d);
+}
+
+static void
+impostor_body(void)
+{
+	struct disk *d = peer_lun(0);
+	uint8_t *p = pattern(4096, 1);
+
+	target_kill();
+	target_restart(UUID_B);
+	ATF_CHECK_EQ(-VMFS_EUNKNOWN, disk_write(d, 0, p, 4096, 0));
+	ATF_CHECK_EQ(-VMFS_EUNKNOWN, disk_write(d, 0, p, 4096, 0));
+	target_kill();
+	target_restart(UUID_A);
+	ATF_CHECK(comes_back(d));
+	ATF_CHECK(!holds(d, 0, p, 4096));
+	free(p);
+	disk_close(d);
+}
+
+ATF_TC_WITHOUT_HEAD(after_a_restart_of_the_target_io_goes_on);
+ATF_TC_BODY(after_a_restart_of_the_target_io_goes_on, tc)
+{
+	(void)tc;
+	file_target();
+	run_body(restart_body);
+	target_kill();
+}
+
+ATF_TC_WITHOUT_HEAD(another_lun_in_its_place_gets_nothing);
+ATF_TC_BODY(another_lun_in_its_place_gets_nothing, tc)
+{
+	(void)tc;
+	file_target();
+	run_body(impostor_body);
+	target_kill();
+}
+
+ATF_TP_ADD_TCS(tp)
+{
+	ATF_TP_ADD_TC(tp, all_capabilities_are_found);
+	ATF_TP_ADD_TC(tp, luns_with_blocks_of_4_kib_work);
+	ATF_TP_ADD_TC(tp, compare_and_write_writes_when_equal);
+	ATF_TP_ADD_TC(tp, compare_and_write_tells_where_it_differs);
+	ATF_TP_ADD_TC(tp, keys_and_reservation_are_read);
+	ATF_TP_ADD_TC(tp, who_is_not_registered_cannot_write);
+	ATF_TP_ADD_TC(tp, a_preempted_writer_learns_it_and_writes_nothing);
+	ATF_TP_ADD_TC(tp, a_preempted_reader_learns_it_too);
+	ATF_TP_ADD_TC(tp, only_the_right_secret_logs_in);
+	ATF_TP_ADD_TC(tp, after_a_restart_of_the_target_io_goes_on);
+	ATF_TP_ADD_TC(tp, another_lun_in_its_place_gets_nothing);
+	return atf_no_error();
+}
