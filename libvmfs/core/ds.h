@@ -53,6 +53,7 @@ struct ds_conf {
 	size_t cache_bytes;	/* metadata cache; 0: 64 MiB */
 	uint64_t checkpoint_ms;	/* write-back interval; 0: 2000 */
 	bool readonly;		/* no journal, no lock is taken */
+	bool discard;		/* UNMAP freed chunks where the disk can */
 };
 
 /* Reads the superblock, makes or opens the slot's journal (replays nothing:
@@ -121,10 +122,14 @@ int block_read_unlocked(struct ds *ds, uint64_t addr, enum block_type type,
 
 /* ---- transactions (txn.c) ---- */
 
+#define TXN_BLOCKS_MAX 64u
+
 /*
  * Joins the running transaction; it cannot commit before txn_end.  Between
  * the two the caller may suspend, but must not wait for a commit, nor take
- * a lock that waits for other hosts.  `blocks` bounds what it will dirty.
+ * a lock that waits for other hosts, nor begin a second time.  `blocks` bounds
+ * what it will dirty besides what allocation does; TXN_BLOCKS_MAX is always
+ * granted, much more is -VMFS_ELIMIT.
  */
 int txn_begin(struct ds *ds, unsigned blocks, struct txn **ret_t) MUST_CHECK;
 /* Does not suspend. */

@@ -1,0 +1,357 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Chunks of data: taking runs out of leased clusters, freeing. */
+#include <stdlib.h>
+
+#include "libvmfs/core/ds_priv.h"
+#include "libvmfs/core/volume.h"
+
+#define ALIGNED_WANT CHUNK_BLOCKS	/* a MiB: huge map entries need it */
+
+/* What a search may take. */
+struct search {
+	uint32_t want;
+	bool exact;		/* all of it, aligned when it is a MiB */
+	bool pairs;		/* also beside metachunks */
+};
+
+static bool
+is_free(const struct lease *l, uint32_t i, const struct search *q)
+{
+	return !bitmap_get(l->busy, i) &&
+	    (q->pairs || !bitmap_get(l->avoid, i));
+}
+
+static uint32_t
+run_at(const struct lease *l, uint32_t i, const struct search *q)
+{
+	uint32_t n = 0;
+
+	while (n < q->want && i + n < l->info.chunks && is_free(l, i + n, q))
+		n++;
+	return n;
+}
+
+/* First run in [from, to); its length, 0 when there is none. */
+static uint32_t
+find_within(const struct lease *l, uint32_t from, uint32_t to,
+    const struct search *q, uint32_t *ret_i)
+{
+	bool aligned = q->exact && q->want == ALIGNED_WANT;
+	uint32_t step = aligned ? ALIGNED_WANT : 1, n;
+
+	if (aligned)
+		from = (from + ALIGNED_WANT - 1) / ALIGNED_WANT * ALIGNED_WANT;
+	for (uint32_t i = from; i < to; i += step) {
+		if (i % 8 == 0 && l->busy[i / 8] == 0xff) {
+			i += step == 1 ? 7 : 0;
+			continue;
+		}
+		n = run_at(l, i, q);
+		if (n == q->want || (n > 0 && !q->exact)) {
+			*ret_i = i;
+			return n;
+		}
+		/* The chunk behind a short run is taken. */
+		if (!aligned)
+			i += n;
+	}
+	return 0;
+}
+
+static uint32_t
+find_run(const struct lease *l, uint32_t start, const struct search *q,
+    uint32_t *ret_i)
+{
+	uint32_t n;
+
+	if (l->closing || l->n_free < (q->exact ? q->want : 1))
+		return 0;
+	n = find_within(l, start, l->info.chunks, q, ret_i);
+	return n > 0 ? n : find_within(l, 0, start, q, ret_i);
+}
+
+static void
+take_chunks(struct txn *t, struct lease *l, uint32_t first, uint32_t n)
+{
+	for (uint32_t i = first; i < first + n; i++) {
+		bitmap_put(l->busy, i, true);
+		bitmap_put(l->discard, i, false);
+		cluster_chunk_set_used(l->b->data, i, true);
+	}
+	l->n_free -= n;
+	l->info.free_chunks -= n;
+	l->cursor = first + n < l->info.chunks ? first + n : 0;
+	mb_dirty(t, l->b, LOCK_RECORD_SIZE +
+	    offsetof(struct cluster_disk, used) + first / 8,
+	    (first + n - 1) / 8 - first / 8 + 1);
+	lease_dirty(t, l);
+}
+
+static uint64_t
+cluster_of_chunk(const struct ds *ds, uint64_t chunk)
+{
+	return chunk / (ds->super.cluster_blocks / CHUNK_BLOCKS);
+}
+
+/* Where this file's next chunk would be, else behind the last one taken. */
+static uint32_t
+start_in(const struct lease *l, uint64_t hint)
+{
+	if (hint >= l->first_chunk && hint - l->first_chunk < l->info.chunks)
+		return (uint32_t)(hint - l->first_chunk);
+	return l->cursor;
+}
+
+static uint32_t
+take_from(struct txn *t, struct lease *l, uint64_t hint,
+    const struct search *q, uint64_t *ret_chunk)
+{
+	uint32_t i, n;
+
+	n = find_run(l, start_in(l, hint), q, &i);
+	if (n > 0) {
+		take_chunks(t, l, i, n);
+		*ret_chunk = l->first_chunk + i;
+	}
+	return n;
+}
+
+static uint32_t
+take_leased(struct txn *t, uint64_t hint, const struct search *q,
+    uint64_t *ret_chunk)
+{
+	struct lease *near = hint == 0 ? NULL :
+	    lease_find(t->ds, cluster_of_chunk(t->ds, hint));
+	uint32_t n = 0;
+
+	if (near != NULL)
+		n = take_from(t, near, hint, q, ret_chunk);
+	list_for_each(node, tmp, &t->ds->leases) {
+		if (n > 0)
+			break;
+		n = take_from(t, list_entry(node, struct lease, link), hint, q,
+		    ret_chunk);
+	}
+	return n;
+}
+
+int
+alloc_chunks(struct txn *t, uint64_t hint, unsigned want,
+    uint64_t *ret_chunk, unsigned *ret_count)
+{
+	/* From the best to what is left; a lease is tried for after [i]. */
+	const struct search best = { want, true, false };
+	const struct search fair = { want, false, false };
+	const struct search any = { want, false, true };
+	struct ds *ds = t->ds;
+	struct lease *l;
+	uint32_t n;
+	int r = 0;
+
+	if (want == 0)
+		return -EINVAL;
+	if (ds->health < 0)
+		return ds->health;
+	n = take_leased(t, hint, &best, ret_chunk);
+	if (n == 0 && ds->n_leases < LEASES_KEPT) {
+		r = lease_more(ds, want, &l);
+		if (r == 0)
+			n = take_leased(t, hint, &best, ret_chunk);
+	}
+	if (n == 0)
+		n = take_leased(t, hint, &fair, ret_chunk);
+	if (n == 0)
+		n = take_leased(t, hint, &any, ret_chunk);
+	while (n == 0) {
+		r = lease_more(ds, 1, &l);
+		if (r < 0)
+			return r;
+		n = take_leased(t, hint, &any, ret_chunk);
+	}
+	*ret_count = n;
+	return 0;
+}
+
+/* ---- freeing ---- */
+
+static int
+free_chunks_local(struct txn *t, struct lease *l, uint64_t chunk,
+    uint64_t count)
+{
+	uint32_t first = (uint32_t)(chunk - l->first_chunk);
+	uint32_t last = first + (uint32_t)count - 1;
+
+	if (last >= l->info.chunks)
+		return -VMFS_ECORRUPT;
+	for (uint32_t i = first; i <= last; i++)
+		if (!cluster_chunk_used(l->b->data, i) ||
+		    l->mchunk_of[i] != 0)
+			return -VMFS_ECORRUPT;
+	for (uint32_t i = first; i <= last; i++) {
+		cluster_chunk_set_used(l->b->data, i, false);
+		bitmap_put(l->freed, i, true);
+	}
+	l->info.free_chunks += (uint32_t)count;
+	mb_dirty(t, l->b, LOCK_RECORD_SIZE +
+	    offsetof(struct cluster_disk, used) + first / 8,
+	    last / 8 - first / 8 + 1);
+	lease_dirty(t, l);
+	return 0;
+}
+
+static int
+free_meta_local(struct txn *t, struct lease *l, uint64_t block)
+{
+	uint32_t chunk = (uint32_t)(block / CHUNK_BLOCKS - l->first_chunk);
+	unsigned bit = block % CHUNK_BLOCKS;
+	struct metachunk_info mc;
+	struct mchunk *m;
+	struct mblk *b;
+	int r;
+
+	r = mchunk_load(t->ds, l, chunk, &m);
+	if (r == 0)
+		r = mb_read(t->ds, &l->grant, block - bit, BLOCK_METACHUNK, &b);
+	if (r < 0)
+		return r == -ENOENT ? -VMFS_ECORRUPT : r;
+	r = metachunk_decode(b->data, &mc);
+	if (r == 0 && (bit == 0 || (mc.used >> bit & 1) == 0))
+		r = -VMFS_ECORRUPT;
+	if (r == 0) {
+		mc.used = (uint16_t)(mc.used & ~(1u << bit));
+		mc.type[bit] = 0;
+		metachunk_encode(b->data, &mc);
+		mb_dirty(t, b, sizeof(struct block_hdr_disk), 32);
+		/* The array may have moved while the head was read. */
+		m = &l->mchunks[l->mchunk_of[chunk] - 1];
+		m->freed = (uint16_t)(m->freed | 1u << bit);
+		l->info.free_meta_blocks++;
+		lease_dirty(t, l);
+		mb_freed(t, block);
+	}
+	mb_put(b);
+	return r;
+}
+
+int
+alloc_free_local(struct txn *t, struct lease *l, uint64_t block,
+    uint64_t count, bool meta)
+{
+	int r = 0;
+
+	l->users++;
+	l->closing = false;
+	if (!meta)
+		r = free_chunks_local(t, l, block / CHUNK_BLOCKS,
+		    count / CHUNK_BLOCKS);
+	for (uint64_t i = 0; meta && r == 0 && i < count; i++)
+		r = free_meta_local(t, l, block + i);
+	l->users--;
+	if (r == -VMFS_ECORRUPT)
+		log_error(t->ds->conf.env->log, "core: freed block is not in "
+		    "use block=%llu count=%llu", (unsigned long long)block,
+		    (unsigned long long)count);
+	return r;
+}
+
+/* The cluster's lease if it can be had; NULL and 0 when another host has it. */
+static int
+lease_for_free(struct ds *ds, uint64_t cluster, struct lease **ret_l)
+{
+	int r = 0;
+
+	*ret_l = lease_find(ds, cluster);
+	if (*ret_l != NULL)
+		return 0;
+	if (cluster >= volume_clusters(&ds->super))
+		return -VMFS_ECORRUPT;
+	if (ds->n_leases < LEASES_MAX)
+		r = lease_take(ds, cluster, ret_l);
+	return r == -VMFS_ELOCKED ? 0 : r;
+}
+
+static int
+free_blocks(struct txn *t, uint64_t block, uint64_t count, bool meta)
+{
+	uint64_t cluster = block / t->ds->super.cluster_blocks;
+	struct remote_free f = { block, (uint32_t)count, meta };
+	struct lease *l;
+	int r;
+
+	r = lease_for_free(t->ds, cluster, &l);
+	if (r < 0)
+		return r;
+	if (l != NULL)
+		return alloc_free_local(t, l, block, count, meta);
+	if (meta)
+		mb_freed(t, block);
+	return remote_free_add(t, &f);
+}
+
+int
+free_chunks(struct txn *t, uint64_t chunk, uint64_t count)
+{
+	uint64_t per = t->ds->super.cluster_blocks / CHUNK_BLOCKS, n;
+	int r = t->ds->health;
+
+	while (r == 0 && count > 0) {
+		n = per - chunk % per;
+		if (n > count)
+			n = count;
+		r = free_blocks(t, chunk * CHUNK_BLOCKS, n * CHUNK_BLOCKS,
+		    false);
+		chunk += n;
+		count -= n;
+	}
+	return r;
+}
+
+int
+free_meta(struct txn *t, uint64_t block)
+{
+	if (t->ds->health < 0)
+		return t->ds->health;
+	return free_blocks(t, block, 1, true);
+}
+
+/* ---- reserving ---- */
+
+static bool
+has_room(struct ds *ds, uint64_t chunks, uint64_t meta_blocks)
+{
+	uint64_t free_chunk = 0, free_meta = 0;
+
+	list_for_each(node, tmp, &ds->leases) {
+		struct lease *l = list_entry(node, struct lease, link);
+
+		if (l->closing)
+			continue;
+		free_chunk += l->n_free;
+		for (unsigned i = 0; i < l->n_mchunks; i++)
+			free_meta += mchunk_free_count(&l->mchunks[i]);
+	}
+	if (free_chunk < chunks)
+		return false;
+	return free_meta + (free_chunk - chunks) * (CHUNK_BLOCKS - 1) >=
+	    meta_blocks;
+}
+
+int
+alloc_reserve(struct ds *ds, unsigned chunks, unsigned meta_blocks)
+{
+	bool committed = false;
+	struct lease *l;
+	int r = ds->health;
+
+	if (ds->conf.readonly)
+		return -EROFS;
+	while (r == 0 && !has_room(ds, chunks, meta_blocks)) {
+		r = lease_more(ds, 1, &l);
+		if (r != -ENOSPC || committed)
+			continue;
+		/* What was freed a moment ago may be enough. */
+		committed = true;
+		r = ds_commit(ds);
+	}
+	return r;
+}

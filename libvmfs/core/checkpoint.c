@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Checkpoint: committed blocks go to their places, then the tail moves. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "libvmfs/core/ds_priv.h"
+
+static bool
+wanted(const struct mb *mb, uint64_t owner)
+{
+	return owner == 0 || mb->pub.owner == owner;
+}
+
+/* Every block that is logged, or will be by the commit being made. */
+static size_t
+count_wanted(struct ds *ds, uint64_t owner)
+{
+	size_t n = 0;
+
+	list_for_each(node, tmp, &ds->logged)
+		n += wanted(list_entry(node, struct mb, logged_link), owner);
+	list_for_each(node, tmp, &ds->txn.dirty) {
+		struct mb *mb = list_entry(node, struct mb, dirty_link);
+
+		n += !mb->logged && wanted(mb, owner);
+	}
+	return n;
+}
+
+int
+ckpt_reserve(struct ds *ds, uint64_t owner)
+{
+	size_t n = count_wanted(ds, owner);
+	struct checkpoint *c = &ds->ckpt;
+
+	c->shadows = calloc(n + 1, sizeof(*c->shadows));
+	c->buf = disk_buf_alloc((n + 1) * BLOCK_SIZE);
+	if (c->shadows == NULL || c->buf == NULL) {
+		ckpt_drop(ds);
+		return -ENOMEM;
+	}
+	return 0;
+}
+
+void
+ckpt_drop(struct ds *ds)
+{
+	struct checkpoint *c = &ds->ckpt;
+
+	for (size_t i = 0; i < c->count; i++)
+		mb_put(&c->shadows[i].mb->pub);
+	free(c->shadows);
+	free(c->buf);
+	*c = (struct checkpoint) { 0 };
+}
+
+static int
+by_addr(const void *a, const void *b)
+{
+	const struct shadow *x = a, *y = b;
+
+	return (x->hdr.addr > y->hdr.addr) - (x->hdr.addr < y->hdr.addr);
+}
+
+static void
+take_one(struct ds *ds, struct mb *mb)
+{
+	struct checkpoint *c = &ds->ckpt;
+	struct shadow *s = &c->shadows[c->count];
+
+	s->mb = mb;
+	s->hdr = (struct block_hdr) {
+		.type = mb->pub.type,
+		.addr = mb->pub.addr,
+		.owner = mb->pub.owner,
+		.lockver = mb->lockver,
+		.lsn = mb->lsn,
+	};
+	s->data = c->buf + c->count++ * BLOCK_SIZE;
+	memcpy(s->data, mb->pub.data, BLOCK_SIZE);
+	mb->refs++;
+	mb->image = true;
+	mb->logged = false;
+	list_del(&mb->logged_link);
+	mb_settle(mb);
+}
+
+void
+ckpt_take(struct ds *ds, uint64_t owner, uint64_t txn_id)
+{
+	struct checkpoint *c = &ds->ckpt;
+
+	list_for_each(node, tmp, &ds->logged) {
+		struct mb *mb = list_entry(node, struct mb, logged_link);
+
+		if (wanted(mb, owner))
+			take_one(ds, mb);
+	}
+	qsort(c->shadows, c->count, sizeof(*c->shadows), by_addr);
+	c->all = owner == 0;
+	c->txn_id = txn_id;
+	c->taken = true;
+}
+
+void
+ckpt_arm(struct ds *ds)
+{
+	ds->ckpt.tail_pos = ds->journal.pos;
+	ds->ckpt.tail_sequence = ds->journal.sequence;
+	ds->ckpt.tail_crc = ds->journal.prev_crc;
+	ds->ckpt.armed = true;
+}
+
+static int
+ckpt_write(struct ds *ds)
+{
+	struct checkpoint *c = &ds->ckpt;
+	int r;
+
+	r = writeback_run(ds, c->shadows, c->count);
+	if (r == 0 && c->count > 0)
+		r = disk_flush(ds->conf.disk);
+	if (r == 0 && c->all)
+		r = journal_move_tail(ds, c->tail_pos, c->tail_sequence,
+		    c->tail_crc);
+	return r;
+}
+
+void
+ckpt_finish(struct ds *ds)
+{
+	struct checkpoint *c = &ds->ckpt;
+	int r;
+
+	if (c->running || !c->armed) {
+		fiber_cond_wait(&ds->changed);
+		return;
+	}
+	c->running = true;
+	r = ds->health < 0 ? ds->health : ckpt_write(ds);
+	if (r < 0)
+		ds_fail(ds, r, "checkpoint");
+	else if (c->all)
+		lease_checkpoint_done(ds, c->txn_id);
+	ckpt_drop(ds);
+	fiber_cond_broadcast(&ds->changed);
+}

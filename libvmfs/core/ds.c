@@ -1,0 +1,265 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Opening and closing a datastore, and its housekeeper. */
+#include <stdlib.h>
+
+#include "libvmfs/base/units.h"
+#include "libvmfs/core/ds_priv.h"
+#include "libvmfs/core/volume.h"
+
+#define CHECKPOINT_MS_DEFAULT 2000
+
+struct env *
+ds_env(const struct ds *ds)
+{
+	return ds->conf.env;
+}
+
+struct disk *
+ds_disk(const struct ds *ds)
+{
+	return ds->conf.disk;
+}
+
+struct lockops *
+ds_locks(const struct ds *ds)
+{
+	return ds->conf.locks;
+}
+
+const struct super *
+ds_super(const struct ds *ds)
+{
+	return &ds->super;
+}
+
+bool
+ds_readonly(const struct ds *ds)
+{
+	return ds->conf.readonly;
+}
+
+int
+ds_health(const struct ds *ds)
+{
+	return ds->health;
+}
+
+static void
+stop(struct ds *ds, int error)
+{
+	ds->health = error;
+	fiber_cond_broadcast(&ds->changed);
+	fiber_cond_broadcast(&ds->keeper_wake);
+}
+
+void
+ds_fail(struct ds *ds, int error, const char *what)
+{
+	if (ds->health < 0)
+		return;
+	log_error(ds->conf.env->log, "core: datastore stopped at=%s error=%s",
+	    what, vmfs_strerror(error));
+	stop(ds, error);
+}
+
+void
+ds_abandon(struct ds *ds)
+{
+	stop(ds, -VMFS_EFENCED);
+}
+
+/* ---- the housekeeper ---- */
+
+static bool
+has_work(const struct ds *ds)
+{
+	return !list_empty(&ds->txn.dirty) || !list_empty(&ds->logged);
+}
+
+static int
+keep_once(struct ds *ds)
+{
+	int r = 0;
+
+	if (has_work(ds))
+		r = ds_checkpoint(ds, 0);
+	if (r == 0)
+		lease_discard(ds);
+	if (r == 0)
+		r = mchunk_retire(ds);
+	if (r == 0)
+		r = remote_free_apply(ds);
+	if (r == 0)
+		r = lease_trim(ds, false);
+	return r;
+}
+
+static void
+keeper(void *arg)
+{
+	struct ds *ds = arg;
+	uint64_t every = (ds->conf.checkpoint_ms ? ds->conf.checkpoint_ms :
+	    CHECKPOINT_MS_DEFAULT) * NSEC_PER_MSEC;
+	uint64_t due = env_now(ds->conf.env) + every;
+	int r;
+
+	while (!ds->stopping) {
+		/* A checkpoint that a full journal asked for. */
+		if (ds->health == 0 && ds->ckpt.armed && !ds->ckpt.running)
+			ckpt_finish(ds);
+		if (ds->health < 0)
+			fiber_cond_wait(&ds->keeper_wake);
+		else if (fiber_cond_wait_until(&ds->keeper_wake, due))
+			continue;
+		if (ds->stopping || ds->health < 0)
+			continue;
+		r = keep_once(ds);
+		if (r < 0 && ds->health == 0)
+			log_warn(ds->conf.env->log, "core: housekeeping put "
+			    "off error=%s", vmfs_strerror(r));
+		due = env_now(ds->conf.env) + every;
+	}
+	ds->keeper_runs = false;
+	fiber_cond_broadcast(&ds->changed);
+}
+
+static void
+keeper_stop(struct ds *ds)
+{
+	ds->stopping = true;
+	fiber_cond_broadcast(&ds->keeper_wake);
+	while (ds->keeper_runs)
+		fiber_cond_wait(&ds->changed);
+}
+
+/* ---- open ---- */
+
+/* Hosts start far apart, so that they seldom want the same cluster. */
+static uint64_t
+first_cluster(const struct ds *ds)
+{
+	unsigned slot = ds->conf.locks->slot, spread = 0;
+
+	for (unsigned i = 0; i < 8; i++)
+		spread |= (slot >> i & 1) << (7 - i);
+	return volume_clusters(&ds->super) * spread / SLOTS_MAX;
+}
+
+static int
+open_slot(struct ds *ds)
+{
+	uint64_t addr = SLOT_TABLE_BLOCK + ds->conf.locks->slot;
+	int r;
+
+	ds->slot_grant = (struct lock_grant) {
+		addr, LOCK_EXCLUSIVE, ds->conf.locks->incarnation,
+	};
+	r = mb_read(ds, &ds->slot_grant, addr, BLOCK_SLOT, &ds->slot_block);
+	return r < 0 ? r : slot_info_check(ds->slot_block->data);
+}
+
+static int
+open_writable(struct ds *ds)
+{
+	int r;
+
+	if ((ds->super.ro_compat & ~FEATURE_RO_COMPAT_KNOWN) != 0)
+		return -EROFS;
+	ds->next_cluster = first_cluster(ds);
+	r = open_slot(ds);
+	if (r == 0)
+		r = journal_open(ds);
+	if (r == 0)
+		r = sched_spawn(ds->conf.env->sched, "ds keeper", keeper, ds);
+	if (r == 0)
+		ds->keeper_runs = true;
+	return r;
+}
+
+static void
+ds_init(struct ds *ds, const struct ds_conf *conf)
+{
+	ds->conf = *conf;
+	fiber_cond_init(&ds->changed);
+	fiber_cond_init(&ds->keeper_wake);
+	fiber_mutex_init(&ds->lease_lock);
+	list_init(&ds->logged);
+	list_init(&ds->leases);
+	list_init(&ds->lru);
+	list_init(&ds->txn.dirty);
+	ds->txn.ds = ds;
+	ds->txn.id = 1;
+}
+
+static void
+ds_free(struct ds *ds)
+{
+	if (ds == NULL)
+		return;
+	ckpt_drop(ds);
+	lease_forget_all(ds);
+	mb_put(ds->slot_block);
+	cache_fini(ds);
+	free(ds->cluster_free);
+	free(ds);
+}
+
+static void
+open_failed(struct ds *ds)
+{
+	int r = ds->n_leases > 0 ? lease_trim(ds, true) : 0;
+
+	if (r < 0)
+		log_warn(ds->conf.env->log, "core: leases not given back "
+		    "error=%s", vmfs_strerror(r));
+	ds_free(ds);
+}
+
+int
+ds_open(const struct ds_conf *conf, struct ds **ret_ds)
+{
+	struct ds *ds = calloc(1, sizeof(*ds));
+	int r;
+
+	if (ds == NULL)
+		return -ENOMEM;
+	ds_init(ds, conf);
+	r = super_read(conf->disk, &ds->super);
+	if (r == 0)
+		r = cache_init(ds);
+	if (r == 0 && !conf->readonly)
+		r = open_writable(ds);
+	if (r < 0) {
+		open_failed(ds);
+		return r;
+	}
+	*ret_ds = ds;
+	return 0;
+}
+
+static int
+close_writable(struct ds *ds)
+{
+	int r = ds->health;
+
+	if (r == 0)
+		r = remote_free_apply(ds);
+	if (r == 0)
+		r = ds_checkpoint(ds, 0);
+	lease_discard(ds);
+	if (r == 0)
+		r = lease_trim(ds, true);
+	return r;
+}
+
+int
+ds_close(struct ds *ds)
+{
+	int r = 0;
+
+	keeper_stop(ds);
+	if (!ds->conf.readonly)
+		r = close_writable(ds);
+	ds_free(ds);
+	return r;
+}

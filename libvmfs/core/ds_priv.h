@@ -1,0 +1,281 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Inside of struct ds: what cache.c, txn.c, checkpoint.c, journal.c, alloc.c,
+ * lease.c, remote_free.c and orphan.c share.
+ *
+ * A change lives in three steps.  Dirty: in the running transaction, in
+ * memory.  Logged: in a commit of the journal.  Clean: in its place.  A
+ * checkpoint copies the blocks it will write while the transaction is
+ * quiesced, so it writes committed state only; once a block is copied, its
+ * next record in the journal is a whole image, so that a torn write in place
+ * can be repaired from what the journal has behind the new tail.
+ */
+#ifndef VMFS_CORE_DS_PRIV_H
+#define VMFS_CORE_DS_PRIV_H
+
+#include "libvmfs/core/ds.h"
+#include "libvmfs/format/cluster.h"
+#include "libvmfs/format/journal.h"
+
+#define DIRTY_UNIT 64u		/* bytes that one bit of mb.dirty stands for */
+static_assert(BLOCK_SIZE / DIRTY_UNIT == 64, "dirty mask");
+
+/* A cached block. */
+struct mb {
+	struct mblk pub;	/* first: mblk pointers are mb pointers */
+	struct ds *ds;
+	struct list hash;	/* by address; alone when detached */
+	struct list owned;	/* by owner */
+	struct list lru;	/* clean and unreferenced */
+	struct list dirty_link;	/* ds.txn.dirty */
+	struct list logged_link; /* ds.logged */
+	unsigned refs;		/* holders, a loading reader, checkpoints */
+	uint64_t lockver;
+	uint64_t lsn;		/* of the last commit that has it */
+	uint64_t dirty;		/* DIRTY_UNITs changed in the transaction */
+	bool in_hash;
+	bool logged;		/* committed, not yet in its place */
+	bool image;		/* next record is a whole image */
+	bool freed;		/* in the running transaction */
+	bool loading;
+	int error;		/* of the load */
+};
+
+/* The running transaction.  There is one; it starts anew at each commit. */
+struct txn {
+	struct ds *ds;
+	uint64_t id;		/* +1 at each commit */
+	unsigned handles;	/* begun, not ended */
+	unsigned reserved;	/* blocks promised to handles so far */
+	struct list dirty;
+};
+
+struct journal {
+	uint64_t base;		/* block */
+	uint32_t blocks;
+	uint64_t head_sequence;	/* of the newest head copy */
+	uint32_t pos;		/* where the next commit goes */
+	uint64_t sequence;	/* which it gets */
+	uint32_t prev_crc;
+	uint32_t tail_pos;	/* oldest commit still needed */
+	uint64_t tail_sequence;
+	uint32_t tail_crc;
+};
+
+/* A block's committed state on its way to its place. */
+struct shadow {
+	struct mb *mb;		/* referenced */
+	struct block_hdr hdr;
+	uint8_t *data;		/* BLOCK_SIZE, of the checkpoint's buffer */
+};
+
+/* The one checkpoint that may be under way. */
+struct checkpoint {
+	bool taken;		/* shadows exist: no other may be taken */
+	bool armed;		/* its commit is durable: it may be written */
+	bool running;		/* a fiber writes them */
+	bool all;		/* of every owner: the tail can move */
+	uint64_t txn_id;	/* newest transaction it has */
+	size_t count;
+	struct shadow *shadows;
+	uint8_t *buf;
+	uint32_t tail_pos;	/* the journal's position behind it */
+	uint64_t tail_sequence;
+	uint32_t tail_crc;
+};
+
+#define CLUSTER_BITMAP_SIZE (CLUSTER_CHUNKS_MAX / 8)
+
+/* What we know of a metachunk in a leased cluster. */
+struct mchunk {
+	uint32_t chunk;		/* in the cluster */
+	uint16_t busy;		/* not to be given out */
+	uint16_t freed;		/* in the running transaction */
+	uint16_t freed_committing;
+};
+
+/* A retired metachunk: may be data once a checkpoint is past `txn_id`. */
+struct retired {
+	uint32_t chunk;
+	uint64_t txn_id;
+};
+
+/*
+ * A cluster whose lock we hold.  The bitmap in its block says what is used;
+ * `busy` in addition has what was freed but may not be given out yet.
+ */
+struct lease {
+	struct list link;
+	struct lock_grant grant;
+	uint64_t cluster, first_chunk;
+	struct mblk *b;		/* cluster block, referenced */
+	struct cluster_info info;
+	uint32_t cursor;	/* next fit */
+	uint32_t n_free;	/* clear bits of busy */
+	unsigned users;		/* fibers in the middle of something here */
+	unsigned idle_ticks;
+	bool closing;		/* to be given back */
+	uint8_t busy[CLUSTER_BITMAP_SIZE];
+	uint8_t avoid[CLUSTER_BITMAP_SIZE];	/* in a pair with metachunks */
+	uint8_t freed[CLUSTER_BITMAP_SIZE];	/* in the transaction */
+	uint8_t freed_committing[CLUSTER_BITMAP_SIZE];
+	uint8_t discard[CLUSTER_BITMAP_SIZE];	/* committed: UNMAP them */
+	uint16_t mchunk_of[CLUSTER_CHUNKS_MAX];	/* index + 1 */
+	struct mchunk *mchunks;
+	unsigned n_mchunks, max_mchunks;
+	uint32_t scan_pair;	/* pairs below it are known */
+	struct retired *retired;
+	unsigned n_retired, max_retired;
+};
+
+#define LEASES_KEPT 4		/* with free space, in quiet times */
+#define LEASES_MAX 64		/* beyond it frees go to the remote-free log */
+
+struct ds {
+	struct ds_conf conf;
+	struct super super;
+	int health;
+	struct fiber_cond changed;	/* whatever fibers of ds wait for */
+
+	/* cache.c */
+	struct list *by_addr, *by_owner;
+	size_t buckets;		/* power of two */
+	struct list lru;	/* oldest first */
+	size_t n_cached, max_cached;
+
+	/* txn.c, checkpoint.c, journal.c */
+	struct txn txn;
+	struct list logged;
+	bool committing;	/* a fiber commits */
+	bool closing;		/* no new handles until it has its copy */
+	uint64_t durable_id;	/* newest transaction in the journal */
+	struct journal journal;
+	struct checkpoint ckpt;
+
+	/* alloc.c, lease.c, remote_free.c, orphan.c */
+	struct list leases;
+	unsigned n_leases;
+	struct fiber_mutex lease_lock;	/* taking and giving back */
+	uint64_t next_cluster;		/* where to look for the next lease */
+	uint16_t *cluster_free;	/* free chunks as last seen; space.c */
+	uint64_t cluster_scan_ns;	/* when all were seen; 0: never */
+	struct lock_grant slot_grant;	/* our slot, owner of slot info */
+	struct mblk *slot_block;	/* referenced */
+
+	/* ds.c: the housekeeper */
+	bool stopping, keeper_runs;
+	struct fiber_cond keeper_wake;
+};
+
+/* Metadata blocks that m can give out now. */
+static inline unsigned
+mchunk_free_count(const struct mchunk *m)
+{
+	return CHUNK_BLOCKS - (unsigned)__builtin_popcount(m->busy);
+}
+
+/* Stops everything; the first error stays. */
+void ds_fail(struct ds *ds, int error, const char *what);
+
+/* ---- cache.c ---- */
+int cache_init(struct ds *ds) MUST_CHECK;
+void cache_fini(struct ds *ds);
+static inline struct mb *
+mb_of(struct mblk *b)
+{
+	return (struct mb *)(void *)b;
+}
+/* Puts it on the LRU list, or takes it off, as its state asks. */
+void mb_settle(struct mb *mb);
+/* Out of every list; freed when the last reference goes. */
+void mb_detach(struct mb *mb);
+/* What the owner's bucket has, for checkpoints. */
+struct list *cache_owner_bucket(struct ds *ds, uint64_t owner);
+int mb_reads_block(struct ds *ds, uint64_t addr, enum block_type type,
+    void *buf, struct block_hdr *ret_h) MUST_CHECK;
+
+/* ---- journal.c ---- */
+/* Reads both heads; -VMFS_ECORRUPT when neither is valid. */
+int journal_head_read(struct disk *disk, const struct uuid *volume,
+    uint64_t base, uint32_t blocks, struct journal_head *ret_h) MUST_CHECK;
+/* Opens our slot's journal, or makes one. */
+int journal_open(struct ds *ds) MUST_CHECK;
+uint32_t journal_max_commit(const struct journal *j);	/* blocks */
+/* Is there room for so many contiguous blocks? */
+bool journal_fits(const struct journal *j, uint32_t blocks);
+/* Would there still be, for the largest commit, after one of `blocks`? */
+bool journal_fits_after(const struct journal *j, uint32_t blocks);
+/* Seals and writes a commit of c->length bytes in buf, durable. */
+int journal_append(struct ds *ds, uint8_t *buf, struct journal_commit *c)
+    MUST_CHECK;
+/* Nothing before (pos, sequence) is needed any more. */
+int journal_move_tail(struct ds *ds, uint32_t pos, uint64_t sequence,
+    uint32_t crc) MUST_CHECK;
+
+/* ---- log_build.c ---- */
+/* Bytes of the commit that holds all that is dirty; 0: nothing is. */
+size_t log_size(struct ds *ds);
+/* Fills it; the blocks become logged, with stamp `lsn`. */
+void log_build(struct ds *ds, uint8_t *buf, struct journal_commit *c);
+
+/* ---- checkpoint.c; all run in fibers ---- */
+#define CKPT_NONE UINT64_MAX	/* `owner` of no checkpoint; 0: everything */
+/* While quiesced: copies what log_build just made, and older. */
+int ckpt_reserve(struct ds *ds, uint64_t owner) MUST_CHECK;
+void ckpt_take(struct ds *ds, uint64_t owner, uint64_t txn_id);
+/* After the commit is durable: where the tail may move to. */
+void ckpt_arm(struct ds *ds);
+void ckpt_drop(struct ds *ds);
+/* Writes it, or waits for the fiber that does. */
+void ckpt_finish(struct ds *ds);
+int writeback_run(struct ds *ds, struct shadow *s, size_t count) MUST_CHECK;
+
+/* ---- txn.c ---- */
+/* Nothing of the owner is dirty, logged or on its way. */
+bool owner_is_clean(struct ds *ds, uint64_t owner);
+/* Commits with a checkpoint of `owner` taken. */
+int txn_commit(struct ds *ds, uint64_t owner) MUST_CHECK;
+
+/* ---- lease.c ---- */
+struct lease *lease_find(struct ds *ds, uint64_t cluster);
+/* Takes the cluster's lock at once or fails; -VMFS_ELOCKED. */
+int lease_take(struct ds *ds, uint64_t cluster, struct lease **ret_l)
+    MUST_CHECK;
+/* Another cluster with at least `chunks` free; -ENOSPC. */
+int lease_more(struct ds *ds, uint32_t chunks, struct lease **ret_l) MUST_CHECK;
+/* Gives back what is full, idle or too many; `all` at ds_close. */
+int lease_trim(struct ds *ds, bool all) MUST_CHECK;
+void lease_forget_all(struct ds *ds);
+/* Writes info into the block and the transaction. */
+void lease_dirty(struct txn *t, struct lease *l);
+void lease_commit_begins(struct ds *ds);	/* while quiesced */
+void lease_commit_done(struct ds *ds);
+void lease_checkpoint_done(struct ds *ds, uint64_t txn_id);
+/* Tells the LUN about freed chunks. */
+void lease_discard(struct ds *ds);
+bool bitmap_get(const uint8_t *map, uint32_t i);
+void bitmap_put(uint8_t *map, uint32_t i, bool on);
+
+/* ---- alloc.c ---- */
+int alloc_free_local(struct txn *t, struct lease *l, uint64_t block,
+    uint64_t count, bool meta) MUST_CHECK;
+/* Learns the metachunk at this chunk; -ENOENT when it is none. */
+int mchunk_load(struct ds *ds, struct lease *l, uint32_t chunk,
+    struct mchunk **ret_m) MUST_CHECK;
+/* Wholly free metachunks become free chunks. */
+int mchunk_retire(struct ds *ds) MUST_CHECK;
+
+/* ---- remote_free.c ---- */
+int remote_free_add(struct txn *t, const struct remote_free *f) MUST_CHECK;
+/* Applies what can be applied. */
+int remote_free_apply(struct ds *ds) MUST_CHECK;
+
+/* ---- space.c ---- */
+void space_seen(struct ds *ds, uint64_t cluster, uint32_t free_chunks);
+/* Reads cluster blocks without lock: `count` from `cluster`, at most
+ * SPACE_BATCH; those that cannot be read now get chunks == 0. */
+#define SPACE_BATCH 16u
+int space_peek(struct ds *ds, uint64_t cluster, unsigned count,
+    struct cluster_info *ret_c) MUST_CHECK;
+
+#endif

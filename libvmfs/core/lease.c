@@ -1,0 +1,421 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Clusters that this host has to itself for a while. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "libvmfs/core/ds_priv.h"
+#include "libvmfs/core/volume.h"
+
+#define IDLE_TICKS_SPARE 5	/* of the housekeeper, when we have others */
+#define IDLE_TICKS_LAST 30
+#define DISCARDS_PER_PASS 32	/* UNMAPs, so that guests are not slowed */
+
+bool
+bitmap_get(const uint8_t *map, uint32_t i)
+{
+	return (map[i / 8] >> (i % 8) & 1) != 0;
+}
+
+void
+bitmap_put(uint8_t *map, uint32_t i, bool on)
+{
+	if (on)
+		map[i / 8] = (uint8_t)(map[i / 8] | 1 << (i % 8));
+	else
+		map[i / 8] = (uint8_t)(map[i / 8] & ~(1 << (i % 8)));
+}
+
+struct lease *
+lease_find(struct ds *ds, uint64_t cluster)
+{
+	list_for_each(node, tmp, &ds->leases) {
+		struct lease *l = list_entry(node, struct lease, link);
+
+		if (l->cluster == cluster)
+			return l;
+	}
+	return NULL;
+}
+
+static void
+lease_free(struct lease *l)
+{
+	if (l == NULL)
+		return;
+	mb_put(l->b);
+	free(l->mchunks);
+	free(l->retired);
+	free(l);
+}
+
+static void
+load_bitmaps(struct lease *l)
+{
+	const uint8_t *block = l->b->data;
+
+	for (uint32_t i = 0; i < CLUSTER_CHUNKS_MAX; i++) {
+		bool used = i >= l->info.chunks || cluster_chunk_used(block, i);
+
+		bitmap_put(l->busy, i, used);
+		bitmap_put(l->avoid, i, cluster_pair_meta(block, i / 2));
+	}
+	l->n_free = l->info.free_chunks;
+	l->cursor = 0;
+}
+
+static int
+lease_load(struct ds *ds, struct lease *l)
+{
+	int r;
+
+	r = mb_read(ds, &l->grant, l->grant.addr, BLOCK_CLUSTER, &l->b);
+	if (r == 0)
+		r = cluster_decode(l->b->data, l->cluster, &l->info);
+	if (r == 0 && l->info.chunks !=
+	    volume_cluster_chunks(&ds->super, l->cluster))
+		r = -VMFS_ECORRUPT;
+	if (r < 0) {
+		log_error(ds->conf.env->log, "core: cluster unusable "
+		    "cluster=%llu error=%s", (unsigned long long)l->cluster,
+		    vmfs_strerror(r));
+		return r;
+	}
+	l->first_chunk = l->cluster * (ds->super.cluster_blocks /
+	    CHUNK_BLOCKS);
+	load_bitmaps(l);
+	return 0;
+}
+
+static int
+take_locked(struct ds *ds, uint64_t cluster, struct lease **ret_l)
+{
+	uint64_t addr = volume_cluster_block(&ds->super, cluster);
+	struct lockops *locks = ds->conf.locks;
+	struct lease *l = lease_find(ds, cluster);
+	int r, r2;
+
+	if (l != NULL) {
+		*ret_l = l;
+		return 0;
+	}
+	l = calloc(1, sizeof(*l));
+	if (l == NULL)
+		return -ENOMEM;
+	l->cluster = cluster;
+	r = locks->vt->acquire(locks, addr, LOCK_EXCLUSIVE, LOCK_NOWAIT,
+	    env_now(ds->conf.env), &l->grant, NULL);
+	if (r < 0) {
+		free(l);
+		return r;
+	}
+	r = lease_load(ds, l);
+	if (r < 0) {
+		struct lock_grant g = l->grant;
+
+		lease_free(l);
+		mb_forget(ds, addr);
+		r2 = locks->vt->release(locks, &g);
+		return r2 == -VMFS_EFENCED ? r2 : r;
+	}
+	list_add_tail(&ds->leases, &l->link);
+	ds->n_leases++;
+	*ret_l = l;
+	return 0;
+}
+
+int
+lease_take(struct ds *ds, uint64_t cluster, struct lease **ret_l)
+{
+	int r;
+
+	if (cluster >= volume_clusters(&ds->super))
+		return -VMFS_ECORRUPT;
+	fiber_mutex_lock(&ds->lease_lock);
+	r = ds->health < 0 ? ds->health : take_locked(ds, cluster, ret_l);
+	fiber_mutex_unlock(&ds->lease_lock);
+	return r;
+}
+
+static bool
+has_enough(const struct cluster_info *c, uint32_t chunks)
+{
+	return chunks == 0 ? c->free_meta_blocks > 0 :
+	    c->free_chunks >= chunks;
+}
+
+/* Tries one; 0, -ENOSPC to go on, or what makes going on useless. */
+static int
+try_cluster(struct ds *ds, uint64_t cluster, const struct cluster_info *seen,
+    uint32_t chunks, struct lease **ret_l)
+{
+	struct lease *l;
+	int r;
+
+	if (seen->chunks == 0 || !has_enough(seen, chunks) ||
+	    lease_find(ds, cluster) != NULL)
+		return -ENOSPC;
+	r = lease_take(ds, cluster, &l);
+	if (r == -VMFS_ELOCKED || r == -VMFS_ECORRUPT)
+		return -ENOSPC;
+	if (r < 0)
+		return r;
+	if (chunks == 0 ? l->info.free_meta_blocks == 0 : l->n_free < chunks)
+		return -ENOSPC;
+	*ret_l = l;
+	return 0;
+}
+
+int
+lease_more(struct ds *ds, uint32_t chunks, struct lease **ret_l)
+{
+	struct cluster_info seen[SPACE_BATCH];
+	uint64_t n = volume_clusters(&ds->super);
+	uint64_t start = ds->next_cluster, done, at;
+	unsigned batch;
+	int r;
+
+	for (done = 0; done < n; done += batch) {
+		at = (start + done) % n;
+		batch = SPACE_BATCH;
+		if (n - at < batch)
+			batch = (unsigned)(n - at);
+		r = space_peek(ds, at, batch, seen);
+		if (r < 0)
+			return r;
+		for (unsigned i = 0; i < batch; i++) {
+			r = try_cluster(ds, at + i, &seen[i], chunks, ret_l);
+			if (r != -ENOSPC) {
+				ds->next_cluster = (at + i + 1) % n;
+				return r;
+			}
+		}
+	}
+	return -ENOSPC;
+}
+
+void
+lease_dirty(struct txn *t, struct lease *l)
+{
+	l->idle_ticks = 0;
+	l->closing = false;
+	cluster_encode(l->b->data, &l->info);
+	mb_dirty(t, l->b, LOCK_RECORD_SIZE + offsetof(struct cluster_disk,
+	    chunks), 24);
+	space_seen(t->ds, l->cluster, l->info.free_chunks);
+}
+
+/* ---- what commits and checkpoints make available ---- */
+
+void
+lease_commit_begins(struct ds *ds)
+{
+	list_for_each(node, tmp, &ds->leases) {
+		struct lease *l = list_entry(node, struct lease, link);
+
+		memcpy(l->freed_committing, l->freed, sizeof(l->freed));
+		memset(l->freed, 0, sizeof(l->freed));
+		for (unsigned i = 0; i < l->n_mchunks; i++) {
+			l->mchunks[i].freed_committing = l->mchunks[i].freed;
+			l->mchunks[i].freed = 0;
+		}
+	}
+}
+
+static void
+release_freed(struct ds *ds, struct lease *l)
+{
+	for (size_t i = 0; i < CLUSTER_BITMAP_SIZE; i++) {
+		uint8_t f = l->freed_committing[i];
+
+		if (f == 0)
+			continue;
+		l->n_free += (uint32_t)__builtin_popcount(f);
+		l->busy[i] = (uint8_t)(l->busy[i] & ~f);
+		if (ds->conf.discard)
+			l->discard[i] = (uint8_t)(l->discard[i] | f);
+		l->freed_committing[i] = 0;
+	}
+	for (unsigned i = 0; i < l->n_mchunks; i++) {
+		struct mchunk *m = &l->mchunks[i];
+
+		m->busy = (uint16_t)(m->busy & ~m->freed_committing);
+		m->freed_committing = 0;
+	}
+}
+
+void
+lease_commit_done(struct ds *ds)
+{
+	list_for_each(node, tmp, &ds->leases)
+		release_freed(ds, list_entry(node, struct lease, link));
+}
+
+void
+lease_checkpoint_done(struct ds *ds, uint64_t txn_id)
+{
+	list_for_each(node, tmp, &ds->leases) {
+		struct lease *l = list_entry(node, struct lease, link);
+		unsigned kept = 0;
+
+		for (unsigned i = 0; i < l->n_retired; i++) {
+			if (l->retired[i].txn_id > txn_id) {
+				l->retired[kept++] = l->retired[i];
+				continue;
+			}
+			bitmap_put(l->busy, l->retired[i].chunk, false);
+			l->n_free++;
+		}
+		l->n_retired = kept;
+	}
+}
+
+/* Next run of chunks to discard, at or behind *from; made busy. */
+static uint32_t
+discard_run(struct lease *l, uint32_t *from)
+{
+	uint32_t i = *from, n = 0;
+
+	for (; i < l->info.chunks; i++) {
+		bool want = bitmap_get(l->discard, i) &&
+		    !bitmap_get(l->busy, i);
+
+		bitmap_put(l->discard, i, false);
+		if (want) {
+			bitmap_put(l->busy, i, true);
+			n++;
+		} else if (n > 0) {
+			break;
+		}
+	}
+	*from = i;
+	l->n_free -= n;
+	return n;
+}
+
+static void
+discard_lease(struct ds *ds, struct lease *l, unsigned *budget)
+{
+	uint32_t at = 0, n;
+	int r;
+
+	l->users++;
+	while (*budget > 0 && ds->health == 0 &&
+	    (n = discard_run(l, &at)) > 0) {
+		uint64_t chunk = l->first_chunk + at - n;
+
+		--*budget;
+		r = disk_unmap(ds->conf.disk, chunk << CHUNK_SHIFT,
+		    (uint64_t)n << CHUNK_SHIFT);
+		/* A hint that was not taken is no loss of data. */
+		if (r < 0)
+			log_debug(ds->conf.env->log, "core: unmap refused "
+			    "error=%s", vmfs_strerror(r));
+		for (uint32_t i = at - n; i < at; i++)
+			bitmap_put(l->busy, i, false);
+		l->n_free += n;
+	}
+	l->users--;
+}
+
+void
+lease_discard(struct ds *ds)
+{
+	unsigned budget = DISCARDS_PER_PASS;
+
+	if (!ds->conf.discard ||
+	    (ds->conf.disk->info.caps & DISK_CAP_UNMAP) == 0)
+		return;
+	list_for_each(node, tmp, &ds->leases) {
+		struct lease *l = list_entry(node, struct lease, link);
+
+		discard_lease(ds, l, &budget);
+	}
+}
+
+/* ---- giving back ---- */
+
+static bool
+should_close(const struct lease *l, unsigned open)
+{
+	if (l->n_free == 0 && l->info.free_meta_blocks == 0)
+		return true;
+	if (open > LEASES_KEPT && l->idle_ticks > 0)
+		return true;
+	return l->idle_ticks >= (open > 1 ? IDLE_TICKS_SPARE :
+	    IDLE_TICKS_LAST);
+}
+
+static unsigned
+mark_closing(struct ds *ds, bool all)
+{
+	unsigned open = ds->n_leases, n = 0;
+
+	list_for_each(node, tmp, &ds->leases) {
+		struct lease *l = list_entry(node, struct lease, link);
+
+		l->idle_ticks++;
+		l->closing = l->users == 0 && (all || should_close(l, open));
+		if (l->closing) {
+			n++;
+			open--;
+		}
+	}
+	return n;
+}
+
+static int
+give_back(struct ds *ds, struct lease *l)
+{
+	struct lock_grant g = l->grant;
+
+	list_del(&l->link);
+	ds->n_leases--;
+	lease_free(l);
+	mb_forget(ds, g.addr);
+	return ds->conf.locks->vt->release(ds->conf.locks, &g);
+}
+
+/* Any fiber may have come to use it since it was marked. */
+static struct lease *
+next_closing(struct ds *ds)
+{
+	list_for_each(node, tmp, &ds->leases) {
+		struct lease *l = list_entry(node, struct lease, link);
+
+		if (l->closing && l->users == 0 &&
+		    owner_is_clean(ds, l->grant.addr))
+			return l;
+	}
+	return NULL;
+}
+
+int
+lease_trim(struct ds *ds, bool all)
+{
+	struct lease *l;
+	int r;
+
+	if (mark_closing(ds, all) == 0)
+		return 0;
+	/* The journal must not reach back into what others get from here. */
+	r = ds_checkpoint(ds, 0);
+	if (r < 0)
+		return r;
+	fiber_mutex_lock(&ds->lease_lock);
+	while (r == 0 && ds->health == 0 && (l = next_closing(ds)) != NULL)
+		r = give_back(ds, l);
+	fiber_mutex_unlock(&ds->lease_lock);
+	list_for_each(node, tmp, &ds->leases)
+		list_entry(node, struct lease, link)->closing = false;
+	return r < 0 ? r : ds->health;
+}
+
+void
+lease_forget_all(struct ds *ds)
+{
+	list_for_each(node, tmp, &ds->leases) {
+		list_del(node);
+		lease_free(list_entry(node, struct lease, link));
+	}
+	ds->n_leases = 0;
+}

@@ -1,0 +1,398 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Replay: each record goes to its place if the lock that covers it is still
+ * the one under which it was made, and the block there is older or torn.
+ * Applying changes no lock, so doing it twice gives the same.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "libvmfs/base/cleanup.h"
+#include "libvmfs/core/ds_priv.h"
+#include "libvmfs/core/recover.h"
+
+/* A lock's verdict, remembered: there are few owners and many records. */
+struct owner {
+	uint64_t addr;
+	bool held;		/* exclusively by the dead incarnation */
+	uint64_t version;
+};
+
+struct replay {
+	struct env *env;
+	struct disk *disk;
+	const struct super *super;
+	const struct heartbeat *dead;
+	uint64_t base;
+	struct journal_head head;
+	struct owner *owners;	/* hash table, linear probing */
+	size_t n_owners, max_owners;
+	uint8_t *lock;		/* BLOCK_SIZE, for lock records */
+	uint8_t *block;		/* BLOCK_SIZE: the block being changed */
+	uint64_t addr;		/* its number, 0: none */
+	bool addr_valid;	/* its content can be added to */
+	bool addr_newer;	/* it is not older than the commit */
+	bool addr_changed;
+	struct block_hdr hdr;	/* it will get */
+	uint8_t *commit;	/* the whole ring's size */
+	struct recover_report report;
+	uint32_t pos;
+	uint64_t sequence;
+	uint32_t prev_crc;
+};
+
+static struct owner *
+owner_slot(struct replay *p, uint64_t addr)
+{
+	size_t i = (size_t)(addr * 0x9e3779b97f4a7c15ull) %
+	    p->max_owners;
+
+	while (p->owners[i].addr != 0 && p->owners[i].addr != addr)
+		i = (i + 1) % p->max_owners;
+	return &p->owners[i];
+}
+
+static int
+owners_grow(struct replay *p)
+{
+	struct owner *old = p->owners;
+	size_t n = p->max_owners;
+
+	if (p->n_owners * 2 < n)
+		return 0;
+	p->owners = calloc(n * 2 + 64, sizeof(*old));
+	if (p->owners == NULL) {
+		p->owners = old;
+		return -ENOMEM;
+	}
+	p->max_owners = n * 2 + 64;
+	for (size_t i = 0; i < n; i++)
+		if (old[i].addr != 0)
+			*owner_slot(p, old[i].addr) = old[i];
+	free(old);
+	return 0;
+}
+
+static bool
+is_dead_slot(const struct replay *p, uint64_t addr)
+{
+	return addr == SLOT_TABLE_BLOCK + p->dead->slot;
+}
+
+/* What the lock record on disk says now. */
+static int
+owner_read(struct replay *p, uint64_t addr, struct owner *o)
+{
+	struct lockrec rec;
+	int r;
+
+	*o = (struct owner) { .addr = addr };
+	if (is_dead_slot(p, addr)) {
+		o->held = true;
+		o->version = p->head.incarnation;
+		return 0;
+	}
+	if (addr >= p->super->blocks || (addr >= SLOT_TABLE_BLOCK &&
+	    addr < SLOT_TABLE_BLOCK + SLOTS_MAX))
+		return 0;
+	r = disk_read(p->disk, addr << BLOCK_SHIFT, p->lock, BLOCK_SIZE);
+	if (r < 0)
+		return r;
+	/* The block may be data by now: then it is no lock of the dead. */
+	if (lockrec_decode(p->lock, &p->super->uuid, addr, &rec) < 0)
+		return 0;
+	o->held = rec.mode == LOCK_EXCLUSIVE && rec.slot == p->dead->slot &&
+	    rec.incarnation == p->head.incarnation;
+	o->version = rec.version;
+	return 0;
+}
+
+static int
+owner_holds(struct replay *p, const struct journal_record *rec, bool *ret_holds)
+{
+	struct owner *o, fresh;
+	int r;
+
+	r = owners_grow(p);
+	if (r < 0)
+		return r;
+	o = owner_slot(p, rec->owner);
+	if (o->addr == 0) {
+		r = owner_read(p, rec->owner, &fresh);
+		if (r < 0)
+			return r;
+		*o = fresh;
+		p->n_owners++;
+	}
+	*ret_holds = o->held && o->version == rec->lockver;
+	return 0;
+}
+
+/*
+ * Writes the block with all that the commit changed in it, at once: were it
+ * done record by record, a second replay after a crash in between would see
+ * the commit's stamp and leave the rest out.
+ */
+static int
+block_finish(struct replay *p)
+{
+	unsigned skip = block_hdr_offset(p->hdr.type);
+	bool changed = p->addr_changed;
+	uint64_t at = p->addr << BLOCK_SHIFT;
+
+	p->addr = 0;
+	p->addr_changed = false;
+	if (!changed)
+		return 0;
+	block_hdr_encode(p->block, &p->hdr, &p->super->uuid);
+	/* With sectors of 4 KiB the record goes back as it was just read;
+	 * nobody may change it while the slot is in our hands. */
+	if (p->super->sector_size > LOCK_RECORD_SIZE)
+		skip = 0;
+	return disk_write(p->disk, at + skip, p->block + skip,
+	    BLOCK_SIZE - skip, 0);
+}
+
+/* Of whatever type it is by now: a newer block of another type stays. */
+static int
+block_start(struct replay *p, const struct journal_record *rec, uint64_t lsn)
+{
+	struct block_hdr h;
+	int r;
+
+	r = block_finish(p);
+	if (r == 0)
+		r = disk_read(p->disk, rec->addr << BLOCK_SHIFT, p->block,
+		    BLOCK_SIZE);
+	if (r < 0)
+		return r;
+	p->addr = rec->addr;
+	r = block_hdr_decode(p->block, 0, &p->super->uuid, rec->addr, &h);
+	p->addr_newer = r == 0 && h.lsn >= lsn;
+	p->addr_valid = r == 0 && h.type == rec->block_type;
+	p->hdr = (struct block_hdr) {
+		.type = rec->block_type,
+		.addr = rec->addr,
+		.owner = rec->owner,
+		.lockver = rec->lockver,
+		.lsn = lsn,
+	};
+	return 0;
+}
+
+static bool
+place_is_sane(const struct replay *p, const struct journal_record *rec)
+{
+	uint64_t journal_end = p->base + p->head.blocks;
+
+	if (rec->addr >= p->super->blocks || rec->addr < SLOT_TABLE_BLOCK)
+		return false;
+	if (rec->addr >= SLOT_TABLE_BLOCK &&
+	    rec->addr < SLOT_TABLE_BLOCK + SLOTS_MAX)
+		return rec->block_type == BLOCK_SLOT &&
+		    is_dead_slot(p, rec->addr);
+	return rec->addr != SUPER_BLOCK_1 &&
+	    rec->addr != p->super->copy2_block &&
+	    (rec->addr < p->base || rec->addr >= journal_end);
+}
+
+static int
+apply(struct replay *p, const struct journal_record *rec, uint64_t lsn)
+{
+	int r;
+
+	if (rec->addr != p->addr) {
+		r = block_start(p, rec, lsn);
+		if (r < 0)
+			return r;
+	}
+	if (p->addr_newer || rec->block_type != p->hdr.type ||
+	    (!p->addr_valid && rec->type == JOURNAL_DELTA)) {
+		p->report.stale++;
+		return 0;
+	}
+	memcpy(p->block + rec->offset, rec->bytes, rec->length);
+	p->addr_valid = true;
+	p->addr_changed = true;
+	p->report.applied++;
+	return 0;
+}
+
+static int
+replay_record(struct replay *p, const struct journal_record *rec,
+    uint64_t lsn)
+{
+	bool holds;
+	int r;
+
+	p->report.records++;
+	if (!place_is_sane(p, rec))
+		return -VMFS_ECORRUPT;
+	r = owner_holds(p, rec, &holds);
+	if (r < 0)
+		return r;
+	if (!holds) {
+		p->report.stale++;
+		return 0;
+	}
+	return apply(p, rec, lsn);
+}
+
+static int
+replay_commit(struct replay *p, const struct journal_commit *c)
+{
+	size_t pos = sizeof(struct journal_commit_disk);
+	struct journal_record rec;
+	int r;
+
+	while ((r = journal_record_next(p->commit, c->length, &pos,
+	    &rec)) == 0) {
+		r = replay_record(p, &rec, c->lsn);
+		if (r < 0)
+			return r;
+	}
+	if (r == -ENOENT)
+		r = block_finish(p);
+	if (r < 0)
+		return r;
+	p->report.commits++;
+	if (c->lsn > p->report.last_lsn)
+		p->report.last_lsn = c->lsn;
+	return 0;
+}
+
+static int
+ring_read(struct replay *p, uint32_t pos, uint32_t blocks, uint8_t *buf)
+{
+	return disk_read(p->disk, (p->base + pos) << BLOCK_SHIFT, buf,
+	    (size_t)blocks * BLOCK_SIZE);
+}
+
+/* The next commit, whole and checked; -ENOENT at the end of the log. */
+static int
+next_commit(struct replay *p, struct journal_commit *c)
+{
+	uint32_t blocks;
+	int r;
+
+	if (p->pos >= p->head.blocks)
+		p->pos = JOURNAL_FIRST_BLOCK;
+	r = ring_read(p, p->pos, 1, p->commit);
+	if (r < 0)
+		return r;
+	r = journal_commit_decode(p->commit, &p->super->uuid,
+	    (size_t)(p->head.blocks - p->pos) * BLOCK_SIZE, c);
+	if (r < 0 || c->incarnation != p->head.incarnation ||
+	    c->sequence != p->sequence || c->prev_crc != p->prev_crc)
+		return -ENOENT;
+	blocks = (c->length + BLOCK_SIZE - 1) / BLOCK_SIZE;
+	if (blocks > 1) {
+		r = ring_read(p, p->pos + 1, blocks - 1,
+		    p->commit + BLOCK_SIZE);
+		if (r < 0)
+			return r;
+	}
+	if (journal_commit_check(p->commit, c) < 0)
+		return -ENOENT;		/* torn: was never acknowledged */
+	p->pos = (c->flags & JOURNAL_WRAP) != 0 ? JOURNAL_FIRST_BLOCK :
+	    p->pos + blocks;
+	p->sequence++;
+	p->prev_crc = c->crc;
+	return 0;
+}
+
+static int
+replay_all(struct replay *p)
+{
+	struct journal_commit c;
+	int r;
+
+	while ((r = next_commit(p, &c)) == 0) {
+		r = (c.flags & JOURNAL_WRAP) != 0 ? 0 : replay_commit(p, &c);
+		if (r < 0)
+			return r;
+	}
+	return r == -ENOENT ? 0 : r;
+}
+
+/* The tail goes behind the last commit.  A sequence is left out, so that what
+ * stands there, torn or not, is never taken for part of the log again. */
+static int
+journal_empty(struct replay *p)
+{
+	struct journal_head h = p->head;
+	int r;
+
+	r = disk_flush(p->disk);
+	for (unsigned i = 0; r == 0 && i < JOURNAL_FIRST_BLOCK; i++) {
+		h.head_sequence++;
+		h.addr = p->base + (h.head_sequence & 1);
+		h.tail_block = p->pos < h.blocks ? p->pos :
+		    JOURNAL_FIRST_BLOCK;
+		h.tail_sequence = p->sequence + 1;
+		h.tail_prev_crc = p->prev_crc;
+		journal_head_encode(p->block, &p->super->uuid,
+		    SLOT_TABLE_BLOCK + p->dead->slot, p->report.last_lsn, &h);
+		r = disk_write(p->disk, h.addr << BLOCK_SHIFT, p->block,
+		    BLOCK_SIZE, DISK_FUA);
+	}
+	return r;
+}
+
+static int
+recover_run(struct replay *p)
+{
+	int r;
+
+	r = journal_head_read(p->disk, &p->super->uuid, p->base,
+	    p->dead->journal_blocks, &p->head);
+	if (r < 0)
+		return r;
+	/* The slot may be a breaker's by now; the log is whose head it is. */
+	if (p->head.incarnation > p->dead->incarnation)
+		return -VMFS_ECORRUPT;
+	p->commit = disk_buf_alloc((size_t)p->head.blocks * BLOCK_SIZE);
+	if (p->commit == NULL)
+		return -ENOMEM;
+	p->pos = (uint32_t)p->head.tail_block;
+	p->sequence = p->head.tail_sequence;
+	p->prev_crc = p->head.tail_prev_crc;
+	r = replay_all(p);
+	if (r == 0)
+		r = journal_empty(p);
+	return r;
+}
+
+int
+recover_journal(struct env *env, struct disk *disk,
+    const struct super *super, const struct heartbeat *dead,
+    struct recover_report *ret_r)
+{
+	struct replay p = {
+		.env = env,
+		.disk = disk,
+		.super = super,
+		.dead = dead,
+		.base = dead->journal_block,
+		.block = disk_buf_alloc(BLOCK_SIZE),
+		.lock = disk_buf_alloc(BLOCK_SIZE),
+	};
+	int r = -ENOMEM;
+
+	if (p.block != NULL && p.lock != NULL)
+		r = p.base == 0 ? 0 : recover_run(&p);
+	if (r == 0 && p.report.commits > 0)
+		log_info(env->log, "core: journal replayed slot=%u "
+		    "incarnation=%llu commits=%llu applied=%llu stale=%llu",
+		    dead->slot, (unsigned long long)p.head.incarnation,
+		    (unsigned long long)p.report.commits,
+		    (unsigned long long)p.report.applied,
+		    (unsigned long long)p.report.stale);
+	free(p.owners);
+	free(p.block);
+	free(p.lock);
+	free(p.commit);
+	if (r == 0)
+		*ret_r = p.report;
+	return r;
+}
