@@ -59,7 +59,7 @@ struct datastores {
 	struct log *log;
 	const struct identity *identity;
 	const char *initiator;		/* NULL: the default */
-	/* A datastore was unmounted from outside.  Any thread. */
+	/* A datastore was, or wants to be, unmounted.  Any thread. */
 	void (*on_unmounted)(void *arg);
 	void *arg;
 };

@@ -342,6 +342,7 @@ unmount_locked(struct datastore *d, bool force, char *why)
 		return rc;
 	}
 	log_info(d->all->log, "datastore: %s: unmounted", d->name);
+	d->all->on_unmounted(d->all->arg);
 	return 0;
 }
 

@@ -83,6 +83,28 @@ find_source(const struct exports *e, const struct conf_lun *l)
 	return NULL;
 }
 
+/* The unit finds the reservations again that were made to last (APTPL). */
+static int
+make_unit(struct exports *e, struct export_lun *x, struct scsi_lu_conf *conf)
+{
+	cleanup_free void *image = NULL;
+	int rc = pr_store_open(&x->pr, e->conf->host_dir, &conf->uuid, &image,
+	    &conf->pr_image_len);
+
+	if (rc == 0) {
+		conf->pr_image = image;
+		conf->pr_save = pr_store_save;
+		conf->pr_save_arg = &x->pr;
+		rc = scsi_lu_new(&e->env, x->disk, conf, &x->lu);
+	}
+	if (rc == -VMFS_ECORRUPT || rc == -EFBIG)
+		(void)snprintf(e->why, sizeof(e->why), "the reservations of "
+		    "'%s' kept in '%s' are damaged; fence the initiators by "
+		    "hand, then remove that file", x->conf->source,
+		    x->pr.path);
+	return rc;
+}
+
 static int
 add_lun(struct exports *e, struct scsi_target *t,
     const struct conf_target *ct, const struct conf_lun *cl)
@@ -102,7 +124,7 @@ add_lun(struct exports *e, struct scsi_target *t,
 		return rc;
 	e->luns++;
 	unit_uuid(e, x, &conf.uuid);
-	rc = scsi_lu_new(&e->env, x->disk, &conf, &x->lu);
+	rc = make_unit(e, x, &conf);
 	return rc < 0 ? rc : scsi_target_map(t, cl->number, x->lu);
 }
 

@@ -8,6 +8,7 @@
 #include "libvmfs/env/reactor.h"
 #include "vmfsd/conf.h"
 #include "vmfsd/identity.h"
+#include "vmfsd/pr_store.h"
 
 #define EXPORTS_WHY_SIZE 1024
 
@@ -16,6 +17,7 @@ struct export_lun {
 	const struct conf_lun *conf;
 	struct disk *disk;
 	struct scsi_lu *lu;
+	struct pr_store pr;
 };
 
 struct exports {

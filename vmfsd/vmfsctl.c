@@ -1,0 +1,261 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* vmfsctl: asks the running vmfsd. */
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "vmfsd/ctl_client.h"
+#include "vmfsd/vmfsctl_verbs.h"
+
+struct settings {
+	const char *control;
+	unsigned table_flags;
+	bool json, force, help;
+};
+
+/* ---- help ---- */
+
+static const char options_text[] =
+"options:\n"
+"  -c, --control=SOCKET  control socket of vmfsd\n"
+"                        (default: $VMFSD_CONTROL, else\n"
+"                        " CTL_SOCKET_DEFAULT ")\n"
+"  -j, --json            print the answer as JSON\n"
+"  -H, --no-header       tabs between columns, no titles\n"
+"  -p, --parsable        sizes in bytes, times in microseconds\n"
+"  -f, --force           ds unmount: although files are open\n"
+"  -h, --help            show this, or the help of one command\n"
+"  -V, --version         show the version\n"
+"\n"
+"exit status: 0 done, 1 failed, 2 usage, 3 not found, 4 locked or busy,\n"
+"6 done, but a datastore is frozen or fenced\n";
+
+static void
+print_usage(FILE *out)
+{
+	fputs("usage: vmfsctl [options] NOUN VERB [arguments]\n\ncommands:\n", out);
+	for (const struct verb *v = verbs; v->noun != NULL; v++) {
+		int n = fprintf(out, "  %s %s%s%s", v->noun, v->verb,
+		    *v->usage != '\0' ? " " : "", v->usage);
+
+		fprintf(out, "%*s%s\n", n < 44 ? 44 - n : 1, "", v->help);
+	}
+	fprintf(out, "\n%s", options_text);
+}
+
+static void
+print_verb_usage(FILE *out, const struct verb *v)
+{
+	fprintf(out, "usage: vmfsctl [options] %s %s %s\n\n  %s\n\n%s", v->noun,
+	    v->verb, v->usage, v->help, options_text);
+}
+
+static _Noreturn void
+usage_error(const char *what, const char *arg)
+{
+	fprintf(stderr, "vmfsctl: %s '%s'\ntry 'vmfsctl --help'\n", what, arg);
+	exit(CTL_EXIT_USAGE);
+}
+
+/* ---- arguments ---- */
+
+static const struct verb *
+find_verb(const char *noun, const char *verb)
+{
+	bool noun_known = false;
+
+	for (const struct verb *v = verbs; v->noun != NULL; v++) {
+		if (strcmp(v->noun, noun) != 0)
+			continue;
+		noun_known = true;
+		if (verb != NULL && strcmp(v->verb, verb) == 0)
+			return v;
+	}
+	if (!noun_known)
+		usage_error("unknown command", noun);
+	usage_error(verb != NULL ? "unknown verb" : "no verb behind",
+	    verb != NULL ? verb : noun);
+}
+
+static json_t *
+value_of(const char *key, const char *text)
+{
+	char *end;
+	long n;
+
+	if (strcmp(key, "tsih") != 0)
+		return json_string(text);
+	n = strtol(text, &end, 10);
+	if (*text == '\0' || *end != '\0' || n < 0 || n > 65535)
+		usage_error("not a session number:", text);
+	return json_integer(n);
+}
+
+static json_t *
+build_args(const struct settings *s, const struct verb *v, int argc,
+    char **argv)
+{
+	json_t *args = json_object();
+	int i;
+
+	for (i = 0; i < argc; i++) {
+		if (i == VERB_KEYS_MAX || v->keys[i] == NULL)
+			usage_error("unexpected argument", argv[i]);
+		(void)json_object_set_new(args, v->keys[i],
+		    value_of(v->keys[i], argv[i]));
+	}
+	if (i < v->required) {
+		fprintf(stderr, "vmfsctl: usage: vmfsctl %s %s %s\n", v->noun,
+		    v->verb, v->usage);
+		exit(CTL_EXIT_USAGE);
+	}
+	if (s->force)
+		(void)json_object_set_new(args, "force", json_true());
+	return args;
+}
+
+static const struct option long_options[] = {
+	{ "control", required_argument, NULL, 'c' },
+	{ "json", no_argument, NULL, 'j' },
+	{ "no-header", no_argument, NULL, 'H' },
+	{ "parsable", no_argument, NULL, 'p' },
+	{ "force", no_argument, NULL, 'f' },
+	{ "help", no_argument, NULL, 'h' },
+	{ "version", no_argument, NULL, 'V' },
+	{ NULL, 0, NULL, 0 },
+};
+
+static void
+parse_options(struct settings *s, int argc, char **argv)
+{
+	const char *env = getenv("VMFSD_CONTROL");
+	int opt;
+
+	*s = (struct settings){
+		.control = env != NULL && *env != '\0' ? env :
+		    CTL_SOCKET_DEFAULT,
+	};
+	while ((opt = getopt_long(argc, argv, "c:jHpfhV", long_options,
+	    NULL)) != -1) {
+		switch (opt) {
+		case 'c':
+			s->control = optarg;
+			break;
+		case 'j':
+			s->json = true;
+			break;
+		case 'H':
+			s->table_flags |= TABLE_NO_HEADER;
+			break;
+		case 'p':
+			s->table_flags |= TABLE_EXACT;
+			break;
+		case 'f':
+			s->force = true;
+			break;
+		case 'h':
+			s->help = true;
+			break;
+		case 'V':
+			puts("vmfsctl " VMFS_VERSION);
+			exit(0);
+		default:
+			fputs("try 'vmfsctl --help'\n", stderr);
+			exit(CTL_EXIT_USAGE);
+		}
+	}
+}
+
+/* ---- answers ---- */
+
+static enum ctl_exit
+print_failure(const json_t *answer)
+{
+	const char *code = json_string_value(json_object_get(answer, "error"));
+	const char *msg = json_string_value(json_object_get(answer, "message"));
+
+	fprintf(stderr, "vmfsctl: %s\n", msg != NULL ? msg : "failed");
+	return code != NULL ? ctl_exit_of(code) : CTL_EXIT_FAILED;
+}
+
+static bool
+degraded(const json_t *object)
+{
+	const char *s = json_string_value(json_object_get(object, "status"));
+
+	return s != NULL && (strcmp(s, "frozen") == 0 ||
+	    strcmp(s, "fenced") == 0);
+}
+
+static enum ctl_exit
+print_result(const struct settings *s, const struct verb *v,
+    const json_t *result)
+{
+	const json_t *body = v->body != NULL ?
+	    json_object_get(result, v->body) : result, *row;
+	bool bad = degraded(result) || degraded(body);
+	size_t i;
+
+	if (s->json) {
+		(void)json_dumpf(result, stdout, JSON_INDENT(2));
+		putchar('\n');
+	} else if (v->columns != NULL && json_is_array(body)) {
+		table_print(stdout, v->columns, body, s->table_flags);
+	} else if (v->columns != NULL) {
+		record_print(stdout, v->columns, body, s->table_flags);
+	}
+	json_array_foreach(body, i, row)
+		bad = bad || degraded(row);
+	return bad ? CTL_EXIT_DEGRADED : CTL_EXIT_OK;
+}
+
+static enum ctl_exit
+run(const struct settings *s, const struct verb *v, json_t *args)
+{
+	char cmd[64];
+	json_t *answer;
+	enum ctl_exit status;
+	int rc;
+
+	(void)snprintf(cmd, sizeof(cmd), "%s.%s", v->noun, v->verb);
+	rc = ctl_request(s->control, cmd, args, &answer);
+	if (rc < 0) {
+		fprintf(stderr, "vmfsctl: no vmfsd answers on '%s': %s; start "
+		    "vmfsd, or name its socket by --control\n", s->control,
+		    vmfs_strerror(rc));
+		return CTL_EXIT_FAILED;
+	}
+	if (json_is_true(json_object_get(answer, "ok")))
+		status = print_result(s, v, json_object_get(answer, "result"));
+	else
+		status = print_failure(answer);
+	json_decref(answer);
+	return status;
+}
+
+int
+main(int argc, char **argv)
+{
+	struct settings s;
+	const struct verb *v;
+	enum ctl_exit status;
+	json_t *args;
+
+	parse_options(&s, argc, argv);
+	argc -= optind;
+	argv += optind;
+	if (argc < 1) {
+		print_usage(s.help ? stdout : stderr);
+		return s.help ? CTL_EXIT_OK : CTL_EXIT_USAGE;
+	}
+	v = find_verb(argv[0], argc > 1 ? argv[1] : NULL);
+	if (s.help) {
+		print_verb_usage(stdout, v);
+		return CTL_EXIT_OK;
+	}
+	args = build_args(&s, v, argc - 2, argv + 2);
+	status = run(&s, v, args);
+	json_decref(args);
+	return (int)status;
+}

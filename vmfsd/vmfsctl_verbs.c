@@ -1,0 +1,179 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What vmfsctl can do and how it shows the answers. */
+#include "vmfsd/vmfsctl_verbs.h"
+
+static const struct column ds_columns[] = {
+	{ "DATASTORE", "name", COLUMN_TEXT },
+	{ "CAPACITY", "capacity", COLUMN_SIZE },
+	{ "FREE", "free", COLUMN_SIZE },
+	{ "HOSTS", "hosts", COLUMN_NUMBER },
+	{ "STATUS", "status", COLUMN_TEXT },
+	{ "MOUNT", "mount", COLUMN_TEXT },
+	{ "LUN", "lun", COLUMN_TEXT },
+	{ NULL, NULL, COLUMN_TEXT },
+};
+
+static const struct column ds_record[] = {
+	{ "datastore", "name", COLUMN_TEXT },
+	{ "status", "status", COLUMN_TEXT },
+	{ "why", "why", COLUMN_TEXT },
+	{ "mount", "mount", COLUMN_TEXT },
+	{ "lun", "lun", COLUMN_TEXT },
+	{ "label", "label", COLUMN_TEXT },
+	{ "uuid", "uuid", COLUMN_TEXT },
+	{ "capacity", "capacity", COLUMN_SIZE },
+	{ "free", "free", COLUMN_SIZE },
+	{ "hosts", "hosts", COLUMN_NUMBER },
+	{ "locking", "protocol", COLUMN_TEXT },
+	{ "slot", "slot", COLUMN_NUMBER },
+	{ "incarnation", "incarnation", COLUMN_NUMBER },
+	{ "created", "created_us", COLUMN_TIME },
+	{ "mounted", "mounted_us", COLUMN_TIME },
+	{ NULL, NULL, COLUMN_TEXT },
+};
+
+static const struct column host_columns[] = {
+	{ "SLOT", "slot", COLUMN_NUMBER },
+	{ "HOST", "host", COLUMN_TEXT },
+	{ "STATE", "state", COLUMN_TEXT },
+	{ "BEAT", "pulse", COLUMN_NUMBER },
+	{ "AGE", "silent_ms", COLUMN_AGE },
+	{ "INCARNATION", "incarnation", COLUMN_NUMBER },
+	{ "KEY", "pr_key", COLUMN_TEXT },
+	{ "RECOVERED BY", "recoverer", COLUMN_TEXT },
+	{ "SINCE", "since_us", COLUMN_TIME },
+	{ NULL, NULL, COLUMN_TEXT },
+};
+
+static const struct column lock_columns[] = {
+	{ "FILE", "file", COLUMN_TEXT },
+	{ "MODE", "mode", COLUMN_TEXT },
+	{ "HOST", "host", COLUMN_TEXT },
+	{ "STATE", "state", COLUMN_TEXT },
+	{ "BEAT AGE", "silent_ms", COLUMN_AGE },
+	{ "SINCE", "since_us", COLUMN_TIME },
+	{ NULL, NULL, COLUMN_TEXT },
+};
+
+static const struct column lock_record[] = {
+	{ "file", "file", COLUMN_TEXT },
+	{ "inode", "ino", COLUMN_NUMBER },
+	{ "mode", "mode", COLUMN_TEXT },
+	{ "holder", "host", COLUMN_TEXT },
+	{ "slot", "slot", COLUMN_NUMBER },
+	{ "incarnation", "incarnation", COLUMN_NUMBER },
+	{ "holders", "holders", COLUMN_NUMBER },
+	{ "since", "since_us", COLUMN_TIME },
+	{ "state", "state", COLUMN_TEXT },
+	{ "beat age", "silent_ms", COLUMN_AGE },
+	{ "advice", "advice", COLUMN_TEXT },
+	{ NULL, NULL, COLUMN_TEXT },
+};
+
+static const struct column disk_columns[] = {
+	{ "DISK", "disk", COLUMN_TEXT },
+	{ "SIZE", "size", COLUMN_SIZE },
+	{ "USED", "allocated", COLUMN_SIZE },
+	{ "SNAPS", "snapshots", COLUMN_NUMBER },
+	{ "CLONE", "clone", COLUMN_FLAG },
+	{ "LOCK", "lock", COLUMN_LOCK },
+	{ NULL, NULL, COLUMN_TEXT },
+};
+
+static const struct column disk_record[] = {
+	{ "disk", "disk", COLUMN_TEXT },
+	{ "extent", "extent", COLUMN_TEXT },
+	{ "size", "size", COLUMN_SIZE },
+	{ "used", "allocated", COLUMN_SIZE },
+	{ "snapshots", "snapshots", COLUMN_NUMBER },
+	{ "clone", "clone", COLUMN_FLAG },
+	{ "inode", "ino", COLUMN_NUMBER },
+	{ "modified", "modified_us", COLUMN_TIME },
+	{ "lock", "lock", COLUMN_LOCK },
+	{ NULL, NULL, COLUMN_TEXT },
+};
+
+static const struct column snapshot_columns[] = {
+	{ "ID", "id", COLUMN_NUMBER },
+	{ "NAME", "name", COLUMN_TEXT },
+	{ "PARENT", "parent_id", COLUMN_NUMBER },
+	{ "CREATED", "created_us", COLUMN_TIME },
+	{ "SIZE", "size", COLUMN_SIZE },
+	{ "ALONE", "alone", COLUMN_SIZE },
+	{ "CLONES", "clones", COLUMN_NUMBER },
+	{ "CURRENT", "current", COLUMN_FLAG },
+	{ NULL, NULL, COLUMN_TEXT },
+};
+
+static const struct column target_columns[] = {
+	{ "TARGET", "target", COLUMN_TEXT },
+	{ "LUN", "lun", COLUMN_NUMBER },
+	{ "SIZE", "size", COLUMN_SIZE },
+	{ "SOURCE", "source", COLUMN_TEXT },
+	{ "READONLY", "readonly", COLUMN_FLAG },
+	{ "THIN", "thin", COLUMN_FLAG },
+	{ "READS", "reads", COLUMN_NUMBER },
+	{ "WRITES", "writes", COLUMN_NUMBER },
+	{ "ERRORS", "errors", COLUMN_NUMBER },
+	{ NULL, NULL, COLUMN_TEXT },
+};
+
+static const struct column session_columns[] = {
+	{ "TSIH", "tsih", COLUMN_NUMBER },
+	{ "INITIATOR", "initiator", COLUMN_TEXT },
+	{ "PEER", "peer", COLUMN_TEXT },
+	{ "TARGET", "target", COLUMN_TEXT },
+	{ "COMMANDS", "commands_done", COLUMN_NUMBER },
+	{ "IN", "bytes_in", COLUMN_SIZE },
+	{ "OUT", "bytes_out", COLUMN_SIZE },
+	{ "SINCE", "since_us", COLUMN_TIME },
+	{ NULL, NULL, COLUMN_TEXT },
+};
+
+#define DISK "DS:/PATH.vmdk"
+
+const struct verb verbs[] = {
+	{ "ds", "ls", "", "datastores of this vmfsd",
+	    { NULL }, 0, "datastores", ds_columns },
+	{ "ds", "info", "DS", "all about one datastore",
+	    { "name" }, 1, "datastore", ds_record },
+	{ "ds", "mount", "DS", "mount a datastore of the configuration",
+	    { "name" }, 1, NULL, NULL },
+	{ "ds", "unmount", "DS", "unmount it; --force: with files open",
+	    { "name" }, 1, NULL, NULL },
+	{ "host", "ls", "DS", "hosts that have the datastore mounted",
+	    { "name" }, 1, "hosts", host_columns },
+	{ "lock", "ls", "DS:[/DIR]", "files that are locked",
+	    { "path" }, 1, "locks", lock_columns },
+	{ "lock", "show", "DS:/PATH", "who holds the lock of a file",
+	    { "path" }, 1, "lock", lock_record },
+	{ "lock", "break", "DS:/PATH", "take a lock from a dead host",
+	    { "path" }, 1, NULL, NULL },
+	{ "disk", "ls", "DS:[/DIR]", "virtual disks",
+	    { "path" }, 1, "disks", disk_columns },
+	{ "disk", "info", DISK, "all about one disk",
+	    { "path" }, 1, "disk", disk_record },
+	{ "disk", "create", DISK " SIZE", "make a thin disk",
+	    { "path", "size" }, 2, NULL, NULL },
+	{ "disk", "mv", DISK " " DISK, "rename a disk",
+	    { "path", "to" }, 2, NULL, NULL },
+	{ "disk", "rm", DISK, "remove a disk and its snapshots",
+	    { "path" }, 1, NULL, NULL },
+	{ "disk", "snapshot", DISK " NAME", "take a snapshot",
+	    { "path", "name" }, 2, NULL, NULL },
+	{ "disk", "snapshots", DISK, "list snapshots",
+	    { "path" }, 1, "snapshots", snapshot_columns },
+	{ "disk", "revert", DISK "@NAME", "go back to a snapshot",
+	    { "path", "name" }, 1, NULL, NULL },
+	{ "disk", "rm-snapshot", DISK "@NAME", "remove a snapshot",
+	    { "path", "name" }, 1, NULL, NULL },
+	{ "disk", "clone", DISK "[@NAME] " DISK, "linked clone of a snapshot",
+	    { "path", "to" }, 2, NULL, NULL },
+	{ "target", "ls", "", "exported LUNs",
+	    { NULL }, 0, "luns", target_columns },
+	{ "session", "ls", "", "initiators that are logged in",
+	    { NULL }, 0, "sessions", session_columns },
+	{ "session", "drop", "INITIATOR [TSIH]", "end its sessions, or one",
+	    { "initiator", "tsih" }, 1, NULL, NULL },
+	{ NULL, NULL, NULL, NULL, { NULL }, 0, NULL, NULL },
+};
