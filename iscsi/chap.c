@@ -103,12 +103,12 @@ hex_decode(const char *text, uint8_t *buf, size_t max, size_t *ret_len)
 		return -EINVAL;
 	memset(buf, 0, len);
 	for (size_t i = 0; i < digits; i++) {
+		uint8_t *byte = &buf[(i + odd) / 2];
 		int d = hex_digit(text[i]);
 
 		if (d < 0)
 			return -EINVAL;
-		buf[(i + odd) / 2] =
-		    (uint8_t)(buf[(i + odd) / 2] << 4 | (unsigned)d);
+		*byte = (uint8_t)((unsigned)*byte << 4 | (unsigned)d);
 	}
 	*ret_len = len;
 	return 0;
