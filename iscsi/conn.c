@@ -147,7 +147,7 @@ login_round(struct conn *c, uint64_t deadline, bool *ret_done)
 	if (r < 0)
 		return r;
 	len = iscsi_data_len(req);
-	if (len > LOGIN_DATA_MAX || iscsi_ahs_len(req))
+	if (len > LOGIN_DATA_MAX)
 		return -VMFS_EPROTO;
 	data = malloc(len + 1);
 	if (!data)

@@ -26,6 +26,9 @@ conn_rx_header(struct conn *c, uint64_t timeout_ns)
 	c->heard = true;
 	len = ISCSI_BHS_SIZE +
 	    iscsi_ahs_len((const union iscsi_bhs *)c->header);
+	/* Not before login: a stranger has to be cheap. */
+	if (len > ISCSI_BHS_SIZE && !c->session)
+		return -VMFS_EPROTO;
 	if (len + digest > got) {
 		r = net_read(c->net, c->header + got, len + digest - got,
 		    DATA_TIMEOUT_NS);
