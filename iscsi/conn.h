@@ -27,7 +27,7 @@
 #define CONN_BUCKETS 64		/* of the table of tasks by tag */
 #define CONN_BATCH 32		/* PDUs of one gathered write */
 #define CONN_BATCH_BYTES (1U << 20)
-#define CONN_TX_MAX 1024		/* answers queued, in units, but commands' */
+#define CONN_TX_MAX 1024	/* units of answers queued, commands' apart */
 #define CONN_TX_UNIT 4096	/* bytes of data that count as one more */
 #define CONN_IMMEDIATE_MAX 32	/* immediate commands at once */
 #define CONN_TMF_MAX 16		/* task management functions at once */

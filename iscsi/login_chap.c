@@ -120,7 +120,7 @@ prove(struct login *l)
 	if (!l->chap_i && !l->chap_c)
 		return 0;
 	if (!l->auth.out_user)
-		return denied(l, "initiator asks for our proof, none configured");
+		return denied(l, "our proof asked, none configured");
 	if (!l->chap_i || !l->chap_c || text_number(l->chap_i, &id) < 0 ||
 	    id > 255 ||
 	    chap_decode(l->chap_c, theirs, sizeof(theirs), &len) < 0)

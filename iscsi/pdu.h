@@ -84,7 +84,7 @@ enum iscsi_login_status {
 };
 
 /* Asynchronous events, 11.9.1. */
-enum { ISCSI_ASYNC_DROP_CONNECTION = 2, ISCSI_ASYNC_DROP_ALL = 3 };
+enum { ISCSI_ASYNC_DROP_ALL = 3 };
 
 /* What every header has; the answer's numbers sit alike in all answers. */
 struct iscsi_bhs_any {
@@ -100,7 +100,7 @@ struct iscsi_bhs_any {
 	uint8_t rest[12];
 };
 
-struct iscsi_bhs_cmd {		/* 11.3; NOP-Out, Text and TMF up to expstatsn */
+struct iscsi_bhs_cmd {		/* 11.3; NOP-Out, Text up to exp_statsn */
 	uint8_t opcode, flags, b2, b3;
 	uint8_t ahs_words;
 	be24_t data_len;

@@ -31,7 +31,7 @@ struct iscsi_server {
 	struct acl_chap discovery_in, discovery_out;
 	uint16_t last_tsih;
 	bool stopping;
-	struct fiber_cond changed;	/* a session, connection or portal left */
+	struct fiber_cond changed;	/* a session, connection, portal left */
 };
 
 struct iscsi_target *server_target(const struct iscsi_server *s,

@@ -13,7 +13,7 @@
 #include "libvmfs/base/err.h"
 
 #define TEXT_KEY_MAX 63		/* bytes of a key name, 6.1 */
-#define TEXT_VALUE_MAX 8192	/* bytes of a value; large binary ones need it */
+#define TEXT_VALUE_MAX 8192	/* bytes of a value; binary ones can be long */
 #define TEXT_IN_MAX 16384	/* bytes of one request, all its PDUs */
 
 /* A growing text, bounded by `max`; used for what came and what goes. */

@@ -27,7 +27,7 @@ struct xfer_burst {
 struct xfer {
 	uint32_t want;		/* bytes to collect in all */
 	uint32_t received;	/* from 0 without gap */
-	uint32_t first_max;	/* unsolicited bytes allowed, immediate included */
+	uint32_t first_max;	/* unsolicited bytes allowed, with immediate */
 	bool unsolicited;	/* the unsolicited sequence is open */
 	uint32_t unsolicited_sn;
 	uint32_t asked;		/* bytes received or asked for by R2T */
