@@ -22,7 +22,7 @@ conn_kill(struct conn *c)
 void
 conn_shutdown(struct conn *c)
 {
-	if (!c->session || !c->writer)
+	if (!c->session || !c->writing)
 		conn_kill(c);
 	else if (!c->draining)
 		conn_async(c, ISCSI_ASYNC_DROP_ALL);
@@ -214,9 +214,7 @@ conn_serve(struct conn *c)
 	if (sched_spawn(c->server->env->sched, "iscsi-tx", conn_tx_writer,
 	    c) < 0)
 		return;
-	/* Set by the fiber itself when it starts; it must before we read. */
-	while (!c->writer)
-		fiber_yield();
+	c->writing = true;
 	alive_arm(c);
 	while (r == 0 && !c->draining && !c->dead)
 		r = conn_rx_pdu(c);
@@ -225,7 +223,7 @@ conn_serve(struct conn *c)
 		    "peer=%s: %s", net_conn_peer(c->net), vmfs_strerror(r));
 	if (!c->draining)
 		conn_kill(c);
-	while (c->writer)
+	while (c->writing)
 		fiber_cond_wait(&c->changed);
 	sched_timer_cancel(c->server->env->sched, &c->alive);
 }

@@ -124,7 +124,8 @@ struct conn {
 	uint32_t next_ttt;
 
 	/* Writer. */
-	struct fiber *writer;		/* NULL: not running */
+	bool writing;			/* the fiber exists */
+	struct fiber *writer;
 	bool writer_idle;
 	struct list tx;
 	unsigned tx_units;		/* all but TX_TASK */

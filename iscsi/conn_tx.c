@@ -169,7 +169,7 @@ conn_tx_writer(void *arg)
 	}
 	/* Whatever ended us, the reader must not wait for more. */
 	conn_kill(c);
-	c->writer = NULL;
+	c->writing = false;
 	fiber_cond_broadcast(&c->changed);
 }
 
