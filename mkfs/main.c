@@ -1,0 +1,273 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* mkfs.vmfs: checks a LUN and makes a datastore on it. */
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "iscsi/disk_libiscsi.h"
+#include "libvmfs/base/lun_text.h"
+#include "libvmfs/base/units.h"
+#include "libvmfs/env/reactor.h"
+#include "locking/host.h"
+#include "mkfs/options.h"
+#include "mkfs/probe.h"
+
+struct run {
+	struct options options;
+	struct log log;
+	struct env env;
+	struct disk *disk;
+	struct super super;
+	char name[LUN_TEXT_SIZE];
+};
+
+static int PRINTF_LIKE(2, 3)
+refuse(int error, const char *fmt, ...)
+{
+	va_list ap;
+
+	fputs("mkfs.vmfs: ", stderr);
+	va_start(ap, fmt);
+	(void)vfprintf(stderr, fmt, ap);
+	va_end(ap);
+	fputc('\n', stderr);
+	return error;
+}
+
+/* ---- what stands in the way ---- */
+
+static int
+check_size(struct run *r)
+{
+	uint64_t size = r->disk->info.size_bytes;
+	char have[SIZE_TEXT_SIZE], need[SIZE_TEXT_SIZE];
+
+	if (size < MKDS_SIZE_MIN)
+		return refuse(-ENOSPC, "'%s' has %s; a datastore needs at "
+		    "least %s", r->name, size_text(size, have),
+		    size_text(MKDS_SIZE_MIN, need));
+	if (size < r->options.size_min)
+		return refuse(-ENOSPC, "'%s' has %s, less than the %s of "
+		    "--size-check; is this the right LUN?", r->name,
+		    size_text(size, have), size_text(r->options.size_min,
+		    need));
+	if ((r->disk->info.caps & DISK_CAP_READONLY) != 0 &&
+	    !r->options.dry_run)
+		return refuse(-EROFS, "'%s' is read-only", r->name);
+	return 0;
+}
+
+/* No option overrides a host that is alive. */
+static int
+check_hosts(struct run *r, const struct super *old)
+{
+	char names[512] = "";
+	unsigned alive;
+	int rc = hosts_alive(&r->env, r->disk, old, &alive, names,
+	    sizeof(names));
+
+	if (rc < 0)
+		return refuse(rc, "cannot read the hosts on '%s': %s", r->name,
+		    vmfs_strerror(rc));
+	if (alive > 0)
+		return refuse(-VMFS_EINUSE, "'%s' is in use: datastore '%s' is "
+		    "mounted by %u host(s): %s; unmount it there first "
+		    "(--force does not change this)", r->name, old->label,
+		    alive, names);
+	return 0;
+}
+
+static int
+check_datastore(struct run *r)
+{
+	struct super old = { 0 };
+	char uuid[UUID_TEXT_SIZE];
+	int rc = super_read(r->disk, &old);
+
+	if (rc == -VMFS_ENOTVMFS)
+		return 0;
+	if (rc == 0 || (rc == -VMFS_EFEATURE && !uuid_is_null(&old.uuid))) {
+		int rc2 = check_hosts(r, &old);
+
+		if (rc2 < 0)
+			return rc2;
+	} else if (rc != -VMFS_ECORRUPT && rc != -ERANGE &&
+	    rc != -VMFS_EFEATURE) {
+		return refuse(rc, "cannot read '%s': %s", r->name,
+		    vmfs_strerror(rc));
+	}
+	if (r->options.force)
+		return 0;
+	return refuse(-EEXIST, "'%s' carries a datastore already (label '%s', "
+	    "%s%s); --force destroys it and all disks on it", r->name,
+	    old.label, uuid_text(&old.uuid, uuid),
+	    rc < 0 ? ", damaged or of another version" : "");
+}
+
+static int
+check_content(struct run *r)
+{
+	const char *what = NULL;
+	int rc = check_datastore(r);
+
+	if (rc < 0 || r->options.force)
+		return rc;
+	rc = probe_disk(r->disk, &what);
+	if (rc < 0)
+		return refuse(rc, "cannot read '%s': %s", r->name,
+		    vmfs_strerror(rc));
+	if (what != NULL)
+		return refuse(-EEXIST, "'%s' carries something already: %s; "
+		    "--force destroys it", r->name, what);
+	return 0;
+}
+
+/* ---- doing it ---- */
+
+static int
+make_plan(struct run *r)
+{
+	int rc = mkds_plan(&r->disk->info, &r->options.conf, &r->super);
+
+	if (rc == -EOPNOTSUPP)
+		return refuse(rc, "'%s' (%s) cannot do the locking that "
+		    "--protocol asks for, or none at all: it needs COMPARE AND "
+		    "WRITE, or SCSI-2 RESERVE", r->name, r->disk->info.kind);
+	if (rc == -EINVAL)
+		return refuse(rc, "these sizes of journal and cluster do not "
+		    "fit '%s': a journal has 1 MiB or more and at most half a "
+		    "cluster", r->name);
+	if (rc < 0)
+		return refuse(rc, "cannot plan a datastore on '%s': %s",
+		    r->name, vmfs_strerror(rc));
+	return 0;
+}
+
+static void
+show_progress(void *arg, uint64_t done, uint64_t total)
+{
+	(void)arg;
+	fprintf(stderr, "\rwriting metadata %3u %%",
+	    (unsigned)(total > 0 ? done * 100 / total : 100));
+	if (done >= total)
+		fputc('\n', stderr);
+}
+
+static int
+write_datastore(struct run *r)
+{
+	int rc;
+
+	if (r->options.dry_run)
+		return 0;
+	if (isatty(STDERR_FILENO) && !r->options.json)
+		r->options.conf.progress = show_progress;
+	rc = mkds_write(&r->env, r->disk, &r->options.conf, &r->super);
+	if (rc < 0)
+		return refuse(rc, "writing to '%s' failed: %s; the LUN carries "
+		    "no datastore now", r->name, vmfs_strerror(rc));
+	return 0;
+}
+
+static void
+print_json_string(const char *key, const char *value)
+{
+	printf(",\n  \"%s\": \"", key);
+	for (const unsigned char *p = (const unsigned char *)value; *p; p++) {
+		if (*p == '"' || *p == '\\' || *p < ' ')
+			printf("\\u%04x", *p);
+		else
+			putchar(*p);
+	}
+	putchar('"');
+}
+
+static void
+print_json(const struct run *r)
+{
+	const struct super *s = &r->super;
+	char uuid[UUID_TEXT_SIZE];
+
+	printf("{\n  \"api\": 1");
+	print_json_string("lun", r->name);
+	print_json_string("label", s->label);
+	print_json_string("uuid", uuid_text(&s->uuid, uuid));
+	print_json_string("protocol", lock_protocol_name(s->protocol));
+	printf(",\n  \"size\": %llu,\n  \"cluster\": %llu,\n  \"journal\": "
+	    "%llu,\n  \"timers\": {\"pulse_ms\": %u, \"io_ms\": %u, "
+	    "\"freeze_ms\": %u, \"fence_ms\": %u},\n  \"dry_run\": %s\n}\n",
+	    (unsigned long long)(s->blocks * BLOCK_SIZE),
+	    (unsigned long long)s->cluster_blocks * BLOCK_SIZE,
+	    (unsigned long long)s->journal_blocks * BLOCK_SIZE,
+	    s->timers.pulse_ms, s->timers.io_ms, s->timers.freeze_ms,
+	    s->timers.fence_ms, r->options.dry_run ? "true" : "false");
+}
+
+static void
+print_text(const struct run *r)
+{
+	const struct super *s = &r->super;
+	char uuid[UUID_TEXT_SIZE], size[SIZE_TEXT_SIZE];
+
+	printf("%s '%s' on %s\n", r->options.dry_run ?
+	    "would make datastore" : "datastore", s->label, r->name);
+	if (!r->options.dry_run)
+		printf("  uuid      %s\n", uuid_text(&s->uuid, uuid));
+	printf("  size      %s\n", size_text(s->blocks * BLOCK_SIZE, size));
+	printf("  clusters  %s each\n",
+	    size_text((uint64_t)s->cluster_blocks * BLOCK_SIZE, size));
+	printf("  journals  %s each\n",
+	    size_text((uint64_t)s->journal_blocks * BLOCK_SIZE, size));
+	printf("  locking   %s\n", lock_protocol_name(s->protocol));
+	printf("  timers    a dead host is fenced after %u.%u s\n",
+	    s->timers.fence_ms / 1000, s->timers.fence_ms % 1000 / 100);
+	if (s->protocol != LOCK_ATS_PR && s->protocol != LOCK_FILE)
+		printf("  note      the LUN has no persistent reservations: "
+		    "take-over relies on a watchdog\n");
+}
+
+static int
+run_fiber(void *arg)
+{
+	struct run *r = arg;
+	struct disk_libiscsi_conf conf = { .initiator = r->options.initiator };
+	char why[512];
+	int rc;
+
+	r->log = (struct log){
+		.level = LOG_LEVEL_ERROR, .sink = log_sink_stderr,
+	};
+	env_posix_init(&r->env, sched_current(), &r->log);
+	rc = lun_open(&r->env, r->options.lun, DISK_OPEN_EXCLUSIVE,
+	    &conf, &r->disk);
+	if (rc < 0)
+		return refuse(rc, "%s", lun_open_text(r->options.lun, rc, why,
+		    sizeof(why)));
+	rc = check_size(r);
+	if (rc == 0)
+		rc = check_content(r);
+	if (rc == 0)
+		rc = make_plan(r);
+	if (rc == 0)
+		rc = write_datastore(r);
+	disk_close(r->disk);
+	return rc;
+}
+
+int
+main(int argc, char **argv)
+{
+	static struct run r;
+
+	options_parse(&r.options, argc, argv);
+	(void)lun_text(r.options.lun, r.name);
+	if (reactor_run_main(run_fiber, &r) < 0)
+		return EXIT_MKFS_FAILED;
+	if (r.options.json)
+		print_json(&r);
+	else
+		print_text(&r);
+	return 0;
+}
