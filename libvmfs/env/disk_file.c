@@ -326,6 +326,7 @@ refresh_call(void *arg)
 	struct stat st;
 
 	if (f->block_device) {
+		file_rescan(f);
 		if (ioctl(f->fd, BLKGETSIZE64, &size) < 0)
 			return file_error(-errno);
 	} else {

@@ -2,8 +2,11 @@
 /* Blocking calls of the file source, and the meaning of their errors. */
 #include <fcntl.h>
 #include <linux/fs.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include "libvmfs/env/disk_file_impl.h"
@@ -134,4 +137,22 @@ file_write_zeroes(struct disk_file *f, const struct disk_req *req)
 	if (rc == -EOPNOTSUPP)
 		rc = write_zeroes_by_hand(f, req);
 	return rc;
+}
+
+void
+file_rescan(const struct disk_file *f)
+{
+	struct stat st;
+	char path[80];
+	FILE *fp;
+
+	if (fstat(f->fd, &st) < 0)
+		return;
+	(void)snprintf(path, sizeof(path), "/sys/dev/block/%u:%u/device/rescan",
+	    major(st.st_rdev), minor(st.st_rdev));
+	fp = fopen(path, "we");
+	if (fp == NULL)
+		return;	/* no SCSI device: its size needs no asking */
+	(void)fputs("1", fp);
+	(void)fclose(fp);
 }

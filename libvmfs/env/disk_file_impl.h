@@ -56,6 +56,9 @@ int file_unmap(struct disk_file *f, const struct disk_req *req) MUST_CHECK;
 int file_write_zeroes(struct disk_file *f, const struct disk_req *req)
     MUST_CHECK;
 
+/* Has the kernel ask a SCSI device for its size again. */
+void file_rescan(const struct disk_file *f);
+
 /* ---- disk_file_lock.c ---- */
 
 /*

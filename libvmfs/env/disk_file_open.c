@@ -8,7 +8,6 @@
  * it is mounted or part of another device.
  */
 #include <fcntl.h>
-#include <inttypes.h>
 #include <linux/fs.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,6 +18,7 @@
 #include <unistd.h>
 
 #include "libvmfs/env/disk_file_impl.h"
+#include "libvmfs/env/disk_sg_impl.h"
 
 #define DIRECT_ALIGN_MAX 4096
 
@@ -135,28 +135,50 @@ probe_direct(struct disk_file *f)
 	return 0;
 }
 
+/* Text of the device's sysfs file `name`; false if there is none. */
+static bool
+sysfs_read(dev_t dev, const char *name, char *text, int size)
+{
+	char path[128];
+	FILE *fp;
+	bool ok;
+
+	(void)snprintf(path, sizeof(path), "/sys/dev/block/%u:%u/%s",
+	    major(dev), minor(dev), name);
+	fp = fopen(path, "re");
+	if (fp == NULL)
+		return false;
+	ok = fgets(text, size, fp) != NULL;
+	fclose(fp);
+	return ok;
+}
+
+static bool
+sysfs_number(dev_t dev, const char *name, uint64_t *ret_v)
+{
+	char text[32], *end;
+	uint64_t v;
+
+	if (!sysfs_read(dev, name, text, sizeof(text)))
+		return false;
+	errno = 0;
+	v = strtoull(text, &end, 10);
+	if (errno != 0 || end == text)
+		return false;
+	*ret_v = v;
+	return true;
+}
+
 /* A number of the device's request queue, 0 if there is none. */
 static uint64_t
-queue_limit(dev_t dev, const char *name)
+queue_limit(dev_t dev, const char *disk_name, const char *part_name)
 {
-	/* A partition has no queue of its own. */
-	static const char *const dirs[] = { "queue", "../queue" };
-	char path[128];
 	uint64_t v = 0;
 
-	for (size_t i = 0; i < 2; i++) {
-		FILE *fp;
-
-		(void)snprintf(path, sizeof(path), "/sys/dev/block/%u:%u/%s/%s",
-		    major(dev), minor(dev), dirs[i], name);
-		fp = fopen(path, "re");
-		if (fp == NULL)
-			continue;
-		if (fscanf(fp, "%" SCNu64, &v) != 1)
-			v = 0;
-		fclose(fp);
-		break;
-	}
+	/* A partition has no queue of its own. */
+	if (!sysfs_number(dev, disk_name, &v) &&
+	    !sysfs_number(dev, part_name, &v))
+		return 0;
 	return v;
 }
 
@@ -176,10 +198,11 @@ inspect_device(struct disk_file *f, const struct stat *st)
 	info->phys_block_size = (uint32_t)block;
 	if (ioctl(f->fd, BLKPBSZGET, &phys) == 0)
 		info->phys_block_size = phys;
-	if (queue_limit(st->st_rdev, "discard_max_bytes") > 0)
+	if (queue_limit(st->st_rdev, "queue/discard_max_bytes",
+	    "../queue/discard_max_bytes") > 0)
 		info->caps |= DISK_CAP_UNMAP;
 	info->unmap_granularity = (uint32_t)queue_limit(st->st_rdev,
-	    "discard_granularity");
+	    "queue/discard_granularity", "../queue/discard_granularity");
 	return 0;
 }
 
@@ -250,6 +273,63 @@ open_call(void *arg)
 	return rc;
 }
 
+static int
+sg_io(void *arg, struct sg_io_hdr *h)
+{
+	struct disk_file *f = arg;
+
+	return ioctl(f->fd, SG_IO, h) < 0 ? -errno : 0;
+}
+
+struct lun_start {
+	const struct disk_file *f;
+	uint64_t start;
+};
+
+/*
+ * Where on its LUN a SCSI disk, a partition of one, or a multipath map of one
+ * begins, in bytes.  Other maps (LVM, dm-crypt) pass SG_IO on, too, but their
+ * blocks lie elsewhere: no SCSI command may take that way.
+ */
+static int
+find_lun_start(void *arg)
+{
+	struct lun_start *l = arg;
+	char text[64];
+	struct stat st;
+	uint64_t sectors = 0;
+
+	if (!l->f->block_device || fstat(l->f->fd, &st) < 0)
+		return -EOPNOTSUPP;
+	l->start = 0;
+	if (sysfs_read(st.st_rdev, "dm/uuid", text, sizeof(text)))
+		return strncmp(text, "mpath-", 6) == 0 ? 0 : -EOPNOTSUPP;
+	if (sysfs_read(st.st_rdev, "device/scsi_level", text, sizeof(text)))
+		return 0;
+	if (!sysfs_read(st.st_rdev, "../device/scsi_level", text,
+	    sizeof(text)) || !sysfs_number(st.st_rdev, "start", &sectors))
+		return -EOPNOTSUPP;
+	/* In units of 512 bytes whatever the block size is. */
+	l->start = sectors * 512;
+	return 0;
+}
+
+/* A SCSI device gets its SCSI commands; else f itself is the disk. */
+static int
+hand_over(struct disk_file *f, struct disk **ret_d)
+{
+	struct lun_start l = { .f = f };
+	int rc = offload_call(find_lun_start, &l);
+
+	if (rc == 0)
+		rc = disk_sg_open(&f->disk, l.start, sg_io, f, ret_d);
+	if (rc == -EOPNOTSUPP) {
+		*ret_d = &f->disk;
+		rc = 0;
+	}
+	return rc;
+}
+
 int
 disk_file_open(const char *path, unsigned flags, struct disk **ret_d)
 {
@@ -266,6 +346,8 @@ disk_file_open(const char *path, unsigned flags, struct disk **ret_d)
 		return rc;
 	}
 	pthread_mutex_init(&f->lock, NULL);
-	*ret_d = &f->disk;
-	return 0;
+	rc = hand_over(f, ret_d);
+	if (rc < 0)
+		disk_close(&f->disk);
+	return rc;
 }
