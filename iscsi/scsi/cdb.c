@@ -29,7 +29,7 @@ static const struct cdb_op table[] = {
 	    { 0x17, 0, 0, 0, 0, 0x04 } },
 	{ 0x1a, 0, 6, 0, ACCESS_WRITE, OUT_NONE, "MODE SENSE(6)",
 	    scsi_mode_sense, { 0x1a, 0x08, 0xff, 0xff, 0xff, 0x04 } },
-	{ 0x1b, 0, 6, OP_FIBER, ACCESS_STATUS, OUT_NONE, "START STOP UNIT",
+	{ 0x1b, 0, 6, OP_FIBER, ACCESS_WRITE, OUT_NONE, "START STOP UNIT",
 	    scsi_start_stop, { 0x1b, 0x01, 0, 0x0f, 0xf7, 0x04 } },
 	{ 0x1d, 0, 6, 0, ACCESS_WRITE, OUT_NONE, "SEND DIAGNOSTIC",
 	    scsi_send_diagnostic, { 0x1d, 0xf7, 0, 0xff, 0xff, 0x04 } },
@@ -57,6 +57,9 @@ static const struct cdb_op table[] = {
 	{ 0x35, 0, 10, OP_MEDIUM, ACCESS_WRITE, OUT_NONE,
 	    "SYNCHRONIZE CACHE(10)", scsi_synchronize_cache,
 	    { 0x35, 0x02, 0xff, 0xff, 0xff, 0xff, 0x1f, 0xff, 0xff, 0x04 } },
+	{ 0x37, 0, 10, OP_MEDIUM, ACCESS_READ, OUT_NONE,
+	    "READ DEFECT DATA(10)", scsi_read_defects,
+	    { 0x37, 0, 0x1f, 0, 0, 0, 0, 0xff, 0xff, 0x04 } },
 	{ 0x41, 0, 10, WRITE_FLAGS | OP_FIBER, ACCESS_WRITE, OUT_SAME,
 	    "WRITE SAME(10)", scsi_write_same,
 	    { 0x41, 0xf8, 0xff, 0xff, 0xff, 0xff, 0x1f, 0xff, 0xff, 0x04 } },
@@ -80,9 +83,9 @@ static const struct cdb_op table[] = {
 	PR_IN(0x02, "PERSISTENT RESERVE IN REPORT CAPABILITIES"),
 	PR_IN(0x03, "PERSISTENT RESERVE IN READ FULL STATUS"),
 #define PR_OUT(sa, name) \
-	{ 0x5f, sa, 10, OP_SERVICE | OP_FIBER, ACCESS_STATUS, OUT_LIST32, name, \
-	    scsi_pr_out, { 0x5f, 0x1f, 0xff, 0, 0, 0xff, 0xff, 0xff, 0xff, \
-	    0x04 } }
+	{ 0x5f, sa, 10, OP_SERVICE | OP_FIBER, ACCESS_STATUS, OUT_LIST32, \
+	    name, scsi_pr_out, { 0x5f, 0x1f, 0xff, 0, 0, 0xff, 0xff, 0xff, \
+	    0xff, 0x04 } }
 	PR_OUT(0x00, "PERSISTENT RESERVE OUT REGISTER"),
 	PR_OUT(0x01, "PERSISTENT RESERVE OUT RESERVE"),
 	PR_OUT(0x02, "PERSISTENT RESERVE OUT RELEASE"),
@@ -139,6 +142,10 @@ static const struct cdb_op table[] = {
 	    "READ CAPACITY(16)", scsi_read_capacity16,
 	    { 0x9e, 0x1f, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
 	    0xff, 0xff, 0xff, 0xff, 0x01, 0x04 } },
+	{ 0x9e, 0x12, 16, OP_SERVICE | OP_MEDIUM, ACCESS_READ, OUT_NONE,
+	    "GET LBA STATUS", scsi_get_lba_status,
+	    { 0x9e, 0x1f, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
+	    0xff, 0xff, 0xff, 0xff, 0, 0x04 } },
 	{ 0xa0, 0, 12, OP_NO_UA | OP_NO_LU, ACCESS_FREE, OUT_NONE,
 	    "REPORT LUNS", scsi_report_luns,
 	    { 0xa0, 0, 0xff, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 0, 0x04 } },
@@ -163,6 +170,10 @@ static const struct cdb_op table[] = {
 	    "VERIFY(12)", scsi_verify,
 	    { 0xaf, 0xf6, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
 	    0x1f, 0x04 } },
+	{ 0xb7, 0, 12, OP_MEDIUM, ACCESS_READ, OUT_NONE,
+	    "READ DEFECT DATA(12)", scsi_read_defects,
+	    { 0xb7, 0x1f, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0,
+	    0x04 } },
 };
 
 const struct cdb_op *

@@ -2,7 +2,7 @@
 /* Logical units. */
 #include "iscsi/scsi/lu.h"
 
-#include <stdio.h>
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -94,6 +94,7 @@ scsi_lu_free(struct scsi_lu *lu)
 {
 	if (lu == NULL)
 		return;
+	assert(lu->mappings == 0 && list_empty(&lu->cmds));
 	pr_fini(&lu->pr);
 	free(lu);
 }
@@ -130,7 +131,10 @@ bool
 lu_removal_prevented(const struct scsi_lu *lu)
 {
 	list_for_each(node, tmp, &lu->itls) {
-		if (list_entry(node, struct scsi_itl, lu_node)->prevents_removal)
+		const struct scsi_itl *itl =
+		    list_entry(node, struct scsi_itl, lu_node);
+
+		if (itl->prevents_removal)
 			return true;
 	}
 	return false;
@@ -155,8 +159,8 @@ scsi_lu_stats(const struct scsi_lu *lu, struct scsi_lu_stats *ret_st)
 
 void
 scsi_lu_registrations(const struct scsi_lu *lu,
-    void (*fn)(void *arg, const char *initiator_port, uint64_t key, bool holder),
-    void *arg)
+    void (*fn)(void *arg, const char *initiator_port, uint64_t key,
+    bool holder), void *arg)
 {
 	list_for_each(node, tmp, &lu->pr.registrations) {
 		const struct pr_registration *r =

@@ -57,7 +57,7 @@ unsigned lu_physical_exponent(const struct scsi_lu *lu);
 void lu_naa(const struct scsi_lu *lu, uint8_t ret_naa[16]);
 /* Whether somebody's PREVENT ALLOW MEDIUM REMOVAL is in force. */
 bool lu_removal_prevented(const struct scsi_lu *lu);
-/* State that a reset takes back (SAM-5 6.3.3): not reservations that persist. */
+/* Takes back what a reset does (SAM-5 6.3.3), not persistent reservations. */
 void lu_reset_state(struct scsi_lu *lu);
 
 #endif

@@ -59,7 +59,7 @@ page_exceptions(const struct scsi_lu *lu, uint8_t pc, uint8_t *p)
 {
 	(void)lu;
 	if (pc != PC_CHANGEABLE)
-		p[2] = 0x08;		/* DEXCPT: no informational exceptions */
+		p[2] = 0x08;		/* DEXCPT: there are none */
 }
 
 static const struct mode_page pages[] = {

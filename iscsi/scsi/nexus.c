@@ -83,7 +83,8 @@ static void
 target_unmap_nexuses(struct scsi_target *t, unsigned lun)
 {
 	list_for_each(node, tmp, &t->nexuses) {
-		struct scsi_nexus *n = list_entry(node, struct scsi_nexus, node);
+		struct scsi_nexus *n =
+		    list_entry(node, struct scsi_nexus, node);
 
 		itl_free(n->itls[lun]);
 		n->itls[lun] = NULL;
@@ -107,7 +108,8 @@ scsi_target_map(struct scsi_target *t, unsigned lun, struct scsi_lu *lu)
 	if (t->luns[lun] != NULL)
 		return -EEXIST;
 	list_for_each(node, tmp, &t->nexuses) {
-		struct scsi_nexus *n = list_entry(node, struct scsi_nexus, node);
+		struct scsi_nexus *n =
+		    list_entry(node, struct scsi_nexus, node);
 
 		if (itl_new(n, lun, lu) != 0) {
 			target_unmap_nexuses(t, lun);

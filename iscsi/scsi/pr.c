@@ -119,7 +119,8 @@ void
 pr_ua(struct scsi_lu *lu, const struct pr_registration *r, uint32_t code)
 {
 	list_for_each(node, tmp, &lu->itls) {
-		struct scsi_itl *itl = list_entry(node, struct scsi_itl, lu_node);
+		struct scsi_itl *itl =
+		    list_entry(node, struct scsi_itl, lu_node);
 
 		if (nexus_is(itl->nexus, r->port, r->target))
 			ua_add(&itl->ua, code);

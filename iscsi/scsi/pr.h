@@ -44,7 +44,7 @@ struct pr_state {
 	uint32_t generation;
 	enum pr_type type;		/* PR_NONE: not reserved */
 	struct pr_registration *holder;	/* NULL for all-registrants types */
-	struct fiber_mutex lock;	/* PERSISTENT RESERVE OUT, one at a time */
+	struct fiber_mutex lock;	/* one PERSISTENT RESERVE OUT */
 	bool aptpl;			/* kept in the image */
 	int (*save)(void *arg, const void *image, size_t len);
 	void *save_arg;

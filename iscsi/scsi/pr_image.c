@@ -51,8 +51,7 @@ static int
 image_encode(const struct pr_state *pr, bool empty, uint8_t **ret_p,
     size_t *ret_len)
 {
-	size_t entry_max = ENTRY_LEN + sizeof(((struct pr_registration *)0)->port) +
-	    sizeof(((struct pr_registration *)0)->target);
+	size_t entry_max = ENTRY_LEN + SCSI_PORT_NAME_SIZE + SCSI_NAME_MAX;
 	uint8_t *p = calloc(1, HEAD_LEN + pr->count * entry_max + CRC_LEN);
 	size_t len = HEAD_LEN;
 

@@ -80,7 +80,7 @@ report_capabilities(struct scsi_cmd *c, size_t allocation)
 	if (p == NULL)
 		return true;
 	be16_store(p, 8);
-	p[2] = 0x10;			/* CRH: RESERVE by a registrant is GOOD */
+	p[2] = 0x10;			/* CRH: see reserve.c */
 	if (c->lu->pr.save != NULL)
 		p[2] |= 0x01;		/* PTPL_C */
 	p[3] = 0x80;			/* TMV: the type mask is valid */

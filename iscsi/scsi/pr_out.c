@@ -100,7 +100,8 @@ pr_clear(struct scsi_cmd *c, const struct pr_registration *self)
 	pr->type = PR_NONE;
 	pr->holder = NULL;
 	list_for_each(node, tmp, &pr->registrations)
-		pr_remove(c->lu, list_entry(node, struct pr_registration, node));
+		pr_remove(c->lu,
+		    list_entry(node, struct pr_registration, node));
 	pr->generation++;
 	return true;
 }

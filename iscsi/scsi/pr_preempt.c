@@ -107,7 +107,8 @@ enum { MOVE_HEAD_LEN = 24, MOVE_APTPL = 0x01, MOVE_UNREG = 0x02 };
  * copied with its NUL.  False when it is another form.
  */
 static bool
-transport_id_decode(const uint8_t *p, size_t len, char name[SCSI_PORT_NAME_SIZE])
+transport_id_decode(const uint8_t *p, size_t len,
+    char name[SCSI_PORT_NAME_SIZE])
 {
 	size_t name_len;
 
@@ -154,7 +155,8 @@ find_port(struct pr_state *pr, const char *port, const char *target)
 		struct pr_registration *r =
 		    list_entry(node, struct pr_registration, node);
 
-		if (strcmp(r->port, port) == 0 && strcmp(r->target, target) == 0)
+		if (strcmp(r->port, port) == 0 &&
+		    strcmp(r->target, target) == 0)
 			return r;
 	}
 	return NULL;
@@ -174,8 +176,8 @@ pr_register_and_move(struct scsi_cmd *c)
 		return scsi_cmd_fail(c, SENSE_PARAMETER_LIST_LENGTH);
 	if (!move_check(c, self, p))
 		return true;
-	if (!transport_id_decode(p + MOVE_HEAD_LEN, len - MOVE_HEAD_LEN, port) ||
-	    strcmp(port, self->port) == 0)
+	if (!transport_id_decode(p + MOVE_HEAD_LEN, len - MOVE_HEAD_LEN,
+	    port) || strcmp(port, self->port) == 0)
 		return scsi_cmd_bad_parameter(c, MOVE_HEAD_LEN);
 	to = find_port(pr, port, self->target);
 	if (to == NULL && pr_add(pr, port, self->target, 0, &to) != 0)

@@ -22,7 +22,8 @@ static bool
 range_blocked_by_held(const struct list *held, const struct range_lock *r)
 {
 	list_for_each(node, tmp, held) {
-		if (range_overlaps(list_entry(node, struct range_lock, node), r))
+		if (range_overlaps(list_entry(node, struct range_lock, node),
+		    r))
 			return true;
 	}
 	return false;
@@ -81,7 +82,8 @@ static void
 range_wake(struct range_set *s)
 {
 	for (struct list *node = s->waiting.next; node != &s->waiting;) {
-		struct range_lock *r = list_entry(node, struct range_lock, node);
+		struct range_lock *r =
+		    list_entry(node, struct range_lock, node);
 
 		if (!range_grantable(s, node, r)) {
 			node = node->next;

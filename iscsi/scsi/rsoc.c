@@ -8,7 +8,10 @@
 enum { TIMEOUTS_LEN = 12 };
 enum { SUPPORT_NO = 1, SUPPORT_YES = 3 };
 /* REPORTING OPTIONS, SPC-4 table 249. */
-enum { REPORT_ALL = 0, REPORT_OPCODE = 1, REPORT_SERVICE = 2, REPORT_EITHER = 3 };
+enum {
+	REPORT_ALL = 0, REPORT_OPCODE = 1, REPORT_SERVICE = 2,
+	REPORT_EITHER = 3,
+};
 
 /* Command timeouts descriptor: no figures given, SPC-4 6.35.4. */
 static size_t

@@ -89,7 +89,8 @@ scsi_write_same(struct scsi_cmd *c)
 	c->lu->stats.writes++;
 	if (scsi_cmd_lock(c, lba, blocks, false) != 0)
 		return true;
-	if (block == NULL && same_zeroes(c, lba, blocks, t->cdb[1] & SAME_UNMAP))
+	if (block == NULL &&
+	    same_zeroes(c, lba, blocks, t->cdb[1] & SAME_UNMAP))
 		return true;
 	return same_pattern(c, lba, blocks, block);
 }

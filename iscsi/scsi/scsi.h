@@ -206,7 +206,7 @@ struct scsi_lu_stats {
 void scsi_lu_stats(const struct scsi_lu *lu, struct scsi_lu_stats *ret_st);
 /* Persistent reservation state for people: calls fn once a registration. */
 void scsi_lu_registrations(const struct scsi_lu *lu,
-    void (*fn)(void *arg, const char *initiator_port, uint64_t key, bool holder),
-    void *arg);
+    void (*fn)(void *arg, const char *initiator_port, uint64_t key,
+    bool holder), void *arg);
 
 #endif

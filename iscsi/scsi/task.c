@@ -133,7 +133,8 @@ cmd_run(struct scsi_cmd *c)
 {
 	c->state = CMD_RUNNING;
 	if (c->op->flags & OP_FIBER) {
-		if (sched_spawn(c->lu->env->sched, c->op->name, cmd_fiber, c) == 0)
+		if (sched_spawn(c->lu->env->sched, c->op->name, cmd_fiber,
+		    c) == 0)
 			return;
 		scsi_cmd_status(c, SCSI_BUSY);
 	} else if (!c->op->run(c)) {
@@ -346,7 +347,8 @@ static bool
 lu_has_aborted(const struct scsi_lu *lu, const struct scsi_cmd *self)
 {
 	list_for_each(node, tmp, &lu->cmds) {
-		const struct scsi_cmd *c = list_entry(node, struct scsi_cmd, node);
+		const struct scsi_cmd *c =
+		    list_entry(node, struct scsi_cmd, node);
 
 		if (c->aborted && c != self)
 			return true;

@@ -57,7 +57,8 @@ void
 ua_add_all(struct scsi_lu *lu, uint32_t code, const struct scsi_nexus *except)
 {
 	list_for_each(node, tmp, &lu->itls) {
-		struct scsi_itl *itl = list_entry(node, struct scsi_itl, lu_node);
+		struct scsi_itl *itl =
+		    list_entry(node, struct scsi_itl, lu_node);
 
 		if (itl->nexus != except)
 			ua_add(&itl->ua, code);

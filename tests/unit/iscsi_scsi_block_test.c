@@ -301,7 +301,8 @@ RIG_TEST(caw_by_hand_miscompare, set_no_caw,
     "a miscompare is found on disks without compare and write")
 RIG_TEST(caw_limit, set_no_caw, compare_and_write_has_a_limit,
     "COMPARE AND WRITE beyond its limit is refused")
-RIG_TEST(caw_order, set_no_caw, compare_and_write_waits_for_writes_of_its_blocks,
+RIG_TEST(caw_order, set_no_caw,
+    compare_and_write_waits_for_writes_of_its_blocks,
     "COMPARE AND WRITE waits for writes of its blocks only")
 RIG_TEST(disk_errors, NULL, disk_errors_become_sense,
     "errors of the disk become sense data")

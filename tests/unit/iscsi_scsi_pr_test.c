@@ -96,10 +96,13 @@ static void
 wrong_keys_conflict(struct rig *r)
 {
 	reserve(r, WE);
-	ATF_CHECK_EQ(RIG_CONFLICT, rig_pr_out(r->nexus[0], REGISTER, 0, 0x9, 1));
-	ATF_CHECK_EQ(RIG_CONFLICT, rig_pr_out(r->nexus[0], RELEASE, WE, 0x9, 0));
+	ATF_CHECK_EQ(RIG_CONFLICT,
+	    rig_pr_out(r->nexus[0], REGISTER, 0, 0x9, 1));
+	ATF_CHECK_EQ(RIG_CONFLICT,
+	    rig_pr_out(r->nexus[0], RELEASE, WE, 0x9, 0));
 	ATF_CHECK_EQ(RIG_CONFLICT, rig_pr_out(r->nexus[2], RESERVE, WE, 0, 0));
-	ATF_CHECK_EQ(RIG_CONFLICT, rig_pr_out(r->nexus[1], RESERVE, WE, 0xb, 0));
+	ATF_CHECK_EQ(RIG_CONFLICT,
+	    rig_pr_out(r->nexus[1], RESERVE, WE, 0xb, 0));
 	ATF_CHECK_EQ(0x052604, rig_pr_out(r->nexus[0], RELEASE, EA, 0xa, 0));
 	ATF_CHECK_EQ(RIG_GOOD,
 	    rig_pr_out(r->nexus[1], REGISTER_AND_IGNORE, 0, 0x77, 0xc));
@@ -111,7 +114,8 @@ static void
 release_tells_other_registrants_only(struct rig *r)
 {
 	reserve(r, WERO);
-	ATF_REQUIRE_EQ(RIG_GOOD, rig_pr_out(r->nexus[0], RELEASE, WERO, 0xa, 0));
+	ATF_REQUIRE_EQ(RIG_GOOD,
+	    rig_pr_out(r->nexus[0], RELEASE, WERO, 0xa, 0));
 	ATF_CHECK_EQ(RIG_GOOD, rig_tur(r->nexus[0]));
 	ATF_CHECK_EQ(0x062a04, rig_tur(r->nexus[1]));
 	ATF_CHECK_EQ(RIG_GOOD, rig_tur(r->nexus[1]));
@@ -289,6 +293,45 @@ bad_parameter_lists_are_refused(struct rig *r)
 	ATF_CHECK_EQ(0x052400, rig_cmd(r->nexus[0], cdb, 10, list, 24));
 }
 
+/* ---- REGISTER AND MOVE ---- */
+
+static uint32_t
+move_to(struct scsi_nexus *n, const char *port, uint64_t key, uint64_t new_key,
+    bool unregister)
+{
+	uint8_t cdb[10] = { 0x5f, 7, WE };
+	uint8_t list[24 + 52] = { [17] = unregister ? 0x02 : 0, [19] = 1 };
+
+	cdb[8] = sizeof(list);
+	be64_store(list, key);
+	be64_store(list + 8, new_key);
+	be32_store(list + 20, 52);
+	list[24] = 0x45;
+	be16_store(list + 26, 48);
+	memcpy(list + 28, port, strlen(port) + 1);
+	return rig_cmd(n, cdb, 10, list, sizeof(list));
+}
+
+static void
+reservation_can_be_moved(struct rig *r)
+{
+	static const char port[] =
+	    "iqn.2026-01.org.example:host2,i,0x00023d000002";
+
+	reserve(r, WE);
+	ATF_CHECK_EQ(RIG_CONFLICT, move_to(r->nexus[1], port, 0xb, 0xd, true));
+	ATF_CHECK_EQ(RIG_CONFLICT, move_to(r->nexus[0], port, 0xb, 0xd, true));
+	ATF_CHECK_EQ(0x052600, move_to(r->nexus[0], port, 0xa, 0, true));
+	ATF_CHECK_EQ(0x052600, move_to(r->nexus[0], "host2", 0xa, 0xd, true));
+	ATF_CHECK_EQ(0x052600, move_to(r->nexus[0],
+	    "iqn.2026-01.org.example:host0,i,0x00023d000000", 0xa, 0xd, true));
+	ATF_REQUIRE_EQ(RIG_GOOD, move_to(r->nexus[0], port, 0xa, 0xd, true));
+	ATF_CHECK_EQ(RIG_GOOD, write_one(r->nexus[2]));
+	ATF_CHECK_EQ(RIG_CONFLICT, write_one(r->nexus[0]));
+	ATF_CHECK_EQ(2, key_count(r));
+	ATF_CHECK_EQ(RIG_GOOD, rig_pr_out(r->nexus[2], RELEASE, WE, 0xd, 0));
+}
+
 /* ---- APTPL ---- */
 
 static uint8_t image[2048];
@@ -347,7 +390,8 @@ aptpl_image_brings_reservations_back(struct rig *r)
 
 	ATF_REQUIRE_EQ(RIG_GOOD, register_aptpl(r->nexus[0], 0xa));
 	ATF_REQUIRE_EQ(RIG_GOOD, register_aptpl(r->nexus[1], 0xb));
-	ATF_REQUIRE_EQ(RIG_GOOD, rig_pr_out(r->nexus[1], RESERVE, WE, 0xb, 0));
+	ATF_REQUIRE_EQ(RIG_GOOD,
+	    rig_pr_out(r->nexus[1], RESERVE, WE, 0xb, 0));
 	r->conf.pr_image = image;
 	r->conf.pr_image_len = image_len;
 	ATF_REQUIRE_EQ(0,
@@ -388,7 +432,8 @@ without_aptpl_nothing_is_saved(struct rig *r)
 	ATF_CHECK_EQ(0, image_len);
 	ATF_REQUIRE_EQ(RIG_GOOD, register_aptpl(r->nexus[0], 0xa));
 	ATF_CHECK(image_len > 0);
-	ATF_REQUIRE_EQ(RIG_GOOD, rig_pr_out(r->nexus[0], REGISTER, 0, 0xa, 0xc));
+	ATF_REQUIRE_EQ(RIG_GOOD,
+	    rig_pr_out(r->nexus[0], REGISTER, 0, 0xa, 0xc));
 	r->conf.pr_image = image;
 	r->conf.pr_image_len = image_len;
 	ATF_REQUIRE_EQ(0,
@@ -470,6 +515,8 @@ RIG_TEST(full_status, NULL, full_status_names_ports,
     "READ FULL STATUS names the ports")
 RIG_TEST(bad_lists, NULL, bad_parameter_lists_are_refused,
     "bad parameter lists are refused")
+RIG_TEST(move, NULL, reservation_can_be_moved,
+    "REGISTER AND MOVE hands the reservation over")
 RIG_TEST(aptpl, set_save, aptpl_image_brings_reservations_back,
     "the APTPL image brings reservations back")
 RIG_TEST(aptpl_damaged, set_save, damaged_aptpl_image_is_refused,
@@ -498,6 +545,7 @@ ATF_TP_ADD_TCS(tp)
 	ATF_TP_ADD_TC(tp, reset);
 	ATF_TP_ADD_TC(tp, full_status);
 	ATF_TP_ADD_TC(tp, bad_lists);
+	ATF_TP_ADD_TC(tp, move);
 	ATF_TP_ADD_TC(tp, aptpl);
 	ATF_TP_ADD_TC(tp, aptpl_damaged);
 	ATF_TP_ADD_TC(tp, aptpl_off);

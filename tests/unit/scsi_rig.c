@@ -93,7 +93,8 @@ rig_open(struct rig *r, void (*setup)(struct rig *r))
 	ATF_REQUIRE_EQ(0, scsi_target_new(&r->env, RIG_IQN, &r->target));
 	ATF_REQUIRE_EQ(0, scsi_target_map(r->target, 0, r->lu));
 	for (unsigned i = 0; i < RIG_NEXUSES; i++) {
-		snprintf(name, sizeof(name), "iqn.2026-01.org.example:host%u", i);
+		snprintf(name, sizeof(name),
+		    "iqn.2026-01.org.example:host%u", i);
 		snprintf(port, sizeof(port), "%s,i,0x00023d00000%u", name, i);
 		ATF_REQUIRE_EQ(0, scsi_nexus_open(r->target, name, port,
 		    &r->nexus[i]));
