@@ -114,6 +114,55 @@ preempted_copy_writes_nothing(struct rig *r)
 }
 
 static void
+tmf_fiber(void *arg)
+{
+	struct rig_task *x = arg;
+
+	ATF_CHECK_EQ(SCSI_TMF_COMPLETE, scsi_tmf(x->task.nexus,
+	    SCSI_TMF_ABORT_TASK, rig_lun0, x->task.tag));
+}
+
+static void
+aborted_copy_writes_nothing(struct rig *r)
+{
+	uint8_t list[LIST_LEN];
+	struct rig_task x;
+
+	list_fill(r, list, 1, 0, 100, 10);
+	r->disk.hold = true;
+	rig_start(&x, r->nexus[0], copy_cdb, 16, list, sizeof(list));
+	rig_settle();
+	ATF_REQUIRE_EQ(1, r->disk.held_count);
+	ATF_REQUIRE_EQ(0, sched_spawn(r->env.sched, "tmf", tmf_fiber, &x));
+	rig_settle();
+	rig_disk_let_go(r);
+	rig_wait(&x);
+	rig_settle();
+	ATF_CHECK(x.task.aborted);
+	ATF_CHECK_EQ(0, r->disk.writes);
+	rig_fini(&x);
+}
+
+/* A unit attention that comes during a copy is for the initiator. */
+static void
+copy_leaves_unit_attentions_alone(struct rig *r)
+{
+	uint8_t list[LIST_LEN];
+	struct rig_task x;
+
+	list_fill(r, list, 1, 0, 100, 10);
+	r->disk.hold = true;
+	rig_start(&x, r->nexus[0], copy_cdb, 16, list, sizeof(list));
+	rig_settle();
+	r->disk.disk.info.size_bytes *= 2;
+	rig_disk_let_go(r);
+	rig_wait(&x);
+	ATF_CHECK_EQ(RIG_GOOD, rig_result(&x));
+	rig_fini(&x);
+	ATF_CHECK_EQ(0x062a09, rig_tur(r->nexus[0]));
+}
+
+static void
 bad_copy_lists_are_refused(struct rig *r)
 {
 	uint8_t list[LIST_LEN], cdb[16];
@@ -141,6 +190,10 @@ RIG_TEST(reservation, NULL, copy_heeds_reservations,
     "a copy heeds reservations")
 RIG_TEST(preempted, NULL, preempted_copy_writes_nothing,
     "the copy of a preempted initiator writes nothing")
+RIG_TEST(aborted, NULL, aborted_copy_writes_nothing,
+    "an aborted copy writes nothing more")
+RIG_TEST(attention, NULL, copy_leaves_unit_attentions_alone,
+    "a copy leaves unit attentions to the initiator")
 RIG_TEST(bad_lists, NULL, bad_copy_lists_are_refused,
     "bad parameter lists are refused")
 
@@ -150,6 +203,8 @@ ATF_TP_ADD_TCS(tp)
 	ATF_TP_ADD_TC(tp, status);
 	ATF_TP_ADD_TC(tp, reservation);
 	ATF_TP_ADD_TC(tp, preempted);
+	ATF_TP_ADD_TC(tp, aborted);
+	ATF_TP_ADD_TC(tp, attention);
 	ATF_TP_ADD_TC(tp, bad_lists);
 	return atf_no_error();
 }
