@@ -7,6 +7,8 @@
 
 /* Attempts before the outcome is called unknown. */
 #define CAW_TRIES 16
+/* Reads that time out before the LUN is taken to be out of reach. */
+#define READ_TRIES 3
 
 int
 caw_init(struct caw *c, struct disk *disk, uint64_t block, uint32_t sector)
@@ -33,12 +35,13 @@ caw_fini(struct caw *c)
 static int
 read_sector(struct caw *c, void *buf)
 {
-	int rc = 0;
+	int rc = 0, unknown = 0;
 
-	for (int i = 0; i < CAW_TRIES; i++) {
+	for (int i = 0; i < CAW_TRIES && unknown < READ_TRIES; i++) {
 		rc = disk_read(c->disk, c->block * BLOCK_SIZE, buf, c->sector);
-		if (rc != -VMFS_EATTENTION)
+		if (rc != -VMFS_EATTENTION && rc != -VMFS_EUNKNOWN)
 			break;
+		unknown += rc == -VMFS_EUNKNOWN;
 	}
 	return rc;
 }

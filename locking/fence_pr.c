@@ -9,16 +9,25 @@
 
 #include "locking/fence.h"
 
-#define ATTENTIONS_MAX 8
+#define TRIES 8
+#define UNKNOWN_TRIES 3
 
-/* A unit attention says that nothing was executed: the command is repeated. */
+/* A unit attention says that nothing was executed; and to look is no harm. */
+static bool
+ask_again(int rc, int *unknown)
+{
+	*unknown += rc == -VMFS_EUNKNOWN;
+	return rc == -VMFS_EATTENTION ||
+	    (rc == -VMFS_EUNKNOWN && *unknown < UNKNOWN_TRIES);
+}
+
 static int
 pr_out(struct disk *d, enum disk_pr_action action, uint64_t key,
     uint64_t sa_key)
 {
 	int rc = 0;
 
-	for (int i = 0; i < ATTENTIONS_MAX; i++) {
+	for (int i = 0; i < TRIES; i++) {
 		struct disk_pr pr = {
 			.action = action, .type = DISK_PR_WRITE_EXCLUSIVE_AR,
 			.key = key, .sa_key = sa_key, .aptpl = true,
@@ -36,11 +45,11 @@ static int
 read_keys(struct disk *d, uint64_t **ret_keys, size_t *ret_n)
 {
 	size_t max = 2 * SLOTS_MAX;
+	int rc = 0, unknown = 0;
 
-	for (int i = 0; i < ATTENTIONS_MAX; i++) {
+	for (int i = 0; i < TRIES; i++) {
 		uint64_t *keys = calloc(max, sizeof(*keys));
 		struct disk_pr pr = { .keys = keys, .keys_max = max };
-		int rc;
 
 		if (keys == NULL)
 			return -ENOMEM;
@@ -53,10 +62,10 @@ read_keys(struct disk *d, uint64_t **ret_keys, size_t *ret_n)
 		free(keys);
 		if (rc == 0)
 			max = pr.keys_count + SLOTS_MAX;
-		else if (rc != -VMFS_EATTENTION)
-			return rc;
+		else if (!ask_again(rc, &unknown))
+			break;
 	}
-	return -VMFS_EATTENTION;
+	return rc == 0 ? -EOVERFLOW : rc;
 }
 
 struct presence {
@@ -90,7 +99,8 @@ enter_path(struct disk *d, uint64_t key)
 
 	/* A crashed predecessor left its key on this path: replace it.  It
 	 * is not ours to use again, but a new incarnation's takes its place. */
-	if (rc == -VMFS_ECONFLICT || rc == -VMFS_EUNKNOWN)
+	for (int i = 0; i < UNKNOWN_TRIES && (rc == -VMFS_ECONFLICT ||
+	    rc == -VMFS_EUNKNOWN); i++)
 		rc = pr_out(d, DISK_PR_REGISTER_IGNORE, 0, key);
 	return rc;
 }
@@ -98,10 +108,10 @@ enter_path(struct disk *d, uint64_t key)
 static void
 leave_path(struct disk *d, uint64_t key)
 {
-	/* Nothing to do about an error: a key without a live slot is what
-	 * the next take-over of the slot removes. */
-	if (pr_out(d, DISK_PR_REGISTER, key, 0) < 0)
-		return;
+	/* A key that stays after all does no harm: no slot names it. */
+	for (int i = 0; i < UNKNOWN_TRIES; i++)
+		if (pr_out(d, DISK_PR_REGISTER, key, 0) != -VMFS_EUNKNOWN)
+			return;
 }
 
 static void
@@ -118,8 +128,10 @@ static int
 reserve(const struct fence_paths *p, uint64_t key, char why[WHY_SIZE])
 {
 	struct disk_pr pr = { 0 };
-	int rc = pr_out(p->lun, DISK_PR_RESERVE, key, 0);
+	int rc = -VMFS_EUNKNOWN;
 
+	for (int i = 0; i < UNKNOWN_TRIES && rc == -VMFS_EUNKNOWN; i++)
+		rc = pr_out(p->lun, DISK_PR_RESERVE, key, 0);
 	if (rc != -VMFS_ECONFLICT)
 		return rc;
 	rc = disk_pr_read_reservation(p->lun, &pr);

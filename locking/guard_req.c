@@ -193,26 +193,13 @@ guard_try(struct guard_req *r)
 }
 
 static void
-no_memory(void *arg)
-{
-	struct disk_req *req = arg;
-
-	req->result = -ENOMEM;
-	req->done(req);
-}
-
-static void
 guard_submit(struct disk *d, struct disk_req *req)
 {
 	struct guard *g = container_of(d, struct guard, disk);
 	struct guard_req *r = calloc(1, sizeof(*r));
 
 	if (r == NULL) {
-		struct sched_work *w = (struct sched_work *)(void *)req->priv;
-
-		static_assert(sizeof(*w) <= sizeof(req->priv), "fits");
-		*w = (struct sched_work){ .fn = no_memory, .arg = req };
-		sched_post(sched_current(), w);
+		disk_complete(req, -ENOMEM);
 		return;
 	}
 	r->parent = req;

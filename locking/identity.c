@@ -81,17 +81,27 @@ decide_now(const struct host *h, unsigned slot, enum kinship k)
 	return rc == -VMFS_EINUSE && !certain ? -EAGAIN : rc;
 }
 
-/* Those undecided: listens for their pulses. */
+/*
+ * Those undecided: listens for their pulses.  A process of this machine that
+ * was started again shall not wait long; twins are rare, and a live one may
+ * be slow.
+ */
 static int
 listen(struct host *h, const bool undecided[SLOTS_MAX],
     char why[WHY_SIZE])
 {
-	uint64_t pulse[SLOTS_MAX];
+	uint64_t pulse[SLOTS_MAX], wait = 0;
 	int rc;
 
-	for (unsigned i = 0; i < SLOTS_MAX; i++)
+	for (unsigned i = 0; i < SLOTS_MAX; i++) {
+		uint64_t ns = kin_of_slot(h, i) == KIN_SAME_BOOT ?
+		    h->lease.listen_ns : h->lease.freeze_ns;
+
 		pulse[i] = h->watch.seen[i].rec.pulse;
-	fiber_sleep(h->lease.listen_ns);
+		if (undecided[i] && ns > wait)
+			wait = ns;
+	}
+	fiber_sleep(wait);
 	rc = watch_read(h);
 	if (rc < 0)
 		return rc;

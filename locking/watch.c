@@ -11,7 +11,7 @@
 #include "locking/host_int.h"
 
 #define TABLE_BYTES ((size_t)SLOTS_MAX * BLOCK_SIZE)
-#define ATTENTIONS_MAX 8
+#define TRIES 3
 
 int
 slots_read(struct disk *lun, void *table)
@@ -26,10 +26,10 @@ slots_read(struct disk *lun, void *table)
 	for (size_t at = 0; at < TABLE_BYTES && rc == 0; at += step) {
 		size_t len = TABLE_BYTES - at < step ? TABLE_BYTES - at : step;
 
-		for (int i = 0; i < ATTENTIONS_MAX; i++) {
+		for (int i = 0; i < TRIES; i++) {
 			rc = disk_read(lun, (uint64_t)SLOT_TABLE_BLOCK *
 			    BLOCK_SIZE + at, (uint8_t *)table + at, len);
-			if (rc != -VMFS_EATTENTION)
+			if (rc != -VMFS_EATTENTION && rc != -VMFS_EUNKNOWN)
 				break;
 		}
 	}
