@@ -1,0 +1,304 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The flight of commands between hosts and the simulated LUN. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "libvmfs/base/units.h"
+#include "tests/sim/sim_op.h"
+
+#define LATENCY_MIN_NS (20 * (uint64_t)1000)
+#define LATENCY_SPAN_NS (400 * (uint64_t)1000)
+#define PATH_TIMEOUT_NS (500 * NSEC_PER_MSEC)
+
+struct sim_disk {
+	struct disk disk;
+	struct sim_lun *lun;
+	unsigned nexus;
+};
+
+static uint64_t
+latency(struct sim_lun *l)
+{
+	uint64_t ns = LATENCY_MIN_NS + sim_below(l->sim, LATENCY_SPAN_NS);
+
+	if (sim_chance(l->sim, l->faults.slow_ppm))
+		ns += sim_below(l->sim, l->faults.slow_ns + 1);
+	return ns;
+}
+
+static void
+op_free(struct sim_op *op)
+{
+	sched_timer_cancel(&op->lun->sim->sched, &op->timer);
+	if (!op->applied)
+		op->lun->nexus[op->nexus].in_flight--;
+	list_del(&op->node);
+	free(op->data);
+	free(op->expect);
+	free(op);
+}
+
+/* The host gets its answer; the command may live on without it. */
+static void
+answer(struct sim_op *op, int result)
+{
+	struct disk_req *req = op->req;
+
+	op->req = NULL;
+	if (req == NULL)
+		return;
+	req->sense = op->sense;
+	disk_complete(req, result);
+}
+
+/* A status that the fault plan spoils. */
+static int
+spoil(struct sim_op *op)
+{
+	const struct sim_faults *f = &op->lun->faults;
+
+	/* Holds are locks of a file: no wire loses their status. */
+	if (op->result != 0 || op->op == DISK_HOLD || op->op == DISK_UNHOLD ||
+	    op->op == DISK_HOLD_TEST)
+		return op->result;
+	if (sim_chance(op->lun->sim, f->status_lost_ppm))
+		return -VMFS_EUNKNOWN;
+	if (op->op == DISK_CAW && sim_chance(op->lun->sim, f->miscompare_ppm))
+		return -VMFS_EMISCOMPARE;
+	return 0;
+}
+
+static void
+op_arm(struct sim_op *op, uint64_t after_ns)
+{
+	struct sim *sim = op->lun->sim;
+
+	if (sched_timer_arm(&sim->sched, &op->timer,
+	    sim->now_ns + after_ns) < 0)
+		abort();
+}
+
+static void
+op_step(void *arg)
+{
+	struct sim_op *op = arg;
+
+	if (!op->applied) {
+		sim_op_apply(op);
+		op->lun->nexus[op->nexus].in_flight--;
+		if (op->req == NULL)
+			op->lun->late++;
+		op_arm(op, latency(op->lun));
+		return;
+	}
+	answer(op, spoil(op));
+	op_free(op);
+}
+
+/* Commands that never reach the LUN: the host waits for its time-out. */
+static void
+op_timeout(void *arg)
+{
+	struct sim_op *op = arg;
+
+	answer(op, op->lun->nexus[op->nexus].path == PATH_CUT ? -EIO :
+	    -VMFS_EUNKNOWN);
+	op_free(op);
+}
+
+void
+sim_ops_abort(struct sim_lun *l, unsigned nexus)
+{
+	list_for_each(node, next, &l->ops) {
+		struct sim_op *op = list_entry(node, struct sim_op, node);
+
+		if (op->nexus != nexus || op->applied ||
+		    op->timer.fn == op_timeout)
+			continue;
+		l->aborted++;
+		if (op->req == NULL) {
+			op_free(op);
+			continue;
+		}
+		/* TAS = 0: no status, the initiator times out. */
+		op->timer.fn = op_timeout;
+		op_arm(op, PATH_TIMEOUT_NS);
+	}
+}
+
+static uint8_t *
+gather(const struct disk_req *req)
+{
+	uint8_t *data = malloc(req->length), *p = data;
+
+	if (data == NULL)
+		abort();
+	for (int i = 0; i < req->iovcnt; i++) {
+		memcpy(p, req->iov[i].iov_base, req->iov[i].iov_len);
+		p += req->iov[i].iov_len;
+	}
+	return data;
+}
+
+static struct sim_op *
+op_new(struct sim_lun *l, unsigned nexus, struct disk_req *req)
+{
+	struct sim_op *op = calloc(1, sizeof(*op));
+
+	if (op == NULL)
+		abort();
+	*op = (struct sim_op){
+		.lun = l, .req = req, .nexus = nexus, .op = req->op,
+		.flags = req->flags, .offset = req->offset,
+		.length = req->length, .id = req->id,
+		.timer = { .fn = op_step, .arg = op },
+	};
+	if (req->op == DISK_WRITE || req->op == DISK_CAW)
+		op->data = gather(req);
+	if (req->op == DISK_CAW) {
+		op->expect = malloc(req->length);
+		if (op->expect == NULL)
+			abort();
+		memcpy(op->expect, req->expect, req->length);
+	}
+	if (req->pr != NULL)
+		op->pr = *req->pr;
+	list_add_tail(&l->ops, &op->node);
+	l->nexus[nexus].in_flight++;
+	return op;
+}
+
+static void
+sim_submit(struct disk *disk, struct disk_req *req)
+{
+	struct sim_disk *d = container_of(disk, struct sim_disk, disk);
+	struct sim_lun *l = d->lun;
+	struct sim_op *op = op_new(l, d->nexus, req);
+
+	switch (l->nexus[d->nexus].path) {
+	case PATH_UP:
+		op_arm(op, latency(l));
+		return;
+	case PATH_LOST:
+		op->timer.fn = op_timeout;
+		op_arm(op, sim_below(l->sim, PATH_TIMEOUT_NS));
+		return;
+	case PATH_CUT:
+		op->timer.fn = op_timeout;
+		op_arm(op, LATENCY_MIN_NS);
+		return;
+	}
+}
+
+/* The fate of what is in flight on a path that goes down. */
+static void
+strand(struct sim_lun *l, unsigned nexus, int result)
+{
+	list_for_each(node, next, &l->ops) {
+		struct sim_op *op = list_entry(node, struct sim_op, node);
+
+		if (op->nexus != nexus || op->timer.fn == op_timeout)
+			continue;
+		answer(op, result);
+		if (op->applied || sim_chance(l->sim, 500000))
+			op_free(op);
+		else
+			op_arm(op, sim_below(l->sim, l->faults.late_ns + 1));
+	}
+}
+
+void
+sim_path_cut(struct sim_lun *l, unsigned nexus)
+{
+	sim_trace(l->sim, 0xc07, nexus, 0);
+	l->nexus[nexus].path = PATH_CUT;
+	strand(l, nexus, -EIO);
+}
+
+void
+sim_path_lose(struct sim_lun *l, unsigned nexus)
+{
+	sim_trace(l->sim, 0x105e, nexus, 0);
+	l->nexus[nexus].path = PATH_LOST;
+	strand(l, nexus, -VMFS_EUNKNOWN);
+}
+
+void
+sim_path_heal(struct sim_lun *l, unsigned nexus)
+{
+	sim_trace(l->sim, 0x4ea1, nexus, 0);
+	/* A new session ends the commands of the old one. */
+	list_for_each(node, next, &l->ops) {
+		struct sim_op *op = list_entry(node, struct sim_op, node);
+
+		if (op->nexus == nexus && op->req == NULL)
+			op_free(op);
+	}
+	l->nexus[nexus].path = PATH_UP;
+}
+
+void
+sim_path_reset(struct sim_lun *l, unsigned nexus)
+{
+	l->nexus[nexus].n_holds = 0;
+	sim_path_heal(l, nexus);
+}
+
+static void
+sim_close(struct disk *disk)
+{
+	free(container_of(disk, struct sim_disk, disk));
+}
+
+static const struct disk_ops sim_disk_ops = {
+	.submit = sim_submit,
+	.close = sim_close,
+};
+
+int
+sim_disk_open(struct sim_lun *l, unsigned nexus, struct disk **ret_d)
+{
+	struct sim_disk *d = calloc(1, sizeof(*d));
+
+	if (d == NULL)
+		return -ENOMEM;
+	d->disk.ops = &sim_disk_ops;
+	d->disk.info = l->info;
+	d->lun = l;
+	d->nexus = nexus;
+	*ret_d = &d->disk;
+	return 0;
+}
+
+int
+sim_lun_init(struct sim_lun *l, struct sim *sim, uint64_t size,
+    uint32_t block_size, unsigned caps)
+{
+	*l = (struct sim_lun){ .sim = sim };
+	list_init(&l->dirty);
+	list_init(&l->ops);
+	l->info = (struct disk_info){
+		.size_bytes = size, .block_size = block_size,
+		.phys_block_size = 4096, .max_caw = 4096, .caps = caps,
+		.kind = "sim", .name = "sim:lun", .serial = "sim",
+	};
+	l->now = calloc(1, size);
+	l->stable = calloc(1, size);
+	if (l->now == NULL || l->stable == NULL) {
+		sim_lun_fini(l);
+		return -ENOMEM;
+	}
+	return 0;
+}
+
+void
+sim_lun_fini(struct sim_lun *l)
+{
+	list_for_each(node, next, &l->ops)
+		op_free(list_entry(node, struct sim_op, node));
+	sim_dirty_drop(l);
+	free(l->now);
+	free(l->stable);
+	l->now = l->stable = NULL;
+}

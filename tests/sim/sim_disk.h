@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * One simulated LUN and the paths (I_T nexuses) to it.
+ *
+ * A command takes effect at a moment the seed chooses and its status returns
+ * later still.  Writes lie in a volatile cache until a flush.  A path can be
+ * cut (its host is dead) or lost (it comes back); what was in flight is lost,
+ * or lands later, also long after other hosts have noticed, unless PREEMPT AND
+ * ABORT ends it.
+ */
+#ifndef VMFS_SIM_DISK_H
+#define VMFS_SIM_DISK_H
+
+#include "libvmfs/env/disk.h"
+#include "tests/sim/sim_sched.h"
+
+#define SIM_NEXUS_MAX 64
+#define SIM_HOLDS_MAX 8
+
+struct sim_faults {
+	unsigned status_lost_ppm;	/* done, but the status gets lost */
+	unsigned miscompare_ppm;	/* CAW done, reported as MISCOMPARE */
+	unsigned slow_ppm;		/* takes up to slow_ns */
+	uint64_t slow_ns;
+	uint64_t late_ns;		/* how late cut writes may land */
+};
+
+enum path_state { PATH_UP, PATH_LOST, PATH_CUT };
+
+struct sim_nexus {
+	uint64_t key;			/* 0: not registered */
+	enum path_state path;
+	bool attention;			/* 2Ah/05h is pending */
+	unsigned in_flight;		/* commands the LUN may yet execute */
+	uint64_t holds[SIM_HOLDS_MAX];
+	unsigned n_holds;
+};
+
+struct sim_lun {
+	struct sim *sim;
+	struct disk_info info;
+	struct sim_faults faults;
+	uint8_t *now;			/* what reads see */
+	uint8_t *stable;		/* what survives the LUN's power loss */
+	struct list dirty;		/* writes since the last flush */
+	struct list ops;		/* in flight */
+	struct sim_nexus nexus[SIM_NEXUS_MAX];
+	enum disk_pr_type reserved;	/* 0: no reservation */
+	uint32_t generation;
+	/* counters */
+	uint64_t aborted, late, preempts, flushes;
+};
+
+int sim_lun_init(struct sim_lun *l, struct sim *sim, uint64_t size,
+    uint32_t block_size, unsigned caps) MUST_CHECK;
+void sim_lun_fini(struct sim_lun *l);
+/* The LUN loses power: what was not flushed is kept or lost by the seed. */
+void sim_lun_power_loss(struct sim_lun *l);
+/* A path to the LUN; freed by disk_close. */
+int sim_disk_open(struct sim_lun *l, unsigned nexus, struct disk **ret_d)
+    MUST_CHECK;
+/* Its host dies: nothing new gets through, ever. */
+void sim_path_cut(struct sim_lun *l, unsigned nexus);
+/* All paths down, and up again: what was in flight has ended by then. */
+void sim_path_lose(struct sim_lun *l, unsigned nexus);
+void sim_path_heal(struct sim_lun *l, unsigned nexus);
+/* A cut nexus may be used by the next boot of its host. */
+void sim_path_reset(struct sim_lun *l, unsigned nexus);
+
+#endif

@@ -1,0 +1,329 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What a command does at the simulated LUN. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "libvmfs/base/crc32c.h"
+#include "tests/sim/sim_op.h"
+
+/* One write not flushed yet. */
+struct dirty {
+	struct list node;
+	uint64_t offset, length;
+	uint8_t data[];
+};
+
+static const struct disk_sense sense_conflict = { .status = 0x18 };
+static const struct disk_sense sense_preempted = {
+	.status = 0x02, .key = 0x06, .asc = 0x2a, .ascq = 0x05,
+};
+
+static int
+put(struct sim_op *op)
+{
+	struct sim_lun *l = op->lun;
+	struct dirty *d;
+
+	memcpy(l->now + op->offset, op->data, op->length);
+	if ((op->flags & DISK_FUA) != 0) {
+		memcpy(l->stable + op->offset, op->data, op->length);
+		return 0;
+	}
+	d = malloc(sizeof(*d) + op->length);
+	if (d == NULL)
+		return -ENOMEM;
+	d->offset = op->offset;
+	d->length = op->length;
+	memcpy(d->data, op->data, op->length);
+	list_add_tail(&l->dirty, &d->node);
+	return 0;
+}
+
+void
+sim_dirty_drop(struct sim_lun *l)
+{
+	struct list *node;
+
+	while ((node = list_pop(&l->dirty)) != NULL)
+		free(list_entry(node, struct dirty, node));
+}
+
+static int
+flush(struct sim_lun *l)
+{
+	struct list *node;
+
+	l->flushes++;
+	while ((node = list_pop(&l->dirty)) != NULL) {
+		struct dirty *d = list_entry(node, struct dirty, node);
+
+		memcpy(l->stable + d->offset, d->data, d->length);
+		free(d);
+	}
+	return 0;
+}
+
+void
+sim_lun_power_loss(struct sim_lun *l)
+{
+	struct list *node;
+
+	while ((node = list_pop(&l->dirty)) != NULL) {
+		struct dirty *d = list_entry(node, struct dirty, node);
+
+		if (sim_chance(l->sim, 500000))
+			memcpy(l->stable + d->offset, d->data, d->length);
+		free(d);
+	}
+	memcpy(l->now, l->stable, l->info.size_bytes);
+}
+
+static int
+compare_and_write(struct sim_op *op)
+{
+	if (memcmp(op->lun->now + op->offset, op->expect, op->length) != 0)
+		return -VMFS_EMISCOMPARE;
+	op->flags |= DISK_FUA;
+	return put(op);
+}
+
+static int
+zeroes(struct sim_op *op)
+{
+	op->data = calloc(1, op->length);
+	return op->data == NULL ? -ENOMEM : put(op);
+}
+
+static bool
+any_key(const struct sim_lun *l)
+{
+	for (unsigned i = 0; i < SIM_NEXUS_MAX; i++)
+		if (l->nexus[i].key != 0)
+			return true;
+	return false;
+}
+
+static int
+pr_register(struct sim_op *op, bool ignore)
+{
+	struct sim_lun *l = op->lun;
+	struct sim_nexus *n = &l->nexus[op->nexus];
+
+	if (!ignore && n->key != op->pr.key)
+		return -VMFS_ECONFLICT;
+	n->key = op->pr.sa_key;
+	l->generation++;
+	/* All Registrants: it ends with the last of them. */
+	if (!any_key(l))
+		l->reserved = 0;
+	return 0;
+}
+
+static int
+pr_preempt(struct sim_op *op, bool abort)
+{
+	struct sim_lun *l = op->lun;
+	bool found = false;
+
+	for (unsigned i = 0; i < SIM_NEXUS_MAX; i++) {
+		struct sim_nexus *n = &l->nexus[i];
+
+		if (n->key == 0 || n->key != op->pr.sa_key)
+			continue;
+		found = true;
+		n->key = 0;
+		n->attention = n->attention || i != op->nexus;
+		if (abort)
+			sim_ops_abort(l, i);
+	}
+	if (!found)
+		return -VMFS_ECONFLICT;
+	l->preempts++;
+	l->generation++;
+	return 0;
+}
+
+static int
+pr_out(struct sim_op *op)
+{
+	struct sim_lun *l = op->lun;
+	const struct sim_nexus *n = &l->nexus[op->nexus];
+
+	if (op->pr.action == DISK_PR_REGISTER)
+		return pr_register(op, false);
+	if (op->pr.action == DISK_PR_REGISTER_IGNORE)
+		return pr_register(op, true);
+	if (n->key == 0 || n->key != op->pr.key)
+		return -VMFS_ECONFLICT;
+	switch (op->pr.action) {
+	case DISK_PR_RESERVE:
+		if (l->reserved != 0 && l->reserved != op->pr.type)
+			return -VMFS_ECONFLICT;
+		l->reserved = op->pr.type;
+		return 0;
+	case DISK_PR_PREEMPT:
+		return pr_preempt(op, false);
+	case DISK_PR_PREEMPT_AND_ABORT:
+		return pr_preempt(op, true);
+	case DISK_PR_REGISTER:
+	case DISK_PR_REGISTER_IGNORE:
+	case DISK_PR_RELEASE:
+	case DISK_PR_CLEAR:
+		break;
+	}
+	return -EOPNOTSUPP;
+}
+
+static int
+read_keys(struct sim_op *op)
+{
+	struct disk_pr *pr = op->req != NULL ? op->req->pr : NULL;
+
+	if (pr == NULL)
+		return 0;
+	pr->generation = op->lun->generation;
+	pr->keys_count = 0;
+	for (unsigned i = 0; i < SIM_NEXUS_MAX; i++) {
+		if (op->lun->nexus[i].key == 0)
+			continue;
+		if (pr->keys_count < pr->keys_max)
+			pr->keys[pr->keys_count] = op->lun->nexus[i].key;
+		pr->keys_count++;
+	}
+	return 0;
+}
+
+static int
+read_reservation(struct sim_op *op)
+{
+	struct disk_pr *pr = op->req != NULL ? op->req->pr : NULL;
+
+	if (pr == NULL)
+		return 0;
+	pr->reserved = op->lun->reserved != 0;
+	pr->type = op->lun->reserved;
+	return 0;
+}
+
+/* A dead host's hold lasts as long as commands of it may yet land. */
+static bool
+holds(const struct sim_nexus *n, uint64_t id)
+{
+	if (n->path == PATH_CUT && n->in_flight == 0)
+		return false;
+	for (unsigned i = 0; i < n->n_holds; i++)
+		if (n->holds[i] == id)
+			return true;
+	return false;
+}
+
+static int
+hold_test(const struct sim_lun *l, uint64_t id, unsigned except)
+{
+	for (unsigned i = 0; i < SIM_NEXUS_MAX; i++)
+		if (i != except && holds(&l->nexus[i], id))
+			return -VMFS_EINUSE;
+	return 0;
+}
+
+static int
+hold(struct sim_op *op)
+{
+	struct sim_nexus *n = &op->lun->nexus[op->nexus];
+	int rc = hold_test(op->lun, op->id, op->nexus);
+
+	if (rc == 0 && n->n_holds == SIM_HOLDS_MAX)
+		rc = -ENOLCK;
+	if (rc == 0)
+		n->holds[n->n_holds++] = op->id;
+	return rc;
+}
+
+static int
+unhold(struct sim_op *op)
+{
+	struct sim_nexus *n = &op->lun->nexus[op->nexus];
+
+	for (unsigned i = 0; i < n->n_holds; i++)
+		if (n->holds[i] == op->id)
+			n->holds[i] = n->holds[--n->n_holds];
+	return 0;
+}
+
+static bool
+changes(enum disk_op op)
+{
+	return op == DISK_WRITE || op == DISK_WRITE_ZEROES ||
+	    op == DISK_UNMAP || op == DISK_CAW;
+}
+
+static void
+give(struct sim_op *op)
+{
+	const uint8_t *p = op->lun->now + op->offset;
+
+	for (int i = 0; op->req != NULL && i < op->req->iovcnt; i++) {
+		memcpy(op->req->iov[i].iov_base, p, op->req->iov[i].iov_len);
+		p += op->req->iov[i].iov_len;
+	}
+}
+
+static int
+execute(struct sim_op *op)
+{
+	switch (op->op) {
+	case DISK_READ:
+		give(op);
+		return 0;
+	case DISK_WRITE:
+		return put(op);
+	case DISK_FLUSH:
+		return flush(op->lun);
+	case DISK_WRITE_ZEROES:
+	case DISK_UNMAP:
+		return zeroes(op);
+	case DISK_CAW:
+		return compare_and_write(op);
+	case DISK_PR_OUT:
+		return pr_out(op);
+	case DISK_PR_READ_KEYS:
+		return read_keys(op);
+	case DISK_PR_READ_RESERVATION:
+		return read_reservation(op);
+	case DISK_HOLD:
+		return hold(op);
+	case DISK_UNHOLD:
+		return unhold(op);
+	case DISK_HOLD_TEST:
+		return hold_test(op->lun, op->id, SIM_NEXUS_MAX);
+	case DISK_RESERVE:
+	case DISK_RELEASE:
+		break;
+	}
+	return -EOPNOTSUPP;
+}
+
+void
+sim_op_apply(struct sim_op *op)
+{
+	struct sim_lun *l = op->lun;
+	struct sim_nexus *n = &l->nexus[op->nexus];
+
+	op->applied = true;
+	if (n->attention && op->req != NULL) {
+		n->attention = false;
+		op->result = -VMFS_EATTENTION;
+		op->sense = sense_preempted;
+	} else if (changes(op->op) && l->reserved != 0 && n->key == 0) {
+		op->result = -VMFS_ECONFLICT;
+	} else {
+		op->result = execute(op);
+	}
+	if (op->result == -VMFS_ECONFLICT)
+		op->sense = sense_conflict;
+	if (op->op != DISK_READ)
+		sim_trace(l->sim, (uint64_t)op->op << 32 | op->nexus,
+		    op->offset ^ op->length << 40 ^ (uint64_t)-op->result,
+		    op->data != NULL ?
+		    crc32c(0, op->data, op->length) : op->id);
+}

@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Between sim_disk.c (flight) and sim_op.c (effect). */
+#ifndef VMFS_SIM_OP_H
+#define VMFS_SIM_OP_H
+
+#include "tests/sim/sim_disk.h"
+
+/* A command in flight.  Its data is its own: the host may die before. */
+struct sim_op {
+	struct list node;
+	struct sim_lun *lun;
+	struct disk_req *req;	/* NULL: its host does not wait any more */
+	struct sched_timer timer;
+	unsigned nexus;
+	enum disk_op op;
+	unsigned flags;
+	uint64_t offset, length;
+	uint8_t *data, *expect;
+	struct disk_pr pr;
+	uint64_t id;
+	bool applied;
+	int result;
+	struct disk_sense sense;
+};
+
+/* Executes the command at the LUN; sets result and sense. */
+void sim_op_apply(struct sim_op *op);
+/* Ends commands of a nexus that are not executed yet. */
+void sim_ops_abort(struct sim_lun *l, unsigned nexus);
+/* Forgets the writes that were not flushed. */
+void sim_dirty_drop(struct sim_lun *l);
+
+#endif

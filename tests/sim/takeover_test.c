@@ -1,0 +1,441 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Locks of three simulated hosts: conflict, death, take-over, outage. */
+#include <atf-c.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "libvmfs/base/units.h"
+#include "tests/sim/world.h"
+
+#ifndef SEEDS
+#define SEEDS 50
+#endif
+#define LOCK_BLOCK 8192u	/* stands for any lockable block */
+#define TAKEOVER_MS 60000u
+
+static const struct sim_faults calm = { .late_ns = 30 * NSEC_PER_SEC };
+static const struct sim_faults rough = {
+	.status_lost_ppm = 3000, .miscompare_ppm = 20000,
+	.slow_ppm = 2000, .slow_ns = 3 * NSEC_PER_SEC,
+	.late_ns = 60 * NSEC_PER_SEC,
+};
+
+/* One seed; fails the test case with how to run it again. */
+static uint64_t
+run_one(const struct world_conf *conf, void (*play)(struct world *w))
+{
+	static struct world w;
+	uint64_t hash = 0;
+
+	if (world_run(&w, conf, play, &hash) < 0)
+		atf_tc_fail("seed %" PRIu64 ": %s", conf->seed, w.problem);
+	return hash;
+}
+
+static void
+run_seeds(struct world_conf conf, void (*play)(struct world *w))
+{
+	for (uint64_t seed = 1; seed <= SEEDS; seed++) {
+		conf.seed = seed;
+		(void)run_one(&conf, play);
+	}
+}
+
+static int
+lock(struct world *w, unsigned i, enum lock_mode mode, uint64_t ms,
+    struct lock_grant *g, struct lock_holder *holder)
+{
+	struct lockops *l = host_locks(w->host[i].host);
+
+	*g = (struct lock_grant){ 0 };
+	return l->vt->acquire(l, LOCK_BLOCK, mode, ms == 0 ? LOCK_NOWAIT : 0,
+	    w->sim.now_ns + ms * NSEC_PER_MSEC, g, holder);
+}
+
+static int
+unlock(struct world *w, unsigned i, struct lock_grant *g)
+{
+	struct lockops *l = host_locks(w->host[i].host);
+
+	return l->vt->release(l, g);
+}
+
+static void
+join_all(struct world *w)
+{
+	for (unsigned i = 0; i < w->hosts; i++) {
+		int rc = world_join(w, i);
+
+		if (rc < 0)
+			world_fail(w, "host%u: %s", i, w->host[i].why);
+	}
+}
+
+static void
+leave_all(struct world *w)
+{
+	for (unsigned i = 0; i < w->hosts; i++)
+		if (w->host[i].host != NULL)
+			WORLD_CHECK(w, world_leave(w, i) == 0);
+}
+
+/* ---- conflict ---- */
+
+static void
+play_conflict(struct world *w)
+{
+	struct lock_holder holder;
+	struct lock_grant a, b;
+
+	join_all(w);
+	if (world_failed(w))
+		return;
+	WORLD_CHECK(w, lock(w, 0, LOCK_EXCLUSIVE, 0, &a, NULL) == 0);
+	WORLD_CHECK(w, lock(w, 1, LOCK_EXCLUSIVE, 0, &b, &holder) ==
+	    -VMFS_ELOCKED);
+	WORLD_CHECK(w, strcmp(holder.name, "host0") == 0);
+	WORLD_CHECK(w, holder.state == HOLDER_LIVE);
+	WORLD_CHECK(w, holder.since_us != 0);
+	WORLD_CHECK(w, host_lock_break(w->host[1].host, LOCK_BLOCK,
+	    &holder) == -VMFS_ELOCKED);
+	WORLD_CHECK(w, unlock(w, 0, &a) == 0);
+	WORLD_CHECK(w, lock(w, 1, LOCK_EXCLUSIVE, 0, &b, NULL) == 0);
+	WORLD_CHECK(w, b.version > a.version);
+	WORLD_CHECK(w, unlock(w, 1, &b) == 0);
+	leave_all(w);
+}
+
+ATF_TC_WITHOUT_HEAD(a_refused_lock_names_its_live_holder);
+ATF_TC_BODY(a_refused_lock_names_its_live_holder, tc)
+{
+	(void)tc;
+	run_seeds((struct world_conf){ .hosts = 3, .protocol = LOCK_ATS_PR,
+	    .faults = calm }, play_conflict);
+}
+
+ATF_TC_WITHOUT_HEAD(locks_work_on_sectors_of_4_KiB);
+ATF_TC_BODY(locks_work_on_sectors_of_4_KiB, tc)
+{
+	(void)tc;
+	run_seeds((struct world_conf){ .hosts = 3, .protocol = LOCK_ATS_PR,
+	    .block_size = 4096, .faults = calm }, play_conflict);
+}
+
+/* ---- shared holders ---- */
+
+static void
+play_shared(struct world *w)
+{
+	struct lock_holder holder;
+	struct lock_grant a, b, c;
+
+	join_all(w);
+	if (world_failed(w))
+		return;
+	WORLD_CHECK(w, lock(w, 0, LOCK_SHARED, 0, &a, NULL) == 0);
+	WORLD_CHECK(w, lock(w, 1, LOCK_SHARED, 0, &b, NULL) == 0);
+	WORLD_CHECK(w, lock(w, 2, LOCK_EXCLUSIVE, 0, &c, &holder) ==
+	    -VMFS_ELOCKED);
+	WORLD_CHECK(w, holder.count == 2);
+	WORLD_CHECK(w, unlock(w, 0, &a) == 0);
+	WORLD_CHECK(w, lock(w, 2, LOCK_EXCLUSIVE, 0, &c, &holder) ==
+	    -VMFS_ELOCKED);
+	WORLD_CHECK(w, strcmp(holder.name, "host1") == 0);
+	world_crash(w, 1);
+	/* The dead one's mark goes once its incarnation is over. */
+	WORLD_CHECK(w, lock(w, 2, LOCK_EXCLUSIVE, TAKEOVER_MS, &c,
+	    NULL) == 0);
+	WORLD_CHECK(w, unlock(w, 2, &c) == 0);
+	leave_all(w);
+}
+
+ATF_TC_WITHOUT_HEAD(a_shared_lock_waits_for_all_its_live_holders);
+ATF_TC_BODY(a_shared_lock_waits_for_all_its_live_holders, tc)
+{
+	(void)tc;
+	run_seeds((struct world_conf){ .hosts = 3, .protocol = LOCK_ATS_PR,
+	    .faults = calm }, play_shared);
+}
+
+/* ---- death ---- */
+
+static void
+play_death(struct world *w)
+{
+	struct takeover_report report;
+	struct lock_holder holder;
+	struct lock_grant a, b;
+	unsigned takers = 0;
+
+	join_all(w);
+	if (world_failed(w))
+		return;
+	WORLD_CHECK(w, lock(w, 0, LOCK_EXCLUSIVE, 0, &a, NULL) == 0);
+	world_crash(w, 0);
+	WORLD_CHECK(w, lock(w, 1, LOCK_EXCLUSIVE, 0, &b, &holder) ==
+	    -VMFS_ELOCKED);
+	WORLD_CHECK(w, lock(w, 1, LOCK_EXCLUSIVE, TAKEOVER_MS, &b,
+	    NULL) == 0);
+	WORLD_CHECK(w, b.version > a.version);
+	for (unsigned i = 1; i < 3; i++) {
+		if (!host_last_takeover(w->host[i].host, &report))
+			continue;
+		takers++;
+		WORLD_CHECK(w, strcmp(report.name, "host0") == 0);
+		WORLD_CHECK(w, report.silent_ms >=
+		    w->super.timers.fence_ms);
+	}
+	WORLD_CHECK(w, takers == 1);
+	WORLD_CHECK(w, w->super.protocol != LOCK_ATS_PR ||
+	    w->lun.preempts > 0);
+	WORLD_CHECK(w, w->super.protocol != LOCK_ATS_PR || w->lun.late == 0);
+	WORLD_CHECK(w, unlock(w, 1, &b) == 0);
+	leave_all(w);
+}
+
+ATF_TC_WITHOUT_HEAD(the_lock_of_a_dead_host_goes_to_one_survivor);
+ATF_TC_BODY(the_lock_of_a_dead_host_goes_to_one_survivor, tc)
+{
+	struct sim_faults f = calm;
+
+	(void)tc;
+	/* Late enough that only the abort keeps them from landing. */
+	f.late_ns = 3600 * NSEC_PER_SEC;
+	run_seeds((struct world_conf){ .hosts = 3, .protocol = LOCK_ATS_PR,
+	    .faults = f }, play_death);
+}
+
+ATF_TC_WITHOUT_HEAD(a_file_lun_waits_until_the_dead_hold_nothing);
+ATF_TC_BODY(a_file_lun_waits_until_the_dead_hold_nothing, tc)
+{
+	(void)tc;
+	run_seeds((struct world_conf){ .hosts = 3, .protocol = LOCK_FILE,
+	    .faults = calm }, play_death);
+}
+
+ATF_TC_WITHOUT_HEAD(take_over_survives_lost_status_and_false_miscompares);
+ATF_TC_BODY(take_over_survives_lost_status_and_false_miscompares, tc)
+{
+	(void)tc;
+	run_seeds((struct world_conf){ .hosts = 3, .protocol = LOCK_ATS_PR,
+	    .faults = rough }, play_conflict);
+}
+
+/* ---- a host comes back ---- */
+
+static void
+play_reboot(struct world *w)
+{
+	struct lock_grant a, b;
+	uint64_t start;
+
+	join_all(w);
+	if (world_failed(w))
+		return;
+	WORLD_CHECK(w, lock(w, 0, LOCK_EXCLUSIVE, 0, &a, NULL) == 0);
+	world_crash(w, 0);
+	world_boot(w, 0);
+	start = w->sim.now_ns;
+	if (world_join(w, 0) < 0)
+		world_fail(w, "%s", w->host[0].why);
+	if (world_failed(w))
+		return;
+	WORLD_CHECK(w, lock(w, 0, LOCK_EXCLUSIVE, 0, &b, NULL) == 0);
+	WORLD_CHECK(w, w->sim.now_ns - start <
+	    w->super.timers.fence_ms * NSEC_PER_MSEC);
+	WORLD_CHECK(w, unlock(w, 0, &b) == 0);
+	leave_all(w);
+}
+
+ATF_TC_WITHOUT_HEAD(a_rebooted_host_ends_its_own_past_at_once);
+ATF_TC_BODY(a_rebooted_host_ends_its_own_past_at_once, tc)
+{
+	(void)tc;
+	run_seeds((struct world_conf){ .hosts = 2, .protocol = LOCK_ATS_PR,
+	    .faults = calm }, play_reboot);
+}
+
+static void
+play_twin(struct world *w)
+{
+	WORLD_CHECK(w, world_join(w, 0) == 0);
+	w->host[1].uuid = w->host[0].uuid;
+	WORLD_CHECK(w, world_join(w, 1) == -VMFS_EINUSE);
+	WORLD_CHECK(w, strstr(w->host[1].why, "identity") != NULL);
+	env_uuid(&w->env, &w->host[1].uuid);
+	(void)snprintf(w->host[1].name, sizeof(w->host[1].name), "host0");
+	WORLD_CHECK(w, world_join(w, 1) == -VMFS_EINUSE);
+	WORLD_CHECK(w, strstr(w->host[1].why, "name") != NULL);
+	leave_all(w);
+}
+
+ATF_TC_WITHOUT_HEAD(a_live_twin_is_refused);
+ATF_TC_BODY(a_live_twin_is_refused, tc)
+{
+	(void)tc;
+	run_seeds((struct world_conf){ .hosts = 2, .protocol = LOCK_ATS_PR,
+	    .faults = calm }, play_twin);
+}
+
+/* ---- outage ---- */
+
+static bool
+is_frozen(struct world *w, unsigned i)
+{
+	return w->host[i].status == HOST_FROZEN;
+}
+
+static bool
+is_ok(struct world *w, unsigned i)
+{
+	return w->host[i].status == HOST_OK;
+}
+
+static void
+play_outage(struct world *w)
+{
+	struct lock_grant a[WORLD_HOSTS_MAX];
+
+	join_all(w);
+	if (world_failed(w))
+		return;
+	WORLD_CHECK(w, lock(w, 0, LOCK_EXCLUSIVE, 0, &a[0], NULL) == 0);
+	for (unsigned i = 0; i < w->hosts; i++)
+		world_lose_paths(w, i);
+	for (unsigned i = 0; i < w->hosts; i++)
+		WORLD_CHECK(w, world_wait(w, is_frozen, i, 30000));
+	fiber_sleep(sim_below(&w->sim, 600) * NSEC_PER_SEC);
+	for (unsigned i = 0; i < w->hosts; i++)
+		world_heal_paths(w, i);
+	for (unsigned i = 0; i < w->hosts; i++)
+		WORLD_CHECK(w, world_wait(w, is_ok, i, 30000));
+	fiber_sleep(60 * NSEC_PER_SEC);
+	WORLD_CHECK(w, w->lun.preempts == 0);
+	for (unsigned i = 0; i < w->hosts; i++)
+		WORLD_CHECK(w, w->host[i].fenced_times == 0);
+	WORLD_CHECK(w, unlock(w, 0, &a[0]) == 0);
+	leave_all(w);
+}
+
+ATF_TC_WITHOUT_HEAD(an_outage_of_all_hosts_fences_nobody);
+ATF_TC_BODY(an_outage_of_all_hosts_fences_nobody, tc)
+{
+	(void)tc;
+	run_seeds((struct world_conf){ .hosts = 4, .protocol = LOCK_ATS_PR,
+	    .faults = calm }, play_outage);
+}
+
+/* ---- one host loses its paths and comes back too late ---- */
+
+static bool
+is_fenced(struct world *w, unsigned i)
+{
+	return w->host[i].status == HOST_FENCED;
+}
+
+static void
+play_late_return(struct world *w)
+{
+	struct lock_grant a, b;
+	uint8_t *buf = disk_buf_alloc(4096);
+
+	join_all(w);
+	if (world_failed(w) || buf == NULL)
+		goto out;
+	WORLD_CHECK(w, lock(w, 0, LOCK_EXCLUSIVE, 0, &a, NULL) == 0);
+	world_lose_paths(w, 0);
+	WORLD_CHECK(w, lock(w, 1, LOCK_EXCLUSIVE, TAKEOVER_MS, &b,
+	    NULL) == 0);
+	WORLD_CHECK(w, w->host[0].status == HOST_FROZEN);
+	world_heal_paths(w, 0);
+	/* It must find out before its next write gets through. */
+	WORLD_CHECK(w, disk_write(host_disk(w->host[0].host), 65536, buf,
+	    4096, 0) == -VMFS_EFENCED);
+	WORLD_CHECK(w, world_wait(w, is_fenced, 0, 30000));
+	WORLD_CHECK(w, world_leave(w, 0) == 0);
+	WORLD_CHECK(w, world_join(w, 0) == 0);
+	WORLD_CHECK(w, unlock(w, 1, &b) == 0);
+	leave_all(w);
+out:
+	free(buf);
+}
+
+ATF_TC_WITHOUT_HEAD(a_host_that_returns_too_late_is_fenced_and_can_remount);
+ATF_TC_BODY(a_host_that_returns_too_late_is_fenced_and_can_remount, tc)
+{
+	(void)tc;
+	run_seeds((struct world_conf){ .hosts = 3, .protocol = LOCK_ATS_PR,
+	    .faults = calm }, play_late_return);
+}
+
+/* ---- recovery of a recovery ---- */
+
+static void
+play_chain(struct world *w)
+{
+	struct lock_grant a, b;
+
+	join_all(w);
+	if (world_failed(w))
+		return;
+	WORLD_CHECK(w, lock(w, 0, LOCK_EXCLUSIVE, 0, &a, NULL) == 0);
+	world_crash(w, 0);
+	fiber_sleep(w->super.timers.fence_ms * NSEC_PER_MSEC);
+	/* Somewhere around the take-over the taker may die as well. */
+	fiber_sleep(sim_below(&w->sim, 5000) * NSEC_PER_MSEC);
+	world_crash(w, 1);
+	WORLD_CHECK(w, lock(w, 2, LOCK_EXCLUSIVE, 2 * TAKEOVER_MS, &b,
+	    NULL) == 0);
+	WORLD_CHECK(w, unlock(w, 2, &b) == 0);
+	leave_all(w);
+}
+
+ATF_TC_WITHOUT_HEAD(a_second_host_finishes_a_half_done_take_over);
+ATF_TC_BODY(a_second_host_finishes_a_half_done_take_over, tc)
+{
+	(void)tc;
+	run_seeds((struct world_conf){ .hosts = 3, .protocol = LOCK_ATS_PR,
+	    .faults = calm }, play_chain);
+}
+
+/* ---- determinism ---- */
+
+ATF_TC_WITHOUT_HEAD(the_same_seed_gives_the_same_trace);
+ATF_TC_BODY(the_same_seed_gives_the_same_trace, tc)
+{
+	uint64_t first = 0;
+
+	(void)tc;
+	for (uint64_t seed = 1; seed <= 10; seed++) {
+		struct world_conf conf = {
+			.seed = seed, .hosts = 3, .protocol = LOCK_ATS_PR,
+			.faults = rough,
+		};
+		uint64_t hash = run_one(&conf, play_conflict);
+
+		ATF_CHECK_EQ(hash, run_one(&conf, play_conflict));
+		ATF_CHECK(hash != first);
+		first = hash;
+	}
+}
+
+ATF_TP_ADD_TCS(tp)
+{
+	ATF_TP_ADD_TC(tp, a_refused_lock_names_its_live_holder);
+	ATF_TP_ADD_TC(tp, locks_work_on_sectors_of_4_KiB);
+	ATF_TP_ADD_TC(tp, a_shared_lock_waits_for_all_its_live_holders);
+	ATF_TP_ADD_TC(tp, the_lock_of_a_dead_host_goes_to_one_survivor);
+	ATF_TP_ADD_TC(tp, a_file_lun_waits_until_the_dead_hold_nothing);
+	ATF_TP_ADD_TC(tp,
+	    take_over_survives_lost_status_and_false_miscompares);
+	ATF_TP_ADD_TC(tp, a_rebooted_host_ends_its_own_past_at_once);
+	ATF_TP_ADD_TC(tp, a_live_twin_is_refused);
+	ATF_TP_ADD_TC(tp, an_outage_of_all_hosts_fences_nobody);
+	ATF_TP_ADD_TC(tp,
+	    a_host_that_returns_too_late_is_fenced_and_can_remount);
+	ATF_TP_ADD_TC(tp, a_second_host_finishes_a_half_done_take_over);
+	ATF_TP_ADD_TC(tp, the_same_seed_gives_the_same_trace);
+	return atf_no_error();
+}

@@ -1,0 +1,248 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The simulated cluster. */
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "libvmfs/base/units.h"
+#include "tests/sim/world.h"
+
+#define LUN_BYTES (256 * MIB)
+
+bool
+world_failed(const struct world *w)
+{
+	return w->problem[0] != '\0';
+}
+
+void
+world_fail(struct world *w, const char *fmt, ...)
+{
+	va_list ap;
+
+	if (world_failed(w))
+		return;
+	va_start(ap, fmt);
+	(void)vsnprintf(w->problem, sizeof(w->problem), fmt, ap);
+	va_end(ap);
+}
+
+static void
+on_status(void *arg, enum host_status status, const char *why)
+{
+	struct world_host *wh = arg;
+
+	wh->status = status;
+	wh->frozen_times += status == HOST_FROZEN;
+	wh->fenced_times += status == HOST_FENCED;
+	(void)snprintf(wh->why, sizeof(wh->why), "%s", why);
+}
+
+/* Each host has a data and a heartbeat path. */
+static unsigned
+nexus(unsigned i, bool heartbeat)
+{
+	return 2 * i + heartbeat;
+}
+
+static int
+open_paths(struct world *w, struct world_host *wh)
+{
+	int rc = sim_disk_open(&w->lun, nexus(wh->index, false), &wh->lun);
+
+	if (rc == 0)
+		rc = sim_disk_open(&w->lun, nexus(wh->index, true),
+		    &wh->hb_lun);
+	return rc;
+}
+
+static void
+close_paths(struct world_host *wh)
+{
+	disk_close(wh->lun);
+	disk_close(wh->hb_lun);
+	wh->lun = wh->hb_lun = NULL;
+}
+
+int
+world_join(struct world *w, unsigned i)
+{
+	struct world_host *wh = &w->host[i];
+	struct host_conf conf = {
+		.name = wh->name, .host = wh->uuid, .machine = wh->machine,
+		.boot = wh->boot, .on_status = on_status, .arg = wh,
+	};
+	int rc = open_paths(w, wh);
+
+	if (rc == 0)
+		rc = host_join(&wh->env, &wh->env, wh->lun, wh->hb_lun,
+		    &w->super, &conf, &wh->host, wh->why);
+	if (rc < 0)
+		close_paths(wh);
+	wh->status = HOST_OK;
+	return rc;
+}
+
+static int
+leave(struct world_host *wh, bool crash)
+{
+	int rc = host_leave(wh->host, crash);
+
+	wh->host = NULL;
+	close_paths(wh);
+	return rc;
+}
+
+int
+world_leave(struct world *w, unsigned i)
+{
+	return leave(&w->host[i], false);
+}
+
+void
+world_crash(struct world *w, unsigned i)
+{
+	sim_path_cut(&w->lun, nexus(i, false));
+	sim_path_cut(&w->lun, nexus(i, true));
+	(void)leave(&w->host[i], true);
+}
+
+void
+world_boot(struct world *w, unsigned i)
+{
+	env_uuid(&w->env, &w->host[i].boot);
+	sim_path_reset(&w->lun, nexus(i, false));
+	sim_path_reset(&w->lun, nexus(i, true));
+}
+
+void
+world_lose_paths(struct world *w, unsigned i)
+{
+	sim_path_lose(&w->lun, nexus(i, false));
+	sim_path_lose(&w->lun, nexus(i, true));
+}
+
+void
+world_heal_paths(struct world *w, unsigned i)
+{
+	sim_path_heal(&w->lun, nexus(i, false));
+	sim_path_heal(&w->lun, nexus(i, true));
+}
+
+bool
+world_wait(struct world *w, bool (*cond)(struct world *w, unsigned i),
+    unsigned i, uint64_t ms)
+{
+	uint64_t end = w->sim.now_ns + ms * NSEC_PER_MSEC;
+
+	while (!cond(w, i)) {
+		if (w->sim.now_ns >= end)
+			return false;
+		fiber_sleep(20 * NSEC_PER_MSEC);
+	}
+	return true;
+}
+
+static int
+make_datastore(struct world *w, const struct world_conf *conf)
+{
+	struct mkds_conf mk = { .label = "sim", .protocol = conf->protocol };
+	struct disk *d;
+	int rc;
+
+	env_uuid(&w->env, &mk.uuid);
+	rc = sim_disk_open(&w->lun, SIM_NEXUS_MAX - 1, &d);
+	if (rc < 0)
+		return rc;
+	rc = mkds_plan(&d->info, &mk, &w->super);
+	if (rc == 0)
+		rc = mkds_write(&w->env, d, &mk, &w->super);
+	disk_close(d);
+	return rc;
+}
+
+struct run {
+	struct world *w;
+	const struct world_conf *conf;
+};
+
+static void
+run_main(void *arg)
+{
+	struct run *r = arg;
+	struct world *w = r->w;
+	int rc = make_datastore(w, r->conf);
+
+	if (rc < 0) {
+		world_fail(w, "mkfs: %s", vmfs_strerror(rc));
+		return;
+	}
+	w->lun.faults = r->conf->faults;
+	w->play(w);
+	/* What a failed play left behind. */
+	for (unsigned i = 0; i < w->hosts; i++)
+		if (w->host[i].host != NULL)
+			world_crash(w, i);
+}
+
+static void
+add_host(struct world *w, unsigned i)
+{
+	struct world_host *wh = &w->host[i];
+
+	wh->world = w;
+	wh->index = i;
+	sim_env_init(&w->sim, &wh->env, w->env.log);
+	(void)snprintf(wh->name, sizeof(wh->name), "host%u", i);
+	env_uuid(&w->env, &wh->uuid);
+	env_uuid(&w->env, &wh->machine);
+	env_uuid(&w->env, &wh->boot);
+}
+
+static void
+judge_end(struct world *w, enum sim_end end)
+{
+	static const char *const names[] = {
+		[SIM_DONE] = "done", [SIM_LEFTOVERS] = "fibers left over",
+		[SIM_STUCK] = "stuck: nobody will ever run again",
+		[SIM_TIMEOUT] = "virtual time is up",
+	};
+
+	if (end != SIM_DONE)
+		world_fail(w, "%s", names[end]);
+}
+
+int
+world_run(struct world *w, const struct world_conf *conf,
+    void (*play)(struct world *w), uint64_t *ret_hash)
+{
+	unsigned caps = DISK_CAP_CAW | DISK_CAP_UNMAP |
+	    (conf->protocol == LOCK_FILE ? DISK_CAP_HOLD : DISK_CAP_PR);
+	struct run r = { .w = w, .conf = conf };
+	int rc;
+
+	memset(w, 0, sizeof(*w));
+	w->seed = conf->seed;
+	w->play = play;
+	w->log = (struct log){
+		.level = LOG_LEVEL_DEBUG,
+		.sink = log_sink_stderr,
+	};
+	sim_init(&w->sim, conf->seed);
+	sim_env_init(&w->sim, &w->env, getenv("WORLD_LOG") != NULL ? &w->log :
+	    NULL);
+	rc = sim_lun_init(&w->lun, &w->sim, LUN_BYTES,
+	    conf->block_size != 0 ? conf->block_size : 512, caps);
+	if (rc < 0)
+		return rc;
+	w->hosts = conf->hosts;
+	for (unsigned i = 0; i < w->hosts; i++)
+		add_host(w, i);
+	judge_end(w, sim_run(&w->sim, conf->limit_ns != 0 ? conf->limit_ns :
+	    3600 * NSEC_PER_SEC, run_main, &r));
+	*ret_hash = w->sim.hash;
+	sim_lun_fini(&w->lun);
+	sim_fini(&w->sim);
+	return world_failed(w) ? -EPROTO : 0;
+}

@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* A cluster in one process: one LUN, several hosts, one seed. */
+#ifndef VMFS_SIM_WORLD_H
+#define VMFS_SIM_WORLD_H
+
+#include "libvmfs/core/mkds.h"
+#include "locking/host.h"
+#include "tests/sim/sim_disk.h"
+
+#define WORLD_HOSTS_MAX 16
+
+struct world;
+struct world_host {
+	struct world *world;
+	unsigned index;
+	struct env env;
+	struct disk *lun, *hb_lun;
+	struct host *host;		/* NULL: not a member */
+	struct uuid uuid, machine, boot;
+	char name[16];
+	char why[256];			/* of the last refused join */
+	enum host_status status;	/* last one told */
+	unsigned frozen_times, fenced_times;
+};
+
+struct world {
+	struct sim sim;
+	struct sim_lun lun;
+	struct super super;
+	struct log log;
+	struct env env;			/* of mkfs */
+	unsigned hosts;
+	struct world_host host[WORLD_HOSTS_MAX];
+	uint64_t seed;
+	char problem[256];		/* first thing that went wrong */
+	void (*play)(struct world *w);
+};
+
+struct world_conf {
+	uint64_t seed;
+	unsigned hosts;
+	enum lock_protocol protocol;
+	uint32_t block_size;		/* 0: 512 */
+	struct sim_faults faults;	/* from the first mount on */
+	uint64_t limit_ns;		/* virtual; 0: one hour */
+};
+
+/*
+ * Makes a LUN with a datastore, runs play(w) in a fiber, and tells the trace
+ * hash.  0, or -EPROTO with the sentence in w->problem.  Lines of the log go
+ * to stderr when WORLD_LOG is in the environment.
+ */
+int world_run(struct world *w, const struct world_conf *conf,
+    void (*play)(struct world *w), uint64_t *ret_hash);
+
+/* ---- in play ---- */
+
+/* Notes the first problem; printf. */
+void world_fail(struct world *w, const char *fmt, ...) PRINTF_LIKE(2, 3);
+bool world_failed(const struct world *w);
+#define WORLD_CHECK(w, cond)						\
+	do {								\
+		if (!(cond))						\
+			world_fail((w), "%s:%d: %s", __FILE__,		\
+			    __LINE__, #cond);				\
+	} while (0)
+
+/* Both suspend.  The result of host_join; the sentence is in host[i].why. */
+int world_join(struct world *w, unsigned i);
+int world_leave(struct world *w, unsigned i);
+/* The host dies: its paths are cut, its fibers drain.  Suspends. */
+void world_crash(struct world *w, unsigned i);
+/* A crashed host is started anew: new boot id, paths up. */
+void world_boot(struct world *w, unsigned i);
+void world_lose_paths(struct world *w, unsigned i);
+void world_heal_paths(struct world *w, unsigned i);
+/* Polls until cond(w, i) or virtual time is up; false then.  Suspends. */
+bool world_wait(struct world *w, bool (*cond)(struct world *w, unsigned i),
+    unsigned i, uint64_t ms);
+
+#endif
