@@ -152,7 +152,9 @@ login_round(struct conn *c, uint64_t deadline, bool *ret_done)
 	data = malloc(len + 1);
 	if (!data)
 		return -ENOMEM;
-	r = conn_rx_data(c, data, len, deadline - now);
+	now = sched_now(sched);
+	r = now >= deadline ? -ETIMEDOUT :
+	    conn_rx_data(c, data, len, deadline - now);
 	if (r < 0)
 		return r;
 	login_step(&c->login, req, data, len, &reply);
