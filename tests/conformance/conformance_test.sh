@@ -57,7 +57,7 @@ run_family()
 	# The LUN that the family needs stands on each of its lines.
 	options=$(cut -f3 wanted | head -n 1)
 	# shellcheck disable=SC2086
-	target_start --size 128M ${options}
+	target_start ${options} --size 128M
 	while IFS='	' read -r name result options; do
 		run_test "${name}" "${result}"
 	done <wanted

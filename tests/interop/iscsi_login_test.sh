@@ -138,7 +138,7 @@ image_comes_back_as_written_head()
 }
 image_comes_back_as_written_body()
 {
-	target_start --thick --ram 12M
+	target_start --ram 12M
 	pattern_image in.raw a
 	atf_check -o ignore qemu-img convert -n -f raw -O raw in.raw \
 	    "${target}/0"
@@ -157,7 +157,7 @@ image_on_4k_blocks_comes_back_head()
 }
 image_on_4k_blocks_comes_back_body()
 {
-	target_start --thick --block-size 4096 --ram 12M
+	target_start --block-size 4096 --ram 12M
 	pattern_image in.raw b
 	atf_check -o ignore qemu-img convert -n -f raw -O raw in.raw \
 	    "${target}/0"
@@ -232,7 +232,7 @@ two_sessions_see_the_same_unit_head()
 }
 two_sessions_see_the_same_unit_body()
 {
-	target_start --thick --ram 16M --ram 16M
+	target_start --ram 16M --ram 16M
 	atf_check -o ignore qemu-io -f raw -c "write -P 9 0 16M" "${target}/0"
 	# Copies between two units: both sessions are open at the same time.
 	atf_check -o ignore qemu-img convert -n -f raw -O raw "${target}/0" \
