@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "libvmfs/core/volume.h"
+#include "libvmfs/format/cluster.h"
 #include "tests/unit/core_fixture.h"
 
 void
@@ -101,4 +103,61 @@ fixture_recover(struct fixture *f, struct disk *disk,
 	dead.journal_blocks = l->journal_blocks;
 	lock_local_free(l);
 	return recover_journal(&f->env, disk, &f->super, &dead, ret_r);
+}
+
+/* Adds what the head at `chunk`, if it is one, says. */
+static void
+count_head(struct fixture *f, struct disk *disk, uint64_t chunk,
+    uint64_t owner, struct cluster_info *sum)
+{
+	uint8_t *buf = disk_buf_alloc(BLOCK_SIZE);
+	struct metachunk_info mc;
+	struct block_hdr h;
+
+	ATF_REQUIRE_EQ(disk_read(disk, chunk << CHUNK_SHIFT, buf, BLOCK_SIZE),
+	    0);
+	if (block_hdr_decode(buf, BLOCK_METACHUNK, &f->super.uuid,
+	    chunk * CHUNK_BLOCKS, &h) == 0 && h.owner == owner) {
+		ATF_REQUIRE_EQ(metachunk_decode(buf, &mc), 0);
+		if (mc.used != 0) {
+			sum->metachunks++;
+			sum->free_meta_blocks += CHUNK_BLOCKS -
+			    (uint32_t)__builtin_popcount(mc.used);
+		}
+	}
+	free(buf);
+}
+
+static uint64_t
+check_cluster(struct fixture *f, struct disk *disk, uint64_t cluster)
+{
+	uint64_t addr = volume_cluster_block(&f->super, cluster);
+	uint64_t first = cluster * (f->super.cluster_blocks / CHUNK_BLOCKS);
+	uint8_t *buf = disk_buf_alloc(BLOCK_SIZE);
+	struct cluster_info c, sum = { 0 };
+	struct block_hdr h;
+
+	ATF_REQUIRE_EQ(disk_read(disk, addr << BLOCK_SHIFT, buf, BLOCK_SIZE),
+	    0);
+	ATF_REQUIRE_EQ(block_hdr_decode(buf, BLOCK_CLUSTER, &f->super.uuid,
+	    addr, &h), 0);
+	ATF_REQUIRE_EQ(cluster_decode(buf, cluster, &c), 0);
+	for (uint32_t i = 0; i < c.chunks; i++)
+		if (cluster_pair_meta(buf, i / 2) &&
+		    cluster_chunk_used(buf, i))
+			count_head(f, disk, first + i, addr, &sum);
+	ATF_REQUIRE_EQ(c.metachunks, sum.metachunks);
+	ATF_REQUIRE_EQ(c.free_meta_blocks, sum.free_meta_blocks);
+	free(buf);
+	return c.free_chunks;
+}
+
+uint64_t
+fixture_check_space(struct fixture *f, struct disk *disk)
+{
+	uint64_t chunks = 0;
+
+	for (uint64_t i = 0; i < volume_clusters(&f->super); i++)
+		chunks += check_cluster(f, disk, i);
+	return chunks;
 }

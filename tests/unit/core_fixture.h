@@ -33,4 +33,8 @@ void fixture_crash(struct fixture *f);
 int fixture_recover(struct fixture *f, struct disk *disk,
     struct recover_report *ret_r) MUST_CHECK;
 
+/* Every cluster's counters against bitmap and metachunk heads, as they are on
+ * `disk`; returns the free chunks of all. */
+uint64_t fixture_check_space(struct fixture *f, struct disk *disk);
+
 #endif
