@@ -40,6 +40,43 @@ lsess_state(const struct lsess *s)
 	return s->state;
 }
 
+struct verification {
+	struct lsess *s;
+	int result;
+	bool ended;
+};
+
+static void
+verify_main(void *arg)
+{
+	struct verification *v = arg;
+
+	v->result = v->s->conf.verify(v->s->conf.arg);
+	v->ended = true;
+	fiber_cond_broadcast(&v->s->changed);
+}
+
+/*
+ * In a fiber of its own: its commands end only when the manager has given up
+ * the connection that broke under them.
+ */
+static int
+verify(struct lsess *s)
+{
+	struct verification v = { .s = s };
+	int rc = sched_spawn(s->home, "iscsi-verify", verify_main, &v);
+
+	if (rc < 0)
+		return rc;
+	while (!v.ended) {
+		if (s->broken)
+			lsess_disconnect(s);
+		if (!v.ended)
+			fiber_cond_wait(&s->changed);
+	}
+	return s->ctx == NULL || s->broken ? s->error : v.result;
+}
+
 /* One attempt; afterwards READY or no connection at all. */
 static int
 attempt(struct lsess *s)
@@ -52,7 +89,7 @@ attempt(struct lsess *s)
 		return rc;
 	if (s->logged_in_before && s->conf.verify != NULL) {
 		state_set(s, LSESS_VERIFYING);
-		rc = s->conf.verify(s->conf.arg);
+		rc = verify(s);
 		if (rc < 0) {
 			log_warn(s->env->log, "iscsi: lun=%s is not the LUN "
 			    "it was or does not answer: %s", s->url.name,
@@ -198,6 +235,8 @@ lsess_close(struct lsess *s)
 	if (s == NULL)
 		return;
 	s->closing = true;
+	if (s->state != LSESS_READY)
+		lsess_break(s, -ECANCELED);
 	fiber_cond_broadcast(&s->changed);
 	while (!s->ended)
 		fiber_cond_wait(&s->changed);

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "libvmfs/base/units.h"
+#include "tests/interop/cut_proxy.h"
 #include "tests/interop/initiator_rig.h"
 
 #define IQN "iqn.2026-11.io.vmfsd:test"
@@ -375,6 +376,117 @@ ATF_TC_BODY(another_lun_in_its_place_gets_nothing, tc)
 	target_kill();
 }
 
+/* ---- connections cut at a chosen command ---- */
+
+#define OP_INQUIRY 0x12
+#define OP_READ16 0x88
+#define OP_CAW 0x89
+#define OP_WRITE16 0x8a
+
+static struct disk *
+lun_behind(const struct cut_proxy *proxy)
+{
+	struct disk *d = NULL;
+	char what[200];
+
+	snprintf(what, sizeof(what), "127.0.0.1:%u/" IQN "/0", proxy->port);
+	ATF_REQUIRE_EQ(0, lun_at(what, &d));
+	return d;
+}
+
+SELF_CASE(a_write_that_was_cut_off_is_not_sent_again)
+{
+	static const struct cut cuts[] = { { OP_WRITE16, CUT_CLOSE },
+		{ CUT_NEVER, 0 } };
+	struct cut_proxy proxy;
+	struct disk *d;
+	uint8_t *p = pattern(4096, 1), *zero = disk_buf_alloc(4096);
+
+	cut_proxy_start(&proxy, peer.portal, cuts);
+	d = lun_behind(&proxy);
+	ATF_CHECK_EQ(-VMFS_EUNKNOWN, disk_write(d, 0, p, 4096, 0));
+	ATF_CHECK(holds(d, 0, zero, 4096));
+	ATF_CHECK_EQ(0, disk_write(d, 0, p, 4096, 0));
+	ATF_CHECK(holds(d, 0, p, 4096));
+	disk_close(d);
+	cut_proxy_stop(&proxy);
+	free(zero);
+	free(p);
+}
+
+/* Sent again, it would answer MISCOMPARE to a lock that was taken (L3). */
+SELF_CASE(a_compare_and_write_whose_answer_is_lost_ends_unknown)
+{
+	static const struct cut cuts[] = { { OP_CAW, CUT_ANSWER },
+		{ CUT_NEVER, 0 } };
+	struct cut_proxy proxy;
+	struct disk *d;
+	uint8_t *p = pattern(4096, 1), *zero = disk_buf_alloc(4096);
+
+	cut_proxy_start(&proxy, peer.portal, cuts);
+	d = lun_behind(&proxy);
+	ATF_CHECK_EQ(-VMFS_EUNKNOWN, disk_caw(d, 0, zero, p, 4096));
+	ATF_CHECK(holds(d, 0, p, 4096));
+	disk_close(d);
+	cut_proxy_stop(&proxy);
+	free(zero);
+	free(p);
+}
+
+SELF_CASE(a_log_in_that_breaks_while_verifying_is_tried_again)
+{
+	static const struct cut cuts[] = { { OP_WRITE16, CUT_CLOSE },
+		{ OP_INQUIRY, CUT_CLOSE }, { OP_INQUIRY, CUT_STALL },
+		{ CUT_NEVER, 0 } };
+	struct cut_proxy proxy;
+	struct disk *d;
+	uint8_t *p = pattern(4096, 1);
+
+	cut_proxy_start(&proxy, peer.portal, cuts);
+	d = lun_behind(&proxy);
+	ATF_CHECK_EQ(-VMFS_EUNKNOWN, disk_write(d, 0, p, 4096, 0));
+	ATF_CHECK(comes_back(d));
+	ATF_CHECK_EQ(0, disk_write(d, 0, p, 4096, 0));
+	disk_close(d);
+	cut_proxy_stop(&proxy);
+	free(p);
+}
+
+SELF_CASE(a_session_that_is_logging_in_can_be_closed)
+{
+	static const struct cut cuts[] = { { OP_WRITE16, CUT_CLOSE },
+		{ OP_INQUIRY, CUT_STALL }, { CUT_NEVER, 0 } };
+	struct cut_proxy proxy;
+	struct disk *d;
+	uint8_t *p = pattern(4096, 1);
+
+	cut_proxy_start(&proxy, peer.portal, cuts);
+	d = lun_behind(&proxy);
+	ATF_CHECK_EQ(-VMFS_EUNKNOWN, disk_write(d, 0, p, 4096, 0));
+	/* Waits for the session, which hangs while verifying. */
+	ATF_CHECK_EQ(-VMFS_EUNKNOWN, disk_write(d, 0, p, 4096, 0));
+	disk_close(d);
+	cut_proxy_stop(&proxy);
+	free(p);
+}
+
+SELF_CASE(parts_of_a_cut_request_make_one_answer)
+{
+	static const struct cut cuts[] = { { OP_READ16, CUT_STALL },
+		{ CUT_NEVER, 0 } };
+	struct cut_proxy proxy;
+	struct disk *d;
+	uint8_t *p = disk_buf_alloc(12 << 20);
+
+	cut_proxy_start(&proxy, peer.portal, cuts);
+	d = lun_behind(&proxy);
+	ATF_CHECK_EQ(-VMFS_EUNKNOWN, disk_read(d, 0, p, 12 << 20));
+	ATF_CHECK_EQ(0, disk_read(d, 0, p, 12 << 20));
+	disk_close(d);
+	cut_proxy_stop(&proxy);
+	free(p);
+}
+
 ATF_TP_ADD_TCS(tp)
 {
 	ATF_TP_ADD_TC(tp, all_capabilities_are_found);
@@ -388,5 +500,11 @@ ATF_TP_ADD_TCS(tp)
 	ATF_TP_ADD_TC(tp, only_the_right_secret_logs_in);
 	ATF_TP_ADD_TC(tp, after_a_restart_of_the_target_io_goes_on);
 	ATF_TP_ADD_TC(tp, another_lun_in_its_place_gets_nothing);
+	ATF_TP_ADD_TC(tp, a_write_that_was_cut_off_is_not_sent_again);
+	ATF_TP_ADD_TC(tp,
+	    a_compare_and_write_whose_answer_is_lost_ends_unknown);
+	ATF_TP_ADD_TC(tp, a_log_in_that_breaks_while_verifying_is_tried_again);
+	ATF_TP_ADD_TC(tp, a_session_that_is_logging_in_can_be_closed);
+	ATF_TP_ADD_TC(tp, parts_of_a_cut_request_make_one_answer);
 	return atf_no_error();
 }

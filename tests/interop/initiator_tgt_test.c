@@ -410,6 +410,31 @@ silent_body(void)
 	close(fd);
 }
 
+/* A full backlog: the SYN gets no answer at all. */
+static void
+full_body(void)
+{
+	struct sockaddr_in a = { .sin_family = AF_INET,
+		.sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	uint16_t port;
+	int fd = listen_here(&port), fill[8];
+	struct disk *d = NULL;
+	char what[128];
+
+	ATF_REQUIRE(listen(fd, 0) == 0);
+	a.sin_port = htons(port);
+	for (int i = 0; i < 8; i++) {
+		fill[i] = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+		ATF_REQUIRE(fill[i] >= 0);
+		(void)!connect(fill[i], (struct sockaddr *)&a, sizeof(a));
+	}
+	snprintf(what, sizeof(what), "127.0.0.1:%u/iqn.a/1", port);
+	ATF_CHECK_EQ(-ETIMEDOUT, lun_at(what, &d));
+	for (int i = 0; i < 8; i++)
+		close(fill[i]);
+	close(fd);
+}
+
 static void
 refused_body(void)
 {
@@ -432,6 +457,13 @@ ATF_TC_BODY(a_silent_server_times_out, tc)
 {
 	(void)tc;
 	run_body(silent_body);
+}
+
+ATF_TC_WITHOUT_HEAD(a_server_that_takes_no_connection_times_out);
+ATF_TC_BODY(a_server_that_takes_no_connection_times_out, tc)
+{
+	(void)tc;
+	run_body(full_body);
 }
 
 ATF_TC_WITHOUT_HEAD(a_closed_port_is_told_as_refused);
@@ -461,6 +493,7 @@ ATF_TP_ADD_TCS(tp)
 	ATF_TP_ADD_TC(tp, requests_of_another_reactor_are_served);
 	ATF_TP_ADD_TC(tp, a_server_of_another_protocol_is_refused);
 	ATF_TP_ADD_TC(tp, a_silent_server_times_out);
+	ATF_TP_ADD_TC(tp, a_server_that_takes_no_connection_times_out);
 	ATF_TP_ADD_TC(tp, a_closed_port_is_told_as_refused);
 	return atf_no_error();
 }
