@@ -473,6 +473,45 @@ ATF_TC_BODY(administrator_ends_a_session, tc)
 	finish(c);
 }
 
+static void
+note_session(void *arg, const struct iscsi_session_info *i)
+{
+	struct iscsi_session_info *last = arg;
+
+	/* Strings live as long as the session, which we keep open. */
+	*last = *i;
+}
+
+ATF_TC_WITHOUT_HEAD(sessions_are_listed_with_their_work);
+ATF_TC_BODY(sessions_are_listed_with_their_work, tc)
+{
+	struct iscsi_session_info info = { .target = NULL };
+	struct rig_conn *c;
+	union iscsi_bhs bhs;
+
+	rig_start(&defaults);
+	c = rig_login("HeaderDigest=CRC32C\0");
+	c->header_digest = true;
+	rig_ready(c);
+	bhs = rig_rw(c, true, 0, 4);
+	rig_send(c, &bhs, buf, 2048);
+	rig_expect(c, ISCSI_SCSI_RSP);
+	read_back(c, 4, 65536, 8192);
+	/* One more, waiting for its data. */
+	bhs = rig_rw(c, true, 0, 4);
+	rig_send(c, &bhs, NULL, 0);
+	rig_expect(c, ISCSI_R2T);
+	rig_sessions(note_session, &info);
+	ATF_CHECK_STREQ(RIG_IQN, info.target);
+	ATF_CHECK_STREQ("iqn.rig", info.initiator);
+	ATF_CHECK(info.tsih != 0 && info.since_us != 0);
+	ATF_CHECK(info.header_digest && !info.data_digest);
+	ATF_CHECK_EQ(1, info.commands);
+	ATF_CHECK(info.commands_done >= 3);
+	ATF_CHECK(info.bytes_in >= 2048 && info.bytes_out >= 2048);
+	finish(c);
+}
+
 /* ---- text ---- */
 
 ATF_TC_WITHOUT_HEAD(current_target_is_told_in_full_feature_phase);
@@ -568,6 +607,7 @@ ATF_TP_ADD_TCS(tp)
 	ATF_TP_ADD_TC(tp, logout_is_answered_and_closes);
 	ATF_TP_ADD_TC(tp, shutdown_tells_the_initiator);
 	ATF_TP_ADD_TC(tp, administrator_ends_a_session);
+	ATF_TP_ADD_TC(tp, sessions_are_listed_with_their_work);
 	ATF_TP_ADD_TC(tp, current_target_is_told_in_full_feature_phase);
 	ATF_TP_ADD_TC(tp, long_target_list_comes_in_pieces);
 	ATF_TP_ADD_TC(tp, discovery_session_takes_no_commands);

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "iscsi/login_fsm.h"
+#include "libvmfs/base/prng.h"
 
 #define NAMES "InitiatorName=iqn.host\0TargetName=iqn.disk\0"
 #define NO_CHAP { NULL, NULL, NULL, NULL }
@@ -450,6 +451,58 @@ ATF_TC_BODY(unknown_keys_are_not_understood, tc)
 	login_fini(&L);
 }
 
+/* Keys and values near to good ones, cut and repeated at random. */
+static size_t
+random_text(struct prng *p, char *text, size_t max)
+{
+	static const char *const words[] = {
+		"InitiatorName=iqn.host", "TargetName=iqn.disk",
+		"SessionType=Discovery", "AuthMethod=CHAP,None", "CHAP_A=5",
+		"CHAP_N=host", "CHAP_R=0x00112233445566778899aabbccddeeff",
+		"CHAP_I=1", "CHAP_C=0bQUJD", "HeaderDigest=CRC32C",
+		"MaxBurstLength=0x10000", "InitialR2T=No", "SendTargets=All",
+		"MaxRecvDataSegmentLength=99999999999", "=", "x", "",
+	};
+	size_t len = 0, n = prng_below(p, 8);
+
+	while (n-- > 0) {
+		const char *word = words[prng_below(p,
+		    sizeof(words) / sizeof(words[0]))];
+		size_t size = strlen(word) + 1;
+
+		if (len + size > max)
+			break;
+		memcpy(text + len, word, size);
+		len += size;
+	}
+	if (len > 0 && prng_below(p, 4) == 0)
+		text[prng_below(p, len)] = (char)prng_u64(p);
+	return len > 0 && prng_below(p, 8) == 0 ? len - 1 : len;
+}
+
+ATF_TC_WITHOUT_HEAD(random_logins_never_pass_without_chap);
+ATF_TC_BODY(random_logins_never_pass_without_chap, tc)
+{
+	struct prng p;
+	char text[512];
+
+	prng_seed(&p, 7143);
+	for (int i = 0; i < 20000; i++) {
+		begin(two_way);
+		R.close = false;
+		while (!R.close) {
+			union iscsi_bhs bhs = request(SEC, OPER, 0);
+			size_t len = random_text(&p, text, sizeof(text));
+
+			bhs.login.flags = (uint8_t)prng_u64(&p);
+			login_step(&L, &bhs, text, len, &R);
+			ATF_REQUIRE(!R.done);
+			ATF_REQUIRE(L.state != LOGIN_OPERATIONAL);
+		}
+		login_fini(&L);
+	}
+}
+
 ATF_TC_WITHOUT_HEAD(states_have_names);
 ATF_TC_BODY(states_have_names, tc)
 {
@@ -482,6 +535,7 @@ ATF_TP_ADD_TCS(tp)
 	ATF_TP_ADD_TC(tp, odd_requests_are_refused);
 	ATF_TP_ADD_TC(tp, bad_names_are_refused);
 	ATF_TP_ADD_TC(tp, unknown_keys_are_not_understood);
+	ATF_TP_ADD_TC(tp, random_logins_never_pass_without_chap);
 	ATF_TP_ADD_TC(tp, states_have_names);
 	return atf_no_error();
 }

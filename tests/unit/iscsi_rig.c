@@ -28,8 +28,10 @@ static struct {
 } rig;
 
 struct order {
-	bool drop;		/* else: stop */
+	enum { ORDER_STOP, ORDER_DROP, ORDER_LIST } what;
 	uint16_t tsih;
+	void (*fn)(void *arg, const struct iscsi_session_info *i);
+	void *arg;
 };
 
 /* ---- server thread: no ATF macros here, they belong to the test's ---- */
@@ -70,6 +72,12 @@ server_up(void)
 }
 
 static void
+server_tell(void)
+{
+	check(write(rig.ready[1], "", 1) == 1 ? 0 : -EPIPE, "tell");
+}
+
+static void
 server_orders(void)
 {
 	struct order o;
@@ -77,23 +85,24 @@ server_orders(void)
 	for (;;) {
 		reactor_poll_fd(rig.control[0], POLLIN);
 		if (read(rig.control[0], &o, sizeof(o)) != sizeof(o) ||
-		    !o.drop)
+		    o.what == ORDER_STOP)
 			return;
-		check(iscsi_server_drop_session(rig.server, NULL, o.tsih),
-		    "drop");
+		if (o.what == ORDER_DROP)
+			check(iscsi_server_drop_session(rig.server, NULL,
+			    o.tsih), "drop");
+		else
+			iscsi_server_sessions(rig.server, o.fn, o.arg);
+		server_tell();
 	}
 }
 
 static int
 server_main(void *arg)
 {
-	ssize_t n;
-
 	(void)arg;
 	server_up();
-	n = write(rig.ready[1], "", 1);
-	if (n == 1)
-		server_orders();
+	server_tell();
+	server_orders();
 	iscsi_server_free(rig.server);
 	scsi_lu_free(rig.lu);
 	disk_close(rig.disk);
@@ -107,17 +116,23 @@ server_thread(void *arg)
 	return NULL;
 }
 
-void
-rig_start(const struct rig_conf *conf)
+static void
+server_told(void)
 {
 	char byte;
 
+	ATF_REQUIRE_EQ(1, read(rig.ready[0], &byte, 1));
+}
+
+void
+rig_start(const struct rig_conf *conf)
+{
 	rig.conf = *conf;
 	ATF_REQUIRE_EQ(0, pipe(rig.ready));
 	ATF_REQUIRE_EQ(0, pipe(rig.control));
 	ATF_REQUIRE_EQ(0, pthread_create(&rig.thread, NULL, server_thread,
 	    NULL));
-	ATF_REQUIRE_EQ(1, read(rig.ready[0], &byte, 1));
+	server_told();
 }
 
 static void
@@ -130,7 +145,7 @@ order(struct order o)
 void
 rig_stop_begin(void)
 {
-	struct order o = { .drop = false };
+	struct order o = { .what = ORDER_STOP };
 
 	order(o);
 }
@@ -155,9 +170,20 @@ rig_stop(void)
 void
 rig_drop_session(uint16_t tsih)
 {
-	struct order o = { .drop = true, .tsih = tsih };
+	struct order o = { .what = ORDER_DROP, .tsih = tsih };
 
 	order(o);
+	server_told();
+}
+
+void
+rig_sessions(void (*fn)(void *arg, const struct iscsi_session_info *i),
+    void *arg)
+{
+	struct order o = { .what = ORDER_LIST, .fn = fn, .arg = arg };
+
+	order(o);
+	server_told();
 }
 
 /* ---- client ---- */

@@ -42,6 +42,10 @@ void rig_join(void);
 /* iscsi_server_drop_session on the server's thread. */
 void rig_drop_session(uint16_t tsih);
 
+/* iscsi_server_sessions; fn runs on the server's thread. */
+void rig_sessions(void (*fn)(void *arg, const struct iscsi_session_info *i),
+    void *arg);
+
 struct rig_conn *rig_connect(void);
 void rig_close(struct rig_conn *c);
 /* Bytes as they are. */
