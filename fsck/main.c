@@ -1,0 +1,295 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* fsck.vmfs: checks a datastore that no host has mounted, and repairs it. */
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "fsck/report.h"
+#include "iscsi/disk_libiscsi.h"
+#include "libvmfs/core/ds.h"
+#include "libvmfs/env/reactor.h"
+#include "locking/host.h"
+
+/* Exit bits of fsck(8). */
+enum {
+	EXIT_FIXED = 1,
+	EXIT_LEFT = 4,
+	EXIT_FAILED = 8,
+	EXIT_USAGE = 16,
+};
+
+struct options {
+	const char *lun, *initiator;
+	bool repair;
+	struct report report;
+	int status;
+};
+
+struct session {
+	struct options *opt;
+	struct env env;
+	struct log log;
+	struct disk *lun;
+	struct super super;
+	struct host *host;	/* while repairing */
+};
+
+static void
+usage(FILE *to)
+{
+	fputs("usage: fsck.vmfs [options] LUN\n"
+	    "Checks the datastore on LUN (a file, a block device or\n"
+	    "iscsi://[user[%secret]@]portal[:port]/iqn/lun).\n\n"
+	    "  -n, --no             check only, write nothing (the default)\n"
+	    "  -y, --yes            repair everything that can be repaired\n"
+	    "  -p, --preen          the same; for boot scripts\n"
+	    "  -f, --force          accepted and ignored: every run is a full check\n"
+	    "  -C, --progress       show progress even without a terminal\n"
+	    "      --initiator IQN  iSCSI name to log in with\n"
+	    "      --json           report as one JSON object\n"
+	    "  -h, --help           this text\n"
+	    "  -V, --version        version\n\n"
+	    "Exit status: 0 clean, 1 problems repaired, 4 problems left, 8 failed,\n"
+	    "16 usage; see fsck.vmfs(8).\n", to);
+}
+
+static int
+options_parse(struct options *o, int argc, char **argv)
+{
+	enum { OPT_JSON = 256, OPT_INITIATOR };
+	static const struct option longs[] = {
+		{ "no", no_argument, NULL, 'n' },
+		{ "yes", no_argument, NULL, 'y' },
+		{ "preen", no_argument, NULL, 'p' },
+		{ "force", no_argument, NULL, 'f' },
+		{ "progress", no_argument, NULL, 'C' },
+		{ "initiator", required_argument, NULL, OPT_INITIATOR },
+		{ "json", no_argument, NULL, OPT_JSON },
+		{ "help", no_argument, NULL, 'h' },
+		{ "version", no_argument, NULL, 'V' },
+		{ NULL, 0, NULL, 0 },
+	};
+	int c;
+
+	while ((c = getopt_long(argc, argv, "nypfChV", longs, NULL)) != -1) {
+		switch (c) {
+		case 'n':
+			o->repair = false;
+			break;
+		case 'y':
+		case 'p':
+			o->repair = true;
+			break;
+		case 'f':
+			break;
+		case 'C':
+			o->report.progress = true;
+			break;
+		case OPT_INITIATOR:
+			o->initiator = optarg;
+			break;
+		case OPT_JSON:
+			o->report.json = true;
+			break;
+		case 'h':
+			usage(stdout);
+			exit(0);
+		case 'V':
+			puts("fsck.vmfs " VMFS_VERSION);
+			exit(0);
+		default:
+			return -EINVAL;
+		}
+	}
+	if (argc - optind != 1) {
+		fputs("fsck.vmfs: exactly one LUN is expected\n", stderr);
+		return -EINVAL;
+	}
+	o->lun = argv[optind];
+	return 0;
+}
+
+static int
+fail(const struct session *s, int error, const char *what)
+{
+	fprintf(stderr, "fsck.vmfs: %s: %s: %s\n", s->opt->lun, what,
+	    vmfs_strerror(error));
+	s->opt->status = EXIT_FAILED;
+	return error;
+}
+
+/* Nobody may be alive on it: a moving target looks damaged. */
+static int
+refuse_alive(struct session *s)
+{
+	char names[512];
+	unsigned alive = 0;
+	int rc;
+
+	rc = hosts_alive(&s->env, s->lun, &s->super, &alive, names,
+	    sizeof(names));
+	if (rc != 0)
+		return fail(s, rc, "cannot read the heartbeats");
+	if (alive == 0)
+		return 0;
+	fprintf(stderr, "fsck.vmfs: %s: datastore \"%s\" is in use by %u host%s"
+	    " (%s); unmount it there first\n", s->opt->lun, s->super.label,
+	    alive, alive == 1 ? "" : "s", names);
+	s->opt->status = EXIT_FAILED;
+	return -VMFS_EINUSE;
+}
+
+static void
+check_status(struct session *s, const struct check_result *res)
+{
+	if (res->found > res->fixed)
+		s->opt->status |= EXIT_LEFT;
+	if (res->fixed > 0)
+		s->opt->status |= EXIT_FIXED;
+}
+
+static int
+check_on(struct session *s, struct disk *disk, int own_slot)
+{
+	struct options *o = s->opt;
+	struct check_conf conf = {
+		.env = &s->env, .disk = disk, .repair = o->repair,
+		.own_slot = own_slot, .finding = report_finding,
+		.progress = report_progress, .arg = &o->report,
+	};
+	struct check_result res;
+	int rc;
+
+	report_begin(&o->report, o->lun);
+	rc = check_run(&conf, &res);
+	if (rc != 0)
+		return fail(s, rc, "the check could not be finished");
+	report_end(&o->report, o->lun, &res, o->repair);
+	check_status(s, &res);
+	return 0;
+}
+
+static int
+check_only(struct session *s)
+{
+	struct disk *overlay;
+	int rc;
+
+	rc = disk_overlay_open(s->lun, &overlay);
+	if (rc != 0)
+		return fail(s, rc, "no memory");
+	rc = check_on(s, overlay, -1);
+	disk_close(overlay);
+	return rc;
+}
+
+/* ---- repair: as a member, so that dead hosts are fenced and replayed ---- */
+
+static void
+on_status(void *arg, enum host_status status, const char *why)
+{
+	struct session *s = arg;
+
+	if (status == HOST_FENCED)
+		fprintf(stderr, "fsck.vmfs: %s: fenced by another host: %s\n",
+		    s->opt->lun, why);
+}
+
+static void
+count_others(void *arg, const struct host_info *i)
+{
+	unsigned *others = arg;
+
+	*others += !i->self;
+}
+
+/* Suspends until the locking code has taken over every dead host. */
+static void
+wait_recovered(struct session *s)
+{
+	bool said = false;
+
+	for (;;) {
+		unsigned others = 0;
+
+		host_list(s->host, count_others, &others);
+		if (others == 0 || host_status(s->host) == HOST_FENCED)
+			return;
+		if (!said)
+			fprintf(stderr, "fsck.vmfs: %s: %u host%s did not leave"
+			    " in good order; fencing and replaying, at most "
+			    "%u s\n", s->opt->lun, others,
+			    others == 1 ? "" : "s",
+			    (s->super.timers.fence_ms + 4 *
+			    s->super.timers.pulse_ms) / 1000 + 1);
+		said = true;
+		fiber_sleep(s->super.timers.pulse_ms * 250000ull);
+	}
+}
+
+static int
+check_and_repair(struct session *s)
+{
+	struct host_conf conf = { .on_status = on_status, .arg = s };
+	char name[HOST_NAME_MAX_BYTES + 1], why[256] = "";
+	int rc;
+
+	snprintf(name, sizeof(name), "fsck-%d", (int)getpid());
+	conf.name = name;
+	env_uuid(&s->env, &conf.host);
+	env_uuid(&s->env, &conf.machine);
+	env_uuid(&s->env, &conf.boot);
+	rc = host_join(&s->env, &s->env, s->lun, s->lun, &s->super, &conf,
+	    &s->host, why);
+	if (rc != 0)
+		return fail(s, rc, why[0] != '\0' ? why : "cannot join");
+	wait_recovered(s);
+	rc = check_on(s, host_disk(s->host),
+	    (int)host_locks(s->host)->slot);
+	if (host_leave(s->host, false) != 0 && rc == 0)
+		rc = fail(s, -EIO, "could not leave in good order");
+	return rc;
+}
+
+static int
+fsck_main(void *arg)
+{
+	struct options *o = arg;
+	struct session s = { .opt = o };
+	struct disk_libiscsi_conf conf = { .initiator = o->initiator };
+	int rc;
+
+	s.log = (struct log){
+		.level = LOG_LEVEL_WARN, .sink = log_sink_stderr,
+	};
+	env_posix_init(&s.env, sched_current(), &s.log);
+	rc = lun_open(&s.env, o->lun, o->repair ? 0 : DISK_OPEN_READONLY,
+	    &conf, &s.lun);
+	if (rc != 0)
+		return fail(&s, rc, "cannot open the LUN");
+	rc = super_read(s.lun, &s.super);
+	if (rc != 0)
+		fail(&s, rc, "cannot read the superblock");
+	if (rc == 0)
+		rc = refuse_alive(&s);
+	if (rc == 0)
+		rc = o->repair ? check_and_repair(&s) : check_only(&s);
+	disk_close(s.lun);
+	return rc;
+}
+
+int
+main(int argc, char **argv)
+{
+	struct options o = { .report.progress = isatty(STDERR_FILENO) };
+
+	if (options_parse(&o, argc, argv) != 0) {
+		usage(stderr);
+		return EXIT_USAGE;
+	}
+	if (reactor_run_main(fsck_main, &o) != 0 && o.status == 0)
+		o.status = EXIT_FAILED;
+	return o.status;
+}

@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Findings and summary of fsck.vmfs as text or as one JSON object. */
+#include <stdio.h>
+
+#include "fsck/report.h"
+#include "libvmfs/base/units.h"
+
+static const char *
+severity_name(enum check_severity s)
+{
+	return s == CHECK_NOTE ? "note" :
+	    s == CHECK_HARMLESS ? "harmless" : "damage";
+}
+
+static void
+json_string(const char *s)
+{
+	putchar('"');
+	for (; *s != '\0'; s++) {
+		unsigned char ch = (unsigned char)*s;
+
+		if (ch == '"' || ch == '\\')
+			printf("\\%c", ch);
+		else if (ch < 0x20)
+			printf("\\u%04x", ch);
+		else
+			putchar(ch);
+	}
+	putchar('"');
+}
+
+void
+report_finding(void *arg, const struct check_finding *f)
+{
+	struct report *r = arg;
+
+	if (r->json) {
+		printf("%s{\"rule\":\"%s\",\"severity\":\"%s\",\"block\":%llu,"
+		    "\"fixed\":%s,\"text\":", r->printed > 0 ? "," : "",
+		    check_rule_name(f->rule), severity_name(f->severity),
+		    (unsigned long long)f->block, f->fixed ? "true" : "false");
+		json_string(f->text);
+		putchar('}');
+	} else {
+		printf("%s: %s%s\n", check_rule_name(f->rule), f->text,
+		    f->severity == CHECK_NOTE ? "" :
+		    f->fixed ? " [fixed]" : " [not fixed]");
+	}
+	r->printed++;
+}
+
+void
+report_progress(void *arg, const char *phase, unsigned permille)
+{
+	struct report *r = arg;
+
+	if (!r->progress || (permille == r->last_permille && permille != 0))
+		return;
+	r->last_permille = permille;
+	fprintf(stderr, "\rfsck.vmfs: %-12s %3u %%", phase, permille / 10);
+	if (permille >= 1000)
+		fputs("\r\033[K", stderr);
+	fflush(stderr);
+}
+
+void
+report_begin(struct report *r, const char *lun)
+{
+	if (!r->json)
+		return;
+	printf("{\"schema\":1,\"lun\":");
+	json_string(lun);
+	printf(",\"findings\":[");
+}
+
+static void
+report_json_end(const struct check_result *res)
+{
+	char uuid[UUID_TEXT_SIZE];
+
+	printf("],\"label\":");
+	json_string(res->super.label);
+	printf(",\"uuid\":\"%s\",\"found\":%llu,\"fixed\":%llu,"
+	    "\"damage\":%llu,\"files\":%llu,\"directories\":%llu,"
+	    "\"disks\":%llu,\"snapshots\":%llu,\"total_bytes\":%llu,"
+	    "\"used_bytes\":%llu,\"metadata_bytes\":%llu}\n",
+	    uuid_text(&res->super.uuid, uuid), (unsigned long long)res->found,
+	    (unsigned long long)res->fixed, (unsigned long long)res->damage,
+	    (unsigned long long)res->files, (unsigned long long)res->dirs,
+	    (unsigned long long)res->disks, (unsigned long long)res->snapshots,
+	    (unsigned long long)res->total_bytes,
+	    (unsigned long long)res->used_bytes,
+	    (unsigned long long)res->meta_bytes);
+}
+
+void
+report_end(struct report *r, const char *lun, const struct check_result *res,
+    bool repair)
+{
+	char used[SIZE_TEXT_SIZE], total[SIZE_TEXT_SIZE], meta[SIZE_TEXT_SIZE];
+
+	if (r->json) {
+		report_json_end(res);
+		return;
+	}
+	printf("%s: datastore \"%s\": %llu directories, %llu files, %llu disks,"
+	    " %llu snapshots; %s of %s used, %s of it metadata\n", lun,
+	    res->super.label, (unsigned long long)res->dirs,
+	    (unsigned long long)res->files, (unsigned long long)res->disks,
+	    (unsigned long long)res->snapshots,
+	    size_text(res->used_bytes, used), size_text(res->total_bytes, total),
+	    size_text(res->meta_bytes, meta));
+	if (res->found == 0)
+		printf("%s: clean\n", lun);
+	else if (res->found == res->fixed)
+		printf("%s: %llu problems, all repaired\n", lun,
+		    (unsigned long long)res->found);
+	else
+		printf("%s: %llu problems, %llu repaired, %llu left%s\n", lun,
+		    (unsigned long long)res->found,
+		    (unsigned long long)res->fixed,
+		    (unsigned long long)(res->found - res->fixed),
+		    repair ? "" : "; run fsck.vmfs -y to repair what can be");
+}

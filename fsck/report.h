@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What fsck.vmfs prints: findings, progress and the summary, text or JSON. */
+#ifndef VMFS_FSCK_REPORT_H
+#define VMFS_FSCK_REPORT_H
+
+#include <stdbool.h>
+
+#include "libvmfs/check/check.h"
+
+struct report {
+	bool json;
+	bool progress;		/* bar on stderr */
+	bool quiet_notes;
+	uint64_t printed;
+	unsigned last_permille;
+};
+
+/* Callbacks for struct check_conf; arg is the struct report. */
+void report_finding(void *arg, const struct check_finding *f);
+void report_progress(void *arg, const char *phase, unsigned permille);
+
+void report_begin(struct report *r, const char *lun);
+void report_end(struct report *r, const char *lun,
+    const struct check_result *res, bool repair);
+
+#endif
