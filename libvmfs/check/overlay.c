@@ -181,10 +181,8 @@ static void
 overlay_submit(struct disk *d, struct disk_req *req)
 {
 	req->priv[0] = overlay_of(d);
-	if (sched_spawn(sched_current(), "overlay", overlay_fiber, req) != 0) {
-		req->result = -ENOMEM;
-		req->done(req);
-	}
+	if (sched_spawn(sched_current(), "overlay", overlay_fiber, req) != 0)
+		disk_complete(req, -ENOMEM);
 }
 
 static void
