@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Clones: a new disk over a snapshot's tree.  The snapshot counts them and
+ * cannot be deleted meanwhile; its space is never a clone's to free.
+ */
+#include "libvmfs/core/names_set.h"
+
+#define CLONE_BLOCKS 24u
+
+struct clone {
+	struct fs *fs;
+	const char *name;
+	struct inode *sp, *dip;
+	struct inode_info info;
+	struct lock_grant g;
+};
+
+static void
+clone_info(struct clone *m, uint16_t mode, uint32_t uid, uint32_t gid)
+{
+	const struct inode_info *s = &m->sp->info;
+	uint64_t now = fs_now_ns(m->fs);
+
+	m->info = (struct inode_info){
+		.type = s->flags & INODE_INLINE ? INODE_FILE : INODE_DISK,
+		.mode = mode & 07777,
+		.uid = uid,
+		.gid = gid,
+		.nlink = 1,
+		.flags = INODE_CLONE | (s->flags & INODE_INLINE),
+		.size = s->size,
+		.chunks = s->chunks,
+		.atime_ns = now,
+		.mtime_ns = now,
+		.ctime_ns = now,
+		.btime_ns = now,
+		.parent = m->dip->ino,
+		.map = s->map,
+		.epoch = s->epoch + 1,
+		.snap_epoch = s->epoch,
+		.fork_epoch = s->epoch,
+		.origin_epoch = s->epoch,
+		.next_snapshot_id = 1,
+		.origin_disk = s->disk,
+		.origin_snapshot = m->sp->ino,
+		.inline_size = s->inline_size,
+	};
+}
+
+static int
+clone_in(struct txn *t, struct clone *m)
+{
+	struct lockops *l = ds_locks(m->fs->ds);
+	struct dirent e = {
+		.type = m->info.type,
+		.name = m->name,
+		.name_len = strlen(m->name),
+	};
+	struct mblk *b;
+	int r, f;
+
+	r = mb_read(m->fs->ds, &m->sp->grant, m->sp->ino, BLOCK_INODE, &b);
+	if (r != 0)
+		return r;
+	r = inode_make(t, m->fs, m->dip->ino, &m->info,
+	    ((struct inode_disk *)b->data)->inline_data, &m->g);
+	mb_put(b);
+	if (r != 0)
+		return r;
+	e.ino = m->g.addr;
+	e.generation = m->info.generation;
+	r = dir_insert(t, m->dip, &e);
+	if (r != 0) {
+		f = meta_free(t, m->g.addr);
+		(void)l->vt->release(l, &m->g);
+		m->g = (struct lock_grant){ 0 };
+		return f != 0 ? f : r;
+	}
+	m->sp->info.clones++;
+	m->dip->info.mtime_ns = m->dip->info.ctime_ns = m->info.btime_ns;
+	r = inode_store(t, m->sp);
+	return r != 0 ? r : inode_store(t, m->dip);
+}
+
+static int
+clone_check(struct clone *m)
+{
+	const struct inode_info *s = &m->sp->info;
+	struct dirent e;
+	int r;
+
+	if (s->type != INODE_SNAPSHOT)
+		return -EINVAL;
+	if (s->flags & INODE_DELETING)
+		return -ENOENT;
+	if (s->epoch >= EPOCH_MAX - 1 || s->clones == UINT32_MAX)
+		return -VMFS_ELIMIT;
+	if (m->dip->info.type != INODE_DIR)
+		return -ENOTDIR;
+	if (m->dip->info.nlink == 0)
+		return -ENOENT;
+	r = names_find(m->dip, m->name, &e);
+	return r == 0 ? -EEXIST : r == -ENOENT ? 0 : r;
+}
+
+static int
+clone_locked(struct clone *m, uint16_t mode, uint32_t uid, uint32_t gid,
+    struct fs_attr *ret_a)
+{
+	struct ds *ds = m->fs->ds;
+	struct txn *t;
+	uint64_t ino;
+	int r, u;
+
+	r = clone_check(m);
+	if (r != 0)
+		return r;
+	clone_info(m, mode, uid, gid);
+	r = txn_begin(ds, CLONE_BLOCKS, &t);
+	if (r != 0)
+		return r;
+	r = clone_in(t, m);
+	txn_end(t);
+	ino = m->g.addr;
+	if (m->g.mode != LOCK_FREE) {
+		u = ds_unlock(ds, &m->g);
+		r = r != 0 ? r : u;
+	}
+	if (r == 0)
+		inode_attr(ino, &m->info, ret_a);
+	return r;
+}
+
+int
+fs_clone(struct fs *fs, uint64_t snapshot_ino, uint64_t dir, const char *name,
+    uint16_t mode, uint32_t uid, uint32_t gid, struct fs_attr *ret_a,
+    struct lock_holder *ret_holder)
+{
+	struct clone m = { .fs = fs, .name = name };
+	struct fs_attr a;
+	int r;
+
+	r = fs_writable(fs);
+	if (r == 0)
+		r = name_check(name);
+	if (r == 0)
+		r = fs_getattr(fs, snapshot_ino, &a);
+	if (r == 0 && a.type != INODE_SNAPSHOT)
+		r = -EINVAL;
+	if (r == 0)
+		r = alloc_reserve(fs->ds, 0, 12);
+	if (r != 0)
+		return r;
+	r = inode_take(fs, snapshot_ino, LOCK_EXCLUSIVE, true, &m.sp,
+	    ret_holder);
+	if (r != 0)
+		return r;
+	r = inode_take(fs, dir, LOCK_EXCLUSIVE, true, &m.dip, ret_holder);
+	if (r != 0)
+		return inode_give(m.sp, LOCK_EXCLUSIVE, r);
+	fiber_rwlock_wrlock(&m.dip->content);
+	r = clone_locked(&m, mode, uid, gid, ret_a);
+	fiber_rwlock_unlock(&m.dip->content);
+	r = inode_give(m.dip, LOCK_EXCLUSIVE, r);
+	return inode_give(m.sp, LOCK_EXCLUSIVE, r);
+}

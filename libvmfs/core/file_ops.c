@@ -1,0 +1,478 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Open files: the calls of fs.h on content. */
+#include <stdlib.h>
+
+#include "libvmfs/core/fs_impl.h"
+
+static bool
+holds_content(enum inode_type type)
+{
+	return type == INODE_FILE || type == INODE_DISK ||
+	    type == INODE_SNAPSHOT;
+}
+
+static int
+peek(struct inode *ip, struct inode_info *ret_info)
+{
+	struct reader rd;
+	int r;
+
+	reader_init(&rd, ip);
+	while ((r = reader_begin(&rd)) == 0) {
+		*ret_info = rd.info;
+		if (!reader_again(&rd, &r))
+			break;
+	}
+	return r;
+}
+
+static int
+open_check(const struct inode_info *i, uint32_t generation, unsigned flags)
+{
+	if (generation != 0 && i->generation != generation)
+		return -ESTALE;
+	if (i->type == INODE_DIR)
+		return -EISDIR;
+	if (!holds_content(i->type))
+		return -EINVAL;
+	if (i->type == INODE_SNAPSHOT && (flags & FS_WRITE))
+		return -EROFS;
+	if ((i->flags & INODE_DELETING) && i->type == INODE_SNAPSHOT)
+		return -ENOENT;
+	return 0;
+}
+
+/* Exclusive for a writer, shared for a snapshot's reader, else none. */
+static int
+open_lock(struct inode *ip, const struct inode_info *i, unsigned flags,
+    enum lock_mode *ret_mode, struct lock_holder *holder)
+{
+	enum lock_mode mode = LOCK_FREE;
+	int r;
+
+	if (flags & FS_WRITE)
+		mode = LOCK_EXCLUSIVE;
+	else if (i->type == INODE_SNAPSHOT && !ds_readonly(ip->fs->ds))
+		mode = LOCK_SHARED;
+	if (mode != LOCK_FREE) {
+		r = inode_hold(ip, mode, false, holder);
+		if (r != 0)
+			return r;
+	}
+	*ret_mode = mode;
+	return 0;
+}
+
+int
+fs_file_open(struct fs *fs, uint64_t ino, uint32_t generation, unsigned flags,
+    struct fs_file **ret_f, struct lock_holder *ret_holder)
+{
+	enum lock_mode mode = LOCK_FREE;
+	struct fs_file *f = NULL;
+	struct inode_info info;
+	struct inode *ip;
+	int r;
+
+	if (flags & FS_WRITE) {
+		r = fs_writable(fs);
+		if (r != 0)
+			return r;
+	}
+	r = inode_ref(fs, ino, &ip);
+	if (r != 0)
+		return r;
+	f = calloc(1, sizeof(*f));
+	r = f == NULL ? -ENOMEM : peek(ip, &info);
+	if (r == 0)
+		r = open_check(&info, generation, flags);
+	if (r == 0 && info.nlink == 0 && ip->opens == 0)
+		r = -ESTALE;	/* on its way out */
+	if (r == 0)
+		r = open_lock(ip, &info, flags, &mode, ret_holder);
+	if (r == 0 && mode != LOCK_FREE)
+		r = open_check(&ip->info, generation, flags);
+	if (r != 0) {
+		if (mode != LOCK_FREE)
+			r = inode_give(ip, mode, r);
+		else
+			inode_unref(ip);
+		free(f);
+		return r;
+	}
+	*f = (struct fs_file){ .fs = fs, .ip = ip, .flags = flags,
+		.mode = mode };
+	ip->opens++;
+	list_add_tail(&fs->files, &f->node);
+	if ((flags & FS_WRITE) && (flags & FS_TRUNC)) {
+		r = fs_file_truncate(f, 0);
+		if (r != 0) {
+			int e = fs_file_close(f);
+
+			return e == -VMFS_EFENCED ? e : r;
+		}
+	}
+	*ret_f = f;
+	return 0;
+}
+
+int
+fs_file_close(struct fs_file *f)
+{
+	struct inode *ip = f->ip;
+	enum lock_mode mode = f->mode;
+	int r = 0;
+
+	list_del(&f->node);
+	free(f);
+	if (mode == LOCK_EXCLUSIVE && !ip->unlinked)
+		r = file_store_times(ip);
+	ip->opens--;
+	if (ip->opens == 0 && ip->unlinked) {
+		/* The unlink left its hold for this moment. */
+		if (mode != LOCK_FREE)
+			r = inode_drop(ip, mode);
+		inode_unref(ip);
+		return inode_destroy(ip);
+	}
+	if (mode != LOCK_FREE)
+		return inode_give(ip, mode, r);
+	inode_unref(ip);
+	return r;
+}
+
+int
+fs_file_attr(struct fs_file *f, struct fs_attr *ret_a)
+{
+	struct inode_info info;
+	int r;
+
+	r = peek(f->ip, &info);
+	if (r == 0)
+		inode_attr(f->ip->ino, &info, ret_a);
+	return r;
+}
+
+/* Bytes of [off, off + len) before the end of file. */
+static size_t
+clip(uint64_t size, uint64_t off, size_t len)
+{
+	if (off >= size)
+		return 0;
+	return len < size - off ? len : (size_t)(size - off);
+}
+
+static int
+read_locked(struct inode *ip, uint64_t off, void *buf, size_t len,
+    size_t *ret_len)
+{
+	size_t n;
+	int r;
+
+	fiber_rwlock_rdlock(&ip->content);
+	n = clip(ip->info.size, off, len);
+	r = file_read_at(ip, true, &ip->info, off, buf, n);
+	fiber_rwlock_unlock(&ip->content);
+	if (r == 0)
+		*ret_len = n;
+	return r;
+}
+
+int
+fs_file_read(struct fs_file *f, uint64_t offset, void *buf, size_t len,
+    size_t *ret_len)
+{
+	struct inode *ip = f->ip;
+	struct reader rd;
+	size_t n = 0;
+	int r;
+
+	if (f->mode != LOCK_FREE) {
+		if (ip->grant.mode == LOCK_FREE)
+			return -VMFS_EFENCED;
+		return read_locked(ip, offset, buf, len, ret_len);
+	}
+	reader_init(&rd, ip);
+	while ((r = reader_begin(&rd)) == 0) {
+		if (rd.locked) {
+			r = read_locked(ip, offset, buf, len, &n);
+		} else {
+			n = clip(rd.info.size, offset, len);
+			r = file_read_at(ip, false, &rd.info, offset, buf, n);
+		}
+		if (!reader_again(&rd, &r))
+			break;
+	}
+	if (r == 0)
+		*ret_len = n;
+	return r;
+}
+
+static int
+may_write(struct fs_file *f)
+{
+	if ((f->flags & FS_WRITE) == 0)
+		return -EBADF;
+	return fs_writable(f->fs);
+}
+
+static int
+range_check(uint64_t off, uint64_t len)
+{
+	return off > INT64_MAX || len > INT64_MAX - off ? -EFBIG : 0;
+}
+
+static void
+touch(struct inode *ip)
+{
+	ip->info.mtime_ns = ip->info.ctime_ns = fs_now_ns(ip->fs);
+	ip->times_dirty = true;
+}
+
+int
+fs_file_write(struct fs_file *f, uint64_t offset, const void *buf, size_t len)
+{
+	struct inode *ip = f->ip;
+	int r;
+
+	r = may_write(f);
+	if (r == 0)
+		r = range_check(offset, len);
+	if (r != 0 || len == 0)
+		return r;
+	fiber_rwlock_rdlock(&ip->content);
+	touch(ip);
+	r = file_write_at(ip, offset, buf, len);
+	fiber_rwlock_unlock(&ip->content);
+	return r;
+}
+
+int
+fs_file_flush(struct fs_file *f)
+{
+	int r = 0;
+
+	if (f->mode != LOCK_EXCLUSIVE)
+		return 0;
+	r = file_store_times(f->ip);
+	return r != 0 ? r : ds_commit(f->fs->ds);
+}
+
+/* inode.content is held exclusively. */
+static int
+inline_clear(struct inode *ip, uint64_t off, uint64_t end)
+{
+	struct inode_disk *d;
+	struct mblk *b;
+	struct txn *t;
+	int r;
+
+	if (end > ip->info.inline_size)
+		end = ip->info.inline_size;
+	if (off >= end)
+		return 0;
+	fiber_rwlock_wrlock(&ip->map);
+	r = txn_begin(ip->fs->ds, 1, &t);
+	if (r == 0) {
+		r = mb_read(ip->fs->ds, &ip->grant, ip->ino, BLOCK_INODE, &b);
+		if (r == 0) {
+			d = (struct inode_disk *)b->data;
+			memset(d->inline_data + off, 0, end - off);
+			mb_dirty(t, b, offsetof(struct inode_disk,
+			    inline_data) + off, end - off);
+			mb_put(b);
+		}
+		txn_end(t);
+	}
+	fiber_rwlock_unlock(&ip->map);
+	return r;
+}
+
+/*
+ * Zeroes [off, end): whole blocks by the map, parts of blocks by writing.
+ * inode.content is held exclusively.
+ */
+static int
+punch_at(struct inode *ip, uint64_t off, uint64_t end)
+{
+	uint64_t first = (off + BLOCK_SIZE - 1) & ~(uint64_t)(BLOCK_SIZE - 1);
+	uint64_t last = end & ~(uint64_t)(BLOCK_SIZE - 1);
+	struct map_run run;
+	int r = 0;
+
+	if (ip->info.flags & INODE_INLINE)
+		return inline_clear(ip, off, end);
+	if (first > last) {
+		/* Inside of one block. */
+		first = end;
+		last = end;
+	}
+	if (off < first) {
+		r = map_run(ip, true, &ip->info.map, first - 1 -
+		    (first - 1) % BLOCK_SIZE, BLOCK_SIZE, &run);
+		if (r == 0 && run.data)
+			r = file_zero_at(ip, off, first - off);
+	}
+	if (r == 0 && last < end) {
+		r = map_run(ip, true, &ip->info.map, last, BLOCK_SIZE, &run);
+		if (r == 0 && run.data)
+			r = file_zero_at(ip, last, end - last);
+	}
+	if (r == 0 && first < last)
+		r = map_punch(ip, first, last - first);
+	return r;
+}
+
+int
+fs_file_punch(struct fs_file *f, uint64_t offset, uint64_t len)
+{
+	struct inode *ip = f->ip;
+	uint64_t end, size;
+	int r;
+
+	r = may_write(f);
+	if (r == 0)
+		r = range_check(offset, len);
+	if (r != 0)
+		return r;
+	fiber_rwlock_wrlock(&ip->content);
+	touch(ip);
+	end = offset + len;
+	/* What lies behind the end reads as zeroes, to the block's end. */
+	size = (ip->info.size + BLOCK_SIZE - 1) & ~(uint64_t)(BLOCK_SIZE - 1);
+	if (end >= ip->info.size && end < size)
+		end = size;
+	if (offset < end)
+		r = punch_at(ip, offset, end);
+	fiber_rwlock_unlock(&ip->content);
+	return r;
+}
+
+int
+fs_file_allocate(struct fs_file *f, uint64_t offset, uint64_t len)
+{
+	struct inode *ip = f->ip;
+	uint64_t end = offset + len, stop;
+	const uint64_t mib = (uint64_t)1 << MAP_L1_SHIFT;
+	int r;
+
+	r = may_write(f);
+	if (r == 0)
+		r = range_check(offset, len);
+	if (r != 0)
+		return r;
+	fiber_rwlock_wrlock(&ip->content);
+	/* A small file has its room in the inode. */
+	if ((ip->info.flags & INODE_INLINE) && end <= INODE_INLINE_MAX)
+		end = offset;
+	else if (ip->info.flags & INODE_INLINE)
+		r = file_write_at(ip, INODE_INLINE_MAX + 1, "", 0);
+	for (; offset < end && r == 0; offset = stop) {
+		stop = (offset & ~(mib - 1)) + mib;
+		if (stop > end)
+			stop = end;
+		r = map_prepare(ip, offset, stop - offset);
+	}
+	fiber_rwlock_unlock(&ip->content);
+	return r;
+}
+
+static int
+size_store(struct inode *ip, uint64_t size)
+{
+	struct txn *t;
+	int r;
+
+	r = txn_begin(ip->fs->ds, 1, &t);
+	if (r != 0)
+		return r;
+	ip->info.size = size;
+	if ((ip->info.flags & INODE_INLINE) && ip->info.inline_size > size)
+		ip->info.inline_size = (unsigned)size;
+	r = inode_store(t, ip);
+	txn_end(t);
+	return r;
+}
+
+int
+fs_file_truncate(struct fs_file *f, uint64_t size)
+{
+	struct inode *ip = f->ip;
+	int r;
+
+	r = may_write(f);
+	if (r == 0)
+		r = range_check(size, 0);
+	if (r == 0 && ip->info.type == INODE_DISK && size % 512 != 0)
+		r = -EINVAL;
+	if (r == 0 && size > map_reach(MAP_LEVEL_MAX))
+		r = -EFBIG;
+	if (r != 0)
+		return r;
+	fiber_rwlock_wrlock(&ip->content);
+	touch(ip);
+	/* First the content, also what was allocated behind the end: a crash
+	 * in between leaves zeroes, never old bytes behind a new end. */
+	if (size < ip->info.size)
+		r = punch_at(ip, size, INT64_MAX & ~(uint64_t)(BLOCK_SIZE - 1));
+	if (r == 0)
+		r = size_store(ip, size);
+	fiber_rwlock_unlock(&ip->content);
+	return r;
+}
+
+static int
+seek_in(struct inode *ip, bool locked, const struct inode_info *i,
+    uint64_t off, bool data, uint64_t *ret_offset)
+{
+	uint64_t at = off & ~(uint64_t)(BLOCK_SIZE - 1);
+	struct map_run run;
+	int r;
+
+	if (off >= i->size)
+		return -ENXIO;
+	if (i->flags & INODE_INLINE) {
+		*ret_offset = data ? off : i->size;
+		return 0;
+	}
+	while (at < i->size) {
+		fiber_rwlock_rdlock(&ip->map);
+		r = map_run(ip, locked, &i->map, at, i->size - at, &run);
+		fiber_rwlock_unlock(&ip->map);
+		if (r != 0)
+			return r;
+		if (run.data == data) {
+			*ret_offset = at > off ? at : off;
+			return 0;
+		}
+		at += run.len;
+	}
+	if (data)
+		return -ENXIO;
+	*ret_offset = i->size;
+	return 0;
+}
+
+int
+fs_file_seek(struct fs_file *f, uint64_t offset, bool data,
+    uint64_t *ret_offset)
+{
+	struct inode *ip = f->ip;
+	struct reader rd;
+	uint64_t at = 0;
+	int r;
+
+	reader_init(&rd, ip);
+	while ((r = reader_begin(&rd)) == 0) {
+		if (rd.locked)
+			fiber_rwlock_rdlock(&ip->content);
+		r = seek_in(ip, rd.locked, rd.locked ? &ip->info : &rd.info,
+		    offset, data, &at);
+		if (rd.locked)
+			fiber_rwlock_unlock(&ip->content);
+		if (!reader_again(&rd, &r))
+			break;
+	}
+	if (r == 0)
+		*ret_offset = at;
+	return r;
+}

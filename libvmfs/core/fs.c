@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The upper half as a whole: open, close, space. */
+#include <stdlib.h>
+
+#include "libvmfs/core/fs_impl.h"
+
+int
+fs_open(struct ds *ds, struct fs **ret_fs)
+{
+	struct fs *fs = calloc(1, sizeof(*fs));
+	int r;
+
+	if (fs == NULL)
+		return -ENOMEM;
+	fs->ds = ds;
+	list_init(&fs->inodes);
+	list_init(&fs->files);
+	r = ds_readonly(ds) ? 0 : fs_reap_orphans(fs);
+	if (r != 0) {
+		free(fs);
+		return r;
+	}
+	*ret_fs = fs;
+	return 0;
+}
+
+int
+fs_close(struct fs *fs)
+{
+	int r = 0, e;
+
+	while (!list_empty(&fs->files)) {
+		e = fs_file_close(list_entry(fs->files.next, struct fs_file,
+		    node));
+		if (r == 0)
+			r = e;
+	}
+	/* Whatever is left was lost with its lock. */
+	list_for_each(n, tmp, &fs->inodes) {
+		struct inode *ip = list_entry(n, struct inode, node);
+
+		ip->refs = 1;
+		inode_unref(ip);
+	}
+	free(fs);
+	return r;
+}
+
+struct ds *
+fs_ds(const struct fs *fs)
+{
+	return fs->ds;
+}
+
+uint64_t
+fs_root(const struct fs *fs)
+{
+	return ds_super(fs->ds)->root_ino;
+}
+
+int
+fs_statfs(struct fs *fs, struct fs_statfs *ret_s)
+{
+	struct ds_space s;
+	int r;
+
+	r = ds_space(fs->ds, &s);
+	if (r != 0)
+		return r;
+	/* Inodes come from free space as needed: no count is kept. */
+	*ret_s = (struct fs_statfs){
+		.total_bytes = s.total_bytes,
+		.free_bytes = s.free_bytes,
+	};
+	return 0;
+}

@@ -1,0 +1,316 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What the files of the upper half share; private to libvmfs/core.
+ *
+ * Order of local locks: fs_file -> inode.snaps -> inode.content -> ranges ->
+ * inode.map -> transaction.  Nothing waits for a lock inside of a transaction.
+ */
+#ifndef VMFS_CORE_FS_IMPL_H
+#define VMFS_CORE_FS_IMPL_H
+
+#include <string.h>
+
+#include "libvmfs/base/cleanup.h"
+#include "libvmfs/base/list.h"
+#include "libvmfs/core/fs.h"
+#include "libvmfs/format/dirent.h"
+#include "libvmfs/format/mapnode.h"
+
+#define FS_LOCK_WAIT_NS (30 * (uint64_t)1000000000)
+#define NODE_CACHE_BUCKETS 64u
+#define NODE_CACHE_MAX 1024u	/* nodes of one inode: 4 MiB */
+#define PATH_BLOCKS 24u		/* bound of what one map change dirties */
+#define SNAPTAB_DELETING 1u	/* snaptab_entry_disk.flags */
+
+struct fs {
+	struct ds *ds;
+	struct list inodes;
+	struct list files;
+};
+
+/* Blocks read without the metadata cache: not ours, or not locked. */
+struct cnode {
+	struct list bucket, lru;
+	uint64_t addr;
+	unsigned refs;
+	uint8_t data[BLOCK_SIZE] __attribute__((aligned(8)));
+};
+
+/* A tree that may share space with the head: snapshot, or a clone's origin. */
+struct kin {
+	uint64_t ino, parent;
+	uint32_t id, epoch, flags;
+	bool origin;
+	struct map_root root;
+};
+
+/* In-memory inode: one per number in use. */
+struct inode {
+	struct list node;
+	struct fs *fs;
+	uint64_t ino;
+	unsigned refs;		/* pointers to this struct */
+	unsigned opens;		/* struct fs_file */
+	unsigned ex, sh;	/* local holds of the on-disk lock */
+	bool acquiring;		/* somebody waits for the on-disk lock */
+	struct lock_grant grant;
+	struct fiber_mutex lock;	/* grant, ex, sh */
+	struct fiber_mutex snaps;	/* snapshot operations */
+	struct fiber_rwlock content;	/* exclusive: punch, truncate, snapshot,
+					 * directory change */
+	struct fiber_rwlock map;	/* exclusive: tree changes */
+	struct list ranges;		/* of writes in flight */
+	struct fiber_cond ranges_cond;
+	unsigned reads;			/* data reads in flight ... */
+	struct fiber_cond reads_cond;	/* ... became none */
+	struct inode_info info;		/* while ex or sh */
+	bool unlinked, times_dirty;
+	uint64_t seen_version;		/* of the lock, for unlocked readers */
+	struct list bucket[NODE_CACHE_BUCKETS], lru;
+	unsigned cached;
+	struct kin *kin;		/* family; NULL: not loaded */
+	unsigned n_kin;
+	uint64_t alloc_hint;		/* chunk */
+};
+
+struct fs_file {
+	struct list node;
+	struct fs *fs;
+	struct inode *ip;
+	unsigned flags;
+	enum lock_mode mode;	/* hold of this open; FREE: none */
+};
+
+/* ---- inode.c ---- */
+
+int inode_ref(struct fs *fs, uint64_t ino, struct inode **ret_ip) MUST_CHECK;
+void inode_unref(struct inode *ip);
+/* One that nobody else sees, for reading without locks; inode_unref frees. */
+int inode_private(struct fs *fs, uint64_t ino, struct inode **ret_ip)
+    MUST_CHECK;
+/* Takes or shares the on-disk lock and loads the inode. */
+int inode_hold(struct inode *ip, enum lock_mode mode, bool wait,
+    struct lock_holder *ret_holder) MUST_CHECK;
+/* Gives a hold back; the last one commits, checkpoints and releases. */
+int inode_drop(struct inode *ip, enum lock_mode mode);
+/* inode_ref and inode_hold, both undone on error. */
+int inode_take(struct fs *fs, uint64_t ino, enum lock_mode mode, bool wait,
+    struct inode **ret_ip, struct lock_holder *ret_holder) MUST_CHECK;
+/* inode_drop and inode_unref; returns `r` or, when that is 0, the drop's. */
+int inode_give(struct inode *ip, enum lock_mode mode, int r);
+/* Joins a hold that exists on this host; false: nobody here has it. */
+bool inode_share(struct inode *ip);
+/* ip->info into the block, in the transaction. */
+int inode_store(struct txn *t, struct inode *ip) MUST_CHECK;
+/*
+ * Allocates, locks and writes a new inode near `near`; *ip_info is what it is
+ * to hold, inl its inline bytes.  The caller gives back *ret_g by ds_unlock.
+ */
+int inode_make(struct txn *t, struct fs *fs, uint64_t near,
+    struct inode_info *info, const void *inl, struct lock_grant *ret_g)
+    MUST_CHECK;
+void inode_attr(uint64_t ino, const struct inode_info *info,
+    struct fs_attr *ret_a);
+uint64_t fs_now_ns(struct fs *fs);
+int fs_writable(const struct fs *fs) MUST_CHECK;
+int meta_free(struct txn *t, uint64_t addr) MUST_CHECK;
+
+/* ---- inode_read.c: readers with or without the lock ---- */
+
+struct reader {
+	struct inode *ip;
+	bool locked;		/* under a hold of this host */
+	bool stale;		/* a live writer elsewhere: last checkpoint */
+	unsigned tries;
+	uint64_t version, deadline_ns;
+	struct inode_info info;
+};
+/*
+ * for (reader_init(&r, ip); (e = reader_begin(&r)) == 0; ) {
+ *	e = read;
+ *	if (!reader_again(&r, &e)) break;
+ * }
+ */
+void reader_init(struct reader *r, struct inode *ip);
+int reader_begin(struct reader *r) MUST_CHECK;
+/* True: the lock moved meanwhile, read again.  May set *err. */
+bool reader_again(struct reader *r, int *err);
+
+struct nref {
+	const uint8_t *data;
+	struct mblk *mb;
+	struct cnode *cn;
+};
+/*
+ * A block of the inode's tree for reading.  `locked`: through the cache, when
+ * birth says that this inode owns it.  type 0: any.
+ */
+int node_get(struct inode *ip, bool locked, uint64_t addr,
+    enum block_type type, uint32_t birth, struct nref *ret_n) MUST_CHECK;
+void node_put(struct nref *n);
+void node_cache_flush(struct inode *ip);
+void node_cache_forget(struct inode *ip, uint64_t addr);
+enum block_type node_type(const struct nref *n);
+
+/* ---- dir.c, dir_edit.c ---- */
+
+uint64_t dir_cookie(uint32_t hash, const char *name, size_t len);
+int name_check(const char *name) MUST_CHECK;
+int dir_find(struct inode *ip, const struct inode_info *info, bool locked,
+    const char *name, struct dirent *ret_e) MUST_CHECK;
+struct dir_item {
+	uint64_t cookie, ino;
+	unsigned type;
+	char *name;
+};
+struct dir_items {
+	struct dir_item *item;
+	size_t count, max;
+};
+void dir_items_free(struct dir_items *l);
+/* Entries of the leaf for `hash`; *ret_next is the first hash behind it. */
+int dir_collect(struct inode *ip, const struct inode_info *info, bool locked,
+    uint64_t hash, struct dir_items *l, uint64_t *ret_next) MUST_CHECK;
+/* All three change ip->info; the caller stores it in the transaction. */
+int dir_insert(struct txn *t, struct inode *ip, const struct dirent *e)
+    MUST_CHECK;
+int dir_remove(struct txn *t, struct inode *ip, const char *name) MUST_CHECK;
+int dir_replace(struct txn *t, struct inode *ip, const char *name,
+    const struct dirent *e) MUST_CHECK;
+
+/* ---- map.c: look-up ---- */
+
+struct map_view {
+	enum map_state state;	/* HOLE, HUGE or SPLIT */
+	struct map_chunk c;	/* the chunk at the offset */
+	uint64_t span;		/* bytes from the start of that chunk for which
+				 * a hole or huge run goes on; else 64 KiB */
+};
+int map_view(struct inode *ip, bool locked, const struct map_root *root,
+    uint64_t off, struct map_view *ret_v) MUST_CHECK;
+struct map_run {
+	bool data;		/* false: zeroes */
+	uint64_t block;
+	uint64_t len;		/* bytes from off */
+};
+/* One contiguous run at off (4 KiB aligned), at most max bytes. */
+int map_run(struct inode *ip, bool locked, const struct map_root *root,
+    uint64_t off, uint64_t max, struct map_run *ret_r) MUST_CHECK;
+/* Node of a tree at a level and offset; 0: there is none. */
+int map_node_at(struct inode *ip, bool locked, const struct map_root *root,
+    uint64_t off, unsigned level, uint64_t *ret_addr, uint32_t *ret_birth)
+    MUST_CHECK;
+static inline uint64_t
+map_reach(unsigned level)
+{
+	unsigned shift = map_entry_shift(level) + 8;
+
+	return shift < 64 ? (uint64_t)1 << shift : UINT64_MAX;
+}
+
+/* ---- map_cow.c, map_ready.c: changes, under map exclusive ---- */
+
+struct map_path {
+	struct mblk *l1, *leaf;
+	unsigned i;		/* entry of l1 */
+	uint64_t off;
+};
+int map_path_get(struct txn *t, struct inode *ip, uint64_t off,
+    struct map_path *ret_p) MUST_CHECK;
+int map_path_split(struct txn *t, struct inode *ip, struct map_path *p)
+    MUST_CHECK;
+void map_path_put(struct map_path *p);
+struct map_chunk_disk *map_path_chunk(struct map_path *p, unsigned k);
+void map_path_set_chunk(struct txn *t, struct map_path *p, unsigned k,
+    const struct map_chunk *c);
+/* Entry of the MiB becomes e, its leaf entries are cleared. */
+int map_path_set_entry(struct txn *t, struct map_path *p,
+    const struct map_entry *e) MUST_CHECK;
+int map_path_entry(const struct map_path *p, struct map_entry *ret_e)
+    MUST_CHECK;
+bool map_chunk_ready(const struct inode_info *i, const struct map_chunk *c,
+    uint16_t need);
+uint16_t map_mask(uint64_t chunk_off, uint64_t off, uint64_t end);
+/* Makes [off, off + len), inside one MiB, writable in place. */
+int map_prepare(struct inode *ip, uint64_t off, uint64_t len) MUST_CHECK;
+/* The blocks now hold data: valid bits, collapse, size. */
+int map_written(struct inode *ip, uint64_t off, uint64_t len, uint64_t size)
+    MUST_CHECK;
+/* [off, off + len) becomes a hole where whole blocks allow it. */
+int map_punch(struct inode *ip, uint64_t off, uint64_t len) MUST_CHECK;
+
+/* ---- map_kin.c, map_prune.c: who else has this space ---- */
+
+int kin_load(struct inode *ip) MUST_CHECK;
+void kin_forget(struct inode *ip);
+struct kin *kin_find(struct inode *ip, uint64_t ino);
+int kin_add(struct inode *ip, const struct kin *k) MUST_CHECK;
+/* Is the chunk in another tree of the family at this offset? */
+int kin_has_chunk(struct inode *ip, uint64_t off, uint64_t chunk, bool *ret)
+    MUST_CHECK;
+int kin_has_node(struct inode *ip, uint64_t off, unsigned level,
+    uint64_t addr, bool *ret) MUST_CHECK;
+/* The head gives up a chunk (birth 0: unknown, a base). */
+int chunk_drop(struct txn *t, struct inode *ip, uint64_t off, uint64_t chunk,
+    uint32_t birth) MUST_CHECK;
+/*
+ * Bytes of the tree of `self` (0: the head's) that no other tree of the family
+ * has.  victim: the inode with that tree, which is freed step by step.
+ */
+int map_prune(struct inode *ip, uint64_t self, const struct map_root *tree,
+    struct inode *victim, uint64_t *ret_bytes) MUST_CHECK;
+
+/* ---- file.c ---- */
+
+int file_read_at(struct inode *ip, bool locked, const struct inode_info *info,
+    uint64_t off, void *buf, size_t len) MUST_CHECK;
+/* Without inode.content, which the caller has. */
+int file_write_at(struct inode *ip, uint64_t off, const void *buf, size_t len)
+    MUST_CHECK;
+int file_zero_at(struct inode *ip, uint64_t off, uint64_t len) MUST_CHECK;
+int file_store_times(struct inode *ip) MUST_CHECK;
+
+/* ---- snaptab.c ---- */
+
+/* Calls fn for each entry until it returns true. */
+int snaptab_each(struct inode *ip, bool (*fn)(void *arg,
+    const struct snaptab_entry_disk *e), void *arg) MUST_CHECK;
+/* Changes *e of snapshot `ino`; a new entry when ino is 0 (room is made). */
+int snaptab_put(struct txn *t, struct inode *ip, uint64_t ino,
+    const struct snaptab_entry_disk *e) MUST_CHECK;
+int snaptab_get(struct inode *ip, uint64_t ino,
+    struct snaptab_entry_disk *ret_e) MUST_CHECK;
+/* -ENOENT also for one being deleted. */
+int snaptab_by_id(struct inode *ip, uint32_t id, uint64_t *ret_ino) MUST_CHECK;
+/* Entry of snapshot `ino` goes; those grown from it grow from its parent. */
+int snaptab_cut(struct txn *t, struct inode *ip, uint64_t ino) MUST_CHECK;
+/* All blocks of the table, which is empty. */
+int snaptab_free(struct txn *t, struct inode *ip) MUST_CHECK;
+
+/* ---- snapdelete.c: head held exclusively, inode.snaps locked ---- */
+
+/* Frees what snapshot `ino` alone holds, then it. */
+int snapshot_free(struct inode *ip, uint64_t ino,
+    struct lock_holder *ret_holder) MUST_CHECK;
+/* Finishes deletions that were begun. */
+int snapshot_reap(struct inode *ip) MUST_CHECK;
+
+/* ---- destroy.c ---- */
+
+/* Frees an unlinked inode held exclusively; consumes hold and reference. */
+int inode_destroy(struct inode *ip);
+/*
+ * Last step: the block of an inode without content is freed, in one
+ * transaction with `last`, and its lock released.  Consumes the hold.
+ */
+int inode_vanish(struct inode *ip, int (*last)(struct txn *t, void *arg),
+    void *arg) MUST_CHECK;
+int fs_reap_orphans(struct fs *fs);
+
+static inline bool
+inode_held(const struct inode *ip)
+{
+	return ip->grant.mode != LOCK_FREE;
+}
+
+#endif

@@ -1,0 +1,348 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* In-memory inodes: one per number, its on-disk lock, load and store. */
+#include <stdlib.h>
+
+#include "libvmfs/core/fs_impl.h"
+
+uint64_t
+fs_now_ns(struct fs *fs)
+{
+	struct env *env = ds_env(fs->ds);
+
+	return env->wall_us(env) * 1000;
+}
+
+int
+fs_writable(const struct fs *fs)
+{
+	if (ds_readonly(fs->ds))
+		return -EROFS;
+	return ds_health(fs->ds);
+}
+
+int
+meta_free(struct txn *t, uint64_t addr)
+{
+	int r = free_meta(t, addr);
+
+	if (r == 0)
+		mb_freed(t, addr);
+	return r;
+}
+
+int
+inode_private(struct fs *fs, uint64_t ino, struct inode **ret_ip)
+{
+	struct inode *ip;
+
+	if (ino == 0 || ino >= ds_super(fs->ds)->blocks)
+		return -ESTALE;
+	ip = calloc(1, sizeof(*ip));
+	if (ip == NULL)
+		return -ENOMEM;
+	ip->fs = fs;
+	ip->ino = ino;
+	ip->refs = 1;
+	ip->seen_version = UINT64_MAX;
+	list_init(&ip->node);
+	fiber_mutex_init(&ip->lock);
+	fiber_mutex_init(&ip->snaps);
+	fiber_rwlock_init(&ip->content);
+	fiber_rwlock_init(&ip->map);
+	list_init(&ip->ranges);
+	fiber_cond_init(&ip->ranges_cond);
+	fiber_cond_init(&ip->reads_cond);
+	for (size_t i = 0; i < NODE_CACHE_BUCKETS; i++)
+		list_init(&ip->bucket[i]);
+	list_init(&ip->lru);
+	*ret_ip = ip;
+	return 0;
+}
+
+int
+inode_ref(struct fs *fs, uint64_t ino, struct inode **ret_ip)
+{
+	struct inode *ip;
+	int r;
+
+	list_for_each(n, tmp, &fs->inodes) {
+		ip = list_entry(n, struct inode, node);
+		if (ip->ino == ino) {
+			ip->refs++;
+			*ret_ip = ip;
+			return 0;
+		}
+	}
+	r = inode_private(fs, ino, &ip);
+	if (r != 0)
+		return r;
+	/* Most recently used first: the list stays short to search. */
+	list_add(&fs->inodes, &ip->node);
+	*ret_ip = ip;
+	return 0;
+}
+
+void
+inode_unref(struct inode *ip)
+{
+	if (ip == NULL || --ip->refs > 0)
+		return;
+	list_del(&ip->node);
+	node_cache_flush(ip);
+	kin_forget(ip);
+	free(ip);
+}
+
+static int
+inode_load(struct inode *ip)
+{
+	struct mblk *b;
+	int r;
+
+	r = mb_read(ip->fs->ds, &ip->grant, ip->ino, BLOCK_INODE, &b);
+	if (r != 0)
+		return r;
+	r = inode_decode(b->data, &ip->info);
+	mb_put(b);
+	if (r == 0 && ip->info.type == INODE_FREE)
+		r = -ESTALE;
+	return r;
+}
+
+/* inode.lock is held. */
+static int
+grant_acquire(struct inode *ip, enum lock_mode mode, bool wait,
+    struct lock_holder *holder)
+{
+	struct fs *fs = ip->fs;
+	struct lockops *l = ds_locks(fs->ds);
+	uint64_t deadline = env_now(ds_env(fs->ds)) + FS_LOCK_WAIT_NS;
+	int r;
+
+	ip->acquiring = true;
+	r = l->vt->acquire(l, ip->ino, mode, wait ? 0 : LOCK_NOWAIT, deadline,
+	    &ip->grant, holder);
+	ip->acquiring = false;
+	node_cache_flush(ip);
+	ip->seen_version = UINT64_MAX;
+	return r;
+}
+
+/* inode.lock is held. */
+static int
+grant_release(struct inode *ip)
+{
+	int r;
+
+	kin_forget(ip);
+	r = ds_unlock(ip->fs->ds, &ip->grant);
+	node_cache_flush(ip);
+	ip->grant = (struct lock_grant){ 0 };
+	ip->alloc_hint = 0;
+	return r;
+}
+
+/* From shared, or nothing, to exclusive. */
+static int
+hold_exclusive(struct inode *ip, bool wait, struct lock_holder *holder)
+{
+	int r, again;
+
+	if (ip->grant.mode == LOCK_EXCLUSIVE) {
+		ip->ex++;
+		return 0;
+	}
+	if (ip->grant.mode != LOCK_FREE) {
+		r = grant_release(ip);
+		if (r != 0)
+			return r;
+	}
+	r = grant_acquire(ip, LOCK_EXCLUSIVE, wait, holder);
+	if (r != 0) {
+		if (ip->sh > 0) {
+			again = grant_acquire(ip, LOCK_SHARED, true, NULL);
+			(void)again;	/* readers go on without a lock */
+		}
+		return r;
+	}
+	r = inode_load(ip);
+	if (r != 0) {
+		(void)grant_release(ip);
+		return r;
+	}
+	ip->ex++;
+	return 0;
+}
+
+int
+inode_hold(struct inode *ip, enum lock_mode mode, bool wait,
+    struct lock_holder *ret_holder)
+{
+	int r = 0;
+
+	fiber_mutex_lock(&ip->lock);
+	if (mode == LOCK_EXCLUSIVE) {
+		r = hold_exclusive(ip, wait, ret_holder);
+	} else if (ip->grant.mode != LOCK_FREE) {
+		ip->sh++;
+	} else {
+		r = grant_acquire(ip, LOCK_SHARED, wait, ret_holder);
+		if (r == 0)
+			r = inode_load(ip);
+		if (r == 0)
+			ip->sh++;
+		else if (ip->grant.mode != LOCK_FREE)
+			(void)grant_release(ip);
+	}
+	fiber_mutex_unlock(&ip->lock);
+	return r;
+}
+
+int
+inode_drop(struct inode *ip, enum lock_mode mode)
+{
+	int r = 0;
+
+	fiber_mutex_lock(&ip->lock);
+	if (mode == LOCK_EXCLUSIVE)
+		ip->ex--;
+	else
+		ip->sh--;
+	if (ip->ex == 0 && ip->sh == 0) {
+		if (ip->grant.mode != LOCK_FREE)
+			r = grant_release(ip);
+	} else if (ip->ex == 0 && mode == LOCK_EXCLUSIVE &&
+	    ip->info.type == INODE_SNAPSHOT) {
+		/* Other hosts may read it again. */
+		r = grant_release(ip);
+		if (r == 0)
+			r = grant_acquire(ip, LOCK_SHARED, true, NULL);
+	}
+	fiber_mutex_unlock(&ip->lock);
+	return r;
+}
+
+bool
+inode_share(struct inode *ip)
+{
+	bool got = false;
+
+	if (ip->acquiring)
+		return false;
+	fiber_mutex_lock(&ip->lock);
+	if (ip->grant.mode != LOCK_FREE) {
+		ip->sh++;
+		got = true;
+	}
+	fiber_mutex_unlock(&ip->lock);
+	return got;
+}
+
+int
+inode_take(struct fs *fs, uint64_t ino, enum lock_mode mode, bool wait,
+    struct inode **ret_ip, struct lock_holder *ret_holder)
+{
+	struct inode *ip;
+	int r;
+
+	r = inode_ref(fs, ino, &ip);
+	if (r != 0)
+		return r;
+	r = inode_hold(ip, mode, wait, ret_holder);
+	if (r != 0) {
+		inode_unref(ip);
+		return r;
+	}
+	*ret_ip = ip;
+	return 0;
+}
+
+int
+inode_give(struct inode *ip, enum lock_mode mode, int r)
+{
+	int e;
+
+	if (ip == NULL)
+		return r;
+	e = inode_drop(ip, mode);
+	inode_unref(ip);
+	return r != 0 ? r : e;
+}
+
+int
+inode_store(struct txn *t, struct inode *ip)
+{
+	struct mblk *b;
+	int r;
+
+	r = mb_read(ip->fs->ds, &ip->grant, ip->ino, BLOCK_INODE, &b);
+	if (r != 0)
+		return r;
+	inode_encode(b->data, &ip->info);
+	mb_dirty(t, b, 576, 1024 - 576);
+	mb_put(b);
+	ip->times_dirty = false;
+	return 0;
+}
+
+int
+inode_make(struct txn *t, struct fs *fs, uint64_t near,
+    struct inode_info *info, const void *inl, struct lock_grant *ret_g)
+{
+	struct env *env = ds_env(fs->ds);
+	struct lockops *l = ds_locks(fs->ds);
+	struct inode_disk *d;
+	struct lock_grant g;
+	struct mblk *b;
+	uint64_t ino;
+	int r;
+
+	r = alloc_meta(t, near, BLOCK_INODE, &ino);
+	if (r != 0)
+		return r;
+	r = l->vt->create(l, ino, &g);
+	if (r == 0) {
+		r = mb_new(t, &g, ino, BLOCK_INODE, &b);
+		if (r != 0)
+			(void)l->vt->release(l, &g);
+	}
+	if (r != 0) {
+		if (free_meta(t, ino) == 0)
+			mb_freed(t, ino);
+		return r;
+	}
+	do
+		info->generation = (uint32_t)env_random_u64(env);
+	while (info->generation == 0);
+	inode_encode(b->data, info);
+	d = (struct inode_disk *)b->data;
+	if (info->inline_size > 0)
+		memcpy(d->inline_data, inl, info->inline_size);
+	mb_dirty(t, b, LOCK_RECORD_SIZE, BLOCK_SIZE - LOCK_RECORD_SIZE);
+	mb_put(b);
+	*ret_g = g;
+	return 0;
+}
+
+void
+inode_attr(uint64_t ino, const struct inode_info *info, struct fs_attr *ret_a)
+{
+	*ret_a = (struct fs_attr){
+		.ino = ino,
+		.generation = info->generation,
+		.type = info->type,
+		.mode = info->mode,
+		.uid = info->uid,
+		.gid = info->gid,
+		.nlink = info->nlink,
+		.size = info->size,
+		.allocated = info->chunks * CHUNK_SIZE,
+		.atime_ns = info->atime_ns,
+		.mtime_ns = info->mtime_ns,
+		.ctime_ns = info->ctime_ns,
+		.btime_ns = info->btime_ns,
+		.snapshots = info->snapshots,
+		.clones = info->clones,
+		.is_clone = (info->flags & INODE_CLONE) != 0,
+	};
+}

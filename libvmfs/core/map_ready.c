@@ -1,0 +1,400 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Making chunks writable in place, and taking note of what was written.
+ *
+ * A write is: map_prepare (a transaction, only when a chunk is missing or
+ * shared), data to the chunks' own slots, map_written (a transaction, only when
+ * valid bits or the size change).  Costs, see doc/DESIGN.md:
+ *
+ *   chunk is ours, block valid        data write, no transaction
+ *   hole                              16 chunks for the MiB, once
+ *   whole chunk shared (huge, or all  new chunk over the old as base: no copy
+ *   16 blocks valid)
+ *   shared, partly filled, slot free  the slot is filled in place: no copy
+ *   shared, partly filled, slot used  up to 15 blocks (60 KiB) are copied: only
+ *                                     when a block is rewritten that was first
+ *                                     written since the chunk was last whole,
+ *                                     with a snapshot between
+ */
+#include <stdlib.h>
+
+#include "libvmfs/core/fs_impl.h"
+
+#define MIB_SIZE ((uint64_t)1 << MAP_L1_SHIFT)
+
+/*
+ * Free slots of a shared chunk are ours to fill: no other tree reads them, and
+ * a tree that could fill them too (revert, clone) has set its fork_epoch.
+ */
+bool
+map_chunk_ready(const struct inode_info *i, const struct map_chunk *c,
+    uint16_t need)
+{
+	if (c->own == 0)
+		return false;
+	return c->birth > i->snap_epoch ||
+	    (c->birth > i->fork_epoch && (c->valid & need) == 0);
+}
+
+/* Blocks of the chunk at chunk_off that [off, end) touches. */
+uint16_t
+map_mask(uint64_t chunk_off, uint64_t off, uint64_t end)
+{
+	uint64_t first, last;
+
+	if (off < chunk_off)
+		off = chunk_off;
+	if (end > chunk_off + CHUNK_SIZE)
+		end = chunk_off + CHUNK_SIZE;
+	if (off >= end)
+		return 0;
+	first = (off - chunk_off) / BLOCK_SIZE;
+	last = (end - 1 - chunk_off) / BLOCK_SIZE;
+	return (uint16_t)((0xffffu << first) & (0xffffu >> (15 - last)));
+}
+
+/* A change of one MiB in progress. */
+struct prep {
+	struct txn *t;
+	struct inode *ip;
+	struct map_path p;
+	uint64_t mib, off, end;
+	uint64_t run;		/* chunks taken and not yet used */
+	unsigned run_count;
+};
+
+static uint64_t
+chunk_off(const struct prep *m, unsigned k)
+{
+	return m->mib + (uint64_t)k * CHUNK_SIZE;
+}
+
+static void
+chunk_load(struct prep *m, unsigned k, struct map_chunk *ret_c)
+{
+	map_chunk_get(map_path_chunk(&m->p, k), ret_c);
+}
+
+static bool
+chunk_missing(struct prep *m, unsigned k)
+{
+	uint16_t need = map_mask(chunk_off(m, k), m->off, m->end);
+	struct map_chunk c;
+
+	if (need == 0)
+		return false;
+	chunk_load(m, k, &c);
+	return !map_chunk_ready(&m->ip->info, &c, need);
+}
+
+static int
+run_take(struct prep *m, unsigned want)
+{
+	struct inode *ip = m->ip;
+	unsigned count;
+	uint64_t chunk;
+	int r;
+
+	r = alloc_chunks(m->t, ip->alloc_hint, want, &chunk, &count);
+	if (r != 0)
+		return r;
+	ip->alloc_hint = chunk + count;
+	m->run = chunk;
+	m->run_count = count;
+	return 0;
+}
+
+/* Partly filled and shared, and the slots are taken: its blocks move. */
+static int
+chunk_copy(struct prep *m, uint64_t fresh, const struct map_chunk *c)
+{
+	struct disk *d = ds_disk(m->ip->fs->ds);
+	cleanup_free void *buf = disk_buf_alloc(CHUNK_SIZE);
+	unsigned b, n;
+	int r;
+
+	if (buf == NULL)
+		return -ENOMEM;
+	for (b = 0; b < CHUNK_BLOCKS; b += n) {
+		uint64_t from = c->own * CHUNK_BLOCKS + b;
+		uint64_t to = fresh * CHUNK_BLOCKS + b;
+
+		n = 1;
+		if ((c->valid & 1u << b) == 0)
+			continue;
+		while (b + n < CHUNK_BLOCKS && c->valid & 1u << (b + n))
+			n++;
+		r = disk_read(d, from * BLOCK_SIZE, buf, n * BLOCK_SIZE);
+		if (r == 0)
+			r = disk_write(d, to * BLOCK_SIZE, buf,
+			    n * BLOCK_SIZE, 0);
+		if (r != 0)
+			return r;
+	}
+	return 0;
+}
+
+/* Chunk k gets space of its own. */
+static int
+chunk_renew(struct prep *m, unsigned k)
+{
+	struct inode_info *i = &m->ip->info;
+	struct map_chunk c, new = { .birth = i->epoch };
+	int r = 0;
+
+	chunk_load(m, k, &c);
+	new.own = m->run;
+	if (c.own != 0 && c.valid == 0xffff) {
+		new.base = c.own;
+		i->chunks++;
+		if (c.base != 0) {
+			i->chunks--;
+			r = chunk_drop(m->t, m->ip, chunk_off(m, k), c.base, 0);
+		}
+	} else {
+		new.base = c.base;
+		new.valid = c.valid;
+		if (c.valid != 0)
+			r = chunk_copy(m, new.own, &c);
+		if (r == 0 && c.own != 0)
+			r = chunk_drop(m->t, m->ip, chunk_off(m, k), c.own,
+			    c.birth);
+		if (r == 0 && c.own == 0)
+			i->chunks++;
+	}
+	if (r != 0)
+		return r;
+	map_path_set_chunk(m->t, &m->p, k, &new);
+	m->run++;
+	m->run_count--;
+	return 0;
+}
+
+/*
+ * A hole of a disk is filled 16 chunks at once, so that it becomes huge; of a
+ * small file only what it needs.
+ */
+static int
+hole_fill(struct prep *m)
+{
+	struct inode_info *i = &m->ip->info;
+	struct map_chunk c = { .birth = i->epoch };
+	uint64_t end = i->size > m->end ? i->size : m->end;
+	unsigned want = CHUNK_BLOCKS;
+	int r;
+
+	if (end < m->mib + MIB_SIZE)
+		want = (unsigned)((end - m->mib + CHUNK_SIZE - 1) /
+		    CHUNK_SIZE);
+	if (i->type != INODE_DISK && m->mib == 0)
+		return 0;
+	r = run_take(m, want);
+	if (r != 0)
+		return r;
+	if (m->run_count < want)
+		return 0;	/* no such run: chunk by chunk */
+	for (unsigned k = 0; k < want; k++) {
+		c.own = m->run + k;
+		map_path_set_chunk(m->t, &m->p, k, &c);
+	}
+	i->chunks += want;
+	m->run_count = 0;
+	return 0;
+}
+
+static int
+prepare_mib(struct prep *m)
+{
+	struct map_entry e;
+	unsigned k, want = 0;
+	int r;
+
+	r = map_path_entry(&m->p, &e);
+	if (r != 0)
+		return r;
+	r = map_path_split(m->t, m->ip, &m->p);
+	if (r == 0 && e.state == MAP_HOLE)
+		r = hole_fill(m);
+	for (k = 0; k < CHUNK_BLOCKS; k++)
+		want += chunk_missing(m, k);
+	for (k = 0; k < CHUNK_BLOCKS && r == 0; k++) {
+		if (!chunk_missing(m, k))
+			continue;
+		if (m->run_count == 0)
+			r = run_take(m, want);
+		if (r == 0)
+			r = chunk_renew(m, k);
+		want--;
+	}
+	if (m->run_count > 0 && free_chunks(m->t, m->run, m->run_count) != 0)
+		r = r != 0 ? r : -EIO;
+	return r;
+}
+
+/* An entry without any chunk is a hole again (nothing could be had). */
+static int
+entry_tidy(struct prep *m)
+{
+	const struct map_entry hole = { .state = MAP_HOLE };
+	struct map_chunk c;
+	struct map_entry e;
+	int r;
+
+	r = map_path_entry(&m->p, &e);
+	if (r != 0 || e.state != MAP_SPLIT || m->p.leaf == NULL)
+		return r;
+	for (unsigned k = 0; k < CHUNK_BLOCKS; k++) {
+		chunk_load(m, k, &c);
+		if (c.own != 0 || c.base != 0)
+			return 0;
+	}
+	return map_path_set_entry(m->t, &m->p, &hole);
+}
+
+static int
+prep_begin(struct prep *m, struct inode *ip, uint64_t off, uint64_t end)
+{
+	int r;
+
+	*m = (struct prep){
+		.ip = ip, .off = off, .end = end,
+		.mib = off & ~(MIB_SIZE - 1),
+	};
+	r = txn_begin(ip->fs->ds, PATH_BLOCKS, &m->t);
+	if (r != 0)
+		return r;
+	r = map_path_get(m->t, ip, off, &m->p);
+	if (r != 0)
+		txn_end(m->t);
+	return r;
+}
+
+static int
+prep_end(struct prep *m, int r)
+{
+	int e = inode_store(m->t, m->ip);
+
+	map_path_put(&m->p);
+	txn_end(m->t);
+	return r != 0 ? r : e;
+}
+
+int
+map_prepare(struct inode *ip, uint64_t off, uint64_t len)
+{
+	struct prep m;
+	int r, e;
+
+	r = kin_load(ip);
+	if (r != 0)
+		return r;
+	r = alloc_reserve(ip->fs->ds, CHUNK_BLOCKS, MAP_LEVEL_MAX + 2);
+	if (r != 0 && r != -ENOSPC)
+		return r;
+	fiber_rwlock_wrlock(&ip->map);
+	r = prep_begin(&m, ip, off, off + len);
+	if (r == 0) {
+		r = prepare_mib(&m);
+		e = entry_tidy(&m);
+		r = prep_end(&m, r != 0 ? r : e);
+	}
+	fiber_rwlock_unlock(&ip->map);
+	return r;
+}
+
+/* All 256 blocks valid, ours, in one run and without base: one huge entry. */
+static int
+collapse(struct prep *m)
+{
+	struct map_entry e = { .state = MAP_HUGE, .birth = EPOCH_MAX };
+	struct map_chunk c;
+	uint64_t first = 0;
+
+	for (unsigned k = 0; k < CHUNK_BLOCKS; k++) {
+		chunk_load(m, k, &c);
+		if (k == 0)
+			first = c.own;
+		if (c.valid != 0xffff || c.base != 0 || c.own == 0 ||
+		    c.own != first + k || c.birth <= m->ip->info.snap_epoch)
+			return 0;
+		if (c.birth < e.birth)
+			e.birth = c.birth;
+	}
+	e.block = first * CHUNK_BLOCKS;
+	return map_path_set_entry(m->t, &m->p, &e);
+}
+
+/* Readers of the head that have looked up the old place are through. */
+static void
+reads_drain(struct inode *ip)
+{
+	while (ip->reads > 0)
+		fiber_cond_wait(&ip->reads_cond);
+}
+
+static int
+chunk_fill(struct prep *m, unsigned k)
+{
+	struct map_chunk c, old;
+	bool shared;
+	int r;
+
+	chunk_load(m, k, &c);
+	old = c;
+	c.valid |= map_mask(chunk_off(m, k), m->off, m->end);
+	if (c.valid == 0xffff && c.base != 0) {
+		r = kin_has_chunk(m->ip, chunk_off(m, k), c.base, &shared);
+		if (r == 0 && !shared) {
+			reads_drain(m->ip);
+			r = free_chunks(m->t, c.base, 1);
+		}
+		if (r != 0)
+			return r;
+		c.base = 0;
+		m->ip->info.chunks--;
+	}
+	if (c.valid != old.valid || c.base != old.base)
+		map_path_set_chunk(m->t, &m->p, k, &c);
+	return 0;
+}
+
+static int
+fill_mib(struct prep *m)
+{
+	struct map_entry e;
+	int r;
+
+	r = map_path_entry(&m->p, &e);
+	if (r != 0 || e.state == MAP_HUGE)
+		return r;
+	if (e.state != MAP_SPLIT)
+		return -VMFS_ECORRUPT;
+	for (unsigned k = 0; k < CHUNK_BLOCKS && r == 0; k++)
+		if (map_mask(chunk_off(m, k), m->off, m->end) != 0)
+			r = chunk_fill(m, k);
+	return r != 0 ? r : collapse(m);
+}
+
+int
+map_written(struct inode *ip, uint64_t off, uint64_t len, uint64_t size)
+{
+	struct prep m;
+	int r;
+
+	r = kin_load(ip);
+	if (r != 0)
+		return r;
+	r = alloc_reserve(ip->fs->ds, 0, MAP_LEVEL_MAX + 2);
+	if (r != 0 && r != -ENOSPC)
+		return r;
+	fiber_rwlock_wrlock(&ip->map);
+	r = prep_begin(&m, ip, off, off + len);
+	if (r == 0) {
+		r = fill_mib(&m);
+		if (r == 0 && size > ip->info.size)
+			ip->info.size = size;
+		r = prep_end(&m, r);
+	}
+	fiber_rwlock_unlock(&ip->map);
+	return r;
+}

@@ -1,0 +1,329 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Names that go: unlink, rmdir, rename. */
+#include "libvmfs/core/names_set.h"
+
+#define NAME_BLOCKS 48u
+#define NAME_META 12u
+#define DEPTH_MAX 4096u
+#define RENAME_TRIES 8u
+
+static void
+dir_touch(struct inode *dip)
+{
+	dip->info.mtime_ns = dip->info.ctime_ns = fs_now_ns(dip->fs);
+}
+
+static int
+unlink_txn(struct inode *dip, const char *name, struct victim *v)
+{
+	struct txn *t;
+	int r;
+
+	r = txn_begin(dip->fs->ds, NAME_BLOCKS + v->n_snap, &t);
+	if (r != 0)
+		return r;
+	r = victim_unlink(t, v);
+	if (r == 0)
+		r = dir_remove(t, dip, name);
+	if (r == 0) {
+		if (v->ip != NULL && v->ip->info.type == INODE_DIR)
+			dip->info.nlink--;
+		dir_touch(dip);
+		r = inode_store(t, dip);
+	}
+	txn_end(t);
+	return r;
+}
+
+static int
+unlink_locked(struct inode *dip, const char *name, struct victim *v,
+    struct lock_holder *holder)
+{
+	struct dirent e;
+	int r;
+
+	r = names_find(dip, name, &e);
+	if (r == 0 && e.type == INODE_DIR)
+		r = -EISDIR;
+	if (r == 0)
+		r = victim_take(dip->fs, &e, v, holder);
+	if (r == -ESTALE)
+		r = 0;		/* an entry without an inode goes alone */
+	return r != 0 ? r : unlink_txn(dip, name, v);
+}
+
+int
+fs_unlink(struct fs *fs, uint64_t dir, const char *name,
+    struct lock_holder *ret_holder)
+{
+	struct names_set s = { 0 };
+	struct victim v = { 0 };
+	int r;
+
+	r = fs_writable(fs);
+	if (r == 0)
+		r = name_check(name);
+	if (r != 0)
+		return r;
+	names_set_add(&s, dir);
+	r = names_set_lock(&s, fs);
+	if (r != 0)
+		return r;
+	r = unlink_locked(s.ip[0], name, &v, ret_holder);
+	r = names_set_unlock(&s, r);
+	victim_finish(&v, r == 0);
+	return r;
+}
+
+/* Entry of a name, before its locks are taken. */
+static int
+glance(struct fs *fs, uint64_t dir, const char *name, struct fs_attr *ret_a)
+{
+	int r = fs_lookup(fs, dir, name, ret_a);
+
+	if (r == -ENOENT) {
+		*ret_a = (struct fs_attr){ 0 };
+		return 0;
+	}
+	return r;
+}
+
+int
+fs_rmdir(struct fs *fs, uint64_t dir, const char *name)
+{
+	struct names_set s = { 0 };
+	struct victim v = { 0 };
+	struct fs_attr a;
+	struct dirent e;
+	int r;
+
+	r = fs_writable(fs);
+	if (r == 0)
+		r = name_check(name);
+	if (r == 0)
+		r = fs_lookup(fs, dir, name, &a);
+	if (r != 0)
+		return r;
+	if (a.type != INODE_DIR)
+		return -ENOTDIR;
+	names_set_add(&s, dir);
+	names_set_add(&s, a.ino);
+	r = names_set_lock(&s, fs);
+	if (r != 0)
+		return r;
+	r = names_find(names_set_get(&s, dir), name, &e);
+	if (r == 0 && e.ino != a.ino)
+		r = -ENOENT;	/* it was replaced meanwhile */
+	if (r == 0 && names_set_get(&s, a.ino)->info.dir_entries > 0)
+		r = -ENOTEMPTY;
+	if (r == 0)
+		r = victim_take(fs, &e, &v, NULL);
+	if (r == 0)
+		r = unlink_txn(names_set_get(&s, dir), name, &v);
+	r = names_set_unlock(&s, r);
+	victim_finish(&v, r == 0);
+	return r;
+}
+
+/* ---- rename ---- */
+
+struct rename {
+	struct fs *fs;
+	uint64_t dir, new_dir;
+	const char *name, *new_name;
+	unsigned flags;
+	struct lock_holder *holder;
+	struct fs_attr from, to;	/* as seen before; ino 0: none */
+	struct names_set s;
+	struct victim v;
+};
+
+/* new_dir must not lie in the directory that moves. */
+static int
+loop_check(struct rename *m)
+{
+	uint64_t at = m->new_dir;
+	struct reader rd;
+	struct inode *ip;
+	int r;
+
+	for (unsigned i = 0; i < DEPTH_MAX; i++) {
+		if (at == m->from.ino)
+			return -EINVAL;
+		if (at == fs_root(m->fs))
+			return 0;
+		r = inode_ref(m->fs, at, &ip);
+		if (r != 0)
+			return r;
+		reader_init(&rd, ip);
+		while ((r = reader_begin(&rd)) == 0) {
+			at = rd.info.parent;
+			if (!reader_again(&rd, &r))
+				break;
+		}
+		inode_unref(ip);
+		if (r != 0)
+			return r;
+	}
+	return -ELOOP;
+}
+
+static int
+types_check(struct rename *m)
+{
+	struct inode *old = names_set_get(&m->s, m->to.ino);
+
+	if (m->to.ino == 0)
+		return 0;
+	if (m->flags & FS_RENAME_NOREPLACE)
+		return -EEXIST;
+	if (m->from.type == INODE_DIR && m->to.type != INODE_DIR)
+		return -ENOTDIR;
+	if (m->from.type != INODE_DIR && m->to.type == INODE_DIR)
+		return -EISDIR;
+	if (old != NULL && old->info.dir_entries > 0)
+		return -ENOTEMPTY;
+	return 0;
+}
+
+static int
+links_update(struct txn *t, struct rename *m, struct inode *dip,
+    struct inode *ndip)
+{
+	struct inode *moved = names_set_get(&m->s, m->from.ino);
+	int r = 0;
+
+	if (m->from.type == INODE_DIR) {
+		dip->info.nlink--;
+		ndip->info.nlink++;
+		if (m->to.ino != 0)
+			ndip->info.nlink--;
+	}
+	if (moved != NULL && moved->info.parent != m->new_dir) {
+		moved->info.parent = m->new_dir;
+		r = inode_store(t, moved);
+	}
+	dir_touch(dip);
+	dir_touch(ndip);
+	if (r == 0)
+		r = inode_store(t, dip);
+	if (r == 0 && ndip != dip)
+		r = inode_store(t, ndip);
+	return r;
+}
+
+static int
+rename_txn(struct rename *m, const struct dirent *e)
+{
+	struct inode *dip = names_set_get(&m->s, m->dir);
+	struct inode *ndip = names_set_get(&m->s, m->new_dir);
+	struct dirent n = *e;
+	struct txn *t;
+	int r;
+
+	n.name = m->new_name;
+	n.name_len = strlen(m->new_name);
+	r = txn_begin(m->fs->ds, NAME_BLOCKS + m->v.n_snap, &t);
+	if (r != 0)
+		return r;
+	r = victim_unlink(t, &m->v);
+	if (r == 0 && m->to.ino != 0)
+		r = dir_replace(t, ndip, m->new_name, &n);
+	else if (r == 0)
+		r = dir_insert(t, ndip, &n);
+	if (r == 0)
+		r = dir_remove(t, dip, m->name);
+	if (r == 0)
+		r = links_update(t, m, dip, ndip);
+	txn_end(t);
+	return r;
+}
+
+/* -EAGAIN: not what was seen before the locks. */
+static int
+rename_locked(struct rename *m)
+{
+	struct dirent e, o = { 0 };
+	int r;
+
+	r = names_find(names_set_get(&m->s, m->dir), m->name, &e);
+	if (r == -ENOENT || (r == 0 && e.ino != m->from.ino))
+		return m->from.ino == 0 ? -ENOENT : -EAGAIN;
+	if (r != 0)
+		return r;
+	if (names_set_get(&m->s, m->new_dir)->info.nlink == 0)
+		return -ENOENT;
+	r = names_find(names_set_get(&m->s, m->new_dir), m->new_name, &o);
+	if (r != 0 && r != -ENOENT)
+		return r;
+	if (o.ino != m->to.ino)
+		return -EAGAIN;
+	if (o.ino == e.ino)
+		return m->flags & FS_RENAME_NOREPLACE ? -EEXIST : 0;
+	r = types_check(m);
+	if (r == 0 && m->from.type == INODE_DIR && m->dir != m->new_dir)
+		r = loop_check(m);
+	if (r == 0 && o.ino != 0)
+		r = victim_take(m->fs, &o, &m->v, m->holder);
+	if (r == -ESTALE)
+		r = 0;
+	return r != 0 ? r : rename_txn(m, &e);
+}
+
+static int
+rename_once(struct rename *m)
+{
+	int r;
+
+	m->s = (struct names_set){ 0 };
+	m->v = (struct victim){ 0 };
+	r = fs_lookup(m->fs, m->dir, m->name, &m->from);
+	if (r == 0)
+		r = glance(m->fs, m->new_dir, m->new_name, &m->to);
+	if (r != 0)
+		return r;
+	names_set_add(&m->s, m->dir);
+	names_set_add(&m->s, m->new_dir);
+	if (m->from.type == INODE_DIR && m->dir != m->new_dir) {
+		/* One such move at a time, or two could make a loop. */
+		names_set_add(&m->s, fs_root(m->fs));
+		names_set_add(&m->s, m->from.ino);
+	}
+	if (m->to.type == INODE_DIR)
+		names_set_add(&m->s, m->to.ino);
+	r = names_set_lock(&m->s, m->fs);
+	if (r != 0)
+		return r;
+	r = rename_locked(m);
+	r = names_set_unlock(&m->s, r);
+	victim_finish(&m->v, r == 0);
+	return r;
+}
+
+int
+fs_rename(struct fs *fs, uint64_t dir, const char *name, uint64_t new_dir,
+    const char *new_name, unsigned flags, struct lock_holder *ret_holder)
+{
+	struct rename m = {
+		.fs = fs, .dir = dir, .new_dir = new_dir,
+		.name = name, .new_name = new_name,
+		.flags = flags, .holder = ret_holder,
+	};
+	int r;
+
+	r = fs_writable(fs);
+	if (r == 0)
+		r = name_check(name);
+	if (r == 0)
+		r = name_check(new_name);
+	if (r == 0)
+		r = alloc_reserve(fs->ds, 0, NAME_META);
+	if (r != 0 && r != -ENOSPC)
+		return r;
+	for (unsigned i = 0; i < RENAME_TRIES; i++) {
+		r = rename_once(&m);
+		if (r != -EAGAIN)
+			return r;
+	}
+	return -EBUSY;
+}

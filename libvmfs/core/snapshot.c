@@ -1,0 +1,533 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Snapshots: create, list, find, revert.  A snapshot is an inode with the
+ * head's root of that moment; the epochs say from then on which space the head
+ * alone has.
+ */
+#include <stdlib.h>
+
+#include "libvmfs/core/fs_impl.h"
+
+#define SNAP_BLOCKS 12u
+
+static bool
+has_snapshots(enum inode_type type)
+{
+	return type == INODE_DISK || type == INODE_FILE;
+}
+
+/* ---- create ---- */
+
+struct snap_make {
+	struct inode *ip;
+	const char *name;
+	struct snaptab_entry_disk e;
+	struct lock_grant g;
+	struct kin kin;
+};
+
+static bool
+name_taken(void *arg, const struct snaptab_entry_disk *e)
+{
+	struct snap_make *m = arg;
+
+	if (strncmp((const char *)e->name, m->name, SNAPTAB_NAME_MAX) != 0)
+		return false;
+	m->kin.id = UINT32_MAX;
+	return true;
+}
+
+static int
+create_check(struct snap_make *m)
+{
+	size_t len = strlen(m->name);
+	int r;
+
+	if (!has_snapshots(m->ip->info.type))
+		return -EINVAL;
+	if (len == 0 || len > SNAPTAB_NAME_MAX || m->name[0] == '#')
+		return len > SNAPTAB_NAME_MAX ? -ENAMETOOLONG : -EINVAL;
+	if (m->ip->info.epoch >= EPOCH_MAX ||
+	    m->ip->info.next_snapshot_id == UINT32_MAX)
+		return -VMFS_ELIMIT;
+	r = snaptab_each(m->ip, name_taken, m);
+	if (r == 0 && m->kin.id == UINT32_MAX)
+		r = -EEXIST;
+	return r;
+}
+
+static void
+snap_info(const struct inode *ip, uint64_t now, struct inode_info *ret_i)
+{
+	*ret_i = ip->info;
+	ret_i->type = INODE_SNAPSHOT;
+	ret_i->nlink = 1;
+	ret_i->flags &= INODE_INLINE;
+	ret_i->mode &= 0555;
+	ret_i->btime_ns = ret_i->ctime_ns = now;
+	ret_i->parent = 0;
+	ret_i->disk = ip->ino;
+	ret_i->snapshots = ret_i->clones = 0;
+	ret_i->snaptab = 0;
+	ret_i->base_snapshot = 0;	/* the table knows its parent */
+}
+
+static void
+entry_init(struct snap_make *m, uint32_t flags)
+{
+	const struct inode *ip = m->ip;
+	struct env *env = ds_env(ip->fs->ds);
+
+	m->kin = (struct kin){
+		.ino = m->g.addr,
+		.parent = ip->info.base_snapshot,
+		.id = ip->info.next_snapshot_id,
+		.epoch = ip->info.epoch,
+		.flags = flags,
+		.root = ip->info.map,
+	};
+	m->e.ino = le64(m->kin.ino);
+	m->e.parent = le64(m->kin.parent);
+	m->e.id = le32(m->kin.id);
+	m->e.epoch = le32(m->kin.epoch);
+	m->e.flags = le32(flags);
+	m->e.created_us = le64(env->wall_us(env));
+	memcpy(m->e.name, m->name, strlen(m->name));
+}
+
+/* The head's tree becomes a snapshot's; *m->g is its lock. */
+static int
+snap_in(struct txn *t, struct snap_make *m, uint32_t flags)
+{
+	struct inode *ip = m->ip;
+	struct inode_info info;
+	struct mblk *b;
+	int r;
+
+	snap_info(ip, fs_now_ns(ip->fs), &info);
+	if (flags & SNAPTAB_DELETING)
+		info.flags |= INODE_DELETING;
+	r = mb_read(ip->fs->ds, &ip->grant, ip->ino, BLOCK_INODE, &b);
+	if (r != 0)
+		return r;
+	r = inode_make(t, ip->fs, ip->ino, &info,
+	    ((struct inode_disk *)b->data)->inline_data, &m->g);
+	mb_put(b);
+	if (r != 0)
+		return r;
+	entry_init(m, flags);
+	r = snaptab_put(t, ip, 0, &m->e);
+	if (r == 0)
+		r = kin_add(ip, &m->kin);
+	if (r != 0) {
+		struct lockops *l = ds_locks(ip->fs->ds);
+		int e = meta_free(t, m->g.addr);
+
+		(void)l->vt->release(l, &m->g);
+		m->g = (struct lock_grant){ 0 };
+		return e != 0 ? e : r;
+	}
+	ip->info.snapshots++;
+	ip->info.next_snapshot_id++;
+	ip->info.snap_epoch = ip->info.epoch;
+	ip->info.epoch++;
+	ip->info.ctime_ns = info.ctime_ns;
+	return 0;
+}
+
+static int
+create_in(struct snap_make *m)
+{
+	struct inode *ip = m->ip;
+	struct txn *t;
+	int r, e;
+
+	r = txn_begin(ip->fs->ds, SNAP_BLOCKS, &t);
+	if (r != 0)
+		return r;
+	r = snap_in(t, m, 0);
+	if (r == 0)
+		ip->info.base_snapshot = m->kin.ino;
+	e = inode_store(t, ip);
+	txn_end(t);
+	return r != 0 ? r : e;
+}
+
+/*
+ * What other hosts may read of a snapshot is on the disk before its lock is
+ * free; the guest goes on meanwhile.
+ */
+static int
+snap_publish(struct inode *ip, struct lock_grant *g)
+{
+	struct ds *ds = ip->fs->ds;
+	int r, e;
+
+	if (g->mode == LOCK_FREE)
+		return 0;
+	r = ds_checkpoint(ds, ip->ino);
+	e = ds_unlock(ds, g);
+	return r != 0 ? r : e;
+}
+
+static void
+snap_tell(const struct inode *ip, const struct snaptab_entry_disk *e,
+    struct fs_snapshot *ret_s)
+{
+	*ret_s = (struct fs_snapshot){
+		.ino = le64_get(e->ino),
+		.id = le32_get(e->id),
+		.created_us = le64_get(e->created_us),
+		.is_head_base = ip->info.base_snapshot == le64_get(e->ino),
+	};
+	memcpy(ret_s->name, e->name, SNAPTAB_NAME_MAX);
+}
+
+static int
+create_locked(struct snap_make *m, struct fs_snapshot *ret_s)
+{
+	struct inode *ip = m->ip;
+	struct kin *parent;
+	int r, e;
+
+	r = create_check(m);
+	if (r == 0)
+		r = kin_load(ip);
+	if (r == 0)
+		r = alloc_reserve(ip->fs->ds, 0, 4);
+	if (r != 0)
+		return r;
+	fiber_rwlock_wrlock(&ip->content);
+	fiber_rwlock_wrlock(&ip->map);
+	r = create_in(m);
+	fiber_rwlock_unlock(&ip->map);
+	if (r == 0) {
+		snap_tell(ip, &m->e, ret_s);
+		ret_s->size = ip->info.size;
+		parent = kin_find(ip, m->kin.parent);
+		ret_s->parent_id = parent != NULL ? parent->id : 0;
+	}
+	fiber_rwlock_unlock(&ip->content);
+	e = snap_publish(ip, &m->g);
+	return r != 0 ? r : e;
+}
+
+int
+fs_snapshot_create(struct fs *fs, uint64_t ino, const char *name,
+    struct fs_snapshot *ret_s, struct lock_holder *ret_holder)
+{
+	struct snap_make m = { .name = name };
+	struct fs_snapshot s;
+	int r;
+
+	r = fs_writable(fs);
+	if (r == 0)
+		r = inode_take(fs, ino, LOCK_EXCLUSIVE, false, &m.ip,
+		    ret_holder);
+	if (r != 0)
+		return r;
+	fiber_mutex_lock(&m.ip->snaps);
+	r = create_locked(&m, &s);
+	fiber_mutex_unlock(&m.ip->snaps);
+	r = inode_give(m.ip, LOCK_EXCLUSIVE, r);
+	if (r == 0)
+		*ret_s = s;
+	return r;
+}
+
+/* ---- list and find ---- */
+
+struct snap_list {
+	struct inode *ip;
+	struct snaptab_entry_disk *e;
+	unsigned count;
+	int error;
+};
+
+static bool
+list_collect(void *arg, const struct snaptab_entry_disk *e)
+{
+	struct snap_list *l = arg;
+	struct snaptab_entry_disk *grown;
+
+	if (le32_get(e->flags) & SNAPTAB_DELETING)
+		return false;
+	grown = realloc(l->e, (l->count + 1) * sizeof(*grown));
+	if (grown == NULL) {
+		l->error = -ENOMEM;
+		return true;
+	}
+	grown[l->count++] = *e;
+	l->e = grown;
+	return false;
+}
+
+static int
+entry_order(const void *a, const void *b)
+{
+	const struct snaptab_entry_disk *x = a, *y = b;
+
+	return le32_get(x->id) < le32_get(y->id) ? -1 : 1;
+}
+
+static int
+snap_describe(struct inode *ip, const struct snaptab_entry_disk *e,
+    struct fs_snapshot *ret_s)
+{
+	cleanup_free uint8_t *buf = disk_buf_alloc(BLOCK_SIZE);
+	uint64_t ino = le64_get(e->ino);
+	struct inode_info info;
+	struct kin *parent;
+	int r;
+
+	if (buf == NULL)
+		return -ENOMEM;
+	r = block_read_unlocked(ip->fs->ds, ino, BLOCK_INODE, ino, buf);
+	if (r == 0)
+		r = inode_decode(buf, &info);
+	if (r != 0)
+		return r;
+	snap_tell(ip, e, ret_s);
+	ret_s->size = info.size;
+	ret_s->clones = info.clones;
+	parent = kin_find(ip, le64_get(e->parent));
+	ret_s->parent_id = parent != NULL ? parent->id : 0;
+	return map_prune(ip, ino, &info.map, NULL, &ret_s->alone_bytes);
+}
+
+/* All snapshots of a disk, by id, in an array for the caller to free. */
+static int
+list_get(struct inode *ip, struct fs_snapshot **ret_s, unsigned *ret_count)
+{
+	struct snap_list l = { .ip = ip };
+	struct fs_snapshot *s;
+	int r;
+
+	if (!has_snapshots(ip->info.type))
+		return -EINVAL;
+	r = kin_load(ip);
+	if (r == 0)
+		r = snaptab_each(ip, list_collect, &l);
+	if (r == 0)
+		r = l.error;
+	s = calloc(l.count + 1, sizeof(*s));
+	if (r == 0 && s == NULL)
+		r = -ENOMEM;
+	if (l.count > 1)
+		qsort(l.e, l.count, sizeof(*l.e), entry_order);
+	for (unsigned i = 0; i < l.count && r == 0; i++)
+		r = snap_describe(ip, &l.e[i], &s[i]);
+	free(l.e);
+	if (r != 0) {
+		free(s);
+		return r;
+	}
+	*ret_s = s;
+	*ret_count = l.count;
+	return 0;
+}
+
+/* Nobody here has the disk: read with an inode of our own. */
+static int
+list_unlocked(struct fs *fs, uint64_t ino, struct fs_snapshot **ret_s,
+    unsigned *ret_count)
+{
+	struct fs_snapshot *s = NULL;
+	unsigned count = 0;
+	struct reader rd;
+	struct inode *ip;
+	int r;
+
+	r = inode_private(fs, ino, &ip);
+	if (r != 0)
+		return r;
+	reader_init(&rd, ip);
+	while ((r = reader_begin(&rd)) == 0) {
+		free(s);
+		s = NULL;
+		kin_forget(ip);
+		ip->info = rd.info;
+		r = list_get(ip, &s, &count);
+		if (!reader_again(&rd, &r))
+			break;
+	}
+	inode_unref(ip);
+	if (r != 0) {
+		free(s);
+		return r;
+	}
+	*ret_s = s;
+	*ret_count = count;
+	return 0;
+}
+
+static int
+list_any(struct fs *fs, uint64_t ino, struct fs_snapshot **ret_s,
+    unsigned *ret_count)
+{
+	struct inode *ip;
+	int r;
+
+	r = inode_ref(fs, ino, &ip);
+	if (r != 0)
+		return r;
+	if (inode_share(ip)) {
+		fiber_mutex_lock(&ip->snaps);
+		r = list_get(ip, ret_s, ret_count);
+		fiber_mutex_unlock(&ip->snaps);
+		return inode_give(ip, LOCK_SHARED, r);
+	}
+	inode_unref(ip);
+	return list_unlocked(fs, ino, ret_s, ret_count);
+}
+
+int
+fs_snapshot_list(struct fs *fs, uint64_t ino,
+    bool (*fn)(void *arg, const struct fs_snapshot *s), void *arg)
+{
+	cleanup_free struct fs_snapshot *s = NULL;
+	unsigned count;
+	int r;
+
+	r = list_any(fs, ino, &s, &count);
+	for (unsigned i = 0; r == 0 && i < count && fn(arg, &s[i]); i++)
+		continue;
+	return r;
+}
+
+int
+fs_snapshot_find(struct fs *fs, uint64_t ino, const char *name,
+    struct fs_snapshot *ret_s)
+{
+	cleanup_free struct fs_snapshot *s = NULL;
+	unsigned long id = 0;
+	unsigned count;
+	char *end;
+	int r;
+
+	if (name[0] == '#') {
+		id = strtoul(name + 1, &end, 10);
+		if (end == name + 1 || *end != '\0')
+			return -ENOENT;
+	}
+	r = list_any(fs, ino, &s, &count);
+	for (unsigned i = 0; r == 0 && i < count; i++)
+		if (id != 0 ? s[i].id == id : strcmp(s[i].name, name) == 0) {
+			*ret_s = s[i];
+			return 0;
+		}
+	return r != 0 ? r : -ENOENT;
+}
+
+/* ---- revert ---- */
+
+/* The snapshot's inode as it was made, and its inline bytes. */
+static int
+revert_read(struct inode *ip, uint64_t ino, uint8_t *buf,
+    struct inode_info *ret_i)
+{
+	int r;
+
+	r = block_read_unlocked(ip->fs->ds, ino, BLOCK_INODE, ino, buf);
+	return r != 0 ? r : inode_decode(buf, ret_i);
+}
+
+/*
+ * The head's tree becomes a snapshot that is being deleted, the head gets the
+ * old one's: all in one transaction, however much is to be freed afterwards.
+ */
+static int
+revert_in(struct snap_make *m, uint64_t to, const uint8_t *block,
+    const struct inode_info *s)
+{
+	struct inode_info *i = &m->ip->info;
+	struct inode_disk *d;
+	struct mblk *b;
+	struct txn *t;
+	int r, e;
+
+	r = txn_begin(m->ip->fs->ds, SNAP_BLOCKS, &t);
+	if (r != 0)
+		return r;
+	r = mb_read(m->ip->fs->ds, &m->ip->grant, m->ip->ino, BLOCK_INODE, &b);
+	if (r != 0)
+		goto out;
+	r = snap_in(t, m, SNAPTAB_DELETING);
+	if (r == 0) {
+		d = (struct inode_disk *)b->data;
+		memcpy(d->inline_data,
+		    ((const struct inode_disk *)(const void *)block)->
+		    inline_data, INODE_INLINE_MAX);
+		mb_dirty(t, b, offsetof(struct inode_disk, inline_data),
+		    INODE_INLINE_MAX);
+		i->map = s->map;
+		i->size = s->size;
+		i->chunks = s->chunks;
+		i->inline_size = s->inline_size;
+		i->flags = (i->flags & ~(uint32_t)INODE_INLINE) |
+		    (s->flags & INODE_INLINE);
+		i->base_snapshot = to;
+		i->fork_epoch = i->snap_epoch;
+		i->mtime_ns = i->ctime_ns = fs_now_ns(m->ip->fs);
+	}
+	e = inode_store(t, m->ip);
+	r = r != 0 ? r : e;
+	mb_put(b);
+out:
+	txn_end(t);
+	return r;
+}
+
+static int
+revert_locked(struct inode *ip, uint64_t to)
+{
+	cleanup_free uint8_t *buf = disk_buf_alloc(BLOCK_SIZE);
+	struct snap_make m = { .ip = ip, .name = "#reverted" };
+	struct inode_info s;
+	int r, e;
+
+	if (buf == NULL)
+		return -ENOMEM;
+	if (ip->opens > 0)
+		return -EBUSY;
+	if (ip->info.epoch >= EPOCH_MAX)
+		return -VMFS_ELIMIT;
+	r = kin_load(ip);
+	if (r == 0)
+		r = revert_read(ip, to, buf, &s);
+	if (r == 0)
+		r = alloc_reserve(ip->fs->ds, 0, 4);
+	if (r != 0)
+		return r;
+	fiber_rwlock_wrlock(&ip->content);
+	fiber_rwlock_wrlock(&ip->map);
+	r = revert_in(&m, to, buf, &s);
+	fiber_rwlock_unlock(&ip->map);
+	fiber_rwlock_unlock(&ip->content);
+	e = snap_publish(ip, &m.g);
+	if (r == 0)
+		r = e;
+	return r != 0 ? r : snapshot_reap(ip);
+}
+
+int
+fs_snapshot_revert(struct fs *fs, uint64_t ino, uint32_t id,
+    struct lock_holder *ret_holder)
+{
+	struct inode *ip;
+	uint64_t to;
+	int r;
+
+	r = fs_writable(fs);
+	if (r == 0)
+		r = inode_take(fs, ino, LOCK_EXCLUSIVE, false, &ip,
+		    ret_holder);
+	if (r != 0)
+		return r;
+	fiber_mutex_lock(&ip->snaps);
+	r = snaptab_by_id(ip, id, &to);
+	if (r == 0)
+		r = revert_locked(ip, to);
+	fiber_mutex_unlock(&ip->snaps);
+	return inode_give(ip, LOCK_EXCLUSIVE, r);
+}

@@ -1,0 +1,280 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* An open file as a struct disk: a fiber for each request. */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "libvmfs/core/fs_impl.h"
+
+#define VDISK_BLOCK 512u
+#define VDISK_MAX_TRANSFER (16u << 20)
+
+struct vdisk {
+	struct disk disk;
+	struct fs_file *f;
+	struct disk_req *failed;
+	struct sched_work fail;
+};
+
+static struct vdisk *
+vdisk_of(struct disk *d)
+{
+	return container_of(d, struct vdisk, disk);
+}
+
+static void
+iov_copy(struct disk_req *req, uint8_t *buf, bool to_iov)
+{
+	uint64_t left = req->length;
+
+	for (int i = 0; i < req->iovcnt && left > 0; i++) {
+		size_t n = req->iov[i].iov_len < left ? req->iov[i].iov_len :
+		    (size_t)left;
+
+		if (to_iov)
+			memcpy(req->iov[i].iov_base, buf, n);
+		else
+			memcpy(buf, req->iov[i].iov_base, n);
+		buf += n;
+		left -= n;
+	}
+}
+
+static int
+do_read(struct vdisk *v, struct disk_req *req)
+{
+	cleanup_free uint8_t *tmp = NULL;
+	uint8_t *buf;
+	size_t n;
+	int r;
+
+	if (req->iovcnt == 1) {
+		buf = req->iov[0].iov_base;
+	} else {
+		buf = tmp = disk_buf_alloc(req->length);
+		if (tmp == NULL)
+			return -ENOMEM;
+	}
+	r = fs_file_read(v->f, req->offset, buf, req->length, &n);
+	if (r != 0)
+		return r;
+	if (n < req->length)
+		memset(buf + n, 0, req->length - n);
+	if (tmp != NULL)
+		iov_copy(req, tmp, true);
+	return 0;
+}
+
+static int
+do_write(struct vdisk *v, struct disk_req *req)
+{
+	cleanup_free uint8_t *tmp = NULL;
+	const uint8_t *buf;
+	int r;
+
+	if (req->iovcnt == 1) {
+		buf = req->iov[0].iov_base;
+	} else {
+		tmp = disk_buf_alloc(req->length);
+		if (tmp == NULL)
+			return -ENOMEM;
+		iov_copy(req, tmp, false);
+		buf = tmp;
+	}
+	r = fs_file_write(v->f, req->offset, buf, req->length);
+	if (r == 0 && req->flags & DISK_FUA)
+		r = fs_file_flush(v->f);
+	return r;
+}
+
+/*
+ * Zeroes without leave to unmap stay allocated, as WRITE SAME without UNMAP
+ * asks for (SBC-4 5.50).
+ */
+static int
+do_zero(struct vdisk *v, struct disk_req *req)
+{
+	int r;
+
+	r = fs_file_punch(v->f, req->offset, req->length);
+	if (r == 0 && req->op == DISK_WRITE_ZEROES &&
+	    (req->flags & DISK_MAY_UNMAP) == 0)
+		r = fs_file_allocate(v->f, req->offset, req->length);
+	return r;
+}
+
+/* Alone with the file: no other read or write is between the two. */
+static int
+do_caw(struct vdisk *v, struct disk_req *req)
+{
+	cleanup_free uint8_t *now = disk_buf_alloc(req->length);
+	cleanup_free uint8_t *image = disk_buf_alloc(req->length);
+	const uint8_t *expect = req->expect;
+	struct inode *ip = v->f->ip;
+	int r;
+
+	if (now == NULL || image == NULL)
+		return -ENOMEM;
+	r = fs_writable(v->f->fs);
+	if (r != 0)
+		return r;
+	iov_copy(req, image, false);
+	fiber_rwlock_wrlock(&ip->content);
+	r = file_read_at(ip, true, &ip->info, req->offset, now, req->length);
+	if (r == 0 && memcmp(now, expect, req->length) != 0) {
+		while (now[req->sense.info] == expect[req->sense.info])
+			req->sense.info++;
+		r = -VMFS_EMISCOMPARE;
+	}
+	if (r == 0)
+		r = file_write_at(ip, req->offset, image, req->length);
+	fiber_rwlock_unlock(&ip->content);
+	return r;
+}
+
+static int
+execute(struct vdisk *v, struct disk_req *req)
+{
+	switch (req->op) {
+	case DISK_READ:
+		return do_read(v, req);
+	case DISK_WRITE:
+		return do_write(v, req);
+	case DISK_FLUSH:
+		return fs_file_flush(v->f);
+	case DISK_UNMAP:
+	case DISK_WRITE_ZEROES:
+		return do_zero(v, req);
+	case DISK_CAW:
+		return do_caw(v, req);
+	case DISK_RESERVE:
+	case DISK_RELEASE:
+	case DISK_PR_OUT:
+	case DISK_PR_READ_KEYS:
+	case DISK_PR_READ_RESERVATION:
+	case DISK_HOLD:
+	case DISK_UNHOLD:
+	case DISK_HOLD_TEST:
+		break;
+	}
+	return -EOPNOTSUPP;
+}
+
+static bool
+changes(const struct disk_req *req)
+{
+	return req->op != DISK_READ && req->op != DISK_FLUSH;
+}
+
+static void
+request_fiber(void *arg)
+{
+	struct disk_req *req = arg;
+	struct vdisk *v = req->priv[0];
+
+	req->sense = (struct disk_sense){ 0 };
+	if (changes(req) && (v->f->flags & FS_WRITE) == 0)
+		req->result = -EROFS;
+	else
+		req->result = execute(v, req);
+	req->done(req);
+}
+
+/* Requests that got no stack, linked by priv[1]. */
+static void
+fail_queued(void *arg)
+{
+	struct vdisk *v = arg;
+	struct disk_req *req = v->failed, *next;
+
+	v->failed = NULL;
+	for (; req != NULL; req = next) {
+		next = req->priv[1];
+		req->result = -ENOMEM;
+		req->done(req);
+	}
+}
+
+static void
+vdisk_submit(struct disk *d, struct disk_req *req)
+{
+	struct vdisk *v = vdisk_of(d);
+	struct sched *s = ds_env(v->f->fs->ds)->sched;
+	bool first = v->failed == NULL;
+
+	req->priv[0] = v;
+	if (sched_spawn(s, "vdisk", request_fiber, req) == 0)
+		return;
+	/* Never done from within submit. */
+	req->priv[1] = v->failed;
+	v->failed = req;
+	if (first)
+		sched_post(s, &v->fail);
+}
+
+static int
+vdisk_refresh(struct disk *d)
+{
+	struct vdisk *v = vdisk_of(d);
+	struct fs_attr a;
+	int r;
+
+	r = fs_file_attr(v->f, &a);
+	if (r == 0)
+		d->info.size_bytes = a.size & ~(uint64_t)(VDISK_BLOCK - 1);
+	return r;
+}
+
+static void
+vdisk_close(struct disk *d)
+{
+	struct vdisk *v = vdisk_of(d);
+	struct log *log = ds_env(v->f->fs->ds)->log;
+	int r;
+
+	r = fs_file_close(v->f);
+	if (r != 0)
+		log_error(log, "vdisk: close failed disk=%s error=%s",
+		    d->info.name, vmfs_strerror(r));
+	free(v);
+}
+
+static const struct disk_ops vdisk_ops = {
+	.submit = vdisk_submit,
+	.refresh = vdisk_refresh,
+	.close = vdisk_close,
+};
+
+int
+fs_file_disk(struct fs_file *f, const char *name, struct disk **ret_d)
+{
+	struct vdisk *v = calloc(1, sizeof(*v));
+	struct disk_info *i;
+	struct fs_attr a;
+	int r;
+
+	if (v == NULL)
+		return -ENOMEM;
+	v->f = f;
+	v->fail = (struct sched_work){ .fn = fail_queued, .arg = v };
+	r = fs_file_attr(f, &a);
+	if (r != 0) {
+		free(v);
+		return r;
+	}
+	v->disk.ops = &vdisk_ops;
+	i = &v->disk.info;
+	i->size_bytes = a.size & ~(uint64_t)(VDISK_BLOCK - 1);
+	i->block_size = VDISK_BLOCK;
+	i->phys_block_size = BLOCK_SIZE;
+	i->max_transfer = VDISK_MAX_TRANSFER;
+	i->max_caw = 255 * VDISK_BLOCK;
+	i->unmap_granularity = CHUNK_SIZE;
+	i->caps = DISK_CAP_CAW | DISK_CAP_UNMAP |
+	    (f->flags & FS_WRITE ? 0 : DISK_CAP_READONLY);
+	snprintf(i->kind, sizeof(i->kind), "vdisk");
+	snprintf(i->name, sizeof(i->name), "%s", name);
+	snprintf(i->serial, sizeof(i->serial), "%016llx%08x",
+	    (unsigned long long)a.ino, a.generation);
+	*ret_d = &v->disk;
+	return 0;
+}
