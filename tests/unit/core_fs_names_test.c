@@ -1,0 +1,320 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Names: directories large and small, rename, unlink of open files. */
+#include <atf-c.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "tests/unit/core_fs_rig.h"
+
+#define MANY 10000u
+
+static uint64_t
+mkdir_in(struct rig *r, uint64_t dir, const char *name)
+{
+	struct fs_attr a;
+
+	ATF_REQUIRE_EQ(fs_create(r->fs, dir, name, INODE_DIR, 0755, 0, 0, 0,
+	    &a), 0);
+	return a.ino;
+}
+
+static uint64_t
+file_in(struct rig *r, uint64_t dir, const char *name)
+{
+	struct fs_attr a;
+
+	ATF_REQUIRE_EQ(fs_create(r->fs, dir, name, INODE_FILE, 0644, 1, 2, 0,
+	    &a), 0);
+	return a.ino;
+}
+
+static uint64_t
+look(struct rig *r, uint64_t dir, const char *name)
+{
+	struct fs_attr a;
+	int e = fs_lookup(r->fs, dir, name, &a);
+
+	if (e == -ENOENT)
+		return 0;
+	ATF_REQUIRE_EQ(e, 0);
+	return a.ino;
+}
+
+struct walk {
+	uint8_t *seen;
+	unsigned count, stop_after;
+	uint64_t next;
+};
+
+static bool
+walk_fn(void *arg, const struct fs_dirent *e)
+{
+	struct walk *w = arg;
+	unsigned i;
+
+	if (w->stop_after == 0)
+		return false;
+	w->stop_after--;
+	ATF_REQUIRE_EQ(sscanf(e->name, "name-%u", &i), 1);
+	ATF_REQUIRE_EQ(w->seen[i], 0);
+	w->seen[i] = 1;
+	w->count++;
+	w->next = e->next;
+	return true;
+}
+
+static void
+many_names(struct rig *r)
+{
+	struct walk w = { .seen = calloc(MANY, 1) };
+	uint64_t *ino = calloc(MANY, sizeof(*ino)), dir;
+	char name[32];
+	unsigned before;
+
+	dir = mkdir_in(r, r->root, "dir");
+	for (unsigned i = 0; i < MANY; i++) {
+		snprintf(name, sizeof(name), "name-%u", i);
+		ino[i] = file_in(r, dir, name);
+	}
+	rig_remount(r);
+	for (unsigned i = 0; i < MANY; i += 7) {
+		snprintf(name, sizeof(name), "name-%u", i);
+		ATF_REQUIRE_EQ(look(r, dir, name), ino[i]);
+	}
+	ATF_REQUIRE_EQ(look(r, dir, "name-x"), 0);
+	/* Piece by piece, as readdir is called. */
+	do {
+		before = w.count;
+		w.stop_after = 100;
+		ATF_REQUIRE_EQ(fs_readdir(r->fs, dir, w.next, walk_fn, &w), 0);
+	} while (w.count > before);
+	ATF_REQUIRE_EQ(w.count, MANY);
+	for (unsigned i = 0; i < MANY; i++) {
+		snprintf(name, sizeof(name), "name-%u", i);
+		ATF_REQUIRE_EQ(fs_unlink(r->fs, dir, name, NULL), 0);
+	}
+	ATF_REQUIRE_EQ(fs_rmdir(r->fs, r->root, "dir"), 0);
+	free(ino);
+	free(w.seen);
+}
+
+ATF_TC_WITHOUT_HEAD(ten_thousand_names);
+ATF_TC_BODY(ten_thousand_names, tc)
+{
+	rig_run(256 * MIB, many_names);
+}
+
+static void
+removal_while_reading(struct rig *r)
+{
+	struct walk w = { .seen = calloc(1000, 1) };
+	unsigned before;
+	char name[32];
+
+	for (unsigned i = 0; i < 1000; i++) {
+		snprintf(name, sizeof(name), "name-%u", i);
+		file_in(r, r->root, name);
+	}
+	do {
+		before = w.count;
+		w.stop_after = 10;
+		ATF_REQUIRE_EQ(fs_readdir(r->fs, r->root, w.next, walk_fn, &w),
+		    0);
+		for (unsigned i = 0; i < 1000; i++)
+			if (w.seen[i] == 1) {
+				snprintf(name, sizeof(name), "name-%u", i);
+				rig_unlink(r, name);
+				w.seen[i] = 2;
+			}
+	} while (w.count > before);
+	ATF_REQUIRE_EQ(w.count, 1000);
+	free(w.seen);
+}
+
+ATF_TC_WITHOUT_HEAD(cookies_survive_removal);
+ATF_TC_BODY(cookies_survive_removal, tc)
+{
+	rig_run(128 * MIB, removal_while_reading);
+}
+
+static void
+create_errors(struct rig *r)
+{
+	char longer[300];
+	struct fs_attr a;
+
+	memset(longer, 'a', sizeof(longer));
+	longer[299] = '\0';
+	file_in(r, r->root, "f");
+#define CREATE(dir, name)						\
+	fs_create(r->fs, dir, name, INODE_FILE, 0644, 0, 0, 0, &a)
+	ATF_CHECK_EQ(CREATE(r->root, "f"), -EEXIST);
+	ATF_CHECK_EQ(CREATE(r->root, longer), -ENAMETOOLONG);
+	ATF_CHECK_EQ(CREATE(r->root, "a/b"), -EINVAL);
+	ATF_CHECK_EQ(CREATE(r->root, ".."), -EINVAL);
+	ATF_CHECK_EQ(CREATE(look(r, r->root, "f"), "g"), -ENOTDIR);
+	ATF_CHECK_EQ(fs_unlink(r->fs, r->root, "g", NULL), -ENOENT);
+	ATF_CHECK_EQ(fs_rmdir(r->fs, r->root, "f"), -ENOTDIR);
+	mkdir_in(r, r->root, "d");
+	ATF_CHECK_EQ(fs_unlink(r->fs, r->root, "d", NULL), -EISDIR);
+	file_in(r, look(r, r->root, "d"), "x");
+	ATF_CHECK_EQ(fs_rmdir(r->fs, r->root, "d"), -ENOTEMPTY);
+	ATF_CHECK_EQ(fs_getattr(r->fs, r->root, &a), 0);
+	ATF_CHECK_EQ(a.nlink, 3);
+}
+
+ATF_TC_WITHOUT_HEAD(wrong_names_are_refused);
+ATF_TC_BODY(wrong_names_are_refused, tc)
+{
+	rig_run(64 * MIB, create_errors);
+}
+
+static void
+attributes(struct rig *r)
+{
+	struct fs_attr a, b;
+	uint64_t ino = file_in(r, r->root, "f");
+	char target[64];
+
+	ATF_REQUIRE_EQ(fs_getattr(r->fs, ino, &a), 0);
+	ATF_CHECK_EQ(a.mode, 0644);
+	ATF_CHECK_EQ(a.uid, 1);
+	ATF_CHECK_EQ(a.gid, 2);
+	ATF_CHECK_EQ(a.nlink, 1);
+	a.mode = 0600;
+	a.uid = 7;
+	a.size = 5 * MIB;
+	a.mtime_ns = 12345;
+	ATF_REQUIRE_EQ(fs_setattr(r->fs, ino, FS_SET_MODE | FS_SET_UID |
+	    FS_SET_SIZE | FS_SET_MTIME, &a, &b, NULL), 0);
+	rig_remount(r);
+	ATF_REQUIRE_EQ(fs_resolve(r->fs, "//f", &b), 0);
+	ATF_CHECK_EQ(b.mode, 0600);
+	ATF_CHECK_EQ(b.uid, 7);
+	ATF_CHECK_EQ(b.size, 5 * MIB);
+	ATF_CHECK_EQ(b.mtime_ns, 12345);
+	ATF_REQUIRE_EQ(fs_symlink(r->fs, r->root, "l", "/some/where", 0, 0,
+	    &a), 0);
+	ATF_REQUIRE_EQ(fs_readlink(r->fs, a.ino, target, sizeof(target)), 0);
+	ATF_CHECK_STREQ(target, "/some/where");
+	ATF_CHECK_EQ(fs_readlink(r->fs, a.ino, target, 4), -ERANGE);
+	ATF_CHECK_EQ(fs_readlink(r->fs, ino, target, 64), -EINVAL);
+}
+
+ATF_TC_WITHOUT_HEAD(attributes_last);
+ATF_TC_BODY(attributes_last, tc)
+{
+	rig_run(64 * MIB, attributes);
+}
+
+static int
+move(struct rig *r, uint64_t dir, const char *name, uint64_t to,
+    const char *new_name)
+{
+	return fs_rename(r->fs, dir, name, to, new_name, 0, NULL);
+}
+
+static void
+renames(struct rig *r)
+{
+	uint64_t a = mkdir_in(r, r->root, "a"), b = mkdir_in(r, r->root, "b");
+	uint64_t f = file_in(r, a, "f"), g = file_in(r, b, "g"), d;
+	struct fs_attr at;
+
+	ATF_CHECK_EQ(move(r, a, "f", a, "f2"), 0);
+	ATF_CHECK_EQ(look(r, a, "f2"), f);
+	ATF_CHECK_EQ(look(r, a, "f"), 0);
+	ATF_CHECK_EQ(fs_rename(r->fs, a, "f2", b, "g", FS_RENAME_NOREPLACE,
+	    NULL), -EEXIST);
+	ATF_CHECK_EQ(move(r, a, "f2", b, "g"), 0);
+	ATF_CHECK_EQ(look(r, b, "g"), f);
+	ATF_CHECK_EQ(look(r, a, "f2"), 0);
+	ATF_CHECK_EQ(fs_getattr(r->fs, g, &at), -ESTALE);
+	ATF_CHECK_EQ(move(r, a, "none", b, "x"), -ENOENT);
+	d = mkdir_in(r, a, "d");
+	ATF_CHECK_EQ(move(r, r->root, "a", d, "loop"), -EINVAL);
+	ATF_CHECK_EQ(move(r, a, "d", b, "g"), -ENOTDIR);
+	ATF_CHECK_EQ(move(r, b, "g", a, "d"), -EISDIR);
+	ATF_CHECK_EQ(move(r, a, "d", b, "d"), 0);
+	ATF_CHECK_EQ(look(r, b, "d"), d);
+	ATF_REQUIRE_EQ(fs_getattr(r->fs, a, &at), 0);
+	ATF_CHECK_EQ(at.nlink, 2);
+	ATF_REQUIRE_EQ(fs_getattr(r->fs, b, &at), 0);
+	ATF_CHECK_EQ(at.nlink, 3);
+	/* Over an empty directory, but not over a full one. */
+	ATF_CHECK_EQ(move(r, r->root, "a", b, "d"), 0);
+	ATF_CHECK_EQ(look(r, b, "d"), a);
+	mkdir_in(r, r->root, "c");
+	ATF_CHECK_EQ(move(r, r->root, "c", r->root, "b"), -ENOTEMPTY);
+	ATF_CHECK_EQ(move(r, b, "g", b, "g"), 0);
+	ATF_CHECK_EQ(look(r, b, "g"), f);
+}
+
+ATF_TC_WITHOUT_HEAD(rename_matrix);
+ATF_TC_BODY(rename_matrix, tc)
+{
+	rig_run(64 * MIB, renames);
+}
+
+static void
+open_unlinked(struct rig *r)
+{
+	uint64_t ino = file_in(r, r->root, "f");
+	struct fs_file *f = rig_open(r, ino, FS_READ | FS_WRITE);
+	struct fs_attr a;
+
+	rig_fill(f, 0, 100000, 'x');
+	rig_unlink(r, "f");
+	ATF_CHECK_EQ(look(r, r->root, "f"), 0);
+	rig_fill(f, 100000, 100000, 'x');
+	rig_expect(f, 0, 200000, 'x');
+	rig_close(f);
+	ATF_CHECK_EQ(fs_getattr(r->fs, ino, &a), -ESTALE);
+}
+
+ATF_TC_WITHOUT_HEAD(open_file_outlives_its_name);
+ATF_TC_BODY(open_file_outlives_its_name, tc)
+{
+	rig_run(64 * MIB, open_unlinked);
+}
+
+static void
+orphan(struct rig *r)
+{
+	uint64_t ino = file_in(r, r->root, "f"), before, after;
+	struct fs_file *f;
+	struct recover_report rep;
+
+	before = rig_free_bytes(r);
+	f = rig_open(r, ino, FS_READ | FS_WRITE);
+	rig_fill(f, 0, 8 * MIB, 'x');
+	rig_unlink(r, "f");
+	ATF_REQUIRE_EQ(ds_commit(r->f.ds), 0);
+	ds_abandon(r->f.ds);
+	ATF_REQUIRE(fs_close(r->fs) != 0);
+	ATF_REQUIRE_EQ(fixture_umount(&r->f), -VMFS_EFENCED);
+	ATF_REQUIRE_EQ(fixture_recover(&r->f, r->f.disk, &rep), 0);
+	rig_mount(r);
+	rig_remount(r);
+	after = rig_free_bytes(r);
+	ATF_CHECK(after + MIB > before);
+}
+
+ATF_TC_WITHOUT_HEAD(mount_finishes_deletions);
+ATF_TC_BODY(mount_finishes_deletions, tc)
+{
+	rig_run(64 * MIB, orphan);
+}
+
+ATF_TP_ADD_TCS(tp)
+{
+	ATF_TP_ADD_TC(tp, ten_thousand_names);
+	ATF_TP_ADD_TC(tp, cookies_survive_removal);
+	ATF_TP_ADD_TC(tp, wrong_names_are_refused);
+	ATF_TP_ADD_TC(tp, attributes_last);
+	ATF_TP_ADD_TC(tp, rename_matrix);
+	ATF_TP_ADD_TC(tp, open_file_outlives_its_name);
+	ATF_TP_ADD_TC(tp, mount_finishes_deletions);
+	return atf_no_error();
+}

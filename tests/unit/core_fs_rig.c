@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* See core_fs_rig.h. */
+#include <atf-c.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "tests/unit/core_fs_rig.h"
+
+struct job {
+	uint64_t size;
+	void (*fn)(struct rig *r);
+};
+
+void
+rig_mount(struct rig *r)
+{
+	ATF_REQUIRE_EQ(fixture_mount(&r->f), 0);
+	ATF_REQUIRE_EQ(fs_open(r->f.ds, &r->fs), 0);
+	r->root = fs_root(r->fs);
+}
+
+void
+rig_umount(struct rig *r)
+{
+	ATF_REQUIRE_EQ(fs_close(r->fs), 0);
+	ATF_REQUIRE_EQ(fixture_umount(&r->f), 0);
+}
+
+void
+rig_remount(struct rig *r)
+{
+	rig_umount(r);
+	rig_mount(r);
+}
+
+static int
+job_main(void *arg)
+{
+	struct job *j = arg;
+	struct rig *r = calloc(1, sizeof(*r));
+	struct disk *d;
+
+	ATF_REQUIRE(r != NULL);
+	ATF_REQUIRE_EQ(disk_mem_open(j->size, 512, &d), 0);
+	fixture_init(&r->f, d, true);
+	rig_mount(r);
+	j->fn(r);
+	rig_umount(r);
+	disk_close(d);
+	free(r);
+	return 0;
+}
+
+void
+rig_run(uint64_t size, void (*fn)(struct rig *r))
+{
+	struct job j = { size, fn };
+
+	fixture_run(job_main, &j);
+}
+
+uint64_t
+rig_create(struct rig *r, const char *name, enum inode_type type,
+    uint64_t size)
+{
+	struct fs_attr a;
+
+	ATF_REQUIRE_EQ(fs_create(r->fs, r->root, name, type, 0644, 0, 0, size,
+	    &a), 0);
+	return a.ino;
+}
+
+struct fs_file *
+rig_open(struct rig *r, uint64_t ino, unsigned flags)
+{
+	struct fs_file *f;
+
+	ATF_REQUIRE_EQ(fs_file_open(r->fs, ino, 0, flags, &f, NULL), 0);
+	return f;
+}
+
+void
+rig_close(struct fs_file *f)
+{
+	ATF_REQUIRE_EQ(fs_file_close(f), 0);
+}
+
+void
+rig_unlink(struct rig *r, const char *name)
+{
+	ATF_REQUIRE_EQ(fs_unlink(r->fs, r->root, name, NULL), 0);
+}
+
+void
+rig_fill(struct fs_file *f, uint64_t off, size_t len, uint8_t v)
+{
+	uint8_t *buf = malloc(len);
+
+	ATF_REQUIRE(buf != NULL);
+	memset(buf, v, len);
+	ATF_REQUIRE_EQ(fs_file_write(f, off, buf, len), 0);
+	free(buf);
+}
+
+void
+rig_expect(struct fs_file *f, uint64_t off, size_t len, uint8_t v)
+{
+	uint8_t *buf = malloc(len);
+	size_t n;
+
+	ATF_REQUIRE(buf != NULL);
+	ATF_REQUIRE_EQ(fs_file_read(f, off, buf, len, &n), 0);
+	ATF_REQUIRE_EQ(n, len);
+	for (size_t i = 0; i < len; i++)
+		ATF_REQUIRE_MSG(buf[i] == v, "byte %zu is %u, not %u",
+		    (size_t)off + i, buf[i], v);
+	free(buf);
+}
+
+uint64_t
+rig_free_bytes(struct rig *r)
+{
+	struct fs_statfs s;
+
+	ATF_REQUIRE_EQ(fs_statfs(r->fs, &s), 0);
+	return s.free_bytes;
+}

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Files on a datastore in memory; fiber context. */
+#ifndef TESTS_UNIT_CORE_FS_RIG_H
+#define TESTS_UNIT_CORE_FS_RIG_H
+
+#include "libvmfs/base/units.h"
+#include "libvmfs/core/fs.h"
+#include "tests/unit/core_fixture.h"
+
+struct rig {
+	struct fixture f;
+	struct fs *fs;
+	uint64_t root;
+};
+
+/* Runs fn in a fiber over a new datastore of `size` bytes. */
+void rig_run(uint64_t size, void (*fn)(struct rig *r));
+void rig_mount(struct rig *r);
+void rig_umount(struct rig *r);
+void rig_remount(struct rig *r);
+/* Inode number of a new file or disk in the root. */
+uint64_t rig_create(struct rig *r, const char *name, enum inode_type type,
+    uint64_t size);
+struct fs_file *rig_open(struct rig *r, uint64_t ino, unsigned flags);
+void rig_close(struct fs_file *f);
+void rig_unlink(struct rig *r, const char *name);
+/* Writes len bytes of value v; checks that they read so. */
+void rig_fill(struct fs_file *f, uint64_t off, size_t len, uint8_t v);
+void rig_expect(struct fs_file *f, uint64_t off, size_t len, uint8_t v);
+uint64_t rig_free_bytes(struct rig *r);
+
+#endif
