@@ -433,6 +433,26 @@ SELF_CASE(a_compare_and_write_whose_answer_is_lost_ends_unknown)
 	free(p);
 }
 
+/* The same ISID each time: to the target we are who registered. */
+SELF_CASE(a_registration_outlives_the_connection)
+{
+	static const struct cut cuts[] = { { OP_WRITE16, CUT_CLOSE },
+		{ CUT_NEVER, 0 } };
+	struct cut_proxy proxy;
+	struct disk *d;
+	uint8_t *p = pattern(4096, 1);
+
+	cut_proxy_start(&proxy, peer.portal, cuts);
+	d = lun_behind(&proxy);
+	ATF_REQUIRE_EQ(0, pr(d, DISK_PR_REGISTER, 0, KEY_A));
+	ATF_REQUIRE_EQ(0, pr(d, DISK_PR_RESERVE, KEY_A, 0));
+	ATF_CHECK_EQ(-VMFS_EUNKNOWN, disk_write(d, 0, p, 4096, 0));
+	ATF_CHECK_EQ(0, disk_write(d, 0, p, 4096, 0));
+	disk_close(d);
+	cut_proxy_stop(&proxy);
+	free(p);
+}
+
 SELF_CASE(a_log_in_that_breaks_while_verifying_is_tried_again)
 {
 	static const struct cut cuts[] = { { OP_WRITE16, CUT_CLOSE },
@@ -503,6 +523,7 @@ ATF_TP_ADD_TCS(tp)
 	ATF_TP_ADD_TC(tp, a_write_that_was_cut_off_is_not_sent_again);
 	ATF_TP_ADD_TC(tp,
 	    a_compare_and_write_whose_answer_is_lost_ends_unknown);
+	ATF_TP_ADD_TC(tp, a_registration_outlives_the_connection);
 	ATF_TP_ADD_TC(tp, a_log_in_that_breaks_while_verifying_is_tried_again);
 	ATF_TP_ADD_TC(tp, a_session_that_is_logging_in_can_be_closed);
 	ATF_TP_ADD_TC(tp, parts_of_a_cut_request_make_one_answer);
