@@ -246,6 +246,8 @@ call_run(void *arg)
 	struct file_call *c = arg;
 
 	switch (c->req->op) {
+	case DISK_CAW:
+		return file_caw(c->f, c->req);
 	case DISK_UNMAP:
 		return file_unmap(c->f, c->req);
 	case DISK_WRITE_ZEROES:
@@ -281,6 +283,7 @@ call_submit(struct disk_file *f, struct disk_req *req)
 	}
 	c->o = (struct offload){
 		.fn = call_run, .arg = c, .done = call_done,
+		.group = req->op == DISK_CAW ? &f->caws : &f->calls,
 	};
 	c->f = f;
 	c->req = req;
@@ -308,9 +311,6 @@ file_submit(struct disk *d, struct disk_req *req)
 	case DISK_FLUSH:
 		*io_of(req) = (struct file_io){ .f = f };
 		flush_queue(req);
-		break;
-	case DISK_CAW:
-		file_caw_submit(f, req);
 		break;
 	default:
 		call_submit(f, req);
@@ -358,14 +358,9 @@ void
 file_close(struct disk *d)
 {
 	struct disk_file *f = disk_file_of(d);
-	bool busy;
 
 	/* The last close of a device may wait for it. */
 	(void)!offload_call(close_call, f);
-	pthread_mutex_lock(&f->lock);
-	busy = f->caw_busy;
-	f->closed = true;
-	pthread_mutex_unlock(&f->lock);
-	if (!busy)
-		file_release(f);
+	pthread_mutex_destroy(&f->lock);
+	free(f);
 }

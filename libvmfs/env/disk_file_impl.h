@@ -13,6 +13,7 @@
 #define FILE_MAX_TRANSFER ((uint32_t)(32 * MIB))
 #define FILE_MAX_CAW ((uint32_t)(64 * KIB))
 #define FILE_MAX_HOLDS 64
+#define FILE_CALLS_MAX 4		/* helper threads of one disk */
 
 struct disk_file {
 	struct disk disk;
@@ -21,12 +22,12 @@ struct disk_file {
 	bool block_device;
 	uint32_t mem_align;	/* of buffers when direct */
 
-	/* Compare-and-writes: one after the other, on one helper thread. */
+	/* Threads of one description do not exclude each other by its locks:
+	 * one compare-and-write at a time. */
+	struct offload_group caws;
+	struct offload_group calls; /* all other blocking calls */
+
 	pthread_mutex_t lock;	/* guards all below */
-	struct disk_req *caw_head, *caw_last; /* linked by priv[0] */
-	struct offload caw_call;
-	bool caw_busy;		/* caw_call is in use */
-	bool closed;		/* whoever ends caw_call frees this */
 	uint64_t holds[FILE_MAX_HOLDS];
 	size_t n_holds;
 };
@@ -69,10 +70,9 @@ int file_range_lock(int fd, short type, uint64_t start, uint64_t len,
     bool wait) MUST_CHECK;
 /* The byte that says in which way a disk is open: see disk_file_open.c. */
 #define FILE_OPEN_BYTE (((uint64_t)1 << 62) - 1)
-void file_caw_submit(struct disk_file *f, struct disk_req *req);
+/* Compare and write; blocks. */
+int file_caw(const struct disk_file *f, struct disk_req *req) MUST_CHECK;
 /* HOLD, UNHOLD, HOLD_TEST; blocks. */
 int file_hold(struct disk_file *f, const struct disk_req *req) MUST_CHECK;
-/* Frees f once nothing uses it any more. */
-void file_release(struct disk_file *f);
 
 #endif

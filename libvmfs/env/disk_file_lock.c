@@ -7,8 +7,8 @@
  *
  * A CAW locks exactly its blocks, reads, compares, writes, syncs, unlocks.
  * Locks of one description do not exclude its own threads, so the CAWs of a
- * disk queue up for one helper thread; thus at most one thread of the pool
- * waits for a foreign lock.
+ * disk are executed one at a time; thus at most one helper thread waits for a
+ * foreign lock.
  *
  * A hold locks one byte far behind the data.  The lock goes away with the last
  * reference to the description: neither close nor death of the process
@@ -96,8 +96,8 @@ caw_locked(const struct disk_file *f, struct disk_req *req, char *buf)
 	return caw_write(f, buf, req);
 }
 
-static int
-caw_run(const struct disk_file *f, struct disk_req *req)
+int
+file_caw(const struct disk_file *f, struct disk_req *req)
 {
 	char *buf = disk_buf_alloc(req->length);
 	int rc;
@@ -113,72 +113,6 @@ caw_run(const struct disk_file *f, struct disk_req *req)
 	}
 	free(buf);
 	return rc;
-}
-
-static struct disk_req *
-caw_pop(struct disk_file *f)
-{
-	struct disk_req *req;
-
-	pthread_mutex_lock(&f->lock);
-	req = f->caw_head;
-	if (req != NULL)
-		f->caw_head = req->priv[0];
-	pthread_mutex_unlock(&f->lock);
-	return req;
-}
-
-/* Helper thread. */
-static int
-caw_worker(void *arg)
-{
-	struct disk_file *f = arg;
-	struct disk_req *req;
-
-	while ((req = caw_pop(f)) != NULL)
-		disk_complete(req, caw_run(f, req));
-	return 0;
-}
-
-/* On the reactor that started the worker. */
-static void
-caw_worker_done(struct offload *o, int result)
-{
-	struct disk_file *f = container_of(o, struct disk_file, caw_call);
-	bool more, closed;
-
-	(void)result;
-	pthread_mutex_lock(&f->lock);
-	more = f->caw_busy = f->caw_head != NULL;
-	closed = f->closed;
-	pthread_mutex_unlock(&f->lock);
-	if (more)
-		offload_submit(&f->caw_call);
-	else if (closed)
-		file_release(f);
-}
-
-void
-file_caw_submit(struct disk_file *f, struct disk_req *req)
-{
-	bool start;
-
-	req->priv[0] = NULL;
-	pthread_mutex_lock(&f->lock);
-	if (f->caw_head == NULL)
-		f->caw_head = req;
-	else
-		f->caw_last->priv[0] = req;
-	f->caw_last = req;
-	start = !f->caw_busy;
-	f->caw_busy = true;
-	pthread_mutex_unlock(&f->lock);
-	if (!start)
-		return;
-	f->caw_call = (struct offload){
-		.fn = caw_worker, .arg = f, .done = caw_worker_done,
-	};
-	offload_submit(&f->caw_call);
 }
 
 static size_t
@@ -254,11 +188,4 @@ file_hold(struct disk_file *f, const struct disk_req *req)
 		rc = hold_test(f, req->id);
 	pthread_mutex_unlock(&f->lock);
 	return rc;
-}
-
-void
-file_release(struct disk_file *f)
-{
-	pthread_mutex_destroy(&f->lock);
-	free(f);
 }

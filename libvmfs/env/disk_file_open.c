@@ -346,6 +346,8 @@ disk_file_open(const char *path, unsigned flags, struct disk **ret_d)
 		return rc;
 	}
 	pthread_mutex_init(&f->lock, NULL);
+	f->caws.limit = 1;
+	f->calls.limit = FILE_CALLS_MAX;
 	rc = hand_over(f, ret_d);
 	if (rc < 0)
 		disk_close(&f->disk);

@@ -59,6 +59,7 @@ call_submit(struct disk_sg *s, struct disk_req *req)
 	}
 	c->o = (struct offload){
 		.fn = call_run, .arg = c, .done = call_done,
+		.group = &s->calls,
 	};
 	c->s = s;
 	c->req = req;
@@ -138,6 +139,7 @@ disk_sg_open(struct disk *below, uint64_t start, sg_io_fn *io, void *io_arg,
 	s->below = below;
 	s->io = io;
 	s->io_arg = io_arg;
+	s->calls.limit = SG_CALLS_MAX;
 	s->first_lba = start / below->info.block_size;
 	rc = offload_call(discover_call, s);
 	if (rc < 0) {

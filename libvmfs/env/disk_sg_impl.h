@@ -14,12 +14,15 @@
  */
 typedef int sg_io_fn(void *arg, struct sg_io_hdr *h);
 
+#define SG_CALLS_MAX 8		/* helper threads of one disk */
+
 struct disk_sg {
 	struct disk disk;
 	struct disk *below;	/* the block layer: READ, WRITE, FLUSH */
 	sg_io_fn *io;
 	void *io_arg;
 	uint64_t first_lba;	/* of a partition; else 0 */
+	struct offload_group calls;
 	/* from VPD pages; blocks of the disk, 0: unknown or none */
 	uint32_t max_unmap_blocks;
 	uint64_t max_same_blocks;

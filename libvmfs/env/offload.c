@@ -11,37 +11,58 @@
 #include "libvmfs/env/reactor_impl.h"
 
 /*
- * Calls may wait for other processes (a file lock), never for another call in
- * the queue: whoever waits inside the process queues outside of the pool.
+ * Calls may wait for other processes (a file lock) or a device, never for
+ * another call of the queue.
  */
-#define OFFLOAD_THREADS_MAX 16
+#define OFFLOAD_THREADS_MAX 64
 
 static struct {
-	pthread_mutex_t lock;
+	pthread_mutex_t lock;	/* guards all groups, too */
 	pthread_cond_t more;
-	struct offload *head, **tail;
+	struct offload *head, *last;
 	unsigned threads, idle, queued;
 } pool = {
 	.lock = PTHREAD_MUTEX_INITIALIZER,
 	.more = PTHREAD_COND_INITIALIZER,
-	.tail = &pool.head,
 };
 
 static void
-offload_deliver(void *arg)
+append(struct offload **head, struct offload **last, struct offload *o)
 {
-	struct offload *o = arg;
-
-	reactor_offload_count(o->home, -1);
-	o->done(o, o->result);
+	o->next = NULL;
+	if (*head == NULL)
+		*head = o;
+	else
+		(*last)->next = o;
+	*last = o;
 }
 
-static void
-offload_run(struct offload *o)
+static void *pool_thread(void *arg);
+
+/* With the lock held. */
+static int
+add_thread(void)
 {
-	o->result = o->fn(o->arg);
-	o->work = (struct sched_work){ .fn = offload_deliver, .arg = o };
-	sched_post(o->home, &o->work);
+	pthread_t t;
+	int rc = thread_start(&t, pool_thread, NULL);
+
+	if (rc < 0)
+		return rc;
+	(void)pthread_detach(t);
+	pool.threads++;
+	return 0;
+}
+
+/* With the lock held. */
+static void
+pool_push(struct offload *o)
+{
+	append(&pool.head, &pool.last, o);
+	pool.queued++;
+	/* Without one more thread those there are take it later. */
+	if (pool.idle < pool.queued && pool.threads < OFFLOAD_THREADS_MAX)
+		(void)!add_thread();
+	pthread_cond_signal(&pool.more);
 }
 
 static struct offload *
@@ -57,10 +78,45 @@ pool_pop(void)
 	pool.queued--;
 	o = pool.head;
 	pool.head = o->next;
-	if (pool.head == NULL)
-		pool.tail = &pool.head;
 	pthread_mutex_unlock(&pool.lock);
 	return o;
+}
+
+/* A call of g has returned: the next one of it may run. */
+static void
+group_next(struct offload_group *g)
+{
+	struct offload *o;
+
+	pthread_mutex_lock(&pool.lock);
+	o = g->head;
+	if (o != NULL) {
+		g->head = o->next;
+		pool_push(o);
+	} else {
+		g->running--;
+	}
+	pthread_mutex_unlock(&pool.lock);
+}
+
+static void
+offload_deliver(void *arg)
+{
+	struct offload *o = arg;
+
+	reactor_offload_count(o->home, -1);
+	o->done(o, o->result);
+}
+
+static void
+offload_run(struct offload *o)
+{
+	o->result = o->fn(o->arg);
+	/* Afterwards the group may be gone. */
+	if (o->group != NULL)
+		group_next(o->group);
+	o->work = (struct sched_work){ .fn = offload_deliver, .arg = o };
+	sched_post(o->home, &o->work);
 }
 
 static void *
@@ -90,43 +146,34 @@ thread_start(pthread_t *ret_t, void *(*fn)(void *arg), void *arg)
 	return -rc;
 }
 
-/* One more thread if all are busy; false when there is none at all. */
-static bool
-pool_grow(void)
+int
+offload_init(void)
 {
-	pthread_t t;
+	int rc = 0;
 
-	if (pool.idle >= pool.queued || pool.threads == OFFLOAD_THREADS_MAX)
-		return true;
-	if (thread_start(&t, pool_thread, NULL) == 0) {
-		(void)pthread_detach(t);
-		pool.threads++;
-	}
-	return pool.threads > 0;
+	pthread_mutex_lock(&pool.lock);
+	if (pool.threads == 0)
+		rc = add_thread();
+	pthread_mutex_unlock(&pool.lock);
+	return rc;
 }
 
 void
 offload_submit(struct offload *o)
 {
-	bool served;
+	struct offload_group *g = o->group;
 
 	o->home = sched_current();
 	reactor_offload_count(o->home, 1);
 	pthread_mutex_lock(&pool.lock);
-	pool.queued++;
-	served = pool_grow();
-	if (served) {
-		o->next = NULL;
-		*pool.tail = o;
-		pool.tail = &o->next;
-		pthread_cond_signal(&pool.more);
+	if (g != NULL && g->running == g->limit) {
+		append(&g->head, &g->last, o);
 	} else {
-		pool.queued--;
+		if (g != NULL)
+			g->running++;
+		pool_push(o);
 	}
 	pthread_mutex_unlock(&pool.lock);
-	/* No thread can be had: slow is better than never. */
-	if (!served)
-		offload_run(o);
 }
 
 struct offload_wait {

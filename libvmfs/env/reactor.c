@@ -115,6 +115,9 @@ reactor_new(const char *name, struct reactor **ret_r)
 
 	if (r == NULL)
 		return -ENOMEM;
+	rc = offload_init();
+	if (rc < 0)
+		goto out;
 	r->wake_fd = eventfd(0, EFD_CLOEXEC);
 	if (r->wake_fd < 0) {
 		rc = -errno;

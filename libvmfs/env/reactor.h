@@ -66,11 +66,23 @@ int reactor_poll_fd(int fd, short events);
  * until it has returned; its result is the result.
  */
 int offload_call(int (*fn)(void *arg), void *arg) MUST_CHECK;
-/* The same without a fiber: done(arg, result) runs on the submitter's reactor. */
+/*
+ * At most `limit` calls of a group are at work at once, the others wait in
+ * order: a LUN that hangs must not take all helper threads with it.  Zero but
+ * for the limit; must live until the last of its calls is done.
+ */
+struct offload;
+struct offload_group {
+	unsigned limit;
+	unsigned running;		/* private from here */
+	struct offload *head, *last;
+};
+/* The same without a fiber: done(o, result) runs on the submitter's reactor. */
 struct offload {
 	int (*fn)(void *arg);
 	void *arg;
 	void (*done)(struct offload *o, int result);
+	struct offload_group *group;	/* NULL: bound only by the pool */
 	int result;			/* private from here */
 	struct sched *home;
 	struct sched_work work;

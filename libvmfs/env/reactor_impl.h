@@ -10,6 +10,8 @@
 /* Starts a thread that takes no signals.  0 or negative errno. */
 int thread_start(pthread_t *ret_t, void *(*fn)(void *arg), void *arg)
     MUST_CHECK;
+/* Sees to it that there is a helper thread.  0 or negative errno. */
+int offload_init(void) MUST_CHECK;
 /* Counts offloaded calls that will be posted to s; on s's thread. */
 void reactor_offload_count(struct sched *s, int change);
 

@@ -4,6 +4,7 @@
 #include <liburing.h>
 #include <poll.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <string.h>
 #include <unistd.h>
@@ -213,6 +214,64 @@ ATF_TC_BODY(offloaded_calls_all_return, tc)
 	ATF_CHECK_EQ(500, atomic_load(&calls));
 }
 
+/* Calls of a group of two, while another call goes past them. */
+static struct offload_group pair = { .limit = 2 };
+static atomic_int at_work, most_at_work;
+static int group_done;
+
+static int
+group_call(void *arg)
+{
+	int now = atomic_fetch_add(&at_work, 1) + 1;
+
+	(void)arg;
+	if (now > atomic_load(&most_at_work))
+		atomic_store(&most_at_work, now);
+	sched_yield();
+	atomic_fetch_sub(&at_work, 1);
+	return 0;
+}
+
+static void
+group_call_done(struct offload *o, int result)
+{
+	(void)o;
+	ATF_CHECK_EQ(0, result);
+	group_done++;
+	fiber_unpark(offload_main_fiber);
+}
+
+static int
+group_main(void *arg)
+{
+	static struct offload o[200];
+	int v = 7;
+
+	(void)arg;
+	reactor_thread_id = pthread_self();
+	offload_main_fiber = fiber_self();
+	for (int i = 0; i < 200; i++) {
+		o[i] = (struct offload){
+			.fn = group_call, .done = group_call_done,
+			.group = &pair,
+		};
+		offload_submit(&o[i]);
+	}
+	ATF_CHECK_EQ(7, offload_call(blocking_call, &v));
+	while (group_done < 200)
+		fiber_park();
+	return 0;
+}
+
+ATF_TC_WITHOUT_HEAD(group_bounds_the_calls_at_work);
+ATF_TC_BODY(group_bounds_the_calls_at_work, tc)
+{
+	ATF_CHECK_EQ(0, reactor_run_main(group_main, NULL));
+	ATF_CHECK(atomic_load(&most_at_work) >= 1);
+	ATF_CHECK(atomic_load(&most_at_work) <= 2);
+	ATF_CHECK_EQ(0, pair.running);
+}
+
 /* More operations at once than submission queue and completion queue hold. */
 enum { OPS = 20000 };
 static struct reactor_op ops[OPS];
@@ -324,6 +383,7 @@ ATF_TP_ADD_TCS(tp)
 	ATF_TP_ADD_TC(tp, reactors_wake_each_other);
 	ATF_TP_ADD_TC(tp, poll_fd_waits_for_readiness);
 	ATF_TP_ADD_TC(tp, offloaded_calls_all_return);
+	ATF_TP_ADD_TC(tp, group_bounds_the_calls_at_work);
 	ATF_TP_ADD_TC(tp, operations_beyond_the_ring_size_complete);
 	ATF_TP_ADD_TC(tp, operations_in_flight_are_cancelled_at_the_end);
 	ATF_TP_ADD_TC(tp, posix_env_gives_random_and_time);
