@@ -126,6 +126,31 @@ ATF_TC_BODY(security_then_operational_then_full, tc)
 	login_fini(&L);
 }
 
+/* What open-iscsi sends with Linux's initiator. */
+ATF_TC_WITHOUT_HEAD(keys_of_open_iscsi_are_agreed);
+ATF_TC_BODY(keys_of_open_iscsi_are_agreed, tc)
+{
+	begin((struct login_auth)NO_CHAP);
+	SEND(SEC, OPER, "InitiatorName=iqn.host\0InitiatorAlias=host\0"
+	    "TargetName=iqn.disk\0SessionType=Normal\0AuthMethod=None\0");
+	ATF_REQUIRE(transits() && status() == 0);
+	SEND(OPER, FULL, "HeaderDigest=None\0DataDigest=None\0"
+	    "DefaultTime2Wait=2\0DefaultTime2Retain=0\0IFMarker=No\0"
+	    "OFMarker=No\0ErrorRecoveryLevel=0\0InitialR2T=No\0"
+	    "ImmediateData=Yes\0MaxBurstLength=16776192\0"
+	    "FirstBurstLength=262144\0MaxOutstandingR2T=1\0"
+	    "MaxConnections=1\0DataPDUInOrder=Yes\0"
+	    "DataSequenceInOrder=Yes\0MaxRecvDataSegmentLength=262144\0");
+	ATF_CHECK(R.done);
+	ATF_CHECK_STREQ("2", answered("DefaultTime2Wait"));
+	ATF_CHECK_STREQ("No", answered("OFMarker"));
+	ATF_CHECK_STREQ("16773120", answered("MaxBurstLength"));
+	ATF_CHECK_STREQ("262144", answered("FirstBurstLength"));
+	ATF_CHECK_STREQ("1", answered("MaxOutstandingR2T"));
+	ATF_CHECK_EQ(262144, L.params.active[PARAM_MAX_RECV_DATA]);
+	login_fini(&L);
+}
+
 ATF_TC_WITHOUT_HEAD(discovery_needs_no_target);
 ATF_TC_BODY(discovery_needs_no_target, tc)
 {
@@ -514,6 +539,7 @@ ATF_TP_ADD_TCS(tp)
 {
 	ATF_TP_ADD_TC(tp, one_request_reaches_full_feature_phase);
 	ATF_TP_ADD_TC(tp, security_then_operational_then_full);
+	ATF_TP_ADD_TC(tp, keys_of_open_iscsi_are_agreed);
 	ATF_TP_ADD_TC(tp, discovery_needs_no_target);
 	ATF_TP_ADD_TC(tp, missing_names_are_refused);
 	ATF_TP_ADD_TC(tp, access_decides);
