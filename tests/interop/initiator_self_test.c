@@ -2,6 +2,7 @@
 /* The initiator against our own target: what tgt cannot do. */
 #include <atf-c.h>
 #include <fcntl.h>
+#include <iscsi/iscsi.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -272,6 +273,65 @@ SELF_CASE(a_preempted_reader_learns_it_too)
 	disk_close(b);
 }
 
+/* ---- attentions about resets ---- */
+
+/* LOGICAL UNIT RESET of LUN 0 by a third initiator. */
+static void
+reset_lun(void)
+{
+	struct iscsi_context *ctx = iscsi_create_context("iqn.2026-01.t:third");
+
+	ATF_REQUIRE(ctx != NULL);
+	ATF_REQUIRE_EQ(0, iscsi_set_targetname(ctx, IQN));
+	iscsi_set_session_type(ctx, ISCSI_SESSION_NORMAL);
+	ATF_REQUIRE_EQ(0, iscsi_full_connect_sync(ctx, peer.portal, 0));
+	ATF_REQUIRE_EQ(0, iscsi_task_mgmt_lun_reset_sync(ctx, 0));
+	ATF_REQUIRE_EQ(0, iscsi_logout_sync(ctx));
+	iscsi_destroy_context(ctx);
+}
+
+SELF_CASE(a_write_after_a_reset_is_told_and_not_repeated)
+{
+	struct disk *d = peer_lun(0);
+	uint8_t *p = pattern(512, 1), *zero = disk_buf_alloc(512);
+	struct iovec iov = { p, 512 };
+	struct disk_req req = { .op = DISK_WRITE, .length = 512, .iov = &iov,
+		.iovcnt = 1 };
+
+	reset_lun();
+	ATF_CHECK_EQ(-VMFS_EATTENTION, disk_run(d, &req));
+	ATF_CHECK_EQ(0x29, req.sense.asc);
+	ATF_CHECK(holds(d, 0, zero, 512));
+	ATF_CHECK_EQ(0, disk_run(d, &req));
+	free(zero);
+	free(p);
+	disk_close(d);
+}
+
+SELF_CASE(a_compare_and_write_after_a_reset_is_told_too)
+{
+	struct disk *d = peer_lun(0);
+	uint8_t *p = pattern(512, 1), *zero = disk_buf_alloc(512);
+
+	reset_lun();
+	ATF_CHECK_EQ(-VMFS_EATTENTION, disk_caw(d, 0, zero, p, 512));
+	ATF_CHECK_EQ(0, disk_caw(d, 0, zero, p, 512));
+	free(zero);
+	free(p);
+	disk_close(d);
+}
+
+SELF_CASE(a_read_after_a_reset_is_repeated)
+{
+	struct disk *d = peer_lun(0);
+	uint8_t *p = disk_buf_alloc(512);
+
+	reset_lun();
+	ATF_CHECK_EQ(0, disk_read(d, 0, p, 512));
+	free(p);
+	disk_close(d);
+}
+
 /* ---- log-in and restarts ---- */
 
 static void
@@ -507,6 +567,74 @@ SELF_CASE(parts_of_a_cut_request_make_one_answer)
 	free(p);
 }
 
+#define WORKERS 8
+#define ROUNDS 40
+#define REGION (96 << 10)
+
+struct worker {
+	struct disk *d;
+	uint64_t offset;
+	unsigned bad;
+	unsigned *running;
+	struct fiber *waiter;
+};
+
+/* Writes until it is told that it is written, then looks. */
+static void
+worker_main(void *arg)
+{
+	struct worker *w = arg;
+	uint8_t *got = disk_buf_alloc(REGION);
+
+	for (unsigned round = 0; round < ROUNDS; round++) {
+		uint8_t *p = pattern(REGION, w->offset + round);
+		int rc;
+
+		do {
+			rc = disk_write(w->d, w->offset, p, REGION,
+			    DISK_FUA);
+		} while (rc == -VMFS_EUNKNOWN);
+		while (rc == 0 && (rc = disk_read(w->d, w->offset, got,
+		    REGION)) == -VMFS_EUNKNOWN)
+			rc = 0;
+		if (rc != 0 || memcmp(p, got, REGION) != 0)
+			w->bad++;
+		free(p);
+	}
+	free(got);
+	if (--*w->running == 0)
+		fiber_unpark(w->waiter);
+}
+
+SELF_CASE(many_requests_survive_many_cuts)
+{
+	static const struct cut cuts[] = { { OP_WRITE16, CUT_ANSWER },
+		{ OP_READ16, CUT_CLOSE }, { OP_READ16, CUT_ANSWER },
+		{ CUT_ANY, CUT_CLOSE }, { OP_WRITE16, CUT_CLOSE },
+		{ CUT_ANY, CUT_ANSWER }, { OP_WRITE16, CUT_ANSWER },
+		{ OP_READ16, CUT_ANSWER }, { OP_WRITE16, CUT_STALL },
+		{ OP_READ16, CUT_CLOSE }, { CUT_NEVER, 0 } };
+	struct worker w[WORKERS] = { 0 };
+	unsigned running = WORKERS;
+	struct cut_proxy proxy;
+	struct disk *d;
+
+	cut_proxy_start(&proxy, peer.portal, cuts);
+	d = lun_behind(&proxy);
+	for (unsigned i = 0; i < WORKERS; i++) {
+		w[i] = (struct worker){ .d = d, .offset = i * REGION,
+			.running = &running, .waiter = fiber_self() };
+		ATF_REQUIRE_EQ(0, sched_spawn(sched_current(), "worker",
+		    worker_main, &w[i]));
+	}
+	while (running > 0)
+		fiber_park();
+	for (unsigned i = 0; i < WORKERS; i++)
+		ATF_CHECK_EQ(0, w[i].bad);
+	disk_close(d);
+	cut_proxy_stop(&proxy);
+}
+
 ATF_TP_ADD_TCS(tp)
 {
 	ATF_TP_ADD_TC(tp, all_capabilities_are_found);
@@ -517,6 +645,9 @@ ATF_TP_ADD_TCS(tp)
 	ATF_TP_ADD_TC(tp, who_is_not_registered_cannot_write);
 	ATF_TP_ADD_TC(tp, a_preempted_writer_learns_it_and_writes_nothing);
 	ATF_TP_ADD_TC(tp, a_preempted_reader_learns_it_too);
+	ATF_TP_ADD_TC(tp, a_write_after_a_reset_is_told_and_not_repeated);
+	ATF_TP_ADD_TC(tp, a_compare_and_write_after_a_reset_is_told_too);
+	ATF_TP_ADD_TC(tp, a_read_after_a_reset_is_repeated);
 	ATF_TP_ADD_TC(tp, only_the_right_secret_logs_in);
 	ATF_TP_ADD_TC(tp, after_a_restart_of_the_target_io_goes_on);
 	ATF_TP_ADD_TC(tp, another_lun_in_its_place_gets_nothing);
@@ -527,5 +658,6 @@ ATF_TP_ADD_TCS(tp)
 	ATF_TP_ADD_TC(tp, a_log_in_that_breaks_while_verifying_is_tried_again);
 	ATF_TP_ADD_TC(tp, a_session_that_is_logging_in_can_be_closed);
 	ATF_TP_ADD_TC(tp, parts_of_a_cut_request_make_one_answer);
+	ATF_TP_ADD_TC(tp, many_requests_survive_many_cuts);
 	return atf_no_error();
 }
