@@ -8,16 +8,11 @@
 
 #include "libvmfs/env/fiber_ctx.h"
 
-#ifndef __has_feature
-#define __has_feature(x) 0
-#endif
-#if defined(__SANITIZE_ADDRESS__) || __has_feature(address_sanitizer)
-#define FIBER_ASAN 1
+#ifdef FIBER_ASAN
 #include <sanitizer/asan_interface.h>
 #include <sanitizer/common_interface_defs.h>
 #endif
-#if defined(__SANITIZE_THREAD__) || __has_feature(thread_sanitizer)
-#define FIBER_TSAN 1
+#ifdef FIBER_TSAN
 #include <sanitizer/tsan_interface.h>
 #endif
 

@@ -8,8 +8,25 @@
 
 #include "libvmfs/base/err.h"
 
-/* Usable bytes of a stack; below it lies a guard page. */
+#ifndef __has_feature
+#define __has_feature(x) 0
+#endif
+#if defined(__SANITIZE_ADDRESS__) || __has_feature(address_sanitizer)
+#define FIBER_ASAN 1
+#endif
+#if defined(__SANITIZE_THREAD__) || __has_feature(thread_sanitizer)
+#define FIBER_TSAN 1
+#endif
+
+/*
+ * Usable bytes of a stack; below it lies a guard page.  Memory is used only
+ * as far as a fiber gets.  Sanitizers make frames several times larger.
+ */
+#if defined(FIBER_ASAN) || defined(FIBER_TSAN)
+#define FIBER_STACK_SIZE ((size_t)512 << 10)
+#else
 #define FIBER_STACK_SIZE ((size_t)128 << 10)
+#endif
 
 /* A context that can be switched to: a fiber's, or the loop's own. */
 struct fiber_ctx {

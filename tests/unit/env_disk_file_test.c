@@ -206,6 +206,28 @@ DISK_TC(full_device_is_no_space)
 	ATF_CHECK_EQ(0, disk_write(D, 0, b, 512, 0));
 }
 
+DISK_TC(write_across_the_end_of_space_is_no_space)
+{
+	struct rlimit rl = { .rlim_cur = 1 * MIB, .rlim_max = RLIM_INFINITY };
+	struct iovec iov[] = {
+		{ pattern, 8192 }, { pattern + 8192, 4096 },
+		{ pattern + 12288, 53248 },
+	};
+	struct disk_req req = {
+		.op = DISK_WRITE, .offset = 1 * MIB - 10240, .length = 65536,
+		.iov = iov, .iovcnt = 3,
+	};
+
+	fill_pattern();
+	signal(SIGXFSZ, SIG_IGN);
+	ATF_REQUIRE_EQ(0, setrlimit(RLIMIT_FSIZE, &rl));
+	/* The kernel writes what fits, then has no room for the rest. */
+	ATF_CHECK_EQ(-ENOSPC, disk_run(D, &req));
+	ATF_CHECK_EQ(8192, iov[0].iov_len);
+	ATF_CHECK_EQ(0, disk_read(D, req.offset, out, 10240));
+	ATF_CHECK_EQ(0, memcmp(pattern, out, 10240));
+}
+
 DISK_TC(caw_tells_where_bytes_differ)
 {
 	char zero[1024] = { 0 }, image[1024];
@@ -513,6 +535,7 @@ ATF_TP_ADD_TCS(tp)
 	ATF_TP_ADD_TC(tp, shrunken_file_gives_io_errors);
 	ATF_TP_ADD_TC(tp, grown_file_is_seen_after_refresh);
 	ATF_TP_ADD_TC(tp, full_device_is_no_space);
+	ATF_TP_ADD_TC(tp, write_across_the_end_of_space_is_no_space);
 	ATF_TP_ADD_TC(tp, caw_tells_where_bytes_differ);
 	ATF_TP_ADD_TC(tp, caw_of_several_processes_loses_no_update);
 	ATF_TP_ADD_TC(tp, caw_of_several_fibers_loses_no_update);
