@@ -62,9 +62,9 @@ still_ours(struct beat *b)
 	    (found.state == SLOT_LIVE || found.state == SLOT_STOPPING);
 }
 
-/* One pulse; 0 when it is on the LUN. */
+/* One pulse, which carries out `order` (or NULL); 0: it is on the LUN. */
 static int
-pulse(struct beat *b)
+pulse(struct beat *b, const struct beat_order *order)
 {
 	struct heartbeat next = b->rec;
 	uint64_t submit_ns = env_now(b->env);
@@ -72,9 +72,9 @@ pulse(struct beat *b)
 
 	next.pulse++;
 	next.nonce = env_random_u64(b->env);
-	if (b->order != NULL && b->order->kind == ORDER_JOURNAL) {
-		next.journal_block = b->order->journal_block;
-		next.journal_blocks = b->order->journal_blocks;
+	if (order != NULL && order->kind == ORDER_JOURNAL) {
+		next.journal_block = order->journal_block;
+		next.journal_blocks = order->journal_blocks;
 	}
 	/* A miscompare with an older image of ours: write over it (L3). */
 	for (int i = 0; i < PULSE_TRIES; i++) {
@@ -95,10 +95,12 @@ pulse(struct beat *b)
 static void
 beat_once(struct beat *b)
 {
-	int rc = pulse(b);
+	/* One that arrives while the pulse is on its way is for the next. */
+	struct beat_order *order = b->order;
+	int rc = pulse(b, order);
 
 	if (rc == 0) {
-		if (b->order != NULL && b->order->kind == ORDER_JOURNAL)
+		if (order != NULL && order->kind == ORDER_JOURNAL)
 			order_finish(b, 0);
 		return;
 	}
