@@ -134,6 +134,7 @@ start(struct host *h)
 	if (rc < 0)
 		return rc;
 	h->guarded = true;
+	guard_pulse(&h->guard, h->claimed_ns);
 	rc = beat_start(&h->beat);
 	if (rc < 0)
 		return rc;

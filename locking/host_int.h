@@ -58,6 +58,7 @@ struct host {
 	bool stopping;
 	bool entered, beating, guarded;	/* what host_leave has to undo */
 	uint64_t mounted_us;
+	uint64_t claimed_ns;		/* submission of the first pulse */
 };
 
 /* ---- watch.c ---- */

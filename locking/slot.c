@@ -129,6 +129,7 @@ claim_one(struct host *h, unsigned slot, char why[WHY_SIZE])
 	if (rc < 0)
 		return rc == -VMFS_EINUSE ? -EAGAIN : rc;
 	describe(h, &old, &hb);
+	h->claimed_ns = env_now(h->env);
 	rc = slot_store(h, c, &hb);
 	if (rc < 0) {
 		h->fence->leave(&h->paths);
