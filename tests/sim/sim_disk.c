@@ -102,7 +102,7 @@ op_timeout(void *arg)
 {
 	struct sim_op *op = arg;
 
-	answer(op, op->lun->nexus[op->nexus].path == PATH_CUT ? -EIO :
+	answer(op, op->lun->nexus[op->nexus].path == PATH_CUT ? -VMFS_EGONE :
 	    -VMFS_EUNKNOWN);
 	op_free(op);
 }
@@ -213,7 +213,7 @@ sim_path_cut(struct sim_lun *l, unsigned nexus)
 {
 	sim_trace(l->sim, 0xc07, nexus, 0);
 	l->nexus[nexus].path = PATH_CUT;
-	strand(l, nexus, -EIO);
+	strand(l, nexus, -VMFS_EGONE);
 }
 
 void

@@ -37,6 +37,8 @@ on_status(void *arg, enum host_status status, const char *why)
 	wh->frozen_times += status == HOST_FROZEN;
 	wh->fenced_times += status == HOST_FENCED;
 	(void)snprintf(wh->why, sizeof(wh->why), "%s", why);
+	if (status == HOST_FENCED && wh->ds != NULL)
+		wh->world->abandon(wh);
 }
 
 /* Each host has a data and a heartbeat path. */
@@ -101,10 +103,22 @@ world_leave(struct world *w, unsigned i)
 }
 
 void
-world_crash(struct world *w, unsigned i)
+world_crash_begin(struct world *w, unsigned i)
 {
+	if (w->lun.nexus[nexus(i, false)].path == PATH_CUT)
+		return;
 	sim_path_cut(&w->lun, nexus(i, false));
 	sim_path_cut(&w->lun, nexus(i, true));
+	if (w->host[i].ds != NULL)
+		w->abandon(&w->host[i]);
+}
+
+void
+world_crash(struct world *w, unsigned i)
+{
+	world_crash_begin(w, i);
+	if (w->host[i].ds != NULL)
+		w->unmount_dead(&w->host[i]);
 	(void)leave(&w->host[i], true);
 }
 

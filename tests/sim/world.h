@@ -16,6 +16,8 @@ struct world_host {
 	struct env env;
 	struct disk *lun, *hb_lun;
 	struct host *host;		/* NULL: not a member */
+	struct ds *ds;			/* NULL: not mounted */
+	struct fs *fs;
 	struct uuid uuid, machine, boot;
 	char name[16];
 	char why[256];			/* of the last refused join */
@@ -34,6 +36,9 @@ struct world {
 	uint64_t seed;
 	char problem[256];		/* first thing that went wrong */
 	void (*play)(struct world *w);
+	/* Set by the first world_mount: drops what is mounted. */
+	void (*abandon)(struct world_host *wh);
+	void (*unmount_dead)(struct world_host *wh);
 };
 
 struct world_conf {
@@ -65,10 +70,22 @@ bool world_failed(const struct world *w);
 			    __LINE__, #cond);				\
 	} while (0)
 
+/*
+ * Joined and with the file system open, and back; world_crash and what fences
+ * a host take care of both.  Need the program to link world_fs.  Suspend.
+ */
+int world_mount(struct world *w, unsigned i);
+int world_unmount(struct world *w, unsigned i);
+
 /* Both suspend.  The result of host_join; the sentence is in host[i].why. */
 int world_join(struct world *w, unsigned i);
 int world_leave(struct world *w, unsigned i);
-/* The host dies: its paths are cut, its fibers drain.  Suspends. */
+/*
+ * The host dies: its paths are cut, its fibers drain.  Fibers of the play that
+ * use the host must have ended: world_crash_begin cuts first, so that they do.
+ */
+void world_crash_begin(struct world *w, unsigned i);
+/* Suspends. */
 void world_crash(struct world *w, unsigned i);
 /* A crashed host is started anew: new boot id, paths up. */
 void world_boot(struct world *w, unsigned i);

@@ -1,0 +1,303 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Files of three simulated hosts: one writer, its death, what is found. */
+#include <atf-c.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "libvmfs/base/units.h"
+#include "libvmfs/core/fs.h"
+#include "tests/sim/world.h"
+
+#ifndef SEEDS
+#define SEEDS 50
+#endif
+#define BLOCKS 64u
+#define TAKEOVER_MS 60000u
+
+static const struct sim_faults calm = { .late_ns = 3600 * NSEC_PER_SEC };
+static const struct sim_faults rough = {
+	.status_lost_ppm = 2000, .miscompare_ppm = 10000,
+	.slow_ppm = 1000, .slow_ns = 2 * NSEC_PER_SEC,
+	.late_ns = 3600 * NSEC_PER_SEC,
+};
+
+static uint64_t
+run_one(const struct world_conf *conf, void (*play)(struct world *w))
+{
+	static struct world w;
+	uint64_t hash = 0;
+
+	if (world_run(&w, conf, play, &hash) < 0)
+		atf_tc_fail("seed %" PRIu64 ": %s", conf->seed, w.problem);
+	return hash;
+}
+
+static void
+run_seeds(struct world_conf conf, void (*play)(struct world *w))
+{
+	for (uint64_t seed = 1; seed <= SEEDS; seed++) {
+		conf.seed = seed;
+		(void)run_one(&conf, play);
+	}
+}
+
+static void
+mount_all(struct world *w)
+{
+	for (unsigned i = 0; i < w->hosts; i++) {
+		int rc = world_mount(w, i);
+
+		if (rc < 0)
+			world_fail(w, "host%u: %s: %s", i, vmfs_strerror(rc),
+			    w->host[i].why);
+	}
+}
+
+static void
+unmount_all(struct world *w)
+{
+	for (unsigned i = 0; i < w->hosts; i++)
+		if (w->host[i].host != NULL)
+			WORLD_CHECK(w, world_unmount(w, i) == 0);
+}
+
+/* ---- a writer that stamps blocks, and what it was promised ---- */
+
+struct writer {
+	struct world *w;
+	unsigned host;
+	struct fs_file *file;
+	uint64_t issued[BLOCKS];	/* newest stamp written, or tried */
+	uint64_t flushed[BLOCKS];	/* newest stamp a flush covered */
+	bool stop, ended;
+};
+
+static int
+write_round(struct writer *wr, uint64_t stamp, uint64_t *buf)
+{
+	uint64_t done[BLOCKS];
+	int rc = 0;
+
+	memcpy(done, wr->issued, sizeof(done));
+	for (unsigned n = 0; n < 4 && rc == 0; n++) {
+		unsigned b = (unsigned)sim_below(&wr->w->sim, BLOCKS);
+
+		for (unsigned k = 0; k < BLOCK_SIZE / sizeof(*buf); k++)
+			buf[k] = stamp;
+		wr->issued[b] = stamp;
+		rc = fs_file_write(wr->file, (uint64_t)b * BLOCK_SIZE, buf,
+		    BLOCK_SIZE);
+		done[b] = stamp;
+	}
+	if (rc == 0 && sim_chance(&wr->w->sim, 500000)) {
+		rc = fs_file_flush(wr->file);
+		if (rc == 0)
+			memcpy(wr->flushed, done, sizeof(done));
+	}
+	return rc;
+}
+
+static void
+writer_main(void *arg)
+{
+	struct writer *wr = arg;
+	uint64_t *buf = disk_buf_alloc(BLOCK_SIZE);
+
+	for (uint64_t stamp = 1; buf != NULL && !wr->stop; stamp++)
+		if (write_round(wr, stamp, buf) < 0)
+			break;
+	free(buf);
+	wr->ended = true;
+}
+
+/* Each block holds one stamp: flushed or newer, and one that was written. */
+static void
+check_file(struct world *w, const struct writer *wr, struct fs_file *f)
+{
+	uint64_t *buf = disk_buf_alloc(BLOCK_SIZE);
+
+	for (unsigned b = 0; b < BLOCKS && buf != NULL; b++) {
+		size_t got = 0;
+
+		memset(buf, 0, BLOCK_SIZE);
+		WORLD_CHECK(w, fs_file_read(f, (uint64_t)b * BLOCK_SIZE, buf,
+		    BLOCK_SIZE, &got) == 0);
+		if (buf[0] < wr->flushed[b] || buf[0] > wr->issued[b])
+			world_fail(w, "block %u: stamp %" PRIu64 ", flushed "
+			    "%" PRIu64 ", issued %" PRIu64, b, buf[0],
+			    wr->flushed[b], wr->issued[b]);
+		for (unsigned k = 0; k < BLOCK_SIZE / sizeof(*buf); k++)
+			WORLD_CHECK(w, buf[k] == buf[0]);
+	}
+	free(buf);
+}
+
+static struct fs_file *
+create(struct world *w, unsigned i, const char *name)
+{
+	struct lock_holder holder;
+	struct fs *fs = w->host[i].fs;
+	struct fs_file *f = NULL;
+	struct fs_attr a;
+	int rc = fs_create(fs, fs_root(fs), name, INODE_FILE, 0600, 0, 0, 0,
+	    &a);
+
+	if (rc == 0)
+		rc = fs_file_open(fs, a.ino, 0, FS_READ | FS_WRITE, &f,
+		    &holder);
+	if (rc < 0)
+		world_fail(w, "create %s: %s", name, vmfs_strerror(rc));
+	return f;
+}
+
+static int
+open_write(struct world *w, unsigned i, const char *name, struct fs_file **f,
+    struct lock_holder *holder)
+{
+	struct fs *fs = w->host[i].fs;
+	struct fs_attr a;
+	int rc = fs_lookup(fs, fs_root(fs), name, &a);
+
+	return rc < 0 ? rc : fs_file_open(fs, a.ino, 0, FS_READ | FS_WRITE, f,
+	    holder);
+}
+
+static struct fs_file *
+open_after_death(struct world *w, unsigned i, const char *name)
+{
+	uint64_t end = w->sim.now_ns + TAKEOVER_MS * NSEC_PER_MSEC;
+	struct lock_holder holder;
+	struct fs_file *f = NULL;
+	int rc;
+
+	do {
+		rc = open_write(w, i, name, &f, &holder);
+		if (rc == -VMFS_ELOCKED)
+			fiber_sleep(100 * NSEC_PER_MSEC);
+	} while (rc == -VMFS_ELOCKED && w->sim.now_ns < end);
+	if (rc < 0)
+		world_fail(w, "open %s on host%u: %s", name, i,
+		    vmfs_strerror(rc));
+	return f;
+}
+
+/* ---- plays ---- */
+
+static void
+play_death(struct world *w)
+{
+	struct writer wr = { .w = w, .host = 0 };
+	struct lock_holder holder = { 0 };
+	struct fs_file *f = NULL;
+
+	mount_all(w);
+	if (world_failed(w))
+		return;
+	wr.file = create(w, 0, "vm");
+	if (wr.file == NULL)
+		return;
+	WORLD_CHECK(w, sched_spawn(&w->sim.sched, "writer", writer_main,
+	    &wr) == 0);
+	fiber_sleep(sim_below(&w->sim, 2000) * NSEC_PER_MSEC);
+	WORLD_CHECK(w, open_write(w, 1, "vm", &f, &holder) == -VMFS_ELOCKED);
+	WORLD_CHECK(w, strcmp(holder.name, "host0") == 0);
+	fiber_sleep(sim_below(&w->sim, 2000000000));
+	world_crash_begin(w, 0);
+	while (!wr.ended)
+		fiber_sleep(NSEC_PER_MSEC);
+	world_crash(w, 0);
+	f = open_after_death(w, 1, "vm");
+	if (f != NULL) {
+		check_file(w, &wr, f);
+		WORLD_CHECK(w, fs_file_close(f) == 0);
+	}
+	unmount_all(w);
+}
+
+ATF_TC_WITHOUT_HEAD(what_a_dead_host_flushed_is_found_by_the_next_writer);
+ATF_TC_BODY(what_a_dead_host_flushed_is_found_by_the_next_writer, tc)
+{
+	(void)tc;
+	run_seeds((struct world_conf){ .hosts = 3, .protocol = LOCK_ATS_PR,
+	    .faults = calm }, play_death);
+}
+
+ATF_TC_WITHOUT_HEAD(flushed_data_survives_a_death_on_4_KiB_sectors);
+ATF_TC_BODY(flushed_data_survives_a_death_on_4_KiB_sectors, tc)
+{
+	(void)tc;
+	run_seeds((struct world_conf){ .hosts = 3, .protocol = LOCK_ATS_PR,
+	    .block_size = 4096, .faults = calm }, play_death);
+}
+
+ATF_TC_WITHOUT_HEAD(flushed_data_survives_a_death_among_faults);
+ATF_TC_BODY(flushed_data_survives_a_death_among_faults, tc)
+{
+	(void)tc;
+	run_seeds((struct world_conf){ .hosts = 3, .protocol = LOCK_ATS_PR,
+	    .faults = rough }, play_death);
+}
+
+static void
+play_handover(struct world *w)
+{
+	struct writer wr = { .w = w, .host = 0 };
+	struct lock_holder holder;
+	struct fs_file *f = NULL;
+
+	mount_all(w);
+	if (world_failed(w))
+		return;
+	wr.file = create(w, 0, "vm");
+	if (wr.file == NULL)
+		return;
+	WORLD_CHECK(w, sched_spawn(&w->sim.sched, "writer", writer_main,
+	    &wr) == 0);
+	fiber_sleep(sim_below(&w->sim, 2000) * NSEC_PER_MSEC);
+	wr.stop = true;
+	while (!wr.ended)
+		fiber_sleep(NSEC_PER_MSEC);
+	/* A close promises as much as a flush. */
+	memcpy(wr.flushed, wr.issued, sizeof(wr.flushed));
+	WORLD_CHECK(w, fs_file_close(wr.file) == 0);
+	WORLD_CHECK(w, open_write(w, 1, "vm", &f, &holder) == 0);
+	if (f != NULL) {
+		check_file(w, &wr, f);
+		WORLD_CHECK(w, fs_file_close(f) == 0);
+	}
+	unmount_all(w);
+}
+
+ATF_TC_WITHOUT_HEAD(a_closed_file_goes_to_the_next_host_at_once);
+ATF_TC_BODY(a_closed_file_goes_to_the_next_host_at_once, tc)
+{
+	(void)tc;
+	run_seeds((struct world_conf){ .hosts = 2, .protocol = LOCK_ATS_PR,
+	    .faults = rough }, play_handover);
+}
+
+ATF_TC_WITHOUT_HEAD(the_same_seed_gives_the_same_trace);
+ATF_TC_BODY(the_same_seed_gives_the_same_trace, tc)
+{
+	(void)tc;
+	for (uint64_t seed = 1; seed <= 5; seed++) {
+		struct world_conf conf = {
+			.seed = seed, .hosts = 3, .protocol = LOCK_ATS_PR,
+			.faults = rough,
+		};
+		uint64_t hash = run_one(&conf, play_death);
+
+		ATF_CHECK_EQ(hash, run_one(&conf, play_death));
+	}
+}
+
+ATF_TP_ADD_TCS(tp)
+{
+	ATF_TP_ADD_TC(tp, what_a_dead_host_flushed_is_found_by_the_next_writer);
+	ATF_TP_ADD_TC(tp, flushed_data_survives_a_death_on_4_KiB_sectors);
+	ATF_TP_ADD_TC(tp, flushed_data_survives_a_death_among_faults);
+	ATF_TP_ADD_TC(tp, a_closed_file_goes_to_the_next_host_at_once);
+	ATF_TP_ADD_TC(tp, the_same_seed_gives_the_same_trace);
+	return atf_no_error();
+}

@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* File systems of simulated hosts. */
+#include "libvmfs/core/fs.h"
+#include "tests/sim/world.h"
+
+static void
+abandon(struct world_host *wh)
+{
+	ds_abandon(wh->ds);
+}
+
+/* Nothing it still writes gets anywhere; its memory is freed. */
+static void
+unmount_dead(struct world_host *wh)
+{
+	int rc, rc2;
+
+	ds_abandon(wh->ds);
+	rc = fs_close(wh->fs);
+	rc2 = ds_close(wh->ds);
+	/* Whether they could fail without I/O is part of the trace only. */
+	sim_trace(&wh->world->sim, 0xdead, (uint64_t)-rc, (uint64_t)-rc2);
+	wh->fs = NULL;
+	wh->ds = NULL;
+}
+
+static int
+open_fs(struct world_host *wh)
+{
+	struct ds_conf conf = {
+		.env = &wh->env, .disk = host_disk(wh->host),
+		.locks = host_locks(wh->host),
+	};
+	struct ds *ds;
+	int rc = ds_open(&conf, &ds), rc2;
+
+	if (rc < 0)
+		return rc;
+	rc = fs_open(ds, &wh->fs);
+	if (rc == 0) {
+		wh->ds = ds;
+		return 0;
+	}
+	rc2 = ds_close(ds);
+	return rc2 < 0 ? rc2 : rc;
+}
+
+int
+world_mount(struct world *w, unsigned i)
+{
+	int rc = world_join(w, i), rc2;
+
+	w->abandon = abandon;
+	w->unmount_dead = unmount_dead;
+	if (rc < 0)
+		return rc;
+	rc = open_fs(&w->host[i]);
+	if (rc == 0)
+		return 0;
+	rc2 = world_leave(w, i);
+	return rc2 < 0 ? rc2 : rc;
+}
+
+int
+world_unmount(struct world *w, unsigned i)
+{
+	struct world_host *wh = &w->host[i];
+	int rc = fs_close(wh->fs), rc2 = ds_close(wh->ds), rc3;
+
+	wh->fs = NULL;
+	wh->ds = NULL;
+	rc3 = world_leave(w, i);
+	return rc < 0 ? rc : rc2 < 0 ? rc2 : rc3;
+}
