@@ -196,6 +196,19 @@ scsi_nexus_close(struct scsi_nexus *n)
 	nexus_free(n);
 }
 
+void
+nexus_hold(struct scsi_nexus *n)
+{
+	n->pending++;
+}
+
+void
+nexus_drop(struct scsi_nexus *n)
+{
+	if (--n->pending == 0)
+		fiber_cond_broadcast(&n->idle);
+}
+
 bool
 nexus_is(const struct scsi_nexus *n, const char *initiator_port,
     const char *target_iqn)

@@ -48,10 +48,13 @@ struct scsi_nexus {
 	char name[SCSI_NAME_MAX + 1];
 	char port[SCSI_PORT_NAME_SIZE];
 	struct scsi_itl *itls[SCSI_LUNS_MAX];
-	unsigned pending;		/* tasks submitted and not done */
+	unsigned pending;		/* tasks and functions not done */
 	struct fiber_cond idle;		/* broadcast when pending gets 0 */
 };
 
+/* Keeps scsi_nexus_close waiting between the two. */
+void nexus_hold(struct scsi_nexus *n);
+void nexus_drop(struct scsi_nexus *n);
 /* Whether the nexus joins these two ports: how reservations know it again. */
 bool nexus_is(const struct scsi_nexus *n, const char *initiator_port,
     const char *target_iqn);

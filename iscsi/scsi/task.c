@@ -80,8 +80,7 @@ static void
 task_end(struct scsi_task *t, struct scsi_nexus *n)
 {
 	t->done(t);
-	if (--n->pending == 0)
-		fiber_cond_broadcast(&n->idle);
+	nexus_drop(n);
 }
 
 void
@@ -278,7 +277,7 @@ task_submit(struct scsi_task *t, bool inner)
 	t->data_out_wanted = 0;
 	t->aborted = false;
 	t->cmd = c;
-	t->nexus->pending++;
+	nexus_hold(t->nexus);
 	if (c == NULL) {
 		t->status = SCSI_BUSY;
 		t->work.fn = task_end_work;

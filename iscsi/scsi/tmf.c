@@ -79,8 +79,8 @@ lu_function(struct scsi_nexus *n, struct scsi_lu *lu, enum scsi_tmf function,
 	}
 }
 
-enum scsi_tmf_response
-scsi_tmf(struct scsi_nexus *n, enum scsi_tmf function, const uint8_t lun[8],
+static enum scsi_tmf_response
+tmf_run(struct scsi_nexus *n, enum scsi_tmf function, const uint8_t lun[8],
     uint64_t tag)
 {
 	int number = scsi_lun_decode(lun);
@@ -95,4 +95,16 @@ scsi_tmf(struct scsi_nexus *n, enum scsi_tmf function, const uint8_t lun[8],
 			return SCSI_TMF_NO_LUN;
 		return lu_function(n, n->itls[number]->lu, function, tag);
 	}
+}
+
+enum scsi_tmf_response
+scsi_tmf(struct scsi_nexus *n, enum scsi_tmf function, const uint8_t lun[8],
+    uint64_t tag)
+{
+	enum scsi_tmf_response response;
+
+	nexus_hold(n);
+	response = tmf_run(n, function, lun, tag);
+	nexus_drop(n);
+	return response;
 }

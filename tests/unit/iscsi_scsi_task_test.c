@@ -160,6 +160,27 @@ closing_a_nexus_ends_its_tasks_first(struct rig *r)
 	r->nexus[0] = NULL;
 }
 
+static void
+closing_a_nexus_waits_for_its_functions(struct rig *r)
+{
+	struct closing c = { r->nexus[0], false };
+	struct rig_task a;
+	struct tmf t;
+
+	r->disk.hold = true;
+	start_write(r, &a, 1, 1);
+	tmf_start(r, &t, 0, SCSI_TMF_TARGET_WARM_RESET, 0);
+	ATF_REQUIRE_EQ(0, sched_spawn(r->env.sched, "close", close_fiber, &c));
+	rig_settle();
+	ATF_CHECK(!t.done);
+	ATF_CHECK(!c.done);
+	rig_disk_let_go(r);
+	rig_settle();
+	ATF_CHECK(t.done && c.done);
+	rig_fini(&a);
+	r->nexus[0] = NULL;
+}
+
 /* ---- ordering ---- */
 
 static void
@@ -256,6 +277,8 @@ RIG_TEST(abort_steps, set_small_transfers, aborted_write_starts_no_more_steps,
     "an aborted write starts no more disk requests")
 RIG_TEST(nexus_close, NULL, closing_a_nexus_ends_its_tasks_first,
     "a nexus closes after its tasks have ended")
+RIG_TEST(nexus_close_tmf, NULL, closing_a_nexus_waits_for_its_functions,
+    "a nexus closes after its task management functions")
 RIG_TEST(ordered, NULL, ordered_task_is_a_barrier,
     "an ORDERED task is a barrier")
 RIG_TEST(abort_held_back, NULL, task_held_back_can_be_aborted,
@@ -272,6 +295,7 @@ ATF_TP_ADD_TCS(tp)
 	ATF_TP_ADD_TC(tp, lu_reset);
 	ATF_TP_ADD_TC(tp, abort_steps);
 	ATF_TP_ADD_TC(tp, nexus_close);
+	ATF_TP_ADD_TC(tp, nexus_close_tmf);
 	ATF_TP_ADD_TC(tp, ordered);
 	ATF_TP_ADD_TC(tp, abort_held_back);
 	ATF_TP_ADD_TC(tp, grown);
