@@ -25,6 +25,7 @@ enum cmd_state {
 struct scsi_cmd {
 	struct scsi_task *task;
 	struct scsi_nexus *nexus;
+	struct scsi_target *target;	/* of the nexus, and outlives it */
 	struct scsi_itl *itl;		/* NULL: LUN without a unit */
 	struct scsi_lu *lu;		/* likewise */
 	const struct cdb_op *op;	/* NULL: unknown */
@@ -44,6 +45,7 @@ struct scsi_cmd {
 	struct iovec iov;
 	uint8_t *data;
 	uint64_t offset, left;		/* bytes */
+	uint64_t buffered;		/* of target->buffered, mine */
 };
 
 /* ---- results; each returns true so that a handler can return it ---- */

@@ -13,8 +13,15 @@
 /* "iqn...,i,0x<isid>" and the NUL. */
 #define SCSI_PORT_NAME_SIZE (SCSI_NAME_MAX + 24)
 
+/*
+ * Data-in that commands of one target may hold until it is sent: what one
+ * initiator can make us allocate is bounded, whatever it asks for at once.
+ */
+#define TARGET_BUFFERED_MAX ((uint64_t)512 << 20)
+
 struct scsi_target {
 	struct env *env;
+	uint64_t buffered;		/* bytes, at most TARGET_BUFFERED_MAX */
 	char iqn[SCSI_NAME_MAX + 1];
 	struct scsi_lu *luns[SCSI_LUNS_MAX];
 	struct list nexuses;

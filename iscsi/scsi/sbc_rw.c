@@ -65,6 +65,19 @@ rw_start(struct scsi_cmd *c, uint64_t lba, uint64_t blocks)
 	return false;
 }
 
+/* False: the target holds too much data already. */
+static bool
+buffer_take(struct scsi_cmd *c, uint64_t bytes)
+{
+	struct scsi_target *t = c->target;
+
+	if (bytes > TARGET_BUFFERED_MAX - t->buffered)
+		return false;
+	t->buffered += bytes;
+	c->buffered = bytes;
+	return true;
+}
+
 bool
 scsi_read(struct scsi_cmd *c)
 {
@@ -74,6 +87,8 @@ scsi_read(struct scsi_cmd *c)
 	if (!scsi_cmd_extent(c, &lba, &blocks) || blocks == 0)
 		return true;
 	c->left = (uint64_t)blocks * c->lu->block_size;
+	if (!buffer_take(c, c->left))
+		return scsi_cmd_status(c, SCSI_TASK_SET_FULL);
 	c->data = disk_buf_alloc(c->left);
 	if (c->data == NULL)
 		return scsi_cmd_status(c, SCSI_BUSY);

@@ -161,7 +161,10 @@ struct scsi_task {
  * Data-out aligned to 4 KiB (disk_buf_alloc) spares a disk a copy.
  */
 void scsi_task_submit(struct scsi_task *t);
-/* Frees what the device server attached; the task itself is the caller's. */
+/*
+ * Frees what the device server attached; the task itself is the caller's.
+ * To be called while the target lives.
+ */
 void scsi_task_fini(struct scsi_task *t);
 
 /*

@@ -287,6 +287,7 @@ task_submit(struct scsi_task *t, bool inner)
 	}
 	c->task = t;
 	c->nexus = t->nexus;
+	c->target = t->nexus->target;
 	c->inner = inner;
 	cmd_lookup(c);
 	if (c->lu == NULL) {
@@ -321,6 +322,8 @@ scsi_task_fini(struct scsi_task *t)
 {
 	free(t->data_in);
 	t->data_in = NULL;
+	if (t->cmd != NULL)
+		t->cmd->target->buffered -= t->cmd->buffered;
 	free(t->cmd);
 	t->cmd = NULL;
 }

@@ -3,6 +3,7 @@
 #include <atf-c.h>
 #include <string.h>
 
+#include "iscsi/scsi/nexus.h"
 #include "libvmfs/base/be.h"
 #include "tests/unit/scsi_rig.h"
 
@@ -39,6 +40,21 @@ transfers_are_limited(struct rig *r)
 	ATF_REQUIRE_EQ(0x062a09, rig_tur(r->nexus[0]));
 	ATF_CHECK_EQ(0x052400,
 	    rig_read(r->nexus[0], 0, UINT32_MAX, NULL));
+}
+
+/* What a read holds counts until the transport lets go of the task. */
+static void
+buffers_are_limited(struct rig *r)
+{
+	struct rig_task t;
+
+	r->target->buffered = TARGET_BUFFERED_MAX - 2 * RIG_BLOCK;
+	ATF_CHECK_EQ(SCSI_TASK_SET_FULL, rig_read(r->nexus[0], 0, 3, buf));
+	rig_start(&t, r->nexus[0], rig_cdb16(0x88, 0, 2), 16, NULL, 0);
+	rig_wait(&t);
+	ATF_CHECK_EQ(SCSI_TASK_SET_FULL, rig_read(r->nexus[1], 0, 1, buf));
+	rig_fini(&t);
+	ATF_CHECK_EQ(RIG_GOOD, rig_read(r->nexus[1], 0, 2, buf));
 }
 
 static void
@@ -278,6 +294,8 @@ RIG_TEST(beyond_end, NULL, blocks_beyond_the_end_are_refused,
     "blocks beyond the end are refused")
 RIG_TEST(transfer_limit, NULL, transfers_are_limited,
     "too long transfers are refused")
+RIG_TEST(buffers, NULL, buffers_are_limited,
+    "data-in that waits to be sent is limited")
 RIG_TEST(protection, NULL, protection_is_refused,
     "protection information is refused")
 RIG_TEST(short_data, NULL, short_data_out_writes_whole_blocks_of_it,
@@ -314,6 +332,7 @@ ATF_TP_ADD_TCS(tp)
 	ATF_TP_ADD_TC(tp, read_back);
 	ATF_TP_ADD_TC(tp, beyond_end);
 	ATF_TP_ADD_TC(tp, transfer_limit);
+	ATF_TP_ADD_TC(tp, buffers);
 	ATF_TP_ADD_TC(tp, protection);
 	ATF_TP_ADD_TC(tp, short_data);
 	ATF_TP_ADD_TC(tp, split);
