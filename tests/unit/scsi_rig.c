@@ -39,6 +39,8 @@ rig_disk_forward(struct rig_disk *d, struct disk_req *req)
 	}
 	if (req->op == DISK_WRITE || req->op == DISK_CAW)
 		d->writes++;
+	if (d->on_forward != NULL)
+		d->on_forward(req);
 	disk_submit(d->below, req);
 }
 
@@ -64,6 +66,16 @@ rig_disk_let_go(struct rig *r)
 	for (unsigned i = 0; i < d->held_count; i++)
 		rig_disk_forward(d, d->held[i]);
 	d->held_count = 0;
+}
+
+void
+rig_disk_let_go_one(struct rig *r, unsigned i)
+{
+	struct rig_disk *d = &r->disk;
+	struct disk_req *req = d->held[i];
+
+	d->held[i] = d->held[--d->held_count];
+	rig_disk_forward(d, req);
 }
 
 /* ---- rig ---- */

@@ -24,6 +24,8 @@ struct rig_disk {
 	unsigned held_count;
 	uint64_t writes;	/* that reached the disk below */
 	int error;		/* when not 0: fail everything with it */
+	/* Told of each request that goes to the disk below; may be NULL. */
+	void (*on_forward)(const struct disk_req *req);
 	struct sched_work work[64];
 };
 
@@ -54,6 +56,8 @@ void rig_run(void (*setup)(struct rig *r), void (*body)(struct rig *r));
 void rig_settle(void);
 /* Completes what the disk holds back, in order. */
 void rig_disk_let_go(struct rig *r);
+/* Completes one of them, and goes on holding back. */
+void rig_disk_let_go_one(struct rig *r, unsigned i);
 
 void rig_start(struct rig_task *t, struct scsi_nexus *n, const void *cdb,
     size_t cdb_len, const void *out, size_t out_len);
