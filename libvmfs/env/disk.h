@@ -32,7 +32,7 @@ enum disk_op {
 	DISK_PR_READ_KEYS,	/* SPC-4 6.13.2 */
 	DISK_PR_READ_RESERVATION, /* SPC-4 6.13.3 */
 	DISK_HOLD,		/* file LUN: hold sign-of-life `id` while this
-				 * process has the file open; see DISK_CAP_HOLD */
+				 * process has the file open: DISK_CAP_HOLD */
 	DISK_UNHOLD,
 	DISK_HOLD_TEST,		/* 0: nobody holds `id`; -VMFS_EINUSE: held,
 				 * by this opener or another */
@@ -82,7 +82,8 @@ struct disk_pr {
 	enum disk_pr_action action;
 	enum disk_pr_type type;
 	uint64_t key;		/* RESERVATION KEY: mine */
-	uint64_t sa_key;	/* SERVICE ACTION RESERVATION KEY: new, victim */
+	uint64_t sa_key;	/* SERVICE ACTION RESERVATION KEY: new or
+				 * victim's */
 	bool aptpl;
 	/* READ_KEYS, READ_RESERVATION out */
 	uint32_t generation;
@@ -113,7 +114,7 @@ struct disk_req {
 	const void *expect;	/* CAW: the old image, `length` bytes */
 	struct disk_pr *pr;
 	uint64_t id;		/* HOLD, UNHOLD, HOLD_TEST */
-	/* Called once on the submitter's scheduler, never from within submit. */
+	/* Called once, on the submitter's scheduler, never within submit. */
 	void (*done)(struct disk_req *req);
 	void *arg;
 
@@ -182,7 +183,8 @@ int disk_refresh(struct disk *d) MUST_CHECK;
 /* ---- for fibers: each suspends until the request is done ---- */
 
 int disk_run(struct disk *d, struct disk_req *req) MUST_CHECK;
-int disk_read(struct disk *d, uint64_t offset, void *buf, size_t len) MUST_CHECK;
+int disk_read(struct disk *d, uint64_t offset, void *buf, size_t len)
+    MUST_CHECK;
 int disk_write(struct disk *d, uint64_t offset, const void *buf, size_t len,
     unsigned flags) MUST_CHECK;
 int disk_flush(struct disk *d) MUST_CHECK;

@@ -14,7 +14,7 @@
 #include "libvmfs/env/sched.h"
 
 struct env {
-	struct sched *sched;	/* owner thread of whatever was given this env */
+	struct sched *sched;	/* owner thread of what was given this env */
 	struct log *log;	/* may be NULL */
 	/* Unpredictable bytes (seeded in the simulator). */
 	void (*random)(struct env *env, void *buf, size_t len);

@@ -70,7 +70,7 @@ uint64_t sched_now(struct sched *s);
 
 struct sched_timer {
 	uint64_t deadline_ns;
-	void (*fn)(void *arg);		/* outside any fiber: must not suspend */
+	void (*fn)(void *arg);	/* outside any fiber: must not suspend */
 	void *arg;
 	size_t heap_index;		/* private; 0 = not armed */
 };
@@ -80,14 +80,15 @@ int sched_timer_arm(struct sched *s, struct sched_timer *t,
 /* Afterwards fn will not be called; harmless when not armed. */
 void sched_timer_cancel(struct sched *s, struct sched_timer *t);
 
-/* ---- what fibers of one scheduler wait on; zero-initialised is not valid ---- */
+/* ---- what fibers of one scheduler wait on; each needs its x_init ---- */
 
 struct fiber_mutex {
 	struct fiber *owner;
 	struct list waiters;
 };
 void fiber_mutex_init(struct fiber_mutex *m);
-void fiber_mutex_lock(struct fiber_mutex *m);	/* suspends; first come first served */
+/* Suspends; first come first served. */
+void fiber_mutex_lock(struct fiber_mutex *m);
 bool fiber_mutex_trylock(struct fiber_mutex *m);
 void fiber_mutex_unlock(struct fiber_mutex *m);
 

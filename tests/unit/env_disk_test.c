@@ -194,7 +194,8 @@ DISK_TC(reservation_needs_a_registered_key)
 	ATF_CHECK_EQ(0, disk_pr_read_reservation(D, &in));
 	ATF_CHECK(in.reserved);
 	ATF_CHECK_EQ(type, in.type);
-	ATF_CHECK_EQ(-VMFS_ECONFLICT, pr(DISK_PR_PREEMPT_AND_ABORT, type, 1, 9));
+	ATF_CHECK_EQ(-VMFS_ECONFLICT,
+	    pr(DISK_PR_PREEMPT_AND_ABORT, type, 1, 9));
 	ATF_CHECK_EQ(0, disk_pr_read_keys(D, &in));
 	ATF_CHECK_EQ(1, in.keys_count);
 	ATF_CHECK_EQ(1, keys[0]);
