@@ -3,7 +3,11 @@
  * READ and WRITE, all CDB sizes, without a fiber: a chain of disk requests
  * under a shared range, one after the other where the disk limits transfers.
  */
+#include <stdlib.h>
+
 #include "iscsi/scsi/cmd.h"
+
+#define BUFFER_ALIGN 4096
 
 static void rw_next(struct scsi_cmd *c);
 
@@ -78,6 +82,17 @@ buffer_take(struct scsi_cmd *c, uint64_t bytes)
 	return true;
 }
 
+/*
+ * Aligned as disks like it and, unlike disk_buf_alloc, not zeroed: a read that
+ * does not fill it returns no data.
+ */
+static uint8_t *
+buffer_new(uint64_t bytes)
+{
+	return aligned_alloc(BUFFER_ALIGN,
+	    (bytes + BUFFER_ALIGN - 1) & ~(uint64_t)(BUFFER_ALIGN - 1));
+}
+
 bool
 scsi_read(struct scsi_cmd *c)
 {
@@ -89,7 +104,7 @@ scsi_read(struct scsi_cmd *c)
 	c->left = (uint64_t)blocks * c->lu->block_size;
 	if (!buffer_take(c, c->left))
 		return scsi_cmd_status(c, SCSI_TASK_SET_FULL);
-	c->data = disk_buf_alloc(c->left);
+	c->data = buffer_new(c->left);
 	if (c->data == NULL)
 		return scsi_cmd_status(c, SCSI_BUSY);
 	c->task->data_in = c->data;
