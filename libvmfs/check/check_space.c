@@ -49,6 +49,18 @@ check_metachunk_add(struct check *c, uint64_t chunk,
 	return 0;
 }
 
+/* A head that fails its checks, yet says what and where it is: not data. */
+static bool
+metachunk_remains(const struct check *c, uint64_t block, const void *buf)
+{
+	const struct block_hdr_disk *h = buf;
+
+	return le32_get(h->magic) == BLOCK_MAGIC &&
+	    le16_get(h->type) == BLOCK_METACHUNK &&
+	    le64_get(h->addr) == block &&
+	    memcmp(h->volume, c->super.uuid.b, sizeof(h->volume)) == 0;
+}
+
 /* Reads the head of a chunk that may be a metachunk. */
 static int
 check_metachunk(struct check *c, uint64_t cluster, uint64_t chunk, void *buf,
@@ -58,8 +70,15 @@ check_metachunk(struct check *c, uint64_t cluster, uint64_t chunk, void *buf,
 
 	*ret_is = false;
 	rc = check_block(c, chunk * CHUNK_BLOCKS, BLOCK_METACHUNK, buf);
-	if (rc == -VMFS_ECORRUPT)
+	if (rc == -VMFS_ECORRUPT) {
+		if (metachunk_remains(c, chunk * CHUNK_BLOCKS, buf))
+			check_report(c, CHECK_METACHUNK, CHECK_DAMAGE,
+			    chunk * CHUNK_BLOCKS, false, "the head of "
+			    "metachunk %llu of cluster %llu is damaged",
+			    (unsigned long long)chunk,
+			    (unsigned long long)cluster);
 		return 0;
+	}
 	if (rc != 0)
 		return rc;
 	*ret_is = true;
