@@ -73,7 +73,6 @@ scsi_compare_and_write(struct scsi_cmd *c)
 		return scsi_cmd_bad_cdb(c, 13);
 	if (!scsi_cmd_in_range(c, lba, blocks) || blocks == 0)
 		return true;
-	c->lu->stats.writes++;
 	c->lu->stats.write_bytes += blocks * bs;
 	if (scsi_cmd_lock(c, lba, blocks, true) != 0)
 		return true;
@@ -107,7 +106,6 @@ scsi_orwrite(struct scsi_cmd *c)
 		return true;
 	for (size_t i = 0; i < len; i++)
 		found[i] |= t->data_out[i];
-	c->lu->stats.writes++;
 	c->lu->stats.write_bytes += len;
 	(void)!scsi_cmd_write(c, lba * bs, found, len, fua_flag(c));
 	return true;

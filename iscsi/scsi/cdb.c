@@ -189,7 +189,8 @@ cdb_op_present(const struct cdb_op *op, const struct scsi_lu *lu)
 	if (lu == NULL)
 		return op->flags & OP_NO_LU;
 	return (!(op->flags & OP_THIN) || lu->thin) &&
-	    (!(op->flags & OP_REMOVABLE) || lu->removable);
+	    (!(op->flags & OP_REMOVABLE) || lu->removable) &&
+	    (op->out != OUT_CAW || lu->caw_blocks_max > 0);
 }
 
 /* First entry with the operation code, or one past the end. */

@@ -99,7 +99,6 @@ scsi_pr_in(struct scsi_cmd *c)
 	size_t len, room;
 	uint8_t *p;
 
-	c->lu->stats.other++;
 	if (c->op->service == REPORT_CAPABILITIES)
 		return report_capabilities(c, allocation);
 	room = (size_t)pr->count * (STATUS_LEN + 4 + SCSI_PORT_NAME_SIZE + 4);

@@ -157,7 +157,6 @@ scsi_pr_out(struct scsi_cmd *c)
 	struct pr_state *pr = &c->lu->pr;
 	bool was_aptpl;
 
-	c->lu->stats.other++;
 	fiber_mutex_lock(&pr->lock);
 	was_aptpl = pr->aptpl;
 	if (!c->aborted && pr_out_run(c) && c->task->status == SCSI_GOOD &&

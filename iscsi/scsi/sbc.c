@@ -116,7 +116,6 @@ scsi_synchronize_cache(struct scsi_cmd *c)
 	cdb_extent(c->task->cdb, &lba, &blocks);
 	if (!scsi_cmd_in_range(c, lba, blocks))
 		return true;
-	c->lu->stats.other++;
 	c->req = (struct disk_req){
 		.op = DISK_FLUSH, .done = flush_done, .arg = c,
 	};

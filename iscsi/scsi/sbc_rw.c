@@ -109,7 +109,6 @@ scsi_read(struct scsi_cmd *c)
 		return scsi_cmd_status(c, SCSI_BUSY);
 	c->task->data_in = c->data;
 	c->task->data_in_len = c->left;
-	c->lu->stats.reads++;
 	c->lu->stats.read_bytes += c->left;
 	c->req.op = DISK_READ;
 	return rw_start(c, lba, blocks);
@@ -134,7 +133,6 @@ scsi_write(struct scsi_cmd *c)
 	c->left = (uint64_t)blocks * bs;
 	/* An iovec has no const; a DISK_WRITE only reads. */
 	c->data = (uint8_t *)(uintptr_t)t->data_out;
-	c->lu->stats.writes++;
 	c->lu->stats.write_bytes += c->left;
 	c->req.op = DISK_WRITE;
 	if (c->op->len > 6 && (t->cdb[1] & 0x08))

@@ -86,7 +86,6 @@ scsi_write_same(struct scsi_cmd *c)
 		return scsi_cmd_bad_cdb(c, c->op->len == 10 ? 7 : 10);
 	if (t->data_out_wanted > 0 && !is_zero(t->data_out, c->lu->block_size))
 		block = t->data_out;
-	c->lu->stats.writes++;
 	if (scsi_cmd_lock(c, lba, blocks, false) != 0)
 		return true;
 	if (block == NULL &&

@@ -79,7 +79,6 @@ scsi_unmap(struct scsi_cmd *c)
 	count /= UNMAP_DESCRIPTOR_LEN;
 	if (!descriptors_ok(c, list, count))
 		return true;
-	c->lu->stats.other++;
 	for (size_t i = 0; i < count; i++) {
 		if (unmap_extent(c, descriptor_decode(list, i)) != 0)
 			return true;

@@ -76,7 +76,6 @@ scsi_verify(struct scsi_cmd *c)
 		return true;
 	if (check == 2)
 		return scsi_cmd_bad_cdb(c, 1);
-	c->lu->stats.other++;
 	if (scsi_cmd_lock(c, lba, blocks, false) != 0)
 		return true;
 	return verify_blocks(c, lba, (uint64_t)blocks * c->lu->block_size,
@@ -102,7 +101,6 @@ scsi_write_and_verify(struct scsi_cmd *c)
 	len = (uint64_t)blocks * bs;
 	if (len == 0 || scsi_cmd_lock(c, lba, blocks, false) != 0)
 		return true;
-	c->lu->stats.writes++;
 	c->lu->stats.write_bytes += len;
 	if (scsi_cmd_write(c, lba * bs, t->data_out, len, DISK_FUA) != 0)
 		return true;

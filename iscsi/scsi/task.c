@@ -128,9 +128,24 @@ cmd_fiber(void *arg)
 }
 
 static void
+cmd_count(const struct scsi_cmd *c)
+{
+	struct scsi_lu_stats *st = &c->lu->stats;
+
+	if (c->op->run == scsi_read)
+		st->reads++;
+	else if (c->op->flags & OP_WRITES)
+		st->writes++;
+	else
+		st->other++;
+}
+
+static void
 cmd_run(struct scsi_cmd *c)
 {
 	c->state = CMD_RUNNING;
+	if (c->lu != NULL)
+		cmd_count(c);
 	if (c->op->flags & OP_FIBER) {
 		if (sched_spawn(c->lu->env->sched, c->op->name, cmd_fiber,
 		    c) == 0)

@@ -291,7 +291,6 @@ scsi_extended_copy(struct scsi_cmd *c)
 	bool ok = true;
 	uint8_t usage;
 
-	c->lu->stats.other++;
 	if (c->task->data_out_wanted == 0)
 		return true;
 	if (!list_decode(c, &copy))

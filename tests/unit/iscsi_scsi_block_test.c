@@ -217,6 +217,40 @@ compare_and_write_has_a_limit(struct rig *r)
 	ATF_CHECK_EQ(0x052400, rig_caw(r->nexus[0], 0, 129, data));
 }
 
+static void
+set_tiny_caw(struct rig *r)
+{
+	r->conf.block_size = 4096;
+	r->disk.disk.info.max_caw = RIG_BLOCK;
+}
+
+static void
+compare_and_write_too_small_is_not_offered(struct rig *r)
+{
+	uint8_t data[2 * RIG_BLOCK] = { 0 };
+
+	ATF_CHECK_EQ(0x052000, rig_caw(r->nexus[0], 0, 1, data));
+}
+
+static void
+commands_are_counted(struct rig *r)
+{
+	struct scsi_lu_stats before, after;
+
+	scsi_lu_stats(r->lu, &before);
+	ATF_REQUIRE_EQ(RIG_GOOD, rig_write(r->nexus[0], 0, 3, buf));
+	ATF_REQUIRE_EQ(RIG_GOOD, rig_read(r->nexus[0], 0, 2, buf));
+	ATF_REQUIRE_EQ(RIG_GOOD, rig_tur(r->nexus[0]));
+	ATF_REQUIRE_EQ(0x052100, rig_read(r->nexus[0], RIG_BLOCKS, 1, buf));
+	scsi_lu_stats(r->lu, &after);
+	ATF_CHECK_EQ(1, after.writes - before.writes);
+	ATF_CHECK_EQ(2, after.reads - before.reads);
+	ATF_CHECK_EQ(1, after.other - before.other);
+	ATF_CHECK_EQ(1, after.errors - before.errors);
+	ATF_CHECK_EQ(3 * RIG_BLOCK, after.write_bytes - before.write_bytes);
+	ATF_CHECK_EQ(2 * RIG_BLOCK, after.read_bytes - before.read_bytes);
+}
+
 /* While a write is in flight, a CAW of its blocks waits, others do not. */
 static void
 compare_and_write_waits_for_writes_of_its_blocks(struct rig *r)
@@ -319,6 +353,9 @@ RIG_TEST(caw_by_hand_miscompare, set_no_caw,
     "a miscompare is found on disks without compare and write")
 RIG_TEST(caw_limit, set_no_caw, compare_and_write_has_a_limit,
     "COMPARE AND WRITE beyond its limit is refused")
+RIG_TEST(caw_tiny, set_tiny_caw, compare_and_write_too_small_is_not_offered,
+    "COMPARE AND WRITE of less than a block is not offered")
+RIG_TEST(stats, NULL, commands_are_counted, "commands are counted")
 RIG_TEST(caw_order, set_no_caw,
     compare_and_write_waits_for_writes_of_its_blocks,
     "COMPARE AND WRITE waits for writes of its blocks only")
@@ -345,6 +382,8 @@ ATF_TP_ADD_TCS(tp)
 	ATF_TP_ADD_TC(tp, caw_by_hand);
 	ATF_TP_ADD_TC(tp, caw_by_hand_miscompare);
 	ATF_TP_ADD_TC(tp, caw_limit);
+	ATF_TP_ADD_TC(tp, caw_tiny);
+	ATF_TP_ADD_TC(tp, stats);
 	ATF_TP_ADD_TC(tp, caw_order);
 	ATF_TP_ADD_TC(tp, disk_errors);
 	ATF_TP_ADD_TC(tp, readonly);
