@@ -96,6 +96,22 @@ tx_numbers(struct conn *c, union iscsi_bhs *bhs, bool takes, bool shows)
 	bhs->any.max_cmdsn = be32(cmd_window_max(w));
 }
 
+/*
+ * A long read lets the command behind it go first after each PDU.  It never
+ * passes other answers: task management and logout speak of what came before.
+ */
+static void
+tx_take_turns(struct conn *c, struct conn_tx *tx)
+{
+	struct list *next = tx->node.next;
+
+	if (next == &c->tx ||
+	    list_entry(next, struct conn_tx, node)->kind != TX_TASK)
+		return;
+	list_del(&tx->node);
+	list_add(next, &tx->node);
+}
+
 /* One PDU of the queue's head into the batch. */
 static void
 batch_next(struct conn *c, struct tx_batch *b)
@@ -118,6 +134,8 @@ batch_next(struct conn *c, struct tx_batch *b)
 		list_del(&tx->node);
 		list_add_tail(&b->sent, &tx->node);
 		b->last = tx->last;
+	} else {
+		tx_take_turns(c, tx);
 	}
 	c->session->bytes_out += iscsi_data_len(bhs);
 	batch_add(b, c->param, data, iscsi_data_len(bhs));

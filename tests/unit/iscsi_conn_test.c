@@ -151,6 +151,47 @@ ATF_TC_BODY(both_digests_both_ways, tc)
 	finish(c);
 }
 
+/* Data-In of several commands may mix; each has its own order. */
+ATF_TC_WITHOUT_HEAD(reads_at_once_come_back_whole);
+ATF_TC_BODY(reads_at_once_come_back_whole, tc)
+{
+	enum { READS = 8, BLOCKS = 128, SIZE = BLOCKS * 512 };
+	uint32_t first, at[READS] = { 0 }, sn[READS] = { 0 };
+	struct rig_conn *c;
+	union iscsi_bhs bhs;
+	unsigned done = 0;
+
+	rig_start(&defaults);
+	fill();
+	c = rig_login("MaxRecvDataSegmentLength=2048\0InitialR2T=Yes\0");
+	rig_ready(c);
+	bhs = rig_rw(c, true, 0, READS * BLOCKS);
+	rig_send(c, &bhs, NULL, 0);
+	ATF_REQUIRE_EQ(SCSI_GOOD, answer_r2ts(c, 262144, 65536));
+	first = c->itt;
+	for (uint32_t i = 0; i < READS; i++) {
+		bhs = rig_rw(c, false, i * BLOCKS, BLOCKS);
+		rig_send(c, &bhs, NULL, 0);
+	}
+	while (done < READS) {
+		uint32_t i;
+
+		rig_expect(c, ISCSI_DATA_IN);
+		i = be32_get(c->bhs.any.itt) - first;
+		ATF_REQUIRE(i < READS);
+		ATF_CHECK_EQ(sn[i]++, be32_get(c->bhs.data.datasn));
+		ATF_CHECK_EQ(at[i], be32_get(c->bhs.data.offset));
+		ATF_CHECK_EQ(0, memcmp(buf + i * SIZE + at[i], c->data,
+		    c->len));
+		at[i] += c->len;
+		if (c->bhs.data.flags & ISCSI_DATA_STATUS) {
+			ATF_CHECK_EQ(SIZE, at[i]);
+			done++;
+		}
+	}
+	finish(c);
+}
+
 ATF_TC_WITHOUT_HEAD(wrong_datasn_fails_the_command_alone);
 ATF_TC_BODY(wrong_datasn_fails_the_command_alone, tc)
 {
@@ -274,6 +315,28 @@ ATF_TC_BODY(silent_peer_is_asked_then_dropped, tc)
 	ATF_CHECK_EQ(ISCSI_NO_TAG, be32_get(c->bhs.any.itt));
 	ATF_CHECK(be32_get(c->bhs.any.ttt) != ISCSI_NO_TAG);
 	ATF_CHECK(rig_closed(c));
+	finish(c);
+}
+
+ATF_TC_WITHOUT_HEAD(answered_keep_alive_keeps_the_session);
+ATF_TC_BODY(answered_keep_alive_keeps_the_session, tc)
+{
+	struct rig_conf conf = { .limits.nop_interval_s = 1 };
+	struct rig_conn *c;
+
+	rig_start(&conf);
+	c = rig_login("");
+	/* More than a silent peer is given. */
+	for (int i = 0; i < 4; i++) {
+		union iscsi_bhs bhs;
+
+		rig_expect(c, ISCSI_NOP_IN);
+		iscsi_bhs_init(&bhs, ISCSI_NOP_OUT, ISCSI_NO_TAG);
+		bhs.any.opcode |= ISCSI_IMMEDIATE;
+		bhs.any.ttt = c->bhs.any.ttt;
+		rig_send(c, &bhs, NULL, 0);
+	}
+	ATF_CHECK_EQ(SCSI_GOOD, rig_ready(c));
 	finish(c);
 }
 
@@ -591,12 +654,14 @@ ATF_TP_ADD_TCS(tp)
 	ATF_TP_ADD_TC(tp, write_by_r2t_reads_back);
 	ATF_TP_ADD_TC(tp, immediate_then_unsolicited_then_r2t);
 	ATF_TP_ADD_TC(tp, both_digests_both_ways);
+	ATF_TP_ADD_TC(tp, reads_at_once_come_back_whole);
 	ATF_TP_ADD_TC(tp, wrong_datasn_fails_the_command_alone);
 	ATF_TP_ADD_TC(tp, residuals_tell_over_and_underflow);
 	ATF_TP_ADD_TC(tp, command_outside_the_window_is_ignored);
 	ATF_TP_ADD_TC(tp, statsn_counts_and_window_stays_open);
 	ATF_TP_ADD_TC(tp, ping_is_echoed);
 	ATF_TP_ADD_TC(tp, silent_peer_is_asked_then_dropped);
+	ATF_TP_ADD_TC(tp, answered_keep_alive_keeps_the_session);
 	ATF_TP_ADD_TC(tp, abort_of_a_write_that_waits_for_data);
 	ATF_TP_ADD_TC(tp, abort_of_an_unknown_task_says_so);
 	ATF_TP_ADD_TC(tp, cold_reset_ends_the_sessions);
