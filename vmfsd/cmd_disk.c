@@ -89,7 +89,7 @@ static json_t *
 disk_row(struct fs_call *c, const char *path, const struct fs_attr *a)
 {
 	struct lock_holder h = { .mode = LOCK_FREE };
-	struct lockops *l = host_locks(c->d->host);
+	struct lockops *l = c->d->locks;
 	json_t *row = json_pack("{s:s, s:I, s:I, s:i, s:b, s:I, s:I}",
 	    "disk", path, "size", (json_int_t)a->size,
 	    "allocated", (json_int_t)a->allocated,

@@ -5,6 +5,7 @@
 
 #include "fuse/refusal.h"
 #include "libvmfs/base/lun_text.h"
+#include "libvmfs/base/units.h"
 #include "vmfsd/call.h"
 #include "vmfsd/cmd.h"
 
@@ -21,15 +22,42 @@ struct info_call {
 	json_t *row;
 };
 
+#define SPACE_WAIT_NS (2 * NSEC_PER_SEC)
+
+static void
+ask_space(void *arg)
+{
+	struct datastore *d = arg;
+	struct fs_statfs s;
+
+	if (fs_statfs(d->fs, &s) == 0) {
+		d->space = s;
+		d->space_known = true;
+	}
+	d->space_asked = false;
+	fiber_cond_broadcast(&d->space_done);
+}
+
+/* As it is, or when the LUN does not answer soon, as it was. */
 static int
 add_space(void *arg)
 {
 	struct info_call *c = arg;
+	struct datastore *d = c->d;
+	uint64_t deadline = env_now(&d->env) + SPACE_WAIT_NS;
 	struct fs_statfs s;
-	int rc = fs_statfs(c->d->fs, &s);
 
-	if (rc < 0)
-		return rc;
+	if (!d->space_asked) {
+		d->space_asked = true;
+		if (sched_spawn(d->env.sched, "space", ask_space, d) < 0)
+			d->space_asked = false;
+	}
+	while (d->space_asked &&
+	    fiber_cond_wait_until(&d->space_done, deadline))
+		;
+	if (!d->space_known)
+		return 0;
+	s = d->space;
 	(void)json_object_set_new(c->row, "capacity",
 	    json_integer((json_int_t)s.total_bytes));
 	(void)json_object_set_new(c->row, "free",
@@ -52,6 +80,8 @@ add_hosts(void *arg)
 	struct info_call *c = arg;
 	unsigned n = 0;
 
+	if (c->d->host == NULL)
+		return 0;
 	host_list(c->d->host, count_host, &n);
 	(void)json_object_set_new(c->row, "hosts", json_integer(n));
 	return 0;
@@ -114,7 +144,7 @@ add_super(json_t *row, struct datastore *d)
 {
 	const struct super *s = &d->super;
 	char uuid[UUID_TEXT_SIZE];
-	const struct lockops *l = host_locks(d->host);
+	const struct lockops *l = d->locks;
 
 	(void)set(row, "uuid", json_string(uuid_text(&s->uuid, uuid)));
 	(void)set(row, "label", json_string(s->label));
@@ -136,7 +166,7 @@ add_takeover(void *arg)
 	struct info_call *c = arg;
 	struct takeover_report r;
 
-	if (!host_last_takeover(c->d->host, &r))
+	if (c->d->host == NULL || !host_last_takeover(c->d->host, &r))
 		return 0;
 	return set(c->row, "last_takeover", json_pack(
 	    "{s:s, s:i, s:I, s:I, s:I, s:I, s:I, s:I}", "host", r.name,
@@ -253,7 +283,8 @@ list_hosts(void *arg)
 {
 	struct info_call *c = arg;
 
-	host_list(c->d->host, add_host, c->row);
+	if (c->d->host != NULL)
+		host_list(c->d->host, add_host, c->row);
 	return 0;
 }
 

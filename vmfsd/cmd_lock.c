@@ -9,7 +9,7 @@
 static int
 query(struct fs_call *c, uint64_t ino, struct lock_holder *ret_h)
 {
-	struct lockops *l = host_locks(c->d->host);
+	struct lockops *l = c->d->locks;
 
 	*ret_h = (struct lock_holder){ .mode = LOCK_FREE };
 	return l->vt->query(l, ino, ret_h);
@@ -107,6 +107,9 @@ run_break(struct fs_call *c)
 		return rc;
 	if (c->holder.mode == LOCK_FREE)
 		return cmd_fail(c, -ESRCH, "%s is not locked", c->path.path);
+	if (c->d->host == NULL)
+		return cmd_fail(c, -EROFS, "datastore '%s' is mounted "
+		    "read-only", c->d->name);
 	return host_lock_break(c->d->host, a.ino, &c->holder);
 }
 

@@ -45,12 +45,17 @@ struct datastore {
 	struct env env, beat_env;
 	struct disk *disk, *beat_disk;
 	struct super super;
-	struct host *host;
+	struct host *host;	/* NULL when mounted read-only: no member */
+	struct lockops *locks;
 	struct ds *ds;
 	struct fs *fs;
 	struct fuse_mount *fuse;
 	char why[DATASTORE_WHY_SIZE];	/* of the last failure or fence */
 	uint64_t mounted_us;
+	/* Space as last asked for; a lost LUN must not hang who lists. */
+	struct fs_statfs space;
+	bool space_known, space_asked;
+	struct fiber_cond space_done;
 };
 
 struct datastores {

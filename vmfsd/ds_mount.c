@@ -102,7 +102,19 @@ join(struct datastore *d)
 		    "cannot join datastore '%s': %s", d->name, why);
 	else if (rc < 0)
 		return fail(d, rc, "cannot join the datastore");
+	else
+		d->locks = host_locks(d->host);
 	return rc;
+}
+
+/* Who only reads takes no lock and needs no slot; it sees what the others
+ * have checkpointed. */
+static int
+look_on(struct datastore *d)
+{
+	int rc = lock_local_new(&d->env, d->disk, &d->super, &d->locks);
+
+	return rc < 0 ? fail(d, rc, "cannot read the datastore") : 0;
 }
 
 static int
@@ -119,15 +131,15 @@ owner_up(void *arg)
 		(void)lun_super_text(d->lun, rc, d->why, sizeof(d->why));
 		return rc;
 	}
-	rc = join(d);
+	rc = d->readonly ? look_on(d) : join(d);
 	if (rc < 0)
 		return rc;
-	conf.disk = host_disk(d->host);
-	conf.locks = host_locks(d->host);
+	conf.disk = d->host != NULL ? host_disk(d->host) : d->disk;
+	conf.locks = d->locks;
 	rc = ds_open(&conf, &d->ds);
 	if (rc < 0)
 		return fail(d, rc, "cannot open the datastore");
-	if (host_status(d->host) == HOST_FENCED) {
+	if (d->host != NULL && host_status(d->host) == HOST_FENCED) {
 		ds_abandon(d->ds);
 		return fail(d, -VMFS_EFENCED, "while mounting");
 	}
@@ -143,6 +155,8 @@ owner_down(void *arg)
 	bool fenced = d->host != NULL && host_status(d->host) == HOST_FENCED;
 	int rc = 0, rc2;
 
+	while (d->space_asked)
+		fiber_cond_wait(&d->space_done);
 	if (d->fs != NULL)
 		rc = fs_close(d->fs);
 	d->fs = NULL;
@@ -155,8 +169,10 @@ owner_down(void *arg)
 		/* What could not be written is left to replay. */
 		rc2 = host_leave(d->host, fenced || rc < 0);
 		rc = rc < 0 ? rc : rc2;
-	}
+	} else if (d->locks != NULL)
+		lock_local_free(d->locks);
 	d->host = NULL;
+	d->locks = NULL;
 	disk_close(d->disk);
 	d->disk = NULL;
 	return rc;
@@ -275,6 +291,8 @@ bring_up(struct datastore *d)
 	int rc;
 
 	d->why[0] = '\0';
+	d->space_known = d->space_asked = false;
+	fiber_cond_init(&d->space_done);
 	atomic_store(&d->gone, false);
 	rc = start_reactor(d, "ds", &d->owner, &d->env);
 	if (rc == 0)
@@ -311,8 +329,7 @@ mount_locked(struct datastore *d, char *why)
 	d->mounted_us = d->env.wall_us(&d->env);
 	log_info(d->all->log, "datastore: %s: mounted dir=%s lun=%s slot=%u "
 	    "incarnation=%llu", d->name, d->mount, lun_text(d->lun, lun),
-	    host_locks(d->host)->slot,
-	    (unsigned long long)host_locks(d->host)->incarnation);
+	    d->locks->slot, (unsigned long long)d->locks->incarnation);
 	return 0;
 }
 

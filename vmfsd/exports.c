@@ -176,7 +176,6 @@ listen_all(struct exports *e)
 			return rc;
 		}
 		e->addresses++;
-		log_info(e->log, "target: listening on %s", e->address[i]);
 	}
 	return 0;
 }

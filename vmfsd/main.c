@@ -1,0 +1,317 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* vmfsd: puts the pieces together, waits for signals, takes them apart. */
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/signalfd.h>
+#include <syslog.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "vmfsd/background.h"
+#include "vmfsd/control.h"
+#include "vmfsd/options.h"
+
+/* A shutdown that hangs on a dead LUN ends like a crash, which is safe:
+ * the others replay this host's journal. */
+#define SHUTDOWN_LIMIT_S 60
+#define EXIT_CONFIG 2
+
+struct program {
+	struct options options;
+	struct conf conf;
+	struct log log;
+	struct env env;
+	struct daemon daemon;
+	struct control *control;
+	int signal_fd, event_fd, ready_fd;
+};
+
+/* ---- log ---- */
+
+static const int syslog_levels[] = {
+	[LOG_LEVEL_ERROR] = LOG_ERR,
+	[LOG_LEVEL_WARN] = LOG_WARNING,
+	[LOG_LEVEL_INFO] = LOG_INFO,
+	[LOG_LEVEL_DEBUG] = LOG_DEBUG,
+};
+
+static void
+sink_syslog(struct log *log, enum log_level level, const char *line)
+{
+	(void)log;
+	syslog(syslog_levels[level], "%s", line);
+}
+
+static void
+sink_file(struct log *log, enum log_level level, const char *line)
+{
+	char when[32];
+	struct timespec ts;
+	struct tm tm;
+
+	(void)clock_gettime(CLOCK_REALTIME, &ts);
+	(void)localtime_r(&ts.tv_sec, &tm);
+	(void)strftime(when, sizeof(when), "%Y-%m-%d %H:%M:%S", &tm);
+	fprintf(log->arg, "%s.%03ld %s: %s\n", when, ts.tv_nsec / 1000000,
+	    log_level_name(level), line);
+}
+
+static int
+open_log(struct program *p)
+{
+	FILE *f;
+
+	p->log = (struct log){
+		.level = p->options.level, .sink = log_sink_stderr,
+	};
+	if (p->options.log_file == NULL)
+		return 0;
+	f = fopen(p->options.log_file, "ae");
+	if (f == NULL) {
+		fprintf(stderr, "vmfsd: cannot open log file '%s': %s\n",
+		    p->options.log_file, strerror(errno));
+		return -errno;
+	}
+	(void)setvbuf(f, NULL, _IOLBF, 0);
+	p->log.arg = f;
+	p->log.sink = sink_file;
+	return 0;
+}
+
+static void
+complain(struct program *p, const char *why)
+{
+	/* Who started us must see it also when the log is elsewhere. */
+	if (p->options.log_file != NULL)
+		fprintf(stderr, "vmfsd: %s\n", why);
+	log_error(&p->log, "vmfsd: %s", why);
+}
+
+/* ---- start ---- */
+
+/* Before any thread, so that all inherit the mask. */
+static int
+catch_signals(struct program *p)
+{
+	sigset_t set;
+
+	(void)signal(SIGPIPE, SIG_IGN);
+	(void)signal(SIGHUP, SIG_IGN);
+	(void)sigemptyset(&set);
+	(void)sigaddset(&set, SIGTERM);
+	(void)sigaddset(&set, SIGINT);
+	(void)pthread_sigmask(SIG_BLOCK, &set, NULL);
+	p->signal_fd = signalfd(-1, &set, SFD_CLOEXEC);
+	p->event_fd = eventfd(0, EFD_CLOEXEC);
+	return p->signal_fd < 0 || p->event_fd < 0 ? -errno : 0;
+}
+
+static int
+write_pidfile(struct program *p)
+{
+	FILE *f;
+	int rc;
+
+	if (p->options.pidfile == NULL)
+		return 0;
+	f = fopen(p->options.pidfile, "we");
+	if (f != NULL && fprintf(f, "%d\n", (int)getpid()) > 0 &&
+	    fclose(f) == 0)
+		return 0;
+	rc = -errno;
+	fprintf(stderr, "vmfsd: cannot write '%s': %s\n", p->options.pidfile,
+	    strerror(-rc));
+	return rc;
+}
+
+static void
+some_unmounted(void *arg)
+{
+	struct program *p = arg;
+	uint64_t one = 1;
+
+	if (write(p->event_fd, &one, sizeof(one)) != sizeof(one))
+		log_warn(&p->log, "vmfsd: event lost: %s", strerror(errno));
+}
+
+static int
+start_identity(struct program *p)
+{
+	char why[IDENTITY_WHY_SIZE] = "";
+	struct daemon *d = &p->daemon;
+	int rc;
+
+	env_posix_init(&p->env, NULL, &p->log);
+	d->log = &p->log;
+	d->control = p->conf.control;
+	d->identity.lock_fd = -1;
+	rc = identity_open(&p->env, p->conf.host_dir, p->conf.host_name,
+	    &d->identity, why);
+	if (rc < 0)
+		complain(p, why);
+	datastores_init(&d->datastores, &p->log, &d->identity,
+	    p->conf.initiator);
+	d->datastores.on_unmounted = some_unmounted;
+	d->datastores.arg = p;
+	return rc;
+}
+
+static int
+mount_all(struct program *p)
+{
+	char why[DATASTORE_WHY_SIZE] = "";
+	struct datastores *all = &p->daemon.datastores;
+	int rc = 0;
+
+	for (size_t i = 0; rc == 0 && i < p->conf.datastores; i++)
+		rc = datastore_add(all, &p->conf.datastore[i], true);
+	for (size_t i = 0; rc == 0 && i < p->conf.datastores; i++) {
+		if (p->conf.datastore[i].noauto)
+			continue;
+		rc = datastore_mount(all, p->conf.datastore[i].name, why);
+		/* The log has it already. */
+		if (rc < 0 && p->options.log_file != NULL)
+			fprintf(stderr, "vmfsd: %s\n", why);
+	}
+	return rc;
+}
+
+static int
+start(struct program *p)
+{
+	char why[CTL_MESSAGE_SIZE] = "";
+	struct daemon *d = &p->daemon;
+	int rc = start_identity(p);
+
+	if (rc < 0)
+		return rc;
+	rc = exports_start(&d->exports, &p->conf, &d->identity, &p->log);
+	if (rc < 0) {
+		complain(p, d->exports.why);
+		return rc;
+	}
+	/* Answers while the datastores are mounted, which may take a while. */
+	rc = control_start(d, &p->control, why);
+	if (rc < 0) {
+		complain(p, why[0] != '\0' ? why : vmfs_strerror(rc));
+		return rc;
+	}
+	rc = mount_all(p);
+	if (rc == 0)
+		rc = write_pidfile(p);
+	return rc;
+}
+
+/* ---- stop ---- */
+
+static void
+give_up(int sig)
+{
+	static const char text[] = "vmfsd: stopping takes too long, ending as "
+	    "after a crash: the journal is replayed later\n";
+
+	(void)sig;
+	(void)!write(STDERR_FILENO, text, sizeof(text) - 1);
+	_exit(1);
+}
+
+static int
+stop(struct program *p)
+{
+	struct daemon *d = &p->daemon;
+	unsigned failed;
+
+	(void)signal(SIGALRM, give_up);
+	(void)alarm(SHUTDOWN_LIMIT_S);
+	control_stop(p->control);
+	failed = datastores_unmount_all(&d->datastores);
+	datastores_fini(&d->datastores);
+	exports_stop(&d->exports);
+	identity_close(&d->identity);
+	if (p->options.pidfile != NULL)
+		(void)unlink(p->options.pidfile);
+	log_info(&p->log, "vmfsd: stopped");
+	return failed > 0 ? 1 : 0;
+}
+
+/* Until a signal, or with --exit-on-unmount the last unmount. */
+static void
+wait_for_end(struct program *p)
+{
+	struct pollfd fds[2] = {
+		{ .fd = p->signal_fd, .events = POLLIN },
+		{ .fd = p->event_fd, .events = POLLIN },
+	};
+	struct signalfd_siginfo si;
+	uint64_t n;
+
+	for (;;) {
+		if (poll(fds, 2, -1) < 0)
+			continue;
+		if ((fds[1].revents & POLLIN) != 0 &&
+		    read(p->event_fd, &n, sizeof(n)) == sizeof(n))
+			datastores_reap(&p->daemon.datastores);
+		if ((fds[0].revents & POLLIN) != 0 &&
+		    read(p->signal_fd, &si, sizeof(si)) == sizeof(si)) {
+			log_info(&p->log, "vmfsd: stopping: signal %u from "
+			    "process %u", si.ssi_signo, si.ssi_pid);
+			return;
+		}
+		if (p->options.exit_on_unmount &&
+		    !datastores_mounted(&p->daemon.datastores))
+			return;
+	}
+}
+
+static int
+run(struct program *p)
+{
+	int rc = open_log(p);
+
+	p->ready_fd = -1;
+	if (rc == 0 && p->options.daemonize)
+		rc = p->ready_fd = background_enter();
+	if (rc >= 0)
+		rc = catch_signals(p);
+	if (rc < 0)
+		return 1;
+	rc = start(p);
+	if (rc == 0) {
+		log_info(&p->log, "vmfsd: ready host=%s control=%s",
+		    p->conf.host_name, p->conf.control);
+		if (p->ready_fd >= 0) {
+			if (p->options.log_file == NULL)
+				p->log.sink = sink_syslog;
+			background_ready(p->ready_fd);
+		}
+		wait_for_end(p);
+	}
+	return stop(p) != 0 || rc < 0 ? 1 : 0;
+}
+
+int
+main(int argc, char **argv)
+{
+	static struct program p;
+	int rc;
+
+	options_parse(&p.options, argc, argv);
+	if (options_load(&p.options, &p.conf) < 0)
+		return EXIT_CONFIG;
+	if (p.options.check_config) {
+		printf("the configuration is good: %zu target(s), %zu "
+		    "datastore(s)\n", p.conf.targets, p.conf.datastores);
+		conf_fini(&p.conf);
+		return 0;
+	}
+	rc = run(&p);
+	conf_fini(&p.conf);
+	if (p.log.arg != NULL)
+		(void)fclose(p.log.arg);
+	return rc;
+}
