@@ -1,0 +1,169 @@
+# SPDX-License-Identifier: BSD-2-Clause
+# A storage box exports a file LUN by iSCSI; hosts mount it from there.
+. "${VMFS_SRCDIR}/tests/cli/hosts.subr"
+
+iqn=iqn.2026-11.test:box
+secret="a secret of twelve and more"
+
+# box_start [LINE...]: more lines for the target.
+box_start()
+{
+	[ -e store ] || truncate -s 512M store
+	mkdir -p box
+	{
+		printf '[portal]\nlisten = 127.0.0.1:%s\n' "${port:-0}"
+		printf '[target %s]\nlun.0 = %s,thin\nlun.1 = ram:64M\n' \
+		    ${iqn} "${PWD}/store"
+		printf 'allow = iqn.2026-11.test:*\n'
+		printf '%s\n' "$@"
+	} | host_conf box
+	daemon_start box
+	portal=$(vmfsctl -c box/ctl target ls --json | jq -r '.portals[0]')
+	port=${portal##*:}
+	lun="iscsi://${portal}/${iqn}/0"
+}
+
+box_mkfs()
+{
+	atf_check -o match:'persistent reservations' -e empty mkfs.vmfs \
+	    -L ds1 --timers=${timers} --initiator=iqn.2026-11.test:admin "$1"
+}
+
+box_test_case()
+{
+	atf_test_case "$1" cleanup
+	eval "$1_head() { atf_set require.user root; }"
+	eval "$1_cleanup() { hosts_cleanup; }"
+	cases="${cases} $1"
+}
+
+box_test_case two_hosts_share_a_lun_of_the_box
+two_hosts_share_a_lun_of_the_box_body()
+{
+	box_start
+	box_mkfs "${lun}"
+	host_start esx1 "${lun}"
+	host_start esx2 "${lun}"
+	head -c 3000000 /dev/urandom >content
+	atf_check cp content esx1/mnt/file
+	atf_check cmp content esx2/mnt/file
+	# Data and heartbeat of each host have sessions of their own.
+	atf_check -o inline:'4\n' sh -c "vmfsctl -c box/ctl --json session ls |
+	    jq '.sessions | length'"
+	atf_check -o match:'0x564d' vmfsctl -c box/ctl target ls --json
+	exec 9>esx1/mnt/locked
+	atf_check -s exit:1 -e match:'resource busy' dd if=/dev/null \
+	    of=esx2/mnt/locked conv=notrunc
+	exec 9>&-
+	host_stop esx1
+	host_stop esx2
+	host_stop box
+}
+
+box_test_case mkfs_never_overwrites_a_live_datastore
+mkfs_never_overwrites_a_live_datastore_body()
+{
+	box_start
+	box_mkfs "${lun}"
+	host_start esx1 "${lun}"
+	atf_check -s exit:1 -o empty -e match:'mounted by 1 host.*: esx1;' \
+	    mkfs.vmfs --force --initiator=iqn.2026-11.test:admin "${lun}"
+	atf_check touch esx1/mnt/still-works
+	host_stop esx1
+	host_stop box
+}
+
+box_test_case killed_host_is_fenced_by_its_key
+killed_host_is_fenced_by_its_key_body()
+{
+	box_start
+	box_mkfs "${lun}"
+	host_start esx1 "${lun}"
+	host_start esx2 "${lun}"
+	echo flushed >esx1/mnt/file
+	exec 9>>esx1/mnt/file
+	host_kill esx1
+	exec 9>&-
+	until_true 30 sh -c 'echo more >>esx2/mnt/file' ||
+	    atf_fail "esx2 did not take over"
+	atf_check -o inline:'flushed\nmore\n' cat esx2/mnt/file
+	atf_check -o inline:'1\n' sh -c "vmfsctl -c box/ctl --json target ls |
+	    jq '[.luns[0].registrations[].key] | unique | length'"
+	host_stop esx2
+	host_stop box
+}
+
+box_test_case wrong_secret_is_refused
+wrong_secret_is_refused_body()
+{
+	(umask 077 && echo "${secret}" >secret)
+	box_start "chap = bob" "chap-secret-file = ${PWD}/secret"
+	LIBISCSI_CHAP_PASSWORD="not that secret" atf_check -s exit:1 -o empty \
+	    -e match:'refused the log-in; check' \
+	    mkfs.vmfs --initiator=iqn.2026-11.test:admin \
+	    "iscsi://bob@${portal}/${iqn}/0"
+	atf_check -s exit:1 -o empty -e match:'refused the log-in; check' \
+	    mkfs.vmfs --initiator=iqn.2026-11.test:admin "${lun}"
+	export LIBISCSI_CHAP_PASSWORD="${secret}"
+	box_mkfs "iscsi://bob@${portal}/${iqn}/0"
+	unset LIBISCSI_CHAP_PASSWORD
+	host_stop box
+}
+
+box_test_case unknown_luns_and_initiators_are_explained
+unknown_luns_and_initiators_are_explained_body()
+{
+	box_start
+	atf_check -s exit:1 -o empty -e match:'no such LUN' mkfs.vmfs \
+	    --initiator=iqn.2026-11.test:a "iscsi://${portal}/${iqn}/9"
+	atf_check -s exit:1 -o empty -e match:'refused the log-in' mkfs.vmfs \
+	    --initiator=iqn.1999-01.com.else:x "${lun}"
+	host_stop box
+}
+
+box_test_case lost_lun_freezes_and_comes_back
+lost_lun_freezes_and_comes_back_body()
+{
+	box_start
+	box_mkfs "${lun}"
+	host_start esx1 "${lun}"
+	echo before >esx1/mnt/file
+	host_stop box
+	until_true 30 eval 'vmfsctl -c esx1/ctl -H ds ls | grep -q frozen' ||
+	    atf_fail "the loss of the LUN was not noticed"
+	atf_check -s exit:6 -o ignore vmfsctl -c esx1/ctl ds ls
+	atf_check -s exit:4 -e match:'waits for its LUN' \
+	    vmfsctl -c esx1/ctl disk ls ds1:
+	# At the address it had.
+	box_start
+	until_true 30 eval 'vmfsctl -c esx1/ctl -H ds ls | grep -q ok' ||
+	    atf_fail "the LUN did not come back"
+	atf_check -o inline:'before\n' cat esx1/mnt/file
+	atf_check sh -c 'echo after >>esx1/mnt/file'
+	host_stop esx1
+	host_stop box
+}
+
+box_test_case dropped_sessions_log_in_again
+dropped_sessions_log_in_again_body()
+{
+	box_start
+	box_mkfs "${lun}"
+	host_start esx1 "${lun}"
+	echo before >esx1/mnt/file
+	atf_check vmfsctl -c box/ctl session drop iqn.2026-11.test:esx1
+	atf_check -s exit:3 -e match:'no session' \
+	    vmfsctl -c box/ctl session drop iqn.2026-11.test:nobody
+	until_true 30 sh -c 'echo after >>esx1/mnt/file' ||
+	    atf_fail "the host did not log in again"
+	atf_check -o inline:'before\nafter\n' cat esx1/mnt/file
+	host_stop esx1
+	host_stop box
+}
+
+atf_init_test_cases()
+{
+	for c in ${cases}; do
+		atf_add_test_case "${c}"
+	done
+}

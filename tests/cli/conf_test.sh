@@ -1,0 +1,167 @@
+# SPDX-License-Identifier: BSD-2-Clause
+# vmfsd.conf: what is accepted, what is refused and in which words.
+
+# bad MESSAGE: the configuration on stdin is refused, nothing is started.
+bad()
+{
+	cat >conf
+	atf_check -s exit:2 -o empty -e match:"$1" vmfsd --config=conf \
+	    --pidfile="${PWD}/pid"
+	[ ! -e pid ] || atf_fail "vmfsd was started"
+}
+
+atf_test_case good_configuration_is_accepted
+good_configuration_is_accepted_body()
+{
+	umask 077
+	echo "a secret of more than twelve" >secret
+	echo "the other secret is longer" >mutual
+	cat >conf <<-EOC
+	# everything there is
+	[host]
+	name = esx1
+	dir = ${PWD}/id
+	initiator = iqn.2026-11.test:esx1
+
+	[control]
+	socket = ${PWD}/ctl
+	[portal]
+	listen = 127.0.0.1:0
+	listen = [::1]:3260
+	[target iqn.2026-11.test:box]
+	lun.0 = /srv/lun0,thin
+	lun.7 = ram:64M , readonly
+	allow = iqn.2026-11.test:*
+	allow = iqn.1999-01.other:one
+	chap = bob
+	chap-secret-file = ${PWD}/secret
+	mutual = box
+	mutual-secret-file = ${PWD}/mutual
+	[datastore ds1]
+	lun = iscsi://127.0.0.1/iqn.2026-11.test:box/0
+	mount = ${PWD}/mnt
+	options = ro,noauto
+	EOC
+	sed -i 's/64M , /64M,/' conf
+	atf_check -o match:'1 target\(s\), 1 datastore\(s\)' -e empty \
+	    vmfsd --check-config --config=conf
+}
+
+atf_test_case missing_file_is_named
+missing_file_is_named_body()
+{
+	atf_check -s exit:2 -o empty -e match:"'/nowhere/conf'" \
+	    vmfsd --config=/nowhere/conf
+}
+
+atf_test_case unknown_words_are_named_with_line
+unknown_words_are_named_with_line_body()
+{
+	printf '[host]\nname = a\n[disks]\n' |
+	    bad "^vmfsd: conf:3: unknown section 'disks'; expected host, cont"
+	printf '[host]\nnmae = a\n' |
+	    bad "conf:2: unknown key 'nmae' in \\[host\\]; expected name, dir"
+	printf '[datastore ds1]\nlun = /l\nmount = /m\noptions = rw,fast\n' |
+	    bad "conf:4: options: 'fast' is unknown; expected ro, rw or noauto"
+}
+
+atf_test_case malformed_lines_are_named
+malformed_lines_are_named_body()
+{
+	printf 'name = a\n' | bad "conf:1: .*before the first \\[SECTION\\]"
+	printf '[host]\nname\n' | bad "conf:2: 'name' is neither"
+	printf '[host\n' | bad "conf:1: .*lacks the closing"
+	printf '[host]\nname =\n' | bad "conf:2: key 'name' has no value"
+	printf '[host]\nname = a\nname = b\n' | bad "conf:3: 'name' is given twice"
+	printf '[datastore]\n' | bad "conf:1: .*needs a name"
+	printf '[host me]\n' | bad "conf:1: .*takes no name"
+	printf '[host]\nname = a b\n' | bad "conf:2: host name 'a b': expected"
+	printf '[host]\ndir = here\n' | bad "conf:2: .*absolute path"
+	printf '[portal]\nlisten = 127.0.0.1:http\n' | bad "conf:2: .*PORT"
+}
+
+atf_test_case targets_are_checked_as_a_whole
+targets_are_checked_as_a_whole_body()
+{
+	portal='[portal]\nlisten = 127.0.0.1:0\n'
+	printf "${portal}"'[target box]\n' | bad "conf:3: .*no iSCSI name"
+	printf "${portal}"'[target iqn.a:b]\nallow = *\n' |
+	    bad "conf:3: .*has no LUN"
+	printf "${portal}"'[target iqn.a:b]\nlun.900 = /x\n' |
+	    bad "conf:4: .*lun.0 to lun.255"
+	printf "${portal}"'[target iqn.a:b]\nlun.0 = /x,fast\n' |
+	    bad "conf:4: LUN option 'fast' is unknown"
+	printf "${portal}"'[target iqn.a:b]\nlun.0 = ram:lots\n' |
+	    bad "conf:4: .*expected ram:SIZE"
+	printf "${portal}"'[target iqn.a:b]\nlun.0 = /x\nlun.0 = /y\n' |
+	    bad "conf:5: lun.0 is already defined in line 4"
+	printf '[target iqn.a:b]\nlun.0 = /x\n' |
+	    bad "conf:1: .*cannot be reached; expected a \\[portal\\]"
+	printf "${portal}"'[target iqn.a:b]\nlun.0 = /x\nchap = bob\n' |
+	    bad "conf:3: .*chap and chap-secret-file go together"
+}
+
+atf_test_case secrets_must_be_long_and_private
+secrets_must_be_long_and_private_body()
+{
+	start='[portal]\nlisten = 127.0.0.1:0\n[target iqn.a:b]\nlun.0 = /x\n'
+	umask 077
+	echo short >secret
+	printf "${start}chap = bob\nchap-secret-file = secret\n" |
+	    bad "conf:6: .*has 5 characters; expected 12 to 255"
+	echo "a secret of more than twelve" >secret
+	chmod 644 secret
+	printf "${start}chap = bob\nchap-secret-file = secret\n" |
+	    bad "conf:6: .*can be read by others; run chmod 600"
+}
+
+atf_test_case datastores_need_lun_and_mount
+datastores_need_lun_and_mount_body()
+{
+	printf '[datastore ds1]\nlun = /l\n' | bad "conf:1: .*no 'mount ='"
+	printf '[datastore ds1]\nmount = /m\n' | bad "conf:1: .*no 'lun ='"
+	printf '[datastore a]\nlun = /l\nmount = /m\n[datastore a]\n' |
+	    bad "conf:4: datastore 'a' is already defined in line 1"
+}
+
+atf_test_case usage_errors_exit_2
+usage_errors_exit_2_body()
+{
+	for args in --nope extra --log-level=loud; do
+		atf_check -s exit:2 -o empty -e not-empty vmfsd ${args}
+	done
+	atf_check -o match:'^usage: vmfsd' -e empty vmfsd --help
+}
+
+atf_test_case vmfsctl_usage
+vmfsctl_usage_body()
+{
+	atf_check -o match:'^usage: vmfsctl' -e empty vmfsctl --help
+	atf_check -o match:'disk create DS' -e empty vmfsctl disk create --help
+	for args in "" "ds" "ds fly" "vm ls" "disk create a" "ds ls extra" \
+	    "session drop iqn.x notanumber"; do
+		# shellcheck disable=SC2086
+		atf_check -s exit:2 -o empty -e not-empty vmfsctl ${args}
+	done
+}
+
+atf_test_case vmfsctl_without_daemon
+vmfsctl_without_daemon_body()
+{
+	atf_check -s exit:1 -o empty -e match:"no vmfsd answers on 'ctl'" \
+	    vmfsctl --control=ctl ds ls
+}
+
+atf_init_test_cases()
+{
+	atf_add_test_case good_configuration_is_accepted
+	atf_add_test_case missing_file_is_named
+	atf_add_test_case unknown_words_are_named_with_line
+	atf_add_test_case malformed_lines_are_named
+	atf_add_test_case targets_are_checked_as_a_whole
+	atf_add_test_case secrets_must_be_long_and_private
+	atf_add_test_case datastores_need_lun_and_mount
+	atf_add_test_case usage_errors_exit_2
+	atf_add_test_case vmfsctl_usage
+	atf_add_test_case vmfsctl_without_daemon
+}

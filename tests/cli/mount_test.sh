@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: BSD-2-Clause
+# mount.vmfs: with and without a vmfsd that runs.
+. "${VMFS_SRCDIR}/tests/cli/hosts.subr"
+
+atf_test_case starts_a_daemon_that_ends_with_umount cleanup
+starts_a_daemon_that_ends_with_umount_head()
+{
+	atf_set require.user root
+}
+starts_a_daemon_that_ends_with_umount_body()
+{
+	lun_make lun
+	mkdir m
+	atf_check mount.vmfs -o "name=esx1,dir=${PWD}/id,log=${PWD}/log" lun m
+	echo hello >m/file
+	atf_check -o match:'^m +512 MiB' vmfsctl --control=id/control.sock ds ls
+	pid=$(cat id/lock)
+	atf_check umount m
+	until_true 20 eval "! kill -0 ${pid}" || atf_fail "vmfsd stays"
+	atf_check -s exit:1 -o empty grep ' error:' log
+	# A second time, by the name mount(8) uses.
+	ln -s "$(command -v mount.vmfs)" mount.fuse.vmfs
+	atf_check ./mount.fuse.vmfs lun m -n \
+	    -o "rw,noauto,name=esx1,dir=${PWD}/id,log=${PWD}/log"
+	atf_check -o inline:'hello\n' cat m/file
+	pid=$(cat id/lock)
+	atf_check umount m
+	until_true 20 eval "! kill -0 ${pid}" || atf_fail "vmfsd stays"
+}
+starts_a_daemon_that_ends_with_umount_cleanup()
+{
+	[ ! -s id/lock ] || kill -9 "$(cat id/lock)" 2>/dev/null
+	umount -l m 2>/dev/null
+	return 0
+}
+
+atf_test_case hands_over_to_a_running_daemon cleanup
+hands_over_to_a_running_daemon_head()
+{
+	atf_set require.user root
+}
+hands_over_to_a_running_daemon_body()
+{
+	lun_make lun
+	lun_make lun2
+	host_start esx1 "${PWD}/lun"
+	mkdir m
+	atf_check mount.vmfs -o "control=${PWD}/esx1/ctl,ds=second" lun2 m
+	atf_check -o match:'^ds1	' -o match:'^second	' vmfsctl -c esx1/ctl -H ds ls
+	atf_check -s exit:32 -e match:'is host .esx1., not .other.' \
+	    mount.vmfs -o "control=${PWD}/esx1/ctl,name=other" lun2 m
+	atf_check -s exit:32 -e match:'already has a datastore' \
+	    mount.vmfs -o "control=${PWD}/esx1/ctl,ds=ds1" lun2 m
+	atf_check umount m
+	until_true 20 eval "! vmfsctl -c esx1/ctl -H ds ls | grep second" ||
+	    atf_fail "the datastore stays in the list"
+	hosts_stop
+}
+hands_over_to_a_running_daemon_cleanup()
+{
+	umount -l m 2>/dev/null
+	hosts_cleanup
+}
+
+atf_test_case failures_exit_as_mount_does
+failures_exit_as_mount_does_head()
+{
+	atf_set require.user root
+}
+failures_exit_as_mount_does_body()
+{
+	truncate -s 128M lun
+	mkdir m
+	opts="dir=${PWD}/id,log=${PWD}/log"
+	atf_check -s exit:32 -e match:'carries no datastore' \
+	    mount.vmfs -o "${opts}" lun m
+	atf_check -s exit:32 -e match:'No such file' \
+	    mount.vmfs -o "${opts}" none m
+	atf_check -s exit:32 -e match:'No such file' \
+	    mount.vmfs -o "${opts}" lun none
+	atf_check -s exit:1 -e match:"unknown option 'fast'" \
+	    mount.vmfs -o "${opts},fast" lun m
+	atf_check -s exit:1 -e match:'expected LUN and DIR' mount.vmfs lun
+	atf_check -o match:'^usage: mount.vmfs' mount.vmfs --help
+}
+
+atf_init_test_cases()
+{
+	atf_add_test_case starts_a_daemon_that_ends_with_umount
+	atf_add_test_case hands_over_to_a_running_daemon
+	atf_add_test_case failures_exit_as_mount_does
+}

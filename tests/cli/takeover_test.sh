@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: BSD-2-Clause
+# A host dies in mid-write; another fences it, replays and takes over.
+. "${VMFS_SRCDIR}/tests/cli/hosts.subr"
+
+atf_test_case killed_host_is_taken_over cleanup
+killed_host_is_taken_over_head()
+{
+	atf_set require.user root
+}
+# A writer that tells after each flush how far it has come.
+writer()
+{
+	n=0
+	while [ ${n} -lt 4096 ] && printf '%016d' ${n} |
+	    dd of=esx1/mnt/vm-flat.vmdk bs=16 seek=$((n * 256)) conv=notrunc,fsync \
+	    status=none 2>/dev/null; do
+		echo ${n} >flushed.new
+		mv flushed.new flushed
+		n=$((n + 1))
+	done
+}
+opens()
+{
+	dd if=/dev/null of=esx2/mnt/vm-flat.vmdk conv=notrunc status=none
+}
+killed_host_is_taken_over_body()
+{
+	lun_make lun
+	host_start esx1 "${PWD}/lun"
+	host_start esx2 "${PWD}/lun"
+	atf_check vmfsctl -c esx1/ctl disk create ds1:/vm.vmdk 64M
+	exec 9<>esx1/mnt/vm-flat.vmdk || atf_fail "cannot open the disk"
+	writer &
+	until_true 30 eval '[ "$(cat flushed)" -ge 20 ]' ||
+	    atf_fail "the writer does not get on"
+	host_kill esx1
+	exec 9>&-
+	wait
+	atf_check -s exit:1 -e match:'resource busy' dd if=/dev/null \
+	    of=esx2/mnt/vm-flat.vmdk conv=notrunc
+	until_true 30 opens || atf_fail "esx2 did not take the disk over"
+	atf_check -o match:'esx1' -o ignore vmfsctl -c esx2/ctl ds info ds1 --json
+	last=$(cat flushed)
+	for i in $(seq 0 "${last}"); do
+		got=$(dd if=esx2/mnt/vm-flat.vmdk bs=16 skip=$((i * 256)) \
+		    count=1 status=none | tr '\0' x)
+		[ "${got}" = "$(printf '%016d' "${i}")" ] ||
+		    atf_fail "flushed block ${i} of ${last} is lost: ${got}"
+	done
+	# It can come back.
+	daemon_start esx1
+	atf_check -o inline:'vm-flat.vmdk\nvm.vmdk\n' ls esx1/mnt
+	hosts_stop
+}
+killed_host_is_taken_over_cleanup()
+{
+	hosts_cleanup
+}
+
+atf_test_case killed_host_reclaims_its_own_locks cleanup
+killed_host_reclaims_its_own_locks_head()
+{
+	atf_set require.user root
+}
+killed_host_reclaims_its_own_locks_body()
+{
+	lun_make lun
+	host_start esx1 "${PWD}/lun"
+	echo before >esx1/mnt/file
+	exec 9>>esx1/mnt/file
+	echo after >&9
+	sync esx1/mnt/file
+	host_kill esx1
+	exec 9>&-
+	daemon_start esx1
+	atf_check -o inline:'before\nafter\n' cat esx1/mnt/file
+	atf_check sh -c 'echo more >>esx1/mnt/file'
+	hosts_stop
+}
+killed_host_reclaims_its_own_locks_cleanup()
+{
+	hosts_cleanup
+}
+
+atf_init_test_cases()
+{
+	atf_add_test_case killed_host_is_taken_over
+	atf_add_test_case killed_host_reclaims_its_own_locks
+}
