@@ -73,7 +73,8 @@ ds_abandon(struct ds *ds)
 static bool
 has_work(const struct ds *ds)
 {
-	return !list_empty(&ds->txn.dirty) || !list_empty(&ds->logged);
+	return !list_empty(&ds->txn.dirty) || !list_empty(&ds->logged) ||
+	    ds->journal.sequence != ds->journal.tail_sequence;
 }
 
 static int
@@ -94,6 +95,24 @@ keep_once(struct ds *ds)
 	return r;
 }
 
+/* What commits asked for while nobody waited. */
+static void
+keep_journal(struct ds *ds)
+{
+	int r = 0;
+
+	while (r == 0 && ds->health == 0 && !ds->stopping) {
+		if (ds->ckpt.armed && !ds->ckpt.running) {
+			ckpt_finish(ds);
+		} else if (ds->wants_checkpoint) {
+			ds->wants_checkpoint = false;
+			r = ds_checkpoint(ds, 0);
+		} else {
+			return;
+		}
+	}
+}
+
 static void
 keeper(void *arg)
 {
@@ -104,9 +123,10 @@ keeper(void *arg)
 	int r;
 
 	while (!ds->stopping) {
-		/* A checkpoint that a full journal asked for. */
-		if (ds->health == 0 && ds->ckpt.armed && !ds->ckpt.running)
-			ckpt_finish(ds);
+		keep_journal(ds);
+		/* Its wake-up may have come just now. */
+		if (ds->stopping)
+			break;
 		if (ds->health < 0)
 			fiber_cond_wait(&ds->keeper_wake);
 		else if (fiber_cond_wait_until(&ds->keeper_wake, due))

@@ -156,6 +156,7 @@ struct ds {
 	struct list leases;
 	unsigned n_leases;
 	struct fiber_mutex lease_lock;	/* taking and giving back */
+	uint64_t full_until_ns;	/* a big volume was just found full */
 	uint64_t next_cluster;		/* where to look for the next lease */
 	uint16_t *cluster_free;	/* free chunks as last seen; space.c */
 	uint64_t cluster_scan_ns;	/* when all were seen; 0: never */
@@ -164,6 +165,7 @@ struct ds {
 
 	/* ds.c: the housekeeper */
 	bool stopping, keeper_runs;
+	bool wants_checkpoint;	/* the journal is half full */
 	struct fiber_cond keeper_wake;
 };
 
@@ -205,6 +207,7 @@ uint32_t journal_max_commit(const struct journal *j);	/* blocks */
 bool journal_fits(const struct journal *j, uint32_t blocks);
 /* Would there still be, for the largest commit, after one of `blocks`? */
 bool journal_fits_after(const struct journal *j, uint32_t blocks);
+bool journal_half_full(const struct journal *j);
 /* Seals and writes a commit of c->length bytes in buf, durable. */
 int journal_append(struct ds *ds, uint8_t *buf, struct journal_commit *c)
     MUST_CHECK;

@@ -70,6 +70,15 @@ journal_fits_after(const struct journal *j, uint32_t blocks)
 	return place(&after, after.pos, false, journal_max_commit(j)) != 0;
 }
 
+bool
+journal_half_full(const struct journal *j)
+{
+	uint32_t used = j->pos >= j->tail_pos ? j->pos - j->tail_pos :
+	    ring_blocks(j) - (j->tail_pos - j->pos);
+
+	return !is_empty(j) && used > ring_blocks(j) / 2;
+}
+
 static int
 write_at(struct ds *ds, uint32_t pos, const void *buf, size_t len)
 {

@@ -3,11 +3,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "libvmfs/base/units.h"
 #include "libvmfs/core/ds_priv.h"
 #include "libvmfs/core/volume.h"
 
 #define IDLE_TICKS_SPARE 5	/* of the housekeeper, when we have others */
 #define IDLE_TICKS_LAST 30
+#define BIG_VOLUME 1024u	/* clusters: looking at all takes a while */
+#define FULL_NS NSEC_PER_SEC
 #define DISCARDS_PER_PASS 32	/* UNMAPs, so that guests are not slowed */
 
 bool
@@ -165,8 +168,8 @@ try_cluster(struct ds *ds, uint64_t cluster, const struct cluster_info *seen,
 	return 0;
 }
 
-int
-lease_more(struct ds *ds, uint32_t chunks, struct lease **ret_l)
+static int
+search_all(struct ds *ds, uint32_t chunks, struct lease **ret_l)
 {
 	struct cluster_info seen[SPACE_BATCH];
 	uint64_t n = volume_clusters(&ds->super);
@@ -191,6 +194,22 @@ lease_more(struct ds *ds, uint32_t chunks, struct lease **ret_l)
 		}
 	}
 	return -ENOSPC;
+}
+
+int
+lease_more(struct ds *ds, uint32_t chunks, struct lease **ret_l)
+{
+	bool big = volume_clusters(&ds->super) > BIG_VOLUME;
+	uint64_t now = env_now(ds->conf.env);
+	int r;
+
+	/* Writers to a full volume must not read its whole table each. */
+	if (chunks == 1 && now < ds->full_until_ns)
+		return -ENOSPC;
+	r = search_all(ds, chunks, ret_l);
+	if (r == -ENOSPC && chunks == 1 && big)
+		ds->full_until_ns = now + FULL_NS;
+	return r;
 }
 
 void

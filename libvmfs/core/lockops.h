@@ -24,7 +24,7 @@ enum holder_state {
 	HOLDER_LIVE,		/* its heartbeat was seen to change lately */
 	HOLDER_SUSPECT,		/* silent; to be fenced when the time is up */
 	HOLDER_RECOVERING,	/* fenced, its journal is being replayed */
-	HOLDER_DEAD,		/* its incarnation is over: lock can be broken */
+	HOLDER_DEAD,		/* its incarnation is over: break the lock */
 	HOLDER_SELF,
 };
 
@@ -64,7 +64,8 @@ struct lockops_vt {
 	 * caller has just allocated.  The version is larger than any the block
 	 * ever had: max(old + 1, lockops.lsn).
 	 */
-	int (*create)(struct lockops *l, uint64_t addr, struct lock_grant *ret_g);
+	int (*create)(struct lockops *l, uint64_t addr,
+	    struct lock_grant *ret_g);
 	/* Everything covered must be checkpointed before.  Clears *g, also
 	 * when the outcome of the write is an error. */
 	int (*release)(struct lockops *l, struct lock_grant *g);

@@ -13,7 +13,7 @@
 #include "libvmfs/format/inode.h"
 
 #define BATCH_BLOCKS 256u	/* written at once */
-#define STEPS 4			/* progress: zeroing, slots, root, superblocks */
+#define STEPS 4			/* of progress besides the clusters */
 
 struct mkds {
 	struct env *env;

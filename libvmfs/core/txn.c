@@ -174,8 +174,11 @@ txn_commit(struct ds *ds, uint64_t owner)
 	r = commit_run(ds, &k);
 	free(k.buf);
 	ds->committing = false;
-	/* The housekeeper writes a checkpoint that nobody asked for. */
-	if (r == 0 && k.owner != owner)
+	/* The housekeeper writes a checkpoint that nobody asked for, or makes
+	 * one in time, before commits have to wait for room. */
+	ds->wants_checkpoint = r == 0 && k.owner == CKPT_NONE &&
+	    journal_half_full(&ds->journal);
+	if (ds->wants_checkpoint || (r == 0 && k.owner != owner))
 		fiber_cond_signal(&ds->keeper_wake);
 	fiber_cond_broadcast(&ds->changed);
 	return r;

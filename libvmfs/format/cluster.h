@@ -62,7 +62,7 @@ void cluster_pair_set_meta(void *block, uint32_t pair, bool meta);
 /* Block 0 of a metachunk. */
 struct metachunk_disk {
 	struct block_hdr_disk hdr;	/*  0 owner: the cluster's block */
-	le16_t used;			/* 64 bit i: block i in use; bit 0 set */
+	le16_t used;			/* 64 bit i: block i used; bit 0 set */
 	uint8_t reserved[14];		/* 66 */
 	uint8_t type[CHUNK_BLOCKS];	/* 80 enum block_type, 0 when free */
 	uint8_t reserved2[4000];	/* 96 */
@@ -73,7 +73,8 @@ struct metachunk_info {
 	uint16_t used;
 	uint8_t type[CHUNK_BLOCKS];	/* enum block_type */
 };
-int metachunk_decode(const void *block, struct metachunk_info *ret_m) MUST_CHECK;
+int metachunk_decode(const void *block, struct metachunk_info *ret_m)
+    MUST_CHECK;
 void metachunk_encode(void *block, const struct metachunk_info *m);
 
 /* Chunks and blocks freed by one host in a cluster leased to another. */

@@ -92,7 +92,7 @@ heartbeat_pr_key(unsigned slot, uint64_t incarnation)
 /* Slot info, at byte 512 of the slot's block. */
 struct slot_info_disk {
 	struct block_hdr_disk hdr;	/*   0 type BLOCK_SLOT */
-	le64_t remote_free;		/*  64 first BLOCK_REMOTE_FREE, 0 none */
+	le64_t remote_free;		/*  64 first BLOCK_REMOTE_FREE, or 0 */
 	le32_t orphans;			/*  72 used entries */
 	le32_t reserved;		/*  76 */
 	le64_t orphan[SLOT_ORPHANS_MAX]; /* 80 inodes to finish deleting */

@@ -47,7 +47,7 @@ struct inode_disk {
 	le32_t nlink;			/* 592 */
 	le32_t flags;			/* 596 INODE_* */
 	le64_t size;			/* 600 bytes */
-	le64_t chunks;			/* 608 data chunks held by this tree alone
+	le64_t chunks;			/* 608 data chunks of this tree alone
 					 * or with snapshots: st_blocks */
 	le64_t atime_ns;		/* 616 since 1970 */
 	le64_t mtime_ns;		/* 624 */
@@ -71,8 +71,8 @@ struct inode_disk {
 	le32_t clones;			/* 692 snapshot: pins by clones */
 	le64_t snaptab;			/* 696 disk: first BLOCK_SNAPTAB */
 	le64_t disk;			/* 704 snapshot: the disk it is of */
-	le64_t base_snapshot;		/* 712 inode of the snapshot the head (or
-					 * this snapshot) grew from, 0 none */
+	le64_t base_snapshot;		/* 712 inode of the snapshot this (head
+					 * or snapshot) grew from, 0 none */
 	le64_t origin_disk;		/* 720 clone: family it came from */
 	le64_t origin_snapshot;		/* 728 clone: pinned snapshot's inode */
 	le32_t dir_entries;		/* 736 directory: entries */

@@ -31,7 +31,7 @@ struct journal_head_disk {
 	struct block_hdr_disk hdr;	/*  0 owner: the slot's block */
 	le64_t incarnation;		/* 64 whose log this is */
 	le64_t head_sequence;		/* 72 of this head copy */
-	le64_t tail_block;		/* 80 in the ring: first commit to replay */
+	le64_t tail_block;		/* 80 first commit to replay */
 	le64_t tail_sequence;		/* 88 its sequence number */
 	le32_t tail_prev_crc;		/* 96 what its prev_crc must be */
 	le32_t blocks;			/* 100 of the journal */

@@ -35,7 +35,7 @@
 #define CHUNK_SIZE 65536u
 #define CHUNK_SHIFT 16
 #define CHUNK_BLOCKS 16u		/* blocks of a chunk */
-#define MIB_BLOCKS 256u			/* blocks of the MiB a huge entry maps */
+#define MIB_BLOCKS 256u			/* of the MiB a huge entry maps */
 #define LOCK_RECORD_SIZE 512u		/* sector 0 of a lockable block */
 
 #define SUPER_BLOCK_0 16u
@@ -48,7 +48,7 @@ enum block_type {
 	BLOCK_SUPER = 1,
 	BLOCK_SLOT = 2,		/* lockable: heartbeat record + slot info */
 	BLOCK_CLUSTER = 3,	/* lockable: bitmap of a resource cluster */
-	BLOCK_METACHUNK = 4,	/* block 0 of a chunk cut into metadata blocks */
+	BLOCK_METACHUNK = 4,	/* block 0 of a chunk of metadata blocks */
 	BLOCK_INODE = 5,	/* lockable */
 	BLOCK_MAP_LEAF = 6,	/* level 0: 256 chunks = 16 MiB */
 	BLOCK_MAP_NODE = 7,	/* level 1: 256 MiB; level n: 256^n MiB */

@@ -26,9 +26,9 @@ struct lockrec_disk {
 	le32_t crc32c;		/*   4 of 512 bytes, this field as zero */
 	uint8_t volume[16];	/*   8 */
 	le64_t addr;		/*  24 block number of the lockable block */
-	le64_t version;		/*  32 only grows: +1 at each change of holder */
+	le64_t version;		/*  32 only grows: +1 at each new holder */
 	le64_t lsn;		/*  40 of the last holder, see doc/FORMAT.md */
-	le64_t nonce;		/*  48 random per write: "is this image mine?" */
+	le64_t nonce;		/*  48 random per write: is it my image? */
 	le16_t mode;		/*  56 enum lock_mode */
 	le16_t slot;		/*  58 exclusive holder */
 	le32_t reserved0;	/*  60 */

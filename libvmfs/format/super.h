@@ -20,7 +20,7 @@
 
 /* How locks are taken and dead hosts fenced; chosen at mkfs, never mixed. */
 enum lock_protocol {
-	LOCK_ATS_PR = 1,	/* compare-and-write + persistent reservations */
+	LOCK_ATS_PR = 1,	/* compare-and-write, persistent reservations */
 	LOCK_ATS_WATCHDOG = 2,	/* compare-and-write, watchdog + I/O bound */
 	LOCK_RESERVE = 3,	/* SCSI-2 RESERVE around lock sectors */
 	LOCK_FILE = 4,		/* file LUN: OFD locks of one machine */
@@ -56,7 +56,7 @@ struct super_disk {
 	struct block_hdr_disk hdr;	/*    0 */
 	uint8_t magic[8];		/*   64 SUPER_MAGIC */
 	le32_t version;			/*   72 1 */
-	le32_t sector_size;		/*   76 512 or 4096: unit of the locks */
+	le32_t sector_size;		/*   76 512 or 4096: of the locks */
 	le64_t generation;		/*   80 +1 at each change */
 	le64_t compat;			/*   88 */
 	le64_t ro_compat;		/*   96 */
