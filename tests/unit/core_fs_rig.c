@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* See core_fs_rig.h. */
 #include <atf-c.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "libvmfs/check/check.h"
 #include "tests/unit/core_fs_rig.h"
 
 struct job {
@@ -19,11 +21,35 @@ rig_mount(struct rig *r)
 	r->root = fs_root(r->fs);
 }
 
+static void
+show_finding(void *arg, const struct check_finding *f)
+{
+	(void)arg;
+	fprintf(stderr, "%s: %s\n", check_rule_name(f->rule), f->text);
+}
+
+void
+rig_check(struct rig *r)
+{
+	struct check_result res;
+	const struct check_conf conf = {
+		.env = &r->f.env,
+		.disk = r->f.disk,
+		.own_slot = -1,
+		.finding = show_finding,
+	};
+
+	ATF_REQUIRE_EQ(check_run(&conf, &res), 0);
+	ATF_REQUIRE_MSG(res.found == 0, "%llu findings",
+	    (unsigned long long)res.found);
+}
+
 void
 rig_umount(struct rig *r)
 {
 	ATF_REQUIRE_EQ(fs_close(r->fs), 0);
 	ATF_REQUIRE_EQ(fixture_umount(&r->f), 0);
+	rig_check(r);
 }
 
 void

@@ -16,7 +16,9 @@ struct rig {
 /* Runs fn in a fiber over a new datastore of `size` bytes. */
 void rig_run(uint64_t size, void (*fn)(struct rig *r));
 void rig_mount(struct rig *r);
+/* fsck must find nothing afterwards. */
 void rig_umount(struct rig *r);
+void rig_check(struct rig *r);
 void rig_remount(struct rig *r);
 /* Inode number of a new file or disk in the root. */
 uint64_t rig_create(struct rig *r, const char *name, enum inode_type type,
