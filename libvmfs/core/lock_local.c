@@ -204,6 +204,8 @@ create_locked(struct lock_local *l, uint64_t addr, struct lock_grant *ret_g)
 		return r;
 	if (l->ops.lsn > rec.version + 1)
 		rec.version = l->ops.lsn - 1;
+	if (rec.lsn < l->ops.lsn)
+		rec.lsn = l->ops.lsn;
 	record_take(l, &rec, LOCK_EXCLUSIVE);
 	r = record_write(l, &rec);
 	if (r < 0)

@@ -153,6 +153,21 @@ block_finish(struct replay *p)
 	    BLOCK_SIZE - skip, 0);
 }
 
+/*
+ * A freed block that got a lock record, which no journal has, after the
+ * commit: what the commit says is of its former life.
+ */
+static bool
+became_lockable(const struct replay *p, const struct journal_record *rec,
+    uint64_t lsn)
+{
+	struct lockrec l;
+
+	return block_hdr_offset(rec->block_type) == 0 &&
+	    lockrec_decode(p->block, &p->super->uuid, rec->addr, &l) == 0 &&
+	    l.version > 0 && l.lsn >= lsn;
+}
+
 /* Of whatever type it is by now: a newer block of another type stays. */
 static int
 block_start(struct replay *p, const struct journal_record *rec, uint64_t lsn)
@@ -168,7 +183,8 @@ block_start(struct replay *p, const struct journal_record *rec, uint64_t lsn)
 		return r;
 	p->addr = rec->addr;
 	r = block_hdr_decode(p->block, 0, &p->super->uuid, rec->addr, &h);
-	p->addr_newer = r == 0 && h.lsn >= lsn;
+	p->addr_newer = (r == 0 && h.lsn >= lsn) ||
+	    became_lockable(p, rec, lsn);
 	p->addr_valid = r == 0 && h.type == rec->block_type;
 	p->hdr = (struct block_hdr) {
 		.type = rec->block_type,
