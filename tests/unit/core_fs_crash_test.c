@@ -1,0 +1,432 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Power cuts during writes, snapshots, reverts, deletions and renames: after
+ * replay fsck finds nothing wrong, what was flushed is there, snapshots that
+ * exist are whole.
+ */
+#include <atf-c.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "tests/unit/core_fs_rig.h"
+#include "tests/unit/crash_disk.h"
+
+#define BLOCKS 640u		/* of the disk: 2.5 MiB */
+#define DISK_BYTES ((uint64_t)BLOCKS * BLOCK_SIZE)
+#define OPS 140u
+#define SNAPS 3u
+#define NAMES 3u
+#define ALLOWED 8u
+
+enum op_kind { OP_WRITE, OP_PUNCH, OP_FLUSH, OP_SNAP, OP_DROP, OP_REVERT,
+	OP_REPLACE };
+
+struct op {
+	enum op_kind kind;
+	size_t start, end;	/* writes of the LUN before and after */
+	unsigned block, count;
+	unsigned slot;		/* of snapshots or names */
+	uint32_t stamp;		/* what is written; id of a snapshot */
+};
+
+struct world {
+	struct crash_disk *crash;
+	struct rig r;
+	struct prng p;
+	struct op op[OPS];
+	unsigned n_op;
+	size_t first;
+	uint64_t ino;
+	struct fs_file *f;
+	uint32_t stamp;
+	uint32_t snap_id[SNAPS];
+};
+
+/* What may be there after a cut; [0] is what was durable. */
+struct cell {
+	uint32_t v[ALLOWED];
+	unsigned n;
+};
+
+struct model {
+	struct cell block[BLOCKS];
+	uint32_t now[BLOCKS];
+	uint32_t snap[SNAPS][BLOCKS], snap_id[SNAPS];
+	bool snap_sure[SNAPS], snap_gone[SNAPS];
+	struct cell name[NAMES];
+};
+
+/* ---- the workload ---- */
+
+static void
+stamp_fill(uint8_t *buf, size_t len, uint32_t stamp)
+{
+	for (size_t i = 0; i < len; i += 4)
+		memcpy(buf + i, &stamp, 4);
+}
+
+static void
+do_write(struct world *w, struct op *o)
+{
+	uint8_t *buf = malloc((size_t)o->count * BLOCK_SIZE);
+
+	stamp_fill(buf, (size_t)o->count * BLOCK_SIZE, o->stamp);
+	ATF_REQUIRE_EQ(fs_file_write(w->f, (uint64_t)o->block * BLOCK_SIZE,
+	    buf, (size_t)o->count * BLOCK_SIZE), 0);
+	free(buf);
+}
+
+static void
+do_replace(struct world *w, struct op *o)
+{
+	uint8_t buf[200];
+	struct fs_file *f;
+	char name[8];
+
+	snprintf(name, sizeof(name), "n%u", o->slot);
+	stamp_fill(buf, sizeof(buf), o->stamp);
+	f = rig_open(&w->r, rig_create(&w->r, "tmp", INODE_FILE, 0),
+	    FS_WRITE);
+	ATF_REQUIRE_EQ(fs_file_write(f, 0, buf, sizeof(buf)), 0);
+	rig_close(f);
+	ATF_REQUIRE_EQ(fs_rename(w->r.fs, w->r.root, "tmp", w->r.root, name,
+	    0, NULL), 0);
+}
+
+static void
+do_snap(struct world *w, struct op *o)
+{
+	struct fs_snapshot s;
+	char name[16];
+
+	snprintf(name, sizeof(name), "s%u", o->stamp);
+	ATF_REQUIRE_EQ(fs_snapshot_create(w->r.fs, w->ino, name, &s, NULL), 0);
+	o->stamp = s.id;
+	w->snap_id[o->slot] = s.id;
+}
+
+static void
+do_op(struct world *w, struct op *o)
+{
+	switch (o->kind) {
+	case OP_WRITE:
+		do_write(w, o);
+		break;
+	case OP_PUNCH:
+		o->stamp = 0;
+		ATF_REQUIRE_EQ(fs_file_punch(w->f, (uint64_t)o->block *
+		    BLOCK_SIZE, (uint64_t)o->count * BLOCK_SIZE), 0);
+		break;
+	case OP_FLUSH:
+		ATF_REQUIRE_EQ(fs_file_flush(w->f), 0);
+		break;
+	case OP_SNAP:
+		do_snap(w, o);
+		break;
+	case OP_DROP:
+		o->stamp = w->snap_id[o->slot];
+		w->snap_id[o->slot] = 0;
+		ATF_REQUIRE_EQ(fs_snapshot_delete(w->r.fs, w->ino, o->stamp,
+		    NULL), 0);
+		break;
+	case OP_REVERT:
+		rig_close(w->f);
+		ATF_REQUIRE_EQ(fs_snapshot_revert(w->r.fs, w->ino,
+		    w->snap_id[o->slot], NULL), 0);
+		w->f = rig_open(&w->r, w->ino, FS_READ | FS_WRITE);
+		break;
+	case OP_REPLACE:
+		do_replace(w, o);
+		break;
+	}
+}
+
+static enum op_kind
+choose(struct world *w, unsigned slot)
+{
+	switch (prng_below(&w->p, 16)) {
+	case 0:
+	case 1:
+		return OP_REPLACE;
+	case 2:
+	case 3:
+	case 4:
+		return w->snap_id[slot] != 0 ? OP_DROP : OP_SNAP;
+	case 5:
+		return w->snap_id[slot] != 0 ? OP_REVERT : OP_SNAP;
+	case 6:
+		return OP_FLUSH;
+	case 7:
+		return OP_PUNCH;
+	default:
+		return OP_WRITE;
+	}
+}
+
+static void
+next_op(struct world *w)
+{
+	struct op *o = &w->op[w->n_op++];
+
+	o->slot = (unsigned)prng_below(&w->p, SNAPS);
+	o->kind = choose(w, o->slot);
+	o->block = (unsigned)prng_below(&w->p, BLOCKS);
+	o->count = 1 + (unsigned)prng_below(&w->p,
+	    prng_below(&w->p, 3) == 0 ? 300 : 20);
+	if (o->count > BLOCKS - o->block)
+		o->count = BLOCKS - o->block;
+	o->stamp = ++w->stamp;
+	o->start = crash_disk_writes(w->crash);
+	do_op(w, o);
+	o->end = crash_disk_writes(w->crash);
+}
+
+/* ---- what may be there ---- */
+
+static void
+cell_add(struct cell *c, uint32_t v)
+{
+	for (unsigned i = 0; i < c->n; i++)
+		if (c->v[i] == v)
+			return;
+	ATF_REQUIRE(c->n < ALLOWED);
+	c->v[c->n++] = v;
+}
+
+static void
+cell_set(struct cell *c, uint32_t v)
+{
+	c->v[0] = v;
+	c->n = 1;
+}
+
+/* Everything that is there now is durable. */
+static void
+model_settle(struct model *m)
+{
+	for (unsigned b = 0; b < BLOCKS; b++)
+		cell_set(&m->block[b], m->now[b]);
+}
+
+static void
+model_blocks(struct model *m, const struct op *o, bool done)
+{
+	for (unsigned b = o->block; b < o->block + o->count; b++) {
+		if (m->block[b].n == ALLOWED) {
+			/* Rare: forget the oldest, which then must not be. */
+			memmove(m->block[b].v, m->block[b].v + 1,
+			    (ALLOWED - 1) * sizeof(uint32_t));
+			m->block[b].n--;
+		}
+		cell_add(&m->block[b], o->stamp);
+		if (done)
+			m->now[b] = o->stamp;
+	}
+}
+
+static void
+model_op(struct model *m, const struct op *o, bool done)
+{
+	switch (o->kind) {
+	case OP_WRITE:
+	case OP_PUNCH:
+		model_blocks(m, o, done);
+		return;
+	case OP_SNAP:
+		memcpy(m->snap[o->slot], m->now, sizeof(m->now));
+		m->snap_id[o->slot] = o->stamp;
+		m->snap_sure[o->slot] = done;
+		m->snap_gone[o->slot] = false;
+		break;
+	case OP_DROP:
+		m->snap_sure[o->slot] = false;
+		m->snap_gone[o->slot] = done;
+		break;
+	case OP_REVERT:
+		for (unsigned b = 0; b < BLOCKS; b++)
+			if (done)
+				m->now[b] = m->snap[o->slot][b];
+			else if (m->block[b].n < ALLOWED)
+				cell_add(&m->block[b], m->snap[o->slot][b]);
+		break;
+	case OP_REPLACE:
+		cell_add(&m->name[o->slot], o->stamp);
+		if (done)
+			cell_set(&m->name[o->slot], o->stamp);
+		break;
+	case OP_FLUSH:
+		break;
+	}
+	if (done)
+		model_settle(m);
+}
+
+/* ---- after the cut ---- */
+
+static bool
+cell_has(const struct cell *c, uint32_t v)
+{
+	for (unsigned i = 0; i < c->n; i++)
+		if (c->v[i] == v)
+			return true;
+	return false;
+}
+
+static uint32_t
+stamp_of(const uint8_t *block, size_t len, const char *what, unsigned at)
+{
+	uint32_t v, w;
+
+	memcpy(&v, block, 4);
+	for (size_t i = 0; i < len; i += 4) {
+		memcpy(&w, block + i, 4);
+		ATF_REQUIRE_MSG(w == v, "%s %u is of two writes", what, at);
+	}
+	return v;
+}
+
+static void
+check_disk(struct rig *r, uint64_t ino, const struct model *m, uint8_t *buf,
+    size_t n)
+{
+	struct fs_file *f = rig_open(r, ino, FS_READ);
+	size_t len;
+
+	ATF_REQUIRE_EQ(fs_file_read(f, 0, buf, DISK_BYTES, &len), 0);
+	for (unsigned b = 0; b < BLOCKS; b++) {
+		uint32_t v;
+
+		memcpy(&v, buf + (size_t)b * BLOCK_SIZE, 4);
+		ATF_REQUIRE_MSG(cell_has(&m->block[b], v),
+		    "cut %zu: block %u has stamp %u, may have %u..%u", n, b,
+		    v, m->block[b].v[0], m->block[b].v[m->block[b].n - 1]);
+	}
+	rig_close(f);
+}
+
+static void
+check_snap(struct rig *r, uint64_t ino, const struct model *m, unsigned k,
+    uint8_t *buf, size_t n)
+{
+	struct fs_snapshot s;
+	struct fs_file *f;
+	char name[16];
+	size_t len;
+	int e;
+
+	if (m->snap_id[k] == 0)
+		return;
+	snprintf(name, sizeof(name), "#%u", m->snap_id[k]);
+	e = fs_snapshot_find(r->fs, ino, name, &s);
+	ATF_REQUIRE_MSG(e == 0 || e == -ENOENT, "cut %zu: %d", n, e);
+	ATF_REQUIRE(e == 0 || !m->snap_sure[k]);
+	ATF_REQUIRE(e != 0 || !m->snap_gone[k]);
+	if (e != 0)
+		return;
+	f = rig_open(r, s.ino, FS_READ);
+	ATF_REQUIRE_EQ(fs_file_read(f, 0, buf, DISK_BYTES, &len), 0);
+	for (unsigned b = 0; b < BLOCKS; b++)
+		ATF_REQUIRE_MSG(stamp_of(buf + (size_t)b * BLOCK_SIZE,
+		    BLOCK_SIZE, "snapshot block", b) == m->snap[k][b],
+		    "cut %zu: snapshot %u block %u is wrong", n, s.id, b);
+	rig_close(f);
+}
+
+static void
+check_name(struct rig *r, const struct model *m, unsigned k, size_t n)
+{
+	uint8_t buf[200];
+	struct fs_attr a;
+	struct fs_file *f;
+	char name[8];
+	uint32_t v = 0;
+	size_t len;
+	int e;
+
+	snprintf(name, sizeof(name), "n%u", k);
+	e = fs_lookup(r->fs, r->root, name, &a);
+	ATF_REQUIRE_MSG(e == 0 || e == -ENOENT, "cut %zu: %d", n, e);
+	if (e == 0) {
+		f = rig_open(r, a.ino, FS_READ);
+		ATF_REQUIRE_EQ(fs_file_read(f, 0, buf, sizeof(buf), &len), 0);
+		ATF_REQUIRE_EQ(len, sizeof(buf));
+		v = stamp_of(buf, sizeof(buf), "name", k);
+		rig_close(f);
+	}
+	ATF_REQUIRE_MSG(cell_has(&m->name[k], v), "cut %zu: %s has %u", n,
+	    name, v);
+}
+
+static void
+check_cut(struct world *w, size_t n, enum crash_kind kind)
+{
+	struct rig *r = calloc(1, sizeof(*r));
+	struct model *m = calloc(1, sizeof(*m));
+	uint8_t *buf = malloc(DISK_BYTES);
+	struct recover_report rep;
+	struct disk *d;
+
+	for (unsigned b = 0; b < BLOCKS; b++)
+		cell_set(&m->block[b], 0);
+	for (unsigned k = 0; k < NAMES; k++)
+		cell_set(&m->name[k], 0);
+	/* The last write of a torn image was never completed. */
+	for (unsigned i = 0; i < w->n_op && w->op[i].start < n; i++)
+		model_op(m, &w->op[i],
+		    w->op[i].end <= n - (kind == CRASH_TORN));
+	ATF_REQUIRE_EQ(crash_disk_image(w->crash, n, kind, n, &d), 0);
+	fixture_init(&r->f, d, false);
+	ATF_REQUIRE_EQ(fixture_recover(&r->f, d, &rep), 0);
+	rig_mount(r);
+	check_disk(r, w->ino, m, buf, n);
+	for (unsigned k = 0; k < SNAPS; k++)
+		check_snap(r, w->ino, m, k, buf, n);
+	for (unsigned k = 0; k < NAMES; k++)
+		check_name(r, m, k, n);
+	rig_umount(r);
+	disk_close(d);
+	free(buf);
+	free(m);
+	free(r);
+}
+
+static int
+crash_main(void *arg)
+{
+	const uint64_t *seed = arg;
+	struct world *w = calloc(1, sizeof(*w));
+	size_t total;
+
+	ATF_REQUIRE_EQ(crash_disk_open(64 * MIB, 512, &w->crash), 0);
+	prng_seed(&w->p, *seed);
+	fixture_init(&w->r.f, crash_disk_disk(w->crash), true);
+	rig_mount(&w->r);
+	w->ino = rig_create(&w->r, "disk", INODE_DISK, DISK_BYTES);
+	w->f = rig_open(&w->r, w->ino, FS_READ | FS_WRITE);
+	ATF_REQUIRE_EQ(ds_commit(w->r.f.ds), 0);
+	w->first = crash_disk_writes(w->crash);
+	while (w->n_op < OPS)
+		next_op(w);
+	total = crash_disk_writes(w->crash);
+	rig_close(w->f);
+	rig_umount(&w->r);
+	for (size_t n = w->first; n < total; n += 1 + prng_below(&w->p, 8))
+		check_cut(w, n, (enum crash_kind)prng_below(&w->p, 3));
+	crash_disk_close(w->crash);
+	free(w);
+	return 0;
+}
+
+ATF_TC_WITHOUT_HEAD(power_cuts_lose_nothing_flushed);
+ATF_TC_BODY(power_cuts_lose_nothing_flushed, tc)
+{
+	for (uint64_t seed = 1; seed <= 6; seed++)
+		fixture_run(crash_main, &seed);
+}
+
+ATF_TP_ADD_TCS(tp)
+{
+	ATF_TP_ADD_TC(tp, power_cuts_lose_nothing_flushed);
+	return atf_no_error();
+}
