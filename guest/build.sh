@@ -26,7 +26,7 @@ package=$(apt-cache depends linux-image-cloud-amd64 |
 	    "(try apt-get update)" >&2
 	exit 1
 }
-(cd "$work" && apt-get -q download "$package" >&2)
+(cd "$work" && apt-get -qq -o APT::Sandbox::User=root download "$package" >&2)
 dpkg-deb -x "$work"/linux-image-*.deb "$work/kernel"
 version=$(ls "$work/kernel/lib/modules")
 modules=$work/kernel/lib/modules/$version
