@@ -1,0 +1,181 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* A virtual disk under many requests at once, with snapshots in between. */
+#include <atf-c.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "tests/unit/core_fs_rig.h"
+
+#define SIZE (3 * MIB)
+#define WRITERS 12u
+#define STEPS 120u
+
+struct crowd {
+	struct rig *r;
+	struct disk *d;
+	uint64_t ino;
+	uint8_t *bytes;
+	unsigned running;
+	struct fiber *waiter;
+};
+
+struct writer {
+	struct crowd *c;
+	unsigned id;
+	struct prng p;
+};
+
+/*
+ * Each has every WRITERS-th sector, so that blocks and chunks are shared by
+ * all, and single sectors by nobody.
+ */
+static void
+writer_step(struct writer *w)
+{
+	uint64_t sectors = SIZE / 512 / WRITERS;
+	uint64_t s = prng_below(&w->p, sectors) * WRITERS + w->id;
+	uint8_t *at = w->c->bytes + s * 512, buf[512];
+
+	if (prng_below(&w->p, 3) == 0) {
+		ATF_REQUIRE_EQ(disk_read(w->c->d, s * 512, buf, 512), 0);
+		ATF_REQUIRE_EQ(memcmp(buf, at, 512), 0);
+		return;
+	}
+	if (prng_below(&w->p, 20) == 0)
+		ATF_REQUIRE_EQ(disk_flush(w->c->d), 0);
+	prng_fill(&w->p, at, 512);
+	ATF_REQUIRE_EQ(disk_write(w->c->d, s * 512, at, 512, 0), 0);
+}
+
+static void
+crowd_leave(struct crowd *c)
+{
+	if (--c->running == 0)
+		fiber_unpark(c->waiter);
+}
+
+static void
+writer_fiber(void *arg)
+{
+	struct writer *w = arg;
+
+	for (unsigned i = 0; i < STEPS; i++)
+		writer_step(w);
+	crowd_leave(w->c);
+}
+
+static void
+snapshot_fiber(void *arg)
+{
+	struct crowd *c = arg;
+	struct fs_snapshot s[6];
+	char name[8];
+
+	for (unsigned i = 0; i < 6; i++) {
+		snprintf(name, sizeof(name), "s%u", i);
+		ATF_REQUIRE_EQ(fs_snapshot_create(c->r->fs, c->ino, name,
+		    &s[i], NULL), 0);
+		for (unsigned k = 0; k < 50; k++)
+			fiber_yield();
+		if (i % 2 == 1)
+			ATF_REQUIRE_EQ(fs_snapshot_delete(c->r->fs, c->ino,
+			    s[i - 1].id, NULL), 0);
+	}
+	crowd_leave(c);
+}
+
+static void
+crowded(struct rig *r)
+{
+	struct sched *sched = r->f.env.sched;
+	struct crowd c = { .r = r, .waiter = fiber_self() };
+	struct writer w[WRITERS];
+	uint8_t *buf = malloc(SIZE);
+
+	c.bytes = calloc(1, SIZE);
+	c.ino = rig_create(r, "d", INODE_DISK, SIZE);
+	ATF_REQUIRE_EQ(fs_file_disk(rig_open(r, c.ino, FS_READ | FS_WRITE),
+	    "d", &c.d), 0);
+	for (unsigned i = 0; i < WRITERS; i++) {
+		w[i] = (struct writer){ .c = &c, .id = i };
+		prng_seed(&w[i].p, i);
+		c.running++;
+		ATF_REQUIRE_EQ(sched_spawn(sched, "writer", writer_fiber,
+		    &w[i]), 0);
+	}
+	c.running++;
+	ATF_REQUIRE_EQ(sched_spawn(sched, "snapshot", snapshot_fiber, &c), 0);
+	while (c.running > 0)
+		fiber_park();
+	ATF_REQUIRE_EQ(disk_read(c.d, 0, buf, SIZE), 0);
+	ATF_REQUIRE_EQ(memcmp(buf, c.bytes, SIZE), 0);
+	disk_close(c.d);
+	rig_remount(r);
+	rig_unlink(r, "d");
+	free(c.bytes);
+	free(buf);
+}
+
+ATF_TC_WITHOUT_HEAD(many_writers_and_snapshots_at_once);
+ATF_TC_BODY(many_writers_and_snapshots_at_once, tc)
+{
+	rig_run(64 * MIB, crowded);
+}
+
+static void
+commands(struct rig *r)
+{
+	uint64_t ino = rig_create(r, "d", INODE_DISK, SIZE);
+	struct fs_file *f = rig_open(r, ino, FS_READ | FS_WRITE);
+	uint8_t a[1024], b[1024], image[512];
+	struct iovec iov[2] = {
+		{ a, 512 }, { a + 512, 512 },
+	};
+	struct disk_req req = {
+		.op = DISK_WRITE, .flags = DISK_FUA, .offset = 4096,
+		.length = 1024, .iov = iov, .iovcnt = 2,
+	};
+	struct disk *d;
+	struct fs_attr at;
+
+	ATF_REQUIRE_EQ(fs_file_disk(f, "d", &d), 0);
+	ATF_CHECK_EQ(d->info.size_bytes, SIZE);
+	memset(a, 'a', 512);
+	memset(a + 512, 'b', 512);
+	ATF_REQUIRE_EQ(disk_run(d, &req), 0);
+	ATF_REQUIRE_EQ(disk_read(d, 4096, b, 1024), 0);
+	ATF_CHECK_EQ(memcmp(a, b, 1024), 0);
+	memset(image, 'c', 512);
+	ATF_CHECK_EQ(disk_caw(d, 4096, a + 512, image, 512),
+	    -VMFS_EMISCOMPARE);
+	ATF_CHECK_EQ(disk_caw(d, 4096, a, image, 512), 0);
+	ATF_REQUIRE_EQ(disk_read(d, 4096, b, 512), 0);
+	ATF_CHECK_EQ(memcmp(b, image, 512), 0);
+	ATF_REQUIRE_EQ(disk_write_zeroes(d, 0, MIB, 0), 0);
+	ATF_REQUIRE_EQ(fs_getattr(r->fs, ino, &at), 0);
+	ATF_CHECK_EQ(at.allocated, MIB);
+	ATF_REQUIRE_EQ(disk_unmap(d, 0, MIB), 0);
+	ATF_REQUIRE_EQ(fs_getattr(r->fs, ino, &at), 0);
+	ATF_CHECK_EQ(at.allocated, 0);
+	ATF_REQUIRE_EQ(disk_read(d, 4096, b, 512), 0);
+	ATF_CHECK_EQ(b[0], 0);
+	ATF_CHECK_EQ(disk_read(d, SIZE, b, 512), -EINVAL);
+	disk_close(d);
+	ATF_REQUIRE_EQ(fs_file_disk(rig_open(r, ino, FS_READ), "d", &d), 0);
+	ATF_CHECK_EQ(disk_write(d, 0, a, 512, 0), -EROFS);
+	disk_close(d);
+}
+
+ATF_TC_WITHOUT_HEAD(commands_of_a_virtual_disk);
+ATF_TC_BODY(commands_of_a_virtual_disk, tc)
+{
+	rig_run(64 * MIB, commands);
+}
+
+ATF_TP_ADD_TCS(tp)
+{
+	ATF_TP_ADD_TC(tp, many_writers_and_snapshots_at_once);
+	ATF_TP_ADD_TC(tp, commands_of_a_virtual_disk);
+	return atf_no_error();
+}
