@@ -20,7 +20,6 @@
 #define NODE_CACHE_BUCKETS 64u
 #define NODE_CACHE_MAX 1024u	/* nodes of one inode: 4 MiB */
 #define PATH_BLOCKS 24u		/* bound of what one map change dirties */
-#define SNAPTAB_DELETING 1u	/* snaptab_entry_disk.flags */
 
 struct fs {
 	struct ds *ds;
