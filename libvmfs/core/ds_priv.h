@@ -156,7 +156,8 @@ struct ds {
 	struct list leases;
 	unsigned n_leases;
 	struct fiber_mutex lease_lock;	/* taking and giving back */
-	uint64_t full_until_ns;	/* a big volume was just found full */
+	/* A big volume was just found to have no chunk [0], no run [1]. */
+	uint64_t full_until_ns[2];
 	uint64_t next_cluster;		/* where to look for the next lease */
 	uint16_t *cluster_free;	/* free chunks as last seen; space.c */
 	uint64_t cluster_scan_ns;	/* when all were seen; 0: never */

@@ -201,14 +201,15 @@ lease_more(struct ds *ds, uint32_t chunks, struct lease **ret_l)
 {
 	bool big = volume_clusters(&ds->super) > BIG_VOLUME;
 	uint64_t now = env_now(ds->conf.env);
+	uint64_t *until = &ds->full_until_ns[chunks > 1];
 	int r;
 
 	/* Writers to a full volume must not read its whole table each. */
-	if (chunks == 1 && now < ds->full_until_ns)
+	if (chunks > 0 && now < *until)
 		return -ENOSPC;
 	r = search_all(ds, chunks, ret_l);
-	if (r == -ENOSPC && chunks == 1 && big)
-		ds->full_until_ns = now + FULL_NS;
+	if (r == -ENOSPC && chunks > 0 && big)
+		*until = now + FULL_NS;
 	return r;
 }
 
