@@ -25,8 +25,16 @@ struct fence_ops {
 	 * another; other errors with a sentence.  Suspends, as all here.
 	 */
 	int (*enter)(const struct fence_paths *p, char why[WHY_SIZE]);
-	/* After the slot was given back, nothing is in flight. */
-	void (*leave)(const struct fence_paths *p);
+	/*
+	 * After the slot was given back, nothing is in flight.  at_large: a
+	 * fenced host may yet wake up, what keeps it out must stay.
+	 */
+	void (*leave)(const struct fence_paths *p, bool at_large);
+	/* Clears what members that are gone left.  over(): the incarnation in
+	 * a slot has ended.  May be NULL. */
+	void (*sweep)(const struct fence_paths *p,
+	    bool (*over)(void *arg, unsigned slot, uint64_t incarnation),
+	    void *arg);
 	/*
 	 * Makes the victim unable to write and proves it.  0: proven;
 	 * -VMFS_EINUSE: cannot be proven, with a sentence; -VMFS_EFENCED: we

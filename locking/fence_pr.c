@@ -114,11 +114,18 @@ leave_path(struct disk *d, uint64_t key)
 			return;
 }
 
+/*
+ * The reservation ends with its last registrant.  While a fenced host is at
+ * large our key stays on the LUN after us; the next member that joins, or the
+ * fenced host itself, clears up.
+ */
 static void
-pr_leave(const struct fence_paths *p)
+pr_leave(const struct fence_paths *p, bool at_large)
 {
 	uint64_t key = heartbeat_pr_key(p->slot, p->incarnation);
 
+	if (at_large)
+		return;
 	if (p->hb_lun != p->lun)
 		leave_path(p->hb_lun, key);
 	leave_path(p->lun, key);
@@ -162,7 +169,7 @@ pr_enter(const struct fence_paths *p, char why[WHY_SIZE])
 		why_say(why, "cannot register for "
 		    "persistent reservations on LUN %s: %s", p->lun->info.name,
 		    vmfs_strerror(rc));
-	pr_leave(p);
+	pr_leave(p, false);
 	return rc;
 }
 
@@ -207,6 +214,35 @@ pr_prove(const struct fence_paths *p, const struct heartbeat *victim,
 	return -VMFS_EINUSE;
 }
 
+#define KEY_INCARNATION_MASK 0xffffffffffull
+
+static void
+pr_sweep(const struct fence_paths *p,
+    bool (*over)(void *arg, unsigned slot, uint64_t incarnation), void *arg)
+{
+	uint64_t own = heartbeat_pr_key(p->slot, p->incarnation);
+	uint64_t *keys = NULL;
+	size_t n = 0;
+
+	if (read_keys(p->lun, &keys, &n) < 0)
+		return;
+	for (size_t i = 0; i < n; i++) {
+		unsigned slot = (unsigned)(keys[i] >> 40) & 0xff;
+		uint64_t inc = keys[i] & KEY_INCARNATION_MASK;
+
+		if (keys[i] == own || heartbeat_pr_key(slot, inc) != keys[i] ||
+		    !over(arg, slot, inc))
+			continue;
+		/* Another member may be faster, and the next one tries
+		 * again. */
+		if (pr_out(p->lun, DISK_PR_PREEMPT_AND_ABORT, own,
+		    keys[i]) == 0)
+			log_info(p->log, "fence: stale key removed "
+			    "key=0x%016llx", (unsigned long long)keys[i]);
+	}
+	free(keys);
+}
+
 static int
 pr_check_self(const struct fence_paths *p, char why[WHY_SIZE])
 {
@@ -236,6 +272,7 @@ const struct fence_ops fence_pr = {
 	    "AND ABORT",
 	.enter = pr_enter,
 	.leave = pr_leave,
+	.sweep = pr_sweep,
 	.prove = pr_prove,
 	.check_self = pr_check_self,
 	.look = pr_look,

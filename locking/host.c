@@ -159,6 +159,51 @@ reclaim(struct host *h, const bool stale[SLOTS_MAX])
 	}
 }
 
+/* Of keys on the LUN: has the incarnation ended?  One that is about to be
+ * claimed lies above its slot's. */
+static bool
+is_over(void *arg, unsigned slot, uint64_t incarnation)
+{
+	const struct host *h = arg;
+	const struct seen *s = &h->watch.seen[slot];
+
+	if (!s->known)
+		return false;
+	return incarnation < s->rec.incarnation ||
+	    (incarnation == s->rec.incarnation && s->rec.state == SLOT_FREE);
+}
+
+/* What we and others left on the LUN in the past. */
+static void
+tidy_up(struct host *h)
+{
+	if (watch_read(h) < 0)
+		return;
+	if (h->fence->sweep != NULL)
+		h->fence->sweep(&h->paths, is_over, h);
+	for (unsigned i = 0; i < SLOTS_MAX; i++) {
+		const struct heartbeat *hb = &h->watch.seen[i].rec;
+
+		if (h->watch.seen[i].known && slot_at_large(hb) &&
+		    uuid_equal(&hb->host, &h->conf.host) &&
+		    slot_come_home(h, i) < 0)
+			return;
+	}
+}
+
+/* Is anybody out there whom only the reservation keeps from writing? */
+static bool
+anybody_at_large(struct host *h)
+{
+	if (watch_read(h) < 0)
+		return true;
+	for (unsigned i = 0; i < SLOTS_MAX; i++)
+		if (!h->watch.seen[i].known ||
+		    slot_at_large(&h->watch.seen[i].rec))
+			return true;
+	return false;
+}
+
 static int
 join(struct host *h, char why[WHY_SIZE])
 {
@@ -193,9 +238,11 @@ join(struct host *h, char why[WHY_SIZE])
 	rc = identity_confirm(h, stale, why);
 	if (rc == 0)
 		rc = start(h);
-	if (rc == 0)
-		reclaim(h, stale);
-	return rc == 0 ? watch_start(h) : rc;
+	if (rc < 0)
+		return rc;
+	reclaim(h, stale);
+	tidy_up(h);
+	return watch_start(h);
 }
 
 static struct host *
@@ -265,6 +312,7 @@ host_join(struct env *env, struct env *hb_env, struct disk *lun,
 int
 host_leave(struct host *h, bool crash)
 {
+	bool at_large = false;
 	int rc = 0;
 
 	h->stopping = true;
@@ -277,6 +325,7 @@ host_leave(struct host *h, bool crash)
 		crash = true;	/* fenced: nothing here is ours any more */
 	if (h->entered && !crash) {
 		h->beat.rec.lsn = h->locks.lsn;
+		at_large = anybody_at_large(h);
 		rc = slot_free(h);
 		log_info(h->env->log, "host: left name=\"%s\" slot=%u",
 		    h->name, h->paths.slot);
@@ -285,7 +334,7 @@ host_leave(struct host *h, bool crash)
 	 * A hold only says that I/O is possible, and none is any more. */
 	if (h->entered && ((!crash && rc == 0) ||
 	    h->fence->protocol == LOCK_FILE))
-		h->fence->leave(&h->paths);
+		h->fence->leave(&h->paths, at_large);
 	lockmgr_fini(h);
 	caw_fini(&h->beat.caw);
 	free(h->watch.table);

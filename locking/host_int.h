@@ -90,6 +90,13 @@ int slot_peek(struct host *h, unsigned slot, struct heartbeat *ret_hb)
     MUST_CHECK;
 /* Enters and claims a free slot as LIVE; fills h->beat.  Suspends. */
 int slot_claim(struct host *h, char why[WHY_SIZE]) MUST_CHECK;
+/*
+ * Was its last owner fenced and not seen since?  It may be asleep with a write
+ * in its hands, which only the reservation keeps out: that must stay.
+ */
+bool slot_at_large(const struct heartbeat *hb);
+/* We are the one whom this slot says to be at large, and here.  Suspends. */
+int slot_come_home(struct host *h, unsigned slot) MUST_CHECK;
 /* Gives it back in good order; the heartbeat has ended.  Suspends. */
 int slot_free(struct host *h) MUST_CHECK;
 

@@ -10,7 +10,8 @@
 #define CLAIM_TRIES (4 * (int)SLOTS_MAX)
 
 static const bool moves[4][4] = {
-	[SLOT_FREE] = { [SLOT_LIVE] = true },
+	/* To itself: its last owner is no longer at large. */
+	[SLOT_FREE] = { [SLOT_FREE] = true, [SLOT_LIVE] = true },
 	[SLOT_LIVE] = { [SLOT_LIVE] = true, [SLOT_STOPPING] = true,
 	    [SLOT_FREE] = true, [SLOT_RECOVERING] = true },
 	[SLOT_STOPPING] = { [SLOT_STOPPING] = true, [SLOT_FREE] = true,
@@ -43,7 +44,9 @@ slot_store(struct host *h, struct caw *c, struct heartbeat *next)
 
 	if (rc < 0)
 		return rc;
-	assert(slot_move_ok(old.state, next->state));
+	/* Somebody else has moved it to where this step does not start. */
+	if (!slot_move_ok(old.state, next->state))
+		return -VMFS_EMISCOMPARE;
 	next->nonce = env_random_u64(h->env);
 	heartbeat_encode(c->image, &h->super.uuid, next);
 	return caw_commit(c);
@@ -63,10 +66,28 @@ slot_peek(struct host *h, unsigned slot, struct heartbeat *ret_hb)
 	return rc;
 }
 
+bool
+slot_at_large(const struct heartbeat *hb)
+{
+	return hb->state == SLOT_RECOVERING ||
+	    (hb->state == SLOT_FREE && hb->recoverer_incarnation != 0);
+}
+
 /*
- * The best free slot: our last one, one that has a journal already, any.
- * Equal ones are chosen by chance, so that joiners seldom meet.
+ * How good a free slot is: our last one, one that has a journal already, any;
+ * that of a fenced host last, because it tells that the host is at large.
  */
+static int
+score(const struct host *h, const struct heartbeat *hb)
+{
+	if (uuid_equal(&hb->host, &h->conf.host))
+		return 3;
+	if (slot_at_large(hb))
+		return 0;
+	return hb->journal_block != 0 ? 2 : 1;
+}
+
+/* Equal ones are chosen by chance, so that joiners seldom meet. */
 static int
 pick(struct host *h, unsigned *ret_slot)
 {
@@ -76,14 +97,11 @@ pick(struct host *h, unsigned *ret_slot)
 	for (unsigned i = 0; i < SLOTS_MAX; i++) {
 		unsigned slot = (start + i) % SLOTS_MAX;
 		const struct seen *s = &h->watch.seen[slot];
-		int score;
 
 		if (!s->known || s->rec.state != SLOT_FREE)
 			continue;
-		score = s->rec.journal_block == 0 ? 0 :
-		    uuid_equal(&s->rec.host, &h->conf.host) ? 2 : 1;
-		if (score > best) {
-			best = score;
+		if (score(h, &s->rec) > best) {
+			best = score(h, &s->rec);
 			*ret_slot = slot;
 		}
 	}
@@ -132,7 +150,7 @@ claim_one(struct host *h, unsigned slot, char why[WHY_SIZE])
 	h->claimed_ns = env_now(h->env);
 	rc = slot_store(h, c, &hb);
 	if (rc < 0) {
-		h->fence->leave(&h->paths);
+		h->fence->leave(&h->paths, false);
 		return rc == -VMFS_EMISCOMPARE || rc == -VMFS_ECONFLICT ?
 		    -EAGAIN : rc;
 	}
@@ -163,6 +181,28 @@ slot_claim(struct host *h, char why[WHY_SIZE])
 		why_say(why, "cannot claim a host slot "
 		    "on LUN %s: %s", h->lun->info.name, vmfs_strerror(rc));
 	return rc;
+}
+
+int
+slot_come_home(struct host *h, unsigned slot)
+{
+	struct heartbeat hb;
+	struct caw c;
+	int rc = caw_init(&c, &h->guard.disk, SLOT_TABLE_BLOCK + slot,
+	    h->super.sector_size);
+
+	if (rc < 0)
+		return rc;
+	rc = slot_load(h, &c, slot, &hb);
+	if (rc == 0 && hb.state == SLOT_FREE && slot_at_large(&hb) &&
+	    uuid_equal(&hb.host, &h->conf.host) &&
+	    uuid_equal(&hb.machine, &h->conf.machine)) {
+		hb.recoverer = 0;
+		hb.recoverer_incarnation = 0;
+		rc = slot_store(h, &c, &hb);
+	}
+	caw_fini(&c);
+	return rc == -VMFS_EMISCOMPARE ? 0 : rc;
 }
 
 int
