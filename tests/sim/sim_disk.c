@@ -20,7 +20,14 @@ struct sim_disk {
 static uint64_t
 latency(struct sim_lun *l)
 {
-	uint64_t ns = LATENCY_MIN_NS + sim_below(l->sim, LATENCY_SPAN_NS);
+	return LATENCY_MIN_NS + sim_below(l->sim, LATENCY_SPAN_NS);
+}
+
+/* How long the LUN takes for a command that it has accepted. */
+static uint64_t
+execution(struct sim_lun *l)
+{
+	uint64_t ns = latency(l);
 
 	if (sim_chance(l->sim, l->faults.slow_ppm))
 		ns += sim_below(l->sim, l->faults.slow_ns + 1);
@@ -31,7 +38,7 @@ static void
 op_free(struct sim_op *op)
 {
 	sched_timer_cancel(&op->lun->sim->sched, &op->timer);
-	if (!op->applied)
+	if (!op->returning)
 		op->lun->nexus[op->nexus].in_flight--;
 	list_del(&op->node);
 	free(op->data);
@@ -84,12 +91,22 @@ op_step(void *arg)
 {
 	struct sim_op *op = arg;
 
-	if (!op->applied) {
+	if (!op->accepted && !op->applied && sim_op_accept(op)) {
+		op_arm(op, execution(op->lun));
+		return;
+	}
+	if (op->accepted && !op->applied) {
 		sim_op_apply(op);
+		op->lun->late += op->req == NULL;
+	}
+	if (!op->returning) {
+		op->returning = true;
 		op->lun->nexus[op->nexus].in_flight--;
-		if (op->req == NULL)
-			op->lun->late++;
 		op_arm(op, latency(op->lun));
+		return;
+	}
+	if (op->lun->nexus[op->nexus].path == PATH_PAUSED) {
+		op->withheld = true;
 		return;
 	}
 	answer(op, spoil(op));
@@ -113,7 +130,7 @@ sim_ops_abort(struct sim_lun *l, unsigned nexus)
 	list_for_each(node, next, &l->ops) {
 		struct sim_op *op = list_entry(node, struct sim_op, node);
 
-		if (op->nexus != nexus || op->applied ||
+		if (op->nexus != nexus || op->applied || op->unsent ||
 		    op->timer.fn == op_timeout)
 			continue;
 		l->aborted++;
@@ -188,6 +205,9 @@ sim_submit(struct disk *disk, struct disk_req *req)
 		op->timer.fn = op_timeout;
 		op_arm(op, LATENCY_MIN_NS);
 		return;
+	case PATH_PAUSED:
+		op->unsent = true;
+		return;
 	}
 }
 
@@ -236,6 +256,28 @@ sim_path_heal(struct sim_lun *l, unsigned nexus)
 			op_free(op);
 	}
 	l->nexus[nexus].path = PATH_UP;
+}
+
+void
+sim_path_pause(struct sim_lun *l, unsigned nexus)
+{
+	sim_trace(l->sim, 0x9a05e, nexus, 0);
+	l->nexus[nexus].path = PATH_PAUSED;
+}
+
+void
+sim_path_resume(struct sim_lun *l, unsigned nexus)
+{
+	sim_trace(l->sim, 0x60, nexus, 0);
+	l->nexus[nexus].path = PATH_UP;
+	list_for_each(node, next, &l->ops) {
+		struct sim_op *op = list_entry(node, struct sim_op, node);
+
+		if (op->nexus != nexus || (!op->unsent && !op->withheld))
+			continue;
+		op->unsent = op->withheld = false;
+		op_arm(op, latency(l));
+	}
 }
 
 void

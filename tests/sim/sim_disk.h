@@ -25,7 +25,13 @@ struct sim_faults {
 	uint64_t late_ns;		/* how late cut writes may land */
 };
 
-enum path_state { PATH_UP, PATH_LOST, PATH_CUT };
+enum path_state {
+	PATH_UP,
+	PATH_LOST,
+	PATH_CUT,
+	/* The host sleeps: what it sends, leaves it when it wakes up. */
+	PATH_PAUSED,
+};
 
 struct sim_nexus {
 	uint64_t key;			/* 0: not registered */
@@ -47,6 +53,10 @@ struct sim_lun {
 	struct sim_nexus nexus[SIM_NEXUS_MAX];
 	enum disk_pr_type reserved;	/* 0: no reservation */
 	uint32_t generation;
+	/* Sees each write that takes effect; may be NULL. */
+	void (*landed)(void *arg, unsigned nexus, uint64_t offset,
+	    const uint8_t *data, uint64_t length);
+	void *landed_arg;
 	/* counters */
 	uint64_t aborted, late, preempts, flushes;
 };
@@ -64,6 +74,12 @@ void sim_path_cut(struct sim_lun *l, unsigned nexus);
 /* All paths down, and up again: what was in flight has ended by then. */
 void sim_path_lose(struct sim_lun *l, unsigned nexus);
 void sim_path_heal(struct sim_lun *l, unsigned nexus);
+/*
+ * Its host is paused between the decision to send and the sending, the worst
+ * place: commands stay with the host, answers with the LUN, until it resumes.
+ */
+void sim_path_pause(struct sim_lun *l, unsigned nexus);
+void sim_path_resume(struct sim_lun *l, unsigned nexus);
 /* A cut nexus may be used by the next boot of its host. */
 void sim_path_reset(struct sim_lun *l, unsigned nexus);
 

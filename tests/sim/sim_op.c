@@ -24,6 +24,9 @@ put(struct sim_op *op)
 	struct sim_lun *l = op->lun;
 	struct dirty *d;
 
+	if (l->landed != NULL)
+		l->landed(l->landed_arg, op->nexus, op->offset, op->data,
+		    op->length);
 	memcpy(l->now + op->offset, op->data, op->length);
 	if ((op->flags & DISK_FUA) != 0) {
 		memcpy(l->stable + op->offset, op->data, op->length);
@@ -303,27 +306,44 @@ execute(struct sim_op *op)
 	return -EOPNOTSUPP;
 }
 
-void
-sim_op_apply(struct sim_op *op)
+static void
+trace(const struct sim_op *op)
+{
+	if (op->op != DISK_READ)
+		sim_trace(op->lun->sim, (uint64_t)op->op << 32 | op->nexus,
+		    op->offset ^ op->length << 40 ^ (uint64_t)-op->result,
+		    op->data != NULL ?
+		    crc32c(0, op->data, op->length) : op->id);
+}
+
+bool
+sim_op_accept(struct sim_op *op)
 {
 	struct sim_lun *l = op->lun;
 	struct sim_nexus *n = &l->nexus[op->nexus];
 
-	op->applied = true;
 	if (n->attention && op->req != NULL) {
 		n->attention = false;
 		op->result = -VMFS_EATTENTION;
 		op->sense = sense_preempted;
 	} else if (changes(op->op) && l->reserved != 0 && n->key == 0) {
 		op->result = -VMFS_ECONFLICT;
+		op->sense = sense_conflict;
 	} else {
-		op->result = execute(op);
+		op->accepted = true;
+		return true;
 	}
+	op->applied = true;
+	trace(op);
+	return false;
+}
+
+void
+sim_op_apply(struct sim_op *op)
+{
+	op->applied = true;
+	op->result = execute(op);
 	if (op->result == -VMFS_ECONFLICT)
 		op->sense = sense_conflict;
-	if (op->op != DISK_READ)
-		sim_trace(l->sim, (uint64_t)op->op << 32 | op->nexus,
-		    op->offset ^ op->length << 40 ^ (uint64_t)-op->result,
-		    op->data != NULL ?
-		    crc32c(0, op->data, op->length) : op->id);
+	trace(op);
 }

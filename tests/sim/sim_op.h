@@ -18,12 +18,21 @@ struct sim_op {
 	uint8_t *data, *expect;
 	struct disk_pr pr;
 	uint64_t id;
+	bool accepted;		/* the LUN has checked its right to run */
 	bool applied;
+	bool returning;		/* its status is on the way back */
+	bool unsent;		/* still at its paused host */
+	bool withheld;		/* executed; its paused host has no answer */
 	int result;
 	struct disk_sense sense;
 };
 
-/* Executes the command at the LUN; sets result and sense. */
+/*
+ * The command arrives: attentions and reservations are looked at now, and not
+ * again.  False: refused, result and sense are set.
+ */
+bool sim_op_accept(struct sim_op *op);
+/* The command takes effect; sets the result. */
 void sim_op_apply(struct sim_op *op);
 /* Ends commands of a nexus that are not executed yet. */
 void sim_ops_abort(struct sim_lun *l, unsigned nexus);

@@ -370,6 +370,72 @@ ATF_TC_BODY(a_host_that_returns_too_late_is_fenced_and_can_remount, tc)
 	    .faults = calm }, play_late_return);
 }
 
+/* ---- one sleeps with writes in its hands while all others leave ---- */
+
+#define SLEEPER_WRITES 4u
+#define SLEEPER_BLOCK (LOCK_BLOCK + 1)
+
+struct sleeper {
+	struct world *w;
+	unsigned ended;
+};
+
+static void
+sleeper_write(void *arg)
+{
+	struct sleeper *s = arg;
+	uint8_t *buf = disk_buf_alloc(4096);
+
+	if (buf != NULL) {
+		memset(buf, 0xee, 4096);
+		WORLD_CHECK(s->w, disk_write(host_disk(s->w->host[0].host),
+		    SLEEPER_BLOCK * (uint64_t)4096, buf, 4096, 0) < 0);
+	}
+	free(buf);
+	s->ended++;
+}
+
+static void
+play_sleeper(struct world *w)
+{
+	struct sleeper s = { .w = w };
+	struct lock_grant a, b;
+
+	join_all(w);
+	if (world_failed(w))
+		return;
+	WORLD_CHECK(w, lock(w, 0, LOCK_EXCLUSIVE, 0, &a, NULL) == 0);
+	world_pause(w, 0);
+	/* Past the lease check, and then the host falls asleep. */
+	for (unsigned i = 0; i < SLEEPER_WRITES; i++)
+		WORLD_CHECK(w, sched_spawn(&w->sim.sched, "sleeper",
+		    sleeper_write, &s) == 0);
+	WORLD_CHECK(w, lock(w, 1, LOCK_EXCLUSIVE, TAKEOVER_MS, &b,
+	    NULL) == 0);
+	WORLD_CHECK(w, unlock(w, 1, &b) == 0);
+	for (unsigned i = 1; i < w->hosts; i++)
+		WORLD_CHECK(w, world_leave(w, i) == 0);
+	world_resume(w, 0);
+	while (s.ended < SLEEPER_WRITES)
+		fiber_sleep(10 * NSEC_PER_MSEC);
+	WORLD_CHECK(w, w->lun.now[SLEEPER_BLOCK * 4096] != 0xee);
+	WORLD_CHECK(w, world_wait(w, is_fenced, 0, 30000));
+	WORLD_CHECK(w, world_leave(w, 0) == 0);
+	/* Who comes next clears up, so that the LUN is free at the end. */
+	for (unsigned i = 0; i < w->hosts; i++)
+		WORLD_CHECK(w, world_join(w, i) == 0);
+	leave_all(w);
+	WORLD_CHECK(w, w->lun.reserved == 0);
+}
+
+ATF_TC_WITHOUT_HEAD(a_sleeper_cannot_write_when_all_others_have_left);
+ATF_TC_BODY(a_sleeper_cannot_write_when_all_others_have_left, tc)
+{
+	(void)tc;
+	run_seeds((struct world_conf){ .hosts = 2, .protocol = LOCK_ATS_PR,
+	    .faults = calm }, play_sleeper);
+}
+
 /* ---- recovery of a recovery ---- */
 
 static void
@@ -435,6 +501,7 @@ ATF_TP_ADD_TCS(tp)
 	ATF_TP_ADD_TC(tp, an_outage_of_all_hosts_fences_nobody);
 	ATF_TP_ADD_TC(tp,
 	    a_host_that_returns_too_late_is_fenced_and_can_remount);
+	ATF_TP_ADD_TC(tp, a_sleeper_cannot_write_when_all_others_have_left);
 	ATF_TP_ADD_TC(tp, a_second_host_finishes_a_half_done_take_over);
 	ATF_TP_ADD_TC(tp, the_same_seed_gives_the_same_trace);
 	return atf_no_error();

@@ -144,6 +144,20 @@ world_heal_paths(struct world *w, unsigned i)
 	sim_path_heal(&w->lun, nexus(i, true));
 }
 
+void
+world_pause(struct world *w, unsigned i)
+{
+	sim_path_pause(&w->lun, nexus(i, false));
+	sim_path_pause(&w->lun, nexus(i, true));
+}
+
+void
+world_resume(struct world *w, unsigned i)
+{
+	sim_path_resume(&w->lun, nexus(i, false));
+	sim_path_resume(&w->lun, nexus(i, true));
+}
+
 bool
 world_wait(struct world *w, bool (*cond)(struct world *w, unsigned i),
     unsigned i, uint64_t ms)

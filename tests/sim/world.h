@@ -91,6 +91,8 @@ void world_crash(struct world *w, unsigned i);
 void world_boot(struct world *w, unsigned i);
 void world_lose_paths(struct world *w, unsigned i);
 void world_heal_paths(struct world *w, unsigned i);
+void world_pause(struct world *w, unsigned i);
+void world_resume(struct world *w, unsigned i);
 /* Polls until cond(w, i) or virtual time is up; false then.  Suspends. */
 bool world_wait(struct world *w, bool (*cond)(struct world *w, unsigned i),
     unsigned i, uint64_t ms);
