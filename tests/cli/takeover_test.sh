@@ -31,11 +31,12 @@ killed_host_is_taken_over_body()
 	atf_check vmfsctl -c esx1/ctl disk create ds1:/vm.vmdk 64M
 	exec 9<>esx1/mnt/vm-flat.vmdk || atf_fail "cannot open the disk"
 	writer &
+	writer=$!
 	until_true 30 eval '[ "$(cat flushed)" -ge 20 ]' ||
 	    atf_fail "the writer does not get on"
 	host_kill esx1
 	exec 9>&-
-	wait
+	wait ${writer}
 	atf_check -s exit:1 -e match:'resource busy' dd if=/dev/null \
 	    of=esx2/mnt/vm-flat.vmdk conv=notrunc
 	until_true 30 opens || atf_fail "esx2 did not take the disk over"
