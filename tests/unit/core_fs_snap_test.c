@@ -218,6 +218,8 @@ struct world {
 	struct head h[HEADS];
 	unsigned serial;
 	uint64_t seed, step;
+	bool tight;		/* writes may find no space */
+	unsigned refused;
 };
 
 static void
@@ -257,6 +259,18 @@ check_all(struct world *w)
 	}
 }
 
+/* True when an operation found no space, which must be allowed. */
+static bool
+no_space(struct world *w, int e)
+{
+	if (e == -ENOSPC && w->tight)
+		return true;
+	ATF_REQUIRE_MSG(e == 0, "seed %llu step %llu: %s",
+	    (unsigned long long)w->seed, (unsigned long long)w->step,
+	    vmfs_strerror(e));
+	return false;
+}
+
 static void
 take_snapshot(struct world *w, struct head *h)
 {
@@ -268,7 +282,9 @@ take_snapshot(struct world *w, struct head *h)
 		if (m->used)
 			continue;
 		snprintf(name, sizeof(name), "s%u", w->serial++);
-		m->s = snap(w->r, h->ino, name);
+		if (no_space(w, fs_snapshot_create(w->r->fs, h->ino, name,
+		    &m->s, NULL)))
+			return;
 		memcpy(m->bytes, h->bytes, SIZE);
 		m->used = true;
 		return;
@@ -297,9 +313,9 @@ revert_to(struct world *w, struct head *h, unsigned k)
 	if (!h->snap[k].used)
 		return;
 	rig_close(h->f);
-	ATF_REQUIRE_EQ(fs_snapshot_revert(w->r->fs, h->ino,
-	    h->snap[k].s.id, NULL), 0);
-	memcpy(h->bytes, h->snap[k].bytes, SIZE);
+	if (!no_space(w, fs_snapshot_revert(w->r->fs, h->ino,
+	    h->snap[k].s.id, NULL)))
+		memcpy(h->bytes, h->snap[k].bytes, SIZE);
 	h->f = rig_open(w->r, h->ino, FS_READ | FS_WRITE);
 }
 
@@ -318,6 +334,7 @@ toggle_clone(struct world *w, unsigned k)
 {
 	struct image *m = &w->h[0].snap[k];
 	struct fs_attr a;
+	int e;
 
 	if (w->h[1].ino != 0) {
 		drop_clone(w);
@@ -325,11 +342,49 @@ toggle_clone(struct world *w, unsigned k)
 	}
 	if (!m->used)
 		return;
-	ATF_REQUIRE_EQ(fs_clone(w->r->fs, m->s.ino, w->r->root, "clone", 0600,
-	    0, 0, &a, NULL), 0);
+	e = fs_clone(w->r->fs, m->s.ino, w->r->root, "clone", 0600, 0, 0, &a,
+	    NULL);
+	if (no_space(w, e))
+		return;
 	w->h[1].ino = a.ino;
 	w->h[1].f = rig_open(w->r, a.ino, FS_READ | FS_WRITE);
 	memcpy(w->h[1].bytes, m->bytes, SIZE);
+}
+
+/* No space: each byte is as it was or as it was to be. */
+static void
+settle(struct world *w, struct head *h, uint64_t off, uint64_t len,
+    const uint8_t *old)
+{
+	uint8_t *buf = malloc(len);
+	size_t n;
+
+	ATF_REQUIRE_EQ(fs_file_read(h->f, off, buf, len, &n), 0);
+	for (size_t i = 0; i < n; i++)
+		ATF_REQUIRE_MSG(buf[i] == old[i] || buf[i] == h->bytes[off + i],
+		    "seed %llu step %llu: byte %llu is of nobody",
+		    (unsigned long long)w->seed, (unsigned long long)w->step,
+		    (unsigned long long)off + i);
+	memcpy(h->bytes + off, buf, n);
+	free(buf);
+}
+
+static void
+write_bytes(struct world *w, struct head *h, uint64_t off, uint64_t len)
+{
+	uint8_t *old = malloc(len);
+	int e;
+
+	memcpy(old, h->bytes + off, len);
+	prng_fill(&w->p, h->bytes + off, len);
+	e = fs_file_write(h->f, off, h->bytes + off, len);
+	if (e == -ENOSPC && w->tight) {
+		w->refused++;
+		settle(w, h, off, len, old);
+	} else {
+		ATF_REQUIRE_EQ(e, 0);
+	}
+	free(old);
 }
 
 static void
@@ -349,13 +404,12 @@ write_some(struct world *w, struct head *h)
 	}
 	if (len > SIZE - off)
 		len = SIZE - off;
-	if (prng_below(&w->p, 6) == 0) {
+	if (prng_below(&w->p, 6) == 0 && !w->tight) {
 		memset(h->bytes + off, 0, len);
 		ATF_REQUIRE_EQ(fs_file_punch(h->f, off, len), 0);
 		return;
 	}
-	prng_fill(&w->p, h->bytes + off, len);
-	ATF_REQUIRE_EQ(fs_file_write(h->f, off, h->bytes + off, len), 0);
+	write_bytes(w, h, off, len);
 }
 
 static void
@@ -407,53 +461,89 @@ random_step(struct world *w)
 }
 
 static void
-random_tree(struct rig *r)
+world_run(struct world *w)
 {
-	struct world w = { .r = r };
+	prng_seed(&w->p, w->seed);
+	memset(w->h[0].bytes, 0, SIZE);
+	w->h[0].ino = rig_create(w->r, "disk", INODE_DISK, SIZE);
+	w->h[0].f = rig_open(w->r, w->h[0].ino, FS_READ | FS_WRITE);
+	for (w->step = 0; w->step < 300; w->step++)
+		random_step(w);
+	check_all(w);
+	if (w->h[1].ino != 0)
+		drop_clone(w);
+	rig_close(w->h[0].f);
+	/* Every other time the snapshots go with the disk. */
+	for (unsigned k = 0; k < SNAPS; k++) {
+		if (w->seed % 2 == 0)
+			drop_snapshot(w, &w->h[0], k);
+		w->h[0].snap[k].used = false;
+	}
+	rig_unlink(w->r, "disk");
+	rig_remount(w->r);
+}
+
+static void
+world_run_seeds(struct world *w, uint64_t seeds)
+{
 	uint64_t before = 0;
 
 	for (unsigned i = 0; i < HEADS; i++) {
-		w.h[i].bytes = malloc(SIZE);
+		w->h[i].bytes = malloc(SIZE);
 		for (unsigned k = 0; k < SNAPS; k++)
-			w.h[i].snap[k].bytes = malloc(SIZE);
+			w->h[i].snap[k].bytes = malloc(SIZE);
 	}
-	for (w.seed = 1; w.seed <= 8; w.seed++) {
-		prng_seed(&w.p, w.seed);
-		memset(w.h[0].bytes, 0, SIZE);
-		w.h[0].ino = rig_create(r, "disk", INODE_DISK, SIZE);
-		w.h[0].f = rig_open(r, w.h[0].ino, FS_READ | FS_WRITE);
-		for (w.step = 0; w.step < 300; w.step++)
-			random_step(&w);
-		check_all(&w);
-		if (w.h[1].ino != 0)
-			drop_clone(&w);
-		rig_close(w.h[0].f);
-		/* Every other time the snapshots go with the disk. */
-		for (unsigned k = 0; k < SNAPS; k++) {
-			if (w.seed % 2 == 0)
-				drop_snapshot(&w, &w.h[0], k);
-			w.h[0].snap[k].used = false;
-		}
-		rig_unlink(r, "disk");
-		rig_remount(r);
-		if (before != 0)
-			ATF_REQUIRE_MSG(rig_free_bytes(r) == before,
+	for (w->seed = 1; w->seed <= seeds; w->seed++) {
+		world_run(w);
+		if (before != 0 && !w->tight)
+			ATF_REQUIRE_MSG(rig_free_bytes(w->r) == before,
 			    "seed %llu lost %lld bytes",
-			    (unsigned long long)w.seed,
-			    (long long)(before - rig_free_bytes(r)));
-		before = rig_free_bytes(r);
+			    (unsigned long long)w->seed,
+			    (long long)(before - rig_free_bytes(w->r)));
+		before = rig_free_bytes(w->r);
 	}
 	for (unsigned i = 0; i < HEADS; i++) {
-		free(w.h[i].bytes);
+		free(w->h[i].bytes);
 		for (unsigned k = 0; k < SNAPS; k++)
-			free(w.h[i].snap[k].bytes);
+			free(w->h[i].snap[k].bytes);
 	}
+}
+
+static void
+random_tree(struct rig *r)
+{
+	struct world w = { .r = r };
+
+	world_run_seeds(&w, 24);
 }
 
 ATF_TC_WITHOUT_HEAD(random_trees_match_a_model);
 ATF_TC_BODY(random_trees_match_a_model, tc)
 {
 	rig_run(160 * MIB, random_tree);
+}
+
+static void
+tight_tree(struct rig *r)
+{
+	struct world w = { .r = r, .tight = true };
+	uint64_t ino = rig_create(r, "filler", INODE_FILE, 0);
+	struct fs_file *f = rig_open(r, ino, FS_WRITE);
+	uint64_t size = 0;
+
+	while (fs_file_allocate(f, size, MIB) == 0)
+		size += MIB;
+	ATF_REQUIRE_EQ(fs_file_punch(f, size - 12 * MIB, 20 * MIB), 0);
+	rig_close(f);
+	rig_remount(r);
+	world_run_seeds(&w, 12);
+	ATF_CHECK(w.refused > 0);
+}
+
+ATF_TC_WITHOUT_HEAD(trees_stay_sound_without_space);
+ATF_TC_BODY(trees_stay_sound_without_space, tc)
+{
+	rig_run(64 * MIB, tight_tree);
 }
 
 ATF_TP_ADD_TCS(tp)
@@ -463,5 +553,6 @@ ATF_TP_ADD_TCS(tp)
 	ATF_TP_ADD_TC(tp, revert_brings_back_the_snapshot);
 	ATF_TP_ADD_TC(tp, clones_are_independent);
 	ATF_TP_ADD_TC(tp, random_trees_match_a_model);
+	ATF_TP_ADD_TC(tp, trees_stay_sound_without_space);
 	return atf_no_error();
 }
