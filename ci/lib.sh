@@ -12,7 +12,9 @@ missing_packages() {
 	done
 }
 
-# install_packages GROUP...: installs what is missing, as root.
+# install_packages GROUP...: installs what is missing, as root; then a build
+# that was configured without it is configured anew.
+reconfigure=0
 install_packages() {
 	command -v dpkg-query >/dev/null || return 0
 	list=$(missing_packages "$@" | sort -u | tr '\n' ' ')
@@ -25,6 +27,7 @@ install_packages() {
 	apt-get -q update
 	# shellcheck disable=SC2086
 	apt-get -q -y install --no-install-recommends $list
+	reconfigure=1
 }
 
 # build_tree DIR [CONFIGURE ARGUMENT]...: configures and makes out of tree.
@@ -33,7 +36,7 @@ build_tree() {
 	shift
 	[ configure -nt configure.ac ] || autoreconf -fi
 	mkdir -p "$build_dir"
-	[ -f "$build_dir/Makefile" ] ||
+	[ -f "$build_dir/Makefile" ] && [ $reconfigure = 0 ] ||
 	    (cd "$build_dir" && ../configure -q "$@")
 	make -C "$build_dir" -j"$(nproc)" all
 }
