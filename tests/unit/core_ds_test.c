@@ -172,16 +172,37 @@ DS_TEST(open_refuses_a_journal_not_replayed)
 DS_TEST(replay_leaves_released_locks_alone)
 {
 	struct recover_report rep;
-	struct lock_grant g, again;
+	struct lock_grant g;
 	uint64_t leaf;
 
 	g = make_owner(f, &leaf, 1, 0x11);
 	ATF_REQUIRE_EQ(ds_commit(f->ds), 0);
 	ATF_REQUIRE_EQ(f->locks->vt->release(f->locks, &g), 0);
-	(void)again;
 	fixture_crash(f);
 	ATF_REQUIRE_EQ(fixture_recover(f, f->disk, &rep), 0);
 	ATF_CHECK(rep.stale >= 2);
+}
+
+/* As another owner of the block would have left it, ahead of the log. */
+DS_TEST(replay_leaves_newer_blocks_alone)
+{
+	struct recover_report rep;
+	uint8_t *buf = disk_buf_alloc(BLOCK_SIZE);
+	uint64_t leaf;
+
+	(void)make_owner(f, &leaf, 1, 0x11);
+	ATF_REQUIRE_EQ(ds_commit(f->ds), 0);
+	fixture_crash(f);
+	buf[64] = 0x77;
+	block_hdr_encode(buf, &(struct block_hdr) { BLOCK_DIR_LEAF, leaf, 1, 1,
+	    1ull << 40 }, &f->super.uuid);
+	ATF_REQUIRE_EQ(disk_write(f->disk, leaf << BLOCK_SHIFT, buf,
+	    BLOCK_SIZE, 0), 0);
+	free(buf);
+	ATF_REQUIRE_EQ(fixture_recover(f, f->disk, &rep), 0);
+	ATF_CHECK_EQ(rep.stale, 1);
+	ATF_REQUIRE_EQ(fixture_mount(f), 0);
+	ATF_CHECK_EQ(disk_byte(f, leaf, 64), 0x77);
 }
 
 /* Far more than the ring holds: it wraps, checkpoints by itself, waits. */
@@ -302,6 +323,7 @@ ATF_TP_ADD_TCS(tp)
 	ADD(second_replay_applies_nothing);
 	ADD(open_refuses_a_journal_not_replayed);
 	ADD(replay_leaves_released_locks_alone);
+	ADD(replay_leaves_newer_blocks_alone);
 	ADD(journal_wraps_and_replays);
 	ADD(transaction_that_cannot_fit_is_refused);
 	ADD(orphans_survive_a_crash);
