@@ -19,6 +19,8 @@
 /* A shutdown that hangs on a dead LUN ends like a crash, which is safe:
  * the others replay this host's journal. */
 #define SHUTDOWN_LIMIT_S 60
+/* After a signal that comes while something is being unmounted already. */
+#define HURRY_LIMIT_S 10
 #define EXIT_CONFIG 2
 
 struct program {
@@ -239,6 +241,35 @@ stop(struct program *p)
 	return failed > 0 ? 1 : 0;
 }
 
+static volatile sig_atomic_t hurried;	/* signal that came during reap */
+
+static void
+hurry(int sig)
+{
+	hurried = sig;
+	(void)alarm(HURRY_LIMIT_S);
+}
+
+/*
+ * After an umount(8).  It waits for a LUN that is away, as all I/O does (L7);
+ * a signal must be able to end the program all the same.
+ */
+static void
+reap(struct program *p)
+{
+	sigset_t set, before;
+
+	(void)signal(SIGALRM, give_up);
+	(void)signal(SIGTERM, hurry);
+	(void)signal(SIGINT, hurry);
+	(void)sigemptyset(&set);
+	(void)sigaddset(&set, SIGTERM);
+	(void)sigaddset(&set, SIGINT);
+	(void)pthread_sigmask(SIG_UNBLOCK, &set, &before);
+	datastores_reap(&p->daemon.datastores);
+	(void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+}
+
 /* Until a signal, or with --exit-on-unmount the last unmount. */
 static void
 wait_for_end(struct program *p)
@@ -255,7 +286,12 @@ wait_for_end(struct program *p)
 			continue;
 		if ((fds[1].revents & POLLIN) != 0 &&
 		    read(p->event_fd, &n, sizeof(n)) == sizeof(n))
-			datastores_reap(&p->daemon.datastores);
+			reap(p);
+		if (hurried != 0) {
+			log_info(&p->log, "vmfsd: stopping: signal %d",
+			    (int)hurried);
+			return;
+		}
 		if ((fds[0].revents & POLLIN) != 0 &&
 		    read(p->signal_fd, &si, sizeof(si)) == sizeof(si)) {
 			log_info(&p->log, "vmfsd: stopping: signal %u from "

@@ -136,12 +136,31 @@ lost_lun_freezes_and_comes_back_body()
 	    vmfsctl -c esx1/ctl disk ls ds1:
 	# At the address it had.
 	box_start
-	until_true 30 eval 'vmfsctl -c esx1/ctl -H ds ls | grep -q ok' ||
+	until_true 90 eval 'vmfsctl -c esx1/ctl -H ds ls | grep -q ok' ||
 	    atf_fail "the LUN did not come back"
 	atf_check -o inline:'before\n' cat esx1/mnt/file
 	atf_check sh -c 'echo after >>esx1/mnt/file'
 	host_stop esx1
 	host_stop box
+}
+
+# Nothing can be written back, but the process must not stay for ever.
+box_test_case host_without_its_lun_can_be_stopped
+host_without_its_lun_can_be_stopped_body()
+{
+	box_start
+	box_mkfs "${lun}"
+	host_start esx1 "${lun}"
+	host_stop box
+	until_true 30 eval 'vmfsctl -c esx1/ctl -H ds ls | grep -q frozen' ||
+	    atf_fail "the loss of the LUN was not noticed"
+	umount -l esx1/mnt
+	# shellcheck disable=SC2154
+	kill "${daemon_esx1}"
+	wait "${daemon_esx1}" && atf_fail "vmfsd cannot have left in good order"
+	grep -q 'ending as after a crash' esx1/err ||
+	    atf_fail "it does not say how it ended"
+	rm -f esx1/pid
 }
 
 box_test_case dropped_sessions_log_in_again
