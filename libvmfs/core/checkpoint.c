@@ -145,3 +145,19 @@ ckpt_finish(struct ds *ds)
 	ckpt_drop(ds);
 	fiber_cond_broadcast(&ds->changed);
 }
+
+static bool
+shadowed(const struct ds *ds, uint64_t addr)
+{
+	for (size_t i = 0; ds->ckpt.taken && i < ds->ckpt.count; i++)
+		if (ds->ckpt.shadows[i].hdr.addr == addr)
+			return true;
+	return false;
+}
+
+void
+block_settle(struct ds *ds, uint64_t addr)
+{
+	while (ds->health == 0 && shadowed(ds, addr))
+		ckpt_finish(ds);
+}

@@ -300,6 +300,7 @@ inode_make(struct txn *t, struct fs *fs, uint64_t near,
 	r = alloc_meta(t, near, BLOCK_INODE, &ino);
 	if (r != 0)
 		return r;
+	block_settle(fs->ds, ino);
 	r = l->vt->create(l, ino, &g);
 	if (r == 0) {
 		r = mb_new(t, &g, ino, BLOCK_INODE, &b);

@@ -151,9 +151,16 @@ journal_append(struct ds *ds, uint8_t *buf, struct journal_commit *c)
 	return 0;
 }
 
+/* Where replay begins. */
+struct tail {
+	uint32_t pos;
+	uint64_t sequence;
+	uint32_t crc;
+};
+
 /* Written in turn, so that a torn one leaves the other. */
 static int
-write_head(struct ds *ds)
+write_head(struct ds *ds, const struct tail *t)
 {
 	cleanup_free uint8_t *buf = disk_buf_alloc(BLOCK_SIZE);
 	struct journal *j = &ds->journal;
@@ -162,10 +169,9 @@ write_head(struct ds *ds)
 		.addr = j->base + copy,
 		.incarnation = ds->conf.locks->incarnation,
 		.head_sequence = j->head_sequence,
-		.tail_block = j->tail_pos < j->blocks ? j->tail_pos :
-		    JOURNAL_FIRST_BLOCK,
-		.tail_sequence = j->tail_sequence,
-		.tail_prev_crc = j->tail_crc,
+		.tail_block = t->pos < j->blocks ? t->pos : JOURNAL_FIRST_BLOCK,
+		.tail_sequence = t->sequence,
+		.tail_prev_crc = t->crc,
 		.blocks = j->blocks,
 	};
 
@@ -180,22 +186,20 @@ int
 journal_move_tail(struct ds *ds, uint32_t pos, uint64_t sequence, uint32_t crc)
 {
 	struct journal *j = &ds->journal;
-	struct journal old = *j;
+	struct tail t = { .pos = pos, .sequence = sequence, .crc = crc };
 	int r;
 
 	if (sequence == j->tail_sequence)
 		return 0;
-	/* The room is only ours again once the head says so. */
-	j->tail_pos = pos;
-	j->tail_sequence = sequence;
-	j->tail_crc = crc;
-	r = write_head(ds);
-	if (r < 0) {
-		j->tail_pos = old.tail_pos;
-		j->tail_sequence = old.tail_sequence;
-		j->tail_crc = old.tail_crc;
-	}
-	return r;
+	/* Commits go on meanwhile: the room is ours only when the head on the
+	 * LUN says so. */
+	r = write_head(ds, &t);
+	if (r < 0)
+		return r;
+	j->tail_pos = t.pos;
+	j->tail_sequence = t.sequence;
+	j->tail_crc = t.crc;
+	return 0;
 }
 
 int
@@ -235,6 +239,10 @@ static int
 start_log(struct ds *ds, const struct journal_head *h)
 {
 	struct journal *j = &ds->journal;
+	struct tail t = {
+		.pos = (uint32_t)h->tail_block, .sequence = h->tail_sequence,
+		.crc = h->tail_prev_crc,
+	};
 	int r = 0;
 
 	j->head_sequence = h->head_sequence;
@@ -243,7 +251,7 @@ start_log(struct ds *ds, const struct journal_head *h)
 	j->prev_crc = j->tail_crc = h->tail_prev_crc;
 	/* Both copies: neither may still carry an old incarnation. */
 	for (unsigned i = 0; r == 0 && i < JOURNAL_FIRST_BLOCK; i++)
-		r = write_head(ds);
+		r = write_head(ds, &t);
 	return r;
 }
 
