@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "libvmfs/base/units.h"
+#include "locking/host_int.h"
 #include "tests/sim/world.h"
 
 #ifndef SEEDS
@@ -365,6 +366,93 @@ ATF_TC_BODY(a_host_that_returns_too_late_is_fenced_and_can_remount, tc)
 	    .faults = calm }, play_late_return);
 }
 
+/* ---- the lease runs from the submission of a pulse (L6) ---- */
+
+#define SLOW_NS (6 * NSEC_PER_SEC)
+
+static void
+play_slow_pulse(struct world *w)
+{
+	uint64_t before, good, seen = 0, oldest = 0;
+
+	join_all(w);
+	if (world_failed(w))
+		return;
+	w->lun.faults.slow_ppm = 1000000;
+	w->lun.faults.slow_ns = SLOW_NS;
+	before = atomic_load(&w->host[0].host->guard.good_ns);
+	while (seen < 8) {
+		fiber_sleep(10 * NSEC_PER_MSEC);
+		good = atomic_load(&w->host[0].host->guard.good_ns);
+		if (good == before)
+			continue;
+		before = good;
+		seen++;
+		if (w->sim.now_ns - good > oldest)
+			oldest = w->sim.now_ns - good;
+	}
+	/* Pulses took up to SLOW_NS: the lease was that old when they ended. */
+	WORLD_CHECK(w, oldest > SLOW_NS / 8);
+	w->lun.faults.slow_ppm = 0;
+	leave_all(w);
+}
+
+ATF_TC_WITHOUT_HEAD(the_lease_runs_from_the_submission_of_a_pulse);
+ATF_TC_BODY(the_lease_runs_from_the_submission_of_a_pulse, tc)
+{
+	(void)tc;
+	run_seeds((struct world_conf){ .hosts = 1, .protocol = LOCK_ATS_PR,
+	    .faults = calm }, play_slow_pulse);
+}
+
+/* ---- preempted, but its slot is not marked yet ---- */
+
+static int
+preempt(struct world *w, unsigned by, unsigned victim)
+{
+	const struct lockops *me = host_locks(w->host[by].host);
+	const struct lockops *it = host_locks(w->host[victim].host);
+	struct disk_pr pr = {
+		.action = DISK_PR_PREEMPT_AND_ABORT,
+		.type = DISK_PR_WRITE_EXCLUSIVE_AR,
+		.key = heartbeat_pr_key(me->slot, me->incarnation),
+		.sa_key = heartbeat_pr_key(it->slot, it->incarnation),
+	};
+	int rc;
+
+	do
+		rc = disk_pr_out(w->host[by].lun, &pr);
+	while (rc == -VMFS_EATTENTION);
+	return rc;
+}
+
+static void
+play_keyless(struct world *w)
+{
+	uint8_t *buf = disk_buf_alloc(4096);
+
+	join_all(w);
+	if (world_failed(w) || buf == NULL)
+		goto out;
+	WORLD_CHECK(w, preempt(w, 1, 0) == 0);
+	WORLD_CHECK(w, disk_write(host_disk(w->host[0].host), 65536, buf,
+	    4096, 0) == -VMFS_EFENCED);
+	WORLD_CHECK(w, world_wait(w, is_fenced, 0, 30000));
+	WORLD_CHECK(w, world_leave(w, 0) == 0);
+	WORLD_CHECK(w, world_join(w, 0) == 0);
+	leave_all(w);
+out:
+	free(buf);
+}
+
+ATF_TC_WITHOUT_HEAD(a_host_without_its_key_never_registers_it_again);
+ATF_TC_BODY(a_host_without_its_key_never_registers_it_again, tc)
+{
+	(void)tc;
+	run_seeds((struct world_conf){ .hosts = 3, .protocol = LOCK_ATS_PR,
+	    .faults = calm }, play_keyless);
+}
+
 /* ---- one sleeps with writes in its hands while all others leave ---- */
 
 #define SLEEPER_WRITES 4u
@@ -559,6 +647,8 @@ ATF_TP_ADD_TCS(tp)
 	ATF_TP_ADD_TC(tp, an_outage_of_all_hosts_fences_nobody);
 	ATF_TP_ADD_TC(tp,
 	    a_host_that_returns_too_late_is_fenced_and_can_remount);
+	ATF_TP_ADD_TC(tp, the_lease_runs_from_the_submission_of_a_pulse);
+	ATF_TP_ADD_TC(tp, a_host_without_its_key_never_registers_it_again);
 	ATF_TP_ADD_TC(tp, a_sleeper_cannot_write_when_all_others_have_left);
 	ATF_TP_ADD_TC(tp, nothing_in_flight_lands_after_the_fence);
 	ATF_TP_ADD_TC(tp, a_file_lun_is_taken_over_after_the_last_write_landed);
