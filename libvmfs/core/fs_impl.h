@@ -292,7 +292,7 @@ int snaptab_free(struct txn *t, struct inode *ip) MUST_CHECK;
 int snapshot_free(struct inode *ip, uint64_t ino,
     struct lock_holder *ret_holder) MUST_CHECK;
 /* Finishes deletions that were begun. */
-int snapshot_reap(struct inode *ip) MUST_CHECK;
+void snapshot_reap(struct inode *ip);
 
 /* ---- destroy.c ---- */
 

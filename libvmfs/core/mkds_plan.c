@@ -76,7 +76,8 @@ default_timers(struct timers *t)
 	if (t->fence_ms == 0)
 		t->fence_ms = l9.fence_ms;
 	if (t->fence_hint_ms == 0)
-		t->fence_hint_ms = l9.fence_hint_ms;
+		t->fence_hint_ms = t->fence_ms < l9.fence_hint_ms ?
+		    t->fence_ms : l9.fence_hint_ms;
 }
 
 static void

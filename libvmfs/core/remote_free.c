@@ -132,8 +132,9 @@ apply_entry(struct ds *ds, struct mblk *b, uint32_t i)
 
 	remote_free_get(b->data, i, &f);
 	r = lease_take(ds, f.block / ds->super.cluster_blocks, &l);
+	/* A damaged cluster keeps its entries; the others go on. */
 	if (r < 0)
-		return r == -VMFS_ELOCKED ? 0 : r;
+		return r == -VMFS_ELOCKED || r == -VMFS_ECORRUPT ? 0 : r;
 	l->users++;
 	r = txn_begin(ds, 4, &t);
 	if (r < 0)

@@ -111,7 +111,7 @@ snapshot_free(struct inode *ip, uint64_t ino, struct lock_holder *ret_holder)
 	return r;
 }
 
-int
+void
 snapshot_reap(struct inode *ip)
 {
 	int r;
@@ -127,7 +127,11 @@ snapshot_reap(struct inode *ip)
 		}
 		r = snapshot_free(ip, ino, NULL);
 	}
-	return r;
+	if (r != 0)
+		log_warn(ds_env(ip->fs->ds)->log, "core: a deleted snapshot "
+		    "is not freed yet disk=%llu error=\"%s\"; tried again "
+		    "at the next delete or revert",
+		    (unsigned long long)ip->ino, vmfs_strerror(r));
 }
 
 int
@@ -146,10 +150,10 @@ fs_snapshot_delete(struct fs *fs, uint64_t ino, uint32_t id,
 		return r;
 	fiber_mutex_lock(&ip->snaps);
 	r = snaptab_by_id(ip, id, &sino);
-	if (r == 0)
-		r = snapshot_reap(ip);
-	if (r == 0)
+	if (r == 0) {
+		snapshot_reap(ip);
 		r = snapshot_free(ip, sino, ret_holder);
+	}
 	fiber_mutex_unlock(&ip->snaps);
 	return inode_give(ip, LOCK_EXCLUSIVE, r);
 }

@@ -116,9 +116,13 @@ snap_in(struct txn *t, struct snap_make *m, uint32_t flags)
 	if (r != 0)
 		return r;
 	entry_init(m, flags);
-	r = snaptab_put(t, ip, 0, &m->e);
-	if (r == 0)
-		r = kin_add(ip, &m->kin);
+	/* In memory first: what is in the table cannot be taken back. */
+	r = kin_add(ip, &m->kin);
+	if (r == 0) {
+		r = snaptab_put(t, ip, 0, &m->e);
+		if (r != 0)
+			ip->n_kin--;
+	}
 	if (r != 0) {
 		struct lockops *l = ds_locks(ip->fs->ds);
 		int e = meta_free(t, m->g.addr);
@@ -507,7 +511,10 @@ revert_locked(struct inode *ip, uint64_t to)
 	e = snap_publish(ip, &m.g);
 	if (r == 0)
 		r = e;
-	return r != 0 ? r : snapshot_reap(ip);
+	/* The disk has changed already, whatever becomes of old snapshots. */
+	if (r == 0)
+		snapshot_reap(ip);
+	return r;
 }
 
 int

@@ -230,6 +230,28 @@ ATF_TC_BODY(plan_refuses_what_cannot_be, tc)
 	ATF_CHECK_EQ(mkds_plan(&info, &conf, &s), -EINVAL);
 }
 
+ATF_TC_WITHOUT_HEAD(plan_with_a_short_fence_time_can_be_read_again);
+ATF_TC_BODY(plan_with_a_short_fence_time_can_be_read_again, tc)
+{
+	struct disk_info info = {
+		.size_bytes = 256 * MIB, .block_size = 512,
+		.caps = DISK_CAP_CAW | DISK_CAP_HOLD,
+	};
+	struct mkds_conf conf = {
+		.protocol = LOCK_FILE,
+		.timers = { .pulse_ms = 100, .io_ms = 200, .freeze_ms = 400,
+		    .fence_ms = 600 },
+	};
+	uint8_t buf[BLOCK_SIZE];
+	struct super s, back;
+
+	(void)tc;
+	ATF_REQUIRE_EQ(mkds_plan(&info, &conf, &s), 0);
+	super_encode(buf, SUPER_BLOCK_0, &s);
+	ATF_REQUIRE_EQ(super_decode(buf, SUPER_BLOCK_0, &back), 0);
+	ATF_CHECK_EQ(back.timers.fence_hint_ms, 600);
+}
+
 ATF_TP_ADD_TCS(tp)
 {
 	ATF_TP_ADD_TC(tp, any_copy_of_the_superblock_will_do);
@@ -241,5 +263,6 @@ ATF_TP_ADD_TCS(tp)
 	ATF_TP_ADD_TC(tp, protocol_is_the_best_the_disk_can_do);
 	ATF_TP_ADD_TC(tp, plan_scales_with_the_volume);
 	ATF_TP_ADD_TC(tp, plan_refuses_what_cannot_be);
+	ATF_TP_ADD_TC(tp, plan_with_a_short_fence_time_can_be_read_again);
 	return atf_no_error();
 }
