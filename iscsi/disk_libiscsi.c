@@ -33,6 +33,13 @@ struct ldisk {
 	struct lsess *sess;
 	struct lprobe lun;
 	bool write_same;	/* until the LUN says it has none */
+	/*
+	 * Writes that the LUN has acknowledged, and how many of them a flush
+	 * has made durable.  A log-in that finds the cache gone counts as a
+	 * loss; the flush that would have covered it must fail.
+	 */
+	uint64_t written, durable;
+	unsigned losses, losses_told;
 };
 
 /* A disk request on its way. */
@@ -43,6 +50,8 @@ struct op {
 	uint64_t next;		/* bytes already cut into commands */
 	unsigned active;	/* commands under way */
 	bool flush_after;	/* FUA on a LUN that has none */
+	uint64_t covers;	/* FLUSH: writes acknowledged before it */
+	unsigned losses;	/* of the disk when it began */
 	int result;
 	struct disk_sense sense;
 };
@@ -79,9 +88,49 @@ op_post(struct op *op)
 	sched_post(op->req->home, &op->work);
 }
 
+/* A flush that spans a loss, or is the first after one, has not kept what it
+ * promises. */
+static void
+account_flush(struct op *op)
+{
+	struct ldisk *d = op->d;
+
+	if (op->losses != d->losses || d->losses_told != d->losses) {
+		d->losses_told = d->losses;
+		op->result = -EIO;
+	} else if (op->covers > d->durable) {
+		d->durable = op->covers;
+	}
+}
+
+static void
+account(struct op *op)
+{
+	bool fua = (op->req->flags & DISK_FUA) != 0;
+
+	if (op->result < 0)
+		return;
+	switch (op->req->op) {
+	case DISK_WRITE:
+	case DISK_CAW:
+		op->d->written += !fua;
+		break;
+	case DISK_UNMAP:
+	case DISK_WRITE_ZEROES:
+		op->d->written++;
+		break;
+	case DISK_FLUSH:
+		account_flush(op);
+		break;
+	default:
+		break;
+	}
+}
+
 static void
 op_finish(struct op *op)
 {
+	account(op);
 	if (op->req->home == op->d->home)
 		op_deliver(op);
 	else
@@ -408,13 +457,17 @@ op_start(void *arg)
 	op->flush_after = (op->req->flags & DISK_FUA) != 0 &&
 	    !op->d->lun.fua &&
 	    (op->req->op == DISK_WRITE || op->req->op == DISK_CAW);
+	op->covers = op->d->written;
+	op->losses = op->d->losses;
 	if (op_table[op->req->op].cut == NULL)
 		op->result = -EOPNOTSUPP;
 	/* Counts as a command: done never runs within submit. */
 	op->active = 1;
 	op_more(op);
-	if (--op->active == 0)
+	if (--op->active == 0) {
+		account(op);
 		op_post(op);
+	}
 }
 
 static void
@@ -557,16 +610,38 @@ static const struct disk_ops ldisk_ops = {
 
 /* ---- open ---- */
 
+/* The session was lost: did the target lose writes it had acknowledged? */
+static void
+check_cache(struct ldisk *d, const struct lcache_id *now)
+{
+	bool same = now->known && d->lun.cache.known &&
+	    now->id == d->lun.cache.id;
+	uint64_t lost = d->written - d->durable;
+
+	d->lun.cache = *now;
+	if (!d->lun.volatile_cache || same || lost == 0)
+		return;
+	d->losses++;
+	d->durable = d->written;
+	log_error(d->env->log, "iscsi: lun=%s was away and may have lost its "
+	    "write cache: %llu acknowledged writes were not flushed; the next "
+	    "flush fails", d->disk.info.name, (unsigned long long)lost);
+}
+
 static int
 same_lun(void *arg)
 {
 	struct ldisk *d = arg;
 	char serial[sizeof(d->lun.serial)];
-	int rc = lprobe_serial(d->sess, serial);
+	struct lcache_id now;
+	int rc = lprobe_identity(d->sess, serial, &now);
 
 	if (rc < 0)
 		return rc;
-	return strcmp(serial, d->lun.serial) == 0 ? 0 : -VMFS_EGONE;
+	if (strcmp(serial, d->lun.serial) != 0)
+		return -VMFS_EGONE;
+	check_cache(d, &now);
+	return 0;
 }
 
 /* iqn.2026-11.io.vmfsd:<hostname>, with what a node name may hold. */

@@ -11,6 +11,10 @@
 #define ATTENTIONS_MAX 10	/* at the first log-in */
 #define VPD_SIZE 255
 #define SERIAL_SIZE 64
+/* Vendor-specific bytes of our own target, see doc/PROTOCOL.md. */
+#define CACHE_TAG_AT 36
+#define CACHE_TAG "VMFSDB1"
+#define CACHE_TAG_SIZE 8	/* with the NUL */
 
 enum {
 	VPD_SERIAL = 0x80,
@@ -52,9 +56,9 @@ is_transport(int rc)
 }
 
 static int
-inquiry_standard(struct lsess *s)
+inquiry_standard(struct lsess *s, struct lcache_id *ret_id)
 {
-	uint8_t data[36];
+	uint8_t data[CACHE_TAG_AT + CACHE_TAG_SIZE + 8];
 	struct lcmd c;
 	int rc = run_past_attentions(s, lcdb_inquiry(false, 0, sizeof(data)),
 	    data, &c);
@@ -66,6 +70,9 @@ inquiry_standard(struct lsess *s)
 	/* Peripheral qualifier and device type, SPC-4 6.4.2. */
 	if (data[0] >> 5 != 0)
 		return -ENXIO;
+	ret_id->known = c.received == sizeof(data) &&
+	    memcmp(data + CACHE_TAG_AT, CACHE_TAG, CACHE_TAG_SIZE) == 0;
+	ret_id->id = be64_load(data + CACHE_TAG_AT + CACHE_TAG_SIZE);
 	return (data[0] & 0x1f) == 0 ? 0 : -ENOTBLK;
 }
 
@@ -138,6 +145,18 @@ probe_limits(struct lsess *s, struct lprobe *p)
 	return 0;
 }
 
+/* The caching page (SBC-4 6.4.5) among all pages; without it: volatile. */
+static bool
+has_volatile_cache(const uint8_t *d, size_t len)
+{
+	size_t end = 1u + d[0] < len ? 1u + d[0] : len;
+
+	for (size_t at = 4u + d[3]; at + 3 <= end; at += 2u + d[at + 1])
+		if ((d[at] & 0x3f) == 0x08)
+			return (d[at + 2] & 0x04) != 0;
+	return true;
+}
+
 static int
 probe_mode(struct lsess *s, struct lprobe *p)
 {
@@ -146,10 +165,12 @@ probe_mode(struct lsess *s, struct lprobe *p)
 	int rc = run_past_attentions(s, lcdb_mode_sense6(0x3f, sizeof(d)), d,
 	    &c);
 
+	p->volatile_cache = true;
 	if (is_transport(rc))
 		return rc;
 	if (rc < 0 || c.received < 4)
 		return 0;
+	p->volatile_cache = has_volatile_cache(d, c.received);
 	/* WP and DPOFUA, SBC-4 6.4.1 */
 	if ((d[2] & 0x80) != 0)
 		p->caps |= DISK_CAP_READONLY;
@@ -258,11 +279,11 @@ pick_designator(const uint8_t *d, size_t len, char *serial)
 }
 
 int
-lprobe_serial(struct lsess *s, char *serial)
+lprobe_identity(struct lsess *s, char *serial, struct lcache_id *ret_id)
 {
 	uint8_t d[VPD_SIZE];
 	char found[SERIAL_SIZE] = "";
-	int rc = inquiry_standard(s);
+	int rc = inquiry_standard(s, ret_id);
 
 	if (rc == 0)
 		rc = vpd(s, VPD_IDENTIFICATION, d);
@@ -290,12 +311,12 @@ lprobe_lun(struct lsess *s, struct lprobe *ret_probe)
 		probe_reservations,
 	};
 	struct lprobe p = { 0 };
-	int rc = inquiry_standard(s);
+	int rc = inquiry_standard(s, &p.cache);
 
 	if (rc == 0)
 		rc = test_ready(s);
 	if (rc == 0)
-		rc = lprobe_serial(s, p.serial);
+		rc = lprobe_identity(s, p.serial, &p.cache);
 	for (size_t i = 0; rc == 0 && i < sizeof(steps) / sizeof(steps[0]);
 	    i++)
 		rc = steps[i](s, &p);

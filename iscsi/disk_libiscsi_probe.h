@@ -8,6 +8,12 @@
 
 #include "iscsi/disk_libiscsi_sess.h"
 
+/* Stays the same as long as the target has lost no cached write. */
+struct lcache_id {
+	bool known;
+	uint64_t id;
+};
+
 struct lprobe {
 	uint64_t blocks;
 	uint32_t block_size;	/* 512 to 4096 */
@@ -20,6 +26,8 @@ struct lprobe {
 	unsigned caps;			/* DISK_CAP_ */
 	bool fua;
 	bool write_same_unmap;		/* unmapped blocks read zeroes */
+	bool volatile_cache;		/* WCE, or not told */
+	struct lcache_id cache;
 	char serial[64];
 };
 
@@ -34,6 +42,7 @@ int lprobe_lun(struct lsess *s, struct lprobe *ret_probe) MUST_CHECK;
 int lprobe_capacity(struct lsess *s, struct lprobe *probe) MUST_CHECK;
 /* Identity alone; works while the session is VERIFYING, takes no unit
  * attention.  serial[64] is "" when the LUN has none. */
-int lprobe_serial(struct lsess *s, char *serial) MUST_CHECK;
+int lprobe_identity(struct lsess *s, char *serial, struct lcache_id *ret_id)
+    MUST_CHECK;
 
 #endif

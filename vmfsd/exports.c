@@ -69,6 +69,21 @@ unit_uuid(const struct exports *e, const struct export_lun *x,
 	uuid_from_random(ret_u, seed);
 }
 
+/*
+ * A file's or device's cache is the machine's: it lives as long as the kernel
+ * does.  Memory lives as long as we do; what another target does we cannot say.
+ */
+static uint64_t
+cache_id(struct exports *e, const char *source)
+{
+	if (strncmp(source, "iscsi://", 8) == 0)
+		return 0;
+	if (strncmp(source, "ram:", 4) == 0)
+		return env_random_u64(&e->env) | 1;
+	return fnv1a(0xcbf29ce484222325u, &e->identity->boot,
+	    sizeof(e->identity->boot)) | 1;
+}
+
 /* The unit of a source that an earlier target line already opened. */
 static const struct export_lun *
 find_source(const struct exports *e, const struct conf_lun *l)
@@ -124,6 +139,7 @@ add_lun(struct exports *e, struct scsi_target *t,
 		return rc;
 	e->luns++;
 	unit_uuid(e, x, &conf.uuid);
+	conf.cache_id = cache_id(e, cl->source);
 	rc = make_unit(e, x, &conf);
 	return rc < 0 ? rc : scsi_target_map(t, cl->number, x->lu);
 }

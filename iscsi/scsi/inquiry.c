@@ -46,6 +46,11 @@ inquiry_standard(struct scsi_cmd *c, size_t allocation)
 	text_field(p + 8, 8, lu != NULL ? lu->vendor : "VMFSD");
 	text_field(p + 16, 16, lu != NULL ? lu->product : "");
 	text_field(p + 32, 4, VMFS_VERSION);
+	/* Vendor specific, bytes 36 to 55: see doc/PROTOCOL.md. */
+	if (lu != NULL && lu->cache_id != 0) {
+		memcpy(p + 36, "VMFSDB1", 8);
+		be64_store(p + 44, lu->cache_id);
+	}
 	for (unsigned i = 0; i < sizeof(versions) / sizeof(versions[0]); i++)
 		be16_store(p + 58 + 2 * i, versions[i]);
 	return scsi_cmd_replied(c, STANDARD_LEN, allocation);

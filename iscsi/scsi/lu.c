@@ -69,6 +69,7 @@ scsi_lu_new(struct env *env, struct disk *disk,
 	lu->env = env;
 	lu->disk = disk;
 	lu_identify(lu, conf);
+	lu->cache_id = conf->cache_id;
 	lu->readonly = conf->readonly || (info->caps & DISK_CAP_READONLY);
 	lu->thin = conf->thin && (info->caps & DISK_CAP_UNMAP);
 	lu->removable = conf->removable;

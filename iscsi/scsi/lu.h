@@ -26,6 +26,7 @@ struct scsi_lu {
 	char product[17];
 	struct uuid uuid;
 	bool readonly;
+	uint64_t cache_id;
 	bool thin;
 	bool removable;
 	uint32_t block_size;

@@ -42,6 +42,9 @@ struct scsi_lu_conf {
 	bool thin;		/* advertise LBPME/UNMAP */
 	bool removable;
 	uint32_t block_size;	/* 0: the disk's */
+	/* Changes when acknowledged writes that were not flushed may be gone
+	 * (a reboot); told to initiators, 0: not told. */
+	uint64_t cache_id;
 	/*
 	 * Keeps the image of reservations made with APTPL where it outlives
 	 * the program: durable when it returns 0.  The image is the caller's.

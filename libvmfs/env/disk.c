@@ -228,7 +228,7 @@ disk_caw(struct disk *d, uint64_t offset, const void *expect,
 	struct iovec iov = { .iov_base = not_const(image), .iov_len = len };
 
 	return disk_run(d, &(struct disk_req){ .op = DISK_CAW,
-	    .offset = offset, .length = len, .iov = &iov, .iovcnt = 1,
+	    .flags = DISK_FUA, .offset = offset, .length = len, .iov = &iov, .iovcnt = 1,
 	    .expect = expect });
 }
 

@@ -191,7 +191,8 @@ int disk_flush(struct disk *d) MUST_CHECK;
 int disk_unmap(struct disk *d, uint64_t offset, uint64_t len) MUST_CHECK;
 int disk_write_zeroes(struct disk *d, uint64_t offset, uint64_t len,
     unsigned flags) MUST_CHECK;
-/* One attempt; -VMFS_EMISCOMPARE and -VMFS_EUNKNOWN need read-back (L3). */
+/* One attempt, durable (FUA): a lock that a power loss takes back would be
+ * held twice.  -VMFS_EMISCOMPARE and -VMFS_EUNKNOWN need read-back (L3). */
 int disk_caw(struct disk *d, uint64_t offset, const void *expect,
     const void *image, size_t len) MUST_CHECK;
 int disk_pr_out(struct disk *d, struct disk_pr *pr) MUST_CHECK;

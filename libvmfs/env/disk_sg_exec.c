@@ -26,7 +26,22 @@ no_data(struct disk_sg *s, uint8_t opcode, struct disk_req *req)
 	return sg_command(s, cdb, sizeof(cdb), &data, &req->sense);
 }
 
-/* COMPARE AND WRITE, SBC-4 5.3: old image, then new image. */
+/* SYNCHRONIZE CACHE(16), SBC-4 5.39: everything. */
+static int
+sync_cache(struct disk_sg *s, struct disk_req *req)
+{
+	uint8_t cdb[16] = { 0x91 };
+	struct sg_data data = { .direction = SG_DXFER_NONE };
+	int rc = sg_command(s, cdb, sizeof(cdb), &data, &req->sense);
+
+	/* Done, but is it durable?  Who asked must read back. */
+	return rc < 0 ? -VMFS_EUNKNOWN : 0;
+}
+
+/*
+ * COMPARE AND WRITE, SBC-4 5.3: old image, then new image.  A device without
+ * DPOFUA refuses the FUA bit: there the cache is flushed behind it.
+ */
 static int
 exec_caw(struct disk_sg *s, struct disk_req *req)
 {
@@ -54,6 +69,13 @@ exec_caw(struct disk_sg *s, struct disk_req *req)
 	be64_store(cdb + 2, first_lba(s, req));
 	cdb[13] = (uint8_t)(req->length / block);
 	rc = sg_command(s, cdb, sizeof(cdb), &data, &req->sense);
+	if (rc < 0 && cdb[1] != 0 && req->sense.key == 0x05 &&
+	    req->sense.asc == 0x24) {
+		cdb[1] = 0;
+		rc = sg_command(s, cdb, sizeof(cdb), &data, &req->sense);
+		if (rc == 0)
+			rc = sync_cache(s, req);
+	}
 	free(data.buf);
 	return rc;
 }

@@ -361,15 +361,23 @@ ATF_TC_BODY(only_the_right_secret_logs_in, tc)
 	target_kill();
 }
 
+static const char cache_before[] = "7";
+
 /* Again on the port it had, with the LUN's identity or another one. */
 static void
-target_restart(const char *uuid)
+target_restart_with(const char *uuid, const char *cache)
 {
 	char portal[sizeof(peer.portal)];
 
 	strcpy(portal, peer.portal);
 	target_start((const char *const[]){ "--listen", portal, "--file",
-	    "lun.img", "--uuid", uuid, NULL });
+	    "lun.img", "--uuid", uuid, "--cache-id", cache, NULL });
+}
+
+static void
+target_restart(const char *uuid)
+{
+	target_restart_with(uuid, cache_before);
 }
 
 static void
@@ -380,8 +388,76 @@ file_target(void)
 	ATF_REQUIRE(fd >= 0 && ftruncate(fd, 16 << 20) == 0);
 	close(fd);
 	target_start((const char *const[]){ "--file", "lun.img", "--uuid",
-	    UUID_A, NULL });
+	    UUID_A, "--cache-id", cache_before, NULL });
 }
+
+/* One write that is not flushed, then the target is another boot's. */
+static void
+lost_cache_body(void)
+{
+	struct disk *d = peer_lun(0);
+	uint8_t *p = pattern(4096, 1);
+
+	ATF_REQUIRE_EQ(0, disk_write(d, 0, p, 4096, 0));
+	target_kill();
+	target_restart_with(UUID_A, "8");
+	ATF_CHECK(comes_back(d));
+	ATF_CHECK_EQ(-EIO, disk_flush(d));
+	/* Told once; what is written from now on is safe again. */
+	ATF_CHECK_EQ(0, disk_write(d, 0, p, 4096, 0));
+	ATF_CHECK_EQ(0, disk_flush(d));
+	free(p);
+	disk_close(d);
+}
+
+/* Everything was durable: nothing can have been lost. */
+static void
+flushed_cache_body(void)
+{
+	struct disk *d = peer_lun(0);
+	uint8_t *p = pattern(4096, 1);
+
+	ATF_REQUIRE_EQ(0, disk_write(d, 0, p, 4096, 0));
+	ATF_REQUIRE_EQ(0, disk_flush(d));
+	ATF_REQUIRE_EQ(0, disk_write(d, 4096, p, 4096, DISK_FUA));
+	target_kill();
+	target_restart_with(UUID_A, "8");
+	ATF_CHECK(comes_back(d));
+	ATF_CHECK_EQ(0, disk_flush(d));
+	free(p);
+	disk_close(d);
+}
+
+/* The daemon died, the machine and its page cache did not. */
+static void
+kept_cache_body(void)
+{
+	struct disk *d = peer_lun(0);
+	uint8_t *p = pattern(4096, 1);
+
+	ATF_REQUIRE_EQ(0, disk_write(d, 0, p, 4096, 0));
+	target_kill();
+	target_restart(UUID_A);
+	ATF_CHECK(comes_back(d));
+	ATF_CHECK_EQ(0, disk_flush(d));
+	free(p);
+	disk_close(d);
+}
+
+#define CACHE_TC(name, body)						\
+ATF_TC_WITHOUT_HEAD(name);						\
+ATF_TC_BODY(name, tc)							\
+{									\
+	(void)tc;							\
+	file_target();							\
+	run_body(body);							\
+	target_kill();							\
+}
+
+CACHE_TC(a_flush_fails_when_the_cache_may_be_lost, lost_cache_body)
+CACHE_TC(a_lost_cache_without_unflushed_writes_is_nothing,
+    flushed_cache_body)
+CACHE_TC(a_flush_works_when_the_cache_outlived_the_target, kept_cache_body)
 
 static void
 restart_body(void)
@@ -650,6 +726,9 @@ ATF_TP_ADD_TCS(tp)
 	ATF_TP_ADD_TC(tp, a_read_after_a_reset_is_repeated);
 	ATF_TP_ADD_TC(tp, only_the_right_secret_logs_in);
 	ATF_TP_ADD_TC(tp, after_a_restart_of_the_target_io_goes_on);
+	ATF_TP_ADD_TC(tp, a_flush_fails_when_the_cache_may_be_lost);
+	ATF_TP_ADD_TC(tp, a_lost_cache_without_unflushed_writes_is_nothing);
+	ATF_TP_ADD_TC(tp, a_flush_works_when_the_cache_outlived_the_target);
 	ATF_TP_ADD_TC(tp, another_lun_in_its_place_gets_nothing);
 	ATF_TP_ADD_TC(tp, a_write_that_was_cut_off_is_not_sent_again);
 	ATF_TP_ADD_TC(tp,

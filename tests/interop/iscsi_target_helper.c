@@ -21,6 +21,7 @@
 static const struct option options[] = {
 	{ "allow", required_argument, NULL, 'a' },
 	{ "block-size", required_argument, NULL, 'b' },
+	{ "cache-id", required_argument, NULL, 'C' },
 	{ "chap", required_argument, NULL, 'c' },
 	{ "discovery-chap", required_argument, NULL, 'd' },
 	{ "file", required_argument, NULL, 'f' },
@@ -48,6 +49,7 @@ static const char help[] =
 "  --block-size N          of memory LUNs that follow, 512 or 4096\n"
 "  --readonly --removable --thick   of all LUNs\n"
 "  --uuid UUID             of the first LUN (default: random)\n"
+"  --cache-id N            of all LUNs; 0: none\n"
 "  --iqn NAME              of the target\n"
 "  --allow PATTERN         initiators that may log in (default: *)\n"
 "  --chap USER:SECRET      initiators must prove\n"
@@ -136,6 +138,7 @@ parse_option(int opt, uint32_t *block_size)
 	case 'a': conf.allow = optarg; break;
 	case 'b': *block_size = number_option(optarg); break;
 	case 'c': chap_option(&conf.in, optarg); break;
+	case 'C': conf.lu.cache_id = number_option(optarg); break;
 	case 'd': chap_option(&conf.discovery, optarg); break;
 	case 'f': lun_option(optarg, NULL, 0); break;
 	case 'i': conf.iqn = optarg; break;

@@ -14,6 +14,7 @@
 static struct {
 	const char *vendor;
 	uint8_t type;
+	bool no_fua;		/* refuses the FUA bit */
 	bool no_rsoc;		/* no REPORT SUPPORTED OPERATION CODES */
 	uint8_t absent[4];	/* opcodes it does not have */
 	uint8_t max_caw;
@@ -180,6 +181,10 @@ script_io(void *arg, struct sg_io_hdr *h)
 		return 0;
 	}
 	record(h);
+	if (dev.no_fua && h->cmdp[0] == 0x89 && h->cmdp[1] != 0) {
+		answer_sense(h, 5, 0x24, 0);
+		return 0;
+	}
 	if (dev.io_error < 0)
 		return dev.io_error;
 	h->status = dev.busy > 0 ? 0x08 : dev.status;
@@ -355,7 +360,18 @@ SG_TC(caw_sends_both_images, with_device)
 	ATF_CHECK_EQ(0, memcmp(sent[0].data, old, 1024));
 	ATF_CHECK_EQ(0, memcmp(sent[0].data + 1024, new, 1024));
 	ATF_CHECK_EQ(0, disk_caw(D, 0, old, new, 512));
+	check_cdb(1, "\x89\x08\0\0\0\0\0\0\0\0\0\0\0\x01\0\0", 16);
+}
+
+SG_TC(caw_without_fua_is_followed_by_a_flush, with_device)
+{
+	char b[512] = { 0 };
+
+	dev.no_fua = true;
+	ATF_CHECK_EQ(0, disk_caw(D, 0, b, b, 512));
+	check_cdb(0, "\x89\x08\0\0\0\0\0\0\0\0\0\0\0\x01\0\0", 16);
 	check_cdb(1, "\x89\0\0\0\0\0\0\0\0\0\0\0\0\x01\0\0", 16);
+	check_cdb(2, "\x91\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0", 16);
 }
 
 SG_TC(partition_addresses_are_shifted, without_device)
@@ -364,7 +380,7 @@ SG_TC(partition_addresses_are_shifted, without_device)
 
 	ATF_REQUIRE_EQ(0, open_sg(2048 * 512));
 	ATF_CHECK_EQ(0, disk_caw(D, 512, b, b, 512));
-	check_cdb(0, "\x89\0\0\0\0\0\0\0\x08\x01\0\0\0\x01\0\0", 16);
+	check_cdb(0, "\x89\x08\0\0\0\0\0\0\x08\x01\0\0\0\x01\0\0", 16);
 	ATF_CHECK_EQ(0, disk_unmap(D, 1024, 512));
 	ATF_CHECK_EQ(0, memcmp(sent[1].data + 8,
 	    "\0\0\0\0\0\0\x08\x02\0\0\0\x01", 12));
@@ -642,6 +658,7 @@ ATF_TP_ADD_TCS(tp)
 	ATF_TP_ADD_TC(tp, ata_disks_and_other_devices_are_declined);
 	ATF_TP_ADD_TC(tp, data_takes_the_block_layer);
 	ATF_TP_ADD_TC(tp, caw_sends_both_images);
+	ATF_TP_ADD_TC(tp, caw_without_fua_is_followed_by_a_flush);
 	ATF_TP_ADD_TC(tp, partition_addresses_are_shifted);
 	ATF_TP_ADD_TC(tp, reserve_and_release_have_six_bytes);
 	ATF_TP_ADD_TC(tp, pr_out_carries_keys_and_type);
