@@ -156,6 +156,23 @@ show_progress(void *arg, uint64_t done, uint64_t total)
 }
 
 static int
+explain_write(struct run *r, int error)
+{
+	struct super left;
+
+	if (error == -VMFS_ECONFLICT)
+		return refuse(error, "'%s' is reserved for the hosts of its "
+		    "datastore: one that was fenced, or died, could still "
+		    "write. Let it mount and unmount once; if it is gone for "
+		    "good, free the LUN as doc/LOCKING.md section 4 says "
+		    "(sg_persist --out --clear)", r->name);
+	return refuse(error, "writing to '%s' failed: %s; %s", r->name,
+	    vmfs_strerror(error), super_read(r->disk, &left) == 0 ?
+	    "the datastore that was on it is still there" :
+	    "the LUN carries no datastore now");
+}
+
+static int
 write_datastore(struct run *r)
 {
 	int rc;
@@ -165,10 +182,7 @@ write_datastore(struct run *r)
 	if (isatty(STDERR_FILENO) && !r->options.json)
 		r->options.conf.progress = show_progress;
 	rc = mkds_write(&r->env, r->disk, &r->options.conf, &r->super);
-	if (rc < 0)
-		return refuse(rc, "writing to '%s' failed: %s; the LUN carries "
-		    "no datastore now", r->name, vmfs_strerror(rc));
-	return 0;
+	return rc < 0 ? explain_write(r, rc) : 0;
 }
 
 static void

@@ -144,6 +144,20 @@ lost_lun_freezes_and_comes_back_body()
 	host_stop box
 }
 
+box_test_case mkfs_explains_the_reservation_of_the_dead
+mkfs_explains_the_reservation_of_the_dead_body()
+{
+	box_start
+	box_mkfs "${lun}"
+	host_start esx1 "${lun}"
+	host_kill esx1
+	atf_check -s exit:1 -o ignore -e match:'could still write' \
+	    mkfs.vmfs --force --initiator=iqn.2026-11.test:admin "${lun}"
+	atf_check -s exit:0 -o match:'clean' -e ignore \
+	    fsck.vmfs --initiator=iqn.2026-11.test:admin "${lun}"
+	host_stop box
+}
+
 # Nothing can be written back, but the process must not stay for ever.
 box_test_case host_without_its_lun_can_be_stopped
 host_without_its_lun_can_be_stopped_body()
