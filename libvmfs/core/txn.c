@@ -248,7 +248,9 @@ ds_unlock(struct ds *ds, struct lock_grant *g)
 
 	if (g->mode == LOCK_FREE)
 		return 0;
-	if (r == 0 && !ds->conf.readonly && !owner_is_clean(ds, owner))
+	/* Again when something was changed while the checkpoint was written:
+	 * nothing that the lock covers may be forgotten below. */
+	while (r == 0 && !ds->conf.readonly && !owner_is_clean(ds, owner))
 		r = ds_checkpoint(ds, owner);
 	mb_forget(ds, owner);
 	if (r < 0) {
