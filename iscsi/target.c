@@ -152,6 +152,8 @@ session_info(const struct iscsi_session *ss, struct iscsi_session_info *info)
 		.commands_done = ss->commands_done,
 		.bytes_in = ss->bytes_in, .bytes_out = ss->bytes_out,
 	};
+	if (ss->nexus)
+		scsi_nexus_stats(ss->nexus, &info->scsi);
 }
 
 void

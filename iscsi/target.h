@@ -63,6 +63,7 @@ struct iscsi_session_info {
 	bool header_digest, data_digest;
 	unsigned commands;	/* in flight */
 	uint64_t commands_done, bytes_in, bytes_out;
+	struct scsi_nexus_stats scsi;
 };
 void iscsi_server_sessions(struct iscsi_server *s,
     void (*fn)(void *arg, const struct iscsi_session_info *info), void *arg);

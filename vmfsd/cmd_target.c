@@ -113,6 +113,10 @@ add_session(void *arg, const struct iscsi_session_info *s)
 	    json_integer((json_int_t)s->bytes_in));
 	(void)json_object_set_new(row, "bytes_out",
 	    json_integer((json_int_t)s->bytes_out));
+	(void)json_object_set_new(row, "writes",
+	    json_integer((json_int_t)s->scsi.writes));
+	(void)json_object_set_new(row, "conflicts",
+	    json_integer((json_int_t)s->scsi.conflicts));
 	(void)json_array_append_new(arg, row);
 }
 

@@ -224,6 +224,7 @@ conf_fini(struct conf *c)
 			free(t->allow[j]);
 		chap_fini(&t->in);
 		chap_fini(&t->out);
+		free(t->write_log);
 	}
 	for (size_t i = 0; i < c->datastores; i++) {
 		free(c->datastore[i].name);

@@ -32,6 +32,7 @@ struct conf_target {
 	char *allow[CONF_LIST_MAX];	/* patterns of initiator names */
 	size_t allows;
 	struct conf_chap in, out;
+	char *write_log;	/* NULL: none */
 	int line;
 };
 

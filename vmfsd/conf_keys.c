@@ -300,6 +300,12 @@ target_mutual_secret(struct conf_parser *p, const char *key, const char *value)
 	return read_secret(p, key, value, &this_target(p)->out.secret);
 }
 
+static int
+target_write_log(struct conf_parser *p, const char *key, const char *value)
+{
+	return set_absolute(p, key, value, &this_target(p)->write_log);
+}
+
 static const struct conf_key target_keys[] = {
 	{ "lun.", target_lun },
 	{ "allow", target_allow },
@@ -307,6 +313,7 @@ static const struct conf_key target_keys[] = {
 	{ "chap-secret-file", target_chap_secret },
 	{ "mutual", target_mutual },
 	{ "mutual-secret-file", target_mutual_secret },
+	{ "write-log", target_write_log },
 	{ NULL, NULL },
 };
 

@@ -98,6 +98,17 @@ find_source(const struct exports *e, const struct conf_lun *l)
 	return NULL;
 }
 
+static int
+open_write_log(struct exports *e, struct export_lun *x)
+{
+	int rc = write_log_open(&x->writes, &e->env, x->target->write_log);
+
+	if (rc < 0)
+		(void)snprintf(e->why, sizeof(e->why), "cannot open write log "
+		    "'%s': %s", x->target->write_log, vmfs_strerror(rc));
+	return rc;
+}
+
 /* The unit finds the reservations again that were made to last (APTPL). */
 static int
 make_unit(struct exports *e, struct export_lun *x, struct scsi_lu_conf *conf)
@@ -106,10 +117,16 @@ make_unit(struct exports *e, struct export_lun *x, struct scsi_lu_conf *conf)
 	int rc = pr_store_open(&x->pr, e->conf->host_dir, &conf->uuid, &image,
 	    &conf->pr_image_len);
 
+	if (rc == 0)
+		rc = open_write_log(e, x);
 	if (rc == 0) {
 		conf->pr_image = image;
 		conf->pr_save = pr_store_save;
 		conf->pr_save_arg = &x->pr;
+		if (x->target->write_log != NULL) {
+			conf->on_change = write_log_change;
+			conf->on_change_arg = &x->writes;
+		}
 		rc = scsi_lu_new(&e->env, x->disk, conf, &x->lu);
 	}
 	if (rc == -VMFS_ECORRUPT || rc == -EFBIG)
@@ -133,7 +150,9 @@ add_lun(struct exports *e, struct scsi_target *t,
 
 	if (twin != NULL)
 		return scsi_target_map(t, cl->number, twin->lu);
-	*x = (struct export_lun){ .target = ct, .conf = cl };
+	*x = (struct export_lun){
+		.target = ct, .conf = cl, .writes.fd = -1,
+	};
 	rc = open_source(e, cl, &x->disk);
 	if (rc < 0)
 		return rc;
@@ -219,6 +238,7 @@ stop_fiber(void *arg)
 	for (size_t i = 0; i < e->luns; i++) {
 		if (e->lun[i].lu != NULL)
 			scsi_lu_free(e->lun[i].lu);
+		write_log_close(&e->lun[i].writes);
 		disk_close(e->lun[i].disk);
 	}
 	e->luns = 0;

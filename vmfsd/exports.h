@@ -9,6 +9,7 @@
 #include "vmfsd/conf.h"
 #include "vmfsd/identity.h"
 #include "vmfsd/pr_store.h"
+#include "vmfsd/write_log.h"
 
 #define EXPORTS_WHY_SIZE 1024
 
@@ -18,6 +19,7 @@ struct export_lun {
 	struct disk *disk;
 	struct scsi_lu *lu;
 	struct pr_store pr;
+	struct write_log writes;
 };
 
 struct exports {

@@ -124,6 +124,8 @@ static const struct column session_columns[] = {
 	{ "PEER", "peer", COLUMN_TEXT },
 	{ "TARGET", "target", COLUMN_TEXT },
 	{ "COMMANDS", "commands_done", COLUMN_NUMBER },
+	{ "WRITES", "writes", COLUMN_NUMBER },
+	{ "CONFLICTS", "conflicts", COLUMN_NUMBER },
 	{ "IN", "bytes_in", COLUMN_SIZE },
 	{ "OUT", "bytes_out", COLUMN_SIZE },
 	{ "SINCE", "since_us", COLUMN_TIME },

@@ -31,6 +31,7 @@ struct scsi_cmd {
 	const struct cdb_op *op;	/* NULL: unknown */
 	bool op_known;			/* operation code exists */
 	bool inner;			/* see scsi_task_submit_inner */
+	bool admitted;			/* past all checks of cmd_check */
 	struct list node;		/* on lu->cmds */
 	enum cmd_state state;
 	bool aborted;			/* start no more I/O, end soon */
@@ -111,6 +112,11 @@ int scsi_cmd_read(struct scsi_cmd *c, uint64_t offset, void *buf, size_t len)
     MUST_CHECK;
 int scsi_cmd_write(struct scsi_cmd *c, uint64_t offset, const void *buf,
     size_t len, unsigned flags) MUST_CHECK;
+
+/* ---- books ---- */
+
+/* Tells lu->on_change, which is not NULL, of an ended command. */
+void scsi_observe(const struct scsi_cmd *c);
 
 /* ---- handlers, by the file that has them ---- */
 

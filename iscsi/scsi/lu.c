@@ -70,6 +70,8 @@ scsi_lu_new(struct env *env, struct disk *disk,
 	lu->disk = disk;
 	lu_identify(lu, conf);
 	lu->cache_id = conf->cache_id;
+	lu->on_change = conf->on_change;
+	lu->on_change_arg = conf->on_change_arg;
 	lu->readonly = conf->readonly || (info->caps & DISK_CAP_READONLY);
 	lu->thin = conf->thin && (info->caps & DISK_CAP_UNMAP);
 	lu->removable = conf->removable;

@@ -48,6 +48,8 @@ struct scsi_lu {
 	const struct scsi_nexus *reserved_by;	/* RESERVE(6), RESERVE(10) */
 	struct pr_state pr;
 	struct scsi_lu_stats stats;
+	void (*on_change)(void *arg, const struct scsi_change *ch);
+	void *on_change_arg;
 };
 
 /* Takes a new size of the disk over and raises CAPACITY DATA HAS CHANGED. */

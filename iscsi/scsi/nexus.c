@@ -238,3 +238,9 @@ scsi_lun_decode(const uint8_t lun[8])
 	}
 	return number < SCSI_LUNS_MAX ? (int)number : -1;
 }
+
+void
+scsi_nexus_stats(const struct scsi_nexus *n, struct scsi_nexus_stats *ret_st)
+{
+	*ret_st = n->stats;
+}

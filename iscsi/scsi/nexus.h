@@ -57,6 +57,7 @@ struct scsi_nexus {
 	struct scsi_itl *itls[SCSI_LUNS_MAX];
 	unsigned pending;		/* tasks and functions not done */
 	struct fiber_cond idle;		/* broadcast when pending gets 0 */
+	struct scsi_nexus_stats stats;
 };
 
 /* Keeps scsi_nexus_close waiting between the two. */

@@ -33,6 +33,24 @@ struct scsi_nexus;
 
 /* ---- logical units ---- */
 
+/* What became of a command that writes. */
+enum scsi_change_fate {
+	SCSI_CHANGE_REFUSED,	/* by a check: nothing was done */
+	SCSI_CHANGE_ACCEPTED,
+	SCSI_CHANGE_ABORTED,	/* accepted, then ended: done or not */
+};
+
+/* A command that could change medium or reservations, as it ended. */
+struct scsi_change {
+	const char *initiator_port, *target;
+	unsigned lun;
+	const char *command;
+	uint64_t lba, blocks;	/* 0 for PERSISTENT RESERVE OUT */
+	uint64_t key, sa_key;	/* of PERSISTENT RESERVE OUT */
+	uint8_t status;		/* enum scsi_status */
+	enum scsi_change_fate fate;
+};
+
 struct scsi_lu_conf {
 	const char *serial;	/* VPD 80h; NULL: derived from uuid */
 	struct uuid uuid;	/* names the unit in VPD 83h (NAA 6) */
@@ -52,6 +70,13 @@ struct scsi_lu_conf {
 	 */
 	int (*pr_save)(void *arg, const void *image, size_t len);
 	void *pr_save_arg;
+	/*
+	 * Told of each command that could change medium or reservations when
+	 * it has ended: what it did it has done, and its initiator does not
+	 * know yet.  Must not suspend.  NULL: nobody asks.
+	 */
+	void (*on_change)(void *arg, const struct scsi_change *ch);
+	void *on_change_arg;
 	const void *pr_image;	/* saved last, NULL for none ... */
 	size_t pr_image_len;	/* ... of so many bytes */
 };
@@ -209,6 +234,14 @@ struct scsi_lu_stats {
 	uint64_t reads, writes, other, errors;	/* commands */
 	uint64_t read_bytes, write_bytes;
 };
+/* Of one nexus, since it logged in. */
+struct scsi_nexus_stats {
+	uint64_t writes;	/* commands that write, accepted */
+	uint64_t conflicts;	/* any, refused for a reservation */
+};
+void scsi_nexus_stats(const struct scsi_nexus *n,
+    struct scsi_nexus_stats *ret_st);
+
 void scsi_lu_stats(const struct scsi_lu *lu, struct scsi_lu_stats *ret_st);
 /* Persistent reservation state for people: calls fn once a registration. */
 void scsi_lu_registrations(const struct scsi_lu *lu,

@@ -90,6 +90,8 @@ scsi_cmd_finish(struct scsi_cmd *c)
 
 	cmd_set_result(c);
 	if (lu != NULL) {
+		if (lu->on_change != NULL)
+			scsi_observe(c);
 		list_del(&c->node);
 		if (cmd_is_ordered(c))
 			lu->ordered--;
@@ -134,9 +136,10 @@ cmd_count(const struct scsi_cmd *c)
 
 	if (c->op->run == scsi_read)
 		st->reads++;
-	else if (c->op->flags & OP_WRITES)
+	else if (c->op->flags & OP_WRITES) {
 		st->writes++;
-	else
+		c->nexus->stats.writes++;
+	} else
 		st->other++;
 }
 
@@ -144,6 +147,7 @@ static void
 cmd_run(struct scsi_cmd *c)
 {
 	c->state = CMD_RUNNING;
+	c->admitted = true;
 	if (c->lu != NULL)
 		cmd_count(c);
 	if (c->op->flags & OP_FIBER) {
@@ -191,6 +195,7 @@ cmd_admitted(struct scsi_cmd *c)
 		return true;
 	if (scsi_reserve_conflicts(c) ||
 	    pr_conflicts(&c->lu->pr, c->nexus, c->op->access)) {
+		c->nexus->stats.conflicts++;
 		scsi_cmd_status(c, SCSI_RESERVATION_CONFLICT);
 		return false;
 	}

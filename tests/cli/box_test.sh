@@ -93,6 +93,26 @@ killed_host_is_fenced_by_its_key_body()
 	host_stop box
 }
 
+# The log tells of a fence and what came before it.
+box_test_case write_log_tells_who_wrote
+write_log_tells_who_wrote_body()
+{
+	box_start "write-log = ${PWD}/writes"
+	box_mkfs "${lun}"
+	host_start esx1 "${lun}"
+	host_start esx2 "${lun}"
+	atf_check sh -c "echo content >esx1/mnt/file"
+	sync esx1/mnt/file
+	host_kill esx1
+	until_true 30 grep -q "accepted.*PREEMPT AND ABORT.*0x564d" writes ||
+	    atf_fail "the fence is not in the log"
+	atf_check -o match:"^[0-9]+	[0-9]+	iqn.2026-11.test:esx1,i,0x[0-9a-f]+	${iqn}	0	accepted	00	WRITE" cat writes
+	atf_check -o match:true sh -c "vmfsctl -c box/ctl --json session ls |
+	    jq .sessions[0].writes\>0"
+	host_stop esx2
+	host_stop box
+}
+
 box_test_case wrong_secret_is_refused
 wrong_secret_is_refused_body()
 {

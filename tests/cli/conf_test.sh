@@ -34,6 +34,7 @@ good_configuration_is_accepted_body()
 	allow = iqn.2026-11.test:*
 	allow = iqn.1999-01.other:one
 	chap = bob
+	write-log = ${PWD}/writes
 	chap-secret-file = ${PWD}/secret
 	mutual = box
 	mutual-secret-file = ${PWD}/mutual
