@@ -33,11 +33,11 @@ conn_shutdown(struct conn *c)
 static void
 alive_arm(struct conn *c)
 {
-	struct sched *sched = c->server->env->sched;
+	struct sched *sched = c->env->sched;
 	uint64_t interval = c->server->limits.nop_interval_s * NSEC_PER_SEC;
 
 	if (sched_timer_arm(sched, &c->alive, sched_now(sched) + interval) < 0)
-		log_warn(c->server->env->log,
+		log_warn(c->env->log,
 		    "iscsi: no keep-alive peer=%s: out of memory",
 		    net_conn_peer(c->net));
 }
@@ -50,7 +50,7 @@ alive_tick(void *arg)
 	c->silent = c->heard ? 0 : c->silent + 1;
 	c->heard = false;
 	if (c->silent >= CONN_NOP_MISSED) {
-		log_warn(c->server->env->log,
+		log_warn(c->env->log,
 		    "iscsi: peer silent, connection dropped peer=%s",
 		    net_conn_peer(c->net));
 		conn_kill(c);
@@ -68,15 +68,13 @@ login_random(void *arg, void *buf, size_t len)
 {
 	struct conn *c = arg;
 
-	c->server->env->random(c->server->env, buf, len);
+	c->env->random(c->env, buf, len);
 }
 
 static enum iscsi_login_status
-login_access(void *arg, const struct login_claim *claim,
+access_check(struct iscsi_server *s, const struct login_claim *claim,
     struct login_auth *ret_auth)
 {
-	struct conn *c = arg;
-	struct iscsi_server *s = c->server;
 	const struct acl_entry *e;
 	struct iscsi_target *t;
 
@@ -103,12 +101,25 @@ login_access(void *arg, const struct login_claim *claim,
 	return ISCSI_LOGIN_OK;
 }
 
+static enum iscsi_login_status
+login_access(void *arg, const struct login_claim *claim,
+    struct login_auth *ret_auth)
+{
+	struct iscsi_server *s = ((struct conn *)arg)->server;
+	enum iscsi_login_status status;
+
+	shared_enter(&s->lock);
+	status = access_check(s, claim, ret_auth);
+	shared_leave(&s->lock);
+	return status;
+}
+
 static void
 login_log_refused(const struct conn *c)
 {
 	const struct login *l = &c->login;
 
-	log_warn(c->server->env->log, "iscsi: login refused initiator=%s "
+	log_warn(c->env->log, "iscsi: login refused initiator=%s "
 	    "target=%s peer=%s status=0x%04x: %s", l->claim.initiator,
 	    l->claim.target, net_conn_peer(c->net), (unsigned)l->status,
 	    l->why);
@@ -133,7 +144,7 @@ login_finish(struct conn *c, const union iscsi_bhs *req,
 static int
 login_round(struct conn *c, uint64_t deadline, bool *ret_done)
 {
-	struct sched *sched = c->server->env->sched;
+	struct sched *sched = c->env->sched;
 	const union iscsi_bhs *req = (const union iscsi_bhs *)c->header;
 	cleanup_free uint8_t *data = NULL;
 	struct login_reply reply;
@@ -179,7 +190,7 @@ login_apply(struct conn *c)
 	memcpy(c->param, c->login.params.active, sizeof(c->param));
 	c->max_recv = c->login.params.mine[PARAM_MAX_RECV_DATA];
 	c->statsn = c->login.statsn;
-	log_info(c->server->env->log, "iscsi: session opened tsih=%" PRIu16
+	log_info(c->env->log, "iscsi: session opened tsih=%" PRIu16
 	    " initiator=%s target=%s peer=%s", ss->tsih, ss->initiator,
 	    c->login.claim.discovery ? "(discovery)" : c->login.claim.target,
 	    net_conn_peer(c->net));
@@ -188,7 +199,7 @@ login_apply(struct conn *c)
 static int
 conn_login(struct conn *c)
 {
-	uint64_t deadline = sched_now(c->server->env->sched) +
+	uint64_t deadline = sched_now(c->env->sched) +
 	    c->server->limits.login_timeout_s * NSEC_PER_SEC;
 	bool done = false;
 	int r = 0;
@@ -213,7 +224,7 @@ conn_serve(struct conn *c)
 {
 	int r = 0;
 
-	if (sched_spawn(c->server->env->sched, "iscsi-tx", conn_tx_writer,
+	if (sched_spawn(c->env->sched, "iscsi-tx", conn_tx_writer,
 	    c) < 0)
 		return;
 	c->writing = true;
@@ -221,13 +232,13 @@ conn_serve(struct conn *c)
 	while (r == 0 && !c->draining && !c->dead)
 		r = conn_rx_pdu(c);
 	if (r < 0)
-		log_debug(c->server->env->log, "iscsi: connection over "
+		log_debug(c->env->log, "iscsi: connection over "
 		    "peer=%s: %s", net_conn_peer(c->net), vmfs_strerror(r));
 	if (!c->draining)
 		conn_kill(c);
 	while (c->writing)
 		fiber_cond_wait(&c->changed);
-	sched_timer_cancel(c->server->env->sched, &c->alive);
+	sched_timer_cancel(c->env->sched, &c->alive);
 }
 
 static void
@@ -243,13 +254,36 @@ conn_end_session(struct conn *c)
 	session_end_nexus(ss);
 	conn_task_cancel_all(c, NULL);
 	conn_tx_drop(c);
-	log_info(c->server->env->log, "iscsi: session closed tsih=%" PRIu16
+	log_info(c->env->log, "iscsi: session closed tsih=%" PRIu16
 	    " initiator=%s peer=%s", ss->tsih, ss->initiator,
 	    net_conn_peer(c->net));
 	c->session = NULL;
 	session_close(ss);
 }
 
+/* ---- orders of others ---- */
+
+static void
+conn_obey(void *arg)
+{
+	struct conn *c = arg;
+
+	if (atomic_exchange(&c->orders, 0) & CONN_KILL)
+		conn_kill(c);
+	else
+		conn_shutdown(c);
+}
+
+void
+conn_order(struct conn *c, enum conn_orders order)
+{
+	if (atomic_fetch_or(&c->orders, (unsigned)order) == 0)
+		sched_post(c->env->sched, &c->order_work);
+}
+
+/* ---- begin and end ---- */
+
+/* The last part, when no order can be on its way any more. */
 static void
 conn_free(struct conn *c)
 {
@@ -259,10 +293,19 @@ conn_free(struct conn *c)
 	text_buf_fini(&c->text_in);
 	text_buf_fini(&c->text_out);
 	free(c->scratch);
-	list_del(&c->node);
-	s->conn_count--;
 	free(c);
-	fiber_cond_broadcast(&s->changed);
+	shared_enter(&s->lock);
+	s->conn_count--;
+	shared_broadcast(&s->changed);
+	shared_leave(&s->lock);
+}
+
+static void
+conn_unlist(struct conn *c)
+{
+	shared_enter(&c->server->lock);
+	list_del(&c->node);
+	shared_leave(&c->server->lock);
 }
 
 static void
@@ -274,11 +317,39 @@ conn_main(void *arg)
 	if (r == 0 && c->session && !c->dead)
 		conn_serve(c);
 	else if (r < 0 && r != -VMFS_EAUTH)
-		log_debug(c->server->env->log, "iscsi: login not finished "
+		log_debug(c->env->log, "iscsi: login not finished "
 		    "peer=%s: %s", net_conn_peer(c->net), vmfs_strerror(r));
 	c->dead = true;
 	conn_end_session(c);
+	conn_unlist(c);
+	while (atomic_load(&c->orders) != 0)
+		fiber_yield();
 	conn_free(c);
+}
+
+/* There is no memory for its fiber. */
+static void
+conn_abandon(void *arg)
+{
+	struct conn *c = arg;
+
+	if (atomic_load(&c->orders) == 0) {
+		conn_free(c);
+		return;
+	}
+	c->start.fn = conn_abandon;
+	sched_post(c->env->sched, &c->start);
+}
+
+static void
+conn_start_work(void *arg)
+{
+	struct conn *c = arg;
+
+	if (sched_spawn(c->env->sched, "iscsi-rx", conn_main, c) == 0)
+		return;
+	conn_unlist(c);
+	conn_abandon(c);
 }
 
 static struct conn *
@@ -289,6 +360,10 @@ conn_new(struct iscsi_server *s, struct net_conn *net)
 	if (!c)
 		return NULL;
 	c->server = s;
+	c->env = s->worker_count == 0 ? s->env :
+	    &s->workers[s->worker_next++ % s->worker_count];
+	c->start = (struct sched_work){ .fn = conn_start_work, .arg = c };
+	c->order_work = (struct sched_work){ .fn = conn_obey, .arg = c };
 	c->net = net;
 	c->max_recv = LOGIN_DATA_MAX;
 	c->text_ttt = ISCSI_NO_TAG;
@@ -312,14 +387,15 @@ conn_start(struct iscsi_server *s, struct net_conn *net)
 {
 	struct conn *c = NULL;
 
+	shared_enter(&s->lock);
 	if (s->conn_count < s->limits.sessions_max + SERVER_LOGINS_MAX)
 		c = conn_new(s, net);
+	if (c)
+		sched_post(c->env->sched, &c->start);
+	shared_leave(&s->lock);
 	if (!c) {
 		log_warn(s->env->log, "iscsi: connection refused peer=%s: "
 		    "too many connections or no memory", net_conn_peer(net));
 		net_conn_close(net);
-		return;
 	}
-	if (sched_spawn(s->env->sched, "iscsi-rx", conn_main, c) < 0)
-		conn_free(c);
 }

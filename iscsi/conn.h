@@ -2,7 +2,8 @@
 /*
  * One connection: a reader fiber (login, then dispatch of requests), a writer
  * fiber that sends what was queued, a keep-alive timer, and a fiber for each
- * task management function.  All on the server's scheduler.
+ * task management function.  All on one worker's scheduler; others may only
+ * give orders.
  *
  *   conn.c        life: login, loop, end; keep-alive
  *   conn_rx.c     PDUs in: read, check, dispatch
@@ -14,6 +15,7 @@
 #ifndef VMFS_ISCSI_CONN_H
 #define VMFS_ISCSI_CONN_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -37,6 +39,11 @@
 
 struct conn;
 struct conn_task;
+
+enum conn_orders {
+	CONN_KILL = 1,		/* conn_kill */
+	CONN_SHUTDOWN = 2,	/* conn_shutdown */
+};
 
 enum tx_kind {
 	TX_ANSWER,		/* takes a StatSN */
@@ -102,6 +109,10 @@ struct tx_batch {
 struct conn {
 	struct list node;
 	struct iscsi_server *server;
+	struct env *env;		/* of its worker */
+	struct sched_work start;
+	atomic_uint orders;		/* enum conn_orders, not obeyed yet */
+	struct sched_work order_work;
 	struct net_conn *net;
 	struct iscsi_session *session;	/* NULL during login */
 	struct login login;
@@ -119,7 +130,8 @@ struct conn {
 	/* Commands. */
 	struct list buckets[CONN_BUCKETS];
 	struct list waiting;		/* struct conn_task.wait */
-	unsigned task_count, immediate_count;
+	_Atomic unsigned task_count;	/* also read by administration */
+	unsigned immediate_count;
 	uint64_t collect_bytes;
 	uint32_t next_ttt;
 
@@ -144,6 +156,8 @@ struct conn {
 };
 
 /* ---- conn.c ---- */
+/* From any thread, with the server's lock held and c on its list. */
+void conn_order(struct conn *c, enum conn_orders order);
 /* Reader and writer end soon; never suspends. */
 void conn_kill(struct conn *c);
 /* Sends an asynchronous message first, then ends. */

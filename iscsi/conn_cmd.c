@@ -119,7 +119,7 @@ conn_task_leave(struct conn_task *t)
 		c->immediate_count--;
 	else
 		c->session->window.in_flight--;
-	c->session->commands_done++;
+	session_count(&c->session->commands_done, 1);
 }
 
 void
@@ -251,7 +251,7 @@ task_fail(struct conn_task *t)
 	static const uint8_t sense[] = { 0x70, 0, 0x0b, 0, 0, 0, 0, 10,
 		0, 0, 0, 0, 0x0c, 0x0d, 0, 0, 0, 0 };
 
-	log_warn(t->conn->server->env->log, "iscsi: command failed: Data-Out "
+	log_warn(t->conn->env->log, "iscsi: command failed: Data-Out "
 	    "out of sequence initiator=%s", t->conn->session->initiator);
 	t->scsi.status = SCSI_CHECK_CONDITION;
 	memcpy(t->scsi.sense, sense, sizeof(sense));

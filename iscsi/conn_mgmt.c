@@ -66,7 +66,7 @@ conn_reject(struct conn *c, const union iscsi_bhs *bhs,
 	tx->last = fatal;
 	if (fatal) {
 		c->draining = true;
-		log_warn(c->server->env->log, "iscsi: connection dropped "
+		log_warn(c->env->log, "iscsi: connection dropped "
 		    "peer=%s: bad %s, reject reason %d",
 		    net_conn_peer(c->net), iscsi_opcode_name(bhs->any.opcode),
 		    (int)reason);
@@ -118,13 +118,15 @@ cold_reset(struct conn *c)
 {
 	struct iscsi_target *t = c->session->target;
 
+	shared_enter(&c->server->lock);
 	list_for_each(node, tmp, &c->server->sessions) {
 		struct iscsi_session *ss =
 		    list_entry(node, struct iscsi_session, node);
 
 		if (ss->target == t)
-			conn_shutdown(ss->conn);
+			conn_order(ss->conn, CONN_SHUTDOWN);
 	}
+	shared_leave(&c->server->lock);
 }
 
 static void
@@ -156,7 +158,7 @@ tmf_start(struct conn *c, const union iscsi_bhs *bhs, struct conn_tx *tx)
 	memcpy(job->lun, bhs->tmf.lun, sizeof(job->lun));
 	job->tag = be32_get(bhs->tmf.ref_tag);
 	job->tx = tx;
-	if (sched_spawn(c->server->env->sched, "iscsi-tmf", tmf_run,
+	if (sched_spawn(c->env->sched, "iscsi-tmf", tmf_run,
 	    job) < 0) {
 		free(job);
 		return -ENOMEM;

@@ -75,7 +75,7 @@ conn_rx_data(struct conn *c, void *buf, uint32_t len, uint64_t timeout_ns)
 	r = net_read(c->net, buf, len, timeout);
 	c->heard = true;
 	if (c->session)
-		c->session->bytes_in += len;
+		session_count(&c->session->bytes_in, len);
 	return r < 0 ? r : rx_tail(c, buf, len, timeout);
 }
 

@@ -21,7 +21,7 @@ add_target(struct conn *c, const struct iscsi_target *t)
 
 /* Targets the initiator may log in to, and no others. */
 static int
-add_targets(struct conn *c, const char *name)
+add_allowed(struct conn *c, const char *name)
 {
 	list_for_each(node, tmp, &c->server->targets) {
 		struct iscsi_target *t =
@@ -37,6 +37,17 @@ add_targets(struct conn *c, const char *name)
 			return r;
 	}
 	return 0;
+}
+
+static int
+add_targets(struct conn *c, const char *name)
+{
+	int r;
+
+	shared_enter(&c->server->lock);
+	r = add_allowed(c, name);
+	shared_leave(&c->server->lock);
+	return r;
 }
 
 /* "All" in discovery, "" (the current target) in normal sessions, a name. */

@@ -137,7 +137,7 @@ batch_next(struct conn *c, struct tx_batch *b)
 	} else {
 		tx_take_turns(c, tx);
 	}
-	c->session->bytes_out += iscsi_data_len(bhs);
+	session_count(&c->session->bytes_out, iscsi_data_len(bhs));
 	batch_add(b, c->param, data, iscsi_data_len(bhs));
 }
 

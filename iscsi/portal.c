@@ -15,8 +15,10 @@ portal_free(struct iscsi_portal *p)
 {
 	struct iscsi_server *s = p->server;
 
+	shared_enter(&s->lock);
 	list_del(&p->node);
-	fiber_cond_broadcast(&s->changed);
+	shared_broadcast(&s->changed);
+	shared_leave(&s->lock);
 	free(p);
 }
 
@@ -58,7 +60,9 @@ iscsi_server_listen(struct iscsi_server *s, const char *portal,
 		free(p);
 		return r;
 	}
+	shared_enter(&s->lock);
 	list_add_tail(&s->portals, &p->node);
+	shared_leave(&s->lock);
 	r = sched_spawn(s->env->sched, "iscsi-portal", portal_run, p);
 	if (r < 0) {
 		net_listener_close(p->listener);

@@ -6,9 +6,11 @@
 #include "iscsi/acl.h"
 #include "iscsi/target.h"
 #include "libvmfs/env/net.h"
+#include "libvmfs/env/shared.h"
 
 /* Connections that may be in login beyond the sessions allowed. */
 #define SERVER_LOGINS_MAX 64
+#define SERVER_WORKERS_MAX 64
 #define SERVER_SEND_TIMEOUT_S 30	/* a peer that reads nothing */
 
 struct iscsi_target {
@@ -24,20 +26,26 @@ struct iscsi_portal {
 };
 
 struct iscsi_server {
-	struct env *env;
+	struct env *env;		/* portals, administration */
 	struct iscsi_limits limits;	/* defaults filled in */
+	/* Connections live on these in turn; set before the first portal. */
+	struct env workers[SERVER_WORKERS_MAX];
+	unsigned worker_count, worker_next;
+
+	struct shared_lock lock;	/* guards all below */
 	struct list targets, portals, conns, sessions;
 	unsigned conn_count, session_count;
 	struct acl_chap discovery_in, discovery_out;
 	uint16_t last_tsih;
 	bool stopping;
-	struct fiber_cond changed;	/* a session, connection, portal left */
+	struct shared_cond changed;	/* a session, connection, portal left */
 };
 
+/* The lock is held. */
 struct iscsi_target *server_target(const struct iscsi_server *s,
     const char *iqn);
 
-/* Serves a connection on a fiber of its own; takes c in any case. */
+/* Serves a connection on a fiber of a worker's; takes c in any case. */
 void conn_start(struct iscsi_server *s, struct net_conn *net);
 
 #endif

@@ -66,14 +66,14 @@ reinstate(struct iscsi_server *s, const struct login_claim *c,
 		log_info(s->env->log,
 		    "iscsi: session reinstated tsih=%" PRIu16 " initiator=%s",
 		    old->tsih, old->initiator);
-		conn_kill(old->conn);
-		fiber_cond_wait(&s->changed);
+		conn_order(old->conn, CONN_KILL);
+		shared_wait(&s->changed, &s->lock);
 	}
 	return !s->stopping;
 }
 
-enum iscsi_login_status
-session_open(struct iscsi_server *s, const struct login *login,
+static enum iscsi_login_status
+session_make(struct iscsi_server *s, const struct login *login,
     struct conn *conn, struct iscsi_session **ret_ss)
 {
 	const struct login_claim *c = &login->claim;
@@ -104,6 +104,8 @@ session_open(struct iscsi_server *s, const struct login *login,
 		free(ss);
 		return status;
 	}
+	ss->header_digest = login->params.active[PARAM_HEADER_DIGEST];
+	ss->data_digest = login->params.active[PARAM_DATA_DIGEST];
 	ss->tsih = tsih_new(s);
 	ss->since_us = s->env->wall_us(s->env);
 	s->session_count++;
@@ -112,12 +114,27 @@ session_open(struct iscsi_server *s, const struct login *login,
 	return ISCSI_LOGIN_OK;
 }
 
+enum iscsi_login_status
+session_open(struct iscsi_server *s, const struct login *login,
+    struct conn *conn, struct iscsi_session **ret_ss)
+{
+	enum iscsi_login_status status;
+
+	shared_enter(&s->lock);
+	status = session_make(s, login, conn, ret_ss);
+	shared_leave(&s->lock);
+	return status;
+}
+
 void
 session_end_nexus(struct iscsi_session *ss)
 {
-	struct scsi_nexus *nexus = ss->nexus;
+	struct scsi_nexus *nexus;
 
+	shared_enter(&ss->server->lock);
+	nexus = ss->nexus;
 	ss->nexus = NULL;
+	shared_leave(&ss->server->lock);
 	if (nexus)
 		scsi_nexus_close(nexus);
 }
@@ -128,8 +145,10 @@ session_close(struct iscsi_session *ss)
 	if (!ss)
 		return;
 	session_end_nexus(ss);
+	shared_enter(&ss->server->lock);
 	list_del(&ss->node);
 	ss->server->session_count--;
-	fiber_cond_broadcast(&ss->server->changed);
+	shared_broadcast(&ss->server->changed);
+	shared_leave(&ss->server->lock);
 	free(ss);
 }

@@ -6,6 +6,7 @@
 #ifndef VMFS_ISCSI_SESSION_H
 #define VMFS_ISCSI_SESSION_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -26,13 +27,23 @@ struct iscsi_session {
 	uint16_t tsih;
 	uint64_t since_us;
 	struct cmd_window window;
-	uint64_t commands_done, bytes_in, bytes_out;
+	bool header_digest, data_digest;
+	/* Counted by the connection, read by anybody. */
+	_Atomic uint64_t commands_done, bytes_in, bytes_out;
 };
+
+/* One writer: no need for an atomic read-modify-write. */
+static inline void
+session_count(_Atomic uint64_t *counter, uint64_t n)
+{
+	atomic_store_explicit(counter, atomic_load_explicit(counter,
+	    memory_order_relaxed) + n, memory_order_relaxed);
+}
 
 /*
  * Opens the session that a login asked for.  One of the same initiator, ISID
  * and target is ended first (session reinstatement, 6.3.5).  ISCSI_LOGIN_OK
- * or the status to refuse with.  Suspends.
+ * or the status to refuse with.  Suspends, on the connection's scheduler.
  */
 enum iscsi_login_status session_open(struct iscsi_server *s,
     const struct login *login, struct conn *conn,

@@ -48,8 +48,18 @@ iscsi_server_new(struct env *env, const struct iscsi_limits *limits,
 	list_init(&s->portals);
 	list_init(&s->conns);
 	list_init(&s->sessions);
-	fiber_cond_init(&s->changed);
+	shared_lock_init(&s->lock);
+	shared_cond_init(&s->changed);
 	*ret_s = s;
+	return 0;
+}
+
+int
+iscsi_server_add_worker(struct iscsi_server *s, const struct env *worker)
+{
+	if (s->worker_count == SERVER_WORKERS_MAX)
+		return -ENOSPC;
+	s->workers[s->worker_count++] = *worker;
 	return 0;
 }
 
@@ -68,16 +78,19 @@ iscsi_server_free(struct iscsi_server *s)
 
 	if (!s)
 		return;
+	shared_enter(&s->lock);
 	s->stopping = true;
 	portals_close(s);
 	list_for_each(conn, tmp, &s->conns)
-		conn_shutdown(list_entry(conn, struct conn, node));
-	while (!list_empty(&s->conns) || !list_empty(&s->portals))
-		fiber_cond_wait(&s->changed);
+		conn_order(list_entry(conn, struct conn, node), CONN_SHUTDOWN);
+	while (s->conn_count > 0 || !list_empty(&s->portals))
+		shared_wait(&s->changed, &s->lock);
+	shared_leave(&s->lock);
 	while ((node = list_pop(&s->targets)))
 		target_free(list_entry(node, struct iscsi_target, node));
 	acl_chap_fini(&s->discovery_in);
 	acl_chap_fini(&s->discovery_out);
+	shared_lock_fini(&s->lock);
 	free(s);
 }
 
@@ -121,7 +134,9 @@ iscsi_server_add_target(struct iscsi_server *s, const char *iqn,
 		return r;
 	}
 	list_init(&t->acl);
+	shared_enter(&s->lock);
 	list_add_tail(&s->targets, &t->node);
+	shared_leave(&s->lock);
 	*ret_t = t->scsi;
 	return 0;
 }
@@ -131,9 +146,14 @@ iscsi_server_allow(struct iscsi_server *s, const char *iqn,
     const char *initiator, const struct iscsi_chap *in,
     const struct iscsi_chap *out)
 {
-	struct iscsi_target *t = server_target(s, iqn);
+	struct iscsi_target *t;
+	int r;
 
-	return t ? acl_add(&t->acl, initiator, in, out) : -ENOENT;
+	shared_enter(&s->lock);
+	t = server_target(s, iqn);
+	r = t ? acl_add(&t->acl, initiator, in, out) : -ENOENT;
+	shared_leave(&s->lock);
+	return r;
 }
 
 /* ---- sessions, for people ---- */
@@ -146,8 +166,8 @@ session_info(const struct iscsi_session *ss, struct iscsi_session_info *info)
 		.initiator = ss->initiator,
 		.peer = net_conn_peer(ss->conn->net),
 		.tsih = ss->tsih, .since_us = ss->since_us,
-		.header_digest = ss->conn->param[PARAM_HEADER_DIGEST],
-		.data_digest = ss->conn->param[PARAM_DATA_DIGEST],
+		.header_digest = ss->header_digest,
+		.data_digest = ss->data_digest,
 		.commands = ss->conn->task_count,
 		.commands_done = ss->commands_done,
 		.bytes_in = ss->bytes_in, .bytes_out = ss->bytes_out,
@@ -160,6 +180,7 @@ void
 iscsi_server_sessions(struct iscsi_server *s,
     void (*fn)(void *arg, const struct iscsi_session_info *info), void *arg)
 {
+	shared_enter(&s->lock);
 	list_for_each(node, tmp, &s->sessions) {
 		struct iscsi_session_info info;
 
@@ -167,11 +188,12 @@ iscsi_server_sessions(struct iscsi_server *s,
 		    &info);
 		fn(arg, &info);
 	}
+	shared_leave(&s->lock);
 }
 
 static unsigned
 sessions_matching(struct iscsi_server *s, const char *initiator,
-    uint16_t tsih, void (*fn)(struct conn *c))
+    uint16_t tsih, enum conn_orders order)
 {
 	unsigned count = 0;
 
@@ -183,8 +205,8 @@ sessions_matching(struct iscsi_server *s, const char *initiator,
 		    strcmp(ss->initiator, initiator) != 0)
 			continue;
 		count++;
-		if (fn)
-			fn(ss->conn);
+		if (order)
+			conn_order(ss->conn, order);
 	}
 	return count;
 }
@@ -193,11 +215,15 @@ int
 iscsi_server_drop_session(struct iscsi_server *s, const char *initiator,
     uint16_t tsih)
 {
+	int r = 0;
+
 	if (!tsih && !initiator)
 		return -EINVAL;
-	if (sessions_matching(s, initiator, tsih, conn_shutdown) == 0)
-		return -ENOENT;
-	while (sessions_matching(s, initiator, tsih, NULL) > 0)
-		fiber_cond_wait(&s->changed);
-	return 0;
+	shared_enter(&s->lock);
+	if (sessions_matching(s, initiator, tsih, CONN_SHUTDOWN) == 0)
+		r = -ENOENT;
+	while (r == 0 && sessions_matching(s, initiator, tsih, 0) > 0)
+		shared_wait(&s->changed, &s->lock);
+	shared_leave(&s->lock);
+	return r;
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The iSCSI target as vmfsd wires it: portals, targets, who may log in.
- * Everything runs on the scheduler that calls iscsi_server_new.
+ * Calls come from the scheduler that made the server; connections are spread
+ * over its workers.
  */
 #ifndef VMFS_ISCSI_TARGET_H
 #define VMFS_ISCSI_TARGET_H
@@ -30,6 +31,13 @@ struct iscsi_limits {
 
 int iscsi_server_new(struct env *env, const struct iscsi_limits *limits,
     struct iscsi_server **ret_s) MUST_CHECK;
+/*
+ * Connections are served on the schedulers of `worker` (copied) and those
+ * added before, one after the other; without any on the server's own.  Before
+ * the first portal.  -ENOSPC above 64.
+ */
+int iscsi_server_add_worker(struct iscsi_server *s, const struct env *worker)
+    MUST_CHECK;
 /* Ends every session, closes portals, frees targets; LUs stay the caller's.
  * Suspends. */
 void iscsi_server_free(struct iscsi_server *s);
@@ -65,6 +73,7 @@ struct iscsi_session_info {
 	uint64_t commands_done, bytes_in, bytes_out;
 	struct scsi_nexus_stats scsi;
 };
+/* fn must not suspend nor call back. */
 void iscsi_server_sessions(struct iscsi_server *s,
     void (*fn)(void *arg, const struct iscsi_session_info *info), void *arg);
 /* Ends sessions by tsih (0: all of `initiator`).  -ENOENT when none matched.

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "iscsi/disk_libiscsi.h"
 #include "libvmfs/base/cleanup.h"
@@ -222,6 +223,12 @@ start_fiber(void *arg)
 	struct iscsi_limits limits = { 0 };
 	int rc = iscsi_server_new(&e->env, &limits, &e->server);
 
+	for (unsigned i = 0; rc == 0 && i < e->workers; i++) {
+		struct env env;
+
+		env_posix_init(&env, reactor_sched(e->worker[i]), e->log);
+		rc = iscsi_server_add_worker(e->server, &env);
+	}
 	for (size_t i = 0; rc == 0 && i < e->conf->targets; i++)
 		rc = add_target(e, &e->conf->target[i]);
 	return rc < 0 ? rc : listen_all(e);
@@ -255,6 +262,48 @@ count_luns(const struct conf *conf)
 	return n;
 }
 
+static int
+start_reactor(const char *name, struct reactor **ret_r)
+{
+	struct reactor *r;
+	int rc = reactor_new(name, &r);
+
+	if (rc < 0)
+		return rc;
+	rc = reactor_start(r);
+	if (rc < 0)
+		reactor_free(r);
+	else
+		*ret_r = r;
+	return rc;
+}
+
+static void
+stop_reactor(struct reactor *r)
+{
+	reactor_stop(r);
+	reactor_join(r);
+	reactor_free(r);
+}
+
+/* One for each processor. */
+static int
+start_workers(struct exports *e)
+{
+	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
+	char name[16];
+	int rc = 0;
+
+	if (cpus > EXPORTS_WORKERS_MAX)
+		cpus = EXPORTS_WORKERS_MAX;
+	while (rc == 0 && (e->workers == 0 || e->workers < (unsigned)cpus)) {
+		(void)snprintf(name, sizeof(name), "target-%u", e->workers);
+		rc = start_reactor(name, &e->worker[e->workers]);
+		e->workers += rc == 0;
+	}
+	return rc;
+}
+
 int
 exports_start(struct exports *e, const struct conf *conf,
     const struct identity *identity, struct log *log)
@@ -269,14 +318,9 @@ exports_start(struct exports *e, const struct conf *conf,
 	e->lun = calloc(count_luns(conf) + 1, sizeof(*e->lun));
 	if (e->lun == NULL)
 		return -ENOMEM;
-	rc = reactor_new("target", &e->reactor);
-	if (rc == 0) {
-		rc = reactor_start(e->reactor);
-		if (rc < 0) {
-			reactor_free(e->reactor);
-			e->reactor = NULL;
-		}
-	}
+	rc = start_reactor("target", &e->reactor);
+	if (rc == 0)
+		rc = start_workers(e);
 	if (rc == 0) {
 		env_posix_init(&e->env, reactor_sched(e->reactor), log);
 		rc = call_on(e->env.sched, start_fiber, e);
@@ -290,13 +334,13 @@ exports_start(struct exports *e, const struct conf *conf,
 void
 exports_stop(struct exports *e)
 {
-	if (e->reactor != NULL) {
+	if (e->server != NULL)
 		(void)!call_on(e->env.sched, stop_fiber, e);
-		reactor_stop(e->reactor);
-		reactor_join(e->reactor);
-		reactor_free(e->reactor);
-		e->reactor = NULL;
-	}
+	while (e->workers > 0)
+		stop_reactor(e->worker[--e->workers]);
+	if (e->reactor != NULL)
+		stop_reactor(e->reactor);
+	e->reactor = NULL;
 	free(e->lun);
 	e->lun = NULL;
 }

@@ -12,6 +12,7 @@
 #include "vmfsd/write_log.h"
 
 #define EXPORTS_WHY_SIZE 1024
+#define EXPORTS_WORKERS_MAX 16
 
 struct export_lun {
 	const struct conf_target *target;
@@ -27,6 +28,8 @@ struct exports {
 	const struct identity *identity;
 	struct log *log;
 	struct reactor *reactor;	/* NULL: no target is configured */
+	struct reactor *worker[EXPORTS_WORKERS_MAX];	/* connections */
+	unsigned workers;
 	struct env env;
 	struct iscsi_server *server;
 	struct export_lun *lun;

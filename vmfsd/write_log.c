@@ -54,9 +54,9 @@ write_log_change(void *arg, const struct scsi_change *ch)
 	    ch->target, ch->lun, fate_text(ch->fate), ch->status, ch->command,
 	    ch->lba, ch->blocks, ch->key, ch->sa_key);
 
-	if (len < 0 || write(w->fd, line, (size_t)len) == len || w->failed)
+	if (len < 0 || write(w->fd, line, (size_t)len) == len ||
+	    atomic_exchange(&w->failed, true))
 		return;
-	w->failed = true;
 	log_error(w->env->log, "target: the write log cannot be written, "
 	    "lines are missing from now on: %s", strerror(errno));
 }

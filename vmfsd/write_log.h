@@ -6,14 +6,16 @@
 #ifndef VMFS_VMFSD_WRITE_LOG_H
 #define VMFS_VMFSD_WRITE_LOG_H
 
+#include <stdatomic.h>
+
 #include "iscsi/scsi/scsi.h"
 #include "libvmfs/env/env.h"
 
 struct write_log {
 	struct env *env;
 	int fd;			/* -1: none is kept */
-	uint64_t seq;		/* lines written since the start */
-	bool failed;
+	_Atomic uint64_t seq;	/* lines written since the start */
+	atomic_bool failed;
 };
 
 /* Appends to path; NULL: keeps none.  -errno of open(2). */

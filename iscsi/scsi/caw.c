@@ -73,7 +73,7 @@ scsi_compare_and_write(struct scsi_cmd *c)
 		return scsi_cmd_bad_cdb(c, 13);
 	if (!scsi_cmd_in_range(c, lba, blocks) || blocks == 0)
 		return true;
-	c->lu->stats.write_bytes += blocks * bs;
+	c->written_bytes = blocks * bs;
 	if (scsi_cmd_lock(c, lba, blocks, true) != 0)
 		return true;
 	offset = lba * bs;
@@ -106,7 +106,7 @@ scsi_orwrite(struct scsi_cmd *c)
 		return true;
 	for (size_t i = 0; i < len; i++)
 		found[i] |= t->data_out[i];
-	c->lu->stats.write_bytes += len;
+	c->written_bytes = len;
 	(void)!scsi_cmd_write(c, lba * bs, found, len, fua_flag(c));
 	return true;
 }

@@ -6,6 +6,9 @@
 #include "libvmfs/base/be.h"
 
 #define READ_FLAGS OP_MEDIUM
+/* READ and WRITE go without fiber and lock, straight to the disk. */
+#define PLAIN_READ (OP_MEDIUM | OP_UNLOCKED)
+#define PLAIN_WRITE (PLAIN_READ | OP_WRITES)
 #define WRITE_FLAGS (OP_MEDIUM | OP_WRITES)
 
 /* Sorted by operation code, then service action. */
@@ -15,9 +18,9 @@ static const struct cdb_op table[] = {
 	{ 0x03, 0, 6, OP_NO_UA | OP_NO_LU, ACCESS_FREE, OUT_NONE,
 	    "REQUEST SENSE", scsi_request_sense,
 	    { 0x03, 0x01, 0, 0, 0xff, 0x04 } },
-	{ 0x08, 0, 6, READ_FLAGS, ACCESS_READ, OUT_NONE, "READ(6)", scsi_read,
+	{ 0x08, 0, 6, PLAIN_READ, ACCESS_READ, OUT_NONE, "READ(6)", scsi_read,
 	    { 0x08, 0x1f, 0xff, 0xff, 0xff, 0x04 } },
-	{ 0x0a, 0, 6, WRITE_FLAGS, ACCESS_WRITE, OUT_EXTENT, "WRITE(6)",
+	{ 0x0a, 0, 6, PLAIN_WRITE, ACCESS_WRITE, OUT_EXTENT, "WRITE(6)",
 	    scsi_write, { 0x0a, 0x1f, 0xff, 0xff, 0xff, 0x04 } },
 	{ 0x12, 0, 6, OP_NO_UA | OP_NO_LU, ACCESS_FREE, OUT_NONE, "INQUIRY",
 	    scsi_inquiry, { 0x12, 0x01, 0xff, 0xff, 0xff, 0x04 } },
@@ -39,10 +42,10 @@ static const struct cdb_op table[] = {
 	{ 0x25, 0, 10, OP_MEDIUM, ACCESS_FREE, OUT_NONE, "READ CAPACITY(10)",
 	    scsi_read_capacity10,
 	    { 0x25, 0, 0xff, 0xff, 0xff, 0xff, 0, 0, 0x01, 0x04 } },
-	{ 0x28, 0, 10, READ_FLAGS, ACCESS_READ, OUT_NONE, "READ(10)",
+	{ 0x28, 0, 10, PLAIN_READ, ACCESS_READ, OUT_NONE, "READ(10)",
 	    scsi_read, { 0x28, 0xfa, 0xff, 0xff, 0xff, 0xff, 0x1f, 0xff, 0xff,
 	    0x04 } },
-	{ 0x2a, 0, 10, WRITE_FLAGS, ACCESS_WRITE, OUT_EXTENT, "WRITE(10)",
+	{ 0x2a, 0, 10, PLAIN_WRITE, ACCESS_WRITE, OUT_EXTENT, "WRITE(10)",
 	    scsi_write, { 0x2a, 0xfa, 0xff, 0xff, 0xff, 0xff, 0x1f, 0xff, 0xff,
 	    0x04 } },
 	{ 0x2e, 0, 10, WRITE_FLAGS | OP_FIBER, ACCESS_WRITE, OUT_EXTENT,
@@ -54,7 +57,7 @@ static const struct cdb_op table[] = {
 	{ 0x34, 0, 10, READ_FLAGS, ACCESS_READ, OUT_NONE, "PRE-FETCH(10)",
 	    scsi_prefetch,
 	    { 0x34, 0x02, 0xff, 0xff, 0xff, 0xff, 0x1f, 0xff, 0xff, 0x04 } },
-	{ 0x35, 0, 10, OP_MEDIUM, ACCESS_WRITE, OUT_NONE,
+	{ 0x35, 0, 10, PLAIN_READ, ACCESS_WRITE, OUT_NONE,
 	    "SYNCHRONIZE CACHE(10)", scsi_synchronize_cache,
 	    { 0x35, 0x02, 0xff, 0xff, 0xff, 0xff, 0x1f, 0xff, 0xff, 0x04 } },
 	{ 0x37, 0, 10, OP_MEDIUM, ACCESS_READ, OUT_NONE,
@@ -104,14 +107,14 @@ static const struct cdb_op table[] = {
 	    0, 0xff, 0xff, 0xff, 0xff, 0, 0x04 } }
 	COPY_RESULTS(0x00, "RECEIVE COPY STATUS(LID1)"),
 	COPY_RESULTS(0x03, "RECEIVE COPY OPERATING PARAMETERS"),
-	{ 0x88, 0, 16, READ_FLAGS, ACCESS_READ, OUT_NONE, "READ(16)",
+	{ 0x88, 0, 16, PLAIN_READ, ACCESS_READ, OUT_NONE, "READ(16)",
 	    scsi_read, { 0x88, 0xfa, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
 	    0xff, 0xff, 0xff, 0xff, 0xff, 0x1f, 0x04 } },
 	{ 0x89, 0, 16, WRITE_FLAGS | OP_FIBER, ACCESS_WRITE, OUT_CAW,
 	    "COMPARE AND WRITE", scsi_compare_and_write,
 	    { 0x89, 0xfa, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
 	    0, 0, 0, 0xff, 0x1f, 0x04 } },
-	{ 0x8a, 0, 16, WRITE_FLAGS, ACCESS_WRITE, OUT_EXTENT, "WRITE(16)",
+	{ 0x8a, 0, 16, PLAIN_WRITE, ACCESS_WRITE, OUT_EXTENT, "WRITE(16)",
 	    scsi_write, { 0x8a, 0xfa, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
 	    0xff, 0xff, 0xff, 0xff, 0xff, 0x1f, 0x04 } },
 	{ 0x8b, 0, 16, WRITE_FLAGS | OP_FIBER, ACCESS_WRITE, OUT_EXTENT,
@@ -130,7 +133,7 @@ static const struct cdb_op table[] = {
 	    scsi_prefetch,
 	    { 0x90, 0x02, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
 	    0xff, 0xff, 0xff, 0xff, 0x1f, 0x04 } },
-	{ 0x91, 0, 16, OP_MEDIUM, ACCESS_WRITE, OUT_NONE,
+	{ 0x91, 0, 16, PLAIN_READ, ACCESS_WRITE, OUT_NONE,
 	    "SYNCHRONIZE CACHE(16)", scsi_synchronize_cache,
 	    { 0x91, 0x02, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
 	    0xff, 0xff, 0xff, 0xff, 0x1f, 0x04 } },
@@ -146,8 +149,8 @@ static const struct cdb_op table[] = {
 	    "GET LBA STATUS", scsi_get_lba_status,
 	    { 0x9e, 0x1f, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
 	    0xff, 0xff, 0xff, 0xff, 0, 0x04 } },
-	{ 0xa0, 0, 12, OP_NO_UA | OP_NO_LU, ACCESS_FREE, OUT_NONE,
-	    "REPORT LUNS", scsi_report_luns,
+	{ 0xa0, 0, 12, OP_NO_UA | OP_NO_LU | OP_UNLOCKED, ACCESS_FREE,
+	    OUT_NONE, "REPORT LUNS", scsi_report_luns,
 	    { 0xa0, 0, 0xff, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 0, 0x04 } },
 	{ 0xa3, 0x0c, 12, OP_SERVICE, ACCESS_READ, OUT_NONE,
 	    "REPORT SUPPORTED OPERATION CODES", scsi_report_opcodes,
@@ -156,10 +159,10 @@ static const struct cdb_op table[] = {
 	{ 0xa3, 0x0d, 12, OP_SERVICE, ACCESS_READ, OUT_NONE,
 	    "REPORT SUPPORTED TASK MANAGEMENT FUNCTIONS", scsi_report_tmfs,
 	    { 0xa3, 0x1f, 0x80, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 0, 0x04 } },
-	{ 0xa8, 0, 12, READ_FLAGS, ACCESS_READ, OUT_NONE, "READ(12)",
+	{ 0xa8, 0, 12, PLAIN_READ, ACCESS_READ, OUT_NONE, "READ(12)",
 	    scsi_read, { 0xa8, 0xfa, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
 	    0xff, 0x1f, 0x04 } },
-	{ 0xaa, 0, 12, WRITE_FLAGS, ACCESS_WRITE, OUT_EXTENT, "WRITE(12)",
+	{ 0xaa, 0, 12, PLAIN_WRITE, ACCESS_WRITE, OUT_EXTENT, "WRITE(12)",
 	    scsi_write, { 0xaa, 0xfa, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
 	    0xff, 0x1f, 0x04 } },
 	{ 0xae, 0, 12, WRITE_FLAGS | OP_FIBER, ACCESS_WRITE, OUT_EXTENT,

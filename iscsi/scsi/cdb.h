@@ -15,12 +15,14 @@ struct scsi_lu;
 enum cdb_flag {
 	OP_WRITES = 1 << 0,	/* refused by a write-protected unit */
 	OP_MEDIUM = 1 << 1,	/* needs a medium loaded */
-	OP_FIBER = 1 << 2,	/* handler suspends: gets a fiber */
+	OP_FIBER = 1 << 2,	/* handler suspends: gets a fiber, and runs
+				 * without the unit's lock */
 	OP_NO_UA = 1 << 3,	/* goes past unit attentions, SAM-5 5.14 */
 	OP_NO_LU = 1 << 4,	/* answered for LUNs without a unit as well */
 	OP_THIN = 1 << 5,	/* only on thin units */
 	OP_REMOVABLE = 1 << 6,	/* only on units with removable medium */
 	OP_SERVICE = 1 << 7,	/* SERVICE ACTION in byte 1, bits 4 to 0 */
+	OP_UNLOCKED = 1 << 8,	/* handler runs without the unit's lock */
 };
 
 /* Where a CDB says how much data-out it wants. */
@@ -40,7 +42,7 @@ struct cdb_op {
 	uint8_t opcode;
 	uint8_t service;	/* with OP_SERVICE */
 	uint8_t len;
-	uint8_t flags;		/* enum cdb_flag */
+	uint16_t flags;		/* enum cdb_flag */
 	enum scsi_access access;
 	enum cdb_out out;
 	const char *name;

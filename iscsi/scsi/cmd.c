@@ -130,32 +130,61 @@ scsi_cmd_extent(struct scsi_cmd *c, uint64_t *ret_lba, uint32_t *ret_blocks)
 	return true;
 }
 
-/* ---- for fibers ---- */
+/* ---- ranges ---- */
 
+/* Whoever releases or cancels may be on another thread, with the lock. */
 static void
-cmd_range_decided(struct range_lock *r, bool granted)
+cmd_range_told(struct range_lock *r, bool granted)
 {
 	struct scsi_cmd *c = container_of(r, struct scsi_cmd, range);
 
 	(void)granted;
+	sched_post(c->sched, &c->kick);
+}
+
+int
+scsi_cmd_range(struct scsi_cmd *c, void (*decided)(void *arg))
+{
+	int rc;
+
+	c->range.fn = cmd_range_told;
+	c->kick = (struct sched_work){ .fn = decided, .arg = c };
+	shared_enter(&c->lu->lock);
+	if (c->aborted)
+		rc = -ECANCELED;
+	else
+		rc = range_acquire(&c->lu->ranges, &c->range) ? 0 : -EAGAIN;
+	shared_leave(&c->lu->lock);
+	return rc;
+}
+
+/* ---- for fibers ---- */
+
+static void
+cmd_range_decided(void *arg)
+{
+	struct scsi_cmd *c = arg;
+
+	c->range_decided = true;
 	fiber_unpark(c->fiber);
 }
 
 int
 scsi_cmd_lock(struct scsi_cmd *c, uint64_t lba, uint64_t blocks, bool exclusive)
 {
-	if (c->aborted)
-		return -ECANCELED;
+	int rc;
+
 	c->range.start = lba;
 	c->range.count = blocks;
 	c->range.exclusive = exclusive;
-	c->range.fn = cmd_range_decided;
 	c->fiber = fiber_self();
-	if (range_acquire(&c->lu->ranges, &c->range))
-		return 0;
-	while (c->range.state == RANGE_WAITING)
+	c->range_decided = false;
+	rc = scsi_cmd_range(c, cmd_range_decided);
+	if (rc != -EAGAIN)
+		return rc;
+	while (!c->range_decided)
 		fiber_park();
-	return c->range.state == RANGE_HELD && !c->aborted ? 0 : -ECANCELED;
+	return c->aborted ? -ECANCELED : 0;
 }
 
 int

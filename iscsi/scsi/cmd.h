@@ -3,6 +3,7 @@
 #ifndef VMFS_ISCSI_SCSI_CMD_H
 #define VMFS_ISCSI_SCSI_CMD_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -16,10 +17,15 @@
 #include "iscsi/scsi/sense.h"
 #include "libvmfs/env/disk.h"
 
+/*
+ * A command runs on the scheduler it was submitted on, its own.  What others
+ * do to it (abort it, let it go on) they do under the lock of its unit, and
+ * then wake it there.
+ */
 enum cmd_state {
 	CMD_HELD_BACK,		/* an earlier task must end first (ORDERED) */
+	CMD_STARTING,		/* no longer; its scheduler has been told */
 	CMD_RUNNING,
-	CMD_FINISHED,		/* result set, done not called yet */
 };
 
 struct scsi_cmd {
@@ -32,14 +38,19 @@ struct scsi_cmd {
 	bool op_known;			/* operation code exists */
 	bool inner;			/* see scsi_task_submit_inner */
 	bool admitted;			/* past all checks of cmd_check */
+	struct sched *sched;		/* its own */
 	struct list node;		/* on lu->cmds */
-	enum cmd_state state;
-	bool aborted;			/* start no more I/O, end soon */
+	enum cmd_state state;		/* under the unit's lock */
+	atomic_bool aborted;		/* start no more I/O, end soon */
 	bool abort_told;		/* ends with TASK ABORTED, not silent */
 	struct scsi_sense sense;
 
 	struct range_lock range;
+	bool range_decided;
 	struct fiber *fiber;		/* waits for range */
+	/* Posted by others; at most one is under way. */
+	struct sched_work kick;
+	uint64_t read_bytes, written_bytes;	/* for lu->stats, at the end */
 
 	/* READ, WRITE, SYNCHRONIZE CACHE without a fiber. */
 	struct disk_req req;
@@ -90,15 +101,25 @@ void scsi_cmd_finish(struct scsi_cmd *c);
 /* The same soon, from the scheduler's loop. */
 void scsi_cmd_post(struct scsi_cmd *c);
 /*
- * Asks a command to end: one that waits ends now, I/O in flight is awaited.
+ * Asks a command to end: one that waits ends soon, I/O in flight is awaited.
  * told: its initiator hears TASK ABORTED (it did not ask itself; TAS = 1).
+ * The unit's lock is held.
  */
 void scsi_cmd_abort(struct scsi_cmd *c, bool told);
 /*
  * Suspends until no aborted command but `self` (may be NULL) is left in the
- * task set, or until self gets aborted itself.
+ * task set, or until self gets aborted itself.  The unit's lock is held, and
+ * is left meanwhile.
  */
 void scsi_lu_drain(struct scsi_lu *lu, const struct scsi_cmd *self);
+
+/*
+ * Acquires c->range, whose extent is set.  0: held; -EAGAIN: `decided` runs
+ * on the command's scheduler when it is held or the command is aborted;
+ * -ECANCELED: aborted already.
+ */
+int scsi_cmd_range(struct scsi_cmd *c, void (*decided)(void *arg))
+    MUST_CHECK;
 
 /* ---- for handlers with OP_FIBER; each suspends ---- */
 

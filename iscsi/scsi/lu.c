@@ -80,7 +80,8 @@ scsi_lu_new(struct env *env, struct disk *disk,
 	lu->caw_blocks_max = lu_caw_limit(lu);
 	list_init(&lu->itls);
 	list_init(&lu->cmds);
-	fiber_cond_init(&lu->left);
+	shared_lock_init(&lu->lock);
+	shared_cond_init(&lu->left);
 	range_set_init(&lu->ranges);
 	pr_init(&lu->pr);
 	rc = pr_load(&lu->pr, conf);
@@ -99,6 +100,7 @@ scsi_lu_free(struct scsi_lu *lu)
 		return;
 	assert(lu->mappings == 0 && list_empty(&lu->cmds));
 	pr_fini(&lu->pr);
+	shared_lock_fini(&lu->lock);
 	free(lu);
 }
 
@@ -155,20 +157,24 @@ lu_reset_state(struct scsi_lu *lu)
 }
 
 void
-scsi_lu_stats(const struct scsi_lu *lu, struct scsi_lu_stats *ret_st)
+scsi_lu_stats(struct scsi_lu *lu, struct scsi_lu_stats *ret_st)
 {
+	shared_enter(&lu->lock);
 	*ret_st = lu->stats;
+	shared_leave(&lu->lock);
 }
 
 void
-scsi_lu_registrations(const struct scsi_lu *lu,
+scsi_lu_registrations(struct scsi_lu *lu,
     void (*fn)(void *arg, const char *initiator_port, uint64_t key,
     bool holder), void *arg)
 {
+	shared_enter(&lu->lock);
 	list_for_each(node, tmp, &lu->pr.registrations) {
 		const struct pr_registration *r =
 		    list_entry(node, struct pr_registration, node);
 
 		fn(arg, r->port, r->key, pr_is_holder(&lu->pr, r));
 	}
+	shared_leave(&lu->lock);
 }

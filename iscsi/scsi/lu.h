@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* A logical unit: its disk, its task set and its state. */
+/*
+ * A logical unit: its disk, its task set and its state.  Commands of several
+ * reactors run on it at once.
+ */
 #ifndef VMFS_ISCSI_SCSI_LU_H
 #define VMFS_ISCSI_SCSI_LU_H
 
@@ -10,7 +13,7 @@
 #include "iscsi/scsi/range.h"
 #include "iscsi/scsi/scsi.h"
 #include "libvmfs/base/list.h"
-#include "libvmfs/env/sched.h"
+#include "libvmfs/env/shared.h"
 
 /* Limits that VPD B0h tells and the commands enforce. */
 #define LU_CAW_BLOCKS_MAX 128
@@ -30,15 +33,17 @@ struct scsi_lu {
 	bool thin;
 	bool removable;
 	uint32_t block_size;
-	uint64_t blocks;
+	_Atomic uint64_t blocks;
 	uint32_t caw_blocks_max;
 	unsigned mappings;		/* LUNs of all targets */
 
+	/* Guards all below, and the unit attentions of the itls. */
+	struct shared_lock lock;
 	struct list itls;
 	struct list cmds;		/* task set, in order of arrival */
 	unsigned ordered;		/* ORDERED tasks among them */
 	unsigned held_back;		/* tasks that wait for ordering */
-	struct fiber_cond left;		/* broadcast when a task left */
+	struct shared_cond left;	/* a task left, a PR OUT ended */
 	struct range_set ranges;
 
 	/* Control mode page, changeable bits. */
@@ -52,7 +57,9 @@ struct scsi_lu {
 	void *on_change_arg;
 };
 
-/* Takes a new size of the disk over and raises CAPACITY DATA HAS CHANGED. */
+/* All of these with the lock held.
+ *
+ * Takes a new size of the disk over and raises CAPACITY DATA HAS CHANGED. */
 void lu_check_size(struct scsi_lu *lu);
 /* Bytes per physical block over bytes per logical, as an exponent of two. */
 unsigned lu_physical_exponent(const struct scsi_lu *lu);

@@ -24,6 +24,7 @@ scsi_target_new(struct env *env, const char *iqn, struct scsi_target **ret_t)
 		return -ENOMEM;
 	t->env = env;
 	strcpy(t->iqn, iqn);
+	shared_lock_init(&t->lock);
 	list_init(&t->nexuses);
 	*ret_t = t;
 	return 0;
@@ -38,6 +39,7 @@ scsi_target_free(struct scsi_target *t)
 		if (t->luns[lun] != NULL)
 			t->luns[lun]->mappings--;
 	}
+	shared_lock_fini(&t->lock);
 	free(t);
 }
 
@@ -65,7 +67,9 @@ itl_new(struct scsi_nexus *n, unsigned lun, struct scsi_lu *lu)
 	itl->nexus = n;
 	itl->lu = lu;
 	ua_add(&itl->ua, SENSE_POWER_ON);
+	shared_enter(&lu->lock);
 	list_add_tail(&lu->itls, &itl->lu_node);
+	shared_leave(&lu->lock);
 	n->itls[lun] = itl;
 	return 0;
 }
@@ -75,7 +79,9 @@ itl_free(struct scsi_itl *itl)
 {
 	if (itl == NULL)
 		return;
+	shared_enter(&itl->lu->lock);
 	list_del(&itl->lu_node);
+	shared_leave(&itl->lu->lock);
 	free(itl);
 }
 
@@ -95,16 +101,19 @@ static void
 nexus_luns_changed(struct scsi_nexus *n, unsigned new_lun)
 {
 	for (unsigned i = 0; i < SCSI_LUNS_MAX; i++) {
-		if (n->itls[i] != NULL && i != new_lun)
-			ua_add(&n->itls[i]->ua, SENSE_LUNS_CHANGED);
+		struct scsi_itl *itl = n->itls[i];
+
+		if (itl == NULL || i == new_lun)
+			continue;
+		shared_enter(&itl->lu->lock);
+		ua_add(&itl->ua, SENSE_LUNS_CHANGED);
+		shared_leave(&itl->lu->lock);
 	}
 }
 
-int
-scsi_target_map(struct scsi_target *t, unsigned lun, struct scsi_lu *lu)
+static int
+target_map(struct scsi_target *t, unsigned lun, struct scsi_lu *lu)
 {
-	if (lun >= SCSI_LUNS_MAX)
-		return -EINVAL;
 	if (t->luns[lun] != NULL)
 		return -EEXIST;
 	list_for_each(node, tmp, &t->nexuses) {
@@ -124,14 +133,31 @@ scsi_target_map(struct scsi_target *t, unsigned lun, struct scsi_lu *lu)
 	return 0;
 }
 
+int
+scsi_target_map(struct scsi_target *t, unsigned lun, struct scsi_lu *lu)
+{
+	int rc;
+
+	if (lun >= SCSI_LUNS_MAX)
+		return -EINVAL;
+	shared_enter(&t->lock);
+	rc = target_map(t, lun, lu);
+	shared_leave(&t->lock);
+	return rc;
+}
+
 /* ---- nexuses ---- */
 
 static void
 nexus_free(struct scsi_nexus *n)
 {
+	struct scsi_target *t = n->target;
+
+	shared_enter(&t->lock);
 	for (unsigned lun = 0; lun < SCSI_LUNS_MAX; lun++)
 		itl_free(n->itls[lun]);
 	list_del(&n->node);
+	shared_leave(&t->lock);
 	free(n);
 }
 
@@ -152,11 +178,13 @@ scsi_nexus_open(struct scsi_target *t, const char *initiator_name,
 	strcpy(n->name, initiator_name);
 	strcpy(n->port, initiator_port);
 	fiber_cond_init(&n->idle);
+	shared_enter(&t->lock);
 	list_add_tail(&t->nexuses, &n->node);
 	for (unsigned lun = 0; lun < SCSI_LUNS_MAX && rc == 0; lun++) {
 		if (t->luns[lun] != NULL)
 			rc = itl_new(n, lun, t->luns[lun]);
 	}
+	shared_leave(&t->lock);
 	if (rc != 0) {
 		nexus_free(n);
 		return rc;
@@ -168,13 +196,24 @@ scsi_nexus_open(struct scsi_target *t, const char *initiator_name,
 static void
 nexus_abort_tasks(const struct scsi_nexus *n, struct scsi_lu *lu)
 {
+	shared_enter(&lu->lock);
 	list_for_each(node, tmp, &lu->cmds) {
 		struct scsi_cmd *c = list_entry(node, struct scsi_cmd, node);
 
 		if (c->nexus == n)
 			scsi_cmd_abort(c, false);
 	}
-	fiber_cond_broadcast(&lu->left);
+	shared_broadcast(&lu->left);
+	shared_leave(&lu->lock);
+}
+
+static void
+nexus_unreserve(const struct scsi_nexus *n, struct scsi_lu *lu)
+{
+	shared_enter(&lu->lock);
+	if (lu->reserved_by == n)
+		lu->reserved_by = NULL;
+	shared_leave(&lu->lock);
 }
 
 void
@@ -189,9 +228,8 @@ scsi_nexus_close(struct scsi_nexus *n)
 	while (n->pending > 0)
 		fiber_cond_wait(&n->idle);
 	for (unsigned lun = 0; lun < SCSI_LUNS_MAX; lun++) {
-		if (n->itls[lun] != NULL &&
-		    n->itls[lun]->lu->reserved_by == n)
-			n->itls[lun]->lu->reserved_by = NULL;
+		if (n->itls[lun] != NULL)
+			nexus_unreserve(n, n->itls[lun]->lu);
 	}
 	nexus_free(n);
 }

@@ -3,12 +3,13 @@
 #ifndef VMFS_ISCSI_SCSI_NEXUS_H
 #define VMFS_ISCSI_SCSI_NEXUS_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 
 #include "iscsi/scsi/scsi.h"
 #include "iscsi/scsi/ua.h"
 #include "libvmfs/base/list.h"
-#include "libvmfs/env/sched.h"
+#include "libvmfs/env/shared.h"
 
 /* "iqn...,i,0x<isid>" and the NUL. */
 #define SCSI_PORT_NAME_SIZE (SCSI_NAME_MAX + 24)
@@ -21,8 +22,10 @@
 
 struct scsi_target {
 	struct env *env;
-	uint64_t buffered;		/* bytes, at most TARGET_BUFFERED_MAX */
+	_Atomic uint64_t buffered;	/* bytes, at most TARGET_BUFFERED_MAX */
 	char iqn[SCSI_NAME_MAX + 1];
+	/* Guards all below; taken before that of a unit. */
+	struct shared_lock lock;
 	struct scsi_lu *luns[SCSI_LUNS_MAX];
 	struct list nexuses;
 };
@@ -38,7 +41,8 @@ struct copy_result {
 };
 #define COPY_RESULTS_MAX 8
 
-/* One nexus and one of its logical units. */
+/* One nexus and one of its logical units.  The unit's lock guards the list
+ * and the unit attentions, the rest is of the nexus' scheduler. */
 struct scsi_itl {
 	struct list lu_node;		/* on lu->itls */
 	struct scsi_nexus *nexus;
@@ -54,7 +58,8 @@ struct scsi_nexus {
 	struct scsi_target *target;
 	char name[SCSI_NAME_MAX + 1];
 	char port[SCSI_PORT_NAME_SIZE];
-	struct scsi_itl *itls[SCSI_LUNS_MAX];
+	/* Set under the target's lock, read without. */
+	_Atomic(struct scsi_itl *) itls[SCSI_LUNS_MAX];
 	unsigned pending;		/* tasks and functions not done */
 	struct fiber_cond idle;		/* broadcast when pending gets 0 */
 	struct scsi_nexus_stats stats;

@@ -13,7 +13,6 @@ pr_init(struct pr_state *pr)
 {
 	memset(pr, 0, sizeof(*pr));
 	list_init(&pr->registrations);
-	fiber_mutex_init(&pr->lock);
 }
 
 static void

@@ -44,7 +44,7 @@ struct pr_state {
 	uint32_t generation;
 	enum pr_type type;		/* PR_NONE: not reserved */
 	struct pr_registration *holder;	/* NULL for all-registrants types */
-	struct fiber_mutex lock;	/* one PERSISTENT RESERVE OUT */
+	bool busy;			/* a PERSISTENT RESERVE OUT is at work */
 	bool aptpl;			/* kept in the image */
 	int (*save)(void *arg, const void *image, size_t len);
 	void *save_arg;
@@ -89,10 +89,11 @@ void pr_remove(struct scsi_lu *lu, struct pr_registration *r);
 /*
  * The image of APTPL: pr_image.c.  pr_load sets an empty state up from the
  * configuration; -VMFS_ECORRUPT, -ENOMEM.  pr_save writes the present state
- * if it is to be kept, or the empty one after `was_aptpl`.  Suspends.
+ * if it is to be kept, or the empty one after `was_aptpl`; the unit's lock is
+ * held, and left meanwhile.  Suspends.
  */
 int pr_load(struct pr_state *pr, const struct scsi_lu_conf *conf) MUST_CHECK;
-int pr_save(struct pr_state *pr, bool was_aptpl) MUST_CHECK;
+int pr_save(struct scsi_lu *lu, bool was_aptpl) MUST_CHECK;
 
 /* Commands. */
 bool scsi_pr_in(struct scsi_cmd *c);

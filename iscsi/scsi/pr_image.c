@@ -21,6 +21,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "iscsi/scsi/lu.h"
 #include "iscsi/scsi/pr.h"
 #include "libvmfs/base/be.h"
 #include "libvmfs/base/cleanup.h"
@@ -73,8 +74,9 @@ image_encode(const struct pr_state *pr, bool empty, uint8_t **ret_p,
 }
 
 int
-pr_save(struct pr_state *pr, bool was_aptpl)
+pr_save(struct scsi_lu *lu, bool was_aptpl)
 {
+	struct pr_state *pr = &lu->pr;
 	cleanup_free uint8_t *p = NULL;
 	size_t len;
 	int rc;
@@ -82,8 +84,11 @@ pr_save(struct pr_state *pr, bool was_aptpl)
 	if (pr->save == NULL || (!pr->aptpl && !was_aptpl))
 		return 0;
 	rc = image_encode(pr, !pr->aptpl, &p, &len);
-	if (rc == 0)
+	if (rc == 0) {
+		shared_leave(&lu->lock);
 		rc = pr->save(pr->save_arg, p, len);
+		shared_enter(&lu->lock);
+	}
 	return rc;
 }
 

@@ -154,22 +154,25 @@ pr_out_run(struct scsi_cmd *c)
 bool
 scsi_pr_out(struct scsi_cmd *c)
 {
-	struct pr_state *pr = &c->lu->pr;
+	struct scsi_lu *lu = c->lu;
 	bool was_aptpl;
 
-	fiber_mutex_lock(&pr->lock);
-	was_aptpl = pr->aptpl;
+	shared_enter(&lu->lock);
+	while (lu->pr.busy)
+		shared_wait(&lu->left, &lu->lock);
+	lu->pr.busy = true;
+	was_aptpl = lu->pr.aptpl;
 	if (!c->aborted && pr_out_run(c) && c->task->status == SCSI_GOOD &&
-	    pr_save(pr, was_aptpl) != 0)
+	    pr_save(lu, was_aptpl) != 0)
 		scsi_cmd_fail(c, SENSE_TARGET_FAILURE);
-	fiber_mutex_unlock(&pr->lock);
-	log_debug(c->lu->env->log,
+	lu->pr.busy = false;
+	shared_broadcast(&lu->left);
+	log_debug(lu->env->log,
 	    "scsi: pr-out lu=%s action=%u initiator=%s status=%u",
-	    c->lu->serial, c->op->service, c->nexus->port,
+	    lu->serial, c->op->service, c->nexus->port,
 	    c->task->status);
-	if (c->op->service == PREEMPT_AND_ABORT) {
-		fiber_cond_broadcast(&c->lu->left);
-		scsi_lu_drain(c->lu, c);
-	}
+	if (c->op->service == PREEMPT_AND_ABORT)
+		scsi_lu_drain(lu, c);
+	shared_leave(&lu->lock);
 	return true;
 }

@@ -125,6 +125,29 @@ scsi_synchronize_cache(struct scsi_cmd *c)
 
 /* ---- medium ---- */
 
+static void
+medium_set(struct scsi_cmd *c, bool ejected)
+{
+	struct scsi_lu *lu = c->lu;
+
+	shared_enter(&lu->lock);
+	if (lu->ejected && !ejected)
+		ua_add_all(lu, SENSE_MEDIUM_CHANGED, c->nexus);
+	lu->ejected = ejected;
+	shared_leave(&lu->lock);
+}
+
+static bool
+removal_prevented(struct scsi_lu *lu)
+{
+	bool prevented;
+
+	shared_enter(&lu->lock);
+	prevented = lu_removal_prevented(lu);
+	shared_leave(&lu->lock);
+	return prevented;
+}
+
 static bool
 medium_eject(struct scsi_cmd *c)
 {
@@ -132,19 +155,7 @@ medium_eject(struct scsi_cmd *c)
 
 	if (!c->lu->readonly && scsi_cmd_disk(c, &req) != 0)
 		return true;
-	c->lu->ejected = true;
-	return scsi_cmd_status(c, SCSI_GOOD);
-}
-
-static bool
-medium_load(struct scsi_cmd *c)
-{
-	if (c->lu->ejected && lu_removal_prevented(c->lu))
-		return scsi_cmd_fail(c, SENSE_REMOVAL_PREVENTED);
-	if (c->lu->ejected) {
-		c->lu->ejected = false;
-		ua_add_all(c->lu, SENSE_MEDIUM_CHANGED, c->nexus);
-	}
+	medium_set(c, true);
 	return scsi_cmd_status(c, SCSI_GOOD);
 }
 
@@ -163,9 +174,12 @@ scsi_start_stop(struct scsi_cmd *c)
 		return scsi_cmd_status(c, SCSI_GOOD);
 	if (!c->lu->removable)
 		return scsi_cmd_bad_cdb(c, 4);
-	if (lu_removal_prevented(c->lu))
+	if (removal_prevented(c->lu))
 		return scsi_cmd_fail(c, SENSE_REMOVAL_PREVENTED);
-	return how & 0x01 ? medium_load(c) : medium_eject(c);
+	if (!(how & 0x01))
+		return medium_eject(c);
+	medium_set(c, false);
+	return scsi_cmd_status(c, SCSI_GOOD);
 }
 
 bool

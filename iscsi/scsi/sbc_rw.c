@@ -45,14 +45,14 @@ rw_next(struct scsi_cmd *c)
 }
 
 static void
-rw_range_decided(struct range_lock *r, bool granted)
+rw_range_decided(void *arg)
 {
-	struct scsi_cmd *c = container_of(r, struct scsi_cmd, range);
+	struct scsi_cmd *c = arg;
 
-	if (granted)
-		rw_next(c);
-	else
+	if (c->aborted)
 		scsi_cmd_finish(c);
+	else
+		rw_next(c);
 }
 
 static bool
@@ -63,10 +63,15 @@ rw_start(struct scsi_cmd *c, uint64_t lba, uint64_t blocks)
 	c->req.arg = c;
 	c->range.start = lba;
 	c->range.count = blocks;
-	c->range.fn = rw_range_decided;
-	if (range_acquire(&c->lu->ranges, &c->range))
+	switch (scsi_cmd_range(c, rw_range_decided)) {
+	case 0:
 		rw_next(c);
-	return false;
+		return false;
+	case -EAGAIN:
+		return false;
+	default:
+		return true;
+	}
 }
 
 /* False: the target holds too much data already. */
@@ -75,11 +80,13 @@ buffer_take(struct scsi_cmd *c, uint64_t bytes)
 {
 	struct scsi_target *t = c->target;
 
-	if (bytes > TARGET_BUFFERED_MAX - t->buffered)
-		return false;
-	t->buffered += bytes;
-	c->buffered = bytes;
-	return true;
+	if (atomic_fetch_add(&t->buffered, bytes) + bytes <=
+	    TARGET_BUFFERED_MAX) {
+		c->buffered = bytes;
+		return true;
+	}
+	atomic_fetch_sub(&t->buffered, bytes);
+	return false;
 }
 
 /*
@@ -109,7 +116,7 @@ scsi_read(struct scsi_cmd *c)
 		return scsi_cmd_status(c, SCSI_BUSY);
 	c->task->data_in = c->data;
 	c->task->data_in_len = c->left;
-	c->lu->stats.read_bytes += c->left;
+	c->read_bytes = c->left;
 	c->req.op = DISK_READ;
 	return rw_start(c, lba, blocks);
 }
@@ -133,7 +140,7 @@ scsi_write(struct scsi_cmd *c)
 	c->left = (uint64_t)blocks * bs;
 	/* An iovec has no const; a DISK_WRITE only reads. */
 	c->data = (uint8_t *)(uintptr_t)t->data_out;
-	c->lu->stats.write_bytes += c->left;
+	c->written_bytes = c->left;
 	c->req.op = DISK_WRITE;
 	if (c->op->len > 6 && (t->cdb[1] & 0x08))
 		c->req.flags = DISK_FUA;

@@ -101,7 +101,7 @@ scsi_write_and_verify(struct scsi_cmd *c)
 	len = (uint64_t)blocks * bs;
 	if (len == 0 || scsi_cmd_lock(c, lba, blocks, false) != 0)
 		return true;
-	c->lu->stats.write_bytes += len;
+	c->written_bytes = len;
 	if (scsi_cmd_write(c, lba * bs, t->data_out, len, DISK_FUA) != 0)
 		return true;
 	return verify_blocks(c, lba, len, check);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The SCSI device server: what iscsi/ (the transport) and vmfsd (the
- * configuration) see of it.  Everything here runs on one scheduler.
+ * configuration) see of it.  A nexus and its tasks live on the scheduler that
+ * opened the nexus; nexuses of several schedulers may share targets and units.
  *
  *   scsi_target   one SCSI target device: LUNs and their access lists
  *   scsi_lu       one logical unit over a struct disk; may be mapped in
@@ -73,7 +74,8 @@ struct scsi_lu_conf {
 	/*
 	 * Told of each command that could change medium or reservations when
 	 * it has ended: what it did it has done, and its initiator does not
-	 * know yet.  Must not suspend.  NULL: nobody asks.
+	 * know yet.  On any reactor, with the unit locked: must not suspend
+	 * nor call back.  NULL: nobody asks.
 	 */
 	void (*on_change)(void *arg, const struct scsi_change *ch);
 	void *on_change_arg;
@@ -242,9 +244,10 @@ struct scsi_nexus_stats {
 void scsi_nexus_stats(const struct scsi_nexus *n,
     struct scsi_nexus_stats *ret_st);
 
-void scsi_lu_stats(const struct scsi_lu *lu, struct scsi_lu_stats *ret_st);
-/* Persistent reservation state for people: calls fn once a registration. */
-void scsi_lu_registrations(const struct scsi_lu *lu,
+void scsi_lu_stats(struct scsi_lu *lu, struct scsi_lu_stats *ret_st);
+/* Persistent reservation state for people: calls fn once a registration,
+ * with the unit locked: fn must not suspend nor call back. */
+void scsi_lu_registrations(struct scsi_lu *lu,
     void (*fn)(void *arg, const char *initiator_port, uint64_t key,
     bool holder), void *arg);
 

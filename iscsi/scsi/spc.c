@@ -36,12 +36,12 @@ enum {
 };
 
 static size_t
-luns_encode(const struct scsi_target *t, uint8_t *p)
+luns_encode(const struct scsi_nexus *n, uint8_t *p)
 {
 	size_t len = 0;
 
 	for (unsigned lun = 0; lun < SCSI_LUNS_MAX; lun++) {
-		if (t->luns[lun] == NULL)
+		if (n->itls[lun] == NULL)
 			continue;
 		p[len + 1] = (uint8_t)lun;
 		len += 8;
@@ -64,11 +64,16 @@ scsi_report_luns(struct scsi_cmd *c)
 	if (p == NULL)
 		return true;
 	if (cdb[2] != LUNS_WELL_KNOWN)
-		len = luns_encode(c->nexus->target, p + 8);
+		len = luns_encode(c->nexus, p + 8);
 	be32_store(p, (uint32_t)len);
 	for (unsigned lun = 0; lun < SCSI_LUNS_MAX; lun++) {
-		if (c->nexus->itls[lun] != NULL)
-			ua_clear(&c->nexus->itls[lun]->ua, SENSE_LUNS_CHANGED);
+		struct scsi_itl *itl = c->nexus->itls[lun];
+
+		if (itl == NULL)
+			continue;
+		shared_enter(&itl->lu->lock);
+		ua_clear(&itl->ua, SENSE_LUNS_CHANGED);
+		shared_leave(&itl->lu->lock);
 	}
 	return scsi_cmd_replied(c, 8 + len, be32_load(cdb + 6));
 }

@@ -9,7 +9,7 @@
 
 #include "iscsi/scsi/cmd.h"
 
-static void cmd_start(struct scsi_cmd *c);
+static void cmd_start_work(void *arg);
 
 /* ---- ordering, SAM-5 8.6 ---- */
 
@@ -29,6 +29,16 @@ cmd_may_start(const struct scsi_cmd *c)
 	return c->lu->ordered == 0;
 }
 
+/* The command goes on on its own scheduler. */
+static void
+cmd_kick_off(struct scsi_cmd *c)
+{
+	c->lu->held_back--;
+	c->state = CMD_STARTING;
+	c->kick = (struct sched_work){ .fn = cmd_start_work, .arg = c };
+	sched_post(c->sched, &c->kick);
+}
+
 /* Starts what no longer has an ORDERED task, or being one, any task before. */
 static void
 lu_start_held_back(struct scsi_lu *lu)
@@ -38,21 +48,26 @@ lu_start_held_back(struct scsi_lu *lu)
 		bool ordered = cmd_is_ordered(c);
 
 		if (c->state == CMD_HELD_BACK &&
-		    (!ordered || lu->cmds.next == node)) {
-			lu->held_back--;
-			cmd_start(c);
-		}
+		    (!ordered || lu->cmds.next == node))
+			cmd_kick_off(c);
 		if (ordered)
 			return;
 	}
 }
 
+/* Takes c out of the task set. */
 static void
-lu_leave(struct scsi_lu *lu)
+lu_leave(struct scsi_lu *lu, struct scsi_cmd *c)
 {
+	list_del(&c->node);
+	if (cmd_is_ordered(c))
+		lu->ordered--;
+	range_release(&c->range);
+	lu->stats.read_bytes += c->read_bytes;
+	lu->stats.write_bytes += c->written_bytes;
 	if (lu->held_back > 0)
 		lu_start_held_back(lu);
-	fiber_cond_broadcast(&lu->left);
+	shared_broadcast(&lu->left);
 }
 
 /* ---- end ---- */
@@ -88,18 +103,16 @@ scsi_cmd_finish(struct scsi_cmd *c)
 {
 	struct scsi_lu *lu = c->lu;
 
+	if (lu != NULL)
+		shared_enter(&lu->lock);
 	cmd_set_result(c);
 	if (lu != NULL) {
 		if (lu->on_change != NULL)
 			scsi_observe(c);
-		list_del(&c->node);
-		if (cmd_is_ordered(c))
-			lu->ordered--;
-		range_release(&c->range);
+		lu_leave(lu, c);
+		shared_leave(&lu->lock);
 	}
 	task_end(c->task, c->nexus);
-	if (lu != NULL)
-		lu_leave(lu);
 }
 
 static void
@@ -111,10 +124,9 @@ cmd_finish_work(void *arg)
 void
 scsi_cmd_post(struct scsi_cmd *c)
 {
-	c->state = CMD_FINISHED;
 	c->task->work.fn = cmd_finish_work;
 	c->task->work.arg = c;
-	sched_post(c->nexus->target->env->sched, &c->task->work);
+	sched_post(c->sched, &c->task->work);
 }
 
 /* ---- start ---- */
@@ -143,16 +155,12 @@ cmd_count(const struct scsi_cmd *c)
 		st->other++;
 }
 
+/* Runs a handler without the unit's lock. */
 static void
 cmd_run(struct scsi_cmd *c)
 {
-	c->state = CMD_RUNNING;
-	c->admitted = true;
-	if (c->lu != NULL)
-		cmd_count(c);
 	if (c->op->flags & OP_FIBER) {
-		if (sched_spawn(c->lu->env->sched, c->op->name, cmd_fiber,
-		    c) == 0)
+		if (sched_spawn(c->sched, c->op->name, cmd_fiber, c) == 0)
 			return;
 		scsi_cmd_status(c, SCSI_BUSY);
 	} else if (!c->op->run(c)) {
@@ -249,13 +257,44 @@ cmd_check(struct scsi_cmd *c)
 	return (c->lu == NULL || cmd_lu_ready(c)) && cmd_data_out_complete(c);
 }
 
+/* Checks the command, and runs it if that can be done at once.  True: it is
+ * still to be run. */
+static bool
+cmd_begin(struct scsi_cmd *c)
+{
+	c->state = CMD_RUNNING;
+	if (!cmd_check(c))
+		return false;
+	c->admitted = true;
+	if (c->lu != NULL)
+		cmd_count(c);
+	if (c->op->flags & (OP_FIBER | OP_UNLOCKED))
+		return true;
+	(void)c->op->run(c);
+	return false;
+}
+
+/* Leaves the unit's lock, which is held. */
 static void
 cmd_start(struct scsi_cmd *c)
 {
-	if (cmd_check(c))
+	bool run = !c->aborted && cmd_begin(c);
+
+	if (c->lu != NULL)
+		shared_leave(&c->lu->lock);
+	if (run)
 		cmd_run(c);
 	else
 		scsi_cmd_post(c);
+}
+
+static void
+cmd_start_work(void *arg)
+{
+	struct scsi_cmd *c = arg;
+
+	shared_enter(&c->lu->lock);
+	cmd_start(c);
 }
 
 static void
@@ -285,6 +324,26 @@ task_end_work(void *arg)
 	task_end(t, t->nexus);
 }
 
+/* Into the task set. */
+static void
+cmd_enter(struct scsi_cmd *c)
+{
+	struct scsi_lu *lu = c->lu;
+	bool may;
+
+	shared_enter(&lu->lock);
+	list_add_tail(&lu->cmds, &c->node);
+	may = cmd_may_start(c);
+	lu->ordered += cmd_is_ordered(c);
+	if (may) {
+		cmd_start(c);
+		return;
+	}
+	lu->held_back++;
+	c->state = CMD_HELD_BACK;
+	shared_leave(&lu->lock);
+}
+
 static void
 task_submit(struct scsi_task *t, bool inner)
 {
@@ -302,27 +361,19 @@ task_submit(struct scsi_task *t, bool inner)
 		t->status = SCSI_BUSY;
 		t->work.fn = task_end_work;
 		t->work.arg = t;
-		sched_post(t->nexus->target->env->sched, &t->work);
+		sched_post(sched_current(), &t->work);
 		return;
 	}
 	c->task = t;
 	c->nexus = t->nexus;
 	c->target = t->nexus->target;
+	c->sched = sched_current();
 	c->inner = inner;
 	cmd_lookup(c);
-	if (c->lu == NULL) {
+	if (c->lu == NULL)
 		cmd_start(c);
-		return;
-	}
-	list_add_tail(&c->lu->cmds, &c->node);
-	if (cmd_may_start(c)) {
-		c->lu->ordered += cmd_is_ordered(c);
-		cmd_start(c);
-	} else {
-		c->lu->ordered += cmd_is_ordered(c);
-		c->lu->held_back++;
-		c->state = CMD_HELD_BACK;
-	}
+	else
+		cmd_enter(c);
 }
 
 void
@@ -343,7 +394,7 @@ scsi_task_fini(struct scsi_task *t)
 	free(t->data_in);
 	t->data_in = NULL;
 	if (t->cmd != NULL)
-		t->cmd->target->buffered -= t->cmd->buffered;
+		atomic_fetch_sub(&t->cmd->target->buffered, t->cmd->buffered);
 	free(t->cmd);
 	t->cmd = NULL;
 }
@@ -355,14 +406,12 @@ scsi_cmd_abort(struct scsi_cmd *c, bool told)
 {
 	if (c->aborted)
 		return;
-	c->aborted = true;
 	c->abort_told = told;
-	if (c->state == CMD_HELD_BACK) {
-		c->lu->held_back--;
-		scsi_cmd_finish(c);
-	} else {
+	c->aborted = true;
+	if (c->state == CMD_HELD_BACK)
+		cmd_kick_off(c);
+	else
 		range_cancel(&c->range);
-	}
 }
 
 static bool
@@ -382,5 +431,5 @@ void
 scsi_lu_drain(struct scsi_lu *lu, const struct scsi_cmd *self)
 {
 	while (lu_has_aborted(lu, self) && (self == NULL || !self->aborted))
-		fiber_cond_wait(&lu->left);
+		shared_wait(&lu->left, &lu->lock);
 }

@@ -7,7 +7,8 @@
 #include "iscsi/scsi/cmd.h"
 #include "libvmfs/base/log.h"
 
-/* Tasks of `only` (NULL: of all); those of others hear TASK ABORTED. */
+/* Tasks of `only` (NULL: of all); those of others hear TASK ABORTED.  Like
+ * all here with the unit's lock, which is left while it waits. */
 static void
 lu_abort(struct scsi_lu *lu, const struct scsi_nexus *only,
     const struct scsi_nexus *asking)
@@ -18,7 +19,7 @@ lu_abort(struct scsi_lu *lu, const struct scsi_nexus *only,
 		if (only == NULL || c->nexus == only)
 			scsi_cmd_abort(c, c->nexus != asking);
 	}
-	fiber_cond_broadcast(&lu->left);
+	shared_broadcast(&lu->left);
 	scsi_lu_drain(lu, NULL);
 }
 
@@ -30,7 +31,7 @@ abort_task(struct scsi_nexus *n, struct scsi_lu *lu, uint64_t tag)
 
 		if (c->nexus == n && c->task->tag == tag) {
 			scsi_cmd_abort(c, false);
-			fiber_cond_broadcast(&lu->left);
+			shared_broadcast(&lu->left);
 			scsi_lu_drain(lu, NULL);
 			return SCSI_TMF_COMPLETE;
 		}
@@ -52,8 +53,13 @@ static enum scsi_tmf_response
 target_reset(struct scsi_nexus *n, uint32_t ua)
 {
 	for (unsigned lun = 0; lun < SCSI_LUNS_MAX; lun++) {
-		if (n->target->luns[lun] != NULL)
-			lu_reset(n->target->luns[lun], n, ua);
+		struct scsi_itl *itl = n->itls[lun];
+
+		if (itl == NULL)
+			continue;
+		shared_enter(&itl->lu->lock);
+		lu_reset(itl->lu, n, ua);
+		shared_leave(&itl->lu->lock);
 	}
 	return SCSI_TMF_COMPLETE;
 }
@@ -84,6 +90,8 @@ tmf_run(struct scsi_nexus *n, enum scsi_tmf function, const uint8_t lun[8],
     uint64_t tag)
 {
 	int number = scsi_lun_decode(lun);
+	enum scsi_tmf_response response;
+	struct scsi_itl *itl;
 
 	switch (function) {
 	case SCSI_TMF_TARGET_WARM_RESET:
@@ -91,9 +99,13 @@ tmf_run(struct scsi_nexus *n, enum scsi_tmf function, const uint8_t lun[8],
 	case SCSI_TMF_TARGET_COLD_RESET:
 		return target_reset(n, SENSE_POWER_ON);
 	default:
-		if (number < 0 || n->itls[number] == NULL)
+		itl = number < 0 ? NULL : n->itls[number];
+		if (itl == NULL)
 			return SCSI_TMF_NO_LUN;
-		return lu_function(n, n->itls[number]->lu, function, tag);
+		shared_enter(&itl->lu->lock);
+		response = lu_function(n, itl->lu, function, tag);
+		shared_leave(&itl->lu->lock);
+		return response;
 	}
 }
 

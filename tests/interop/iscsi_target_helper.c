@@ -17,6 +17,7 @@
 #include "libvmfs/env/reactor.h"
 
 #define LUNS_MAX 16
+#define THREADS_MAX 16
 
 static const struct option options[] = {
 	{ "allow", required_argument, NULL, 'a' },
@@ -37,6 +38,7 @@ static const struct option options[] = {
 	{ "sessions", required_argument, NULL, 's' },
 	{ "size", required_argument, NULL, 'r' },
 	{ "thick", no_argument, NULL, 'T' },
+	{ "threads", required_argument, NULL, 'w' },
 	{ "uuid", required_argument, NULL, 'u' },
 	{ "verbose", no_argument, NULL, 'v' },
 	{ NULL, 0, NULL, 0 },
@@ -57,6 +59,7 @@ static const char help[] =
 "  --discovery-chap USER:SECRET\n"
 "  --listen PORTAL         default 127.0.0.1:0\n"
 "  --login-timeout S  --nop-interval S  --sessions N\n"
+"  --threads N             that serve connections (default: 2)\n"
 "  --verbose               log to standard error\n";
 
 static struct {
@@ -70,10 +73,11 @@ static struct {
 	} luns[LUNS_MAX];
 	unsigned lun_count;
 	struct scsi_lu_conf lu;
+	unsigned threads;
 	bool verbose;
 } conf = {
 	.iqn = "iqn.2026-11.io.vmfsd:test", .allow = "*",
-	.listen = "127.0.0.1:0", .lu = { .thin = true },
+	.listen = "127.0.0.1:0", .lu = { .thin = true }, .threads = 2,
 };
 
 static struct {
@@ -81,6 +85,7 @@ static struct {
 	struct log log;
 	struct disk *disks[LUNS_MAX];
 	struct scsi_lu *lus[LUNS_MAX];
+	struct reactor *workers[THREADS_MAX];
 	struct iscsi_server *server;
 	struct scsi_target *target;
 } run;
@@ -156,6 +161,11 @@ parse_option(int opt, uint32_t *block_size)
 			errx(2, "%s: not a UUID", optarg);
 		break;
 	case 'v': conf.verbose = true; break;
+	case 'w':
+		conf.threads = number_option(optarg);
+		if (conf.threads > THREADS_MAX)
+			errx(2, "more than %d threads", THREADS_MAX);
+		break;
 	case 'h': fputs(help, stdout); exit(0);
 	default: fputs(help, stderr); exit(2);
 	}
@@ -197,11 +207,32 @@ lun_open(unsigned i)
 }
 
 static void
+start_worker(unsigned i)
+{
+	struct env env;
+
+	must(reactor_new("worker", &run.workers[i]), "worker");
+	must(reactor_start(run.workers[i]), "worker");
+	env_posix_init(&env, reactor_sched(run.workers[i]), &run.log);
+	must(iscsi_server_add_worker(run.server, &env), "worker");
+}
+
+static void
+stop_worker(unsigned i)
+{
+	reactor_stop(run.workers[i]);
+	reactor_join(run.workers[i]);
+	reactor_free(run.workers[i]);
+}
+
+static void
 serve(void)
 {
 	char portal[NET_ADDR_TEXT];
 
 	must(iscsi_server_new(&run.env, &conf.limits, &run.server), "server");
+	for (unsigned i = 0; i < conf.threads; i++)
+		start_worker(i);
 	must(iscsi_server_add_target(run.server, conf.iqn, &run.target),
 	    conf.iqn);
 	for (unsigned i = 0; i < conf.lun_count; i++)
@@ -240,6 +271,8 @@ helper_main(void *arg)
 	serve();
 	wait_for_end_of_input();
 	iscsi_server_free(run.server);
+	for (unsigned i = 0; i < conf.threads; i++)
+		stop_worker(i);
 	for (unsigned i = 0; i < conf.lun_count; i++) {
 		scsi_lu_free(run.lus[i]);
 		disk_close(run.disks[i]);

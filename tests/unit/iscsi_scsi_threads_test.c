@@ -1,0 +1,368 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* One logical unit used by nexuses of several reactors at once. */
+#include <atf-c.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "iscsi/scsi/scsi.h"
+#include "libvmfs/base/be.h"
+#include "libvmfs/env/reactor.h"
+#include "libvmfs/env/shared.h"
+
+#define HOSTS 3U
+#define STEPS 400U
+#define BLOCK 512U
+
+struct cluster;
+
+struct host {
+	struct cluster *cluster;
+	struct reactor *reactor;
+	struct env env;
+	struct scsi_nexus *nexus;
+	unsigned index;
+	uint64_t key;		/* registered now; 0: preempted */
+	unsigned conflicts;
+};
+
+struct cluster {
+	struct env env;
+	struct disk *disk;
+	struct scsi_lu *lu;
+	struct scsi_target *target;
+	struct host host[HOSTS];
+	int (*play)(struct host *h);
+	struct shared_lock lock;
+	struct shared_cond ended;
+	unsigned running;
+	int problem;		/* the line of the first */
+	uint32_t counter;	/* in block 0 at the end */
+	/* Of PREEMPT AND ABORT: nothing of these keys is in flight. */
+	atomic_uint fence_step[HOSTS];
+};
+
+struct call {
+	struct scsi_task task;
+	struct fiber *fiber;
+	bool done;
+};
+
+#define CHECK(cond) do { if (!(cond)) return __LINE__; } while (0)
+
+static void
+call_done(struct scsi_task *t)
+{
+	struct call *c = container_of(t, struct call, task);
+
+	c->done = true;
+	fiber_unpark(c->fiber);
+}
+
+/* Status, or key << 16 | asc << 8 | ascq; data-in goes to `in`. */
+static uint32_t
+run(struct host *h, const uint8_t *cdb, size_t cdb_len, const void *out,
+    size_t out_len, void *in, size_t in_len)
+{
+	struct call c = { .fiber = fiber_self() };
+	struct scsi_task *t = &c.task;
+	uint32_t result;
+
+	t->nexus = h->nexus;
+	memcpy(t->cdb, cdb, cdb_len);
+	t->cdb_len = cdb_len;
+	t->dir_in = in_len > 0;
+	t->dir_out = out_len > 0;
+	t->edtl = in_len + out_len;
+	t->data_out = out;
+	t->data_out_len = out_len;
+	t->done = call_done;
+	scsi_task_submit(t);
+	while (!c.done)
+		fiber_park();
+	result = t->status == SCSI_CHECK_CONDITION ?
+	    (uint32_t)((t->sense[2] & 0x0f) << 16 | t->sense[12] << 8 |
+	    t->sense[13]) : t->status;
+	if (t->status == SCSI_GOOD && in_len > 0)
+		memcpy(in, t->data_in,
+		    t->data_in_len < in_len ? t->data_in_len : in_len);
+	scsi_task_fini(t);
+	return result;
+}
+
+static uint32_t
+rw(struct host *h, bool write, uint32_t lba, void *buf)
+{
+	uint8_t cdb[10] = { write ? 0x2a : 0x28 };
+
+	be32_store(cdb + 2, lba);
+	cdb[8] = 1;
+	return write ? run(h, cdb, 10, buf, BLOCK, NULL, 0) :
+	    run(h, cdb, 10, NULL, 0, buf, BLOCK);
+}
+
+static uint32_t
+caw(struct host *h, uint32_t lba, const uint8_t both[2 * BLOCK])
+{
+	uint8_t cdb[16] = { 0x89 };
+
+	be32_store(cdb + 6, lba);
+	cdb[13] = 1;
+	return run(h, cdb, 16, both, 2 * BLOCK, NULL, 0);
+}
+
+static uint32_t
+pr_out(struct host *h, uint8_t action, uint64_t key, uint64_t sa_key)
+{
+	uint8_t cdb[10] = { 0x5f, action, 7, 0, 0, 0, 0, 0, 24 };
+	uint8_t list[24] = { 0 };
+
+	be64_store(list, key);
+	be64_store(list + 8, sa_key);
+	return run(h, cdb, 10, list, sizeof(list), NULL, 0);
+}
+
+/* ---- a cluster of reactors ---- */
+
+static void
+host_main(void *arg)
+{
+	static const uint8_t tur[6] = { 0 };
+	struct host *h = arg;
+	struct cluster *c = h->cluster;
+	char name[64], port[96];
+	int problem = __LINE__;
+
+	snprintf(name, sizeof(name), "iqn.2026-01.org.example:h%u", h->index);
+	snprintf(port, sizeof(port), "%s,i,0x00023d00000%u", name, h->index);
+	if (scsi_nexus_open(c->target, name, port, &h->nexus) == 0) {
+		(void)run(h, tur, 6, NULL, 0, NULL, 0);
+		problem = c->play(h);
+		scsi_nexus_close(h->nexus);
+	}
+	shared_enter(&c->lock);
+	if (c->problem == 0)
+		c->problem = problem;
+	c->running--;
+	shared_broadcast(&c->ended);
+	shared_leave(&c->lock);
+}
+
+static void
+host_spawn(void *arg)
+{
+	struct host *h = arg;
+
+	if (sched_spawn(h->env.sched, "host", host_main, h) < 0)
+		abort();
+}
+
+static void
+cluster_run(struct cluster *c)
+{
+	struct sched_work work[HOSTS];
+
+	c->running = HOSTS;
+	for (unsigned i = 0; i < HOSTS; i++) {
+		struct host *h = &c->host[i];
+
+		h->cluster = c;
+		h->index = i;
+		ATF_REQUIRE_EQ(0, reactor_new("host", &h->reactor));
+		env_posix_init(&h->env, reactor_sched(h->reactor), NULL);
+		ATF_REQUIRE_EQ(0, reactor_start(h->reactor));
+		work[i] = (struct sched_work){ .fn = host_spawn, .arg = h };
+		sched_post(h->env.sched, &work[i]);
+	}
+	shared_enter(&c->lock);
+	while (c->running > 0)
+		shared_wait(&c->ended, &c->lock);
+	shared_leave(&c->lock);
+	for (unsigned i = 0; i < HOSTS; i++) {
+		reactor_stop(c->host[i].reactor);
+		reactor_join(c->host[i].reactor);
+		reactor_free(c->host[i].reactor);
+	}
+}
+
+static int
+cluster_main(void *arg)
+{
+	struct cluster *c = arg;
+	struct scsi_lu_conf conf = { .thin = true };
+	uint8_t block[BLOCK];
+
+	env_posix_init(&c->env, sched_current(), NULL);
+	env_uuid(&c->env, &conf.uuid);
+	shared_lock_init(&c->lock);
+	shared_cond_init(&c->ended);
+	ATF_REQUIRE_EQ(0, disk_mem_open(1 << 20, BLOCK, &c->disk));
+	ATF_REQUIRE_EQ(0, scsi_lu_new(&c->env, c->disk, &conf, &c->lu));
+	ATF_REQUIRE_EQ(0, scsi_target_new(&c->env,
+	    "iqn.2026-01.org.example:disk", &c->target));
+	ATF_REQUIRE_EQ(0, scsi_target_map(c->target, 0, c->lu));
+	cluster_run(c);
+	ATF_REQUIRE_EQ(0, disk_read(c->disk, 0, block, sizeof(block)));
+	c->counter = be32_load(block);
+	scsi_target_free(c->target);
+	scsi_lu_free(c->lu);
+	disk_close(c->disk);
+	return 0;
+}
+
+static void
+cluster_play(struct cluster *c, int (*play)(struct host *h))
+{
+	c->play = play;
+	ATF_REQUIRE_EQ(0, reactor_run_main(cluster_main, c));
+	ATF_CHECK_EQ_MSG(0, c->problem, "line %d", c->problem);
+}
+
+/* ---- tests ---- */
+
+/* Adds 1 to the number in block 0, STEPS times, by compare and write. */
+static int
+count_up(struct host *h)
+{
+	uint8_t both[2 * BLOCK], plain[BLOCK];
+	unsigned done = 0;
+	uint32_t r;
+
+	while (done < STEPS) {
+		CHECK(rw(h, false, 0, both) == SCSI_GOOD);
+		memcpy(both + BLOCK, both, BLOCK);
+		be32_store(both + BLOCK, be32_load(both) + 1);
+		r = caw(h, 0, both);
+		CHECK(r == SCSI_GOOD || r == 0x0e1d00);
+		done += r == SCSI_GOOD;
+		/* Blocks of their own, beside. */
+		memset(plain, (int)(done + h->index), sizeof(plain));
+		CHECK(rw(h, true, 1 + h->index, plain) == SCSI_GOOD);
+		memset(both, 0, BLOCK);
+		CHECK(rw(h, false, 1 + h->index, both) == SCSI_GOOD);
+		CHECK(memcmp(both, plain, BLOCK) == 0);
+	}
+	return 0;
+}
+
+ATF_TC(compare_and_write_of_several_reactors_loses_no_step);
+ATF_TC_HEAD(compare_and_write_of_several_reactors_loses_no_step, tc)
+{
+	atf_tc_set_md_var(tc, "descr", "hosts count up one block together");
+}
+ATF_TC_BODY(compare_and_write_of_several_reactors_loses_no_step, tc)
+{
+	struct cluster c = { .running = 0 };
+
+	(void)tc;
+	cluster_play(&c, count_up);
+	ATF_CHECK_EQ(HOSTS * STEPS, c.counter);
+}
+
+/*
+ * Host 0 fences the others again and again; they register anew and go on.
+ * A write that was refused must not have changed the block.
+ */
+static int
+fence_others(struct host *h)
+{
+	struct cluster *c = h->cluster;
+
+	CHECK(pr_out(h, 0, 0, 1) == SCSI_GOOD);
+	CHECK(pr_out(h, 1, 1, 0) == SCSI_GOOD);
+	for (unsigned step = 1, tries = 0; step <= STEPS; step++) {
+		unsigned victim = 1 + step % (HOSTS - 1);
+		uint32_t r = pr_out(h, 5, 1, victim + 100);
+		uint8_t before[BLOCK], after[BLOCK];
+
+		CHECK(r == SCSI_GOOD || r == SCSI_RESERVATION_CONFLICT);
+		if (r != SCSI_GOOD) {
+			/* Not registered yet. */
+			CHECK(++tries < 1000000);
+			step--;
+			fiber_yield();
+			continue;
+		}
+		/* Registers again only when it is told. */
+		CHECK(rw(h, false, victim, before) == SCSI_GOOD);
+		fiber_yield();
+		CHECK(rw(h, false, victim, after) == SCSI_GOOD);
+		CHECK(memcmp(before, after, BLOCK) == 0);
+		atomic_fetch_add(&c->fence_step[victim], 1);
+	}
+	return 0;
+}
+
+static int
+write_until_the_end(struct host *h)
+{
+	atomic_uint *step = &h->cluster->fence_step[h->index];
+	uint8_t block[BLOCK];
+	unsigned seen = 0;
+
+	for (uint32_t n = 0;; n++) {
+		unsigned now = atomic_load(step);
+		uint32_t r;
+
+		if (now == UINT32_MAX)
+			return 0;
+		if (h->key == 0 && (n == 0 || now != seen)) {
+			seen = now;
+			/* First what the preemption left to be told. */
+			do
+				r = pr_out(h, 6, 0, h->index + 100);
+			while ((r >> 16) == 0x06);
+			/* Aborted: fenced again; the next step comes. */
+			CHECK(r == SCSI_GOOD || r == SCSI_TASK_ABORTED);
+			h->key = r == SCSI_GOOD ? h->index + 100 : 0;
+			continue;
+		}
+		memset(block, (int)n, sizeof(block));
+		r = rw(h, true, h->index, block);
+		if (r == SCSI_RESERVATION_CONFLICT || r == SCSI_TASK_ABORTED ||
+		    r == 0x062a05) {
+			h->key = 0;
+			h->conflicts++;
+			fiber_yield();
+			continue;
+		}
+		CHECK(r == SCSI_GOOD || (r >> 16) == 0x06);
+	}
+}
+
+static int
+fence_or_write(struct host *h)
+{
+	int problem;
+
+	if (h->index > 0)
+		return write_until_the_end(h);
+	problem = fence_others(h);
+	for (unsigned i = 1; i < HOSTS; i++)
+		atomic_store(&h->cluster->fence_step[i], UINT32_MAX);
+	return problem;
+}
+
+ATF_TC(nothing_lands_after_a_fence_from_another_reactor);
+ATF_TC_HEAD(nothing_lands_after_a_fence_from_another_reactor, tc)
+{
+	atf_tc_set_md_var(tc, "descr",
+	    "PREEMPT AND ABORT waits for the writes of other threads");
+}
+ATF_TC_BODY(nothing_lands_after_a_fence_from_another_reactor, tc)
+{
+	struct cluster c = { .running = 0 };
+
+	(void)tc;
+	cluster_play(&c, fence_or_write);
+	ATF_CHECK(c.host[1].conflicts > 0);
+}
+
+ATF_TP_ADD_TCS(tp)
+{
+	ATF_TP_ADD_TC(tp,
+	    compare_and_write_of_several_reactors_loses_no_step);
+	ATF_TP_ADD_TC(tp, nothing_lands_after_a_fence_from_another_reactor);
+	return atf_no_error();
+}
