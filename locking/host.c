@@ -266,7 +266,7 @@ host_new(struct env *env, struct env *hb_env, struct disk *lun,
 	h->conf = *conf;
 	(void)snprintf(h->name, sizeof(h->name), "%s", conf->name);
 	h->conf.name = h->name;
-	h->member = member_static();
+	h->member = conf->member != NULL ? conf->member : member_static();
 	h->mounted_us = env->wall_us(env);
 	h->beat.env = hb_env;
 	h->beat.guard = &h->guard;

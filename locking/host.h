@@ -15,6 +15,7 @@
 #include "libvmfs/core/recover.h"
 #include "libvmfs/env/disk.h"
 #include "libvmfs/env/env.h"
+#include "locking/member.h"
 
 struct host;
 
@@ -29,6 +30,7 @@ struct host_conf {
 	const char *name;	/* shown to people; unique among live hosts */
 	struct uuid host;	/* lasting identity */
 	struct uuid machine, boot;
+	struct member *member;	/* what the network says; NULL: nothing */
 	/*
 	 * Both called on conf->env's scheduler.  fenced: abandon the datastore;
 	 * a remount (new host_join) is possible after host_leave.
@@ -75,6 +77,7 @@ struct host_info {
 	uint64_t incarnation, pulse, mounted_us;
 	uint64_t silent_ms;	/* since its image last changed, for us */
 	uint64_t fence_in_ms;	/* 0: not suspect */
+	enum member_word net;
 	uint64_t pr_key;
 	char recoverer[HOST_NAME_MAX_BYTES + 1];	/* "" or who replays */
 };
@@ -94,6 +97,7 @@ struct takeover_report {
 	char name[HOST_NAME_MAX_BYTES + 1];
 	uint64_t incarnation;
 	uint64_t silent_ms;	/* before it was fenced */
+	enum member_word net;	/* what the network said then */
 	uint64_t fence_ms, replay_ms;
 	struct recover_report replay;
 };

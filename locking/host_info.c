@@ -37,6 +37,7 @@ describe(const struct host *h, unsigned slot, struct host_info *ret_i)
 	memcpy(i.name, s->rec.name, sizeof(i.name));
 	i.seen = watch_judge(h, slot, &i.silent_ms, &i.fence_in_ms);
 	i.self = i.seen == HOLDER_SELF;
+	i.net = h->member->ops->word(h->member, &i.host);
 	if (i.state == SLOT_RECOVERING && s->rec.recoverer < SLOTS_MAX)
 		memcpy(i.recoverer, h->watch.seen[s->rec.recoverer].rec.name,
 		    sizeof(i.recoverer));

@@ -14,9 +14,12 @@ enum member_word {
 	MEMBER_GONE,
 };
 
+/* "", "up", "gone". */
+const char *member_word_name(enum member_word word);
+
 struct member;
 struct member_ops {
-	/* Does not suspend. */
+	/* Does not suspend.  Any thread. */
 	enum member_word (*word)(struct member *m, const struct uuid *host);
 };
 struct member {

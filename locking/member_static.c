@@ -2,6 +2,20 @@
 /* Membership without a network: the disk alone tells who lives. */
 #include "locking/member.h"
 
+const char *
+member_word_name(enum member_word word)
+{
+	switch (word) {
+	case MEMBER_UP:
+		return "up";
+	case MEMBER_GONE:
+		return "gone";
+	case MEMBER_NO_WORD:
+		break;
+	}
+	return "";
+}
+
 static enum member_word
 static_word(struct member *m, const struct uuid *host)
 {

@@ -177,15 +177,17 @@ takeover_run(struct host *h, unsigned slot, const struct heartbeat *seen)
 	(void)snprintf(t.report.name, sizeof(t.report.name), "%s",
 	    victim.name);
 	(void)watch_judge(h, slot, &t.report.silent_ms, &(uint64_t){ 0 });
+	t.report.net = h->member->ops->word(h->member, &victim.host);
 	rc = take(&t, &victim);
 	if (rc == 0) {
 		h->report = t.report;
 		h->has_report = true;
 		log_info(h->env->log, "takeover: done slot=%u host=\"%s\" "
-		    "incarnation=%llu silent_ms=%llu fence_ms=%llu "
-		    "replay_ms=%llu applied=%llu", slot, t.report.name,
-		    (unsigned long long)t.report.incarnation,
+		    "incarnation=%llu silent_ms=%llu network=\"%s\" "
+		    "fence_ms=%llu replay_ms=%llu applied=%llu", slot,
+		    t.report.name, (unsigned long long)t.report.incarnation,
 		    (unsigned long long)t.report.silent_ms,
+		    member_word_name(t.report.net),
 		    (unsigned long long)t.report.fence_ms,
 		    (unsigned long long)t.report.replay_ms,
 		    (unsigned long long)t.report.replay.applied);

@@ -169,6 +169,38 @@ is_due(const struct host *h, unsigned slot)
 	return silence(&h->watch, s) >= patience(h, s);
 }
 
+/* When the next owner may have been silent for long enough. */
+static uint64_t
+next_due(const struct host *h)
+{
+	const struct watch *w = &h->watch;
+	uint64_t due = UINT64_MAX;
+
+	for (unsigned i = 0; i < SLOTS_MAX; i++) {
+		const struct seen *s = &w->seen[i];
+
+		if (!s->known || i == h->paths.slot ||
+		    (s->rec.state != SLOT_LIVE &&
+		    s->rec.state != SLOT_STOPPING) ||
+		    silence(w, s) < h->lease.pulse_ns)
+			continue;
+		if (s->changed_ns + patience(h, s) < due)
+			due = s->changed_ns + patience(h, s);
+	}
+	return due;
+}
+
+/* A pulse from now, or sooner when somebody's time is up. */
+static uint64_t
+next_look(struct host *h)
+{
+	uint64_t now = env_now(h->env), wait = h->lease.pulse_ns;
+	uint64_t due = next_due(h);
+
+	wait -= env_random_u64(h->env) % (wait / 10 + 1);
+	return due > now && due < now + wait ? due : now + wait;
+}
+
 static void
 act(struct host *h)
 {
@@ -191,7 +223,7 @@ watch_main(void *arg)
 	enum host_status before = HOST_OK;
 
 	while (!h->stopping) {
-		uint64_t wait = h->lease.pulse_ns;
+		uint64_t next;
 		enum host_status now = guard_status(&h->guard);
 
 		if (now == HOST_FENCED)
@@ -201,14 +233,14 @@ watch_main(void *arg)
 			w->done_ns = 0;
 		}
 		before = now;
-		if (watch_read(h) < 0)
-			wait = h->lease.retry_ns;
-		else
+		if (watch_read(h) < 0) {
+			next = env_now(h->env) + h->lease.retry_ns;
+		} else {
 			act(h);
-		wait -= env_random_u64(h->env) % (wait / 10 + 1);
+			next = next_look(h);
+		}
 		if (!h->stopping)
-			(void)fiber_cond_wait_until(&w->wake,
-			    env_now(h->env) + wait);
+			(void)fiber_cond_wait_until(&w->wake, next);
 	}
 	w->running = false;
 	fiber_cond_broadcast(&w->wake);

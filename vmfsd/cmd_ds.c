@@ -169,7 +169,8 @@ add_takeover(void *arg)
 	if (c->d->host == NULL || !host_last_takeover(c->d->host, &r))
 		return 0;
 	return set(c->row, "last_takeover", json_pack(
-	    "{s:s, s:i, s:I, s:I, s:I, s:I, s:I, s:I}", "host", r.name,
+	    "{s:s, s:s, s:i, s:I, s:I, s:I, s:I, s:I, s:I}",
+	    "host", r.name, "network", member_word_name(r.net),
 	    "slot", (int)r.slot, "incarnation", (json_int_t)r.incarnation,
 	    "silent_ms", (json_int_t)r.silent_ms,
 	    "fence_ms", (json_int_t)r.fence_ms,
@@ -275,6 +276,7 @@ add_host(void *arg, const struct host_info *i)
 	(void)set(row, "since_us", json_integer((json_int_t)i->mounted_us));
 	(void)set(row, "pr_key", json_string(key));
 	(void)set(row, "recoverer", json_string(i->recoverer));
+	(void)set(row, "network", json_string(member_word_name(i->net)));
 	(void)json_array_append_new(arg, row);
 }
 

@@ -68,8 +68,19 @@ host_initiator(struct conf_parser *p, const char *key, const char *value)
 	return rc < 0 ? rc : set_string(p, key, value, &p->conf->initiator);
 }
 
+static int
+host_membership(struct conf_parser *p, const char *key, const char *value)
+{
+	if (strcmp(value, "corosync") != 0 && strcmp(value, "none") != 0)
+		return conf_error(p, "%s = '%s': expected corosync or none",
+		    key, value);
+	p->conf->corosync = value[0] == 'c';
+	return 0;
+}
+
 static const struct conf_key host_keys[] = {
 	{ "name", host_name },
+	{ "membership", host_membership },
 	{ "dir", host_dir },
 	{ "initiator", host_initiator },
 	{ NULL, NULL },

@@ -64,6 +64,7 @@ struct datastores {
 	struct log *log;
 	const struct identity *identity;
 	const char *initiator;		/* NULL: the default */
+	struct member *member;		/* NULL: the network is not asked */
 	/* A datastore was, or wants to be, unmounted.  Any thread. */
 	void (*on_unmounted)(void *arg);
 	void *arg;

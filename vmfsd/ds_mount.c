@@ -90,6 +90,7 @@ join(struct datastore *d)
 		.host = id->host,
 		.machine = id->machine,
 		.boot = id->boot,
+		.member = d->all->member,
 		.on_status = status_changed,
 		.arg = d,
 	};

@@ -14,6 +14,7 @@
 
 #include "vmfsd/background.h"
 #include "vmfsd/control.h"
+#include "vmfsd/membership.h"
 #include "vmfsd/options.h"
 
 /* A shutdown that hangs on a dead LUN ends like a crash, which is safe:
@@ -30,6 +31,7 @@ struct program {
 	struct env env;
 	struct daemon daemon;
 	struct control *control;
+	struct membership membership;
 	int signal_fd, event_fd, ready_fd;
 };
 
@@ -164,6 +166,21 @@ start_identity(struct program *p)
 }
 
 static int
+start_membership(struct program *p)
+{
+	struct daemon *d = &p->daemon;
+	int rc;
+
+	if (!p->conf.corosync)
+		return 0;
+	rc = membership_start(&p->membership, &d->identity.host, &p->log);
+	if (rc < 0)
+		complain(p, "cannot start a thread for corosync");
+	d->datastores.member = p->membership.member;
+	return rc;
+}
+
+static int
 mount_all(struct program *p)
 {
 	char why[DATASTORE_WHY_SIZE] = "";
@@ -190,6 +207,9 @@ start(struct program *p)
 	struct daemon *d = &p->daemon;
 	int rc = start_identity(p);
 
+	if (rc < 0)
+		return rc;
+	rc = start_membership(p);
 	if (rc < 0)
 		return rc;
 	rc = exports_start(&d->exports, &p->conf, &d->identity, &p->log);
@@ -233,6 +253,7 @@ stop(struct program *p)
 	control_stop(p->control);
 	failed = datastores_unmount_all(&d->datastores);
 	datastores_fini(&d->datastores);
+	membership_stop(&p->membership);
 	exports_stop(&d->exports);
 	identity_close(&d->identity);
 	if (p->options.pidfile != NULL)

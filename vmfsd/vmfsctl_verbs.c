@@ -36,6 +36,7 @@ static const struct column host_columns[] = {
 	{ "SLOT", "slot", COLUMN_NUMBER },
 	{ "HOST", "host", COLUMN_TEXT },
 	{ "STATE", "state", COLUMN_TEXT },
+	{ "NET", "network", COLUMN_TEXT },
 	{ "BEAT", "pulse", COLUMN_NUMBER },
 	{ "AGE", "silent_ms", COLUMN_AGE },
 	{ "INCARNATION", "incarnation", COLUMN_NUMBER },

@@ -67,13 +67,38 @@ close_paths(struct world_host *wh)
 	wh->lun = wh->hb_lun = NULL;
 }
 
+static enum member_word
+word(struct member *m, const struct uuid *host)
+{
+	static const enum member_word words[] = {
+		MEMBER_NO_WORD, MEMBER_UP, MEMBER_GONE,
+	};
+	struct world *w = container_of(m, struct world, member);
+
+	(void)host;
+	switch (w->net) {
+	case NET_SILENT:
+		return MEMBER_NO_WORD;
+	case NET_SAYS_UP:
+		return MEMBER_UP;
+	case NET_SAYS_GONE:
+		return MEMBER_GONE;
+	case NET_CHATTERS:
+		break;
+	}
+	return words[sim_below(&w->sim, 3)];
+}
+
+static const struct member_ops member_ops = { .word = word };
+
 int
 world_join(struct world *w, unsigned i)
 {
 	struct world_host *wh = &w->host[i];
 	struct host_conf conf = {
 		.name = wh->name, .host = wh->uuid, .machine = wh->machine,
-		.boot = wh->boot, .on_status = on_status, .arg = wh,
+		.boot = wh->boot, .member = &w->member,
+		.on_status = on_status, .arg = wh,
 	};
 	int rc = open_paths(w, wh);
 
@@ -265,6 +290,8 @@ world_run(struct world *w, const struct world_conf *conf,
 	if (rc < 0)
 		return rc;
 	w->hosts = conf->hosts;
+	w->net = conf->net;
+	w->member.ops = &member_ops;
 	for (unsigned i = 0; i < w->hosts; i++)
 		add_host(w, i);
 	judge_end(w, sim_run(&w->sim, conf->limit_ns != 0 ? conf->limit_ns :

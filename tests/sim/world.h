@@ -9,6 +9,14 @@
 
 #define WORLD_HOSTS_MAX 16
 
+/* What the network says, true or not. */
+enum world_net {
+	NET_SILENT,
+	NET_SAYS_UP,		/* of everybody, dead or alive */
+	NET_SAYS_GONE,
+	NET_CHATTERS,		/* any of the three each time it is asked */
+};
+
 struct world;
 struct world_host {
 	struct world *world;
@@ -29,6 +37,8 @@ struct world {
 	struct sim sim;
 	struct sim_lun lun;
 	struct super super;
+	enum world_net net;
+	struct member member;		/* of all hosts, as w->net says */
 	struct log log;
 	struct env env;			/* of mkfs */
 	unsigned hosts;
@@ -46,6 +56,7 @@ struct world_conf {
 	unsigned hosts;
 	enum lock_protocol protocol;
 	uint32_t block_size;		/* 0: 512 */
+	enum world_net net;
 	struct sim_faults faults;	/* from the first mount on */
 	uint64_t limit_ns;		/* virtual; 0: one hour */
 };

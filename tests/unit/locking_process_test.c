@@ -24,7 +24,7 @@
 #define DEADLINE_NS (60 * NSEC_PER_SEC)
 
 /* One process's membership. */
-struct member {
+struct party {
 	struct env env, hb_env;
 	struct reactor *hb;
 	struct disk *lun, *hb_lun;
@@ -32,7 +32,7 @@ struct member {
 	struct host *host;
 	char name[16];
 	/* What the process does as a member; its exit status. */
-	int (*work)(struct member *m);
+	int (*work)(struct party *m);
 	int report[2], go[2];	/* pipes: to the parent, from the parent */
 };
 
@@ -96,7 +96,7 @@ make_lun(void)
 }
 
 static int
-join(struct member *m)
+join(struct party *m)
 {
 	struct host_conf conf = { .name = m->name };
 	char why[256];
@@ -121,7 +121,7 @@ join(struct member *m)
 static int
 member_main(void *arg)
 {
-	struct member *m = arg;
+	struct party *m = arg;
 	int rc;
 
 	env_posix_init(&m->env, sched_current(), NULL);
@@ -148,7 +148,7 @@ member_main(void *arg)
 }
 
 static pid_t
-spawn(struct member *m, const char *name, int (*work)(struct member *m))
+spawn(struct party *m, const char *name, int (*work)(struct party *m))
 {
 	pid_t pid;
 
@@ -173,7 +173,7 @@ spawn(struct member *m, const char *name, int (*work)(struct member *m))
 
 /* Until the member says that it got there. */
 static void
-await(struct member *m)
+await(struct party *m)
 {
 	char c;
 
@@ -183,7 +183,7 @@ await(struct member *m)
 /* ---- what members do ---- */
 
 static int
-take(struct member *m, uint64_t wait_ns, struct lock_grant *g,
+take(struct party *m, uint64_t wait_ns, struct lock_grant *g,
     struct lock_holder *holder)
 {
 	struct lockops *l = host_locks(m->host);
@@ -195,7 +195,7 @@ take(struct member *m, uint64_t wait_ns, struct lock_grant *g,
 }
 
 static int
-give(struct member *m, struct lock_grant *g)
+give(struct party *m, struct lock_grant *g)
 {
 	struct lockops *l = host_locks(m->host);
 
@@ -203,13 +203,13 @@ give(struct member *m, struct lock_grant *g)
 }
 
 static int
-say(struct member *m)
+say(struct party *m)
 {
 	return write(m->report[1], "x", 1) == 1 ? 0 : -EPIPE;
 }
 
 static int
-wait_go(struct member *m)
+wait_go(struct party *m)
 {
 	int rc = reactor_poll_fd(m->go[0], POLLIN);
 
@@ -217,7 +217,7 @@ wait_go(struct member *m)
 }
 
 static int
-count(struct member *m)
+count(struct party *m)
 {
 	struct disk *d = host_disk(m->host);
 	uint64_t *v = disk_buf_alloc(BLOCK_SIZE);
@@ -242,7 +242,7 @@ count(struct member *m)
 }
 
 static int
-hold_for_ever(struct member *m)
+hold_for_ever(struct party *m)
 {
 	struct lock_grant g;
 	int rc = take(m, DEADLINE_NS, &g, NULL);
@@ -255,7 +255,7 @@ hold_for_ever(struct member *m)
 }
 
 static int
-hold_until_told(struct member *m)
+hold_until_told(struct party *m)
 {
 	struct lock_grant g;
 	int rc = take(m, DEADLINE_NS, &g, NULL);
@@ -268,7 +268,7 @@ hold_until_told(struct member *m)
 }
 
 static int
-take_over(struct member *m)
+take_over(struct party *m)
 {
 	struct takeover_report report;
 	struct lock_grant g;
@@ -286,7 +286,7 @@ take_over(struct member *m)
 
 /* Sees the holder fall silent and past its time, and yet gets no lock. */
 static int
-outwait(struct member *m)
+outwait(struct party *m)
 {
 	uint64_t end = env_now(&m->env) + DEADLINE_NS;
 	struct takeover_report report;
@@ -337,7 +337,7 @@ ATF_TC_WITHOUT_HEAD(processes_take_turns_under_an_exclusive_lock);
 ATF_TC_BODY(processes_take_turns_under_an_exclusive_lock, tc)
 {
 	static const char *const names[] = { "a", "b", "c" };
-	struct member m[3];
+	struct party m[3];
 	pid_t pid[3];
 
 	(void)tc;
@@ -352,7 +352,7 @@ ATF_TC_BODY(processes_take_turns_under_an_exclusive_lock, tc)
 ATF_TC_WITHOUT_HEAD(a_survivor_takes_the_lock_of_a_killed_process);
 ATF_TC_BODY(a_survivor_takes_the_lock_of_a_killed_process, tc)
 {
-	struct member victim, survivor;
+	struct party victim, survivor;
 	pid_t dead, alive;
 	int status;
 
@@ -370,7 +370,7 @@ ATF_TC_BODY(a_survivor_takes_the_lock_of_a_killed_process, tc)
 ATF_TC_WITHOUT_HEAD(a_stopped_process_keeps_its_locks);
 ATF_TC_BODY(a_stopped_process_keeps_its_locks, tc)
 {
-	struct member stopped, waiter;
+	struct party stopped, waiter;
 	pid_t a, b;
 
 	(void)tc;
