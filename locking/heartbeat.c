@@ -135,7 +135,11 @@ static void
 beat_main(void *arg)
 {
 	struct beat *b = arg;
+	int rc = b->petter != NULL ? petter_start(b->petter) : 0;
 
+	order_finish(b, rc);
+	if (rc < 0)
+		return;
 	while (!stop_ordered(b)) {
 		uint64_t start = env_now(b->env);
 		uint64_t failures = atomic_load(&b->failures);
@@ -150,6 +154,8 @@ beat_main(void *arg)
 		(void)fiber_cond_wait_until(&b->kick, next_beat(b, start,
 		    failures != atomic_load(&b->failures)));
 	}
+	if (b->petter != NULL)
+		petter_stop(b->petter);
 	order_finish(b, 0);
 }
 
@@ -159,13 +165,15 @@ order_arrived(void *arg)
 {
 	struct beat_order *o = arg;
 	struct beat *b = o->beat;
+	int rc;
 
+	b->order = o;
 	if (o->kind == ORDER_START) {
-		order_answer(o, sched_spawn(b->env->sched, "pulse", beat_main,
-		    b));
+		rc = sched_spawn(b->env->sched, "pulse", beat_main, b);
+		if (rc < 0)
+			order_finish(b, rc);
 		return;
 	}
-	b->order = o;
 	fiber_cond_broadcast(&b->kick);
 }
 

@@ -11,6 +11,7 @@
 #include "locking/caw.h"
 #include "locking/guard.h"
 #include "locking/lease.h"
+#include "locking/watchdog.h"
 
 struct beat_order;
 
@@ -23,6 +24,7 @@ struct beat {
 	/* The own slot: caw.old is its image on the LUN, rec the same. */
 	struct caw caw;
 	struct heartbeat rec;
+	struct petter *petter;		/* NULL: no watchdog */
 
 	/* The heartbeat thread's. */
 	struct fiber_cond kick;

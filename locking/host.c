@@ -121,7 +121,28 @@ check_timers(struct host *h, char why[WHY_SIZE])
 }
 
 static int
-start(struct host *h)
+enter_watchdog(struct host *h, char why[WHY_SIZE])
+{
+	int rc;
+
+	if (h->conf.watchdog == NULL)
+		return 0;
+	h->petter = (struct petter){
+		.env = h->beat.env, .guard = &h->guard,
+		.share = h->conf.watchdog,
+		.every_ns = h->lease.pulse_ns,
+	};
+	rc = watchdog_enter(h->conf.watchdog, &h->petter.lease,
+	    h->claimed_ns + h->lease.freeze_ns, why);
+	if (rc < 0)
+		return rc;
+	h->watched = true;
+	h->beat.petter = &h->petter;
+	return 0;
+}
+
+static int
+start(struct host *h, char why[WHY_SIZE])
 {
 	struct guard_conf conf = {
 		.env = h->env, .below = h->lun,
@@ -135,7 +156,9 @@ start(struct host *h)
 		return rc;
 	h->guarded = true;
 	guard_pulse(&h->guard, h->claimed_ns);
-	rc = beat_start(&h->beat);
+	rc = enter_watchdog(h, why);
+	if (rc == 0)
+		rc = beat_start(&h->beat);
 	if (rc < 0)
 		return rc;
 	h->beating = true;
@@ -237,7 +260,7 @@ join(struct host *h, char why[WHY_SIZE])
 	h->locks.journal_blocks = h->beat.rec.journal_blocks;
 	rc = identity_confirm(h, stale, why);
 	if (rc == 0)
-		rc = start(h);
+		rc = start(h, why);
 	if (rc < 0)
 		return rc;
 	reclaim(h, stale);
@@ -321,6 +344,9 @@ host_leave(struct host *h, bool crash)
 		beat_stop(&h->beat);
 	if (h->guarded)
 		guard_stop(&h->guard, -ESHUTDOWN);
+	/* Nothing of ours is in flight now, and nothing will be. */
+	if (h->watched)
+		watchdog_leave(h->conf.watchdog, &h->petter.lease);
 	if (h->guarded && atomic_load(&h->guard.error) != -ESHUTDOWN)
 		crash = true;	/* fenced: nothing here is ours any more */
 	if (h->entered && !crash) {

@@ -18,6 +18,7 @@
 #include "locking/member.h"
 
 struct host;
+struct watchdog_share;
 
 enum host_status {
 	HOST_OK,
@@ -37,6 +38,8 @@ struct host_conf {
 	 */
 	void (*on_status)(void *arg, enum host_status status, const char *why);
 	void *arg;
+	/* NULL: none; outlives the host. */
+	struct watchdog_share *watchdog;
 };
 
 /*

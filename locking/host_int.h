@@ -50,13 +50,14 @@ struct host {
 	struct member *member;
 	struct fence_paths paths;
 	struct beat beat;
+	struct petter petter;		/* with conf.watchdog */
 	struct watch watch;
 	struct lockmgr lm;
 	struct fiber_mutex taking;	/* one take-over at a time */
 	struct takeover_report report;
 	bool has_report;
 	bool stopping;
-	bool entered, beating, guarded;	/* what host_leave has to undo */
+	bool entered, beating, guarded, watched; /* what host_leave has to undo */
 	uint64_t mounted_us;
 	uint64_t claimed_ns;		/* submission of the first pulse */
 };

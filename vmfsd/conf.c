@@ -211,6 +211,7 @@ conf_fini(struct conf *c)
 	free(c->host_name);
 	free(c->host_dir);
 	free(c->initiator);
+	free(c->watchdog);
 	free(c->control);
 	for (size_t i = 0; i < c->portals; i++)
 		free(c->portal[i]);

@@ -45,6 +45,7 @@ struct conf_datastore {
 struct conf {
 	char *host_name, *host_dir, *initiator;
 	bool corosync;		/* tells who is gone; else the LUN alone */
+	char *watchdog;		/* NULL: none */
 	char *control;
 	char *portal[CONF_LIST_MAX];
 	size_t portals;

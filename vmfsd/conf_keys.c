@@ -78,11 +78,18 @@ host_membership(struct conf_parser *p, const char *key, const char *value)
 	return 0;
 }
 
+static int
+host_watchdog(struct conf_parser *p, const char *key, const char *value)
+{
+	return set_absolute(p, key, value, &p->conf->watchdog);
+}
+
 static const struct conf_key host_keys[] = {
 	{ "name", host_name },
 	{ "membership", host_membership },
 	{ "dir", host_dir },
 	{ "initiator", host_initiator },
+	{ "watchdog", host_watchdog },
 	{ NULL, NULL },
 };
 

@@ -65,6 +65,7 @@ struct datastores {
 	const struct identity *identity;
 	const char *initiator;		/* NULL: the default */
 	struct member *member;		/* NULL: the network is not asked */
+	struct watchdog_share *watchdog;	/* NULL: none */
 	/* A datastore was, or wants to be, unmounted.  Any thread. */
 	void (*on_unmounted)(void *arg);
 	void *arg;

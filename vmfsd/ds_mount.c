@@ -93,6 +93,7 @@ join(struct datastore *d)
 		.member = d->all->member,
 		.on_status = status_changed,
 		.arg = d,
+		.watchdog = d->all->watchdog,
 	};
 	char why[256] = "";
 	int rc = host_join(&d->env, &d->beat_env, d->disk, d->beat_disk,

@@ -12,6 +12,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "locking/watchdog.h"
 #include "vmfsd/background.h"
 #include "vmfsd/control.h"
 #include "vmfsd/membership.h"
@@ -144,6 +145,24 @@ some_unmounted(void *arg)
 }
 
 static int
+open_watchdog(void *arg, struct watchdog **ret_w)
+{
+	return watchdog_dev_open(arg, WATCHDOG_TIMEOUT_MS, ret_w);
+}
+
+static int
+share_watchdog(struct program *p)
+{
+	struct watchdog_share_conf conf = {
+		.open = open_watchdog, .arg = p->conf.watchdog,
+		.name = p->conf.watchdog, .log = &p->log,
+	};
+
+	return conf.name == NULL ? 0 :
+	    watchdog_share_new(&conf, &p->daemon.datastores.watchdog);
+}
+
+static int
 start_identity(struct program *p)
 {
 	char why[IDENTITY_WHY_SIZE] = "";
@@ -162,7 +181,7 @@ start_identity(struct program *p)
 	    p->conf.initiator);
 	d->datastores.on_unmounted = some_unmounted;
 	d->datastores.arg = p;
-	return rc;
+	return rc < 0 ? rc : share_watchdog(p);
 }
 
 static int
@@ -252,6 +271,7 @@ stop(struct program *p)
 	(void)alarm(SHUTDOWN_LIMIT_S);
 	control_stop(p->control);
 	failed = datastores_unmount_all(&d->datastores);
+	watchdog_share_free(d->datastores.watchdog);
 	datastores_fini(&d->datastores);
 	membership_stop(&p->membership);
 	exports_stop(&d->exports);

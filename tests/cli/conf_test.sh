@@ -22,6 +22,7 @@ good_configuration_is_accepted_body()
 	name = esx1
 	dir = ${PWD}/id
 	initiator = iqn.2026-11.test:esx1
+	watchdog = /dev/watchdog
 
 	[control]
 	socket = ${PWD}/ctl

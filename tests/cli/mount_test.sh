@@ -34,6 +34,37 @@ starts_a_daemon_that_ends_with_umount_cleanup()
 	return 0
 }
 
+atf_test_case watchdog_is_armed_while_something_is_mounted cleanup
+watchdog_is_armed_while_something_is_mounted_head()
+{
+	atf_set require.user root
+}
+watchdog_is_armed_while_something_is_mounted_body()
+{
+	lun_make lun
+	: >dog
+	printf '[datastore ds1]\nlun = %s\nmount = %s\n' "${PWD}/lun" \
+	    "${PWD}/esx1/mnt" | host_conf esx1
+	sed -i "/^initiator/a watchdog = ${PWD}/dog" esx1/conf
+	daemon_start esx1
+	until_true 30 test -s dog || atf_fail "nobody pets the watchdog"
+	atf_check -s exit:1 grep -q V dog
+	atf_check vmfsctl -c esx1/ctl ds unmount ds1
+	atf_check grep -q 'V$' dog
+	: >dog
+	atf_check vmfsctl -c esx1/ctl ds mount ds1
+	until_true 30 test -s dog || atf_fail "nobody pets the watchdog"
+	hosts_stop
+	atf_check grep -q 'V$' dog
+	rm dog
+	atf_check -s exit:1 -e match:"watchdog ${PWD}/dog cannot be armed" \
+	    vmfsd --config=esx1/conf --log-file=log
+}
+watchdog_is_armed_while_something_is_mounted_cleanup()
+{
+	hosts_cleanup
+}
+
 atf_test_case hands_over_to_a_running_daemon cleanup
 hands_over_to_a_running_daemon_head()
 {
@@ -87,6 +118,7 @@ failures_exit_as_mount_does_body()
 atf_init_test_cases()
 {
 	atf_add_test_case starts_a_daemon_that_ends_with_umount
+	atf_add_test_case watchdog_is_armed_while_something_is_mounted
 	atf_add_test_case hands_over_to_a_running_daemon
 	atf_add_test_case failures_exit_as_mount_does
 }

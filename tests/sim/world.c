@@ -99,6 +99,7 @@ world_join(struct world *w, unsigned i)
 		.name = wh->name, .host = wh->uuid, .machine = wh->machine,
 		.boot = wh->boot, .member = &w->member,
 		.on_status = on_status, .arg = wh,
+		.watchdog = wh->watchdog,
 	};
 	int rc = open_paths(w, wh);
 

@@ -31,6 +31,7 @@ struct world_host {
 	char why[256];			/* of the last refused join */
 	enum host_status status;	/* last one told */
 	unsigned frozen_times, fenced_times;
+	struct watchdog_share *watchdog;	/* of the next join; NULL: none */
 };
 
 struct world {
