@@ -31,6 +31,12 @@ struct host_conf {
 	const char *name;	/* shown to people; unique among live hosts */
 	struct uuid host;	/* lasting identity */
 	struct uuid machine, boot;
+	/*
+	 * home: names something that this process has locked, on this boot,
+	 * against all others: a slot of that home and of another process is
+	 * our past.  process: unlike that of any other.  0: nothing is locked.
+	 */
+	uint64_t home, process;
 	struct member *member;	/* what the network says; NULL: nothing */
 	/*
 	 * Both called on conf->env's scheduler.  fenced: abandon the datastore;

@@ -14,7 +14,7 @@ enum kinship {
 	KIN_NAMESAKE,		/* other host of our name */
 	KIN_TWIN,		/* our UUID on another machine */
 	KIN_SAME_BOOT,		/* us, on this boot: another process, or past */
-	KIN_PAST,		/* us, before the machine was started anew */
+	KIN_PAST,		/* us, before machine or process started anew */
 };
 
 static const char *
@@ -37,6 +37,14 @@ kinship_advice(enum kinship k)
 	return "";
 }
 
+/* Left by a process that held what we hold now, and so has ended? */
+static bool
+home_was_left(const struct host *h, const struct heartbeat *hb)
+{
+	return h->conf.home != 0 && hb->home == h->conf.home &&
+	    hb->process != h->conf.process;
+}
+
 static enum kinship
 kinship(const struct host *h, const struct heartbeat *hb)
 {
@@ -46,7 +54,8 @@ kinship(const struct host *h, const struct heartbeat *hb)
 		return strcmp(hb->name, h->name) == 0 ? KIN_NAMESAKE : KIN_NONE;
 	if (!uuid_equal(&hb->machine, &h->conf.machine))
 		return KIN_TWIN;
-	return uuid_equal(&hb->boot, &h->conf.boot) ? KIN_SAME_BOOT : KIN_PAST;
+	return uuid_equal(&hb->boot, &h->conf.boot) &&
+	    !home_was_left(h, hb) ? KIN_SAME_BOOT : KIN_PAST;
 }
 
 static enum kinship

@@ -114,7 +114,9 @@ describe(struct host *h, const struct heartbeat *old, struct heartbeat *ret_hb)
 	struct heartbeat hb = {
 		.slot = old->slot, .state = SLOT_LIVE,
 		.host = h->conf.host, .machine = h->conf.machine,
-		.boot = h->conf.boot, .incarnation = h->paths.incarnation,
+		.boot = h->conf.boot, .home = h->conf.home,
+		.process = h->conf.process,
+		.incarnation = h->paths.incarnation,
 		.mounted_us = h->mounted_us, .timers = h->super.timers,
 		.super_generation = h->super.generation,
 		.journal_block = old->journal_block,

@@ -90,6 +90,8 @@ join(struct datastore *d)
 		.host = id->host,
 		.machine = id->machine,
 		.boot = id->boot,
+		.home = id->home,
+		.process = id->process,
 		.member = d->all->member,
 		.on_status = status_changed,
 		.arg = d,

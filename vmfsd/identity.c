@@ -162,6 +162,28 @@ load_boot(struct uuid *ret_u)
 		*ret_u = (struct uuid){ 0 };
 }
 
+/*
+ * FNV-1a.  Another file with this number can only be there once the lock's
+ * file is gone for everybody, holders included.
+ */
+static int
+load_home(struct identity *id)
+{
+	uint64_t words[4], h = 0xcbf29ce484222325u;
+	const uint8_t *p = (const uint8_t *)words;
+	struct stat st;
+
+	if (fstat(id->lock_fd, &st) < 0)
+		return -errno;
+	memcpy(words, id->boot.b, sizeof(id->boot.b));
+	words[2] = st.st_dev;
+	words[3] = st.st_ino;
+	for (size_t i = 0; i < sizeof(words); i++)
+		h = (h ^ p[i]) * 0x100000001b3u;
+	id->home = h | 1;
+	return 0;
+}
+
 int
 identity_open(struct env *env, const char *dir, const char *name,
     struct identity *ret_id, char why[IDENTITY_WHY_SIZE])
@@ -184,6 +206,14 @@ identity_open(struct env *env, const char *dir, const char *name,
 	(void)snprintf(id.name, sizeof(id.name), "%s", name);
 	load_machine(&id.machine);
 	load_boot(&id.boot);
+	id.process = env_random_u64(env) | 1;
+	rc = load_home(&id);
+	if (rc < 0) {
+		(void)snprintf(why, IDENTITY_WHY_SIZE, "cannot look at "
+		    "'%s/lock': %s", dir, strerror(-rc));
+		identity_close(&id);
+		return rc;
+	}
 	*ret_id = id;
 	return 0;
 }

@@ -14,6 +14,8 @@ struct identity {
 	struct uuid machine;	/* /etc/machine-id */
 	struct uuid boot;	/* /proc/sys/kernel/random/boot_id */
 	int lock_fd;		/* DIR/lock, held until identity_close */
+	uint64_t home;		/* names DIR/lock and the boot; not 0 */
+	uint64_t process;	/* random; not 0 */
 };
 
 /*

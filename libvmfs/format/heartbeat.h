@@ -50,13 +50,17 @@ struct heartbeat_disk {
 	le32_t fence_hint_ms;	/* 236 */
 	le64_t lsn;		/* 240 newest the host had used when it left, or
 				 * its recoverer found (doc/FORMAT.md) */
-	uint8_t reserved2[264];	/* 248 */
+	le64_t home;		/* 248 what only one process of a machine can
+				 * have at a time, and which it has had: */
+	le64_t process;		/* 256 random; 0: neither is known */
+	uint8_t reserved2[248];	/* 264 */
 };
 static_assert(sizeof(struct heartbeat_disk) == LOCK_RECORD_SIZE, "heartbeat");
 static_assert(offsetof(struct heartbeat_disk, pr_key) == 72, "pr key");
 static_assert(offsetof(struct heartbeat_disk, journal_block) == 224, "journal");
 static_assert(offsetof(struct heartbeat_disk, fence_hint_ms) == 236, "hint");
 static_assert(offsetof(struct heartbeat_disk, lsn) == 240, "lsn");
+static_assert(offsetof(struct heartbeat_disk, process) == 256, "process");
 
 struct heartbeat {
 	unsigned slot;
@@ -71,6 +75,7 @@ struct heartbeat {
 	uint64_t journal_block;
 	uint32_t journal_blocks;
 	uint64_t lsn;
+	uint64_t home, process;
 };
 
 /* All-zero sector: SLOT_FREE, incarnation 0.  -VMFS_ECORRUPT otherwise. */

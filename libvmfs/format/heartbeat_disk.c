@@ -87,6 +87,8 @@ heartbeat_decode(const void *sector, const struct uuid *volume,
 		.journal_block = le64_get(d->journal_block),
 		.journal_blocks = le32_get(d->journal_blocks),
 		.lsn = le64_get(d->lsn),
+		.home = le64_get(d->home),
+		.process = le64_get(d->process),
 	};
 	memcpy(ret_h->host.b, d->host, sizeof(d->host));
 	memcpy(ret_h->machine.b, d->machine, sizeof(d->machine));
@@ -126,6 +128,8 @@ heartbeat_encode(void *sector, const struct uuid *volume,
 	d->journal_block = le64(h->journal_block);
 	d->journal_blocks = le32(h->journal_blocks);
 	d->lsn = le64(h->lsn);
+	d->home = le64(h->home);
+	d->process = le64(h->process);
 	d->crc32c = le32(crc32c_with_hole(d, sizeof(*d), HEARTBEAT_CRC_OFFSET));
 }
 

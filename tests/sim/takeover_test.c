@@ -253,6 +253,66 @@ ATF_TC_BODY(a_rebooted_host_ends_its_own_past_at_once, tc)
 	    .faults = calm }, play_reboot);
 }
 
+/* kill -9 and a new start: the lock that both have had proves the death. */
+static void
+play_restart(struct world *w)
+{
+	struct lock_grant a, b;
+	uint64_t start;
+
+	join_all(w);
+	if (world_failed(w))
+		return;
+	WORLD_CHECK(w, lock(w, 0, LOCK_EXCLUSIVE, 0, &a, NULL) == 0);
+	world_crash(w, 0);
+	world_restart(w, 0);
+	start = w->sim.now_ns;
+	if (world_join(w, 0) < 0)
+		world_fail(w, "%s", w->host[0].why);
+	if (world_failed(w))
+		return;
+	WORLD_CHECK(w, lock(w, 0, LOCK_EXCLUSIVE, 0, &b, NULL) == 0);
+	WORLD_CHECK(w, w->sim.now_ns - start <
+	    w->super.timers.pulse_ms * NSEC_PER_MSEC / 2);
+	WORLD_CHECK(w, unlock(w, 0, &b) == 0);
+	leave_all(w);
+}
+
+ATF_TC_WITHOUT_HEAD(a_restarted_process_ends_its_own_past_at_once);
+ATF_TC_BODY(a_restarted_process_ends_its_own_past_at_once, tc)
+{
+	(void)tc;
+	run_seeds((struct world_conf){ .hosts = 2, .protocol = LOCK_ATS_PR,
+	    .faults = calm }, play_restart);
+}
+
+/* A second mount by the process that has the first. */
+static void
+play_mount_twice(struct world *w)
+{
+	const struct world_host *first = &w->host[0];
+	struct world_host *again = &w->host[1];
+
+	WORLD_CHECK(w, world_join(w, 0) == 0);
+	again->uuid = first->uuid;
+	again->machine = first->machine;
+	again->boot = first->boot;
+	again->home = first->home;
+	again->process = first->process;
+	WORLD_CHECK(w, world_join(w, 1) == -VMFS_EINUSE);
+	WORLD_CHECK(w, strstr(again->why, "already mounted") != NULL);
+	WORLD_CHECK(w, host_status(w->host[0].host) == HOST_OK);
+	leave_all(w);
+}
+
+ATF_TC_WITHOUT_HEAD(a_second_mount_of_one_process_is_refused);
+ATF_TC_BODY(a_second_mount_of_one_process_is_refused, tc)
+{
+	(void)tc;
+	run_seeds((struct world_conf){ .hosts = 2, .protocol = LOCK_ATS_PR,
+	    .faults = calm }, play_mount_twice);
+}
+
 static void
 play_twin(struct world *w)
 {
@@ -643,6 +703,8 @@ ATF_TP_ADD_TCS(tp)
 	ATF_TP_ADD_TC(tp,
 	    take_over_survives_lost_status_and_false_miscompares);
 	ATF_TP_ADD_TC(tp, a_rebooted_host_ends_its_own_past_at_once);
+	ATF_TP_ADD_TC(tp, a_restarted_process_ends_its_own_past_at_once);
+	ATF_TP_ADD_TC(tp, a_second_mount_of_one_process_is_refused);
 	ATF_TP_ADD_TC(tp, a_live_twin_is_refused);
 	ATF_TP_ADD_TC(tp, an_outage_of_all_hosts_fences_nobody);
 	ATF_TP_ADD_TC(tp,

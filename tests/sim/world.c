@@ -97,7 +97,8 @@ world_join(struct world *w, unsigned i)
 	struct world_host *wh = &w->host[i];
 	struct host_conf conf = {
 		.name = wh->name, .host = wh->uuid, .machine = wh->machine,
-		.boot = wh->boot, .member = &w->member,
+		.boot = wh->boot, .home = wh->home, .process = wh->process,
+		.member = &w->member,
 		.on_status = on_status, .arg = wh,
 		.watchdog = wh->watchdog,
 	};
@@ -148,10 +149,24 @@ world_crash(struct world *w, unsigned i)
 	(void)leave(&w->host[i], true);
 }
 
+static uint64_t
+number(struct world *w)
+{
+	return env_random_u64(&w->env) | 1;
+}
+
 void
 world_boot(struct world *w, unsigned i)
 {
 	env_uuid(&w->env, &w->host[i].boot);
+	w->host[i].home = number(w);
+	world_restart(w, i);
+}
+
+void
+world_restart(struct world *w, unsigned i)
+{
+	w->host[i].process = number(w);
 	sim_path_reset(&w->lun, nexus(i, false));
 	sim_path_reset(&w->lun, nexus(i, true));
 }
@@ -252,6 +267,8 @@ add_host(struct world *w, unsigned i)
 	env_uuid(&w->env, &wh->uuid);
 	env_uuid(&w->env, &wh->machine);
 	env_uuid(&w->env, &wh->boot);
+	wh->home = number(w);
+	wh->process = number(w);
 }
 
 static void

@@ -27,6 +27,7 @@ struct world_host {
 	struct ds *ds;			/* NULL: not mounted */
 	struct fs *fs;
 	struct uuid uuid, machine, boot;
+	uint64_t home, process;
 	char name[16];
 	char why[256];			/* of the last refused join */
 	enum host_status status;	/* last one told */
@@ -101,6 +102,8 @@ void world_crash_begin(struct world *w, unsigned i);
 void world_crash(struct world *w, unsigned i);
 /* A crashed host is started anew: new boot id, paths up. */
 void world_boot(struct world *w, unsigned i);
+/* Only its process is started anew, where the last one was. */
+void world_restart(struct world *w, unsigned i);
 void world_lose_paths(struct world *w, unsigned i);
 void world_heal_paths(struct world *w, unsigned i);
 void world_pause(struct world *w, unsigned i);
