@@ -12,6 +12,7 @@
 
 #define TABLE_BYTES ((size_t)SLOTS_MAX * BLOCK_SIZE)
 #define TRIES 3
+#define WORDS_PER_PULSE 20
 
 int
 slots_read(struct disk *lun, void *table)
@@ -215,6 +216,27 @@ act(struct host *h)
 	}
 }
 
+/*
+ * Until `next`.  While somebody is silent the network is asked more often,
+ * which costs no I/O: its word may come when his time is up already.
+ */
+static void
+rest(struct host *h, uint64_t next)
+{
+	uint64_t step = h->lease.pulse_ns / WORDS_PER_PULSE;
+	bool late = next_due(h) <= env_now(h->env);
+
+	while (!h->stopping && env_now(h->env) < next) {
+		uint64_t due = next_due(h), until = env_now(h->env) + step;
+
+		if (!late && due <= env_now(h->env))
+			return;
+		if (late || due == UINT64_MAX || until > next)
+			until = next;
+		(void)fiber_cond_wait_until(&h->watch.wake, until);
+	}
+}
+
 static void
 watch_main(void *arg)
 {
@@ -239,8 +261,7 @@ watch_main(void *arg)
 			act(h);
 			next = next_look(h);
 		}
-		if (!h->stopping)
-			(void)fiber_cond_wait_until(&w->wake, next);
+		rest(h, next);
 	}
 	w->running = false;
 	fiber_cond_broadcast(&w->wake);

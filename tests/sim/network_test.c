@@ -110,6 +110,33 @@ ATF_TC_BODY(network_and_disk_together_fence_sooner, tc)
 }
 
 static void
+play_late_word(struct world *w)
+{
+	const struct timers *t = &w->super.timers;
+	uint64_t start;
+
+	join_all(w);
+	if (world_failed(w))
+		return;
+	world_crash(w, 0);
+	fiber_sleep((t->fence_hint_ms + t->pulse_ms) * NSEC_PER_MSEC);
+	WORLD_CHECK(w, !taken_over(w, 1));
+	w->net = NET_SAYS_GONE;
+	start = w->sim.now_ns;
+	WORLD_CHECK(w, world_wait(w, taken_over, 1, 60000));
+	WORLD_CHECK(w, w->sim.now_ns - start <
+	    t->pulse_ms * NSEC_PER_MSEC / 4);
+	leave_all(w);
+}
+
+ATF_TC_WITHOUT_HEAD(a_word_that_comes_late_is_acted_on_at_once);
+ATF_TC_BODY(a_word_that_comes_late_is_acted_on_at_once, tc)
+{
+	(void)tc;
+	run_seeds(NET_SILENT, play_late_word);
+}
+
+static void
 play_no_hint(struct world *w)
 {
 	const struct timers *t = &w->super.timers;
@@ -131,6 +158,7 @@ ATF_TP_ADD_TCS(tp)
 {
 	ATF_TP_ADD_TC(tp, a_host_that_pulses_is_not_fenced_for_a_rumour);
 	ATF_TP_ADD_TC(tp, network_and_disk_together_fence_sooner);
+	ATF_TP_ADD_TC(tp, a_word_that_comes_late_is_acted_on_at_once);
 	ATF_TP_ADD_TC(tp, a_network_that_says_up_protects_no_dead_host);
 	return atf_no_error();
 }
