@@ -10,6 +10,8 @@
 #   -w DIR    work directory, kept; default: a new one, removed at the end
 # WAYS, all by default:
 #   kill      kill -9 of the host; the other one has only the LUN to go by
+#   corosync  kill -9 of the host and its corosync; there are three nodes of
+#             it, with a token of 2 s
 #   leave     SIGTERM of the host: it leaves in good order
 #   reboot    kill -9 of the host, which starts again at once; until it
 #             writes itself
@@ -35,7 +37,7 @@ while getopts n:j:w: opt; do
 	esac
 done
 shift $((OPTIND - 1))
-ways=${*:-leave reboot kill}
+ways=${*:-leave reboot corosync kill}
 LUN=iscsi TIMERS=
 
 # Milliseconds that the median may have.
@@ -44,6 +46,7 @@ goal_of()
 	case $1 in
 	leave|reboot) echo 1000 ;;
 	kill) echo 22000 ;;
+	corosync) echo 8000 ;;
 	*) usage ;;
 	esac
 }
@@ -62,6 +65,9 @@ some_phase()
 strike()
 {
 	_way=$1 v=$2 s=$3
+	if [ -n "${MEMBERSHIP}" ]; then
+		until_true 90 all_up || fail "corosync does not get on"
+	fi
 	writer_start "${v}" 1 60
 	writer_wait "${v}" 1 60
 	some_phase
@@ -72,6 +78,7 @@ strike()
 	else
 		struck=$(now_ms)
 		daemon_kill "h${v}"
+		[ -z "${MEMBERSHIP}" ] || node_kill "h${v}"
 	fi
 	if [ "${_way}" = reboot ]; then
 		daemon_start "h${v}"
@@ -86,9 +93,42 @@ strike()
 		daemon_join "h${v}"
 	fi
 	if [ "${_way}" != reboot ]; then
+		[ -z "${MEMBERSHIP}" ] || node_start "h${v}"
 		daemon_start "h${v}"
 		daemon_wait "h${v}"
 	fi
+}
+
+all_up() { net_says 1 2 up && net_says 2 1 up; }
+
+# Both hosts come up, with corosync for the way of that name.
+hosts_up()
+{
+	MEMBERSHIP=
+	if [ "${way}" = corosync ]; then
+		MEMBERSHIP=corosync
+		node_conf 2 >"${W}/corosync.conf"
+		for _n in box h1 h2; do
+			node_start "${_n}"
+		done
+	fi
+	for _n in 1 2; do
+		host_conf "${_n}"
+		daemon_start "h${_n}"
+	done
+	daemon_wait h1
+	daemon_wait h2
+}
+
+hosts_down()
+{
+	daemon_term h1
+	daemon_term h2
+	daemon_join h1
+	daemon_join h2
+	[ -z "${MEMBERSHIP}" ] || for _n in box h1 h2; do
+		node_kill "${_n}"
+	done
 }
 
 # pair NUMBER COUNT: prints "WAY MS" for each take-over.
@@ -98,24 +138,19 @@ pair()
 	mkdir -p "${W}"
 	trap 'rig_end 2>/dev/null' EXIT
 	net_up 2 || exit 1
+	net_route 2
 	store_make 2
 	box_up
-	daemon_start h1
-	daemon_start h2
-	daemon_wait h1
-	daemon_wait h2
 	for way in ${ways}; do
+		hosts_up
 		i=0
 		while [ ${i} -lt "$2" ]; do
 			strike "${way}" $((i % 2 + 1)) $(((i + 1) % 2 + 1))
 			echo "${way} ${took}"
 			i=$((i + 1))
 		done
+		hosts_down
 	done
-	daemon_term h1
-	daemon_term h2
-	daemon_join h1
-	daemon_join h2
 	store_check || fail "fsck: $(tail -n 3 "${W}/fsck.out")"
 	box_down
 }
