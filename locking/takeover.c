@@ -5,8 +5,11 @@
  *   1 fence      the victim provably cannot write any more
  *   2 mark       slot -> RECOVERING, incarnation + 1: one survivor wins, a
  *                late pulse of the victim miscompares
- *   3 replay     the journal of the old incarnation, idempotent
- *   4 free       slot -> FREE: only now its locks can be broken
+ *   3 look again a path of the victim that came up between 1 and 2 may have
+ *                registered its key once more: fenced again.  What registers
+ *                after 2 finds its slot taken and steps back
+ *   4 replay     the journal of the old incarnation, idempotent
+ *   5 free       slot -> FREE: only now its locks can be broken
  *
  * A recoverer that dies leaves RECOVERING behind; another host, once the
  * recoverer's own incarnation is over, marks the slot as its own and starts
@@ -57,7 +60,7 @@ fence(struct takeover *t, const struct heartbeat *victim)
 	uint64_t start = env_now(h->env);
 	int rc = h->fence->prove(&h->paths, victim, why);
 
-	t->report.fence_ms = elapsed_ms(h, start);
+	t->report.fence_ms += elapsed_ms(h, start);
 	if (rc == -VMFS_EFENCED) {
 		guard_doubt(&h->guard, "the own reservation key is gone");
 		return rc;
@@ -99,6 +102,16 @@ mark(struct takeover *t)
 	if (rc == 0)
 		t->now = next;
 	return rc == -VMFS_EMISCOMPARE ? -EAGAIN : rc;
+}
+
+/* Did a key of the incarnation that is over come back before the mark? */
+static int
+look_again(struct takeover *t)
+{
+	struct heartbeat gone = t->now;
+
+	gone.incarnation--;
+	return fence(t, &gone);
 }
 
 static int
@@ -152,6 +165,8 @@ take(struct takeover *t, const struct heartbeat *victim)
 		rc = -EAGAIN;
 	if (rc == 0)
 		rc = mark(t);
+	if (rc == 0)
+		rc = look_again(t);
 	if (rc == 0)
 		rc = replay(t);
 	if (rc == 0)
