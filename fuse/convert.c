@@ -90,6 +90,11 @@ reply_error(fuse_req_t req, int error, const char *what, uint64_t ino,
 		    refusal_text(object, holder,
 			&ds_super(fs_ds(m->conf.fs))->timers, text));
 		break;
+	case -EPERM:
+		log_warn(m->log, "fuse: %s: %s of %s refused: a multi-writer "
+		    "disk keeps its size; first run vmfsctl disk set "
+		    "--sharing=none", m->datastore, what, object);
+		break;
 	case -VMFS_ECORRUPT:
 	case -VMFS_EUNKNOWN:
 	case -VMFS_EGONE:

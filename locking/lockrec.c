@@ -198,12 +198,13 @@ lock_judge(struct host *h, struct lockrec *rec, enum lock_mode mode,
 
 	if (rec->mode == LOCK_FREE)
 		return 0;
+	/* Who joins need not know the others, of whom there may be many. */
+	if (rec->mode == mode && mode != LOCK_EXCLUSIVE)
+		return 0;
 	rc = rec->mode == LOCK_EXCLUSIVE ? describe_exclusive(h, rec, ret_h) :
 	    describe_shared(h, rec, ret_h);
 	if (rc < 0)
 		return rc;
-	if (rec->mode == mode && mode != LOCK_EXCLUSIVE)
-		return 0;
 	/*
 	 * SELF: a record of ours that we do not know as held, left by a
 	 * release whose outcome was an error.

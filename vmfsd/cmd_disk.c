@@ -49,6 +49,21 @@ disk_names(struct fs_call *c, const struct cmd_path *p, char *flat,
 	return 0;
 }
 
+/* All of its space, zeroed, at once. */
+int
+disk_inflate(struct fs_call *c, uint64_t ino)
+{
+	struct fs_file *f;
+	int rc = fs_file_open(c->d->fs, ino, 0, FS_READ | FS_WRITE, &f,
+	    &c->holder), rc2;
+
+	if (rc < 0)
+		return rc;
+	rc = fs_file_inflate(f);
+	rc2 = fs_file_close(f);
+	return rc < 0 ? rc : rc2;
+}
+
 static int
 run_create(struct fs_call *c)
 {
@@ -65,7 +80,11 @@ run_create(struct fs_call *c)
 	rc = fs_create(fs, dir, flat, INODE_DISK, fresh.mode, 0, 0, size, &a);
 	if (rc < 0)
 		return rc;
-	rc = vdisk_write_descriptor(c, dir, c->path.name, flat, size, &fresh);
+	if (json_is_true(json_object_get(c->args, "eager")))
+		rc = disk_inflate(c, a.ino);
+	if (rc == 0)
+		rc = vdisk_write_descriptor(c, dir, c->path.name, flat, size,
+		    &fresh);
 	if (rc == 0)
 		rc = ds_commit(c->d->ds);
 	if (rc < 0) {
@@ -97,6 +116,8 @@ disk_row(struct fs_call *c, const char *path, const struct fs_attr *a)
 	    "ino", (json_int_t)a->ino,
 	    "modified_us", (json_int_t)(a->mtime_ns / 1000));
 
+	(void)json_object_set_new(row, "sharing",
+	    json_string(a->multi_writer ? "multi-writer" : "none"));
 	if (l->vt->query(l, a->ino, &h) == 0)
 		(void)json_object_set_new(row, "lock", cmd_holder_json(&h));
 	return row;
@@ -248,6 +269,8 @@ cmd_mv(struct daemon *dm, json_t *args, json_t **ret_result, char *msg)
 
 const struct command commands_disk[] = {
 	{ "disk.create", cmd_create },
+	{ "disk.set", cmd_disk_set },
+	{ "disk.inflate", cmd_disk_inflate },
 	{ "disk.ls", cmd_ls },
 	{ "disk.info", cmd_info },
 	{ "disk.rm", cmd_rm },

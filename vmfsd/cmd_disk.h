@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Commands on disks, in two files. */
+/* Commands on disks, in three files. */
 #ifndef VMFS_VMFSD_CMD_DISK_H
 #define VMFS_VMFSD_CMD_DISK_H
 
@@ -12,6 +12,13 @@ int disk_names(struct fs_call *c, const struct cmd_path *p, char *flat,
 int disk_target(struct fs_call *c, struct cmd_path *ret_p, char *flat,
     size_t size, uint64_t *ret_dir) MUST_CHECK;
 
+/* Allocates and zeroes what a thin disk has not; c->holder on -VMFS_ELOCKED. */
+int disk_inflate(struct fs_call *c, uint64_t ino) MUST_CHECK;
+
+int cmd_disk_set(struct daemon *dm, json_t *args, json_t **ret_result,
+    char *msg);
+int cmd_disk_inflate(struct daemon *dm, json_t *args, json_t **ret_result,
+    char *msg);
 int cmd_disk_snapshot(struct daemon *dm, json_t *args, json_t **ret_result,
     char *msg);
 int cmd_disk_snapshots(struct daemon *dm, json_t *args, json_t **ret_result,

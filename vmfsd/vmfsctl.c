@@ -11,7 +11,8 @@
 struct settings {
 	const char *control;
 	unsigned table_flags;
-	bool json, force, help;
+	const char *sharing;
+	bool json, force, eager, help;
 };
 
 /* ---- help ---- */
@@ -25,6 +26,8 @@ static const char options_text[] =
 "  -H, --no-header       tabs between columns, no titles\n"
 "  -p, --parsable        sizes in bytes, times in microseconds\n"
 "  -f, --force           ds unmount: although files are open\n"
+"      --eager           disk create: every block allocated and zeroed\n"
+"      --sharing=HOW     disk set: multi-writer or none\n"
 "  -h, --help            show this, or the help of one command\n"
 "  -V, --version         show the version\n"
 "\n"
@@ -112,8 +115,15 @@ build_args(const struct settings *s, const struct verb *v, int argc,
 	}
 	if (s->force)
 		(void)json_object_set_new(args, "force", json_true());
+	if (s->eager)
+		(void)json_object_set_new(args, "eager", json_true());
+	if (s->sharing != NULL)
+		(void)json_object_set_new(args, "sharing",
+		    json_string(s->sharing));
 	return args;
 }
+
+enum { OPT_EAGER = 256, OPT_SHARING };
 
 static const struct option long_options[] = {
 	{ "control", required_argument, NULL, 'c' },
@@ -121,6 +131,8 @@ static const struct option long_options[] = {
 	{ "no-header", no_argument, NULL, 'H' },
 	{ "parsable", no_argument, NULL, 'p' },
 	{ "force", no_argument, NULL, 'f' },
+	{ "eager", no_argument, NULL, OPT_EAGER },
+	{ "sharing", required_argument, NULL, OPT_SHARING },
 	{ "help", no_argument, NULL, 'h' },
 	{ "version", no_argument, NULL, 'V' },
 	{ NULL, 0, NULL, 0 },
@@ -153,6 +165,12 @@ parse_options(struct settings *s, int argc, char **argv)
 			break;
 		case 'f':
 			s->force = true;
+			break;
+		case OPT_EAGER:
+			s->eager = true;
+			break;
+		case OPT_SHARING:
+			s->sharing = optarg;
 			break;
 		case 'h':
 			s->help = true;

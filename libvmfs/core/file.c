@@ -424,6 +424,36 @@ inline_try(struct inode *ip, uint64_t off, const void *buf, size_t len,
 }
 
 int
+file_is_whole(struct inode *ip, uint64_t off, uint64_t end, bool *ret)
+{
+	struct piece p = { .ip = ip, .ready = true, .valid = true };
+	int r = 0;
+
+	for (; off < end && r == 0 && p.ready && p.valid; off = p.end) {
+		p.off = off;
+		p.end = (off & ~(MIB_SIZE - 1)) + MIB_SIZE;
+		if (p.end > end)
+			p.end = end;
+		r = piece_look(&p);
+	}
+	if (r == 0)
+		*ret = p.ready && p.valid;
+	return r;
+}
+
+int
+file_overwrite(struct inode *ip, uint64_t off, const void *buf, size_t len)
+{
+	struct range range;
+	int r;
+
+	range_lock(ip, &range, off, off + len, BLOCK_SIZE);
+	r = slots_write(ip, off, off + len, buf);
+	range_unlock(ip, &range);
+	return r;
+}
+
+int
 file_write_at(struct inode *ip, uint64_t off, const void *buf, size_t len)
 {
 	const uint8_t *p = buf;

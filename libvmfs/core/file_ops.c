@@ -4,6 +4,8 @@
 
 #include "libvmfs/core/fs_impl.h"
 
+#define OPEN_TRIES 4u
+
 static bool
 holds_content(enum inode_type type)
 {
@@ -42,18 +44,39 @@ open_check(const struct inode_info *i, uint32_t generation, unsigned flags)
 	return 0;
 }
 
-/* Exclusive for a writer, shared for a snapshot's reader, else none. */
+/* Exclusive for a writer unless the disk has many, shared for a snapshot's
+ * reader, else none. */
+static enum lock_mode
+open_mode(const struct inode *ip, const struct inode_info *i, unsigned flags)
+{
+	if (flags & FS_WRITE)
+		return i->flags & INODE_MULTI_WRITER ? LOCK_MULTI_WRITER :
+		    LOCK_EXCLUSIVE;
+	return i->type == INODE_SNAPSHOT && !ds_readonly(ip->fs->ds) ?
+	    LOCK_SHARED : LOCK_FREE;
+}
+
+/* -EAGAIN: how the disk is shared was changed before we had the lock. */
+static int
+open_sharing(const struct inode *ip, enum lock_mode mode)
+{
+	bool multi = (ip->info.flags & INODE_MULTI_WRITER) != 0;
+
+	if (mode == LOCK_SHARED)
+		return 0;
+	if (multi != (mode == LOCK_MULTI_WRITER))
+		return -EAGAIN;
+	/* What snapshots have is not to be written in place. */
+	return multi && ip->info.snapshots > 0 ? -EBUSY : 0;
+}
+
 static int
 open_lock(struct inode *ip, const struct inode_info *i, unsigned flags,
     enum lock_mode *ret_mode, struct lock_holder *holder)
 {
-	enum lock_mode mode = LOCK_FREE;
+	enum lock_mode mode = open_mode(ip, i, flags);
 	int r;
 
-	if (flags & FS_WRITE)
-		mode = LOCK_EXCLUSIVE;
-	else if (i->type == INODE_SNAPSHOT && !ds_readonly(ip->fs->ds))
-		mode = LOCK_SHARED;
 	if (mode != LOCK_FREE) {
 		r = inode_hold(ip, mode, false, holder);
 		if (r != 0)
@@ -63,8 +86,8 @@ open_lock(struct inode *ip, const struct inode_info *i, unsigned flags,
 	return 0;
 }
 
-int
-fs_file_open(struct fs *fs, uint64_t ino, uint32_t generation, unsigned flags,
+static int
+open_once(struct fs *fs, uint64_t ino, uint32_t generation, unsigned flags,
     struct fs_file **ret_f, struct lock_holder *ret_holder)
 {
 	enum lock_mode mode = LOCK_FREE;
@@ -91,6 +114,8 @@ fs_file_open(struct fs *fs, uint64_t ino, uint32_t generation, unsigned flags,
 		r = open_lock(ip, &info, flags, &mode, ret_holder);
 	if (r == 0 && mode != LOCK_FREE)
 		r = open_check(&ip->info, generation, flags);
+	if (r == 0 && mode != LOCK_FREE)
+		r = open_sharing(ip, mode);
 	if (r != 0) {
 		if (mode != LOCK_FREE)
 			r = inode_give(ip, mode, r);
@@ -116,6 +141,17 @@ fs_file_open(struct fs *fs, uint64_t ino, uint32_t generation, unsigned flags,
 }
 
 int
+fs_file_open(struct fs *fs, uint64_t ino, uint32_t generation, unsigned flags,
+    struct fs_file **ret_f, struct lock_holder *ret_holder)
+{
+	int r = -EAGAIN;
+
+	for (unsigned i = 0; i < OPEN_TRIES && r == -EAGAIN; i++)
+		r = open_once(fs, ino, generation, flags, ret_f, ret_holder);
+	return r == -EAGAIN ? -EBUSY : r;
+}
+
+int
 fs_file_close(struct fs_file *f)
 {
 	struct inode *ip = f->ip;
@@ -126,6 +162,8 @@ fs_file_close(struct fs_file *f)
 	free(f);
 	if (mode == LOCK_EXCLUSIVE && !ip->unlinked)
 		r = file_store_times(ip);
+	else if (mode == LOCK_MULTI_WRITER)
+		r = multi_flush(ip);
 	ip->opens--;
 	if (ip->opens == 0 && ip->unlinked) {
 		/* The unlink left its hold for this moment. */
@@ -239,6 +277,8 @@ fs_file_write(struct fs_file *f, uint64_t offset, const void *buf, size_t len)
 		r = range_check(offset, len);
 	if (r != 0 || len == 0)
 		return r;
+	if (f->mode == LOCK_MULTI_WRITER)
+		return multi_write(ip, offset, buf, len);
 	fiber_rwlock_rdlock(&ip->content);
 	touch(ip);
 	r = file_write_at(ip, offset, buf, len);
@@ -251,6 +291,8 @@ fs_file_flush(struct fs_file *f)
 {
 	int r = 0;
 
+	if (f->mode == LOCK_MULTI_WRITER)
+		return multi_flush(f->ip);
 	if (f->mode != LOCK_EXCLUSIVE)
 		return 0;
 	r = file_store_times(f->ip);
@@ -332,6 +374,8 @@ fs_file_punch(struct fs_file *f, uint64_t offset, uint64_t len)
 	r = may_write(f);
 	if (r == 0)
 		r = range_check(offset, len);
+	if (r == 0 && f->mode == LOCK_MULTI_WRITER)
+		r = -EOPNOTSUPP;
 	if (r != 0)
 		return r;
 	fiber_rwlock_wrlock(&ip->content);
@@ -360,6 +404,8 @@ fs_file_allocate(struct fs_file *f, uint64_t offset, uint64_t len)
 		r = range_check(offset, len);
 	if (r != 0)
 		return r;
+	if (f->mode == LOCK_MULTI_WRITER)
+		return end <= ip->info.size ? 0 : -EPERM; /* it has it all */
 	fiber_rwlock_wrlock(&ip->content);
 	/* A small file has its room in the inode. */
 	if ((ip->info.flags & INODE_INLINE) && end <= INODE_INLINE_MAX)
@@ -408,6 +454,8 @@ fs_file_truncate(struct fs_file *f, uint64_t size)
 		r = -EFBIG;
 	if (r != 0)
 		return r;
+	if (f->mode == LOCK_MULTI_WRITER)
+		return size == ip->info.size ? 0 : -EPERM;
 	fiber_rwlock_wrlock(&ip->content);
 	touch(ip);
 	/* First the content, also what was allocated behind the end: a crash

@@ -6,7 +6,7 @@
  *
  * Locks: a directory is locked for one operation; a file that is written is
  * locked exclusively from open to the last close on this host (F2), a snapshot
- * shared while it is read.  Reading what another live host has open for
+ * shared while it is read, a multi-writer disk in that mode.  Reading what another live host has open for
  * writing gives its last checkpoint.
  */
 #ifndef VMFS_CORE_FS_H
@@ -39,6 +39,7 @@ struct fs_attr {
 	uint64_t atime_ns, mtime_ns, ctime_ns, btime_ns;
 	uint32_t snapshots, clones;
 	bool is_clone;
+	bool multi_writer;		/* see fs_set_multi_writer */
 };
 
 /* ---- names; dir and ino are inode numbers ---- */
@@ -97,8 +98,9 @@ int fs_statfs(struct fs *fs, struct fs_statfs *ret_s) MUST_CHECK;
 
 enum { FS_READ = 1, FS_WRITE = 2, FS_TRUNC = 4 };
 /*
- * FS_WRITE takes the exclusive lock at once or fails with -VMFS_ELOCKED;
- * generation 0 skips the check for a reused inode number (-ESTALE).
+ * FS_WRITE takes the exclusive lock (of a multi-writer disk: joins the other
+ * writers) at once or fails with -VMFS_ELOCKED; -EBUSY: a multi-writer disk has
+ * snapshots; generation 0 skips the check for a reused inode number (-ESTALE).
  */
 int fs_file_open(struct fs *fs, uint64_t ino, uint32_t generation,
     unsigned flags, struct fs_file **ret_f, struct lock_holder *ret_holder)
@@ -120,6 +122,11 @@ int fs_file_punch(struct fs_file *f, uint64_t offset, uint64_t len) MUST_CHECK;
 int fs_file_allocate(struct fs_file *f, uint64_t offset, uint64_t len)
     MUST_CHECK;
 int fs_file_truncate(struct fs_file *f, uint64_t size) MUST_CHECK;
+/*
+ * Every block of the file gets space of its own and is written, with zeroes
+ * where there was nothing: no later write changes the map.
+ */
+int fs_file_inflate(struct fs_file *f) MUST_CHECK;
 /* SEEK_DATA / SEEK_HOLE from offset; -ENXIO past the end. */
 int fs_file_seek(struct fs_file *f, uint64_t offset, bool data,
     uint64_t *ret_offset) MUST_CHECK;
@@ -129,6 +136,22 @@ int fs_file_seek(struct fs_file *f, uint64_t offset, bool data,
  */
 int fs_file_disk(struct fs_file *f, const char *name, struct disk **ret_d)
     MUST_CHECK;
+
+/* ---- disks that several hosts write at once ---- */
+
+/*
+ * Whether hosts that open the disk for writing share it.  Its map, size and
+ * times do not change while it is open that way: writes that are no whole
+ * sectors of 512 bytes are -EINVAL, behind the end -ENOSPC; punch is
+ * -EOPNOTSUPP; truncate -EPERM; what needs the exclusive lock (snapshot,
+ * rename, unlink, setattr) is -VMFS_ELOCKED.
+ *
+ * To share: -EINVAL: no disk; -EBUSY: it has snapshots; -ENODATA: not every
+ * block has space of its own (fs_file_inflate); -EOPNOTSUPP: the LUN's sectors
+ * are larger than 512 bytes.  Either way -VMFS_ELOCKED while it is open.
+ */
+int fs_set_multi_writer(struct fs *fs, uint64_t ino, bool on,
+    struct lock_holder *ret_holder) MUST_CHECK;
 
 /* ---- snapshots and clones; `ino` is a disk (or file) ---- */
 

@@ -50,7 +50,7 @@ struct inode {
 	uint64_t ino;
 	unsigned refs;		/* pointers to this struct */
 	unsigned opens;		/* struct fs_file */
-	unsigned ex, sh;	/* local holds of the on-disk lock */
+	unsigned ex, sh, mw;	/* local holds of the on-disk lock */
 	bool acquiring;		/* somebody waits for the on-disk lock */
 	struct lock_grant grant;
 	struct fiber_mutex lock;	/* grant, ex, sh */
@@ -62,7 +62,7 @@ struct inode {
 	struct fiber_cond ranges_cond;
 	unsigned reads;			/* data reads in flight ... */
 	struct fiber_cond reads_cond;	/* ... became none */
-	struct inode_info info;		/* while ex or sh */
+	struct inode_info info;		/* while ex, sh or mw */
 	bool unlinked, times_dirty;
 	uint64_t seen_version;		/* of the lock, for unlocked readers */
 	struct list bucket[NODE_CACHE_BUCKETS], lru;
@@ -267,7 +267,25 @@ int file_read_at(struct inode *ip, bool locked, const struct inode_info *info,
 int file_write_at(struct inode *ip, uint64_t off, const void *buf, size_t len)
     MUST_CHECK;
 int file_zero_at(struct inode *ip, uint64_t off, uint64_t len) MUST_CHECK;
+/* Is every block of [off, end) in its own place and written? */
+int file_is_whole(struct inode *ip, uint64_t off, uint64_t end, bool *ret)
+    MUST_CHECK;
+/* Into the blocks' places, which are there.  Whole sectors of the LUN. */
+int file_overwrite(struct inode *ip, uint64_t off, const void *buf, size_t len)
+    MUST_CHECK;
 int file_store_times(struct inode *ip) MUST_CHECK;
+
+/* ---- multi.c: disks that several hosts write ---- */
+
+/* Holder of the lock as it is now, for a refusal; NULL is fine. */
+int multi_refuse(struct inode *ip, struct lock_holder *ret_holder) MUST_CHECK;
+/* Every block in place: nothing but data writes. */
+int multi_write(struct inode *ip, uint64_t off, const void *buf, size_t len)
+    MUST_CHECK;
+/* By the LUN's own compare-and-write: other hosts write, too. */
+int multi_caw(struct inode *ip, uint64_t off, const void *expect,
+    const void *image, size_t len) MUST_CHECK;
+int multi_flush(struct inode *ip) MUST_CHECK;
 
 /* ---- snaptab.c ---- */
 

@@ -142,22 +142,19 @@ grant_release(struct inode *ip)
 	return r;
 }
 
-/* From shared, or nothing, to exclusive. */
+/* From what readers of this host have, or nothing, to `mode`. */
 static int
-hold_exclusive(struct inode *ip, bool wait, struct lock_holder *holder)
+grant_change(struct inode *ip, enum lock_mode mode, bool wait,
+    struct lock_holder *holder)
 {
 	int r, again;
 
-	if (ip->grant.mode == LOCK_EXCLUSIVE) {
-		ip->ex++;
-		return 0;
-	}
 	if (ip->grant.mode != LOCK_FREE) {
 		r = grant_release(ip);
 		if (r != 0)
 			return r;
 	}
-	r = grant_acquire(ip, LOCK_EXCLUSIVE, wait, holder);
+	r = grant_acquire(ip, mode, wait, holder);
 	if (r != 0) {
 		if (ip->sh > 0) {
 			again = grant_acquire(ip, LOCK_SHARED, true, NULL);
@@ -166,12 +163,44 @@ hold_exclusive(struct inode *ip, bool wait, struct lock_holder *holder)
 		return r;
 	}
 	r = inode_load(ip);
-	if (r != 0) {
+	if (r != 0)
 		(void)grant_release(ip);
-		return r;
+	return r;
+}
+
+static int
+hold_exclusive(struct inode *ip, bool wait, struct lock_holder *holder)
+{
+	int r;
+
+	if (ip->grant.mode == LOCK_EXCLUSIVE) {
+		ip->ex++;
+		return 0;
 	}
-	ip->ex++;
-	return 0;
+	if (ip->mw > 0)
+		return multi_refuse(ip, holder);
+	r = grant_change(ip, LOCK_EXCLUSIVE, wait, holder);
+	if (r == 0)
+		ip->ex++;
+	return r;
+}
+
+/* Writers of several hosts; nobody here may change more than data. */
+static int
+hold_multi(struct inode *ip, bool wait, struct lock_holder *holder)
+{
+	int r;
+
+	if (ip->grant.mode == LOCK_MULTI_WRITER) {
+		ip->mw++;
+		return 0;
+	}
+	if (ip->ex > 0)
+		return multi_refuse(ip, holder);
+	r = grant_change(ip, LOCK_MULTI_WRITER, wait, holder);
+	if (r == 0)
+		ip->mw++;
+	return r;
 }
 
 int
@@ -183,6 +212,8 @@ inode_hold(struct inode *ip, enum lock_mode mode, bool wait,
 	fiber_mutex_lock(&ip->lock);
 	if (mode == LOCK_EXCLUSIVE) {
 		r = hold_exclusive(ip, wait, ret_holder);
+	} else if (mode == LOCK_MULTI_WRITER) {
+		r = hold_multi(ip, wait, ret_holder);
 	} else if (ip->grant.mode != LOCK_FREE) {
 		ip->sh++;
 	} else {
@@ -206,9 +237,11 @@ inode_drop(struct inode *ip, enum lock_mode mode)
 	fiber_mutex_lock(&ip->lock);
 	if (mode == LOCK_EXCLUSIVE)
 		ip->ex--;
+	else if (mode == LOCK_MULTI_WRITER)
+		ip->mw--;
 	else
 		ip->sh--;
-	if (ip->ex == 0 && ip->sh == 0) {
+	if (ip->ex == 0 && ip->sh == 0 && ip->mw == 0) {
 		if (ip->grant.mode != LOCK_FREE)
 			r = grant_release(ip);
 	} else if (ip->ex == 0 && mode == LOCK_EXCLUSIVE &&
@@ -345,5 +378,6 @@ inode_attr(uint64_t ino, const struct inode_info *info, struct fs_attr *ret_a)
 		.snapshots = info->snapshots,
 		.clones = info->clones,
 		.is_clone = (info->flags & INODE_CLONE) != 0,
+		.multi_writer = (info->flags & INODE_MULTI_WRITER) != 0,
 	};
 }

@@ -239,6 +239,21 @@ rename_txn(struct rename *m, const struct dirent *e)
 	return r;
 }
 
+/* The hosts that have it open find it by its name again. */
+static int
+shared_check(struct rename *m)
+{
+	struct lockops *l = ds_locks(m->fs->ds);
+	struct lock_holder h;
+	int r = l->vt->query(l, m->from.ino, &h);
+
+	if (r != 0 || h.mode == LOCK_FREE || h.state == HOLDER_DEAD)
+		return r;
+	if (m->holder != NULL)
+		*m->holder = h;
+	return -VMFS_ELOCKED;
+}
+
 /* -EAGAIN: not what was seen before the locks. */
 static int
 rename_locked(struct rename *m)
@@ -261,6 +276,8 @@ rename_locked(struct rename *m)
 	if (o.ino == e.ino)
 		return m->flags & FS_RENAME_NOREPLACE ? -EEXIST : 0;
 	r = types_check(m);
+	if (r == 0 && m->from.multi_writer)
+		r = shared_check(m);
 	if (r == 0 && m->from.type == INODE_DIR && m->dir != m->new_dir)
 		r = loop_check(m);
 	if (r == 0 && o.ino != 0)

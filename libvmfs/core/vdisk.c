@@ -86,6 +86,24 @@ do_write(struct vdisk *v, struct disk_req *req)
 	return r;
 }
 
+/* Where the map must not change. */
+static int
+zero_write(struct vdisk *v, struct disk_req *req)
+{
+	uint64_t off = req->offset, end = off + req->length;
+	cleanup_free void *zero = disk_buf_alloc(CHUNK_SIZE);
+	int r = zero != NULL ? 0 : -ENOMEM;
+
+	while (r == 0 && off < end) {
+		size_t n = end - off < CHUNK_SIZE ? (size_t)(end - off) :
+		    CHUNK_SIZE;
+
+		r = fs_file_write(v->f, off, zero, n);
+		off += n;
+	}
+	return r;
+}
+
 /*
  * Zeroes without leave to unmap stay allocated, as WRITE SAME without UNMAP
  * asks for (SBC-4 5.50).
@@ -95,6 +113,8 @@ do_zero(struct vdisk *v, struct disk_req *req)
 {
 	int r;
 
+	if (v->f->mode == LOCK_MULTI_WRITER && req->op == DISK_WRITE_ZEROES)
+		return zero_write(v, req);
 	r = fs_file_punch(v->f, req->offset, req->length);
 	if (r == 0 && req->op == DISK_WRITE_ZEROES &&
 	    (req->flags & DISK_MAY_UNMAP) == 0)
@@ -118,6 +138,8 @@ do_caw(struct vdisk *v, struct disk_req *req)
 	if (r != 0)
 		return r;
 	iov_copy(req, image, false);
+	if (v->f->mode == LOCK_MULTI_WRITER)
+		return multi_caw(ip, req->offset, expect, image, req->length);
 	fiber_rwlock_wrlock(&ip->content);
 	r = file_read_at(ip, true, &ip->info, req->offset, now, req->length);
 	if (r == 0 && memcmp(now, expect, req->length) != 0) {
@@ -269,7 +291,8 @@ fs_file_disk(struct fs_file *f, const char *name, struct disk **ret_d)
 	i->max_transfer = VDISK_MAX_TRANSFER;
 	i->max_caw = 255 * VDISK_BLOCK;
 	i->unmap_granularity = CHUNK_SIZE;
-	i->caps = DISK_CAP_CAW | DISK_CAP_UNMAP |
+	i->caps = DISK_CAP_CAW |
+	    (f->mode == LOCK_MULTI_WRITER ? 0 : DISK_CAP_UNMAP) |
 	    (f->flags & FS_WRITE ? 0 : DISK_CAP_READONLY);
 	snprintf(i->kind, sizeof(i->kind), "vdisk");
 	snprintf(i->name, sizeof(i->name), "%s", name);

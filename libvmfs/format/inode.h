@@ -27,6 +27,7 @@ enum {
 	INODE_INLINE = 1 << 0,	/* content in inline_data, no map */
 	INODE_DELETING = 1 << 1, /* in an orphan list */
 	INODE_CLONE = 1 << 2,	/* origin names a pinned snapshot */
+	INODE_MULTI_WRITER = 1 << 3, /* disk: several hosts write it at once */
 };
 
 /* Map root or child: where a map node is and since when it is ours. */

@@ -5,7 +5,8 @@
 #include "libvmfs/format/inode.h"
 #include "libvmfs/format/mapnode.h"
 
-#define FLAGS_KNOWN ((uint32_t)(INODE_INLINE | INODE_DELETING | INODE_CLONE))
+#define FLAGS_KNOWN ((uint32_t)(INODE_INLINE | INODE_DELETING | \
+	INODE_CLONE | INODE_MULTI_WRITER))
 
 static bool
 reserved_are_zero(const struct inode_disk *d)
@@ -41,6 +42,8 @@ inode_check(const struct inode_disk *d, const struct inode_info *i)
 	    !epochs_are_valid(i) || !reserved_are_zero(d))
 		return -VMFS_ECORRUPT;
 	if ((i->flags & INODE_INLINE) != 0 && i->map.block != 0)
+		return -VMFS_ECORRUPT;
+	if ((i->flags & INODE_MULTI_WRITER) != 0 && i->type != INODE_DISK)
 		return -VMFS_ECORRUPT;
 	return 0;
 }

@@ -1,0 +1,146 @@
+# SPDX-License-Identifier: BSD-2-Clause
+# One disk that two hosts have open for writing at once.
+. "${VMFS_SRCDIR}/tests/cli/hosts.subr"
+
+two_hosts()
+{
+	lun_make lun
+	host_start esx1 "${PWD}/lun"
+	host_start esx2 "${PWD}/lun"
+	export VMFSD_CONTROL="${PWD}/esx1/ctl"
+}
+
+# put HOST SECTOR TEXT: one sector by a process of its own.
+put()
+{
+	printf '%-512s' "$3" | dd of="$1/mnt/q-flat.vmdk" bs=512 seek="$2" \
+	    conv=notrunc,fsync status=none
+}
+
+get()
+{
+	dd if="$1/mnt/q-flat.vmdk" bs=512 skip="$2" count=1 status=none |
+	    sed 's/ *$//'
+}
+
+atf_test_case two_hosts_write_one_disk cleanup
+two_hosts_write_one_disk_head()
+{
+	atf_set require.user root
+}
+two_hosts_write_one_disk_body()
+{
+	two_hosts
+	atf_check vmfsctl disk create ds1:/q.vmdk 8M --eager
+	atf_check -o match:'sharing +none' -o match:'used +8 MiB' \
+	    vmfsctl disk info ds1:/q.vmdk
+	atf_check vmfsctl disk set ds1:/q.vmdk --sharing=multi-writer
+	atf_check -o match:'sharing +multi-writer' vmfsctl -c esx2/ctl \
+	    disk info ds1:/q.vmdk
+	exec 8<>esx1/mnt/q-flat.vmdk || atf_fail "esx1 cannot open"
+	exec 9<>esx2/mnt/q-flat.vmdk || atf_fail "esx2 cannot open"
+	put esx1 0 one || atf_fail "cannot write: esx1 0 one"
+	put esx2 1 two || atf_fail "cannot write: esx2 1 two"
+	put esx1 2 three || atf_fail "cannot write: esx1 2 three"
+	for host in esx1 esx2; do
+		for want in 0one 1two 2three; do
+			got=$(get ${host} "${want%%[a-z]*}")
+			[ "${got}" = "${want#?}" ] ||
+			    atf_fail "${host} reads ${got}, not ${want#?}"
+		done
+	done
+	atf_check -o match:'mode +multi-writer' -o match:'holders +2' \
+	    vmfsctl lock show ds1:/q.vmdk
+	atf_check -s exit:4 -e match:'host esx2 and 1 more \(multi-writer' \
+	    vmfsctl disk snapshot ds1:/q.vmdk s1
+	atf_check -s exit:4 -e match:'multi-writer' vmfsctl disk rm ds1:/q.vmdk
+	atf_check -s exit:4 -e match:'multi-writer' \
+	    vmfsctl disk mv ds1:/q.vmdk ds1:/r.vmdk
+	atf_check -s exit:4 -e match:'multi-writer' \
+	    vmfsctl disk set ds1:/q.vmdk --sharing=none
+	atf_check -s exit:1 -e ignore truncate -s 16M esx2/mnt/q-flat.vmdk
+	atf_check -s exit:1 -e ignore fallocate -p -o 0 -l 1M \
+	    esx2/mnt/q-flat.vmdk
+	exec 8>&- 9>&-
+	until_true 20 vmfsctl disk snapshot ds1:/q.vmdk s1 ||
+	    atf_fail "no snapshot of a closed disk"
+	! put esx1 0 four 2>err || atf_fail "written although it has a snapshot"
+	atf_check -o ignore grep -i busy err
+	atf_check vmfsctl disk rm-snapshot ds1:/q.vmdk@s1
+	put esx2 0 five || atf_fail "cannot write: esx2 0 five"
+	[ "$(get esx1 0)" = five ] || atf_fail "esx1 reads $(get esx1 0)"
+	hosts_stop
+}
+two_hosts_write_one_disk_cleanup()
+{
+	hosts_cleanup
+}
+
+atf_test_case a_dead_writer_stops_nobody cleanup
+a_dead_writer_stops_nobody_head()
+{
+	atf_set require.user root
+}
+a_dead_writer_stops_nobody_body()
+{
+	two_hosts
+	atf_check vmfsctl disk create ds1:/q.vmdk 4M --eager
+	atf_check vmfsctl disk set ds1:/q.vmdk --sharing=multi-writer
+	exec 8<>esx1/mnt/q-flat.vmdk || atf_fail "esx1 cannot open"
+	exec 9<>esx2/mnt/q-flat.vmdk || atf_fail "esx2 cannot open"
+	put esx2 1 two
+	host_kill esx2
+	put esx1 0 one || atf_fail "cannot write: esx1 0 one"
+	[ "$(get esx1 1)" = two ] || atf_fail "what esx2 flushed is lost"
+	exec 8>&- 9>&-
+	until_true 30 vmfsctl disk snapshot ds1:/q.vmdk s1 ||
+	    atf_fail "the mark of the dead host stays"
+	hosts_stop
+}
+a_dead_writer_stops_nobody_cleanup()
+{
+	hosts_cleanup
+}
+
+atf_test_case only_whole_disks_are_shared cleanup
+only_whole_disks_are_shared_head()
+{
+	atf_set require.user root
+}
+only_whole_disks_are_shared_body()
+{
+	lun_make lun
+	host_start esx1 "${PWD}/lun"
+	export VMFSD_CONTROL="${PWD}/esx1/ctl"
+	atf_check vmfsctl disk create ds1:/q.vmdk 4M
+	echo text >esx1/mnt/file
+	atf_check -s exit:1 -e match:'is thin' vmfsctl disk set ds1:/q.vmdk \
+	    --sharing=multi-writer
+	atf_check -s exit:2 -e match:'expected multi-writer or none' \
+	    vmfsctl disk set ds1:/q.vmdk --sharing=all
+	atf_check -s exit:2 -e match:'nothing to set' vmfsctl disk set \
+	    ds1:/q.vmdk
+	atf_check -s exit:2 -e match:'plain file' vmfsctl disk set ds1:/file \
+	    --sharing=multi-writer
+	atf_check vmfsctl disk inflate ds1:/q.vmdk
+	atf_check vmfsctl disk snapshot ds1:/q.vmdk s
+	atf_check -s not-exit:0 -e match:'has snapshots' vmfsctl disk set \
+	    ds1:/q.vmdk --sharing=multi-writer
+	atf_check vmfsctl disk rm-snapshot ds1:/q.vmdk@s
+	atf_check vmfsctl disk set ds1:/q.vmdk --sharing=multi-writer
+	atf_check -s exit:1 -e match:'full' vmfsctl disk create --eager \
+	    ds1:/big.vmdk 2G
+	atf_check -o inline:'file\nq-flat.vmdk\nq.vmdk\n' ls esx1/mnt
+	hosts_stop
+}
+only_whole_disks_are_shared_cleanup()
+{
+	hosts_cleanup
+}
+
+atf_init_test_cases()
+{
+	atf_add_test_case two_hosts_write_one_disk
+	atf_add_test_case a_dead_writer_stops_nobody
+	atf_add_test_case only_whole_disks_are_shared
+}
