@@ -35,6 +35,7 @@ struct lockmgr {
 	struct list bucket[HELD_BUCKETS];	/* struct held */
 	struct fiber_cond changed;
 	struct fiber_mutex journal;	/* one set_journal at a time */
+	uint64_t tries, lost;		/* compare-and-writes of records */
 };
 
 struct host {

@@ -6,10 +6,10 @@
 #include "locking/host_int.h"
 
 /*
- * May we take the lock in `mode`?  0, with marks of holders whose incarnation
- * is over removed from rec; -VMFS_ELOCKED with *ret_holder.  Suspends.
+ * May we take the lock in `mode`?  0; -VMFS_ELOCKED with *ret_holder.
+ * Suspends.
  */
-int lock_judge(struct host *h, struct lockrec *rec, enum lock_mode mode,
+int lock_judge(struct host *h, const struct lockrec *rec, enum lock_mode mode,
     struct lock_holder *ret_holder) MUST_CHECK;
 /* Makes us a holder: the next version, a fresh nonce. */
 void lock_stamp(struct host *h, struct lockrec *rec, enum lock_mode mode);

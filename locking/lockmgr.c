@@ -12,6 +12,10 @@
 /* A waiter polls after 1/64 of a pulse at first, at most after 1/4. */
 #define POLL_FIRST_DIV 64
 #define POLL_LAST_DIV 4
+/* Who loses a race for a shared record tries again after a random part of
+ * 1/2048 of a pulse, of twice that the next time, at most of 1/16. */
+#define RACE_FIRST_DIV 2048
+#define RACE_DOUBLE_MAX 7u
 
 /* A lock this host holds or is about to take; one per address. */
 struct held {
@@ -120,6 +124,28 @@ acquired(struct lockmgr *lm, struct held *e, uint64_t version,
 	fiber_cond_broadcast(&lm->changed);
 }
 
+static int
+commit(struct host *h, struct caw *c, const struct lockrec *rec)
+{
+	int rc;
+
+	lockrec_encode(c->image, &h->super.uuid, rec);
+	h->lm.tries++;
+	rc = caw_commit(c);
+	h->lm.lost += rc == -VMFS_EMISCOMPARE;
+	return rc;
+}
+
+static void
+race_lost(struct host *h, unsigned *times)
+{
+	uint64_t span = (h->lease.pulse_ns / RACE_FIRST_DIV) << *times;
+
+	if (*times < RACE_DOUBLE_MAX)
+		(*times)++;
+	fiber_sleep(env_random_u64(h->env) % (span + 1));
+}
+
 /* One attempt on the LUN.  -EAGAIN: lost a race, try again at once. */
 static int
 acquire_once(struct host *h, struct caw *c, uint64_t addr,
@@ -137,8 +163,7 @@ acquire_once(struct host *h, struct caw *c, uint64_t addr,
 	host_saw_lsn(h, rec.lsn);
 	lock_stamp(h, &rec, mode);
 	host_saw_lsn(h, rec.version);
-	lockrec_encode(c->image, &h->super.uuid, &rec);
-	rc = caw_commit(c);
+	rc = commit(h, c, &rec);
 	if (rc == 0)
 		*ret_rec = rec;
 	return rc == -VMFS_EMISCOMPARE ? -EAGAIN : rc;
@@ -161,6 +186,7 @@ acquire_disk(struct host *h, uint64_t addr, enum lock_mode mode,
     struct lock_holder *holder)
 {
 	uint64_t wait = h->lease.pulse_ns / POLL_FIRST_DIV;
+	unsigned lost = 0;
 	struct caw c;
 	int rc = caw_init(&c, &h->guard.disk, addr, h->super.sector_size);
 
@@ -170,8 +196,10 @@ acquire_disk(struct host *h, uint64_t addr, enum lock_mode mode,
 		uint64_t now;
 
 		rc = acquire_once(h, &c, addr, mode, ret_rec, holder);
-		if (rc == -EAGAIN)
+		if (rc == -EAGAIN) {
+			race_lost(h, &lost);
 			continue;
+		}
 		if (rc != -VMFS_ELOCKED ||
 		    give_up(h, flags, deadline_ns, holder))
 			break;
@@ -268,6 +296,7 @@ lm_create(struct lockops *l, uint64_t addr, struct lock_grant *ret_g)
 static int
 release_disk(struct host *h, uint64_t addr)
 {
+	unsigned lost = 0;
 	struct lockrec rec;
 	struct caw c;
 	int rc = caw_init(&c, &h->guard.disk, addr, h->super.sector_size);
@@ -280,8 +309,9 @@ release_disk(struct host *h, uint64_t addr)
 			rc = lockrec_decode(c.old, &h->super.uuid, addr, &rec);
 		if (rc < 0 || !lock_unstamp(h, &rec))
 			break;
-		lockrec_encode(c.image, &h->super.uuid, &rec);
-		rc = caw_commit(&c);
+		rc = commit(h, &c, &rec);
+		if (rc == -VMFS_EMISCOMPARE)
+			race_lost(h, &lost);
 	} while (rc == -VMFS_EMISCOMPARE);
 	if (rc == 0)
 		host_saw_lsn(h, rec.version);

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "libvmfs/base/cleanup.h"
 #include "locking/lock_int.h"
 
 /* The incarnation `inc` against what its slot says now. */
@@ -123,34 +124,73 @@ weight(enum holder_state s)
 	return 0;
 }
 
+/* Reading the whole table is cheaper than so many of its slots. */
+#define PEEK_MAX 8u
+
+/* The table of slots when rec has many holders, NULL when it has few. */
+static int
+table_for(struct host *h, const struct lockrec *rec, uint8_t **ret_table)
+{
+	cleanup_free uint8_t *table = NULL;
+	unsigned holders = 0;
+	int rc;
+
+	for (unsigned i = 0; i < SLOTS_MAX; i++)
+		holders += rec->holder[i] != 0;
+	if (holders > PEEK_MAX) {
+		table = disk_buf_alloc((size_t)SLOTS_MAX * BLOCK_SIZE);
+		if (table == NULL)
+			return -ENOMEM;
+		rc = slots_read(&h->guard.disk, table);
+		if (rc < 0)
+			return rc;
+	}
+	*ret_table = take_ptr(table);
+	return 0;
+}
+
+static int
+slot_look(struct host *h, const uint8_t *table, unsigned slot,
+    struct heartbeat *ret_hb)
+{
+	if (slot == h->paths.slot) {
+		*ret_hb = own_slot(h);
+		return 0;
+	}
+	return table == NULL ? slot_peek(h, slot, ret_hb) :
+	    heartbeat_decode(table + (size_t)slot * BLOCK_SIZE,
+	    &h->super.uuid, slot, ret_hb);
+}
+
 /*
- * Looks at all holders of a shared record.  Clears the marks of the dead in
- * rec; *ret_h is the lowest of those that stand in the way most, with
- * mode LOCK_FREE when nobody is left.
+ * Looks at all holders of a shared record.  *ret_h is the lowest of those that
+ * stand in the way most, with mode LOCK_FREE when all are dead.
  */
 static int
-describe_shared(struct host *h, struct lockrec *rec, struct lock_holder *ret_h)
+describe_shared(struct host *h, const struct lockrec *rec,
+    struct lock_holder *ret_h)
 {
 	struct lock_holder worst = {
 		.mode = LOCK_FREE, .state = HOLDER_DEAD,
 		.version = rec->version, .since_us = rec->since_us,
 	};
+	cleanup_free uint8_t *table = NULL;
 	struct heartbeat hb;
+	int rc = table_for(h, rec, &table);
 
+	if (rc < 0)
+		return rc;
 	for (unsigned i = 0; i < SLOTS_MAX; i++) {
 		enum holder_state state;
-		int rc;
 
 		if (rec->holder[i] == 0)
 			continue;
-		rc = i == h->paths.slot ? (hb = own_slot(h), 0) :
-		    slot_peek(h, i, &hb);
+		rc = slot_look(h, table, i, &hb);
 		if (rc < 0)
 			return rc;
 		state = judge_mark(h, &hb, rec->holder[i]);
 		if (state == HOLDER_DEAD) {
 			host_saw_lsn(h, hb.lsn);
-			rec->holder[i] = 0;
 			continue;
 		}
 		worst.count++;
@@ -175,8 +215,6 @@ int
 lock_describe(struct host *h, const struct lockrec *rec,
     struct lock_holder *ret_h)
 {
-	struct lockrec copy = *rec;
-
 	switch (rec->mode) {
 	case LOCK_FREE:
 		break;
@@ -184,14 +222,14 @@ lock_describe(struct host *h, const struct lockrec *rec,
 		return describe_exclusive(h, rec, ret_h);
 	case LOCK_SHARED:
 	case LOCK_MULTI_WRITER:
-		return describe_shared(h, &copy, ret_h);
+		return describe_shared(h, rec, ret_h);
 	}
 	*ret_h = (struct lock_holder){ .version = rec->version };
 	return 0;
 }
 
 int
-lock_judge(struct host *h, struct lockrec *rec, enum lock_mode mode,
+lock_judge(struct host *h, const struct lockrec *rec, enum lock_mode mode,
     struct lock_holder *ret_h)
 {
 	int rc;

@@ -14,7 +14,7 @@
 #include "libvmfs/env/disk.h"
 #include "tests/sim/sim_sched.h"
 
-#define SIM_NEXUS_MAX 64
+#define SIM_NEXUS_MAX 520
 #define SIM_HOLDS_MAX 8
 
 struct sim_faults {

@@ -7,7 +7,7 @@
 #include "locking/host.h"
 #include "tests/sim/sim_disk.h"
 
-#define WORLD_HOSTS_MAX 16
+#define WORLD_HOSTS_MAX 256
 
 /* What the network says, true or not. */
 enum world_net {
