@@ -227,9 +227,9 @@ churn(struct writer *w)
 
 	if (w->churn == NULL)
 		return;
-	(void)snprintf(a, sizeof(a), "%s/a-%u-%u", w->churn, w->host,
+	(void)snprintf(a, sizeof(a), "%s/a-%u-%u", w->churn, w->disk,
 	    below(w, 8));
-	(void)snprintf(b, sizeof(b), "%s/b-%u-%u", w->churn, w->host,
+	(void)snprintf(b, sizeof(b), "%s/b-%u-%u", w->churn, w->disk,
 	    below(w, 8));
 	fd = open(a, O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
 	if (fd < 0)
