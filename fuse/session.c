@@ -24,6 +24,7 @@
 /* Longest message: 1 MiB of data (256 pages) and a page of headers. */
 #define MESSAGE_MAX ((256u + 1u) * PAGE)
 #define IDLE_MAX 64u
+#define DEAD_MOUNTS_MAX 8	/* one over the other */
 
 static void
 op_init(void *userdata, struct fuse_conn_info *conn)
@@ -222,15 +223,27 @@ session_mount(struct fuse_mount *m)
 	return watch_fd(m->epoll_fd, fd);
 }
 
+/* A FUSE mount whose process was killed stays, and can serve nobody. */
+static int
+stat_past_the_dead(const char *dir, struct stat *ret_st)
+{
+	for (int i = 0; stat(dir, ret_st) < 0; i++)
+		if (errno != ENOTCONN || i == DEAD_MOUNTS_MAX ||
+		    umount2(dir, MNT_DETACH) < 0)
+			return -errno;
+	return 0;
+}
+
 /* What mount(2) would say less clearly. */
 static int
 check_dir(const char *dir)
 {
 	struct stat st, up;
 	char parent[PATH_MAX + 4];
+	int rc = stat_past_the_dead(dir, &st);
 
-	if (stat(dir, &st) < 0)
-		return -errno;
+	if (rc < 0)
+		return rc;
 	if (!S_ISDIR(st.st_mode))
 		return -ENOTDIR;
 	(void)snprintf(parent, sizeof(parent), "%s/..", dir);

@@ -83,8 +83,36 @@ killed_host_reclaims_its_own_locks_cleanup()
 	hosts_cleanup
 }
 
+# As a service manager does it: nobody unmounts what the dead left.
+atf_test_case killed_host_mounts_where_it_was_mounted cleanup
+killed_host_mounts_where_it_was_mounted_head()
+{
+	atf_set require.user root
+}
+killed_host_mounts_where_it_was_mounted_body()
+{
+	lun_make lun
+	host_start esx1 "${PWD}/lun"
+	echo content >esx1/mnt/file
+	sync esx1/mnt/file
+	# shellcheck disable=SC2154
+	kill -9 "${daemon_esx1}"
+	wait "${daemon_esx1}"
+	rm -f esx1/pid
+	atf_check -s exit:2 -e match:'not connected' ls esx1/mnt
+	daemon_start esx1
+	atf_check -o inline:'content\n' cat esx1/mnt/file
+	atf_check -o inline:'1\n' grep -c " ${PWD}/esx1/mnt " /proc/mounts
+	hosts_stop
+}
+killed_host_mounts_where_it_was_mounted_cleanup()
+{
+	hosts_cleanup
+}
+
 atf_init_test_cases()
 {
+	atf_add_test_case killed_host_mounts_where_it_was_mounted
 	atf_add_test_case killed_host_is_taken_over
 	atf_add_test_case killed_host_reclaims_its_own_locks
 }
