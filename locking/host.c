@@ -6,6 +6,9 @@
 
 #include "locking/host_int.h"
 
+#define RECLAIM_TRIES 20
+#define RECLAIM_PAUSE_NS (50 * NSEC_PER_MSEC)
+
 /* ---- what the guard asks and tells ---- */
 
 /* Reads the own slot past the guard, then asks the LUN about our key. */
@@ -165,6 +168,23 @@ start(struct host *h, char why[WHY_SIZE])
 	return 0;
 }
 
+/*
+ * The kernel may still be at the last I/O of a process whose other locks are
+ * gone: on a file LUN its hold shows that, and we wait for it a little.
+ */
+static int
+reclaim_slot(struct host *h, unsigned slot)
+{
+	int rc = -VMFS_EINUSE;
+
+	for (int i = 0; i < RECLAIM_TRIES && rc == -VMFS_EINUSE; i++) {
+		if (i > 0)
+			fiber_sleep(RECLAIM_PAUSE_NS);
+		rc = takeover_run(h, slot, &h->watch.seen[slot].rec);
+	}
+	return rc;
+}
+
 /* Ends our own past at once: nobody has to wait for it to be silent. */
 static void
 reclaim(struct host *h, const bool stale[SLOTS_MAX])
@@ -175,7 +195,7 @@ reclaim(struct host *h, const bool stale[SLOTS_MAX])
 		if (!stale[i] || i == h->paths.slot)
 			continue;
 		/* What fails here, the watch tries again. */
-		if (takeover_run(h, i, &s->rec) < 0)
+		if (reclaim_slot(h, i) < 0)
 			log_warn(h->env->log, "host: own stale incarnation "
 			    "not ended yet slot=%u incarnation=%llu", i,
 			    (unsigned long long)s->rec.incarnation);

@@ -286,19 +286,78 @@ ATF_TC_BODY(a_restarted_process_ends_its_own_past_at_once, tc)
 	    .faults = calm }, play_restart);
 }
 
-/* A second mount by the process that has the first. */
+/* Gives host 1 the identity of host 0, down to the process. */
 static void
-play_mount_twice(struct world *w)
+same_identity(struct world *w)
 {
 	const struct world_host *first = &w->host[0];
 	struct world_host *again = &w->host[1];
 
-	WORLD_CHECK(w, world_join(w, 0) == 0);
 	again->uuid = first->uuid;
 	again->machine = first->machine;
 	again->boot = first->boot;
 	again->home = first->home;
 	again->process = first->process;
+}
+
+#define DYING_NS (300 * NSEC_PER_MSEC)
+
+static void
+last_io_ends(void *arg)
+{
+	struct world *w = arg;
+
+	fiber_sleep(DYING_NS);
+	world_boot(w, 0);	/* its hold goes */
+}
+
+static void
+play_dying(struct world *w)
+{
+	struct sim_nexus *dying = &w->lun.nexus[0], before;
+	struct lock_grant a, b;
+	uint64_t start;
+
+	WORLD_CHECK(w, world_join(w, 0) == 0);
+	WORLD_CHECK(w, lock(w, 0, LOCK_EXCLUSIVE, 0, &a, NULL) == 0);
+	before = *dying;
+	world_crash(w, 0);
+	memcpy(dying->holds, before.holds, sizeof(before.holds));
+	dying->n_holds = before.n_holds;
+	dying->path = PATH_LOST;
+	same_identity(w);
+	world_restart(w, 1);
+	start = w->sim.now_ns;
+	WORLD_CHECK(w, sched_spawn(w->host[0].env.sched, "dying",
+	    last_io_ends, w) == 0);
+	if (world_join(w, 1) < 0)
+		world_fail(w, "%s", w->host[1].why);
+	if (world_failed(w))
+		return;
+	WORLD_CHECK(w, lock(w, 1, LOCK_EXCLUSIVE, 0, &b, NULL) == 0);
+	WORLD_CHECK(w, w->sim.now_ns - start > DYING_NS);
+	WORLD_CHECK(w, w->sim.now_ns - start <
+	    w->super.timers.pulse_ms * NSEC_PER_MSEC / 2);
+	WORLD_CHECK(w, unlock(w, 1, &b) == 0);
+	leave_all(w);
+}
+
+ATF_TC_WITHOUT_HEAD(a_restarted_process_waits_for_its_own_last_write);
+ATF_TC_BODY(a_restarted_process_waits_for_its_own_last_write, tc)
+{
+	(void)tc;
+	run_seeds((struct world_conf){ .hosts = 2, .protocol = LOCK_FILE,
+	    .faults = calm }, play_dying);
+}
+
+/* A second mount by the process that has the first. */
+static void
+play_mount_twice(struct world *w)
+{
+	const struct world_host *again = &w->host[1];
+
+	WORLD_CHECK(w, world_join(w, 0) == 0);
+	same_identity(w);
 	WORLD_CHECK(w, world_join(w, 1) == -VMFS_EINUSE);
 	WORLD_CHECK(w, strstr(again->why, "already mounted") != NULL);
 	WORLD_CHECK(w, host_status(w->host[0].host) == HOST_OK);
@@ -704,6 +763,7 @@ ATF_TP_ADD_TCS(tp)
 	    take_over_survives_lost_status_and_false_miscompares);
 	ATF_TP_ADD_TC(tp, a_rebooted_host_ends_its_own_past_at_once);
 	ATF_TP_ADD_TC(tp, a_restarted_process_ends_its_own_past_at_once);
+	ATF_TP_ADD_TC(tp, a_restarted_process_waits_for_its_own_last_write);
 	ATF_TP_ADD_TC(tp, a_second_mount_of_one_process_is_refused);
 	ATF_TP_ADD_TC(tp, a_live_twin_is_refused);
 	ATF_TP_ADD_TC(tp, an_outage_of_all_hosts_fences_nobody);
