@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * usage: history write [-d DISK] [-h HOST] [-s SEED] [-p PACE_US] [-w WAIT_S]
- *            [-c DIR] JOURNAL FILE
+ * usage: history write [-d DISK] [-h HOST] [-s SEED] [-j JOBS] [-p PACE_US]
+ *            [-w WAIT_S] [-c DIR] JOURNAL FILE
  *        history check [-d DISK] JOURNAL FILE
  *        history flushes JOURNAL
  * Writes a disk with a history that can be checked, and checks it.
  *
  * write opens FILE, for up to WAIT_S seconds while another host has it, reads
- * all of it, then writes and flushes until SIGTERM.  With -c it also makes,
+ * all of it, then writes and flushes until SIGTERM, JOBS processes at a time,
+ * each a part of the disk.  With -c it also makes,
  * renames and removes files in DIR.  It prints "open EPOCH MS", "first MS" at
  * its first flush that succeeded, and "end REASON"; MS since 1970.
  * Exit status: 0 ended by SIGTERM; 3 the datastore failed a request; 4 what
@@ -19,6 +20,8 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -28,11 +31,13 @@
 #define WRITE_BLOCKS_MAX 16U
 #define CHUNK_BLOCKS 256U	/* of a read of the whole disk */
 #define RETRY_US 2000
+#define JOBS_MAX 16
 enum { EXIT_DISK = 3, EXIT_WRONG = 4, EXIT_BUSY = 5 };
 
 struct writer {
 	uint32_t disk, host, epoch;
-	unsigned pace_us, wait_s;
+	unsigned pace_us, wait_s, jobs;
+	uint32_t start, count;		/* blocks of this process */
 	const char *churn;		/* NULL: no files are made */
 	int fd, journal;
 	uint64_t seq;
@@ -165,7 +170,7 @@ static void
 write_some(struct writer *w)
 {
 	uint32_t count = 1 + below(w, WRITE_BLOCKS_MAX);
-	uint32_t block = below(w, HISTORY_BLOCKS - count + 1);
+	uint32_t block = w->start + below(w, w->count - count + 1);
 	struct stamp s = { w->epoch, ++w->seq };
 	struct record r = {
 		.type = RECORD_INTENT, .epoch = w->epoch, .seq = s.seq,
@@ -189,7 +194,7 @@ static void
 read_some(struct writer *w)
 {
 	uint32_t count = 1 + below(w, WRITE_BLOCKS_MAX);
-	uint32_t block = below(w, HISTORY_BLOCKS - count + 1);
+	uint32_t block = w->start + below(w, w->count - count + 1);
 	struct stamp s;
 
 	read_blocks(w, block, count);
@@ -210,7 +215,7 @@ flush(struct writer *w)
 {
 	struct record r = {
 		.type = RECORD_FLUSHED, .epoch = w->epoch, .seq = w->seq,
-		.host = w->host,
+		.block = w->start, .count = w->count, .host = w->host,
 	};
 
 	if (fsync(w->fd) < 0)
@@ -243,15 +248,14 @@ churn(struct writer *w)
 }
 
 static int
-write_history(struct writer *w)
+write_part(struct writer *w)
 {
 	struct timespec pace = {
 		.tv_sec = w->pace_us / 1000000,
 		.tv_nsec = w->pace_us % 1000000 * 1000L,
 	};
-	bool first = true;
+	bool first = w->start == 0;
 
-	find_all(w);
 	while (!stopped) {
 		for (uint32_t n = 1 + below(w, 4); n > 0; n--)
 			write_some(w);
@@ -260,7 +264,7 @@ write_history(struct writer *w)
 			say("first", 0, now_ms());
 		first = false;
 		read_some(w);
-		if (below(w, 8) == 0)
+		if (w->start == 0 && below(w, 8) == 0)
 			churn(w);
 		(void)nanosleep(&pace, NULL);
 	}
@@ -268,6 +272,53 @@ write_history(struct writer *w)
 		disk_failed("close");
 	printf("end by SIGTERM\n");
 	return 0;
+}
+
+/* The worst status; SIGTERM and the first bad end are for all. */
+static int
+wait_for(const pid_t *pids, unsigned count)
+{
+	unsigned left = count;
+	int worst = 0, status;
+
+	while (left > 0) {
+		if (wait(&status) < 0) {
+			if (errno != EINTR)
+				return 1;
+		} else {
+			left--;
+			status = WIFEXITED(status) ? WEXITSTATUS(status) : 1;
+			worst = status > worst ? status : worst;
+		}
+		for (unsigned i = 0; i < count && (stopped || worst > 0); i++)
+			(void)kill(pids[i], SIGTERM);
+	}
+	return worst;
+}
+
+static int
+write_history(struct writer *w, uint64_t seed)
+{
+	pid_t pids[JOBS_MAX], parent = getpid();
+
+	find_all(w);
+	w->count = HISTORY_BLOCKS / w->jobs;
+	for (unsigned i = 0; i < w->jobs; i++) {
+		w->start = i * w->count;
+		pids[i] = fork();
+		if (pids[i] < 0)
+			return 1;
+		if (pids[i] > 0)
+			continue;
+		(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+		if (getppid() != parent)
+			return 1;
+		prng_seed(&w->prng, (seed + w->epoch) * JOBS_MAX + i);
+		return write_part(w);
+	}
+	if (close(w->fd) < 0)
+		disk_failed("close");
+	return wait_for(pids, w->jobs);
 }
 
 /* ---- checking ---- */
@@ -316,8 +367,9 @@ print_flushes(int journal)
 static int
 usage(void)
 {
-	fputs("usage: history write [-d DISK] [-h HOST] [-s SEED] [-p PACE_US]"
-	    " [-w WAIT_S] [-c DIR] JOURNAL FILE\n"
+	fputs("usage: history write [-d DISK] [-h HOST] [-s SEED] [-j JOBS] "
+	    "[-p PACE_US]\n"
+	    "           [-w WAIT_S] [-c DIR] JOURNAL FILE\n"
 	    "       history check [-d DISK] JOURNAL FILE\n"
 	    "       history flushes JOURNAL\n", stderr);
 	return 2;
@@ -328,8 +380,11 @@ parse(struct writer *w, int argc, char **argv, uint64_t *ret_seed)
 {
 	int c;
 
-	while ((c = getopt(argc, argv, "d:h:s:p:w:c:")) != -1) {
+	while ((c = getopt(argc, argv, "d:h:s:j:p:w:c:")) != -1) {
 		switch (c) {
+		case 'j':
+			w->jobs = (unsigned)strtoul(optarg, NULL, 10);
+			break;
 		case 'd':
 			w->disk = (uint32_t)strtoul(optarg, NULL, 10);
 			break;
@@ -352,7 +407,7 @@ parse(struct writer *w, int argc, char **argv, uint64_t *ret_seed)
 			return false;
 		}
 	}
-	return true;
+	return w->jobs > 0 && w->jobs <= JOBS_MAX;
 }
 
 static void
@@ -367,7 +422,7 @@ catch_term(void)
 int
 main(int argc, char **argv)
 {
-	static struct writer w = { .pace_us = 2000 };
+	static struct writer w = { .pace_us = 2000, .jobs = 1 };
 	const char *verb = argc > 1 ? argv[1] : "";
 	uint64_t seed = 1;
 
@@ -387,6 +442,5 @@ main(int argc, char **argv)
 		return usage();
 	catch_term();
 	open_disk(&w, argv[1]);
-	prng_seed(&w.prng, seed + w.epoch);
-	return write_history(&w);
+	return write_history(&w, seed);
 }

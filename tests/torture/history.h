@@ -29,7 +29,7 @@ enum record_type {
 	RECORD_OPEN = 1,	/* a writer got the disk */
 	RECORD_FOUND,		/* and found `found`.epoch, seq at block */
 	RECORD_INTENT,		/* count blocks are about to be written */
-	RECORD_FLUSHED,		/* all intents of the epoch up to seq */
+	RECORD_FLUSHED,		/* the epoch's intents up to seq in a range */
 };
 
 /* As it stands in the journal, in host order: it never leaves the machine. */

@@ -88,7 +88,7 @@ take_found(struct model *m, const struct record *r, FILE *out)
 static void
 take_flushed(struct model *m, const struct record *r)
 {
-	for (uint32_t b = 0; b < HISTORY_BLOCKS; b++) {
+	for (uint32_t b = r->block; b < r->block + r->count; b++) {
 		struct pending *p = &m->pending[b];
 		size_t n = 0;
 
