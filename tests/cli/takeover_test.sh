@@ -12,8 +12,8 @@ writer()
 {
 	n=0
 	while [ ${n} -lt 4096 ] && printf '%016d' ${n} |
-	    dd of=esx1/mnt/vm-flat.vmdk bs=16 seek=$((n * 256)) conv=notrunc,fsync \
-	    status=none 2>/dev/null; do
+	    dd of=esx1/mnt/vm-flat.vmdk bs=16 seek=$((n * 256)) \
+	    conv=nocreat,notrunc,fsync status=none 2>/dev/null; do
 		echo ${n} >flushed.new
 		mv flushed.new flushed
 		n=$((n + 1))
