@@ -2,6 +2,7 @@
 /* The pulse fiber and its orders. */
 #include <string.h>
 
+#include "libvmfs/env/realtime.h"
 #include "locking/heartbeat.h"
 
 /* Late pulses of ours that one pulse writes over. */
@@ -137,6 +138,7 @@ beat_main(void *arg)
 	struct beat *b = arg;
 	int rc = b->petter != NULL ? petter_start(b->petter) : 0;
 
+	realtime_stack();
 	order_finish(b, rc);
 	if (rc < 0)
 		return;

@@ -135,6 +135,12 @@ watchdog_leave(struct watchdog_share *s, struct watchdog_lease *l)
 	shared_leave(&s->lock);
 }
 
+const char *
+watchdog_name(const struct watchdog_share *s)
+{
+	return s->name;
+}
+
 unsigned
 watchdog_timeout_ms(struct watchdog_share *s)
 {

@@ -51,6 +51,8 @@ void watchdog_renew(struct watchdog_share *s, struct watchdog_lease *l,
     uint64_t now_ns, uint64_t until_ns);
 /* Nothing of this heartbeat's host can reach the LUN any more. */
 void watchdog_leave(struct watchdog_share *s, struct watchdog_lease *l);
+/* What conf.name was. */
+const char *watchdog_name(const struct watchdog_share *s);
 /* Time-out of the armed watchdog, ms; 0: unknown or not armed. */
 unsigned watchdog_timeout_ms(struct watchdog_share *s);
 

@@ -6,6 +6,7 @@
 #include "fuse/refusal.h"
 #include "libvmfs/base/lun_text.h"
 #include "libvmfs/base/units.h"
+#include "locking/watchdog.h"
 #include "vmfsd/call.h"
 #include "vmfsd/cmd.h"
 
@@ -140,6 +141,23 @@ set(json_t *o, const char *key, json_t *value)
 }
 
 static void
+add_heartbeat(json_t *row, const struct datastore *d)
+{
+	const char *cpu = realtime_cpu_name(d->beat_rt.cpu);
+	const char *memory = realtime_memory_name(d->beat_rt.memory);
+	struct watchdog_share *w = d->all->watchdog;
+
+	(void)set(row, "heartbeat", json_sprintf("priority %s, memory locked: "
+	    "%s", cpu, memory));
+	(void)set(row, "heartbeat_priority", json_string(cpu));
+	(void)set(row, "heartbeat_memory", json_string(memory));
+	if (w == NULL)
+		return;
+	(void)set(row, "watchdog", json_string(watchdog_name(w)));
+	(void)set(row, "watchdog_ms", json_integer(watchdog_timeout_ms(w)));
+}
+
+static void
 add_super(json_t *row, struct datastore *d)
 {
 	const struct super *s = &d->super;
@@ -154,6 +172,7 @@ add_super(json_t *row, struct datastore *d)
 	(void)set(row, "slot", json_integer(l->slot));
 	(void)set(row, "incarnation", json_integer((json_int_t)l->incarnation));
 	(void)set(row, "readonly", json_boolean(d->readonly));
+	add_heartbeat(row, d);
 	(void)set(row, "timers", json_pack("{s:i, s:i, s:i, s:i}",
 	    "pulse_ms", (int)s->timers.pulse_ms, "io_ms", (int)s->timers.io_ms,
 	    "freeze_ms", (int)s->timers.freeze_ms,

@@ -42,6 +42,7 @@ struct datastore {
 	_Atomic enum datastore_state state;
 	/* The rest is set while mounted; touched on the owner's fibers. */
 	struct reactor *owner, *beat;
+	struct realtime beat_rt;	/* granted to the heartbeat */
 	struct env env, beat_env;
 	struct disk *disk, *beat_disk;
 	struct super super;

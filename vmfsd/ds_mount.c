@@ -32,11 +32,28 @@ open_lun(struct datastore *d, struct env *env, struct disk **ret_disk)
 	return rc;
 }
 
+/* A busy machine must not look like a dead one. */
+static void
+tell_realtime(const struct datastore *d)
+{
+	const struct realtime *rt = &d->beat_rt;
+	bool good = rt->cpu == REALTIME_CPU_FIRST &&
+	    rt->memory == REALTIME_MEMORY_ALL;
+
+	log_line(d->all->log, good ? LOG_LEVEL_INFO : LOG_LEVEL_WARN,
+	    "datastore: %s: heartbeat priority=%s memory-locked=%s%s", d->name,
+	    realtime_cpu_name(rt->cpu), realtime_memory_name(rt->memory),
+	    good ? "" : " note=\"CAP_SYS_NICE and CAP_IPC_LOCK keep a "
+	    "heartbeat from starving\"");
+}
+
 static int
 beat_up(void *arg)
 {
 	struct datastore *d = arg;
 
+	d->beat_rt = reactor_realtime(d->beat);
+	tell_realtime(d);
 	return open_lun(d, &d->beat_env, &d->beat_disk);
 }
 
@@ -222,8 +239,8 @@ stop_reactor(struct reactor **r)
 }
 
 static int
-start_reactor(struct datastore *d, const char *kind, struct reactor **ret_r,
-    struct env *ret_env)
+start_reactor(struct datastore *d, const char *kind, bool realtime,
+    struct reactor **ret_r, struct env *ret_env)
 {
 	struct reactor *r;
 	char name[16];
@@ -233,7 +250,10 @@ start_reactor(struct datastore *d, const char *kind, struct reactor **ret_r,
 	rc = reactor_new(name, &r);
 	if (rc < 0)
 		return fail(d, rc, "cannot start a thread");
-	rc = reactor_start(r);
+	if (realtime)
+		rc = reactor_want_realtime(r);
+	if (rc == 0)
+		rc = reactor_start(r);
 	if (rc < 0) {
 		reactor_free(r);
 		return fail(d, rc, "cannot start a thread");
@@ -298,9 +318,10 @@ bring_up(struct datastore *d)
 	d->space_known = d->space_asked = false;
 	fiber_cond_init(&d->space_done);
 	atomic_store(&d->gone, false);
-	rc = start_reactor(d, "ds", &d->owner, &d->env);
+	rc = start_reactor(d, "ds", false, &d->owner, &d->env);
 	if (rc == 0)
-		rc = start_reactor(d, "hb", &d->beat, &d->beat_env);
+		rc = start_reactor(d, "hb", true, &d->beat,
+		    &d->beat_env);
 	if (rc == 0)
 		rc = call_on(d->beat_env.sched, beat_up, d);
 	if (rc < 0)

@@ -25,6 +25,8 @@ static const struct column ds_record[] = {
 	{ "free", "free", COLUMN_SIZE },
 	{ "hosts", "hosts", COLUMN_NUMBER },
 	{ "locking", "protocol", COLUMN_TEXT },
+	{ "heartbeat", "heartbeat", COLUMN_TEXT },
+	{ "watchdog", "watchdog", COLUMN_TEXT },
 	{ "slot", "slot", COLUMN_NUMBER },
 	{ "incarnation", "incarnation", COLUMN_NUMBER },
 	{ "created", "created_us", COLUMN_TIME },

@@ -267,7 +267,7 @@ call_done(struct offload *o, int result)
 	struct file_call *c = container_of(o, struct file_call, o);
 	struct disk_req *req = c->req;
 
-	free(c);
+	spare_give(&c->f->call, c);
 	req->result = result;
 	req->done(req);
 }
@@ -275,8 +275,10 @@ call_done(struct offload *o, int result)
 static void
 call_submit(struct disk_file *f, struct disk_req *req)
 {
-	struct file_call *c = calloc(1, sizeof(*c));
+	struct file_call *c = spare_take(&f->call);
 
+	if (c == NULL)
+		c = malloc(sizeof(*c));
 	if (c == NULL) {
 		disk_complete(req, -ENOMEM);
 		return;
@@ -362,5 +364,7 @@ file_close(struct disk *d)
 	/* The last close of a device may wait for it. */
 	(void)!offload_call(close_call, f);
 	pthread_mutex_destroy(&f->lock);
+	spare_fini(&f->call);
+	spare_fini(&f->caw_buf);
 	free(f);
 }

@@ -9,10 +9,12 @@
 #include "libvmfs/base/units.h"
 #include "libvmfs/env/disk.h"
 #include "libvmfs/env/reactor.h"
+#include "libvmfs/env/spare.h"
 
 #define FILE_MAX_TRANSFER ((uint32_t)(32 * MIB))
 #define FILE_MAX_CAW ((uint32_t)(64 * KIB))
 #define FILE_MAX_HOLDS 64
+#define FILE_CAW_SPARE ((size_t)4096)
 #define FILE_CALLS_MAX 4		/* helper threads of one disk */
 
 struct disk_file {
@@ -26,6 +28,8 @@ struct disk_file {
 	 * one compare-and-write at a time. */
 	struct offload_group caws;
 	struct offload_group calls; /* all other blocking calls */
+	struct spare call;	/* struct file_call */
+	struct spare caw_buf;	/* FILE_CAW_SPARE bytes */
 
 	pthread_mutex_t lock;	/* guards all below */
 	uint64_t holds[FILE_MAX_HOLDS];
@@ -71,7 +75,7 @@ int file_range_lock(int fd, short type, uint64_t start, uint64_t len,
 /* The byte that says in which way a disk is open: see disk_file_open.c. */
 #define FILE_OPEN_BYTE (((uint64_t)1 << 62) - 1)
 /* Compare and write; blocks. */
-int file_caw(const struct disk_file *f, struct disk_req *req) MUST_CHECK;
+int file_caw(struct disk_file *f, struct disk_req *req) MUST_CHECK;
 /* HOLD, UNHOLD, HOLD_TEST; blocks. */
 int file_hold(struct disk_file *f, const struct disk_req *req) MUST_CHECK;
 

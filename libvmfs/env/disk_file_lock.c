@@ -97,11 +97,14 @@ caw_locked(const struct disk_file *f, struct disk_req *req, char *buf)
 }
 
 int
-file_caw(const struct disk_file *f, struct disk_req *req)
+file_caw(struct disk_file *f, struct disk_req *req)
 {
-	char *buf = disk_buf_alloc(req->length);
+	bool small = req->length <= FILE_CAW_SPARE;
+	char *buf = small ? spare_take(&f->caw_buf) : NULL;
 	int rc;
 
+	if (buf == NULL)
+		buf = disk_buf_alloc(small ? FILE_CAW_SPARE : req->length);
 	if (buf == NULL)
 		return -ENOMEM;
 	rc = file_range_lock(f->fd, F_WRLCK, req->offset, req->length, true);
@@ -111,7 +114,10 @@ file_caw(const struct disk_file *f, struct disk_req *req)
 		(void)!file_range_lock(f->fd, F_UNLCK, req->offset,
 		    req->length, false);
 	}
-	free(buf);
+	if (small)
+		spare_give(&f->caw_buf, buf);
+	else
+		free(buf);
 	return rc;
 }
 

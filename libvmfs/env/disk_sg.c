@@ -37,7 +37,7 @@ call_done(struct offload *o, int result)
 	struct disk_req *req = c->req;
 	struct disk_sg *s = c->s;
 
-	free(c);
+	spare_give(&s->call, c);
 	/* The block layer can always write zeroes. */
 	if (req->op == DISK_WRITE_ZEROES &&
 	    (result == -EOPNOTSUPP || result == -EINVAL)) {
@@ -51,8 +51,10 @@ call_done(struct offload *o, int result)
 static void
 call_submit(struct disk_sg *s, struct disk_req *req)
 {
-	struct sg_call *c = calloc(1, sizeof(*c));
+	struct sg_call *c = spare_take(&s->call);
 
+	if (c == NULL)
+		c = malloc(sizeof(*c));
 	if (c == NULL) {
 		disk_complete(req, -ENOMEM);
 		return;
@@ -106,6 +108,8 @@ sg_close(struct disk *d)
 	struct disk_sg *s = sg_of(d);
 
 	disk_close(s->below);
+	spare_fini(&s->call);
+	spare_fini(&s->caw_buf);
 	free(s);
 }
 

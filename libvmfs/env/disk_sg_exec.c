@@ -51,12 +51,17 @@ exec_caw(struct disk_sg *s, struct disk_req *req)
 		.direction = SG_DXFER_TO_DEV,
 		.len = (uint32_t)(2 * req->length),
 	};
-	char *p;
+	bool small = data.len <= SG_CAW_SPARE;
+	char *p = NULL;
 	int rc;
 
-	data.buf = p = disk_buf_alloc(data.len);
+	if (small)
+		p = spare_take(&s->caw_buf);
+	if (p == NULL)
+		p = disk_buf_alloc(small ? SG_CAW_SPARE : data.len);
 	if (p == NULL)
 		return -ENOMEM;
+	data.buf = p;
 	memcpy(p, req->expect, req->length);
 	p += req->length;
 	for (int i = 0; i < req->iovcnt; i++) {
@@ -76,7 +81,10 @@ exec_caw(struct disk_sg *s, struct disk_req *req)
 		if (rc == 0)
 			rc = sync_cache(s, req);
 	}
-	free(data.buf);
+	if (small)
+		spare_give(&s->caw_buf, data.buf);
+	else
+		free(data.buf);
 	return rc;
 }
 

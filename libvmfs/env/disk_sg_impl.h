@@ -7,6 +7,7 @@
 
 #include "libvmfs/env/disk.h"
 #include "libvmfs/env/reactor.h"
+#include "libvmfs/env/spare.h"
 
 /*
  * Executes the command of h as ioctl(SG_IO) does: 0, or negative errno when it
@@ -16,6 +17,8 @@ typedef int sg_io_fn(void *arg, struct sg_io_hdr *h);
 
 #define SG_CALLS_MAX 8		/* helper threads of one disk */
 
+#define SG_CAW_SPARE ((uint32_t)8192)	/* two images of a block */
+
 struct disk_sg {
 	struct disk disk;
 	struct disk *below;	/* the block layer: READ, WRITE, FLUSH */
@@ -23,6 +26,8 @@ struct disk_sg {
 	void *io_arg;
 	uint64_t first_lba;	/* of a partition; else 0 */
 	struct offload_group calls;
+	struct spare call;	/* struct sg_call */
+	struct spare caw_buf;	/* SG_CAW_SPARE bytes */
 	/* from VPD pages; blocks of the disk, 0: unknown or none */
 	uint32_t max_unmap_blocks;
 	uint64_t max_same_blocks;

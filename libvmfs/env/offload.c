@@ -16,15 +16,24 @@
  */
 #define OFFLOAD_THREADS_MAX 64
 
-static struct {
-	pthread_mutex_t lock;	/* guards all groups, too */
+struct offload_pool {
+	const char *name;	/* of its threads */
+	bool realtime;
 	pthread_cond_t more;
 	struct offload *head, *last;
 	unsigned threads, idle, queued;
-} pool = {
-	.lock = PTHREAD_MUTEX_INITIALIZER,
+};
+
+/* A heartbeat's calls do not stand behind those of others. */
+static struct offload_pool ordinary = {
+	.name = "vmfs-offload", .more = PTHREAD_COND_INITIALIZER,
+};
+static struct offload_pool urgent = {
+	.name = "vmfs-urgent", .realtime = true,
 	.more = PTHREAD_COND_INITIALIZER,
 };
+/* Guards both, and all groups. */
+static pthread_mutex_t pool_lock = PTHREAD_MUTEX_INITIALIZER;
 
 static void
 append(struct offload **head, struct offload **last, struct offload *o)
@@ -41,15 +50,15 @@ static void *pool_thread(void *arg);
 
 /* With the lock held. */
 static int
-add_thread(void)
+add_thread(struct offload_pool *p)
 {
 	pthread_t t;
-	int rc = thread_start(&t, pool_thread, NULL);
+	int rc = thread_start(&t, pool_thread, p);
 
 	if (rc < 0)
 		return rc;
 	(void)pthread_detach(t);
-	pool.threads++;
+	p->threads++;
 	return 0;
 }
 
@@ -57,28 +66,30 @@ add_thread(void)
 static void
 pool_push(struct offload *o)
 {
-	append(&pool.head, &pool.last, o);
-	pool.queued++;
+	struct offload_pool *p = o->pool;
+
+	append(&p->head, &p->last, o);
+	p->queued++;
 	/* Without one more thread those there are take it later. */
-	if (pool.idle < pool.queued && pool.threads < OFFLOAD_THREADS_MAX)
-		(void)!add_thread();
-	pthread_cond_signal(&pool.more);
+	if (p->idle < p->queued && p->threads < OFFLOAD_THREADS_MAX)
+		(void)!add_thread(p);
+	pthread_cond_signal(&p->more);
 }
 
 static struct offload *
-pool_pop(void)
+pool_pop(struct offload_pool *p)
 {
 	struct offload *o;
 
-	pthread_mutex_lock(&pool.lock);
-	pool.idle++;
-	while (pool.head == NULL)
-		pthread_cond_wait(&pool.more, &pool.lock);
-	pool.idle--;
-	pool.queued--;
-	o = pool.head;
-	pool.head = o->next;
-	pthread_mutex_unlock(&pool.lock);
+	pthread_mutex_lock(&pool_lock);
+	p->idle++;
+	while (p->head == NULL)
+		pthread_cond_wait(&p->more, &pool_lock);
+	p->idle--;
+	p->queued--;
+	o = p->head;
+	p->head = o->next;
+	pthread_mutex_unlock(&pool_lock);
 	return o;
 }
 
@@ -88,7 +99,7 @@ group_next(struct offload_group *g)
 {
 	struct offload *o;
 
-	pthread_mutex_lock(&pool.lock);
+	pthread_mutex_lock(&pool_lock);
 	o = g->head;
 	if (o != NULL) {
 		g->head = o->next;
@@ -96,7 +107,7 @@ group_next(struct offload_group *g)
 	} else {
 		g->running--;
 	}
-	pthread_mutex_unlock(&pool.lock);
+	pthread_mutex_unlock(&pool_lock);
 }
 
 static void
@@ -122,10 +133,14 @@ offload_run(struct offload *o)
 static void *
 pool_thread(void *arg)
 {
-	(void)arg;
-	(void)pthread_setname_np(pthread_self(), "vmfs-offload");
+	struct offload_pool *p = arg;
+	struct realtime granted;
+
+	(void)pthread_setname_np(pthread_self(), p->name);
+	if (p->realtime)
+		realtime_enter(&granted);
 	for (;;)
-		offload_run(pool_pop());
+		offload_run(pool_pop(p));
 	return NULL;
 }
 
@@ -146,16 +161,28 @@ thread_start(pthread_t *ret_t, void *(*fn)(void *arg), void *arg)
 	return -rc;
 }
 
-int
-offload_init(void)
+static int
+pool_init(struct offload_pool *p)
 {
 	int rc = 0;
 
-	pthread_mutex_lock(&pool.lock);
-	if (pool.threads == 0)
-		rc = add_thread();
-	pthread_mutex_unlock(&pool.lock);
+	pthread_mutex_lock(&pool_lock);
+	if (p->threads == 0)
+		rc = add_thread(p);
+	pthread_mutex_unlock(&pool_lock);
 	return rc;
+}
+
+int
+offload_init(void)
+{
+	return pool_init(&ordinary);
+}
+
+int
+offload_realtime_init(void)
+{
+	return pool_init(&urgent);
 }
 
 void
@@ -164,8 +191,9 @@ offload_submit(struct offload *o)
 	struct offload_group *g = o->group;
 
 	o->home = sched_current();
+	o->pool = reactor_is_realtime(o->home) ? &urgent : &ordinary;
 	reactor_offload_count(o->home, 1);
-	pthread_mutex_lock(&pool.lock);
+	pthread_mutex_lock(&pool_lock);
 	if (g != NULL && g->running == g->limit) {
 		append(&g->head, &g->last, o);
 	} else {
@@ -173,7 +201,7 @@ offload_submit(struct offload *o)
 			g->running++;
 		pool_push(o);
 	}
-	pthread_mutex_unlock(&pool.lock);
+	pthread_mutex_unlock(&pool_lock);
 }
 
 struct offload_wait {

@@ -38,6 +38,8 @@ struct reactor {
 	atomic_bool sleeping;
 	atomic_bool stop;
 	pthread_t thread;
+	bool realtime;		/* wanted */
+	struct realtime granted;	/* its thread's */
 	char name[16];
 };
 
@@ -370,8 +372,31 @@ reactor_thread(void *arg)
 	struct reactor *r = arg;
 
 	(void)pthread_setname_np(pthread_self(), r->name);
+	if (r->realtime)
+		realtime_enter(&r->granted);
 	reactor_run(r);
 	return NULL;
+}
+
+int
+reactor_want_realtime(struct reactor *r)
+{
+	r->realtime = true;
+	return offload_realtime_init();
+}
+
+struct realtime
+reactor_realtime(const struct reactor *r)
+{
+	return r->granted;
+}
+
+bool
+reactor_is_realtime(struct sched *s)
+{
+	const struct reactor *r = s->arg;
+
+	return r->realtime;
 }
 
 int

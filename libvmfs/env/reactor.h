@@ -10,6 +10,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "libvmfs/env/realtime.h"
 #include "libvmfs/env/sched.h"
 
 struct io_uring;
@@ -29,6 +30,13 @@ struct reactor *reactor_current(void);
  * that still live are dropped by reactor_free.
  */
 void reactor_run(struct reactor *r);
+/*
+ * Its thread, and the helper threads that its calls run on, shall not starve
+ * (realtime.h).  Before reactor_start.  Errors: no helper thread.
+ */
+int reactor_want_realtime(struct reactor *r) MUST_CHECK;
+/* What was granted; from a fiber or a post of r. */
+struct realtime reactor_realtime(const struct reactor *r);
 /* Runs the loop on a new thread; reactor_join stops nothing, only waits. */
 int reactor_start(struct reactor *r) MUST_CHECK;
 void reactor_join(struct reactor *r);
@@ -84,6 +92,7 @@ struct offload {
 	void (*done)(struct offload *o, int result);
 	struct offload_group *group;	/* NULL: bound only by the pool */
 	int result;			/* private from here */
+	struct offload_pool *pool;
 	struct sched *home;
 	struct sched_work work;
 	struct offload *next;

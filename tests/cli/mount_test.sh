@@ -75,6 +75,8 @@ hands_over_to_a_running_daemon_body()
 	lun_make lun
 	lun_make lun2
 	host_start esx1 "${PWD}/lun"
+	atf_check -o match:'heartbeat +priority [a-z]+, memory locked: [a-z]+' \
+	    vmfsctl -c esx1/ctl ds info ds1
 	mkdir m
 	atf_check mount.vmfs -o "control=${PWD}/esx1/ctl,ds=second" lun2 m
 	atf_check -o match:'^ds1	' -o match:'^second	' vmfsctl -c esx1/ctl -H ds ls
