@@ -81,6 +81,9 @@ check_metachunk(struct check *c, uint64_t cluster, uint64_t chunk, void *buf,
 	}
 	if (rc != 0)
 		return rc;
+	/* The head of one that was given back, beside one that was not. */
+	if (le16_get(((const struct metachunk_disk *)buf)->used) == 0)
+		return 0;
 	*ret_is = true;
 	if (!bit_get(c->used, chunk))
 		check_report(c, CHECK_SPACE_FREE, CHECK_DAMAGE,

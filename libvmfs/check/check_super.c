@@ -101,6 +101,12 @@ check_slot_dead(struct check *c, struct heartbeat *hb, uint8_t *block)
 	    (unsigned long long)rep.commits, (unsigned long long)rep.applied);
 	if (!c->conf->repair)
 		return 0;
+	/* The replay may have changed what lies behind the record. */
+	rc = disk_read(c->conf->disk,
+	    (uint64_t)(SLOT_TABLE_BLOCK + hb->slot) * BLOCK_SIZE, block,
+	    BLOCK_SIZE);
+	if (rc != 0)
+		return rc;
 	if (hb->state != SLOT_RECOVERING)
 		hb->incarnation++;
 	hb->state = SLOT_FREE;
