@@ -59,15 +59,20 @@ answer(struct sim_op *op, int result)
 	disk_complete(req, result);
 }
 
+/* Holds are locks of a file: no wire loses them or their status. */
+static bool
+is_hold(enum disk_op op)
+{
+	return op == DISK_HOLD || op == DISK_UNHOLD || op == DISK_HOLD_TEST;
+}
+
 /* A status that the fault plan spoils. */
 static int
 spoil(struct sim_op *op)
 {
 	const struct sim_faults *f = &op->lun->faults;
 
-	/* Holds are locks of a file: no wire loses their status. */
-	if (op->result != 0 || op->op == DISK_HOLD || op->op == DISK_UNHOLD ||
-	    op->op == DISK_HOLD_TEST)
+	if (op->result != 0 || is_hold(op->op))
 		return op->result;
 	if (sim_chance(op->lun->sim, f->status_lost_ppm))
 		return -VMFS_EUNKNOWN;
@@ -98,6 +103,12 @@ op_step(void *arg)
 	if (op->accepted && !op->applied) {
 		sim_op_apply(op);
 		op->lun->late += op->req == NULL;
+		if (op->op == DISK_WRITE && op->result == 0 &&
+		    sim_chance(op->lun->sim, op->lun->faults.twice_ppm)) {
+			op->applied = false;
+			op_arm(op, execution(op->lun));
+			return;
+		}
 	}
 	if (!op->returning) {
 		op->returning = true;
@@ -191,10 +202,19 @@ sim_submit(struct disk *disk, struct disk_req *req)
 {
 	struct sim_disk *d = container_of(disk, struct sim_disk, disk);
 	struct sim_lun *l = d->lun;
-	struct sim_op *op = op_new(l, d->nexus, req);
+	struct sim_op *op;
 
+	if (l->sent != NULL)
+		l->sent(l->landed_arg, d->nexus, req);
+	op = op_new(l, d->nexus, req);
 	switch (l->nexus[d->nexus].path) {
 	case PATH_UP:
+		if (!is_hold(req->op) && sim_chance(l->sim,
+		    l->faults.lost_ppm)) {
+			op->timer.fn = op_timeout;
+			op_arm(op, PATH_TIMEOUT_NS);
+			return;
+		}
 		op_arm(op, latency(l));
 		return;
 	case PATH_LOST:
@@ -226,6 +246,49 @@ strand(struct sim_lun *l, unsigned nexus, int result)
 		else
 			op_arm(op, sim_below(l->sim, l->faults.late_ns + 1));
 	}
+}
+
+/* The answer of a paused host's command died with the LUN's power. */
+static void
+withhold_unknown(struct sim_op *op)
+{
+	sched_timer_cancel(&op->lun->sim->sched, &op->timer);
+	if (!op->returning)
+		op->lun->nexus[op->nexus].in_flight--;
+	op->returning = op->applied = op->accepted = op->withheld = true;
+	op->result = -VMFS_EUNKNOWN;
+}
+
+void
+sim_lun_power_loss(struct sim_lun *l)
+{
+	sim_trace(l->sim, 0xb007, 0, 0);
+	list_for_each(node, next, &l->ops) {
+		struct sim_op *op = list_entry(node, struct sim_op, node);
+
+		if (op->unsent || op->timer.fn == op_timeout)
+			continue;
+		if (l->nexus[op->nexus].path == PATH_PAUSED) {
+			withhold_unknown(op);
+			continue;
+		}
+		answer(op, -VMFS_EUNKNOWN);
+		op_free(op);
+	}
+	sim_lun_forget(l);
+	for (unsigned i = 0; i < SIM_NEXUS_MAX; i++) {
+		l->nexus[i].cache_lost |= l->nexus[i].unflushed;
+		l->nexus[i].unflushed = false;
+	}
+}
+
+void
+sim_lun_attention(struct sim_lun *l, uint8_t asc, uint8_t ascq)
+{
+	sim_trace(l->sim, 0xa77, asc, ascq);
+	for (unsigned i = 0; i < SIM_NEXUS_MAX; i++)
+		if (l->nexus[i].attention == 0)
+			l->nexus[i].attention = (uint16_t)(asc << 8 | ascq);
 }
 
 void
@@ -284,6 +347,8 @@ void
 sim_path_reset(struct sim_lun *l, unsigned nexus)
 {
 	l->nexus[nexus].n_holds = 0;
+	l->nexus[nexus].attention = 0;
+	l->nexus[nexus].unflushed = l->nexus[nexus].cache_lost = false;
 	sim_path_heal(l, nexus);
 }
 
@@ -327,7 +392,8 @@ sim_lun_init(struct sim_lun *l, struct sim *sim, uint64_t size,
 	};
 	l->now = calloc(1, size);
 	l->stable = calloc(1, size);
-	if (l->now == NULL || l->stable == NULL) {
+	l->touched = calloc(1, size / 4096 / 8 + 1);
+	if (l->now == NULL || l->stable == NULL || l->touched == NULL) {
 		sim_lun_fini(l);
 		return -ENOMEM;
 	}
@@ -342,5 +408,7 @@ sim_lun_fini(struct sim_lun *l)
 	sim_dirty_drop(l);
 	free(l->now);
 	free(l->stable);
+	free(l->touched);
+	l->touched = NULL;
 	l->now = l->stable = NULL;
 }

@@ -23,6 +23,10 @@ struct sim_faults {
 	unsigned slow_ppm;		/* takes up to slow_ns */
 	uint64_t slow_ns;
 	uint64_t late_ns;		/* how late cut writes may land */
+	unsigned lost_ppm;		/* never gets there, and no answer */
+	unsigned read_error_ppm;
+	unsigned twice_ppm;		/* a write is executed once more before
+					 * its status goes back */
 };
 
 enum path_state {
@@ -36,7 +40,10 @@ enum path_state {
 struct sim_nexus {
 	uint64_t key;			/* 0: not registered */
 	enum path_state path;
-	bool attention;			/* 2Ah/05h is pending */
+	uint16_t attention;		/* ASC << 8 | ASCQ pending; 0: none */
+	bool unflushed;			/* has writes in the LUN's cache */
+	bool cache_lost;		/* and they are gone: next flush fails,
+					 * as the initiator makes it */
 	unsigned in_flight;		/* commands the LUN may yet execute */
 	uint64_t holds[SIM_HOLDS_MAX];
 	unsigned n_holds;
@@ -48,6 +55,8 @@ struct sim_lun {
 	struct sim_faults faults;
 	uint8_t *now;			/* what reads see */
 	uint8_t *stable;		/* what survives the LUN's power loss */
+	uint8_t *touched;		/* a bit for each block ever written */
+	bool pool_full;			/* writes fail with -ENOSPC */
 	struct list dirty;		/* writes since the last flush */
 	struct list ops;		/* in flight */
 	struct sim_nexus nexus[SIM_NEXUS_MAX];
@@ -56,7 +65,9 @@ struct sim_lun {
 	/* Sees each write that takes effect; may be NULL. */
 	void (*landed)(void *arg, unsigned nexus, uint64_t offset,
 	    const uint8_t *data, uint64_t length);
-	void *landed_arg;
+	/* Sees each request a host sends; may be NULL. */
+	void (*sent)(void *arg, unsigned nexus, const struct disk_req *req);
+	void *landed_arg;		/* of both */
 	/* counters */
 	uint64_t aborted, late, preempts, flushes;
 };
@@ -64,8 +75,15 @@ struct sim_lun {
 int sim_lun_init(struct sim_lun *l, struct sim *sim, uint64_t size,
     uint32_t block_size, unsigned caps) MUST_CHECK;
 void sim_lun_fini(struct sim_lun *l);
-/* The LUN loses power: what was not flushed is kept or lost by the seed. */
+/* The LUN loses power: what was not flushed is kept or lost by the seed, what
+ * was in flight is lost, and each nexus that had unflushed writes learns it. */
 void sim_lun_power_loss(struct sim_lun *l);
+/* A unit attention for every nexus. */
+void sim_lun_attention(struct sim_lun *l, uint8_t asc, uint8_t ascq);
+/* The image after a power loss now, or as reads see it; into another LUN that
+ * is fresh and of the same size. */
+void sim_lun_copy(const struct sim_lun *from, struct sim_lun *to,
+    bool power_loss);
 /* A path to the LUN; freed by disk_close. */
 int sim_disk_open(struct sim_lun *l, unsigned nexus, struct disk **ret_d)
     MUST_CHECK;

@@ -14,9 +14,13 @@ struct dirty {
 };
 
 static const struct disk_sense sense_conflict = { .status = 0x18 };
-static const struct disk_sense sense_preempted = {
-	.status = 0x02, .key = 0x06, .asc = 0x2a, .ascq = 0x05,
-};
+
+static void
+touch(struct sim_lun *l, uint64_t offset, uint64_t length)
+{
+	for (uint64_t b = offset / 4096; b <= (offset + length - 1) / 4096; b++)
+		l->touched[b / 8] |= (uint8_t)(1u << b % 8);
+}
 
 static int
 put(struct sim_op *op)
@@ -28,10 +32,12 @@ put(struct sim_op *op)
 		l->landed(l->landed_arg, op->nexus, op->offset, op->data,
 		    op->length);
 	memcpy(l->now + op->offset, op->data, op->length);
+	touch(l, op->offset, op->length);
 	if ((op->flags & DISK_FUA) != 0) {
 		memcpy(l->stable + op->offset, op->data, op->length);
 		return 0;
 	}
+	l->nexus[op->nexus].unflushed = true;
 	d = malloc(sizeof(*d) + op->length);
 	if (d == NULL)
 		return -ENOMEM;
@@ -57,6 +63,8 @@ flush(struct sim_lun *l)
 	struct list *node;
 
 	l->flushes++;
+	for (unsigned i = 0; i < SIM_NEXUS_MAX; i++)
+		l->nexus[i].unflushed = false;
 	while ((node = list_pop(&l->dirty)) != NULL) {
 		struct dirty *d = list_entry(node, struct dirty, node);
 
@@ -67,7 +75,7 @@ flush(struct sim_lun *l)
 }
 
 void
-sim_lun_power_loss(struct sim_lun *l)
+sim_lun_forget(struct sim_lun *l)
 {
 	struct list *node;
 
@@ -78,7 +86,32 @@ sim_lun_power_loss(struct sim_lun *l)
 			memcpy(l->stable + d->offset, d->data, d->length);
 		free(d);
 	}
-	memcpy(l->now, l->stable, l->info.size_bytes);
+	for (uint64_t b = 0; b < l->info.size_bytes / 4096; b++)
+		if (l->touched[b / 8] & 1u << b % 8)
+			memcpy(l->now + b * 4096, l->stable + b * 4096, 4096);
+}
+
+void
+sim_lun_copy(const struct sim_lun *from, struct sim_lun *to, bool power_loss)
+{
+	const uint8_t *image = power_loss ? from->stable : from->now;
+
+	for (uint64_t b = 0; b < from->info.size_bytes / 4096; b++)
+		if (from->touched[b / 8] & 1u << b % 8) {
+			memcpy(to->now + b * 4096, image + b * 4096, 4096);
+			touch(to, b * 4096, 4096);
+		}
+	list_for_each(node, next, power_loss ? &from->dirty : &to->dirty) {
+		const struct dirty *d = list_entry(node, struct dirty, node);
+
+		if (sim_chance(to->sim, 500000))
+			memcpy(to->now + d->offset, d->data, d->length);
+	}
+	memcpy(to->touched, from->touched, from->info.size_bytes / 4096 / 8);
+	for (uint64_t b = 0; b < to->info.size_bytes / 4096; b++)
+		if (to->touched[b / 8] & 1u << b % 8)
+			memcpy(to->stable + b * 4096, to->now + b * 4096,
+			    4096);
 }
 
 static int
@@ -135,7 +168,8 @@ pr_preempt(struct sim_op *op, bool abort)
 			continue;
 		found = true;
 		n->key = 0;
-		n->attention = n->attention || i != op->nexus;
+		if (i != op->nexus)
+			n->attention = 0x2a05;
 		if (abort)
 			sim_ops_abort(l, i);
 	}
@@ -276,11 +310,17 @@ execute(struct sim_op *op)
 {
 	switch (op->op) {
 	case DISK_READ:
+		if (sim_chance(op->lun->sim, op->lun->faults.read_error_ppm))
+			return -EIO;
 		give(op);
 		return 0;
 	case DISK_WRITE:
 		return put(op);
 	case DISK_FLUSH:
+		if (op->lun->nexus[op->nexus].cache_lost) {
+			op->lun->nexus[op->nexus].cache_lost = false;
+			return -EIO;
+		}
 		return flush(op->lun);
 	case DISK_WRITE_ZEROES:
 	case DISK_UNMAP:
@@ -322,10 +362,16 @@ sim_op_accept(struct sim_op *op)
 	struct sim_lun *l = op->lun;
 	struct sim_nexus *n = &l->nexus[op->nexus];
 
-	if (n->attention && op->req != NULL) {
-		n->attention = false;
+	if (n->attention != 0 && op->req != NULL) {
 		op->result = -VMFS_EATTENTION;
-		op->sense = sense_preempted;
+		op->sense = (struct disk_sense){
+			.status = 0x02, .key = 0x06,
+			.asc = (uint8_t)(n->attention >> 8),
+			.ascq = (uint8_t)n->attention,
+		};
+		n->attention = 0;
+	} else if (l->pool_full && op->op == DISK_WRITE) {
+		op->result = -ENOSPC;
 	} else if (changes(op->op) && l->reserved != 0 && n->key == 0) {
 		op->result = -VMFS_ECONFLICT;
 		op->sense = sense_conflict;

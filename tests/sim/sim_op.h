@@ -36,6 +36,8 @@ bool sim_op_accept(struct sim_op *op);
 void sim_op_apply(struct sim_op *op);
 /* Ends commands of a nexus that are not executed yet. */
 void sim_ops_abort(struct sim_lun *l, unsigned nexus);
+/* The LUN's cache is gone: each write that was not flushed is kept or lost. */
+void sim_lun_forget(struct sim_lun *l);
 /* Forgets the writes that were not flushed. */
 void sim_dirty_drop(struct sim_lun *l);
 

@@ -26,6 +26,7 @@ world_fail(struct world *w, const char *fmt, ...)
 	va_start(ap, fmt);
 	(void)vsnprintf(w->problem, sizeof(w->problem), fmt, ap);
 	va_end(ap);
+	if (getenv("DBG")) fprintf(stderr, "FAIL %lu %s\n", w->sim.now_ns, w->problem);
 }
 
 static void
@@ -127,6 +128,12 @@ int
 world_leave(struct world *w, unsigned i)
 {
 	return leave(&w->host[i], false);
+}
+
+int
+world_leave_dirty(struct world *w, unsigned i)
+{
+	return leave(&w->host[i], true);
 }
 
 void
@@ -303,7 +310,8 @@ world_run(struct world *w, const struct world_conf *conf,
 	sim_init(&w->sim, conf->seed);
 	sim_env_init(&w->sim, &w->env, getenv("WORLD_LOG") != NULL ? &w->log :
 	    NULL);
-	rc = sim_lun_init(&w->lun, &w->sim, LUN_BYTES,
+	rc = sim_lun_init(&w->lun, &w->sim,
+	    conf->lun_bytes != 0 ? conf->lun_bytes : LUN_BYTES,
 	    conf->block_size != 0 ? conf->block_size : 512, caps);
 	if (rc < 0)
 		return rc;

@@ -61,6 +61,7 @@ struct world_conf {
 	enum world_net net;
 	struct sim_faults faults;	/* from the first mount on */
 	uint64_t limit_ns;		/* virtual; 0: one hour */
+	uint64_t lun_bytes;		/* 0: 256 MiB */
 };
 
 /*
@@ -93,6 +94,8 @@ int world_unmount(struct world *w, unsigned i);
 /* Both suspend.  The result of host_join; the sentence is in host[i].why. */
 int world_join(struct world *w, unsigned i);
 int world_leave(struct world *w, unsigned i);
+/* The same when its journal could not be emptied: others replay it. */
+int world_leave_dirty(struct world *w, unsigned i);
 /*
  * The host dies: its paths are cut, its fibers drain.  Fibers of the play that
  * use the host must have ended: world_crash_begin cuts first, so that they do.

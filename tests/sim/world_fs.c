@@ -69,6 +69,8 @@ world_unmount(struct world *w, unsigned i)
 
 	wh->fs = NULL;
 	wh->ds = NULL;
-	rc3 = world_leave(w, i);
-	return rc < 0 ? rc : rc2 < 0 ? rc2 : rc3;
+	rc = rc < 0 ? rc : rc2;
+	/* As vmfsd does: what could not be written is left to replay. */
+	rc3 = rc < 0 ? world_leave_dirty(w, i) : world_leave(w, i);
+	return rc < 0 ? rc : rc3;
 }
