@@ -41,7 +41,7 @@ usage(FILE *to)
 {
 	fputs("usage: fsck.vmfs [options] LUN\n"
 	    "Checks the datastore on LUN (a file, a block device or\n"
-	    "iscsi://[user[%secret]@]portal[:port]/iqn/lun).\n\n"
+	    "iscsi://[user[%secret]@]portal[:port][,portal...]/iqn/lun).\n\n"
 	    "  -n, --no             check only, write nothing (the default)\n"
 	    "  -y, --yes            repair everything that can be repaired\n"
 	    "  -p, --preen          the same; for boot scripts\n"

@@ -5,42 +5,15 @@
  * A request is cut into commands the LUN takes; OP_WINDOW of them are under
  * way at a time.  Requests of other reactors come and go by sched_post.
  */
-#include "iscsi/disk_libiscsi.h"
-
-#include <ctype.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
 
-#include "iscsi/disk_libiscsi_probe.h"
-#include "iscsi/disk_libiscsi_sess.h"
-#include "libvmfs/base/be.h"
-#include "libvmfs/base/cleanup.h"
+#include "iscsi/disk_libiscsi_disk.h"
 #include "libvmfs/base/units.h"
 
 #define OP_WINDOW 8
 #define TRANSFER_MAX MIB	/* bytes of one READ or WRITE */
 #define RANGE_MAX (16 * MIB)	/* bytes of one UNMAP or WRITE SAME */
-#define TIMEOUT_DEFAULT_MS 8000
 #define PR_IN_SIZE 8192		/* 1023 keys */
-#define ISID_RANDOM_MASK 0xffffff
-
-struct ldisk {
-	struct disk disk;
-	struct env *env;
-	struct sched *home;
-	struct lsess *sess;
-	struct lprobe lun;
-	bool write_same;	/* until the LUN says it has none */
-	/*
-	 * Writes that the LUN has acknowledged, and how many of them a flush
-	 * has made durable.  A log-in that finds the cache gone counts as a
-	 * loss; the flush that would have covered it must fail.
-	 */
-	uint64_t written, durable;
-	unsigned losses, losses_told;
-};
 
 /* A disk request on its way. */
 struct op {
@@ -93,13 +66,13 @@ op_post(struct op *op)
 static void
 account_flush(struct op *op)
 {
-	struct ldisk *d = op->d;
+	struct ldisk_account *a = op->d->account;
 
-	if (op->losses != d->losses || d->losses_told != d->losses) {
-		d->losses_told = d->losses;
+	if (op->losses != a->losses || a->losses_told != a->losses) {
+		a->losses_told = a->losses;
 		op->result = -EIO;
-	} else if (op->covers > d->durable) {
-		d->durable = op->covers;
+	} else if (op->covers > a->durable) {
+		a->durable = op->covers;
 	}
 }
 
@@ -113,11 +86,11 @@ account(struct op *op)
 	switch (op->req->op) {
 	case DISK_WRITE:
 	case DISK_CAW:
-		op->d->written += !fua;
+		op->d->account->written += !fua;
 		break;
 	case DISK_UNMAP:
 	case DISK_WRITE_ZEROES:
-		op->d->written++;
+		op->d->account->written++;
 		break;
 	case DISK_FLUSH:
 		account_flush(op);
@@ -457,8 +430,8 @@ op_start(void *arg)
 	op->flush_after = (op->req->flags & DISK_FUA) != 0 &&
 	    !op->d->lun.fua &&
 	    (op->req->op == DISK_WRITE || op->req->op == DISK_CAW);
-	op->covers = op->d->written;
-	op->losses = op->d->losses;
+	op->covers = op->d->account->written;
+	op->losses = op->d->account->losses;
 	if (op_table[op->req->op].cut == NULL)
 		op->result = -EOPNOTSUPP;
 	/* Counts as a command: done never runs within submit. */
@@ -470,7 +443,7 @@ op_start(void *arg)
 	}
 }
 
-static void
+void
 ldisk_submit(struct disk *disk, struct disk_req *req)
 {
 	struct ldisk *d = container_of(disk, struct ldisk, disk);
@@ -489,241 +462,4 @@ ldisk_submit(struct disk *disk, struct disk_req *req)
 		op->work.arg = op;
 		sched_post(d->home, &op->work);
 	}
-}
-
-/* ---- calls that suspend, from whatever reactor ---- */
-
-struct call {
-	struct ldisk *d;
-	int (*fn)(struct ldisk *d);
-	int result;
-	struct sched *from;
-	struct fiber *waiter;
-	struct sched_work work;
-};
-
-static void
-call_return(void *arg)
-{
-	struct call *c = arg;
-	struct fiber *f = c->waiter;
-
-	c->waiter = NULL;
-	fiber_unpark(f);
-}
-
-static void
-call_reply(struct call *c)
-{
-	c->work.fn = call_return;
-	sched_post(c->from, &c->work);
-}
-
-static void
-call_fiber(void *arg)
-{
-	struct call *c = arg;
-
-	c->result = c->fn(c->d);
-	call_reply(c);
-}
-
-static void
-call_arrive(void *arg)
-{
-	struct call *c = arg;
-
-	c->result = sched_spawn(c->d->home, "iscsi-call", call_fiber, c);
-	if (c->result < 0)
-		call_reply(c);
-}
-
-/* Runs fn(d) in a fiber of the disk's reactor.  Suspends. */
-static int
-call_home(struct ldisk *d, int (*fn)(struct ldisk *d))
-{
-	struct call c = { .d = d, .fn = fn, .from = sched_current(),
-		.waiter = fiber_self() };
-
-	if (c.from == d->home)
-		return fn(d);
-	c.work.fn = call_arrive;
-	c.work.arg = &c;
-	sched_post(d->home, &c.work);
-	while (c.waiter != NULL)
-		fiber_park();
-	return c.result;
-}
-
-static void
-info_set_size(struct disk_info *info, const struct lprobe *lun)
-{
-	info->size_bytes = lun->blocks * lun->block_size;
-	info->phys_block_size = lun->phys_block_size;
-}
-
-static int
-refresh_home(struct ldisk *d)
-{
-	struct lprobe now = d->lun;
-	int rc = lprobe_capacity(d->sess, &now);
-
-	if (rc < 0)
-		return rc;
-	if (now.block_size != d->lun.block_size)
-		return -VMFS_EGONE;
-	d->lun.blocks = now.blocks;
-	info_set_size(&d->disk.info, &d->lun);
-	return 0;
-}
-
-static int
-ldisk_refresh(struct disk *disk)
-{
-	return call_home(container_of(disk, struct ldisk, disk),
-	    refresh_home);
-}
-
-static int
-close_home(struct ldisk *d)
-{
-	lsess_close(d->sess);
-	return 0;
-}
-
-static void
-ldisk_close(struct disk *disk)
-{
-	struct ldisk *d = container_of(disk, struct ldisk, disk);
-
-	/* Without memory for a fiber there the session outlives its disk. */
-	if (call_home(d, close_home) < 0)
-		return;
-	free(d);
-}
-
-static const struct disk_ops ldisk_ops = {
-	.submit = ldisk_submit,
-	.refresh = ldisk_refresh,
-	.close = ldisk_close,
-};
-
-/* ---- open ---- */
-
-/* The session was lost: did the target lose writes it had acknowledged? */
-static void
-check_cache(struct ldisk *d, const struct lcache_id *now)
-{
-	bool same = now->known && d->lun.cache.known &&
-	    now->id == d->lun.cache.id;
-	uint64_t lost = d->written - d->durable;
-
-	d->lun.cache = *now;
-	if (!d->lun.volatile_cache || same || lost == 0)
-		return;
-	d->losses++;
-	d->durable = d->written;
-	log_error(d->env->log, "iscsi: lun=%s was away and may have lost its "
-	    "write cache: %llu acknowledged writes were not flushed; the next "
-	    "flush fails", d->disk.info.name, (unsigned long long)lost);
-}
-
-static int
-same_lun(void *arg)
-{
-	struct ldisk *d = arg;
-	char serial[sizeof(d->lun.serial)];
-	struct lcache_id now;
-	int rc = lprobe_identity(d->sess, serial, &now);
-
-	if (rc < 0)
-		return rc;
-	if (strcmp(serial, d->lun.serial) != 0)
-		return -VMFS_EGONE;
-	check_cache(d, &now);
-	return 0;
-}
-
-/* iqn.2026-11.io.vmfsd:<hostname>, with what a node name may hold. */
-static void
-default_initiator(char name[224])
-{
-	char host[65] = "";
-	size_t n;
-
-	if (gethostname(host, sizeof(host) - 1) < 0 || host[0] == '\0')
-		strcpy(host, "localhost");
-	n = (size_t)snprintf(name, 224, "iqn.2026-11.io.vmfsd:");
-	for (const char *p = host; *p != '\0'; p++)
-		name[n++] = isalnum((unsigned char)*p) || *p == '.' ?
-		    (char)tolower((unsigned char)*p) : '-';
-	name[n] = '\0';
-}
-
-static void
-info_fill(struct ldisk *d, const struct lurl *url)
-{
-	struct disk_info *info = &d->disk.info;
-
-	info->block_size = d->lun.block_size;
-	info_set_size(info, &d->lun);
-	info->max_caw = d->lun.max_caw_blocks * d->lun.block_size;
-	info->unmap_granularity = d->lun.unmap_granularity *
-	    d->lun.block_size;
-	info->caps = d->lun.caps;
-	strcpy(info->kind, "iscsi");
-	memcpy(info->name, url->name, sizeof(info->name));
-	memcpy(info->serial, d->lun.serial, sizeof(info->serial));
-}
-
-static int
-open_session(struct ldisk *d, const struct lurl *url,
-    const struct disk_libiscsi_conf *conf)
-{
-	static const struct disk_libiscsi_conf defaults = { 0 };
-	char initiator[224];
-	struct lsess_conf sc = { .verify = same_lun, .arg = d };
-	uint64_t isid;
-
-	if (conf == NULL)
-		conf = &defaults;
-	isid = conf->isid != 0 ? conf->isid : env_random_u64(d->env);
-	default_initiator(initiator);
-	sc.initiator = conf->initiator != NULL ? conf->initiator : initiator;
-	sc.isid_qualifier = (uint16_t)isid;
-	sc.isid_random = (uint32_t)(isid >> 16) & ISID_RANDOM_MASK;
-	sc.timeout_ms = conf->timeout_ms != 0 ? conf->timeout_ms :
-	    TIMEOUT_DEFAULT_MS;
-	return lsess_open(d->env, url, &sc, &d->sess);
-}
-
-int
-disk_libiscsi_open(struct env *env, const char *name,
-    const struct disk_libiscsi_conf *conf, struct disk **ret_d)
-{
-	struct lurl url;
-	struct ldisk *d;
-	int rc = lurl_parse(name, &url);
-
-	if (rc < 0)
-		return rc;
-	d = calloc(1, sizeof(*d));
-	if (d == NULL)
-		return -ENOMEM;
-	d->env = env;
-	d->home = sched_current();
-	d->disk.ops = &ldisk_ops;
-	d->write_same = true;
-	rc = open_session(d, &url, conf);
-	if (rc == 0)
-		rc = lprobe_lun(d->sess, &d->lun);
-	if (rc < 0) {
-		lsess_close(d->sess);
-		free(d);
-	} else {
-		info_fill(d, &url);
-		*ret_d = &d->disk;
-	}
-	explicit_bzero(&url, sizeof(url));
-	return rc;
 }

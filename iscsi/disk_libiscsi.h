@@ -16,6 +16,8 @@
 #include "libvmfs/env/disk.h"
 #include "libvmfs/env/env.h"
 
+#define DISK_LIBISCSI_TIMEOUT_MS 8000
+
 struct disk_libiscsi_conf {
 	const char *initiator;	/* iqn; NULL: iqn.2026-11.io.vmfsd:<hostname> */
 	uint64_t isid;		/* low 40 bits: 24 of "random" ISID, 16 of
@@ -25,11 +27,13 @@ struct disk_libiscsi_conf {
 };
 
 /*
- * iscsi://[user[%secret]@]portal[:port]/iqn/lun, see disk_libiscsi_url.h.  The
+ * iscsi://[user[%secret]@]portal[:port][,portal[:port]].../iqn/lun, see
+ * disk_libiscsi_url.h; several portals are paths to one LUN (mpath.h).  The
  * secret may also stand in the environment variable LIBISCSI_CHAP_PASSWORD or
  * be @file.  conf may be NULL.  Suspends.  -VMFS_EAUTH, -ECONNREFUSED and other
  * errors of connect(2), -ETIMEDOUT, -ENXIO (no such target or LUN), -ENOTBLK
- * (not a disk), -VMFS_EPROTO (not an iSCSI server), -EINVAL (not a URL).
+ * (not a disk), -VMFS_EPROTO (not an iSCSI server), -EINVAL (not a URL),
+ * -E2BIG (more than 8 portals), -EXDEV (portals of different LUNs).
  *
  * SIGPIPE is set to be ignored when nobody did anything about it: libiscsi
  * writes to its sockets without MSG_NOSIGNAL.

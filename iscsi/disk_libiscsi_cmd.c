@@ -140,6 +140,16 @@ lcdb_release6(void)
 }
 
 struct lcdb
+lcdb_report_port_groups(uint32_t len)
+{
+	struct lcdb c = { .b = { 0xa3, 0x0a }, .len = 12, .dir = LCDB_IN,
+		.xfer = len };
+
+	be32_store(c.b + 6, len);
+	return c;
+}
+
+struct lcdb
 lcdb_pr_in(uint8_t service_action, uint16_t len)
 {
 	struct lcdb c = { .b = { 0x5e, service_action }, .len = 10,
@@ -282,6 +292,68 @@ lsense_is_unsupported(const struct disk_sense *s)
 {
 	return s->status == STATUS_CHECK && s->key == KEY_ILLEGAL &&
 	    s->asc == 0x20 && s->ascq == 0x00;
+}
+
+/* ---- target ports ---- */
+
+enum {
+	ASSOC_MASK = 0x30,
+	ASSOC_PORT = 0x10,
+	NAME_PORT_GROUP = 0x5,
+	NAME_SCSI = 0x8,
+};
+
+static void
+take_designator(const uint8_t *d, struct lport *p)
+{
+	size_t len = d[3];
+
+	if ((d[1] & ASSOC_MASK) != ASSOC_PORT)
+		return;
+	if ((d[1] & 0x0f) == NAME_PORT_GROUP && len >= 4)
+		p->group = be16_load(d + 6);
+	if ((d[1] & 0x0f) == NAME_SCSI && len < sizeof(p->name)) {
+		memcpy(p->name, d + 4, len);
+		p->name[len] = '\0';
+	}
+}
+
+void
+lport_parse_page83(const uint8_t *data, size_t len, struct lport *ret_port)
+{
+	struct lport p = { 0 };
+	size_t end;
+
+	if (len >= 4) {
+		end = 4u + be16_load(data + 2);
+		if (end > len)
+			end = len;
+		for (size_t at = 4; at + 4 <= end && at + 4 + data[at + 3] <=
+		    end; at += 4u + data[at + 3])
+			take_designator(data + at, &p);
+	}
+	*ret_port = p;
+}
+
+int
+lport_parse_groups(const uint8_t *data, size_t len, unsigned group,
+    uint8_t *ret_access, bool *ret_preferred)
+{
+	size_t end;
+
+	if (len < 4)
+		return -VMFS_EPROTO;
+	end = 4 + (size_t)be32_load(data);
+	if (end > len)
+		end = len;
+	for (size_t at = 4; at + 8 <= end; at += 8 + 4u * data[at + 7]) {
+		if (be16_load(data + at + 2) != group)
+			continue;
+		*ret_access = data[at] & 0x0f;
+		*ret_preferred = (data[at] & 0x80) != 0;
+		return 0;
+	}
+	return -ENOENT;
 }
 
 int

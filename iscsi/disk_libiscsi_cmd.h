@@ -50,6 +50,7 @@ struct lcdb lcdb_inquiry(bool evpd, uint8_t page, uint16_t len);
 struct lcdb lcdb_mode_sense6(uint8_t page, uint8_t len);
 struct lcdb lcdb_reserve6(void);
 struct lcdb lcdb_release6(void);
+struct lcdb lcdb_report_port_groups(uint32_t len);
 struct lcdb lcdb_pr_in(uint8_t service_action, uint16_t len);
 /* Fills the parameter list of LCDB_PR_LIST bytes. */
 struct lcdb lcdb_pr_out(const struct disk_pr *pr, uint8_t *list);
@@ -67,6 +68,22 @@ bool lsense_is_reservation(const struct disk_sense *sense);
 bool lsense_is_reset(const struct disk_sense *sense);
 /* The command is not known to the LUN at all (20/00). */
 bool lsense_is_unsupported(const struct disk_sense *sense);
+
+/* The target port through which a LUN is seen. */
+struct lport {
+	unsigned group;		/* target port group, 0: not told */
+	char name[240];		/* iqn,t,0xTPGT; "" when not told */
+};
+/* From the device identification page (SPC-4 7.8.6), `len` bytes with its
+ * header. */
+void lport_parse_page83(const uint8_t *data, size_t len,
+    struct lport *ret_port);
+/*
+ * REPORT TARGET PORT GROUPS (SPC-4 6.35): access state of one group.
+ * -VMFS_EPROTO: malformed; -ENOENT: the group is not in it.
+ */
+int lport_parse_groups(const uint8_t *data, size_t len, unsigned group,
+    uint8_t *ret_access, bool *ret_preferred) MUST_CHECK;
 
 /*
  * Answers of PERSISTENT RESERVE IN into pr; -VMFS_EPROTO when malformed.  A

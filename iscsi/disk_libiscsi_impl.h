@@ -42,7 +42,8 @@ struct lsess {
 	bool progress;		/* a callback came during iscsi_service */
 	unsigned pumps;		/* fibers that use the socket */
 	enum lsess_step step;
-	bool reset_expected;	/* our log-in explains one 29/xx */
+	bool reset_expected;	/* our own doing explains one 29/xx */
+	uint8_t tmf_response;
 	bool nop_sent;
 	uint64_t nop_deadline_ns;
 	uint64_t heard_ns;	/* last answer of any kind */
@@ -55,6 +56,7 @@ struct lsess {
 	unsigned inflight_count;
 
 	bool logged_in_before;
+	uint64_t logins;
 	bool closing;
 	bool ended;		/* the manager fiber is gone */
 	struct fiber_cond changed;
@@ -79,8 +81,10 @@ void lsess_break(struct lsess *s, int error);
 int lsess_pump_start(struct lsess *s) MUST_CHECK;
 /* Hands waiting commands to libiscsi and writes what the socket takes. */
 void lsess_issue(struct lsess *s);
-/* Fails every command of the list with -VMFS_EUNKNOWN. */
-void lsess_fail_all(struct lsess *s, struct list *cmds);
+/* Ends every command of the list with `result`. */
+void lsess_fail_all(struct lsess *s, struct list *cmds, int result);
+/* With fail_fast and without a session: those that wait, with -ENOTCONN. */
+void lsess_fail_unsent(struct lsess *s);
 int lsess_tick_start(struct lsess *s) MUST_CHECK;
 
 #endif

@@ -19,10 +19,17 @@ _Static_assert(sizeof(struct scsi_iovec) == sizeof(struct iovec) &&
 void
 lsess_break(struct lsess *s, int error)
 {
+	const struct linger at_once = { .l_onoff = 1 };
+
 	if (s->broken || s->ctx == NULL)
 		return;
 	s->broken = true;
 	s->error = error;
+	/* What the kernel has not sent yet must never arrive: other paths go on
+	 * without it. */
+	if (!s->closing)
+		(void)setsockopt(iscsi_get_fd(s->ctx), SOL_SOCKET, SO_LINGER,
+		    &at_once, sizeof(at_once));
 	/* Ends the polls of both fibers; the fd is closed after them. */
 	(void)shutdown(iscsi_get_fd(s->ctx), SHUT_RDWR);
 	fiber_cond_broadcast(&s->want_write);
@@ -49,7 +56,7 @@ cmd_end(struct lcmd *c, int result)
 }
 
 void
-lsess_fail_all(struct lsess *s, struct list *cmds)
+lsess_fail_all(struct lsess *s, struct list *cmds, int result)
 {
 	struct list *node;
 
@@ -58,8 +65,25 @@ lsess_fail_all(struct lsess *s, struct list *cmds)
 
 		if (cmds == &s->inflight)
 			s->inflight_count--;
-		cmd_end(c, -VMFS_EUNKNOWN);
+		cmd_end(c, result);
 	}
+}
+
+void
+lsess_fail_unsent(struct lsess *s)
+{
+	struct list late;
+
+	if (!s->conf.fail_fast || s->state == LSESS_READY)
+		return;
+	list_init(&late);
+	list_for_each(node, tmp, &s->waiting) {
+		if (!list_entry(node, struct lcmd, node)->internal) {
+			list_del(node);
+			list_add_tail(&late, node);
+		}
+	}
+	lsess_fail_all(s, &late, -ENOTCONN);
 }
 
 static void
@@ -386,7 +410,8 @@ expire_waiting(struct lsess *s, uint64_t now)
 			list_add_tail(&late, node);
 		}
 	}
-	lsess_fail_all(s, &late);
+	lsess_fail_all(s, &late, s->conf.fail_fast ? -ENOTCONN :
+	    -VMFS_EUNKNOWN);
 }
 
 static bool
@@ -426,6 +451,7 @@ tick(void *arg)
 	uint64_t now = sched_now(s->home);
 
 	expire_waiting(s, now);
+	lsess_fail_unsent(s);
 	if (s->ctx != NULL && !s->broken) {
 		if (inflight_late(s, now) ||
 		    (s->step_deadline_ns != 0 && now >= s->step_deadline_ns))

@@ -240,7 +240,8 @@ lsess_disconnect(struct lsess *s)
 	/* Its callbacks for what is in flight find the session broken. */
 	iscsi_destroy_context(s->ctx);
 	s->ctx = NULL;
-	lsess_fail_all(s, &s->inflight);
+	lsess_fail_all(s, &s->inflight, -VMFS_EUNKNOWN);
+	lsess_fail_unsent(s);
 }
 
 int
@@ -282,4 +283,42 @@ lsess_logout(struct lsess *s)
 		(void)step_wait(s);
 	}
 	s->step_deadline_ns = 0;
+}
+
+/* ---- task management ---- */
+
+static void
+reset_done(struct iscsi_context *ctx, int status, void *data, void *arg)
+{
+	struct lsess *s = arg;
+
+	(void)ctx;
+	if (status == SCSI_STATUS_GOOD && data != NULL)
+		s->tmf_response = (uint8_t)*(const uint32_t *)data;
+	else
+		lsess_break(s, -ECONNRESET);
+	step_end(s, LSESS_STEP_DONE);
+}
+
+int
+lsess_reset(struct lsess *s)
+{
+	int rc;
+
+	if (s->state != LSESS_READY || s->broken)
+		return -ENOTCONN;
+	step_begin(s);
+	if (iscsi_task_mgmt_lun_reset_async(s->ctx, (uint32_t)s->url.lun,
+	    reset_done, s) != 0) {
+		s->step_deadline_ns = 0;
+		return -ENOMEM;
+	}
+	lsess_issue(s);
+	rc = step_wait(s);
+	if (rc < 0)
+		return rc;
+	if (s->tmf_response != 0)
+		return -EOPNOTSUPP;
+	s->reset_expected = true;
+	return 0;
 }

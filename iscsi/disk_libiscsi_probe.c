@@ -324,3 +324,64 @@ lprobe_lun(struct lsess *s, struct lprobe *ret_probe)
 		*ret_probe = p;
 	return rc;
 }
+
+/* ---- target port ---- */
+
+#define GROUPS_SIZE 1024
+#define TPGS_MASK 0x30		/* standard INQUIRY, byte 5 */
+
+/* As run_past_attentions, but reservations are news for the user. */
+static int
+ask_groups(struct lsess *s, uint8_t *data, struct lcmd *c,
+    struct disk_sense *ret_attention)
+{
+	int rc = -VMFS_EATTENTION;
+
+	for (int i = 0; i < ATTENTIONS_MAX && rc == -VMFS_EATTENTION; i++) {
+		rc = run(s, lcdb_report_port_groups(GROUPS_SIZE), data, c);
+		if (lsense_is_reservation(&c->sense))
+			*ret_attention = c->sense;
+	}
+	return rc;
+}
+
+/* Without an answer that can be used the group counts as optimized. */
+static int
+probe_access(struct lsess *s, unsigned group, struct mpath_look *look)
+{
+	uint8_t d[GROUPS_SIZE];
+	struct lcmd c;
+	int rc = ask_groups(s, d, &c, &look->attention);
+
+	if (is_transport(rc) || rc == -ENOTCONN)
+		return rc;
+	look->group = group;
+	if (rc == 0)
+		(void)!lport_parse_groups(d, c.received, group, &look->access,
+		    &look->preferred);
+	return 0;
+}
+
+int
+lprobe_port(struct lsess *s, struct lport *ret_port,
+    struct mpath_look *ret_look)
+{
+	struct mpath_look look = { .access = MPATH_OPTIMIZED };
+	uint8_t std[36], d[VPD_SIZE];
+	struct lport port;
+	struct lcmd c;
+	int rc = run(s, lcdb_inquiry(false, 0, sizeof(std)), std, &c);
+
+	if (rc == 0)
+		rc = vpd(s, VPD_IDENTIFICATION, d);
+	if (rc < 0)
+		return rc;
+	lport_parse_page83(d, sizeof(d), &port);
+	if ((std[5] & TPGS_MASK) != 0)
+		rc = probe_access(s, port.group, &look);
+	if (rc < 0)
+		return rc;
+	*ret_port = port;
+	*ret_look = look;
+	return 0;
+}

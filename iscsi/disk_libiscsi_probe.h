@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "iscsi/disk_libiscsi_sess.h"
+#include "iscsi/mpath.h"
 
 /* Stays the same as long as the target has lost no cached write. */
 struct lcache_id {
@@ -44,5 +45,13 @@ int lprobe_capacity(struct lsess *s, struct lprobe *probe) MUST_CHECK;
  * attention.  serial[64] is "" when the LUN has none. */
 int lprobe_identity(struct lsess *s, char *serial, struct lcache_id *ret_id)
     MUST_CHECK;
+
+/*
+ * Through which target port the LUN is seen, and how well: INQUIRY, and REPORT
+ * TARGET PORT GROUPS where the LUN has asymmetric access.  A unit attention
+ * that tells of reservations is kept in *ret_look.  Suspends.
+ */
+int lprobe_port(struct lsess *s, struct lport *ret_port,
+    struct mpath_look *ret_look) MUST_CHECK;
 
 #endif

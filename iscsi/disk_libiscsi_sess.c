@@ -40,6 +40,19 @@ lsess_state(const struct lsess *s)
 	return s->state;
 }
 
+bool
+lsess_alive(const struct lsess *s, uint64_t *ret_logins)
+{
+	*ret_logins = s->logins;
+	return s->state == LSESS_READY && !s->broken;
+}
+
+void
+lsess_expect_reset(struct lsess *s)
+{
+	s->reset_expected = true;
+}
+
 struct verification {
 	struct lsess *s;
 	int result;
@@ -100,6 +113,7 @@ attempt(struct lsess *s)
 	}
 	s->reset_expected = s->logged_in_before;
 	s->logged_in_before = true;
+	s->logins++;
 	state_set(s, LSESS_READY);
 	lsess_issue(s);
 	return 0;
@@ -149,7 +163,7 @@ manager_main(void *arg)
 		    LSESS_BACKOFF_MAX_NS;
 	}
 	state_set(s, LSESS_CLOSED);
-	lsess_fail_all(s, &s->waiting);
+	lsess_fail_all(s, &s->waiting, -VMFS_EUNKNOWN);
 	s->ended = true;
 	fiber_cond_broadcast(&s->changed);
 }
@@ -241,4 +255,21 @@ lsess_close(struct lsess *s)
 	while (!s->ended)
 		fiber_cond_wait(&s->changed);
 	sess_free(s);
+}
+
+int
+lsess_reinstate(struct lsess *via, const struct lsess *dead)
+{
+	const struct lsess_conf conf = {
+		.initiator = dead->initiator,
+		.isid_random = dead->conf.isid_random,
+		.isid_qualifier = dead->conf.isid_qualifier,
+		.timeout_ms = via->conf.timeout_ms,
+	};
+	struct lsess *s;
+	int rc = lsess_open(via->env, &via->url, &conf, &s);
+
+	if (rc == 0)
+		lsess_close(s);
+	return rc;
 }

@@ -70,6 +70,7 @@ struct lsess_conf {
 	uint32_t isid_random;	/* 24 bits */
 	uint16_t isid_qualifier;
 	uint32_t timeout_ms;	/* of one command and of one log-in */
+	bool fail_fast;		/* there are other paths: see lsess_submit */
 	/*
 	 * Called in a fiber after each log-in but the first, before other
 	 * commands are let through: is this still the same LUN?
@@ -92,13 +93,32 @@ void lsess_close(struct lsess *s);
 /*
  * Commands wait while there is no session, until timeout_ms after their
  * submission; then, and when the session breaks while they are on their way,
- * they end with -VMFS_EUNKNOWN.
+ * they end with -VMFS_EUNKNOWN.  With fail_fast those that were never sent do
+ * not wait: they end soon with -ENOTCONN.
  */
 void lsess_submit(struct lsess *s, struct lcmd *c);
 /* Suspends until done; returns c->result.  c->done and c->arg are taken. */
 int lsess_run(struct lsess *s, struct lcmd *c) MUST_CHECK;
 
 enum lsess_state lsess_state(const struct lsess *s);
+/* Log-ins so far.  False: no session now. */
+bool lsess_alive(const struct lsess *s, uint64_t *ret_logins);
+
+/*
+ * LOGICAL UNIT RESET (RFC 7143 11.5): ends the commands of every session of
+ * every initiator on the LUN.  No command of this session may be in flight.
+ * Suspends.  -EOPNOTSUPP: the target refuses.
+ */
+int lsess_reset(struct lsess *s) MUST_CHECK;
+/* We know why the next unit attention of a reset comes: it is not told. */
+void lsess_expect_reset(struct lsess *s);
+/*
+ * Session reinstatement (RFC 7143 6.3.5) through another portal of the same
+ * target port: logs in with the name of `dead`, whose session and tasks the
+ * target ends before it answers, and out again.  Suspends.
+ */
+int lsess_reinstate(struct lsess *via, const struct lsess *dead) MUST_CHECK;
+
 const char *lsess_state_name(enum lsess_state state);
 
 #endif

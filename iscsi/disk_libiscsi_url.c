@@ -184,16 +184,20 @@ make_name(struct lurl *u)
 		strcpy(u->name + sizeof(u->name) - 4, "...");
 }
 
-int
-lurl_parse(const char *url, struct lurl *ret_url)
+/* The URL taken apart; portals are still one text. */
+struct parts {
+	struct lurl u;
+	const char *portals;
+	size_t portals_len;
+};
+
+static int
+parse_parts(const char *url, struct parts *p)
 {
-	cleanup_free struct lurl *u = calloc(1, sizeof(*u));
 	const char *body, *lun, *target, *at;
 	unsigned long v;
 	int rc;
 
-	if (u == NULL)
-		return -ENOMEM;
 	if (strncmp(url, LURL_SCHEME, strlen(LURL_SCHEME)) != 0)
 		return -EINVAL;
 	body = url + strlen(LURL_SCHEME);
@@ -206,20 +210,78 @@ lurl_parse(const char *url, struct lurl *ret_url)
 		return -EINVAL;
 	at = memrchr(body, '@', (size_t)(target - body));
 	if (at != NULL) {
-		rc = parse_user(u, body, (size_t)(at - body));
+		rc = parse_user(&p->u, body, (size_t)(at - body));
 		if (rc < 0)
 			return rc;
 		body = at + 1;
 	}
-	rc = parse_portal(u, body, (size_t)(target - body));
-	if (rc == 0)
-		rc = parse_target(u, target + 1, (size_t)(lun - target - 1));
+	p->portals = body;
+	p->portals_len = (size_t)(target - body);
+	rc = parse_target(&p->u, target + 1, (size_t)(lun - target - 1));
 	if (rc == 0)
 		rc = parse_number(lun + 1, strlen(lun + 1), LURL_LUN_MAX, &v);
 	if (rc < 0)
 		return rc;
-	u->lun = (int)v;
-	make_name(u);
+	p->u.lun = (int)v;
+	return 0;
+}
+
+int
+lurl_parse_list(const char *url, struct lurl *ret_urls, unsigned max,
+    unsigned *ret_count)
+{
+	cleanup_free struct parts *p = calloc(1, sizeof(*p));
+	const char *text, *end;
+	unsigned n = 0;
+	int rc;
+
+	if (p == NULL)
+		return -ENOMEM;
+	rc = parse_parts(url, p);
+	if (rc < 0)
+		return rc;
+	text = p->portals;
+	end = text + p->portals_len;
+	for (;;) {
+		const char *comma = memchr(text, ',', (size_t)(end - text));
+		size_t len = (size_t)((comma ? comma : end) - text);
+
+		if (n == max)
+			return -E2BIG;
+		rc = parse_portal(&p->u, text, len);
+		if (rc < 0)
+			return rc;
+		make_name(&p->u);
+		ret_urls[n++] = p->u;
+		if (comma == NULL)
+			break;
+		text = comma + 1;
+	}
+	*ret_count = n;
+	return 0;
+}
+
+int
+lurl_parse(const char *url, struct lurl *ret_url)
+{
+	cleanup_free struct lurl *u = calloc(1, sizeof(*u));
+	unsigned n;
+	int rc;
+
+	if (u == NULL)
+		return -ENOMEM;
+	rc = lurl_parse_list(url, u, 1, &n);
+	if (rc < 0)
+		return rc == -E2BIG ? -EINVAL : rc;
 	*ret_url = *u;
 	return 0;
+}
+
+void
+lurl_portal(const struct lurl *u, char *buf, size_t size)
+{
+	bool v6 = strchr(u->host, ':') != NULL;
+
+	(void)snprintf(buf, size, "%s%s%s:%u", v6 ? "[" : "", u->host,
+	    v6 ? "]" : "", u->port);
 }

@@ -3,6 +3,7 @@
 #ifndef VMFS_ISCSI_DISK_LIBISCSI_URL_H
 #define VMFS_ISCSI_DISK_LIBISCSI_URL_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 #include "libvmfs/base/err.h"
@@ -28,5 +29,15 @@ struct lurl {
  * any secret; the file's errno.
  */
 int lurl_parse(const char *url, struct lurl *ret_url) MUST_CHECK;
+
+#define LURL_PORTALS_MAX 8
+/*
+ * The same with several portals of one target, host[:port][,host[:port]]...:
+ * an URL for each.  -E2BIG: more than `max`.  *ret_count is 1 or more.
+ */
+int lurl_parse_list(const char *url, struct lurl *ret_urls, unsigned max,
+    unsigned *ret_count) MUST_CHECK;
+/* host:port or [v6]:port of one, for people. */
+void lurl_portal(const struct lurl *u, char *buf, size_t size);
 
 #endif

@@ -15,7 +15,7 @@ static const char usage_text[] =
 "usage: mkfs.vmfs [options] LUN\n"
 "\n"
 "Makes a datastore on LUN: a block device, a regular file, or\n"
-"iscsi://[user[%secret]@]portal[:port]/iqn/lun\n"
+"iscsi://[user[%secret]@]portal[:port][,portal...]/iqn/lun\n"
 "\n"
 "  -L, --label=TEXT       name of the datastore, up to 64 bytes\n"
 "  -f, --force            although the LUN carries something else; never\n"

@@ -42,7 +42,12 @@ static const struct advice open_advice[] = {
 	    " and the CHAP user and secret" },
 	{ -ENXIO, "the target has no such LUN for this initiator" },
 	{ -EINVAL, "expected a path or "
-	    "iscsi://[user[%secret]@]portal[:port]/iqn/lun" },
+	    "iscsi://[user[%secret]@]portal[:port][,portal...]/iqn/lun" },
+	{ -EXDEV, "its portals show different LUNs; name only portals of one "
+	    "target" },
+	{ -ENOTUNIQ, "it has no serial number or name by which its paths could "
+	    "be told from those of another LUN; use one portal" },
+	{ -E2BIG, "it has more than 8 portals" },
 	{ -EROFS, "it is read-only" },
 	{ 0, NULL },
 };

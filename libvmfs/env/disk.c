@@ -128,6 +128,18 @@ disk_refresh(struct disk *d)
 	return d->ops->refresh != NULL ? d->ops->refresh(d) : 0;
 }
 
+unsigned
+disk_late(struct disk *d)
+{
+	return d->ops->late != NULL ? d->ops->late(d) : 0;
+}
+
+int
+disk_paths(struct disk *d, struct disk_path *p, unsigned max)
+{
+	return d->ops->paths != NULL ? d->ops->paths(d, p, max) : 0;
+}
+
 struct run_wait {
 	struct fiber *fiber;
 	bool done;

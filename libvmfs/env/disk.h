@@ -66,6 +66,14 @@ enum disk_pr_action {
 	DISK_PR_PREEMPT = 4,
 	DISK_PR_PREEMPT_AND_ABORT = 5,
 	DISK_PR_REGISTER_IGNORE = 6,
+	/*
+	 * Only for disks of several paths, see disk_late: sa_key is registered
+	 * on the paths that came up late; then they are let in, or the key is
+	 * taken away from them again.
+	 */
+	DISK_PR_LATE_REGISTER = 0x100,
+	DISK_PR_LATE_ADMIT = 0x101,
+	DISK_PR_LATE_REVOKE = 0x102,
 };
 /* Reservation types (SPC-4 table 208). */
 enum disk_pr_type {
@@ -149,6 +157,18 @@ struct disk_info {
 	char serial[64];	/* identity of the LUN when it has one */
 };
 
+/* One of several paths to a LUN, for people. */
+struct disk_path {
+	char portal[96];
+	const char *state;	/* static strings */
+	const char *access;	/* asymmetric access state, SPC-4 6.35 */
+	unsigned group;		/* target port group, 0 = not told */
+	bool preferred;
+	uint64_t since_us;	/* wall clock of the last change of state */
+	uint64_t errors;	/* commands that ended without a status */
+	uint64_t losses;	/* times that the path was lost */
+};
+
 struct disk;
 struct disk_ops {
 	/* Takes the request; done follows, always asynchronously. */
@@ -156,6 +176,10 @@ struct disk_ops {
 	/* Reads size and capacity again into d->info (after a LUN grew).
 	 * Suspends.  May be NULL. */
 	int (*refresh)(struct disk *d);
+	/* See disk_late; any thread.  May be NULL. */
+	unsigned (*late)(struct disk *d);
+	/* See disk_paths.  Suspends.  May be NULL. */
+	int (*paths)(struct disk *d, struct disk_path *p, unsigned max);
 	/* Frees d.  No request may be in flight.  Suspends. */
 	void (*close)(struct disk *d);
 };
@@ -179,6 +203,15 @@ void disk_submit(struct disk *d, struct disk_req *req);
 /* NULL is fine. */
 void disk_close(struct disk *d);
 int disk_refresh(struct disk *d) MUST_CHECK;
+/*
+ * Paths that wait until the user's reservation key is registered on them.
+ * They carry at most reads until DISK_PR_LATE_ADMIT: whoever owns the key may
+ * have lost it meanwhile and has to look first (doc/LOCKING.md).  Any thread.
+ */
+unsigned disk_late(struct disk *d);
+/* Fills p; the number of paths, which may be more than max; 0: the disk has
+ * just one that nobody looks after.  Suspends. */
+int disk_paths(struct disk *d, struct disk_path *p, unsigned max);
 
 /* ---- for fibers: each suspends until the request is done ---- */
 

@@ -145,6 +145,9 @@ mem_pr_out(struct disk_mem *m, struct disk_req *req)
 	case DISK_PR_PREEMPT_AND_ABORT:
 		return pr_preempt(m, req);
 	case DISK_PR_REGISTER_IGNORE:
+	case DISK_PR_LATE_REGISTER:
+	case DISK_PR_LATE_ADMIT:
+	case DISK_PR_LATE_REVOKE:
 		break;
 	}
 	return -EINVAL;

@@ -22,6 +22,7 @@ struct stream {
 	uint8_t bhs[BHS_SIZE];
 	size_t have;
 	size_t skip;	/* bytes of the data segment still to come */
+	unsigned seen;	/* commands that could be cut */
 };
 
 static int
@@ -63,7 +64,7 @@ is_cut(const uint8_t *bhs, int opcode)
 
 /* True when the bytes complete the header of the command to cut at. */
 static bool
-scan(struct stream *s, const uint8_t *p, size_t len, int opcode)
+scan(struct stream *s, const uint8_t *p, size_t len, const struct cut *c)
 {
 	for (size_t i = 0; i < len; i++) {
 		if (s->skip > 0) {
@@ -77,7 +78,7 @@ scan(struct stream *s, const uint8_t *p, size_t len, int opcode)
 		s->skip = (size_t)s->bhs[5] << 16 | (size_t)s->bhs[6] << 8 |
 		    s->bhs[7];
 		s->skip = (s->skip + 3) / 4 * 4 + 4u * s->bhs[4];
-		if (is_cut(s->bhs, opcode))
+		if (is_cut(s->bhs, c->opcode) && s->seen++ == c->skip)
 			return true;
 	}
 	return false;
@@ -113,7 +114,7 @@ from_client(struct link *l)
 	if (n <= 0)
 		return false;
 	if (!l->cut)
-		l->cut = scan(&l->s, buf, (size_t)n, l->c->opcode);
+		l->cut = scan(&l->s, buf, (size_t)n, l->c);
 	if (l->cut && l->c->how != CUT_ANSWER)
 		return false;
 	return write_all(l->target, buf, (size_t)n);
@@ -150,6 +151,18 @@ serve(int client, int target, const struct cut *c)
 	close(target);
 }
 
+/* In a process of its own. */
+static void
+accepted(int client, const char *portal, const struct cut *c)
+{
+	if (fork() == 0) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		serve(client, connect_to(portal), c);
+		_exit(0);
+	}
+	close(client);
+}
+
 void
 cut_proxy_start(struct cut_proxy *p, const char *portal,
     const struct cut *cuts)
@@ -159,17 +172,21 @@ cut_proxy_start(struct cut_proxy *p, const char *portal,
 	p->pid = fork();
 	ATF_REQUIRE(p->pid >= 0);
 	if (p->pid != 0) {
+		/* Here as well: whoever comes second finds it done. */
+		(void)setpgid(p->pid, p->pid);
 		close(fd);
 		return;
 	}
+	(void)setpgid(0, 0);
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	signal(SIGPIPE, SIG_IGN);
+	signal(SIGCHLD, SIG_IGN);
 	for (;;) {
 		int client = accept(fd, NULL, NULL);
 
 		if (client < 0)
 			_exit(1);
-		serve(client, connect_to(portal), cuts);
+		accepted(client, portal, cuts);
 		if (cuts->opcode != CUT_NEVER)
 			cuts++;
 	}
@@ -178,6 +195,18 @@ cut_proxy_start(struct cut_proxy *p, const char *portal,
 void
 cut_proxy_stop(struct cut_proxy *p)
 {
-	kill(p->pid, SIGKILL);
+	kill(-p->pid, SIGKILL);
 	waitpid(p->pid, NULL, 0);
+}
+
+void
+cut_proxy_freeze(struct cut_proxy *p)
+{
+	kill(-p->pid, SIGSTOP);
+}
+
+void
+cut_proxy_thaw(struct cut_proxy *p)
+{
+	kill(-p->pid, SIGCONT);
 }

@@ -20,6 +20,7 @@ enum cut_how {
 struct cut {
 	int opcode;	/* at a command with this opcode and data, or CUT_ */
 	enum cut_how how;
+	unsigned skip;	/* so many of them are passed on before */
 };
 
 struct cut_proxy {
@@ -27,9 +28,12 @@ struct cut_proxy {
 	uint16_t port;	/* of 127.0.0.1 */
 };
 
-/* Serves one connection at a time; `portal` is "127.0.0.1:port". */
+/* Each connection takes the next entry; `portal` is "127.0.0.1:port". */
 void cut_proxy_start(struct cut_proxy *p, const char *portal,
     const struct cut *cuts);
 void cut_proxy_stop(struct cut_proxy *p);
+/* What is on its way stays there until it thaws. */
+void cut_proxy_freeze(struct cut_proxy *p);
+void cut_proxy_thaw(struct cut_proxy *p);
 
 #endif

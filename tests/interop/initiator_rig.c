@@ -26,7 +26,11 @@ body_main(void *arg)
 {
 	struct body *b = arg;
 
-	env_posix_init(&env, sched_current(), NULL);
+	static struct log log = { .level = LOG_LEVEL_DEBUG,
+		.sink = log_sink_stderr };
+
+	env_posix_init(&env, sched_current(),
+	    getenv("RIG_LOG") != NULL ? &log : NULL);
 	b->fn();
 	return 0;
 }

@@ -9,7 +9,8 @@
 
 #include "libvmfs/env/disk.h"
 
-/* Runs fn as a fiber of a reactor on this thread. */
+/* Runs fn as a fiber of a reactor on this thread; its log goes to stderr when
+ * RIG_LOG is in the environment. */
 void run_body(void (*fn)(void));
 
 /* disk_libiscsi_open of "iscsi://" and `what`, with a time-out of 3 s. */

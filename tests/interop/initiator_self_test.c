@@ -7,7 +7,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -15,6 +14,7 @@
 #include "libvmfs/base/units.h"
 #include "tests/interop/cut_proxy.h"
 #include "tests/interop/initiator_rig.h"
+#include "tests/interop/target_peer.h"
 
 #define IQN "iqn.2026-11.io.vmfsd:test"
 #define UUID_A "11111111-1111-4111-8111-111111111111"
@@ -22,78 +22,6 @@
 #define DEADLINE_S 30
 #define KEY_A UINT64_C(0xa)
 #define KEY_B UINT64_C(0xb)
-
-static struct {
-	pid_t pid;
-	char portal[80];
-} peer;
-
-static void
-run_target(int out, const char *const *args)
-{
-	const char *argv[16];
-	char program[512];
-	int in[2], n = 0;
-
-	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	/* It serves until its input ends: never, until it is killed. */
-	if (pipe(in) != 0)
-		_exit(126);
-	dup2(in[0], STDIN_FILENO);
-	dup2(out, STDOUT_FILENO);
-	snprintf(program, sizeof(program),
-	    "%s/tests/interop/iscsi_target_helper",
-	    getenv("VMFS_BUILDDIR"));
-	argv[n++] = program;
-	for (; *args != NULL; args++)
-		argv[n++] = *args;
-	argv[n] = NULL;
-	execv(program, (char *const *)(uintptr_t)argv);
-	_exit(127);
-}
-
-static void
-target_kill(void)
-{
-	kill(peer.pid, SIGKILL);
-	waitpid(peer.pid, NULL, 0);
-}
-
-static bool
-target_try(const char *const *args)
-{
-	int out[2];
-	bool told;
-	FILE *f;
-
-	ATF_REQUIRE(pipe(out) == 0);
-	peer.pid = fork();
-	ATF_REQUIRE(peer.pid >= 0);
-	if (peer.pid == 0)
-		run_target(out[1], args);
-	close(out[1]);
-	f = fdopen(out[0], "r");
-	told = fgets(peer.portal, sizeof(peer.portal), f) != NULL;
-	peer.portal[strcspn(peer.portal, "\n")] = '\0';
-	fclose(f);
-	return told;
-}
-
-/*
- * A killed target's port stays taken for some milliseconds: the kernel gives
- * up the sockets of its io_uring after the process is gone.
- */
-static void
-target_start(const char *const *args)
-{
-	time_t end = time(NULL) + DEADLINE_S;
-
-	while (!target_try(args)) {
-		target_kill();
-		ATF_REQUIRE_MSG(time(NULL) < end, "the target does not start");
-		usleep(5000);
-	}
-}
 
 static struct disk *
 peer_lun(int lun)
@@ -532,8 +460,8 @@ lun_behind(const struct cut_proxy *proxy)
 
 SELF_CASE(a_write_that_was_cut_off_is_not_sent_again)
 {
-	static const struct cut cuts[] = { { OP_WRITE16, CUT_CLOSE },
-		{ CUT_NEVER, 0 } };
+	static const struct cut cuts[] = { { OP_WRITE16, CUT_CLOSE, 0 },
+		{ CUT_NEVER, CUT_CLOSE, 0 } };
 	struct cut_proxy proxy;
 	struct disk *d;
 	uint8_t *p = pattern(4096, 1), *zero = disk_buf_alloc(4096);
@@ -553,8 +481,8 @@ SELF_CASE(a_write_that_was_cut_off_is_not_sent_again)
 /* Sent again, it would answer MISCOMPARE to a lock that was taken (L3). */
 SELF_CASE(a_compare_and_write_whose_answer_is_lost_ends_unknown)
 {
-	static const struct cut cuts[] = { { OP_CAW, CUT_ANSWER },
-		{ CUT_NEVER, 0 } };
+	static const struct cut cuts[] = { { OP_CAW, CUT_ANSWER, 0 },
+		{ CUT_NEVER, CUT_CLOSE, 0 } };
 	struct cut_proxy proxy;
 	struct disk *d;
 	uint8_t *p = pattern(4096, 1), *zero = disk_buf_alloc(4096);
@@ -572,8 +500,8 @@ SELF_CASE(a_compare_and_write_whose_answer_is_lost_ends_unknown)
 /* The same ISID each time: to the target we are who registered. */
 SELF_CASE(a_registration_outlives_the_connection)
 {
-	static const struct cut cuts[] = { { OP_WRITE16, CUT_CLOSE },
-		{ CUT_NEVER, 0 } };
+	static const struct cut cuts[] = { { OP_WRITE16, CUT_CLOSE, 0 },
+		{ CUT_NEVER, CUT_CLOSE, 0 } };
 	struct cut_proxy proxy;
 	struct disk *d;
 	uint8_t *p = pattern(4096, 1);
@@ -591,9 +519,9 @@ SELF_CASE(a_registration_outlives_the_connection)
 
 SELF_CASE(a_log_in_that_breaks_while_verifying_is_tried_again)
 {
-	static const struct cut cuts[] = { { OP_WRITE16, CUT_CLOSE },
-		{ OP_INQUIRY, CUT_CLOSE }, { OP_INQUIRY, CUT_STALL },
-		{ CUT_NEVER, 0 } };
+	static const struct cut cuts[] = { { OP_WRITE16, CUT_CLOSE, 0 },
+		{ OP_INQUIRY, CUT_CLOSE, 0 }, { OP_INQUIRY, CUT_STALL, 0 },
+		{ CUT_NEVER, CUT_CLOSE, 0 } };
 	struct cut_proxy proxy;
 	struct disk *d;
 	uint8_t *p = pattern(4096, 1);
@@ -610,8 +538,8 @@ SELF_CASE(a_log_in_that_breaks_while_verifying_is_tried_again)
 
 SELF_CASE(a_session_that_is_logging_in_can_be_closed)
 {
-	static const struct cut cuts[] = { { OP_WRITE16, CUT_CLOSE },
-		{ OP_INQUIRY, CUT_STALL }, { CUT_NEVER, 0 } };
+	static const struct cut cuts[] = { { OP_WRITE16, CUT_CLOSE, 0 },
+		{ OP_INQUIRY, CUT_STALL, 0 }, { CUT_NEVER, CUT_CLOSE, 0 } };
 	struct cut_proxy proxy;
 	struct disk *d;
 	uint8_t *p = pattern(4096, 1);
@@ -628,8 +556,8 @@ SELF_CASE(a_session_that_is_logging_in_can_be_closed)
 
 SELF_CASE(parts_of_a_cut_request_make_one_answer)
 {
-	static const struct cut cuts[] = { { OP_READ16, CUT_STALL },
-		{ CUT_NEVER, 0 } };
+	static const struct cut cuts[] = { { OP_READ16, CUT_STALL, 0 },
+		{ CUT_NEVER, CUT_CLOSE, 0 } };
 	struct cut_proxy proxy;
 	struct disk *d;
 	uint8_t *p = disk_buf_alloc(12 << 20);
@@ -684,12 +612,12 @@ worker_main(void *arg)
 
 SELF_CASE(many_requests_survive_many_cuts)
 {
-	static const struct cut cuts[] = { { OP_WRITE16, CUT_ANSWER },
-		{ OP_READ16, CUT_CLOSE }, { OP_READ16, CUT_ANSWER },
-		{ CUT_ANY, CUT_CLOSE }, { OP_WRITE16, CUT_CLOSE },
-		{ CUT_ANY, CUT_ANSWER }, { OP_WRITE16, CUT_ANSWER },
-		{ OP_READ16, CUT_ANSWER }, { OP_WRITE16, CUT_STALL },
-		{ OP_READ16, CUT_CLOSE }, { CUT_NEVER, 0 } };
+	static const struct cut cuts[] = { { OP_WRITE16, CUT_ANSWER, 0 },
+		{ OP_READ16, CUT_CLOSE, 0 }, { OP_READ16, CUT_ANSWER, 0 },
+		{ CUT_ANY, CUT_CLOSE, 0 }, { OP_WRITE16, CUT_CLOSE, 0 },
+		{ CUT_ANY, CUT_ANSWER, 0 }, { OP_WRITE16, CUT_ANSWER, 0 },
+		{ OP_READ16, CUT_ANSWER, 0 }, { OP_WRITE16, CUT_STALL, 0 },
+		{ OP_READ16, CUT_CLOSE, 0 }, { CUT_NEVER, CUT_CLOSE, 0 } };
 	struct worker w[WORKERS] = { 0 };
 	unsigned running = WORKERS;
 	struct cut_proxy proxy;

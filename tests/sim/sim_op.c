@@ -206,6 +206,9 @@ pr_out(struct sim_op *op)
 	case DISK_PR_REGISTER_IGNORE:
 	case DISK_PR_RELEASE:
 	case DISK_PR_CLEAR:
+	case DISK_PR_LATE_REGISTER:
+	case DISK_PR_LATE_ADMIT:
+	case DISK_PR_LATE_REVOKE:
 		break;
 	}
 	return -EOPNOTSUPP;

@@ -161,8 +161,66 @@ ATF_TC_BODY(reservation_answers_are_parsed_and_bounded, tc)
 	ATF_CHECK(!pr.reserved);
 }
 
+/* ---- target ports ---- */
+
+/* Unit (NAA), relative port 2, port group 0x0102, port name. */
+static const uint8_t page83[] = {
+	0, 0x83, 0, 44,
+	0x01, 0x03, 0, 8, 0x60, 1, 2, 3, 4, 5, 6, 7,
+	0x51, 0x94, 0, 4, 0, 0, 0, 2,
+	0x51, 0x95, 0, 4, 0, 0, 1, 2,
+	0x53, 0x98, 0, 12, 'i', 'q', 'n', '.', 'a', ',', 't', ',', '0', 'x',
+	'1', 0,
+};
+
+ATF_TC_WITHOUT_HEAD(the_target_port_is_found_in_page_83);
+ATF_TC_BODY(the_target_port_is_found_in_page_83, tc)
+{
+	struct lport p;
+
+	(void)tc;
+	lport_parse_page83(page83, sizeof(page83), &p);
+	ATF_CHECK_EQ(0x0102, p.group);
+	ATF_CHECK_STREQ("iqn.a,t,0x1", p.name);
+	/* Cut off within the name: what is whole counts. */
+	lport_parse_page83(page83, sizeof(page83) - 1, &p);
+	ATF_CHECK_EQ(0x0102, p.group);
+	ATF_CHECK_STREQ("", p.name);
+	lport_parse_page83(page83, 3, &p);
+	ATF_CHECK_EQ(0, p.group);
+}
+
+ATF_TC_WITHOUT_HEAD(access_states_of_port_groups_are_read);
+ATF_TC_BODY(access_states_of_port_groups_are_read, tc)
+{
+	/* Group 1 standby with one port, group 2 preferred, optimized. */
+	static const uint8_t groups[] = { 0, 0, 0, 20,
+	    0x02, 0x0f, 0, 1, 0, 0, 0, 1, 0, 0, 0, 1,
+	    0x80, 0x0f, 0, 2, 0, 0, 0, 0 };
+	uint8_t access = 9;
+	bool preferred = true;
+
+	(void)tc;
+	check_cdb("groups", lcdb_report_port_groups(0x400), 12, CDB(0xa3, 0x0a,
+	    0, 0, 0, 0, 0, 0, 4, 0));
+	ATF_CHECK_EQ(0, lport_parse_groups(groups, sizeof(groups), 1, &access,
+	    &preferred));
+	ATF_CHECK(access == 2 && !preferred);
+	ATF_CHECK_EQ(0, lport_parse_groups(groups, sizeof(groups), 2, &access,
+	    &preferred));
+	ATF_CHECK(access == 0 && preferred);
+	ATF_CHECK_EQ(-ENOENT, lport_parse_groups(groups, sizeof(groups), 3,
+	    &access, &preferred));
+	ATF_CHECK_EQ(-ENOENT, lport_parse_groups(groups, 20, 2, &access,
+	    &preferred));
+	ATF_CHECK_EQ(-VMFS_EPROTO, lport_parse_groups(groups, 3, 1, &access,
+	    &preferred));
+}
+
 ATF_TP_ADD_TCS(tp)
 {
+	ATF_TP_ADD_TC(tp, the_target_port_is_found_in_page_83);
+	ATF_TP_ADD_TC(tp, access_states_of_port_groups_are_read);
 	ATF_TP_ADD_TC(tp, commands_have_the_bytes_of_the_standard);
 	ATF_TP_ADD_TC(tp, parameter_lists_have_the_bytes_of_the_standard);
 	ATF_TP_ADD_TC(tp, sense_is_read_in_both_formats);

@@ -35,6 +35,40 @@ static const struct {
 	    "iscsi://h:3260/iqn.x:y/z/2" },
 };
 
+/* ---- several portals ---- */
+
+ATF_TC_WITHOUT_HEAD(portals_with_commas_are_urls_of_their_own);
+ATF_TC_BODY(portals_with_commas_are_urls_of_their_own, tc)
+{
+	struct lurl u[3];
+	unsigned n = 0;
+
+	(void)tc;
+	ATF_REQUIRE_EQ(0, lurl_parse_list("iscsi://joe%s,x@a:1,[::1],b/iqn.a/3",
+	    u, 3, &n));
+	ATF_REQUIRE_EQ(3, n);
+	ATF_CHECK_STREQ("iscsi://joe@a:1/iqn.a/3", u[0].name);
+	ATF_CHECK_STREQ("iscsi://joe@[::1]:3260/iqn.a/3", u[1].name);
+	ATF_CHECK_STREQ("iscsi://joe@b:3260/iqn.a/3", u[2].name);
+	ATF_CHECK_STREQ("s,x", u[2].secret);
+}
+
+ATF_TC_WITHOUT_HEAD(lists_of_portals_have_limits);
+ATF_TC_BODY(lists_of_portals_have_limits, tc)
+{
+	struct lurl u[2];
+	unsigned n = 7;
+
+	(void)tc;
+	ATF_CHECK_EQ(-E2BIG, lurl_parse_list("iscsi://a,b,c/iqn.a/0", u, 2,
+	    &n));
+	ATF_CHECK_EQ(-EINVAL, lurl_parse_list("iscsi://a,,c/iqn.a/0", u, 2,
+	    &n));
+	ATF_CHECK_EQ(-EINVAL, lurl_parse_list("iscsi://a,/iqn.a/0", u, 2, &n));
+	ATF_CHECK_EQ(-EINVAL, lurl_parse("iscsi://a,b/iqn.a/0", u));
+	ATF_CHECK_EQ(7, n);
+}
+
 static const char *const bad[] = {
 	"", "iscsi://", "iscsi:///", "iscsi://h", "iscsi://h/iqn.a",
 	"iscsi://h/iqn.a/", "iscsi://h/iqn.a/x", "iscsi://h/iqn.a/-1",
@@ -134,6 +168,8 @@ ATF_TC_BODY(secret_comes_from_the_first_line_of_a_file, tc)
 
 ATF_TP_ADD_TCS(tp)
 {
+	ATF_TP_ADD_TC(tp, portals_with_commas_are_urls_of_their_own);
+	ATF_TP_ADD_TC(tp, lists_of_portals_have_limits);
 	ATF_TP_ADD_TC(tp, good_urls_are_taken_apart);
 	ATF_TP_ADD_TC(tp, bad_urls_are_refused_and_leave_the_result_alone);
 	ATF_TP_ADD_TC(tp, parts_too_long_are_refused);
