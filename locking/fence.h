@@ -44,6 +44,13 @@ struct fence_ops {
 	    char why[WHY_SIZE]);
 	/* May we still write, as far as the LUN says?  0, -VMFS_EFENCED. */
 	int (*check_self)(const struct fence_paths *p, char why[WHY_SIZE]);
+	/*
+	 * Makes us one that can be fenced on paths that came up after `enter`;
+	 * then lets them in, or, when the slot turns out not to be ours, takes
+	 * it back.  May be NULL, both.
+	 */
+	void (*late_enter)(const struct fence_paths *p);
+	void (*late_settle)(const struct fence_paths *p, bool admit);
 	/* Looks only.  0: provably cannot write; -VMFS_EINUSE: may be alive;
 	 * *ret_certain tells whether -VMFS_EINUSE means it surely is. */
 	int (*look)(struct disk *lun, unsigned slot, bool *ret_certain);

@@ -255,6 +255,29 @@ pr_check_self(const struct fence_paths *p, char why[WHY_SIZE])
 	return seen.own ? 0 : we_are_out(why);
 }
 
+/* What fails here is still late afterwards, and tried again. */
+static void
+late_all(const struct fence_paths *p, enum disk_pr_action action)
+{
+	uint64_t key = heartbeat_pr_key(p->slot, p->incarnation);
+
+	(void)pr_out(p->lun, action, 0, key);
+	if (p->hb_lun != p->lun)
+		(void)pr_out(p->hb_lun, action, 0, key);
+}
+
+static void
+pr_late_enter(const struct fence_paths *p)
+{
+	late_all(p, DISK_PR_LATE_REGISTER);
+}
+
+static void
+pr_late_settle(const struct fence_paths *p, bool admit)
+{
+	late_all(p, admit ? DISK_PR_LATE_ADMIT : DISK_PR_LATE_REVOKE);
+}
+
 static int
 pr_look(struct disk *lun, unsigned slot, bool *ret_certain)
 {
@@ -275,5 +298,7 @@ const struct fence_ops fence_pr = {
 	.sweep = pr_sweep,
 	.prove = pr_prove,
 	.check_self = pr_check_self,
+	.late_enter = pr_late_enter,
+	.late_settle = pr_late_settle,
 	.look = pr_look,
 };

@@ -11,11 +11,10 @@
 
 /* ---- what the guard asks and tells ---- */
 
-/* Reads the own slot past the guard, then asks the LUN about our key. */
+/* Reads the own slot past the guard: is it still ours? */
 static int
-validate(void *arg, char why[WHY_SIZE])
+check_slot(struct host *h, char why[WHY_SIZE])
 {
-	struct host *h = arg;
 	struct heartbeat hb;
 	struct caw c;
 	int rc = caw_init(&c, h->lun, SLOT_TABLE_BLOCK + h->paths.slot,
@@ -37,7 +36,37 @@ validate(void *arg, char why[WHY_SIZE])
 		    "slot was taken by another host: this incarnation is over");
 		return -VMFS_EFENCED;
 	}
-	return h->fence->check_self(&h->paths, why);
+	return 0;
+}
+
+/*
+ * Paths that came up late get our key, and carry writes only if the slot is
+ * ours after that: before, a survivor may have fenced us, and would not see
+ * a key that came back.  One that fences us now sees it when it looks again
+ * behind its mark (takeover.c).
+ */
+static int
+admit_late(struct host *h, char why[WHY_SIZE])
+{
+	int rc;
+
+	h->fence->late_enter(&h->paths);
+	rc = check_slot(h, why);
+	h->fence->late_settle(&h->paths, rc == 0);
+	return rc;
+}
+
+static int
+validate(void *arg, char why[WHY_SIZE])
+{
+	struct host *h = arg;
+	int rc = check_slot(h, why);
+
+	if (rc == 0)
+		rc = h->fence->check_self(&h->paths, why);
+	if (rc == 0 && h->fence->late_enter != NULL && host_has_late(h))
+		rc = admit_late(h, why);
+	return rc;
 }
 
 static void

@@ -129,6 +129,13 @@ void lockmgr_fini(struct host *h);
 int holder_judge(struct host *h, unsigned slot, uint64_t incarnation,
     enum holder_state *ret_state, struct heartbeat *ret_hb) MUST_CHECK;
 
+/* Is there a path on which our key is not registered yet? */
+static inline bool
+host_has_late(const struct host *h)
+{
+	return disk_late(h->lun) > 0 || disk_late(h->hb_lun) > 0;
+}
+
 /* Merges a clock value into the host's Lamport clock. */
 static inline void
 host_saw_lsn(struct host *h, uint64_t lsn)

@@ -261,6 +261,9 @@ watch_main(void *arg)
 			act(h);
 			next = next_look(h);
 		}
+		if (host_has_late(h))
+			guard_doubt(&h->guard, "a path came up that is not "
+			    "registered");
 		rest(h, next);
 	}
 	w->running = false;

@@ -86,6 +86,10 @@ req_check(const struct disk *d, const struct disk_req *req)
 	if ((needs & OP_CHANGES) != 0 &&
 	    (info->caps & DISK_CAP_READONLY) != 0)
 		return -EROFS;
+	/* No command of SCSI: a single path must not take it for one. */
+	if (req->op == DISK_PR_OUT && d->ops->late == NULL &&
+	    req->pr->action >= DISK_PR_LATE_REGISTER)
+		return -EOPNOTSUPP;
 	rc = (needs & OP_RANGE) != 0 ? range_check(info, req) : 0;
 	if (rc < 0)
 		return rc;

@@ -151,8 +151,231 @@ ATF_TC_BODY(a_key_that_comes_back_is_gone_before_replay_ends, tc)
 	    .faults = calm }, play_key_comes_back);
 }
 
+/* ---- a path that is cut ---- */
+
+#define DATA_BLOCK 9000u
+
+struct put {
+	struct world *w;
+	uint8_t fill;
+	bool ended;
+	int rc;
+};
+
+static void
+put_main(void *arg)
+{
+	struct put *p = arg;
+	uint8_t *buf = disk_buf_alloc(BLOCK_SIZE);
+
+	memset(buf, p->fill, BLOCK_SIZE);
+	p->rc = disk_write(host_disk(p->w->host[0].host), DATA_BLOCK *
+	    (uint64_t)BLOCK_SIZE, buf, BLOCK_SIZE, 0);
+	free(buf);
+	p->ended = true;
+}
+
+static void
+put_start(struct put *p)
+{
+	WORLD_CHECK(p->w, sched_spawn(&p->w->sim.sched, "put", put_main, p) ==
+	    0);
+}
+
+static void
+put_wait(struct put *p)
+{
+	while (!p->ended)
+		fiber_sleep(NSEC_PER_MSEC);
+	WORLD_CHECK(p->w, p->rc == 0);
+}
+
+/* Its host goes on, and what the path had swallowed never comes. */
+static void
+play_cut_path(struct world *w)
+{
+	struct put old = { .w = w, .fill = 1 }, new = { .w = w, .fill = 2 };
+
+	join_all(w);
+	if (world_failed(w))
+		return;
+	w->lun.faults.slow_ppm = 1000000;
+	put_start(&old);
+	fiber_sleep(NSEC_PER_MSEC);
+	world_lose_path(w, 0, 0);
+	w->lun.faults.slow_ppm = 0;
+	put_wait(&old);
+	put_start(&new);
+	put_wait(&new);
+	fiber_sleep(w->lun.faults.late_ns);
+	WORLD_CHECK(w, w->lun.now[DATA_BLOCK * (uint64_t)BLOCK_SIZE] == 2);
+	WORLD_CHECK(w, w->host[0].status == HOST_OK);
+	WORLD_CHECK(w, w->host[0].fenced_times == 0);
+	world_heal_path(w, 0, 0);
+	leave_all(w);
+}
+
+ATF_TC_WITHOUT_HEAD(a_write_left_in_a_lost_path_never_lands);
+ATF_TC_BODY(a_write_left_in_a_lost_path_never_lands, tc)
+{
+	struct sim_faults f = {
+		.slow_ns = 3 * NSEC_PER_SEC, .late_ns = 30 * NSEC_PER_SEC,
+	};
+
+	(void)tc;
+	run_seeds((struct world_conf){ .hosts = 2, .paths = 2,
+	    .protocol = LOCK_ATS_PR, .faults = f }, play_cut_path);
+}
+
+/* ---- a path that comes late ---- */
+
+static unsigned
+nexuses_with(const struct world *w, uint64_t key)
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < SIM_NEXUS_MAX; i++)
+		n += w->lun.nexus[i].key == key;
+	return n;
+}
+
+static uint64_t
+key_of(struct world *w, unsigned i)
+{
+	return heartbeat_pr_key(w->host[i].host->paths.slot,
+	    w->host[i].host->paths.incarnation);
+}
+
+static bool
+all_registered(struct world *w, unsigned i)
+{
+	return nexuses_with(w, key_of(w, i)) == 4 &&
+	    disk_late(w->host[i].lun) == 0 &&
+	    disk_late(w->host[i].hb_lun) == 0;
+}
+
+static void
+join_with_one_path(struct world *w)
+{
+	world_lose_path(w, 0, 1);
+	join_all(w);
+	if (world_failed(w))
+		return;
+	WORLD_CHECK(w, nexuses_with(w, key_of(w, 0)) == 2);
+	world_heal_path(w, 0, 1);
+}
+
+static void
+play_late(struct world *w)
+{
+	struct put p = { .w = w, .fill = 3 };
+
+	join_with_one_path(w);
+	if (world_failed(w))
+		return;
+	WORLD_CHECK(w, world_wait(w, all_registered, 0, 30000));
+	world_lose_path(w, 0, 0);
+	put_start(&p);
+	put_wait(&p);
+	world_heal_path(w, 0, 0);
+	WORLD_CHECK(w, w->host[0].fenced_times == 0);
+	/* A key on a path that is away would stay there. */
+	fiber_sleep(NSEC_PER_SEC);
+	leave_all(w);
+	WORLD_CHECK(w, w->lun.reserved == 0);
+}
+
+ATF_TC_WITHOUT_HEAD(a_path_that_comes_late_is_registered_and_carries_writes);
+ATF_TC_BODY(a_path_that_comes_late_is_registered_and_carries_writes, tc)
+{
+	(void)tc;
+	run_seeds((struct world_conf){ .hosts = 2, .paths = 2,
+	    .protocol = LOCK_ATS_PR, .faults = calm }, play_late);
+}
+
+/*
+ * Just when the late path has its key a survivor marks the slot: the key was
+ * not there when it looked, and it has replayed before the host looks again.
+ */
+struct overtaken {
+	struct world *w;
+	unsigned slot;
+	uint64_t key;
+	bool marked;
+};
+
+static void
+marked_meanwhile(void *arg, unsigned nexus, uint64_t key)
+{
+	struct overtaken *o = arg;
+	uint8_t *image = o->w->lun.now + (SLOT_TABLE_BLOCK + o->slot) *
+	    (uint64_t)BLOCK_SIZE;
+	struct heartbeat hb;
+
+	if (o->marked || key != o->key || nexus < SIM_NEXUS_MAX / 2 ||
+	    heartbeat_decode(image, &o->w->super.uuid, o->slot, &hb) < 0)
+		return;
+	o->marked = true;
+	hb.state = SLOT_RECOVERING;
+	hb.incarnation++;
+	hb.nonce++;
+	hb.recoverer = o->w->host[1].host->paths.slot;
+	hb.recoverer_incarnation = o->w->host[1].host->paths.incarnation;
+	heartbeat_encode(image, &o->w->super.uuid, &hb);
+	/* Fenced on the paths that it had. */
+	for (unsigned i = 0; i < SIM_NEXUS_MAX / 2; i++)
+		if (o->w->lun.nexus[i].key == key)
+			o->w->lun.nexus[i].key = 0;
+}
+
+static bool
+is_fenced(struct world *w, unsigned i)
+{
+	return w->host[i].status == HOST_FENCED;
+}
+
+static void
+play_late_and_fenced(struct world *w)
+{
+	struct overtaken o = { .w = w };
+	struct put p = { .w = w, .fill = 4 };
+
+	world_lose_path(w, 0, 1);
+	join_all(w);
+	if (world_failed(w))
+		return;
+	o.slot = w->host[0].host->paths.slot;
+	o.key = key_of(w, 0);
+	w->lun.registered = marked_meanwhile;
+	w->lun.registered_arg = &o;
+	world_heal_path(w, 0, 1);
+	while (!o.marked)
+		fiber_sleep(100 * (uint64_t)1000);
+	put_start(&p);
+	while (!p.ended)
+		fiber_sleep(NSEC_PER_MSEC);
+	WORLD_CHECK(w, w->lun.now[DATA_BLOCK * (uint64_t)BLOCK_SIZE] != 4);
+	WORLD_CHECK(w, world_wait(w, is_fenced, 0, 30000));
+	WORLD_CHECK(w, nexuses_with(w, o.key) == 0);
+	w->lun.registered = NULL;
+	WORLD_CHECK(w, world_leave(w, 0) == 0);
+	leave_all(w);
+}
+
+ATF_TC_WITHOUT_HEAD(a_fenced_host_does_not_come_back_by_a_late_path);
+ATF_TC_BODY(a_fenced_host_does_not_come_back_by_a_late_path, tc)
+{
+	(void)tc;
+	run_seeds((struct world_conf){ .hosts = 2, .paths = 2,
+	    .protocol = LOCK_ATS_PR, .faults = calm }, play_late_and_fenced);
+}
+
 ATF_TP_ADD_TCS(tp)
 {
+	ATF_TP_ADD_TC(tp, a_write_left_in_a_lost_path_never_lands);
+	ATF_TP_ADD_TC(tp,
+	    a_path_that_comes_late_is_registered_and_carries_writes);
+	ATF_TP_ADD_TC(tp, a_fenced_host_does_not_come_back_by_a_late_path);
 	ATF_TP_ADD_TC(tp, a_key_that_comes_back_is_gone_before_replay_ends);
 	return atf_no_error();
 }

@@ -308,16 +308,23 @@ sim_path_lose(struct sim_lun *l, unsigned nexus)
 }
 
 void
-sim_path_heal(struct sim_lun *l, unsigned nexus)
+sim_path_exorcise(struct sim_lun *l, unsigned nexus)
 {
-	sim_trace(l->sim, 0x4ea1, nexus, 0);
-	/* A new session ends the commands of the old one. */
 	list_for_each(node, next, &l->ops) {
 		struct sim_op *op = list_entry(node, struct sim_op, node);
 
 		if (op->nexus == nexus && op->req == NULL)
 			op_free(op);
 	}
+}
+
+void
+sim_path_heal(struct sim_lun *l, unsigned nexus)
+{
+	sim_trace(l->sim, 0x4ea1, nexus, 0);
+	/* A new session ends the commands of the old one. */
+	sim_path_exorcise(l, nexus);
+	l->nexus[nexus].sessions++;
 	l->nexus[nexus].path = PATH_UP;
 }
 

@@ -40,6 +40,7 @@ enum path_state {
 struct sim_nexus {
 	uint64_t key;			/* 0: not registered */
 	enum path_state path;
+	uint64_t sessions;		/* after losses */
 	uint16_t attention;		/* ASC << 8 | ASCQ pending; 0: none */
 	bool unflushed;			/* has writes in the LUN's cache */
 	bool cache_lost;		/* and they are gone: next flush fails,
@@ -68,6 +69,9 @@ struct sim_lun {
 	/* Sees each request a host sends; may be NULL. */
 	void (*sent)(void *arg, unsigned nexus, const struct disk_req *req);
 	void *landed_arg;		/* of both */
+	/* Sees each key that a nexus registers; may be NULL. */
+	void (*registered)(void *arg, unsigned nexus, uint64_t key);
+	void *registered_arg;
 	/* counters */
 	uint64_t aborted, late, preempts, flushes;
 };
@@ -92,6 +96,8 @@ void sim_path_cut(struct sim_lun *l, unsigned nexus);
 /* All paths down, and up again: what was in flight has ended by then. */
 void sim_path_lose(struct sim_lun *l, unsigned nexus);
 void sim_path_heal(struct sim_lun *l, unsigned nexus);
+/* What a lost path left in flight ends, as by a log-in from elsewhere. */
+void sim_path_exorcise(struct sim_lun *l, unsigned nexus);
 /*
  * Its host is paused between the decision to send and the sending, the worst
  * place: commands stay with the host, answers with the LUN, until it resumes.

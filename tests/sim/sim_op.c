@@ -148,6 +148,8 @@ pr_register(struct sim_op *op, bool ignore)
 	if (!ignore && n->key != op->pr.key)
 		return -VMFS_ECONFLICT;
 	n->key = op->pr.sa_key;
+	if (l->registered != NULL)
+		l->registered(l->registered_arg, op->nexus, n->key);
 	l->generation++;
 	/* All Registrants: it ends with the last of them. */
 	if (!any_key(l))

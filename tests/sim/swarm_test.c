@@ -196,6 +196,19 @@ trouble(struct world *w, unsigned i)
 	}
 }
 
+/* One of two paths comes or goes; whoever knows of it only its host. */
+static void
+flip_path(struct world *w, unsigned i)
+{
+	unsigned path = (unsigned)sim_below(&w->sim, 2);
+	unsigned n = 2 * i + (path == 0 ? 0 : SIM_NEXUS_MAX / 2);
+
+	if (w->lun.nexus[n].path == PATH_LOST)
+		world_heal_path(w, i, path);
+	else if (w->lun.nexus[n].path == PATH_UP)
+		world_lose_path(w, i, path);
+}
+
 static bool
 settled(struct world *w, unsigned i)
 {
@@ -235,7 +248,14 @@ play(struct world *w)
 	for (int t = 0; t < TROUBLES && !world_failed(w); t++) {
 		fiber_sleep(sim_below(&w->sim, 12 * NSEC_PER_SEC));
 		trouble(w, (unsigned)sim_below(&w->sim, w->hosts));
+		if (w->paths > 1)
+			flip_path(w, (unsigned)sim_below(&w->sim, w->hosts));
 	}
+	for (unsigned i = 0; w->paths > 1 && i < w->hosts; i++)
+		for (unsigned p = 0; p < 2; p++)
+			if (w->lun.nexus[2 * i + p * (SIM_NEXUS_MAX / 2)].path
+			    == PATH_LOST)
+				world_heal_path(w, i, p);
 	w->lun.faults = (struct sim_faults){ 0 };
 	/* Whoever was silent till now may still be fenced for it. */
 	fiber_sleep(w->super.timers.fence_ms * NSEC_PER_MSEC);
@@ -251,18 +271,20 @@ play(struct world *w)
 }
 
 static void
-run(enum lock_protocol protocol, unsigned hosts, uint64_t seeds,
+run_paths(enum lock_protocol protocol, unsigned hosts, unsigned paths,
     enum world_net net)
 {
 	static struct world w;
 
-	for (uint64_t seed = 1; seed <= seeds; seed++) {
+	for (uint64_t seed = 1; seed <= SEEDS; seed++) {
 		struct world_conf conf = {
-			.seed = seed, .hosts = hosts, .protocol = protocol,
-			.net = net,
+			.seed = seed, .hosts = hosts, .paths = paths,
+			.protocol = protocol, .net = net,
 			.faults = {
 				.status_lost_ppm = 1000,
-				.miscompare_ppm = 5000, .slow_ppm = 1000,
+				.miscompare_ppm = 5000,
+				/* So that a lost path has something left. */
+				.slow_ppm = paths > 1 ? 50000 : 1000,
 				.slow_ns = 4 * NSEC_PER_SEC,
 				.late_ns = 600 * NSEC_PER_SEC,
 			},
@@ -274,43 +296,57 @@ run(enum lock_protocol protocol, unsigned hosts, uint64_t seeds,
 	}
 }
 
+static void
+run(enum lock_protocol protocol, unsigned hosts, enum world_net net)
+{
+	run_paths(protocol, hosts, 1, net);
+}
+
+ATF_TC_WITHOUT_HEAD(no_write_left_in_a_lost_path_lands);
+ATF_TC_BODY(no_write_left_in_a_lost_path_lands, tc)
+{
+	(void)tc;
+	run_paths(LOCK_ATS_PR, 3, 2, NET_SILENT);
+}
+
 ATF_TC_WITHOUT_HEAD(no_write_of_an_older_holder_lands);
 ATF_TC_BODY(no_write_of_an_older_holder_lands, tc)
 {
 	(void)tc;
-	run(LOCK_ATS_PR, 4, SEEDS, NET_SILENT);
+	run(LOCK_ATS_PR, 4, NET_SILENT);
 }
 
 ATF_TC_WITHOUT_HEAD(two_hosts_are_enough);
 ATF_TC_BODY(two_hosts_are_enough, tc)
 {
 	(void)tc;
-	run(LOCK_ATS_PR, 2, SEEDS, NET_SILENT);
+	run(LOCK_ATS_PR, 2, NET_SILENT);
 }
 
 ATF_TC_WITHOUT_HEAD(no_write_of_an_older_holder_lands_in_a_file);
 ATF_TC_BODY(no_write_of_an_older_holder_lands_in_a_file, tc)
 {
 	(void)tc;
-	run(LOCK_FILE, 3, SEEDS, NET_SILENT);
+	run(LOCK_FILE, 3, NET_SILENT);
 }
 
 ATF_TC_WITHOUT_HEAD(a_network_that_contradicts_itself_does_no_harm);
 ATF_TC_BODY(a_network_that_contradicts_itself_does_no_harm, tc)
 {
 	(void)tc;
-	run(LOCK_ATS_PR, 4, SEEDS, NET_CHATTERS);
+	run(LOCK_ATS_PR, 4, NET_CHATTERS);
 }
 
 ATF_TC_WITHOUT_HEAD(a_network_that_says_all_are_gone_does_no_harm);
 ATF_TC_BODY(a_network_that_says_all_are_gone_does_no_harm, tc)
 {
 	(void)tc;
-	run(LOCK_ATS_PR, 3, SEEDS, NET_SAYS_GONE);
+	run(LOCK_ATS_PR, 3, NET_SAYS_GONE);
 }
 
 ATF_TP_ADD_TCS(tp)
 {
+	ATF_TP_ADD_TC(tp, no_write_left_in_a_lost_path_lands);
 	ATF_TP_ADD_TC(tp, no_write_of_an_older_holder_lands);
 	ATF_TP_ADD_TC(tp, two_hosts_are_enough);
 	ATF_TP_ADD_TC(tp, no_write_of_an_older_holder_lands_in_a_file);

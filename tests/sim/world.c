@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "libvmfs/base/units.h"
+#include "tests/sim/sim_paths.h"
 #include "tests/sim/world.h"
 
 #define LUN_BYTES (256 * MIB)
@@ -49,15 +50,55 @@ nexus(unsigned i, bool heartbeat)
 	return 2 * i + heartbeat;
 }
 
+/* With two paths the second ones lie in the upper half. */
+static unsigned
+second(unsigned n)
+{
+	return SIM_NEXUS_MAX / 2 + n;
+}
+
+static int
+open_path(struct world *w, struct world_host *wh, unsigned n,
+    struct disk **ret_d)
+{
+	if (w->paths < 2)
+		return sim_disk_open(&w->lun, n, ret_d);
+	return sim_paths_open(&wh->env, &w->lun, n, second(n), ret_d);
+}
+
 static int
 open_paths(struct world *w, struct world_host *wh)
 {
-	int rc = sim_disk_open(&w->lun, nexus(wh->index, false), &wh->lun);
+	int rc = open_path(w, wh, nexus(wh->index, false), &wh->lun);
 
 	if (rc == 0)
-		rc = sim_disk_open(&w->lun, nexus(wh->index, true),
-		    &wh->hb_lun);
+		rc = open_path(w, wh, nexus(wh->index, true), &wh->hb_lun);
 	return rc;
+}
+
+static void
+each_path(struct world *w, unsigned i,
+    void (*fn)(struct sim_lun *l, unsigned nexus))
+{
+	for (unsigned n = 2 * i; n < 2 * i + 2; n++) {
+		fn(&w->lun, n);
+		if (w->paths > 1)
+			fn(&w->lun, second(n));
+	}
+}
+
+void
+world_lose_path(struct world *w, unsigned i, unsigned path)
+{
+	for (unsigned n = 2 * i; n < 2 * i + 2; n++)
+		sim_path_lose(&w->lun, path == 0 ? n : second(n));
+}
+
+void
+world_heal_path(struct world *w, unsigned i, unsigned path)
+{
+	for (unsigned n = 2 * i; n < 2 * i + 2; n++)
+		sim_path_heal(&w->lun, path == 0 ? n : second(n));
 }
 
 static void
@@ -141,8 +182,7 @@ world_crash_begin(struct world *w, unsigned i)
 {
 	if (w->lun.nexus[nexus(i, false)].path == PATH_CUT)
 		return;
-	sim_path_cut(&w->lun, nexus(i, false));
-	sim_path_cut(&w->lun, nexus(i, true));
+	each_path(w, i, sim_path_cut);
 	if (w->host[i].ds != NULL)
 		w->abandon(&w->host[i]);
 }
@@ -174,36 +214,31 @@ void
 world_restart(struct world *w, unsigned i)
 {
 	w->host[i].process = number(w);
-	sim_path_reset(&w->lun, nexus(i, false));
-	sim_path_reset(&w->lun, nexus(i, true));
+	each_path(w, i, sim_path_reset);
 }
 
 void
 world_lose_paths(struct world *w, unsigned i)
 {
-	sim_path_lose(&w->lun, nexus(i, false));
-	sim_path_lose(&w->lun, nexus(i, true));
+	each_path(w, i, sim_path_lose);
 }
 
 void
 world_heal_paths(struct world *w, unsigned i)
 {
-	sim_path_heal(&w->lun, nexus(i, false));
-	sim_path_heal(&w->lun, nexus(i, true));
+	each_path(w, i, sim_path_heal);
 }
 
 void
 world_pause(struct world *w, unsigned i)
 {
-	sim_path_pause(&w->lun, nexus(i, false));
-	sim_path_pause(&w->lun, nexus(i, true));
+	each_path(w, i, sim_path_pause);
 }
 
 void
 world_resume(struct world *w, unsigned i)
 {
-	sim_path_resume(&w->lun, nexus(i, false));
-	sim_path_resume(&w->lun, nexus(i, true));
+	each_path(w, i, sim_path_resume);
 }
 
 bool
@@ -316,6 +351,7 @@ world_run(struct world *w, const struct world_conf *conf,
 	if (rc < 0)
 		return rc;
 	w->hosts = conf->hosts;
+	w->paths = conf->paths;
 	w->net = conf->net;
 	w->member.ops = &member_ops;
 	for (unsigned i = 0; i < w->hosts; i++)

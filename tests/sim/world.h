@@ -43,7 +43,7 @@ struct world {
 	struct member member;		/* of all hosts, as w->net says */
 	struct log log;
 	struct env env;			/* of mkfs */
-	unsigned hosts;
+	unsigned hosts, paths;
 	struct world_host host[WORLD_HOSTS_MAX];
 	uint64_t seed;
 	char problem[256];		/* first thing that went wrong */
@@ -56,6 +56,7 @@ struct world {
 struct world_conf {
 	uint64_t seed;
 	unsigned hosts;
+	unsigned paths;			/* of each host, 1 (or 0) or 2 */
 	enum lock_protocol protocol;
 	uint32_t block_size;		/* 0: 512 */
 	enum world_net net;
@@ -109,6 +110,9 @@ void world_boot(struct world *w, unsigned i);
 void world_restart(struct world *w, unsigned i);
 void world_lose_paths(struct world *w, unsigned i);
 void world_heal_paths(struct world *w, unsigned i);
+/* One of two: of data and heartbeat. */
+void world_lose_path(struct world *w, unsigned i, unsigned path);
+void world_heal_path(struct world *w, unsigned i, unsigned path);
 void world_pause(struct world *w, unsigned i);
 void world_resume(struct world *w, unsigned i);
 /* Polls until cond(w, i) or virtual time is up; false then.  Suspends. */
