@@ -355,7 +355,6 @@ probe_access(struct lsess *s, unsigned group, struct mpath_look *look)
 
 	if (is_transport(rc) || rc == -ENOTCONN)
 		return rc;
-	look->group = group;
 	if (rc == 0)
 		(void)!lport_parse_groups(d, c.received, group, &look->access,
 		    &look->preferred);
@@ -377,6 +376,7 @@ lprobe_port(struct lsess *s, struct lport *ret_port,
 	if (rc < 0)
 		return rc;
 	lport_parse_page83(d, sizeof(d), &port);
+	look.group = port.group;
 	if ((std[5] & TPGS_MASK) != 0)
 		rc = probe_access(s, port.group, &look);
 	if (rc < 0)

@@ -48,6 +48,18 @@ static const struct column host_columns[] = {
 	{ NULL, NULL, COLUMN_TEXT },
 };
 
+static const struct column path_columns[] = {
+	{ "PORTAL", "portal", COLUMN_TEXT },
+	{ "USE", "use", COLUMN_TEXT },
+	{ "STATE", "state", COLUMN_TEXT },
+	{ "ACCESS", "access", COLUMN_TEXT },
+	{ "GROUP", "group", COLUMN_NUMBER },
+	{ "LOST", "losses", COLUMN_NUMBER },
+	{ "ERRORS", "errors", COLUMN_NUMBER },
+	{ "SINCE", "since_us", COLUMN_TIME },
+	{ NULL, NULL, COLUMN_TEXT },
+};
+
 static const struct column lock_columns[] = {
 	{ "FILE", "file", COLUMN_TEXT },
 	{ "MODE", "mode", COLUMN_TEXT },
@@ -149,6 +161,8 @@ const struct verb verbs[] = {
 	    { "name" }, 1, NULL, NULL },
 	{ "host", "ls", "DS", "hosts that have the datastore mounted",
 	    { "name" }, 1, "hosts", host_columns },
+	{ "path", "ls", "DS", "paths to its LUN",
+	    { "name" }, 1, "paths", path_columns },
 	{ "lock", "ls", "DS:[/DIR]", "files that are locked",
 	    { "path" }, 1, "locks", lock_columns },
 	{ "lock", "show", "DS:/PATH", "who holds the lock of a file",

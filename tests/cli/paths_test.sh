@@ -1,0 +1,123 @@
+# SPDX-License-Identifier: BSD-2-Clause
+# A host with two paths to the LUN of a storage box: one is cut, both are.
+. "${VMFS_SRCDIR}/tests/cli/hosts.subr"
+
+iqn=iqn.2026-11.test:box
+
+# relay N: a path to the box; sets port_N and group_N.
+relay()
+{
+	"${VMFS_BUILDDIR}/tests/interop/relay" "${portal}" >"relay$1" &
+	until_true 10 test -s "relay$1" || atf_fail "the relay does not start"
+	read -r _port _group <"relay$1"
+	eval "port_$1=${_port} group_$1=${_group}"
+	echo "${_group}" >>relays
+}
+
+# Writes the LUN's URL to lun.
+box_with_two_paths()
+{
+	truncate -s 512M store
+	mkdir -p box
+	{
+		printf '[portal]\nlisten = 127.0.0.1:0\n'
+		printf '[target %s]\nlun.0 = %s,thin\n' ${iqn} "${PWD}/store"
+		printf 'allow = iqn.2026-11.test:*\n'
+	} | host_conf box
+	daemon_start box
+	portal=$(vmfsctl -c box/ctl target ls --json | jq -r '.portals[0]')
+	relay 1
+	relay 2
+	lun="iscsi://127.0.0.1:${port_1},127.0.0.1:${port_2}/${iqn}/0"
+	atf_check -o ignore -e empty mkfs.vmfs -L ds1 --timers=${timers} \
+	    --initiator=iqn.2026-11.test:admin "${lun}"
+}
+
+states()
+{
+	vmfsctl -c esx1/ctl path ls ds1 --json |
+	    jq -r '[.paths[].state] | sort | join(",")'
+}
+states_are()
+{
+	[ "$(states)" = "$1" ]
+}
+status_is()
+{
+	[ "$(vmfsctl -c esx1/ctl ds info ds1 --json |
+	    jq -r .datastore.status)" = "$1" ]
+}
+
+# Writes numbers and tells after each flush how far it has come.
+writer()
+{
+	n=0
+	while [ ! -e writer.stop ]; do
+		printf '%016d' ${n} | dd of=esx1/mnt/file bs=16 \
+		    seek=$((n % 1024 * 256)) conv=notrunc,fsync status=none ||
+		    return
+		echo ${n} >flushed.new
+		mv flushed.new flushed
+		n=$((n + 1))
+	done
+	touch writer.good
+}
+writer_passes()
+{
+	[ "$(cat flushed)" -gt "$1" ]
+}
+writer_gets_on()
+{
+	until_true 60 writer_passes $(($(cat flushed) + 10)) || {
+		cat esx1/log >&2
+		atf_fail "the writer does not get on"
+	}
+}
+
+atf_test_case cut_paths_cost_no_error cleanup
+cut_paths_cost_no_error_head()
+{
+	atf_set require.user root
+}
+cut_paths_cost_no_error_body()
+{
+	box_with_two_paths
+	host_start esx1 "${lun}"
+	until_true 30 states_are active,active,active,active ||
+	    atf_fail "paths are $(states)"
+	writer 2>writer.err &
+	writer=$!
+	until_true 30 writer_passes 10 || atf_fail "the writer does not start"
+	# shellcheck disable=SC2154
+	kill -KILL -- "-${group_1}"
+	writer_gets_on
+	until_true 30 states_are active,active,lost,lost ||
+	    atf_fail "paths are $(states)"
+	# Now the other one, too: I/O waits until it is back.
+	# shellcheck disable=SC2154
+	kill -STOP -- "-${group_2}"
+	until_true 60 status_is frozen || atf_fail "I/O does not wait"
+	kill -CONT -- "-${group_2}"
+	until_true 60 status_is ok || atf_fail "I/O does not go on"
+	writer_gets_on
+	touch writer.stop
+	wait ${writer}
+	atf_check -o empty cat writer.err
+	[ -e writer.good ] || atf_fail "the writer had an error"
+	atf_check -o match:'path=127.0.0.1:.* state="lost"' cat esx1/log
+	host_stop esx1
+	host_stop box
+}
+cut_paths_cost_no_error_cleanup()
+{
+	hosts_cleanup
+	[ ! -e relays ] || while read -r group; do
+		kill -KILL -- "-${group}" 2>/dev/null
+	done <relays
+	return 0
+}
+
+atf_init_test_cases()
+{
+	atf_add_test_case cut_paths_cost_no_error
+}
