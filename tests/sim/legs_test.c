@@ -1,0 +1,404 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* A multipath disk over legs whose target ports tell what the test wants. */
+#include <atf-c.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "iscsi/mpath.h"
+#include "libvmfs/base/units.h"
+#include "tests/sim/sim_disk.h"
+
+#define LEGS 3
+#define LUN_BYTES (1 << 20)
+#define BLOCK 512
+
+/* One leg: a nexus of the LUN behind a port with an access state. */
+struct port {
+	struct disk disk;	/* what the multipath disk has opened */
+	struct disk *below;
+	unsigned index;
+	uint8_t access;
+	bool preferred;
+	unsigned served;	/* requests that got to the LUN */
+	struct disk_sense next;	/* answer to the next request, once */
+	unsigned expected;	/* resets that it was told to expect */
+};
+
+static struct {
+	struct sim sim;
+	struct env env;
+	struct sim_lun lun;
+	struct port port[LEGS];
+	struct disk *d;
+	unsigned legs;
+	unsigned resets;
+	bool refuse_reset;
+	void (*body)(void);
+} rig;
+
+static struct port *
+port_of(struct disk *d)
+{
+	return container_of(d, struct port, disk);
+}
+
+static enum path_state *
+path(unsigned i)
+{
+	return &rig.lun.nexus[i].path;
+}
+
+static void
+port_submit(struct disk *d, struct disk_req *req)
+{
+	struct port *p = port_of(d);
+
+	if (p->next.status != 0 || p->access > MPATH_NON_OPTIMIZED) {
+		/* LOGICAL UNIT NOT ACCESSIBLE, TARGET PORT IN STANDBY STATE */
+		static const struct disk_sense standby = { .status = 2,
+			.key = 2, .asc = 0x04, .ascq = 0x0b };
+
+		req->sense = p->next.status != 0 ? p->next : standby;
+		p->next.status = 0;
+		disk_complete(req, req->sense.key == 6 ? -VMFS_EATTENTION :
+		    -EIO);
+		return;
+	}
+	p->served++;
+	p->below->ops->submit(p->below, req);
+}
+
+static void
+port_close(struct disk *d)
+{
+	disk_close(port_of(d)->below);
+}
+
+static const struct disk_ops port_ops = {
+	.submit = port_submit,
+	.close = port_close,
+};
+
+static int
+leg_open(void *arg, struct disk **ret_d)
+{
+	struct port *p = arg;
+	int rc = sim_disk_open(&rig.lun, p->index, &p->below);
+
+	p->disk.ops = &port_ops;
+	p->disk.info = p->below->info;
+	*ret_d = &p->disk;
+	return rc;
+}
+
+static bool
+leg_alive(struct disk *d, uint64_t *ret_epoch)
+{
+	unsigned i = port_of(d)->index;
+
+	*ret_epoch = rig.lun.nexus[i].sessions + 1;
+	return *path(i) != PATH_LOST;
+}
+
+static int
+leg_look(struct disk *d, struct mpath_look *ret_look)
+{
+	const struct port *p = port_of(d);
+
+	*ret_look = (struct mpath_look){ .access = p->access,
+		.group = p->index + 1, .preferred = p->preferred };
+	return *path(p->index) == PATH_LOST ? -ENOTCONN : 0;
+}
+
+static int
+leg_reset(struct disk *d)
+{
+	(void)d;
+	if (rig.refuse_reset)
+		return -EOPNOTSUPP;
+	rig.resets++;
+	for (unsigned i = 0; i < rig.legs; i++)
+		sim_path_exorcise(&rig.lun, i);
+	return 0;
+}
+
+static void
+leg_expect_reset(struct disk *d)
+{
+	port_of(d)->expected++;
+}
+
+/* Every leg has a target port of its own. */
+static int
+leg_reinstate(struct disk *d, struct disk *dead)
+{
+	(void)d;
+	(void)dead;
+	return -EOPNOTSUPP;
+}
+
+static const struct mpath_leg_ops leg_ops = {
+	.open = leg_open, .alive = leg_alive, .look = leg_look,
+	.reset = leg_reset, .expect_reset = leg_expect_reset,
+	.reinstate = leg_reinstate,
+};
+
+static void
+rig_main(void *arg)
+{
+	struct mpath_conf conf = { .name = "legs", .count = rig.legs,
+		.timeout_ms = 4000 };
+
+	(void)arg;
+	for (unsigned i = 0; i < rig.legs; i++) {
+		rig.port[i].index = i;
+		conf.legs[i] = (struct mpath_leg_conf){ .ops = &leg_ops,
+			.arg = &rig.port[i], .portal = "port" };
+	}
+	ATF_REQUIRE_EQ(0, mpath_open(&rig.env, &conf, &rig.d));
+	rig.body();
+	disk_close(rig.d);
+}
+
+static void
+rig_run(unsigned legs, void (*body)(void))
+{
+	rig.legs = legs;
+	rig.body = body;
+	sim_init(&rig.sim, 1);
+	sim_env_init(&rig.sim, &rig.env, NULL);
+	ATF_REQUIRE_EQ(0, sim_lun_init(&rig.lun, &rig.sim, LUN_BYTES, BLOCK,
+	    DISK_CAP_CAW | DISK_CAP_PR));
+	ATF_CHECK_EQ(SIM_DONE, sim_run(&rig.sim, 3600 * NSEC_PER_SEC,
+	    rig_main, NULL));
+	sim_lun_fini(&rig.lun);
+	sim_fini(&rig.sim);
+}
+
+static int
+put(uint8_t fill)
+{
+	uint8_t buf[BLOCK];
+
+	memset(buf, fill, sizeof(buf));
+	return disk_write(rig.d, 0, buf, sizeof(buf), 0);
+}
+
+/* ---- access states ---- */
+
+static void
+prefers_optimized(void)
+{
+	for (int i = 0; i < 10; i++)
+		ATF_CHECK_EQ(0, put(1));
+	ATF_CHECK_EQ(0, rig.port[0].served);
+	ATF_CHECK_EQ(10, rig.port[1].served);
+	ATF_CHECK_EQ(0, rig.port[2].served);
+	sim_path_lose(&rig.lun, 1);
+	ATF_CHECK_EQ(0, put(2));
+	ATF_CHECK_EQ(1, rig.port[0].served);
+	ATF_CHECK_EQ(0, rig.port[2].served);
+}
+
+ATF_TC_WITHOUT_HEAD(optimized_legs_come_first_and_standby_ones_never);
+ATF_TC_BODY(optimized_legs_come_first_and_standby_ones_never, tc)
+{
+	(void)tc;
+	rig.port[0].access = MPATH_NON_OPTIMIZED;
+	rig.port[2].access = MPATH_STANDBY;
+	rig_run(3, prefers_optimized);
+}
+
+static void
+standby_sense(void)
+{
+	ATF_CHECK_EQ(0, put(1));
+	ATF_CHECK_EQ(1, rig.port[0].served);
+	/* The target turns its ports over. */
+	rig.port[0].access = MPATH_STANDBY;
+	rig.port[1].access = MPATH_OPTIMIZED;
+	ATF_CHECK_EQ(0, put(2));
+	ATF_CHECK_EQ(1, rig.port[0].served);
+	ATF_CHECK_EQ(1, rig.port[1].served);
+	ATF_CHECK_EQ(2, rig.lun.now[0]);
+}
+
+ATF_TC_WITHOUT_HEAD(a_leg_that_becomes_standby_is_left_without_an_error);
+ATF_TC_BODY(a_leg_that_becomes_standby_is_left_without_an_error, tc)
+{
+	(void)tc;
+	rig.port[1].access = MPATH_STANDBY;
+	rig_run(2, standby_sense);
+}
+
+static void
+access_changed(void)
+{
+	ATF_CHECK_EQ(0, put(1));
+	ATF_CHECK_EQ(1, rig.port[0].served);
+	rig.port[0].access = MPATH_NON_OPTIMIZED;
+	/* ASYMMETRIC ACCESS STATE CHANGED */
+	rig.port[0].next = (struct disk_sense){ .status = 2, .key = 6,
+		.asc = 0x2a, .ascq = 0x06 };
+	ATF_CHECK_EQ(0, put(2));
+	ATF_CHECK_EQ(0, put(3));
+	ATF_CHECK_EQ(1, rig.port[0].served);
+	ATF_CHECK_EQ(2, rig.port[1].served);
+}
+
+ATF_TC_WITHOUT_HEAD(an_attention_about_access_is_heeded_and_not_told);
+ATF_TC_BODY(an_attention_about_access_is_heeded_and_not_told, tc)
+{
+	(void)tc;
+	rig_run(2, access_changed);
+}
+
+static void
+preempted(void)
+{
+	rig.port[0].next = (struct disk_sense){ .status = 2, .key = 6,
+		.asc = 0x2a, .ascq = 0x05 };
+	ATF_CHECK_EQ(-VMFS_EATTENTION, put(1));
+	ATF_CHECK_EQ(0, rig.lun.now[0]);
+	ATF_CHECK_EQ(0, rig.port[0].served + rig.port[1].served);
+}
+
+ATF_TC_WITHOUT_HEAD(an_attention_about_registrations_is_told_and_ends_the_write);
+ATF_TC_BODY(an_attention_about_registrations_is_told_and_ends_the_write, tc)
+{
+	(void)tc;
+	rig_run(2, preempted);
+}
+
+/* ---- ghosts behind ports of their own ---- */
+
+static void
+lose_with_a_write(void *arg)
+{
+	(void)arg;
+	fiber_sleep(NSEC_PER_MSEC);
+	rig.lun.faults.slow_ppm = 0;
+	sim_path_lose(&rig.lun, 0);
+}
+
+static void
+leave_a_write_behind(void)
+{
+	rig.lun.faults = (struct sim_faults){ .slow_ppm = 1000000,
+		.slow_ns = 3 * NSEC_PER_SEC, .late_ns = 30 * NSEC_PER_SEC };
+	ATF_REQUIRE_EQ(0, sched_spawn(&rig.sim.sched, "lose",
+	    lose_with_a_write, NULL));
+}
+
+static void
+resets(void)
+{
+	leave_a_write_behind();
+	ATF_CHECK_EQ(0, put(1));
+	ATF_CHECK_EQ(1, rig.resets);
+	ATF_CHECK_EQ(1, rig.port[0].expected);
+	ATF_CHECK_EQ(0, put(2));
+	fiber_sleep(60 * NSEC_PER_SEC);
+	ATF_CHECK_EQ(2, rig.lun.now[0]);
+	ATF_CHECK_EQ(1, rig.resets);
+}
+
+ATF_TC_WITHOUT_HEAD(what_another_port_has_left_is_ended_by_a_reset);
+ATF_TC_BODY(what_another_port_has_left_is_ended_by_a_reset, tc)
+{
+	(void)tc;
+	rig_run(2, resets);
+}
+
+static void
+waits(void)
+{
+	uint8_t buf[BLOCK];
+
+	rig.refuse_reset = true;
+	leave_a_write_behind();
+	ATF_CHECK_EQ(-VMFS_EUNKNOWN, put(1));
+	/* Not even a read: it might come before what is still on its way. */
+	ATF_CHECK_EQ(-VMFS_EUNKNOWN, disk_read(rig.d, 0, buf, sizeof(buf)));
+	sim_path_heal(&rig.lun, 0);
+	fiber_sleep(NSEC_PER_SEC);
+	ATF_CHECK_EQ(0, put(2));
+	fiber_sleep(60 * NSEC_PER_SEC);
+	ATF_CHECK_EQ(2, rig.lun.now[0]);
+}
+
+ATF_TC_WITHOUT_HEAD(without_a_reset_io_waits_for_the_lost_path);
+ATF_TC_BODY(without_a_reset_io_waits_for_the_lost_path, tc)
+{
+	(void)tc;
+	rig_run(2, waits);
+}
+
+static void
+reads_only(void)
+{
+	uint8_t buf[BLOCK];
+
+	leave_a_write_behind();
+	ATF_CHECK_EQ(0, disk_read(rig.d, 0, buf, sizeof(buf)));
+	ATF_CHECK_EQ(0, rig.resets);
+}
+
+ATF_TC_WITHOUT_HEAD(a_read_left_in_a_lost_path_needs_no_reset);
+ATF_TC_BODY(a_read_left_in_a_lost_path_needs_no_reset, tc)
+{
+	(void)tc;
+	rig_run(2, reads_only);
+}
+
+/* ---- a fence of unknown outcome ---- */
+
+static void
+blink(void *arg)
+{
+	(void)arg;
+	fiber_sleep(NSEC_PER_MSEC);
+	rig.lun.faults.slow_ppm = 0;
+	sim_path_lose(&rig.lun, 0);
+	sim_path_heal(&rig.lun, 0);
+}
+
+/* The path is back at once, but had the abort ended? */
+static void
+fences(void)
+{
+	struct disk_pr mine = { .action = DISK_PR_REGISTER, .sa_key = 1 };
+	struct disk_pr fence = { .action = DISK_PR_PREEMPT_AND_ABORT,
+		.type = DISK_PR_WRITE_EXCLUSIVE_AR, .key = 1, .sa_key = 2 };
+
+	rig.lun.nexus[LEGS].key = 2;
+	ATF_REQUIRE_EQ(0, disk_pr_out(rig.d, &mine));
+	rig.lun.faults = (struct sim_faults){ .slow_ppm = 1000000,
+		.slow_ns = 3 * NSEC_PER_SEC };
+	ATF_REQUIRE_EQ(0, sched_spawn(&rig.sim.sched, "blink", blink, NULL));
+	ATF_CHECK_EQ(-VMFS_EUNKNOWN, disk_pr_out(rig.d, &fence));
+	ATF_CHECK_EQ(0, put(1));
+	ATF_CHECK_EQ(1, rig.resets);
+}
+
+ATF_TC_WITHOUT_HEAD(a_fence_of_unknown_outcome_ends_with_a_reset);
+ATF_TC_BODY(a_fence_of_unknown_outcome_ends_with_a_reset, tc)
+{
+	(void)tc;
+	rig_run(2, fences);
+}
+
+ATF_TP_ADD_TCS(tp)
+{
+	ATF_TP_ADD_TC(tp, a_fence_of_unknown_outcome_ends_with_a_reset);
+	ATF_TP_ADD_TC(tp, optimized_legs_come_first_and_standby_ones_never);
+	ATF_TP_ADD_TC(tp, a_leg_that_becomes_standby_is_left_without_an_error);
+	ATF_TP_ADD_TC(tp, an_attention_about_access_is_heeded_and_not_told);
+	ATF_TP_ADD_TC(tp,
+	    an_attention_about_registrations_is_told_and_ends_the_write);
+	ATF_TP_ADD_TC(tp, what_another_port_has_left_is_ended_by_a_reset);
+	ATF_TP_ADD_TC(tp, without_a_reset_io_waits_for_the_lost_path);
+	ATF_TP_ADD_TC(tp, a_read_left_in_a_lost_path_needs_no_reset);
+	return atf_no_error();
+}
