@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Two fibers, one for each of corosync's services; each connects, serves what
- * comes, and after a failure connects again.
+ * comes, and after a failure connects again.  Every call of the libraries runs
+ * on a helper thread: cpg_dispatch alone takes a MiB of stack.
  */
 #include "locking/member_corosync.h"
 
@@ -35,6 +36,7 @@ struct net {
 	cpg_handle_t cpg;
 	votequorum_handle_t quorum;
 	bool cpg_open, quorum_open;
+	int cpg_fd, quorum_fd;
 	bool announce;			/* somebody joined: say who we are */
 	cs_error_t cpg_told, quorum_told;	/* the last failure logged */
 
@@ -69,6 +71,31 @@ tell(struct net *n, const char *what, cs_error_t *told, cs_error_t error)
 		log_warn(n->env->log, "member: corosync %s: %s; the network "
 		    "says nothing about hosts, take-over goes by the LUN alone",
 		    what, cs_strerror(error));
+}
+
+/* ---- calls of the libraries, away from the fiber's stack ---- */
+
+struct call {
+	struct net *net;
+	cs_error_t (*fn)(struct net *n);
+	cs_error_t result;
+};
+
+static int
+call_run(void *arg)
+{
+	struct call *c = arg;
+
+	c->result = c->fn(c->net);
+	return 0;
+}
+
+static cs_error_t
+call(struct net *n, cs_error_t (*fn)(struct net *n))
+{
+	struct call c = { .net = n, .fn = fn };
+
+	return offload_call(call_run, &c) < 0 ? CS_ERR_NO_MEMORY : c.result;
 }
 
 /* ---- the process group ---- */
@@ -125,17 +152,24 @@ changed(cpg_handle_t handle, const struct cpg_name *group,
 		    "leave");
 }
 
+static cs_error_t
+call_announce(struct net *n)
+{
+	struct announcement a = { .host = n->host };
+	struct iovec iov = { &a, sizeof(a) };
+
+	memcpy(a.magic, magic, sizeof(magic));
+	return cpg_mcast_joined(n->cpg, CPG_TYPE_AGREED, &iov, 1);
+}
+
 /* Waits while corosync forms its membership. */
 static cs_error_t
 announce(struct net *n)
 {
-	struct announcement a = { .host = n->host };
-	struct iovec iov = { &a, sizeof(a) };
 	cs_error_t rc = CS_OK;
 
-	memcpy(a.magic, magic, sizeof(magic));
 	while (n->announce) {
-		rc = cpg_mcast_joined(n->cpg, CPG_TYPE_AGREED, &iov, 1);
+		rc = call(n, call_announce);
 		if (rc == CS_ERR_TRY_AGAIN) {
 			fiber_sleep(BUSY_NS);
 			continue;
@@ -146,19 +180,46 @@ announce(struct net *n)
 }
 
 static cs_error_t
-group_open(struct net *n)
+call_group_open(struct net *n)
 {
 	cpg_model_v1_data_t model = {
 		.cpg_deliver_fn = delivered, .cpg_confchg_fn = changed,
 	};
-	struct cpg_name group = { .length = 5, .value = "vmfsd" };
 	cs_error_t rc = cpg_model_initialize(&n->cpg, CPG_MODEL_V1,
 	    (cpg_model_data_t *)&model, n);
 
+	n->cpg_open = rc == CS_OK;
+	return rc == CS_OK ? cpg_fd_get(n->cpg, &n->cpg_fd) : rc;
+}
+
+static cs_error_t
+call_join(struct net *n)
+{
+	struct cpg_name group = { .length = 5, .value = "vmfsd" };
+
+	return cpg_join(n->cpg, &group);
+}
+
+static cs_error_t
+call_group_dispatch(struct net *n)
+{
+	return cpg_dispatch(n->cpg, CS_DISPATCH_ALL);
+}
+
+static cs_error_t
+call_group_close(struct net *n)
+{
+	return n->cpg_open ? cpg_finalize(n->cpg) : CS_OK;
+}
+
+static cs_error_t
+group_open(struct net *n)
+{
+	cs_error_t rc = call(n, call_group_open);
+
 	if (rc != CS_OK)
 		return rc;
-	n->cpg_open = true;
-	while ((rc = cpg_join(n->cpg, &group)) == CS_ERR_TRY_AGAIN)
+	while ((rc = call(n, call_join)) == CS_ERR_TRY_AGAIN)
 		fiber_sleep(BUSY_NS);
 	return rc;
 }
@@ -166,8 +227,7 @@ group_open(struct net *n)
 static void
 group_close(struct net *n)
 {
-	if (n->cpg_open)
-		(void)cpg_finalize(n->cpg);
+	(void)call(n, call_group_close);
 	n->cpg_open = false;
 	shared_enter(&n->lock);
 	member_table_reset(&n->table);
@@ -177,15 +237,13 @@ group_close(struct net *n)
 static cs_error_t
 group_serve(struct net *n)
 {
-	cs_error_t rc;
-	int fd;
+	cs_error_t rc = CS_OK;
 
-	rc = cpg_fd_get(n->cpg, &fd);
 	while (rc == CS_OK) {
-		rc = cpg_dispatch(n->cpg, CS_DISPATCH_ALL);
+		rc = call(n, call_group_dispatch);
 		if (rc == CS_OK)
 			rc = announce(n);
-		if (rc == CS_OK && reactor_poll_fd(fd, POLLIN) < 0)
+		if (rc == CS_OK && reactor_poll_fd(n->cpg_fd, POLLIN) < 0)
 			rc = CS_ERR_LIBRARY;
 	}
 	return rc;
@@ -236,7 +294,7 @@ quorum_changed(votequorum_handle_t handle, uint64_t context, uint32_t quorate,
 }
 
 static cs_error_t
-quorum_open(struct net *n)
+call_quorum_open(struct net *n)
 {
 	votequorum_callbacks_t callbacks = {
 		.votequorum_quorum_notify_fn = quorum_changed,
@@ -250,19 +308,29 @@ quorum_open(struct net *n)
 	if (rc == CS_OK)
 		rc = votequorum_trackstart(n->quorum, 0,
 		    CS_TRACK_CURRENT | CS_TRACK_CHANGES);
-	return rc;
+	return rc == CS_OK ? votequorum_fd_get(n->quorum, &n->quorum_fd) : rc;
+}
+
+static cs_error_t
+call_quorum_dispatch(struct net *n)
+{
+	return votequorum_dispatch(n->quorum, CS_DISPATCH_ALL);
+}
+
+static cs_error_t
+call_quorum_close(struct net *n)
+{
+	return n->quorum_open ? votequorum_finalize(n->quorum) : CS_OK;
 }
 
 static cs_error_t
 quorum_serve(struct net *n)
 {
-	cs_error_t rc;
-	int fd;
+	cs_error_t rc = CS_OK;
 
-	rc = votequorum_fd_get(n->quorum, &fd);
 	while (rc == CS_OK) {
-		rc = votequorum_dispatch(n->quorum, CS_DISPATCH_ALL);
-		if (rc == CS_OK && reactor_poll_fd(fd, POLLIN) < 0)
+		rc = call(n, call_quorum_dispatch);
+		if (rc == CS_OK && reactor_poll_fd(n->quorum_fd, POLLIN) < 0)
 			rc = CS_ERR_LIBRARY;
 	}
 	return rc;
@@ -275,15 +343,14 @@ quorum_main(void *arg)
 	cs_error_t rc;
 
 	for (;;) {
-		rc = quorum_open(n);
+		rc = call(n, call_quorum_open);
 		tell(n, "quorum", &n->quorum_told, rc);
 		if (rc == CS_OK) {
 			rc = quorum_serve(n);
 			tell(n, "quorum", &n->quorum_told, rc);
 		}
 		quorum_set(n, false);
-		if (n->quorum_open)
-			(void)votequorum_finalize(n->quorum);
+		(void)call(n, call_quorum_close);
 		n->quorum_open = false;
 		fiber_sleep(AGAIN_NS);
 	}
