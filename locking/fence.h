@@ -14,12 +14,15 @@ struct fence_paths {
 	struct log *log;
 	unsigned slot;			/* own */
 	uint64_t incarnation;		/* own */
+	const struct timers *timers;
+	const struct heartbeat *self;	/* our own record */
 };
 
 struct fence_ops {
 	enum lock_protocol protocol;
 	unsigned caps;		/* of the disks, DISK_CAP_* */
 	const char *needs;	/* the same for people */
+	bool needs_watchdog;
 	/*
 	 * Before the slot is claimed.  -VMFS_EINUSE: slot is somebody's, try
 	 * another; other errors with a sentence.  Suspends, as all here.
@@ -38,10 +41,11 @@ struct fence_ops {
 	/*
 	 * Makes the victim unable to write and proves it.  0: proven;
 	 * -VMFS_EINUSE: cannot be proven, with a sentence; -VMFS_EFENCED: we
-	 * are the ones who were fenced.
+	 * are the ones who were fenced.  silent_ms: how long its image is
+	 * known to have been the same.
 	 */
 	int (*prove)(const struct fence_paths *p, const struct heartbeat *victim,
-	    char why[WHY_SIZE]);
+	    uint64_t silent_ms, char why[WHY_SIZE]);
 	/* May we still write, as far as the LUN says?  0, -VMFS_EFENCED. */
 	int (*check_self)(const struct fence_paths *p, char why[WHY_SIZE]);
 	/*
@@ -58,6 +62,8 @@ struct fence_ops {
 
 extern const struct fence_ops fence_pr;
 extern const struct fence_ops fence_hold;
+extern const struct fence_ops fence_watchdog;
+extern const struct fence_ops fence_reserve;
 /* NULL with a sentence: this version does not have the protocol. */
 const struct fence_ops *fence_of(enum lock_protocol protocol,
     char why[WHY_SIZE]);

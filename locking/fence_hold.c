@@ -53,10 +53,11 @@ hold_leave(const struct fence_paths *p, bool at_large)
 
 static int
 hold_prove(const struct fence_paths *p, const struct heartbeat *victim,
-    char why[WHY_SIZE])
+    uint64_t silent_ms, char why[WHY_SIZE])
 {
 	int rc = test_slot(p->lun, victim->slot);
 
+	(void)silent_ms;
 	if (rc == -VMFS_EINUSE)
 		why_say(why, "host \"%s\" is silent, "
 		    "but its process still has the file open (stopped or "
@@ -101,12 +102,11 @@ fence_of(enum lock_protocol protocol, char why[WHY_SIZE])
 	case LOCK_FILE:
 		return &fence_hold;
 	case LOCK_ATS_WATCHDOG:
+		return &fence_watchdog;
 	case LOCK_RESERVE:
-		break;
+		return &fence_reserve;
 	}
-	why_say(why, "this version cannot mount a "
-	    "datastore with the lock protocol \"%s\"; only \"%s\" and \"%s\"",
-	    lock_protocol_name(protocol), lock_protocol_name(LOCK_ATS_PR),
-	    lock_protocol_name(LOCK_FILE));
+	why_say(why, "this version does not know the datastore's lock "
+	    "protocol %u", (unsigned)protocol);
 	return NULL;
 }

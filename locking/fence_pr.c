@@ -184,13 +184,14 @@ we_are_out(char why[WHY_SIZE])
 
 static int
 pr_prove(const struct fence_paths *p, const struct heartbeat *victim,
-    char why[WHY_SIZE])
+    uint64_t silent_ms, char why[WHY_SIZE])
 {
 	uint64_t own = heartbeat_pr_key(p->slot, p->incarnation);
 	uint64_t key = heartbeat_pr_key(victim->slot, victim->incarnation);
 	struct presence seen;
 	int rc = look_for(p->lun, own, key, &seen);
 
+	(void)silent_ms;
 	if (rc < 0)
 		return rc;
 	if (!seen.own)

@@ -37,6 +37,9 @@ struct guard_conf {
 	 * sentence; -VMFS_EGONE; any other error: cannot tell now.  Suspends.
 	 */
 	int (*validate)(void *arg, char why[WHY_SIZE]);
+	/* A reservation conflict says that another host is changing a lock
+	 * record, not that we were fenced (LOCK_RESERVE). */
+	bool conflicts_pass;
 	/* Runs in a fiber of env's scheduler. */
 	void (*on_status)(void *arg, enum host_status status, const char *why);
 	void *arg;
@@ -49,6 +52,8 @@ struct guard {
 	_Atomic int error;		/* requests get it when FENCED, LEFT */
 	_Atomic uint64_t good_ns;	/* submission of the last good pulse */
 	_Atomic unsigned in_flight;	/* taken and not completed */
+	/* Between the look at the lease and the submission. */
+	_Atomic unsigned entering;
 	/* Set: validate before any other I/O.  Static strings, why. */
 	_Atomic(const char *) doubt;
 	_Atomic(const char *) fence_why;

@@ -2,11 +2,13 @@
 /* Requests through the guard: pass, wait, fail, send again. */
 #include <stdlib.h>
 
+#include "libvmfs/base/units.h"
 #include "locking/guard_req.h"
 
 /* A registered host that still gets conflicts has lost a path's key. */
 #define CONFLICTS_MAX 3
 #define ATTENTIONS_MAX 64
+#define BUSY_NS (2 * NSEC_PER_MSEC)
 
 /* One request on its way; the parent is the submitter's. */
 struct guard_req {
@@ -17,6 +19,7 @@ struct guard_req {
 	struct sched_work work;
 	struct list node;		/* in guard.parked */
 	unsigned conflicts, attentions;
+	struct sched_timer again;
 };
 
 static void guard_try(struct guard_req *r);
@@ -118,8 +121,30 @@ lost_touch(struct guard_req *r)
 }
 
 static void
+guard_again(void *arg)
+{
+	guard_try(arg);
+}
+
+/* Another host is between its RESERVE and RELEASE: a matter of moments. */
+static bool
+refused_for_a_moment(struct guard_req *r)
+{
+	struct guard *g = r->guard;
+	uint64_t ns = BUSY_NS + env_random_u64(g->conf.env) % BUSY_NS;
+
+	if (!g->conf.conflicts_pass)
+		return false;
+	r->again = (struct sched_timer){ .fn = guard_again, .arg = r };
+	return sched_timer_arm(r->home, &r->again,
+	    sched_now(r->home) + ns) == 0;
+}
+
+static void
 refused(struct guard_req *r)
 {
+	if (refused_for_a_moment(r))
+		return;
 	if (++r->conflicts < CONFLICTS_MAX) {
 		guard_doubt(r->guard, "the LUN reports a reservation conflict");
 		park(r);
@@ -170,7 +195,7 @@ forward(struct guard_req *r)
 }
 
 static void
-guard_try(struct guard_req *r)
+guard_pass(struct guard_req *r)
 {
 	struct guard *g = r->guard;
 
@@ -190,6 +215,17 @@ guard_try(struct guard_req *r)
 		sched_post(r->home, &r->work);
 		return;
 	}
+}
+
+static void
+guard_try(struct guard_req *r)
+{
+	struct guard *g = r->guard;
+
+	/* A watchdog must not be petted for a thread that sleeps here. */
+	atomic_fetch_add(&g->entering, 1);
+	guard_pass(r);
+	atomic_fetch_sub(&g->entering, 1);
 }
 
 static void

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "locking/host_int.h"
+#include "locking/reserve.h"
 
 #define RECLAIM_TRIES 20
 #define RECLAIM_PAUSE_NS (50 * NSEC_PER_MSEC)
@@ -113,12 +114,20 @@ check_terms(struct host *h, char why[WHY_SIZE])
 	h->fence = fence_of(h->super.protocol, why);
 	if (h->fence == NULL)
 		return -EOPNOTSUPP;
-	if (!lease_timers_ok(t)) {
+	if (!lease_timers_ok(t, h->super.protocol)) {
 		why_say(why, "the datastore's timers do "
 		    "not fit together (pulse %u, I/O %u, freeze %u, fence %u, "
 		    "hint %u ms)", t->pulse_ms, t->io_ms, t->freeze_ms,
 		    t->fence_ms, t->fence_hint_ms);
 		return -EINVAL;
+	}
+	if (h->fence->needs_watchdog && h->conf.watchdog == NULL) {
+		why_say(why, "the datastore's lock protocol is \"%s\": its LUN "
+		    "cannot fence a host that hangs, so every host needs a "
+		    "watchdog; set watchdog = /dev/watchdog in vmfsd.conf (or "
+		    "process, which ends vmfsd alone)",
+		    lock_protocol_name(h->super.protocol));
+		return -EOPNOTSUPP;
 	}
 	rc = check_disk(h, h->lun, why);
 	return rc < 0 ? rc : check_disk(h, h->hb_lun, why);
@@ -152,6 +161,22 @@ check_timers(struct host *h, char why[WHY_SIZE])
 	return 0;
 }
 
+/* It must end a host that is stuck within the time that others allow it. */
+static int
+check_watchdog(const struct host *h, char why[WHY_SIZE])
+{
+	unsigned ms = watchdog_timeout_ms(h->conf.watchdog);
+
+	if (!h->fence->needs_watchdog ||
+	    (ms != 0 && ms <= h->super.timers.watchdog_ms))
+		return 0;
+	why_say(why, "watchdog %s resets after %u ms (0: it does not tell), "
+	    "the datastore's protocol counts on %u ms; make it shorter, or "
+	    "make the datastore with --timers=watchdog=",
+	    watchdog_name(h->conf.watchdog), ms, h->super.timers.watchdog_ms);
+	return -EOPNOTSUPP;
+}
+
 static int
 enter_watchdog(struct host *h, char why[WHY_SIZE])
 {
@@ -170,7 +195,7 @@ enter_watchdog(struct host *h, char why[WHY_SIZE])
 		return rc;
 	h->watched = true;
 	h->beat.petter = &h->petter;
-	return 0;
+	return check_watchdog(h, why);
 }
 
 static int
@@ -180,6 +205,7 @@ start(struct host *h, char why[WHY_SIZE])
 		.env = h->env, .below = h->lun,
 		.freeze_ns = h->lease.freeze_ns,
 		.retry_ns = h->lease.retry_ns,
+		.conflicts_pass = h->super.protocol == LOCK_RESERVE,
 		.validate = validate, .on_status = on_status, .arg = h,
 	};
 	int rc = guard_start(&h->guard, &conf);
@@ -218,6 +244,9 @@ reclaim_slot(struct host *h, unsigned slot)
 static void
 reclaim(struct host *h, const bool stale[SLOTS_MAX])
 {
+	/* Where time is the proof the watch does it when it has come. */
+	if (lease_by_time(h->super.protocol))
+		return;
 	for (unsigned i = 0; i < SLOTS_MAX; i++) {
 		struct seen *s = &h->watch.seen[i];
 
@@ -276,19 +305,62 @@ anybody_at_large(struct host *h)
 	return false;
 }
 
+/* Before there is a guard nothing is held that could be lost. */
+static bool
+lease_holds(void *arg)
+{
+	struct host *h = arg;
+
+	return !h->guarded || (guard_status(&h->guard) == HOST_OK &&
+	    guard_lease_good(&h->guard, sched_current()));
+}
+
+/* A late pulse does no harm: whoever took the slot made it another image. */
+static bool
+always(void *arg)
+{
+	(void)arg;
+	return true;
+}
+
+/* Sections of RESERVE make up for COMPARE AND WRITE. */
+static int
+wrap_disks(struct host *h)
+{
+	struct disk_reserve_conf data = {
+		.env = h->env, .below = h->lun, .may_write = lease_holds,
+		.arg = h,
+	};
+	struct disk_reserve_conf beat = {
+		.env = h->beat.env, .below = h->hb_lun, .may_write = always,
+	};
+	int rc = disk_reserve_open(&data, &h->wrapped[0]);
+
+	if (rc == 0)
+		rc = disk_reserve_open(&beat, &h->wrapped[1]);
+	if (rc < 0)
+		return rc;
+	h->lun = h->wrapped[0];
+	h->hb_lun = h->wrapped[1];
+	return 0;
+}
+
 static int
 join(struct host *h, char why[WHY_SIZE])
 {
 	bool stale[SLOTS_MAX];
 	int rc = check_terms(h, why);
 
+	if (rc == 0 && h->super.protocol == LOCK_RESERVE)
+		rc = wrap_disks(h);
 	if (rc < 0)
 		return rc;
 	h->lease = lease_of(&h->super.timers);
 	h->beat.lease = h->lease;
 	h->paths = (struct fence_paths){
 		.lun = h->lun, .hb_lun = h->hb_lun, .log = h->env->log,
-		.slot = SLOTS_MAX,
+		.slot = SLOTS_MAX, .timers = &h->super.timers,
+		.self = &h->beat.rec,
 	};
 	rc = caw_init(&h->beat.caw, h->hb_lun, SLOT_TABLE_BLOCK,
 	    h->super.sector_size);
@@ -363,9 +435,10 @@ host_join(struct env *env, struct env *hb_env, struct disk *lun,
 	rc = join(h, why);
 	if (rc == 0) {
 		log_info(env->log, "host: joined name=\"%s\" slot=%u "
-		    "incarnation=%llu protocol=\"%s\"", h->name, h->paths.slot,
-		    (unsigned long long)h->paths.incarnation,
-		    lock_protocol_name(super->protocol));
+		    "incarnation=%llu protocol=\"%s\" takeover_ms=%u", h->name,
+		    h->paths.slot, (unsigned long long)h->paths.incarnation,
+		    lock_protocol_name(super->protocol),
+		    super->timers.fence_ms);
 		*ret_h = h;
 		return 0;
 	}
@@ -411,6 +484,8 @@ host_leave(struct host *h, bool crash)
 	    h->fence->protocol == LOCK_FILE))
 		h->fence->leave(&h->paths, at_large);
 	lockmgr_fini(h);
+	disk_close(h->wrapped[0]);
+	disk_close(h->wrapped[1]);
 	caw_fini(&h->beat.caw);
 	free(h->watch.table);
 	free(h);

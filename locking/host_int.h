@@ -43,6 +43,7 @@ struct host {
 	struct guard guard;
 	struct env *env;
 	struct disk *lun, *hb_lun;
+	struct disk *wrapped[2];	/* of LOCK_RESERVE */
 	struct super super;
 	struct host_conf conf;
 	char name[HOST_NAME_MAX_BYTES + 1];

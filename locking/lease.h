@@ -19,6 +19,9 @@ enum {
 	LEASE_FREEZE_MS = 12000,	/* since the last good submission */
 	LEASE_FENCE_MS = 18000,		/* silence without the network's word */
 	LEASE_FENCE_HINT_MS = 7000,	/* silence with it */
+	/* Of protocols without a fence at the LUN. */
+	LEASE_WATCHDOG_MS = 30000,	/* a stuck host is reset after it */
+	LEASE_BOUND_MS = 30000,		/* the life of an I/O in flight */
 	LEASE_PULSE_MIN_MS = 10,
 	LEASE_TIMER_MAX_MS = 600000,
 };
@@ -33,6 +36,14 @@ enum {
 	((freeze) + (pulse) < (fence))
 /* The hint never fences on fewer than two missed pulses. */
 #define LEASE_HINT_MISSES_TWO(pulse, hint) ((hint) >= 2 * (pulse))
+
+/*
+ * Without a fence at the LUN time is the proof: after the last good pulse I/O
+ * is submitted until the lease is over, or until the watchdog ends a host that
+ * is stuck in the middle; and what was submitted has an end, too.
+ */
+#define LEASE_OUTLIVES(pulse, freeze, watchdog, bound) \
+	((pulse) + (freeze) + (watchdog) + (bound))
 
 static_assert(LEASE_PULSE_FITS(LEASE_PULSE_MS, LEASE_IO_MS, LEASE_FREEZE_MS),
     "a slow pulse freezes the host");
@@ -73,10 +84,28 @@ lease_of(const struct timers *t)
 	};
 }
 
+/* Silence that proves by time alone that nothing more lands. */
+static inline uint64_t
+lease_proof_ms(const struct timers *t)
+{
+	return LEASE_OUTLIVES((uint64_t)t->pulse_ms, t->freeze_ms,
+	    t->watchdog_ms, t->bound_ms);
+}
+
+static inline bool
+lease_by_time(enum lock_protocol p)
+{
+	return p == LOCK_ATS_WATCHDOG || p == LOCK_RESERVE;
+}
+
 /* Does the table hold the inequalities? */
 static inline bool
-lease_timers_ok(const struct timers *t)
+lease_timers_ok(const struct timers *t, enum lock_protocol p)
 {
+	if (lease_by_time(p) && (t->watchdog_ms == 0 || t->bound_ms == 0 ||
+	    t->fence_ms < lease_proof_ms(t) ||
+	    t->fence_hint_ms < t->fence_ms))
+		return false;
 	return t->pulse_ms >= LEASE_PULSE_MIN_MS && t->io_ms > 0 &&
 	    t->fence_ms <= LEASE_TIMER_MAX_MS &&
 	    t->freeze_ms <= LEASE_TIMER_MAX_MS && t->io_ms <= t->freeze_ms &&

@@ -58,7 +58,8 @@ fence(struct takeover *t, const struct heartbeat *victim)
 	struct seen *s = &h->watch.seen[victim->slot];
 	char why[WHY_SIZE] = "";
 	uint64_t start = env_now(h->env);
-	int rc = h->fence->prove(&h->paths, victim, why);
+	int rc = h->fence->prove(&h->paths, victim,
+	    t->report.silent_ms, why);
 
 	t->report.fence_ms += elapsed_ms(h, start);
 	if (rc == -VMFS_EFENCED) {
@@ -110,6 +111,9 @@ look_again(struct takeover *t)
 {
 	struct heartbeat gone = t->now;
 
+	/* What time has proven stays proven; there are no keys. */
+	if (lease_by_time(t->h->super.protocol))
+		return 0;
 	gone.incarnation--;
 	return fence(t, &gone);
 }

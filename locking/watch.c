@@ -101,6 +101,10 @@ patience(const struct host *h, const struct seen *s)
 	uint64_t fence = theirs.fence_ns > h->lease.fence_ns ?
 	    theirs.fence_ns : h->lease.fence_ns;
 
+	/* Our own past cannot send any more; what it sent has an end. */
+	if (lease_by_time(h->super.protocol))
+		return uuid_equal(&s->rec.host, &h->conf.host) ?
+		    h->super.timers.bound_ms * NSEC_PER_MSEC : fence;
 	if (h->lease.fence_hint_ns < fence &&
 	    h->member->ops->word(h->member, &s->rec.host) == MEMBER_GONE)
 		return h->lease.fence_hint_ns;

@@ -163,7 +163,8 @@ good_until(const struct petter *p, uint64_t now_ns)
 
 	if (now_ns <= until)
 		return until;
-	if (p->strict || guard_status(p->guard) == HOST_OK)
+	if (p->strict || guard_status(p->guard) == HOST_OK ||
+	    atomic_load(&p->guard->entering) > 0)
 		return 0;
 	/* I/O is held back until the lease is good again. */
 	return now_ns + p->guard->conf.freeze_ns;

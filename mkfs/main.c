@@ -11,6 +11,7 @@
 #include "libvmfs/base/units.h"
 #include "libvmfs/env/reactor.h"
 #include "locking/host.h"
+#include "locking/lease.h"
 #include "mkfs/options.h"
 #include "mkfs/probe.h"
 
@@ -127,6 +128,24 @@ check_content(struct run *r)
 /* ---- doing it ---- */
 
 static int
+check_timers(const struct super *s)
+{
+	const struct timers *t = &s->timers;
+
+	if (lease_timers_ok(t, s->protocol))
+		return 0;
+	if (lease_by_time(s->protocol))
+		return refuse(-EINVAL, "--timers: with the protocol '%s' fence "
+		    "and hint are at least pulse + freeze + watchdog + bound, "
+		    "%llu ms", lock_protocol_name(s->protocol),
+		    (unsigned long long)lease_proof_ms(t));
+	return refuse(-EINVAL, "--timers: pulse=%u,io=%u,freeze=%u,fence=%u,"
+	    "hint=%u do not hold pulse + io <= freeze, freeze + pulse < fence "
+	    "and hint >= 2 * pulse", t->pulse_ms, t->io_ms, t->freeze_ms,
+	    t->fence_ms, t->fence_hint_ms);
+}
+
+static int
 make_plan(struct run *r)
 {
 	int rc = mkds_plan(&r->disk->info, &r->options.conf, &r->super);
@@ -134,7 +153,8 @@ make_plan(struct run *r)
 	if (rc == -EOPNOTSUPP)
 		return refuse(rc, "'%s' (%s) cannot do the locking that "
 		    "--protocol asks for, or none at all: it needs COMPARE AND "
-		    "WRITE, or SCSI-2 RESERVE", r->name, r->disk->info.kind);
+		    "WRITE, or SCSI-2 RESERVE and sectors of 512 bytes",
+		    r->name, r->disk->info.kind);
 	if (rc == -EINVAL)
 		return refuse(rc, "these sizes of journal and cluster do not "
 		    "fit '%s': a journal has 1 MiB or more and at most half a "
@@ -142,7 +162,7 @@ make_plan(struct run *r)
 	if (rc < 0)
 		return refuse(rc, "cannot plan a datastore on '%s': %s",
 		    r->name, vmfs_strerror(rc));
-	return 0;
+	return check_timers(&r->super);
 }
 
 static void
@@ -238,8 +258,8 @@ print_text(const struct run *r)
 	printf("  timers    a dead host is fenced after %u.%u s\n",
 	    s->timers.fence_ms / 1000, s->timers.fence_ms % 1000 / 100);
 	if (s->protocol != LOCK_ATS_PR && s->protocol != LOCK_FILE)
-		printf("  note      the LUN has no persistent reservations: "
-		    "take-over relies on a watchdog\n");
+		printf("  note      the LUN cannot fence: every host needs a "
+		    "watchdog (vmfsd.conf)\n");
 }
 
 static int

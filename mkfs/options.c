@@ -114,9 +114,11 @@ parse_blocks(const char *option, const char *text)
 static void
 parse_timers(char *text, struct timers *t)
 {
-	char *const keys[] = { "pulse", "io", "freeze", "fence", "hint", NULL };
+	char *const keys[] = { "pulse", "io", "freeze", "fence", "hint",
+		"watchdog", "bound", NULL };
 	uint32_t *const fields[] = { &t->pulse_ms, &t->io_ms, &t->freeze_ms,
-		&t->fence_ms, &t->fence_hint_ms };
+		&t->fence_ms, &t->fence_hint_ms, &t->watchdog_ms,
+		&t->bound_ms };
 	char *value, *end;
 
 	while (*text != '\0') {
@@ -129,33 +131,11 @@ parse_timers(char *text, struct timers *t)
 		if (i < 0 || value == NULL || *end != '\0' || ms == 0 ||
 		    ms > LEASE_TIMER_MAX_MS)
 			usage_error("--timers: '%s': expected pulse=, io=, "
-			    "freeze=, fence= or hint= with 1 to %d "
+			    "freeze=, fence=, hint=, watchdog= or bound= "
+			    "with 1 to %d "
 			    "milliseconds", item, LEASE_TIMER_MAX_MS);
 		*fields[i] = (uint32_t)ms;
 	}
-}
-
-/* The defaults filled in, the inequalities must hold. */
-static void
-complete_timers(struct timers *t)
-{
-	if (t->pulse_ms == 0)
-		t->pulse_ms = LEASE_PULSE_MS;
-	if (t->io_ms == 0)
-		t->io_ms = LEASE_IO_MS;
-	if (t->freeze_ms == 0)
-		t->freeze_ms = LEASE_FREEZE_MS;
-	if (t->fence_ms == 0)
-		t->fence_ms = LEASE_FENCE_MS;
-	/* A short fence needs no hint to be fast. */
-	if (t->fence_hint_ms == 0)
-		t->fence_hint_ms = t->fence_ms < LEASE_FENCE_MS ? t->fence_ms :
-		    LEASE_FENCE_HINT_MS;
-	if (!lease_timers_ok(t))
-		usage_error("--timers: pulse=%u,io=%u,freeze=%u,fence=%u,"
-		    "hint=%u do not hold pulse + io <= freeze, freeze + pulse "
-		    "< fence and hint >= 2 * pulse", t->pulse_ms, t->io_ms,
-		    t->freeze_ms, t->fence_ms, t->fence_hint_ms);
 }
 
 static void
@@ -221,5 +201,4 @@ options_parse(struct options *o, int argc, char **argv)
 	if (optind + 1 < argc)
 		usage_error("unexpected argument '%s'", argv[optind + 1]);
 	o->lun = argv[optind];
-	complete_timers(&o->conf.timers);
 }

@@ -157,6 +157,37 @@ add_heartbeat(json_t *row, const struct datastore *d)
 	(void)set(row, "watchdog_ms", json_integer(watchdog_timeout_ms(w)));
 }
 
+static const char *
+protocol_reason(enum lock_protocol p)
+{
+	switch (p) {
+	case LOCK_ATS_PR:
+		return "the LUN silences a dead host itself, the best there is";
+	case LOCK_ATS_WATCHDOG:
+		return "the LUN has no persistent reservations: time and the "
+		    "watchdog of each host prove that a host is dead";
+	case LOCK_RESERVE:
+		return "the LUN has no COMPARE AND WRITE: locks are taken under "
+		    "RESERVE; time and watchdogs prove that a host is dead";
+	case LOCK_FILE:
+		break;
+	}
+	return "the LUN is a file of this machine: the kernel tells when a "
+	    "process is gone";
+}
+
+static void
+add_lockmode(json_t *row, const struct super *s)
+{
+	uint32_t hint = s->timers.fence_hint_ms < s->timers.fence_ms ?
+	    s->timers.fence_hint_ms : s->timers.fence_ms;
+
+	(void)set(row, "protocol", json_string(lock_protocol_name(s->protocol)));
+	(void)set(row, "takeover_ms", json_integer(s->timers.fence_ms));
+	(void)set(row, "takeover_hint_ms", json_integer(hint));
+	(void)set(row, "reason", json_string(protocol_reason(s->protocol)));
+}
+
 static void
 add_super(json_t *row, struct datastore *d)
 {
@@ -166,7 +197,7 @@ add_super(json_t *row, struct datastore *d)
 
 	(void)set(row, "uuid", json_string(uuid_text(&s->uuid, uuid)));
 	(void)set(row, "label", json_string(s->label));
-	(void)set(row, "protocol", json_string(lock_protocol_name(s->protocol)));
+	add_lockmode(row, s);
 	(void)set(row, "created_us", json_integer((json_int_t)s->created_us));
 	(void)set(row, "mounted_us", json_integer((json_int_t)d->mounted_us));
 	(void)set(row, "slot", json_integer(l->slot));
@@ -328,6 +359,7 @@ cmd_host_ls(struct daemon *dm, json_t *args, json_t **ret_result, char *msg)
 const struct command commands_ds[] = {
 	{ "ds.ls", cmd_ds_ls },
 	{ "ds.info", cmd_ds_info },
+	{ "ds.lockmode", cmd_ds_info },
 	{ "ds.mount", cmd_ds_mount },
 	{ "ds.unmount", cmd_ds_unmount },
 	{ "host.ls", cmd_host_ls },

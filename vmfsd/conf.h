@@ -45,7 +45,8 @@ struct conf_datastore {
 struct conf {
 	char *host_name, *host_dir, *initiator;
 	bool corosync;		/* tells who is gone; else the LUN alone */
-	char *watchdog;		/* NULL: none */
+	char *watchdog;		/* path or "process"; NULL: none */
+	unsigned watchdog_ms;	/* 0: the default */
 	char *control;
 	char *portal[CONF_LIST_MAX];
 	size_t portals;

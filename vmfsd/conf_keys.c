@@ -81,7 +81,27 @@ host_membership(struct conf_parser *p, const char *key, const char *value)
 static int
 host_watchdog(struct conf_parser *p, const char *key, const char *value)
 {
-	return set_absolute(p, key, value, &p->conf->watchdog);
+	if (strcmp(value, "process") == 0)
+		return set_string(p, key, value, &p->conf->watchdog);
+	if (value[0] != '/')
+		return conf_error(p, "%s = '%s': expected the path of a "
+		    "watchdog device, or process", key, value);
+	return set_string(p, key, value, &p->conf->watchdog);
+}
+
+static int
+host_watchdog_timeout(struct conf_parser *p, const char *key,
+    const char *value)
+{
+	char *end;
+	unsigned long s = strtoul(value, &end, 10);
+
+	if (!isdigit((unsigned char)value[0]) || *end != '\0' || s == 0 ||
+	    s > 600)
+		return conf_error(p, "%s = '%s': expected 1 to 600 seconds",
+		    key, value);
+	p->conf->watchdog_ms = (unsigned)s * 1000;
+	return 0;
 }
 
 static const struct conf_key host_keys[] = {
@@ -90,6 +110,7 @@ static const struct conf_key host_keys[] = {
 	{ "dir", host_dir },
 	{ "initiator", host_initiator },
 	{ "watchdog", host_watchdog },
+	{ "watchdog-timeout", host_watchdog_timeout },
 	{ NULL, NULL },
 };
 

@@ -147,14 +147,20 @@ some_unmounted(void *arg)
 static int
 open_watchdog(void *arg, struct watchdog **ret_w)
 {
-	return watchdog_dev_open(arg, WATCHDOG_TIMEOUT_MS, ret_w);
+	const struct conf *conf = arg;
+	unsigned ms = conf->watchdog_ms != 0 ? conf->watchdog_ms :
+	    WATCHDOG_TIMEOUT_MS;
+
+	return strcmp(conf->watchdog, "process") == 0 ?
+	    watchdog_process_open(ms, ret_w) :
+	    watchdog_dev_open(conf->watchdog, ms, ret_w);
 }
 
 static int
 share_watchdog(struct program *p)
 {
 	struct watchdog_share_conf conf = {
-		.open = open_watchdog, .arg = p->conf.watchdog,
+		.open = open_watchdog, .arg = &p->conf,
 		.name = p->conf.watchdog, .log = &p->log,
 	};
 

@@ -25,12 +25,23 @@ static const struct column ds_record[] = {
 	{ "free", "free", COLUMN_SIZE },
 	{ "hosts", "hosts", COLUMN_NUMBER },
 	{ "locking", "protocol", COLUMN_TEXT },
+	{ "take-over", "takeover_ms", COLUMN_AGE },
 	{ "heartbeat", "heartbeat", COLUMN_TEXT },
 	{ "watchdog", "watchdog", COLUMN_TEXT },
 	{ "slot", "slot", COLUMN_NUMBER },
 	{ "incarnation", "incarnation", COLUMN_NUMBER },
 	{ "created", "created_us", COLUMN_TIME },
 	{ "mounted", "mounted_us", COLUMN_TIME },
+	{ NULL, NULL, COLUMN_TEXT },
+};
+
+static const struct column lockmode_record[] = {
+	{ "datastore", "name", COLUMN_TEXT },
+	{ "locking", "protocol", COLUMN_TEXT },
+	{ "because", "reason", COLUMN_TEXT },
+	{ "take-over after", "takeover_ms", COLUMN_AGE },
+	{ "with corosync", "takeover_hint_ms", COLUMN_AGE },
+	{ "watchdog", "watchdog", COLUMN_TEXT },
 	{ NULL, NULL, COLUMN_TEXT },
 };
 
@@ -155,6 +166,8 @@ const struct verb verbs[] = {
 	    { NULL }, 0, "datastores", ds_columns },
 	{ "ds", "info", "DS", "all about one datastore",
 	    { "name" }, 1, "datastore", ds_record },
+	{ "ds", "lockmode", "DS", "how its locks work, and how fast",
+	    { "name" }, 1, "datastore", lockmode_record },
 	{ "ds", "mount", "DS", "mount a datastore of the configuration",
 	    { "name" }, 1, NULL, NULL },
 	{ "ds", "unmount", "DS", "unmount it; --force: with files open",

@@ -62,10 +62,14 @@ choose_protocol(const struct disk_info *info, enum lock_protocol wanted,
 	return -EOPNOTSUPP;
 }
 
+/* Defaults of L9; without a fence at the LUN, time is the proof (L5). */
 static void
-default_timers(struct timers *t)
+default_timers(struct timers *t, enum lock_protocol protocol)
 {
-	static const struct timers l9 = { 3000, 8000, 12000, 18000, 7000 };
+	static const struct timers l9 = { 3000, 8000, 12000, 18000, 7000,
+		30000, 30000 };
+	bool by_time = protocol == LOCK_ATS_WATCHDOG ||
+	    protocol == LOCK_RESERVE;
 
 	if (t->pulse_ms == 0)
 		t->pulse_ms = l9.pulse_ms;
@@ -73,10 +77,17 @@ default_timers(struct timers *t)
 		t->io_ms = l9.io_ms;
 	if (t->freeze_ms == 0)
 		t->freeze_ms = l9.freeze_ms;
+	if (!by_time)
+		t->watchdog_ms = t->bound_ms = 0;
+	if (by_time && t->watchdog_ms == 0)
+		t->watchdog_ms = l9.watchdog_ms;
+	if (by_time && t->bound_ms == 0)
+		t->bound_ms = l9.bound_ms;
 	if (t->fence_ms == 0)
-		t->fence_ms = l9.fence_ms;
+		t->fence_ms = by_time ? t->pulse_ms + t->freeze_ms +
+		    t->watchdog_ms + t->bound_ms : l9.fence_ms;
 	if (t->fence_hint_ms == 0)
-		t->fence_hint_ms = t->fence_ms < l9.fence_hint_ms ?
+		t->fence_hint_ms = by_time || t->fence_ms < l9.fence_ms ?
 		    t->fence_ms : l9.fence_hint_ms;
 }
 
@@ -135,7 +146,10 @@ mkds_plan(const struct disk_info *info, const struct mkds_conf *conf,
 	r = choose_protocol(info, conf->protocol, &s.protocol);
 	if (r < 0)
 		return r;
-	default_timers(&s.timers);
+	/* A section of RESERVE would take what shares its sector along. */
+	if (s.protocol == LOCK_RESERVE && s.sector_size != 512)
+		return -EOPNOTSUPP;
+	default_timers(&s.timers, s.protocol);
 	if (conf->label != NULL)
 		memcpy(s.label, conf->label, strlen(conf->label));
 	memcpy(s.lun_serial, info->serial,

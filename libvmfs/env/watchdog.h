@@ -49,5 +49,11 @@ watchdog_close(struct watchdog *w, bool disarm)
  */
 int watchdog_dev_open(const char *path, unsigned timeout_ms,
     struct watchdog **ret_w) MUST_CHECK;
+/*
+ * A child process that kills this one (watchdog_process.c): for machines
+ * without a device.  Errors of fork(2) and pipe(2).
+ */
+int watchdog_process_open(unsigned timeout_ms, struct watchdog **ret_w)
+    MUST_CHECK;
 
 #endif

@@ -33,6 +33,9 @@ struct timers {
 	uint32_t freeze_ms;	/* 12000 self-freeze */
 	uint32_t fence_ms;	/* 18000 without the network's word */
 	uint32_t fence_hint_ms;	/* 7000 with it */
+	/* Of protocols without a fence at the LUN, else 0; not published. */
+	uint32_t watchdog_ms;	/* 30000: a stuck host is reset after it */
+	uint32_t bound_ms;	/* 30000: the life of an I/O in flight */
 };
 
 /* One LUN of the datastore. */
@@ -79,7 +82,9 @@ struct super_disk {
 	le16_t extents;			/*  256 used entries */
 	le16_t segments;		/*  258 used entries */
 	uint8_t lun_serial[60];		/*  260 of extent 0: copied-LUN check */
-	uint8_t reserved0[192];		/*  320 */
+	le32_t watchdog_ms;		/*  320 0: the protocol has none */
+	le32_t bound_ms;		/*  324 likewise */
+	uint8_t reserved0[184];		/*  328 */
 	struct super_extent_disk extent[SUPER_EXTENTS_MAX];	/*  512 */
 	struct super_segment_disk segment[SUPER_SEGMENTS_MAX];	/* 1792 */
 	uint8_t reserved1[1152];	/* 2944 */
@@ -87,6 +92,7 @@ struct super_disk {
 static_assert(sizeof(struct super_disk) == BLOCK_SIZE, "super");
 static_assert(offsetof(struct super_disk, uuid) == 112, "uuid");
 static_assert(offsetof(struct super_disk, lock_protocol) == 232, "protocol");
+static_assert(offsetof(struct super_disk, watchdog_ms) == 320, "watchdog");
 static_assert(offsetof(struct super_disk, extent) == 512, "extents");
 static_assert(offsetof(struct super_disk, segment) == 1792, "segments");
 

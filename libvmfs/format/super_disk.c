@@ -140,6 +140,8 @@ load(const struct super_disk *d, struct super *s)
 			.freeze_ms = le32_get(d->freeze_ms),
 			.fence_ms = le32_get(d->fence_ms),
 			.fence_hint_ms = le32_get(d->fence_hint_ms),
+			.watchdog_ms = le32_get(d->watchdog_ms),
+			.bound_ms = le32_get(d->bound_ms),
 		},
 	};
 	memcpy(s->uuid.b, d->uuid, sizeof(d->uuid));
@@ -224,6 +226,8 @@ super_encode(void *buf, uint64_t block, const struct super *s)
 	d->freeze_ms = le32(s->timers.freeze_ms);
 	d->fence_ms = le32(s->timers.fence_ms);
 	d->fence_hint_ms = le32(s->timers.fence_hint_ms);
+	d->watchdog_ms = le32(s->timers.watchdog_ms);
+	d->bound_ms = le32(s->timers.bound_ms);
 	memcpy(d->lun_serial, s->lun_serial,
 	    strnlen(s->lun_serial, sizeof(d->lun_serial)));
 	store_tables(d, s);

@@ -32,11 +32,13 @@ usage_errors_exit_2_body()
 	truncate -s 256M lun
 	for args in "" "--nope lun" "lun lun" "--protocol=dlm lun" \
 	    "--timers=pulse=0 lun" "--timers=beat=3 lun" \
-	    "--timers=pulse=5000 lun" "--journal=x lun" "--cluster=1 lun"; do
+	    "--journal=x lun" "--cluster=1 lun"; do
 		# shellcheck disable=SC2086
 		atf_check -s exit:2 -o empty -e match:'mkfs.vmfs --help' \
 		    mkfs.vmfs ${args}
 	done
+	atf_check -s exit:1 -o empty -e match:'do not hold' \
+	    mkfs.vmfs --timers=pulse=5000 lun
 }
 
 atf_test_case makes_a_datastore

@@ -222,7 +222,8 @@ do_flush(struct guest *g, struct oracle_disk *d, struct fs_file *f)
 
 /*
  * What became of an operation of unknown outcome is known once a look-up has
- * an answer.  -ENOENT: there is no such disk, and the model agrees.
+ * an answer.  -ENOENT: there is no such disk, and the model agrees; -EAGAIN:
+ * it cannot be seen now.
  */
 static int
 resolve(struct guest *g, struct oracle_disk *d, struct fs_attr *ret_a)
@@ -232,13 +233,19 @@ resolve(struct guest *g, struct oracle_disk *d, struct fs_attr *ret_a)
 
 	if (rc == -ENOENT && d->other_name[0] != '\0') {
 		rc = fs_lookup(fs, fs_root(fs), d->other_name, ret_a);
-		if (rc == 0)
+		if (rc == 0 && g->v->calm)
 			memcpy(d->name, d->other_name, sizeof(d->name));
 	}
-	if (rc == 0) {
+	/* What a dead host began its journal may yet finish. */
+	if (rc == 0 && (g->v->calm ||
+	    (!d->doomed && d->other_name[0] == '\0'))) {
 		d->being = BEING_SURE;
 		d->other_name[0] = '\0';
 	}
+	/* Whoever made it may have died with the directory in its hands. */
+	if (rc == -ENOENT && !g->v->calm && (d->being == BEING_SURE ||
+	    d->doomed || d->other_name[0] != '\0'))
+		return -EAGAIN;
 	if (rc == -ENOENT) {
 		if (d->being == BEING_SURE)
 			world_fail(&g->v->w, "host%u: %s is gone", g->host,
@@ -425,7 +432,8 @@ work_on(struct guest *g, struct oracle_disk *d)
 	struct fs_attr a;
 	int rc = resolve(g, d, &a);
 
-	if (rc == -ENOENT || !bear(g, "look-up", d, rc) || rc < 0)
+	if (rc == -ENOENT || rc == -EAGAIN || !bear(g, "look-up", d, rc) ||
+	    rc < 0)
 		return;
 	rc = fs_file_open(fs_of(g), a.ino, 0, FS_READ | FS_WRITE, &f, &holder);
 	if (rc == -VMFS_ELOCKED)	/* a dead host's, not taken over yet */
@@ -467,13 +475,15 @@ do_remove(struct guest *g, struct oracle_disk *d)
 	rc = fs_unlink(fs, fs_root(fs), d->name, &holder);
 	if (rc == -VMFS_ELOCKED || rc == -EBUSY)
 		d->being = before;
-	else if (rc == -ENOENT && before == BEING_SURE)
+	else if (rc == -ENOENT && before == BEING_SURE && g->v->calm)
 		world_fail(&g->v->w, "host%u: %s was gone already", g->host,
 		    d->name);
 	else if (rc == 0)
 		d->being = BEING_NOT;
-	else if (rc != -ENOENT)
+	else if (rc != -ENOENT) {
+		d->doomed = true;
 		(void)bear(g, "unlink", d, rc);
+	}
 }
 
 static void
@@ -583,7 +593,8 @@ manage(struct guest *g, struct oracle_disk *d)
 	int rc = resolve(g, d, &a);
 
 	g->v->ops++;
-	if (rc == -ENOENT || !bear(g, "look-up", d, rc) || rc < 0)
+	if (rc == -ENOENT || rc == -EAGAIN || !bear(g, "look-up", d, rc) ||
+	    rc < 0)
 		return;
 	switch (below(g, 8)) {
 	case 0:

@@ -58,6 +58,7 @@ struct oracle_disk {
 	struct oracle_snap snap[ORACLE_SNAPS];
 	bool busy;		/* a guest is at it that may change it */
 	bool opening;		/* what a new owner reads will stay */
+	bool doomed;		/* an unlink may be in a journal */
 	int writer;		/* host that has it open for writing; -1 */
 };
 

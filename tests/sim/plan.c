@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The mix of faults of one run. */
 #include "libvmfs/base/units.h"
+#include "locking/lease.h"
 #include "tests/sim/vsim.h"
 
 const char *const trouble_name[TROUBLE_KINDS] = {
@@ -54,6 +55,10 @@ static const unsigned not_of_files = TROUBLE_BIT(TROUBLE_POWER) |
 void
 plan_make(struct vsim *v)
 {
+	static const enum lock_protocol protocols[8] = {
+		LOCK_ATS_PR, LOCK_ATS_PR, LOCK_ATS_PR, LOCK_ATS_PR, LOCK_FILE,
+		LOCK_FILE, LOCK_ATS_WATCHDOG, LOCK_RESERVE,
+	};
 	struct prng p;
 	unsigned drawn;
 
@@ -61,12 +66,14 @@ plan_make(struct vsim *v)
 	drawn = (unsigned)prng_below(&p, TROUBLE_ALL) | (unsigned)prng_below(&p,
 	    TROUBLE_ALL) % 3;
 	v->wc.hosts = 2 + (unsigned)prng_below(&p, 5);
-	v->wc.protocol = prng_below(&p, 4) == 0 ? LOCK_FILE : LOCK_ATS_PR;
+	v->wc.protocol = protocols[prng_below(&p, 8)];
 	v->wc.block_size = prng_below(&p, 4) == 0 ? 4096 : 512;
 	if (v->conf.hosts != 0)
 		v->wc.hosts = v->conf.hosts;
 	if (v->conf.protocol >= 0)
 		v->wc.protocol = (enum lock_protocol)v->conf.protocol;
+	if (v->wc.protocol == LOCK_RESERVE)
+		v->wc.block_size = 512;
 	v->mask = drawn & v->conf.troubles;
 	if (v->wc.protocol == LOCK_FILE)
 		v->mask &= ~not_of_files;
@@ -84,6 +91,11 @@ plan_make(struct vsim *v)
 		.read_error_ppm = rate(v, &p, TROUBLE_READ, 50),
 		.late_ns = 600 * NSEC_PER_SEC,
 	};
+	/* What time proves is true within the bound of an I/O's life. */
+	if (lease_by_time(v->wc.protocol)) {
+		v->wc.faults.slow_ns = 5 * NSEC_PER_SEC;
+		v->wc.faults.late_ns = LEASE_BOUND_MS / 2 * NSEC_PER_MSEC;
+	}
 	v->wc.net = on(v, TROUBLE_NETWORK) ?
 	    (enum world_net)(1 + prng_below(&p, 3)) : NET_SILENT;
 	v->oracle.volatile_lun = on(v, TROUBLE_POWER);

@@ -241,7 +241,7 @@ strand(struct sim_lun *l, unsigned nexus, int result)
 		if (op->nexus != nexus || op->timer.fn == op_timeout)
 			continue;
 		answer(op, result);
-		if (op->applied || sim_chance(l->sim, 500000))
+		if (op->applied || op->unsent || sim_chance(l->sim, 500000))
 			op_free(op);
 		else
 			op_arm(op, sim_below(l->sim, l->faults.late_ns + 1));
@@ -310,6 +310,8 @@ sim_path_lose(struct sim_lun *l, unsigned nexus)
 void
 sim_path_exorcise(struct sim_lun *l, unsigned nexus)
 {
+	if (l->scsi2_nexus == nexus)
+		l->scsi2 = false;
 	list_for_each(node, next, &l->ops) {
 		struct sim_op *op = list_entry(node, struct sim_op, node);
 

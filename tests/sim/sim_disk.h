@@ -62,6 +62,8 @@ struct sim_lun {
 	struct list ops;		/* in flight */
 	struct sim_nexus nexus[SIM_NEXUS_MAX];
 	enum disk_pr_type reserved;	/* 0: no reservation */
+	bool scsi2;			/* RESERVE(6) is in force ... */
+	unsigned scsi2_nexus;		/* ... of this nexus */
 	uint32_t generation;
 	/* Sees each write that takes effect; may be NULL. */
 	void (*landed)(void *arg, unsigned nexus, uint64_t offset,

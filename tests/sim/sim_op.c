@@ -345,10 +345,42 @@ execute(struct sim_op *op)
 	case DISK_HOLD_TEST:
 		return hold_test(op->lun, op->id, SIM_NEXUS_MAX);
 	case DISK_RESERVE:
+		op->lun->scsi2 = true;
+		op->lun->scsi2_nexus = op->nexus;
+		return 0;
 	case DISK_RELEASE:
-		break;
+		if (op->lun->scsi2_nexus == op->nexus)
+			op->lun->scsi2 = false;
+		return 0;
 	}
 	return -EOPNOTSUPP;
+}
+
+/* A reservation goes with its nexus, once the commands of that have ended. */
+static void
+scsi2_expire(struct sim_lun *l)
+{
+	const struct sim_nexus *n = &l->nexus[l->scsi2_nexus];
+
+	if (!l->scsi2 || n->path == PATH_UP || n->path == PATH_PAUSED)
+		return;
+	list_for_each(node, next, &l->ops) {
+		const struct sim_op *op = list_entry(node, struct sim_op, node);
+
+		if (op->nexus == l->scsi2_nexus && op->accepted &&
+		    !op->applied)
+			return;
+	}
+	l->scsi2 = false;
+}
+
+static bool
+scsi2_conflict(const struct sim_op *op)
+{
+	scsi2_expire(op->lun);
+	return op->lun->scsi2 && op->lun->scsi2_nexus != op->nexus &&
+	    op->op != DISK_RELEASE && op->op != DISK_HOLD &&
+	    op->op != DISK_UNHOLD && op->op != DISK_HOLD_TEST;
 }
 
 static void
@@ -377,6 +409,9 @@ sim_op_accept(struct sim_op *op)
 		n->attention = 0;
 	} else if (l->pool_full && op->op == DISK_WRITE) {
 		op->result = -ENOSPC;
+	} else if (scsi2_conflict(op)) {
+		op->result = -VMFS_ECONFLICT;
+		op->sense = sense_conflict;
 	} else if (changes(op->op) && l->reserved != 0 && n->key == 0) {
 		op->result = -VMFS_ECONFLICT;
 		op->sense = sense_conflict;

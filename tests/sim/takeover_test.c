@@ -14,7 +14,7 @@
 #define SEEDS 50
 #endif
 #define LOCK_BLOCK 8192u	/* stands for any lockable block */
-#define TAKEOVER_MS 60000u
+#define TAKEOVER_MS 200000u
 
 static const struct sim_faults calm = { .late_ns = 30 * NSEC_PER_SEC };
 static const struct sim_faults rough = {
@@ -201,6 +201,21 @@ ATF_TC_BODY(the_lock_of_a_dead_host_goes_to_one_survivor, tc)
 	(void)tc;
 	run_seeds((struct world_conf){ .hosts = 3, .protocol = LOCK_ATS_PR,
 	    .faults = calm }, play_death);
+}
+
+static const struct sim_faults bounded = { .late_ns = 25 * NSEC_PER_SEC };
+
+ATF_TC_WITHOUT_HEAD(without_a_fence_time_is_the_proof);
+ATF_TC_BODY(without_a_fence_time_is_the_proof, tc)
+{
+	struct world_conf conf = { .hosts = 3, .faults = bounded,
+		.protocol = LOCK_ATS_WATCHDOG, .net = NET_SAYS_GONE };
+
+	(void)tc;
+	run_seeds(conf, play_death);
+	conf.protocol = LOCK_RESERVE;
+	run_seeds(conf, play_conflict);
+	run_seeds(conf, play_death);
 }
 
 ATF_TC_WITHOUT_HEAD(a_file_lun_waits_until_the_dead_hold_nothing);
@@ -758,6 +773,7 @@ ATF_TP_ADD_TCS(tp)
 	ATF_TP_ADD_TC(tp, locks_work_on_sectors_of_4_KiB);
 	ATF_TP_ADD_TC(tp, a_shared_lock_waits_for_all_its_live_holders);
 	ATF_TP_ADD_TC(tp, the_lock_of_a_dead_host_goes_to_one_survivor);
+	ATF_TP_ADD_TC(tp, without_a_fence_time_is_the_proof);
 	ATF_TP_ADD_TC(tp, a_file_lun_waits_until_the_dead_hold_nothing);
 	ATF_TP_ADD_TC(tp,
 	    take_over_survives_lost_status_and_false_miscompares);

@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "libvmfs/base/units.h"
+#include "locking/lease.h"
 #include "tests/sim/vsim.h"
 
 #define OUTAGE_NS (300 * NSEC_PER_SEC)
@@ -157,6 +158,21 @@ pool(struct vsim *v)
 	v->w.lun.pool_full = false;
 }
 
+/* A host that stands still: it goes on in time, or its watchdog ends it. */
+static void
+bitten(struct vsim *v, unsigned host)
+{
+	uint64_t ms = below(v, 2 * LEASE_WATCHDOG_MS);
+	bool bites = ms > LEASE_WATCHDOG_MS;
+
+	world_pause(&v->w, host);
+	fiber_sleep((bites ? LEASE_WATCHDOG_MS : ms) * NSEC_PER_MSEC);
+	if (bites)
+		crash(v, host);
+	else
+		heal(v, host);
+}
+
 /* A second machine with the identity of a member must be refused. */
 static void
 twin(struct vsim *v, unsigned host)
@@ -209,12 +225,21 @@ apply(struct vsim *v, enum trouble k, unsigned host)
 		sim_path_lose(l, 2 * host + 1);
 		return;
 	case TROUBLE_PAUSE:
+		if (lease_by_time(v->wc.protocol)) {
+			bitten(v, host);
+			return;
+		}
 		world_pause(&v->w, host);
 		if (below(v, 4) == 0)
 			fiber_sleep(below(v, 600 * NSEC_PER_SEC));
 		return;
 	case TROUBLE_STARVE:
 		sim_path_pause(l, 2 * host + 1);
+		if (lease_by_time(v->wc.protocol)) {
+			fiber_sleep(below(v, LEASE_WATCHDOG_MS) *
+			    NSEC_PER_MSEC);
+			heal(v, host);
+		}
 		return;
 	case TROUBLE_OUTAGE:
 		outage(v);

@@ -28,7 +28,7 @@ static const char help[] =
 "usage: vmfs-sim --seed N | --seeds A-B [option]...\n"
 "  --hosts N        2 to 8 (default: by the seed, 2 to 6)\n"
 "  --ops N          of all guests together (default: 3000)\n"
-"  --protocol P     ats-pr or file (default: by the seed)\n"
+"  --protocol P     ats-pr, ats-watchdog, reserve or file (default: by the seed)\n"
 "  --faults LIST    only these kinds, comma-separated; -KIND: without it\n"
 "  --twice N        every N-th seed runs twice and must do the same (I13)\n"
 "  --trace          log of all hosts to standard error\n"
@@ -110,13 +110,23 @@ faults(struct program *p, const char *text)
 static void
 protocol(struct program *p, const char *text)
 {
-	if (strcmp(text, "ats-pr") == 0)
-		p->conf.protocol = LOCK_ATS_PR;
-	else if (strcmp(text, "file") == 0)
-		p->conf.protocol = LOCK_FILE;
-	else
-		errx(2, "%s: expected ats-pr or file", text);
-	p->protocol = text;
+	static const struct {
+		const char *name;
+		enum lock_protocol protocol;
+	} table[] = {
+		{ "ats-pr", LOCK_ATS_PR }, { "file", LOCK_FILE },
+		{ "ats-watchdog", LOCK_ATS_WATCHDOG },
+		{ "reserve", LOCK_RESERVE },
+	};
+
+	for (size_t i = 0; i < sizeof(table) / sizeof(*table); i++) {
+		if (strcmp(text, table[i].name) != 0)
+			continue;
+		p->conf.protocol = (int)table[i].protocol;
+		p->protocol = text;
+		return;
+	}
+	errx(2, "%s: expected ats-pr, ats-watchdog, reserve or file", text);
 }
 
 static void

@@ -205,6 +205,40 @@ play_stuck(struct world *w)
 	watchdog_share_free(p.share);
 }
 
+/* The guard has noticed, but one thread looked at the lease before that. */
+static void
+play_window(struct world *w)
+{
+	static struct guard g;
+	struct petter p = {
+		.env = &w->env, .guard = &g, .share = share_new(w),
+		.every_ns = NSEC_PER_SEC,
+	};
+	char why[WHY_SIZE];
+
+	g = (struct guard){ .conf.freeze_ns = 12 * NSEC_PER_SEC };
+	atomic_store(&g.good_ns, w->sim.now_ns);
+	atomic_store(&g.status, HOST_FROZEN);
+	WORLD_CHECK(w, watchdog_enter(p.share, &p.lease, w->sim.now_ns,
+	    why) == 0);
+	WORLD_CHECK(w, petter_start(&p) == 0);
+	fiber_sleep(60 * NSEC_PER_SEC);
+	WORLD_CHECK(w, !hungry());
+	atomic_store(&g.entering, 1);
+	fiber_sleep(60 * NSEC_PER_SEC);
+	WORLD_CHECK(w, hungry());
+	petter_stop(&p);
+	watchdog_leave(p.share, &p.lease);
+	watchdog_share_free(p.share);
+}
+
+ATF_TC_WITHOUT_HEAD(a_request_that_sleeps_before_its_submission_resets);
+ATF_TC_BODY(a_request_that_sleeps_before_its_submission_resets, tc)
+{
+	(void)tc;
+	run_seeds(0, play_window);
+}
+
 ATF_TC_WITHOUT_HEAD(a_lease_check_that_is_stuck_resets_the_machine);
 ATF_TC_BODY(a_lease_check_that_is_stuck_resets_the_machine, tc)
 {
@@ -271,6 +305,7 @@ ATF_TP_ADD_TCS(tp)
 	ATF_TP_ADD_TC(tp, a_lost_lun_resets_no_machine_that_others_can_fence);
 	ATF_TP_ADD_TC(tp, a_machine_that_only_it_can_fence_is_reset_in_time);
 	ATF_TP_ADD_TC(tp, a_lease_check_that_is_stuck_resets_the_machine);
+	ATF_TP_ADD_TC(tp, a_request_that_sleeps_before_its_submission_resets);
 	ATF_TP_ADD_TC(tp, one_lost_lease_of_several_starves_the_watchdog);
 	ATF_TP_ADD_TC(tp, without_its_watchdog_a_host_does_not_join);
 	return atf_no_error();

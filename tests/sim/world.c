@@ -6,6 +6,8 @@
 #include <string.h>
 
 #include "libvmfs/base/units.h"
+#include "locking/lease.h"
+#include "locking/watchdog.h"
 #include "tests/sim/sim_paths.h"
 #include "tests/sim/world.h"
 
@@ -109,6 +111,51 @@ close_paths(struct world_host *wh)
 	wh->lun = wh->hb_lun = NULL;
 }
 
+/* Its pets do not matter here: what makes it bite ends in world_crash. */
+static int
+dog_pet(struct watchdog *dog)
+{
+	(void)dog;
+	return 0;
+}
+
+static void
+dog_close(struct watchdog *dog, bool disarm)
+{
+	(void)disarm;
+	free(dog);
+}
+
+static int
+dog_open(void *arg, struct watchdog **ret_w)
+{
+	static const struct watchdog_ops ops = { dog_pet, dog_close };
+	const struct world *w = arg;
+	struct watchdog *dog = calloc(1, sizeof(*dog));
+
+	if (dog == NULL)
+		return -ENOMEM;
+	*dog = (struct watchdog){
+		.ops = &ops, .can_disarm = true, .name = "sim",
+		.timeout_ms = w->super.timers.watchdog_ms,
+	};
+	*ret_w = dog;
+	return 0;
+}
+
+/* Where the protocol asks for one. */
+static int
+give_watchdog(struct world *w, struct world_host *wh)
+{
+	struct watchdog_share_conf conf = {
+		.open = dog_open, .arg = w, .name = "sim",
+	};
+
+	if (!lease_by_time(w->super.protocol) || wh->watchdog != NULL)
+		return 0;
+	return watchdog_share_new(&conf, &wh->watchdog);
+}
+
 static enum member_word
 word(struct member *m, const struct uuid *host)
 {
@@ -137,6 +184,7 @@ int
 world_join(struct world *w, unsigned i)
 {
 	struct world_host *wh = &w->host[i];
+	int rc = give_watchdog(w, wh);
 	struct host_conf conf = {
 		.name = wh->name, .host = wh->uuid, .machine = wh->machine,
 		.boot = wh->boot, .home = wh->home, .process = wh->process,
@@ -144,8 +192,8 @@ world_join(struct world *w, unsigned i)
 		.on_status = on_status, .arg = wh,
 		.watchdog = wh->watchdog,
 	};
-	int rc = open_paths(w, wh);
-
+	if (rc == 0)
+		rc = open_paths(w, wh);
 	if (rc == 0)
 		rc = host_join(&wh->env, &wh->env, wh->lun, wh->hb_lun,
 		    &w->super, &conf, &wh->host, wh->why);
@@ -326,12 +374,35 @@ judge_end(struct world *w, enum sim_end end)
 		world_fail(w, "%s", names[end]);
 }
 
+static unsigned
+caps_of(enum lock_protocol protocol)
+{
+	switch (protocol) {
+	case LOCK_ATS_PR:
+		return DISK_CAP_CAW | DISK_CAP_UNMAP | DISK_CAP_PR;
+	case LOCK_FILE:
+		return DISK_CAP_CAW | DISK_CAP_UNMAP | DISK_CAP_HOLD;
+	case LOCK_ATS_WATCHDOG:
+		return DISK_CAP_CAW | DISK_CAP_UNMAP;
+	case LOCK_RESERVE:
+		break;
+	}
+	return DISK_CAP_RESERVE | DISK_CAP_UNMAP;
+}
+
+static void
+take_watchdogs(struct world *w)
+{
+	for (unsigned i = 0; i < WORLD_HOSTS_MAX; i++)
+		if (lease_by_time(w->super.protocol))
+			watchdog_share_free(w->host[i].watchdog);
+}
+
 int
 world_run(struct world *w, const struct world_conf *conf,
     void (*play)(struct world *w), uint64_t *ret_hash)
 {
-	unsigned caps = DISK_CAP_CAW | DISK_CAP_UNMAP |
-	    (conf->protocol == LOCK_FILE ? DISK_CAP_HOLD : DISK_CAP_PR);
+	unsigned caps = caps_of(conf->protocol);
 	struct run r = { .w = w, .conf = conf };
 	int rc;
 
@@ -359,6 +430,7 @@ world_run(struct world *w, const struct world_conf *conf,
 	judge_end(w, sim_run(&w->sim, conf->limit_ns != 0 ? conf->limit_ns :
 	    3600 * NSEC_PER_SEC, run_main, &r));
 	*ret_hash = w->sim.hash;
+	take_watchdogs(w);
 	sim_lun_fini(&w->lun);
 	sim_fini(&w->sim);
 	return world_failed(w) ? -EPROTO : 0;

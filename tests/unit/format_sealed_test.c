@@ -151,7 +151,7 @@ random_heartbeat(struct prng *p)
 	h.recoverer_incarnation = prng_u64(p);
 	h.timers = (struct timers) { (uint32_t)prng_u64(p),
 	    (uint32_t)prng_u64(p), (uint32_t)prng_u64(p),
-	    (uint32_t)prng_u64(p), (uint32_t)prng_u64(p) };
+	    (uint32_t)prng_u64(p), (uint32_t)prng_u64(p), 0, 0 };
 	h.super_generation = prng_u64(p);
 	random_text(p, h.name, HOST_NAME_MAX_BYTES);
 	if (prng_below(p, 2) == 1) {
