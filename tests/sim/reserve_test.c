@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Lock records changed under RESERVE, and what time has to prove. */
+#include <atf-c.h>
+#include <inttypes.h>
+
+#include "libvmfs/base/units.h"
+#include "locking/host_int.h"
+#include "tests/sim/world.h"
+
+#define SEEDS 30
+#define HOSTS 4u
+#define TURNS 15
+#define LOCK_BLOCK 8192u
+
+static struct {
+	unsigned inside, running;
+	uint64_t version;
+} lock;
+
+struct taker {
+	struct world *w;
+	unsigned host;
+};
+
+static void
+turn(struct taker *t)
+{
+	struct world *w = t->w;
+	struct lockops *l = host_locks(w->host[t->host].host);
+	struct lock_grant g = { 0 };
+	int rc = l->vt->acquire(l, LOCK_BLOCK, LOCK_EXCLUSIVE, 0,
+	    w->sim.now_ns + 600 * NSEC_PER_SEC, &g, NULL);
+
+	WORLD_CHECK(w, rc == 0);
+	if (rc < 0)
+		return;
+	WORLD_CHECK(w, lock.inside == 0 && g.version > lock.version);
+	lock.inside++;
+	lock.version = g.version;
+	fiber_sleep(sim_below(&w->sim, 5 * NSEC_PER_MSEC));
+	lock.inside--;
+	WORLD_CHECK(w, l->vt->release(l, &g) == 0);
+}
+
+static void
+taker_main(void *arg)
+{
+	struct taker *t = arg;
+
+	for (int i = 0; i < TURNS && !world_failed(t->w); i++)
+		turn(t);
+	lock.running--;
+}
+
+static void
+play(struct world *w)
+{
+	struct taker t[HOSTS];
+
+	lock.inside = lock.running = 0;
+	lock.version = 0;
+	for (unsigned i = 0; i < HOSTS; i++)
+		if (world_join(w, i) < 0)
+			world_fail(w, "host%u: %s", i, w->host[i].why);
+	for (unsigned i = 0; i < HOSTS && !world_failed(w); i++) {
+		t[i] = (struct taker){ w, i };
+		lock.running++;
+		WORLD_CHECK(w, sched_spawn(&w->sim.sched, "taker",
+		    taker_main, &t[i]) == 0);
+	}
+	while (lock.running > 0)
+		fiber_sleep(NSEC_PER_MSEC);
+	for (unsigned i = 0; i < HOSTS; i++)
+		if (w->host[i].host != NULL)
+			WORLD_CHECK(w, world_leave(w, i) == 0);
+}
+
+ATF_TC_WITHOUT_HEAD(hosts_take_turns_under_reserve);
+ATF_TC_BODY(hosts_take_turns_under_reserve, tc)
+{
+	static struct world w;
+
+	(void)tc;
+	for (uint64_t seed = 1; seed <= SEEDS; seed++) {
+		struct world_conf conf = {
+			.seed = seed, .hosts = HOSTS, .protocol = LOCK_RESERVE,
+			.faults = { .status_lost_ppm = 500,
+			    .late_ns = 10 * NSEC_PER_SEC },
+		};
+		uint64_t hash;
+
+		if (world_run(&w, &conf, play, &hash) < 0)
+			atf_tc_fail("seed %" PRIu64 ": %s", seed, w.problem);
+	}
+}
+
+ATF_TC_WITHOUT_HEAD(silence_proves_nothing_before_its_time);
+ATF_TC_BODY(silence_proves_nothing_before_its_time, tc)
+{
+	struct timers t = { 3000, 8000, 12000, 75000, 75000, 30000, 30000 };
+	struct heartbeat self = { .host = { .b = { 1 } } };
+	struct heartbeat past = self, other = { .host = { .b = { 2 } } };
+	struct fence_paths p = { .timers = &t, .self = &self };
+	char why[WHY_SIZE];
+
+	(void)tc;
+	ATF_CHECK_EQ(-VMFS_EINUSE, fence_watchdog.prove(&p, &other, 74999,
+	    why));
+	ATF_CHECK_EQ(0, fence_watchdog.prove(&p, &other, 75000, why));
+	/* Our own past sends no more: only what it sent must have landed. */
+	ATF_CHECK_EQ(-VMFS_EINUSE, fence_watchdog.prove(&p, &past, 29999,
+	    why));
+	ATF_CHECK_EQ(0, fence_watchdog.prove(&p, &past, 30000, why));
+	ATF_CHECK_EQ(-VMFS_EINUSE, fence_reserve.prove(&p, &other, 74999,
+	    why));
+}
+
+ATF_TP_ADD_TCS(tp)
+{
+	ATF_TP_ADD_TC(tp, hosts_take_turns_under_reserve);
+	ATF_TP_ADD_TC(tp, silence_proves_nothing_before_its_time);
+	return atf_no_error();
+}
