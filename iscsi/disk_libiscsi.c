@@ -77,6 +77,17 @@ account_flush(struct op *op)
 }
 
 static void
+note_reservation(struct op *op)
+{
+	struct ldisk *d = op->d;
+
+	if (op->req->op == DISK_RESERVE && op->result == 0)
+		d->reserved = lsess_nexus(d->sess);
+	else if (op->req->op == DISK_RELEASE)
+		d->reserved = 0;
+}
+
+static void
 account(struct op *op)
 {
 	bool fua = (op->req->flags & DISK_FUA) != 0;
@@ -103,6 +114,7 @@ account(struct op *op)
 static void
 op_finish(struct op *op)
 {
+	note_reservation(op);
 	account(op);
 	if (op->req->home == op->d->home)
 		op_deliver(op);
@@ -258,6 +270,8 @@ cut_transfer(struct op *op)
 		c->cmd.cdb = lcdb_write16(lba, blocks, lun->block_size,
 		    fua_flag(op));
 	}
+	if ((op->req->flags & DISK_RESERVED) != 0)
+		c->cmd.nexus = op->d->reserved;
 	chunk_add_iov(c, op->next, len);
 	op->next += len;
 	return c;
@@ -394,12 +408,21 @@ cut_flush_after(struct op *op)
 	return c;
 }
 
+static bool
+reservation_gone(const struct op *op)
+{
+	return (op->req->flags & DISK_RESERVED) != 0 &&
+	    op->d->reserved != lsess_nexus(op->d->sess);
+}
+
 /* Sends what may be sent; the last command to end finishes the request. */
 static void
 op_more(struct op *op)
 {
 	struct chunk *c;
 
+	if (op_has_more(op) && reservation_gone(op))
+		op_note(op, -VMFS_EATTENTION, NULL);
 	while (op->active < OP_WINDOW) {
 		if (op_has_more(op)) {
 			c = op_table[op->req->op].cut(op);

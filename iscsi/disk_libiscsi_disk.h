@@ -28,6 +28,7 @@ struct ldisk {
 	uint32_t timeout_ms;
 	struct lprobe lun;
 	bool write_same;	/* until the LUN says it has none */
+	uint64_t reserved;	/* nexus of the last RESERVE; 0: none */
 	struct ldisk_account *account, own;
 	struct list node;		/* in account->members */
 	struct lport port;		/* as ldisk_look found it */

@@ -57,6 +57,7 @@ struct lsess {
 
 	bool logged_in_before;
 	uint64_t logins;
+	uint64_t resets;	/* unit attentions that told of one */
 	bool closing;
 	bool ended;		/* the manager fiber is gone */
 	struct fiber_cond changed;
@@ -85,6 +86,8 @@ void lsess_issue(struct lsess *s);
 void lsess_fail_all(struct lsess *s, struct list *cmds, int result);
 /* With fail_fast and without a session: those that wait, with -ENOTCONN. */
 void lsess_fail_unsent(struct lsess *s);
+/* Those that were to go out in a nexus that is no more. */
+void lsess_fail_orphans(struct lsess *s);
 int lsess_tick_start(struct lsess *s) MUST_CHECK;
 
 #endif

@@ -86,6 +86,23 @@ lsess_fail_unsent(struct lsess *s)
 	lsess_fail_all(s, &late, -ENOTCONN);
 }
 
+void
+lsess_fail_orphans(struct lsess *s)
+{
+	struct list orphans;
+
+	list_init(&orphans);
+	list_for_each(node, tmp, &s->waiting) {
+		struct lcmd *c = list_entry(node, struct lcmd, node);
+
+		if (c->nexus != 0 && c->nexus != lsess_nexus(s)) {
+			list_del(node);
+			list_add_tail(&orphans, node);
+		}
+	}
+	lsess_fail_all(s, &orphans, -VMFS_EATTENTION);
+}
+
 static void
 requeue(struct lsess *s, struct lcmd *c, uint64_t not_before_ns)
 {
@@ -108,7 +125,7 @@ wants_retry(struct lsess *s, struct lcmd *c)
 		return true;
 	}
 	if (lsense_result(sense) != -VMFS_EATTENTION ||
-	    lsense_is_reservation(sense) || c->retried)
+	    lsense_is_reservation(sense) || c->retried || c->nexus != 0)
 		return false;
 	if (lsense_is_reset(sense) && s->reset_expected)
 		s->reset_expected = false;
@@ -136,6 +153,7 @@ answer(struct lsess *s, struct lcmd *c)
 		lsense_parse(t->datain.data + 2, len < have ? len : have,
 		    &c->sense);
 	}
+	s->resets += lsense_is_reset(&c->sense);
 	if (wants_retry(s, c))
 		return;
 	if (t->residual_status == SCSI_RESIDUAL_UNDERFLOW)
@@ -252,6 +270,7 @@ reader_main(void *arg)
 		}
 		service(s, ev);
 		work_off_answers(s);
+		lsess_fail_orphans(s);
 		lsess_issue(s);
 	}
 	s->pumps--;
@@ -330,6 +349,7 @@ may_send(const struct lsess *s, const struct lcmd *c, uint64_t now)
 {
 	return (s->state == LSESS_READY ||
 	    (s->state == LSESS_VERIFYING && c->internal)) &&
+	    (c->nexus == 0 || c->nexus == lsess_nexus(s)) &&
 	    s->inflight_count < LSESS_DEPTH && c->not_before_ns <= now;
 }
 

@@ -47,6 +47,12 @@ lsess_alive(const struct lsess *s, uint64_t *ret_logins)
 	return s->state == LSESS_READY && !s->broken;
 }
 
+uint64_t
+lsess_nexus(const struct lsess *s)
+{
+	return s->logins + s->resets;
+}
+
 void
 lsess_expect_reset(struct lsess *s)
 {
@@ -115,6 +121,7 @@ attempt(struct lsess *s)
 	s->logged_in_before = true;
 	s->logins++;
 	state_set(s, LSESS_READY);
+	lsess_fail_orphans(s);
 	lsess_issue(s);
 	return 0;
 }

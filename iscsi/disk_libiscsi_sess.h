@@ -48,6 +48,8 @@ struct lcmd {
 	bool internal;		/* also sent while VERIFYING */
 	bool retry_attention;	/* a unit attention is retried once, unless it
 				 * tells of reservations (2A/03-05) */
+	uint64_t nexus;		/* lsess_nexus: sent in no other one, but ended
+				 * with -VMFS_EATTENTION; 0: in any */
 	void (*done)(struct lcmd *c);
 	void *arg;
 
@@ -103,6 +105,12 @@ int lsess_run(struct lsess *s, struct lcmd *c) MUST_CHECK;
 enum lsess_state lsess_state(const struct lsess *s);
 /* Log-ins so far.  False: no session now. */
 bool lsess_alive(const struct lsess *s, uint64_t *ret_logins);
+
+/*
+ * Changes, never to 0, whenever what the LUN keeps for a nexus, such as a
+ * reservation of SPC-2, may be gone: at a log-in and after a reset.
+ */
+uint64_t lsess_nexus(const struct lsess *s);
 
 /*
  * LOGICAL UNIT RESET (RFC 7143 11.5): ends the commands of every session of

@@ -29,10 +29,12 @@ mpath_changes(enum disk_op op)
 
 /* Does a second time do no harm, once the first has certainly ended? */
 static bool
-repeatable(enum disk_op op)
+repeatable(const struct disk_req *req)
 {
-	return !mpath_changes(op) || op == DISK_WRITE || op == DISK_UNMAP ||
-	    op == DISK_WRITE_ZEROES;
+	if ((req->flags & DISK_RESERVED) != 0)
+		return false;
+	return !mpath_changes(req->op) || req->op == DISK_WRITE ||
+	    req->op == DISK_UNMAP || req->op == DISK_WRITE_ZEROES;
 }
 
 /* ---- the end of a request ---- */
@@ -179,7 +181,7 @@ outcome_unknown(struct mreq *r)
 		    r->req.pr->action == DISK_PR_PREEMPT_AND_ABORT)
 			mp->reset_due = true;
 	}
-	if (repeatable(op)) {
+	if (repeatable(&r->req)) {
 		again(r);
 		return;
 	}

@@ -70,11 +70,17 @@ release(struct disk_reserve *d)
 static int
 compare_and_write(struct disk_reserve *d, struct disk_req *req)
 {
-	int rc = disk_read(d->below, req->offset, d->buf, req->length);
-	struct disk_req w = {
-		.op = DISK_WRITE, .flags = DISK_FUA, .offset = req->offset,
-		.length = req->length, .iov = req->iov, .iovcnt = req->iovcnt,
+	struct iovec old = { d->buf, req->length };
+	struct disk_req r = {
+		.op = DISK_READ, .flags = DISK_RESERVED, .offset = req->offset,
+		.length = req->length, .iov = &old, .iovcnt = 1,
 	};
+	struct disk_req w = {
+		.op = DISK_WRITE, .flags = DISK_FUA | DISK_RESERVED,
+		.offset = req->offset, .length = req->length, .iov = req->iov,
+		.iovcnt = req->iovcnt,
+	};
+	int rc = disk_run(d->below, &r);
 
 	if (rc < 0)
 		return rc;

@@ -41,6 +41,11 @@ enum disk_op {
 enum {
 	DISK_FUA = 1 << 0,	/* WRITE, CAW: durable before completion */
 	DISK_MAY_UNMAP = 1 << 1, /* WRITE_ZEROES may deallocate */
+	/*
+	 * READ, WRITE: only while the nexus of the last DISK_RESERVE stands.
+	 * Another path or a new session has no reservation: -VMFS_EATTENTION.
+	 */
+	DISK_RESERVED = 1 << 2,
 };
 
 /* What a disk can do. */

@@ -17,15 +17,6 @@ first_lba(const struct disk_sg *s, const struct disk_req *req)
 	return s->first_lba + req->offset / s->disk.info.block_size;
 }
 
-static int
-no_data(struct disk_sg *s, uint8_t opcode, struct disk_req *req)
-{
-	uint8_t cdb[6] = { opcode };
-	struct sg_data data = { .direction = SG_DXFER_NONE };
-
-	return sg_command(s, cdb, sizeof(cdb), &data, &req->sense);
-}
-
 /* SYNCHRONIZE CACHE(16), SBC-4 5.39: everything. */
 static int
 sync_cache(struct disk_sg *s, struct disk_req *req)
@@ -248,10 +239,6 @@ sg_execute(struct disk_sg *s, struct disk_req *req)
 	switch (req->op) {
 	case DISK_CAW:
 		return exec_caw(s, req);
-	case DISK_RESERVE:
-		return no_data(s, 0x16, req);
-	case DISK_RELEASE:
-		return no_data(s, 0x17, req);
 	case DISK_PR_OUT:
 		return exec_pr_out(s, req);
 	case DISK_PR_READ_KEYS:

@@ -141,23 +141,19 @@ read_keys_works(struct disk_sg *s)
 	return ask(s, cdb, sizeof(cdb), 8, &r) == 0 && r.len == 8;
 }
 
+/*
+ * No RESERVE of SCSI-2 here: the kernel logs in again and sends writes again
+ * without a word, and the reservation has gone with the lost session.
+ */
 static void
 discover_reservations(struct disk_sg *s)
 {
-	int reserve = opcode_supported(s, 0x16, -1);
 	/* Fencing needs PREEMPT AND ABORT. */
 	int abort_action = opcode_supported(s, 0x5f,
 	    DISK_PR_PREEMPT_AND_ABORT);
 
 	if (abort_action != 0 && read_keys_works(s))
 		s->disk.info.caps |= DISK_CAP_PR;
-	/*
-	 * A trial RESERVE would bounce the I/O of other hosts.  A device that
-	 * cannot tell and has nothing newer is taken to have SCSI-2's.
-	 */
-	if (reserve > 0 ||
-	    (reserve < 0 && (s->disk.info.caps & DISK_CAP_PR) == 0))
-		s->disk.info.caps |= DISK_CAP_RESERVE;
 }
 
 /* The NAA or EUI-64 name of the LUN (SPC-4 7.8.6), else its serial number. */

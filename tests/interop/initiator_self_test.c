@@ -639,8 +639,82 @@ SELF_CASE(many_requests_survive_many_cuts)
 	cut_proxy_stop(&proxy);
 }
 
+/* ---- RESERVE of SCSI-2 ---- */
+
+static int
+plain(struct disk *d, enum disk_op op)
+{
+	struct disk_req req = { .op = op };
+
+	return disk_run(d, &req);
+}
+
+/* The reservation goes when the target has seen the end of the session. */
+static void
+reserve_when_free(struct disk *d)
+{
+	int rc;
+
+	for (;;) {
+		rc = plain(d, DISK_RESERVE);
+		if (rc != -VMFS_ECONFLICT)
+			break;
+		fiber_sleep(10 * NSEC_PER_MSEC);
+	}
+	ATF_REQUIRE_EQ(0, rc);
+}
+
+static struct cut_proxy section_proxy;
+
+/* Between the steps of a's section its session is lost by another write. */
+static void
+section_body(void)
+{
+	struct disk *a = NULL, *b = peer_lun(0);
+	uint8_t *pa = pattern(4096, 2), *pb = pattern(4096, 3);
+	char what[200];
+
+	snprintf(what, sizeof(what), "127.0.0.1:%u/" IQN "/0",
+	    section_proxy.port);
+	ATF_REQUIRE_EQ(0, lun_at(what, &a));
+	ATF_REQUIRE_EQ(0, plain(a, DISK_RESERVE));
+	ATF_CHECK_EQ(-VMFS_ECONFLICT, disk_write(b, 0, pb, 4096, 0));
+	ATF_CHECK_EQ(-VMFS_EUNKNOWN, disk_write(a, 65536, pa, 4096, 0));
+	reserve_when_free(b);
+	ATF_REQUIRE_EQ(0, disk_write(b, 0, pb, 4096, DISK_RESERVED));
+	ATF_REQUIRE_EQ(0, plain(b, DISK_RELEASE));
+	ATF_CHECK_EQ(-VMFS_EATTENTION, disk_write(a, 0, pa, 4096,
+	    DISK_RESERVED));
+	ATF_CHECK(holds(b, 0, pb, 4096));
+	ATF_REQUIRE_EQ(0, plain(a, DISK_RELEASE));
+	ATF_REQUIRE_EQ(0, plain(a, DISK_RESERVE));
+	ATF_CHECK_EQ(0, disk_write(a, 0, pa, 4096, DISK_RESERVED));
+	ATF_REQUIRE_EQ(0, plain(a, DISK_RELEASE));
+	ATF_CHECK_EQ(-VMFS_EATTENTION, disk_write(a, 0, pb, 4096,
+	    DISK_RESERVED));
+	disk_close(a);
+	disk_close(b);
+	free(pa);
+	free(pb);
+}
+
+ATF_TC_WITHOUT_HEAD(a_section_of_reserve_ends_with_its_session);
+ATF_TC_BODY(a_section_of_reserve_ends_with_its_session, tc)
+{
+	static const struct cut cuts[] = {
+		{ 0x8a, CUT_CLOSE, 0 }, { CUT_NEVER, CUT_CLOSE, 0 } };
+
+	(void)tc;
+	target_start(memory_luns);
+	cut_proxy_start(&section_proxy, peer.portal, cuts);
+	run_body(section_body);
+	cut_proxy_stop(&section_proxy);
+	target_kill();
+}
+
 ATF_TP_ADD_TCS(tp)
 {
+	ATF_TP_ADD_TC(tp, a_section_of_reserve_ends_with_its_session);
 	ATF_TP_ADD_TC(tp, all_capabilities_are_found);
 	ATF_TP_ADD_TC(tp, luns_with_blocks_of_4_kib_work);
 	ATF_TP_ADD_TC(tp, compare_and_write_writes_when_equal);

@@ -9,8 +9,7 @@
  *
  * Left out: time, lost status of RESERVE and RELEASE, other blocks.
  *
- * MODE 0 is the rule and must be safe; the others must not be (3 is what the
- * initiator does today, see doc/LOCKING.md):
+ * MODE 0 is what the code does and must be safe; the others must not be:
  *   1 no RESERVE, or beside persistent reservations, where it locks nothing
  *   2 commands of a lost session outlive its reservation
  *   3 a section goes on over a new session

@@ -169,7 +169,7 @@ rig_run(unsigned legs, void (*body)(void))
 	sim_init(&rig.sim, 1);
 	sim_env_init(&rig.sim, &rig.env, NULL);
 	ATF_REQUIRE_EQ(0, sim_lun_init(&rig.lun, &rig.sim, LUN_BYTES, BLOCK,
-	    DISK_CAP_CAW | DISK_CAP_PR));
+	    DISK_CAP_CAW | DISK_CAP_PR | DISK_CAP_RESERVE));
 	ATF_CHECK_EQ(SIM_DONE, sim_run(&rig.sim, 3600 * NSEC_PER_SEC,
 	    rig_main, NULL));
 	sim_lun_fini(&rig.lun);
@@ -177,12 +177,18 @@ rig_run(unsigned legs, void (*body)(void))
 }
 
 static int
-put(uint8_t fill)
+put_with(uint8_t fill, unsigned flags)
 {
 	uint8_t buf[BLOCK];
 
 	memset(buf, fill, sizeof(buf));
-	return disk_write(rig.d, 0, buf, sizeof(buf), 0);
+	return disk_write(rig.d, 0, buf, sizeof(buf), flags);
+}
+
+static int
+put(uint8_t fill)
+{
+	return put_with(fill, 0);
 }
 
 /* ---- access states ---- */
@@ -389,8 +395,61 @@ ATF_TC_BODY(a_fence_of_unknown_outcome_ends_with_a_reset, tc)
 	rig_run(2, fences);
 }
 
+/* ---- RESERVE of SCSI-2 ---- */
+
+static int
+reserve(void)
+{
+	struct disk_req req = { .op = DISK_RESERVE };
+
+	return disk_run(rig.d, &req);
+}
+
+static void
+reserves(void)
+{
+	ATF_REQUIRE_EQ(0, reserve());
+	ATF_CHECK_EQ(0, put_with(1, DISK_RESERVED));
+	sim_path_lose(&rig.lun, 0);
+	ATF_CHECK_EQ(-VMFS_EUNKNOWN, put_with(2, DISK_RESERVED));
+	ATF_CHECK_EQ(-VMFS_EATTENTION, put_with(2, DISK_RESERVED));
+	ATF_REQUIRE_EQ(0, reserve());
+	ATF_CHECK_EQ(0, put_with(3, DISK_RESERVED));
+	/* Back before anybody has noticed. */
+	sim_path_lose(&rig.lun, 1);
+	sim_path_heal(&rig.lun, 1);
+	ATF_CHECK_EQ(-VMFS_EATTENTION, put_with(4, DISK_RESERVED));
+	ATF_CHECK_EQ(3, rig.lun.now[0]);
+	ATF_CHECK_EQ(0, put(5));
+}
+
+ATF_TC_WITHOUT_HEAD(a_reservation_is_over_with_its_leg);
+ATF_TC_BODY(a_reservation_is_over_with_its_leg, tc)
+{
+	(void)tc;
+	rig_run(2, reserves);
+}
+
+static void
+loses_a_reserved_write(void)
+{
+	ATF_REQUIRE_EQ(0, reserve());
+	leave_a_write_behind();
+	ATF_CHECK_EQ(-VMFS_EUNKNOWN, put_with(1, DISK_RESERVED));
+}
+
+ATF_TC_WITHOUT_HEAD(a_reserved_write_that_is_lost_is_not_taken_for_refused);
+ATF_TC_BODY(a_reserved_write_that_is_lost_is_not_taken_for_refused, tc)
+{
+	(void)tc;
+	rig_run(2, loses_a_reserved_write);
+}
+
 ATF_TP_ADD_TCS(tp)
 {
+	ATF_TP_ADD_TC(tp, a_reservation_is_over_with_its_leg);
+	ATF_TP_ADD_TC(tp,
+	    a_reserved_write_that_is_lost_is_not_taken_for_refused);
 	ATF_TP_ADD_TC(tp, a_fence_of_unknown_outcome_ends_with_a_reset);
 	ATF_TP_ADD_TC(tp, optimized_legs_come_first_and_standby_ones_never);
 	ATF_TP_ADD_TC(tp, a_leg_that_becomes_standby_is_left_without_an_error);

@@ -14,6 +14,7 @@
 
 static struct {
 	unsigned inside, running;
+	bool flaps, flapping;
 	uint64_t version;
 } lock;
 
@@ -52,6 +53,21 @@ taker_main(void *arg)
 	lock.running--;
 }
 
+/* Sessions end, their reservations with them; what waits goes on in others. */
+static void
+flapper_main(void *arg)
+{
+	struct world *w = arg;
+
+	while (lock.running > 0) {
+		unsigned nexus = 2 * (unsigned)sim_below(&w->sim, HOSTS);
+
+		sim_path_relogin(&w->lun, nexus, 100 * NSEC_PER_MSEC);
+		fiber_sleep(sim_below(&w->sim, 5 * NSEC_PER_MSEC));
+	}
+	lock.flapping = false;
+}
+
 static void
 play(struct world *w)
 {
@@ -68,19 +84,21 @@ play(struct world *w)
 		WORLD_CHECK(w, sched_spawn(&w->sim.sched, "taker",
 		    taker_main, &t[i]) == 0);
 	}
-	while (lock.running > 0)
+	lock.flapping = lock.flaps && sched_spawn(&w->sim.sched, "flapper",
+	    flapper_main, w) == 0;
+	while (lock.running > 0 || lock.flapping)
 		fiber_sleep(NSEC_PER_MSEC);
 	for (unsigned i = 0; i < HOSTS; i++)
 		if (w->host[i].host != NULL)
 			WORLD_CHECK(w, world_leave(w, i) == 0);
 }
 
-ATF_TC_WITHOUT_HEAD(hosts_take_turns_under_reserve);
-ATF_TC_BODY(hosts_take_turns_under_reserve, tc)
+static void
+take_turns(bool flaps)
 {
 	static struct world w;
 
-	(void)tc;
+	lock.flaps = flaps;
 	for (uint64_t seed = 1; seed <= SEEDS; seed++) {
 		struct world_conf conf = {
 			.seed = seed, .hosts = HOSTS, .protocol = LOCK_RESERVE,
@@ -92,6 +110,20 @@ ATF_TC_BODY(hosts_take_turns_under_reserve, tc)
 		if (world_run(&w, &conf, play, &hash) < 0)
 			atf_tc_fail("seed %" PRIu64 ": %s", seed, w.problem);
 	}
+}
+
+ATF_TC_WITHOUT_HEAD(hosts_take_turns_under_reserve);
+ATF_TC_BODY(hosts_take_turns_under_reserve, tc)
+{
+	(void)tc;
+	take_turns(false);
+}
+
+ATF_TC_WITHOUT_HEAD(sessions_that_end_break_no_turn_under_reserve);
+ATF_TC_BODY(sessions_that_end_break_no_turn_under_reserve, tc)
+{
+	(void)tc;
+	take_turns(true);
 }
 
 ATF_TC_WITHOUT_HEAD(silence_proves_nothing_before_its_time);
@@ -118,6 +150,7 @@ ATF_TC_BODY(silence_proves_nothing_before_its_time, tc)
 ATF_TP_ADD_TCS(tp)
 {
 	ATF_TP_ADD_TC(tp, hosts_take_turns_under_reserve);
+	ATF_TP_ADD_TC(tp, sessions_that_end_break_no_turn_under_reserve);
 	ATF_TP_ADD_TC(tp, silence_proves_nothing_before_its_time);
 	return atf_no_error();
 }

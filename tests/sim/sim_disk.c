@@ -331,6 +331,25 @@ sim_path_heal(struct sim_lun *l, unsigned nexus)
 }
 
 void
+sim_path_relogin(struct sim_lun *l, unsigned nexus, uint64_t within_ns)
+{
+	sim_trace(l->sim, 0x1061, nexus, 0);
+	list_for_each(node, next, &l->ops) {
+		struct sim_op *op = list_entry(node, struct sim_op, node);
+
+		if (op->nexus != nexus || op->timer.fn == op_timeout)
+			continue;
+		if (!op->accepted && !op->applied) {
+			op_arm(op, sim_below(l->sim, within_ns));
+			continue;
+		}
+		answer(op, -VMFS_EUNKNOWN);
+		op_free(op);
+	}
+	sim_path_heal(l, nexus);
+}
+
+void
 sim_path_pause(struct sim_lun *l, unsigned nexus)
 {
 	sim_trace(l->sim, 0x9a05e, nexus, 0);

@@ -41,6 +41,7 @@ struct sim_nexus {
 	uint64_t key;			/* 0: not registered */
 	enum path_state path;
 	uint64_t sessions;		/* after losses */
+	uint64_t reserved;		/* of which RESERVE was; 0: none */
 	uint16_t attention;		/* ASC << 8 | ASCQ pending; 0: none */
 	bool unflushed;			/* has writes in the LUN's cache */
 	bool cache_lost;		/* and they are gone: next flush fails,
@@ -106,6 +107,9 @@ void sim_path_exorcise(struct sim_lun *l, unsigned nexus);
  */
 void sim_path_pause(struct sim_lun *l, unsigned nexus);
 void sim_path_resume(struct sim_lun *l, unsigned nexus);
+/* The session ends: what had not left the host yet goes out in the next one,
+ * within within_ns. */
+void sim_path_relogin(struct sim_lun *l, unsigned nexus, uint64_t within_ns);
 /* A cut nexus may be used by the next boot of its host. */
 void sim_path_reset(struct sim_lun *l, unsigned nexus);
 

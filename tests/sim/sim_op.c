@@ -313,6 +313,8 @@ give(struct sim_op *op)
 static int
 execute(struct sim_op *op)
 {
+	struct sim_nexus *n = &op->lun->nexus[op->nexus];
+
 	switch (op->op) {
 	case DISK_READ:
 		if (sim_chance(op->lun->sim, op->lun->faults.read_error_ppm))
@@ -322,8 +324,8 @@ execute(struct sim_op *op)
 	case DISK_WRITE:
 		return put(op);
 	case DISK_FLUSH:
-		if (op->lun->nexus[op->nexus].cache_lost) {
-			op->lun->nexus[op->nexus].cache_lost = false;
+		if (n->cache_lost) {
+			n->cache_lost = false;
 			return -EIO;
 		}
 		return flush(op->lun);
@@ -347,8 +349,10 @@ execute(struct sim_op *op)
 	case DISK_RESERVE:
 		op->lun->scsi2 = true;
 		op->lun->scsi2_nexus = op->nexus;
+		n->reserved = n->sessions + 1;
 		return 0;
 	case DISK_RELEASE:
+		n->reserved = 0;
 		if (op->lun->scsi2_nexus == op->nexus)
 			op->lun->scsi2 = false;
 		return 0;
@@ -407,6 +411,10 @@ sim_op_accept(struct sim_op *op)
 			.ascq = (uint8_t)n->attention,
 		};
 		n->attention = 0;
+	} else if ((op->flags & DISK_RESERVED) != 0 &&
+	    n->reserved != n->sessions + 1) {
+		/* Of the initiator, which does not send it. */
+		op->result = -VMFS_EATTENTION;
 	} else if (l->pool_full && op->op == DISK_WRITE) {
 		op->result = -ENOSPC;
 	} else if (scsi2_conflict(op)) {

@@ -270,8 +270,7 @@ check_cdb(unsigned i, const void *cdb, size_t len)
 SG_TC(capabilities_are_discovered, with_device)
 {
 	ATF_CHECK_STREQ("sg", D->info.kind);
-	ATF_CHECK_EQ(DISK_CAP_CAW | DISK_CAP_PR | DISK_CAP_RESERVE |
-	    DISK_CAP_UNMAP, D->info.caps);
+	ATF_CHECK_EQ(DISK_CAP_CAW | DISK_CAP_PR | DISK_CAP_UNMAP, D->info.caps);
 	ATF_CHECK_EQ(8 * 512, D->info.max_caw);
 	ATF_CHECK_EQ(16 * 512, D->info.unmap_granularity);
 	ATF_CHECK_STREQ("naa.6001405abcdef012", D->info.serial);
@@ -293,32 +292,26 @@ caps_of_device(void)
 SG_TC(missing_commands_are_missing_capabilities, without_device)
 {
 	dev.absent[0] = 0x89;
-	ATF_CHECK_EQ(DISK_CAP_PR | DISK_CAP_RESERVE | DISK_CAP_UNMAP,
-	    caps_of_device());
+	ATF_CHECK_EQ(DISK_CAP_PR | DISK_CAP_UNMAP, caps_of_device());
 	dev.absent[0] = 0x5f;
-	ATF_CHECK_EQ(DISK_CAP_CAW | DISK_CAP_RESERVE | DISK_CAP_UNMAP,
-	    caps_of_device());
-	dev.absent[0] = 0x16;
+	ATF_CHECK_EQ(DISK_CAP_CAW | DISK_CAP_UNMAP, caps_of_device());
 	dev.max_caw = 0;
 	dev.provisioning = 0;
-	ATF_CHECK_EQ(DISK_CAP_PR, caps_of_device());
+	ATF_CHECK_EQ(0, caps_of_device());
 }
 
 SG_TC(old_device_is_asked_by_trial, without_device)
 {
 	dev.no_rsoc = true;
-	ATF_CHECK_EQ(DISK_CAP_CAW | DISK_CAP_PR | DISK_CAP_UNMAP,
-	    caps_of_device());
+	ATF_CHECK_EQ(DISK_CAP_CAW | DISK_CAP_PR | DISK_CAP_UNMAP, caps_of_device());
 	dev.absent[0] = 0x5e;
-	ATF_CHECK_EQ(DISK_CAP_CAW | DISK_CAP_RESERVE | DISK_CAP_UNMAP,
-	    caps_of_device());
+	ATF_CHECK_EQ(DISK_CAP_CAW | DISK_CAP_UNMAP, caps_of_device());
 }
 
 SG_TC(attentions_do_not_disturb_discovery, without_device)
 {
 	dev.attentions = 3;
-	ATF_CHECK_EQ(DISK_CAP_CAW | DISK_CAP_PR | DISK_CAP_RESERVE |
-	    DISK_CAP_UNMAP, caps_of_device());
+	ATF_CHECK_EQ(DISK_CAP_CAW | DISK_CAP_PR | DISK_CAP_UNMAP, caps_of_device());
 }
 
 SG_TC(ata_disks_and_other_devices_are_declined, without_device)
@@ -387,18 +380,6 @@ SG_TC(partition_addresses_are_shifted, without_device)
 	ATF_CHECK_EQ(0, disk_write_zeroes(D, 512, 512, 0));
 	check_cdb(2, "\x93\0\0\0\0\0\0\0\x08\x01\0\0\0\x01\0\0", 16);
 	disk_close(D);
-}
-
-SG_TC(reserve_and_release_have_six_bytes, with_device)
-{
-	struct disk_req req = { .op = DISK_RESERVE };
-
-	ATF_CHECK_EQ(0, disk_run(D, &req));
-	check_cdb(0, "\x16\0\0\0\0\0", 6);
-	req.op = DISK_RELEASE;
-	ATF_CHECK_EQ(0, disk_run(D, &req));
-	check_cdb(1, "\x17\0\0\0\0\0", 6);
-	ATF_CHECK_EQ(SG_DXFER_NONE, sent[1].direction);
 }
 
 SG_TC(pr_out_carries_keys_and_type, with_device)
@@ -660,7 +641,6 @@ ATF_TP_ADD_TCS(tp)
 	ATF_TP_ADD_TC(tp, caw_sends_both_images);
 	ATF_TP_ADD_TC(tp, caw_without_fua_is_followed_by_a_flush);
 	ATF_TP_ADD_TC(tp, partition_addresses_are_shifted);
-	ATF_TP_ADD_TC(tp, reserve_and_release_have_six_bytes);
 	ATF_TP_ADD_TC(tp, pr_out_carries_keys_and_type);
 	ATF_TP_ADD_TC(tp, keys_are_read);
 	ATF_TP_ADD_TC(tp, more_keys_than_room_are_counted);
