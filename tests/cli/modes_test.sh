@@ -120,7 +120,8 @@ tgt_start()
 {
 	truncate -s 512M lun
 	for _try in 1 2 3 4 5; do
-		tgt_port=$((20000 + ($$ * 7 + _try * 131) % 20000))
+		# The number of its control socket has 15 bits.
+		tgt_port=$((20000 + ($$ * 7 + _try * 131) % 12000))
 		tgtd -f -C "${tgt_port}" -t 2 --iscsi \
 		    portal=127.0.0.1:"${tgt_port}" >tgtd.log 2>&1 &
 		echo $! >tgtd.pid
