@@ -385,6 +385,7 @@ static const struct {
 	[DISK_PR_READ_KEYS] = { cut_single, false },
 	[DISK_PR_READ_RESERVATION] = { cut_single, false },
 	[DISK_HOLD_TEST] = { NULL, false },
+	[DISK_MAP] = { NULL, false },
 };
 
 static bool

@@ -162,12 +162,13 @@ bool scsi_reserve_conflicts(const struct scsi_cmd *c);
 /* sbc.c */
 bool scsi_read_capacity10(struct scsi_cmd *c);
 bool scsi_read_capacity16(struct scsi_cmd *c);
-bool scsi_get_lba_status(struct scsi_cmd *c);
 bool scsi_read_defects(struct scsi_cmd *c);
 bool scsi_prefetch(struct scsi_cmd *c);
 bool scsi_synchronize_cache(struct scsi_cmd *c);
 bool scsi_start_stop(struct scsi_cmd *c);
 bool scsi_prevent_allow(struct scsi_cmd *c);
+/* sbc_map.c */
+bool scsi_get_lba_status(struct scsi_cmd *c);
 /* sbc_rw.c */
 bool scsi_read(struct scsi_cmd *c);
 bool scsi_write(struct scsi_cmd *c);

@@ -42,29 +42,6 @@ scsi_read_capacity16(struct scsi_cmd *c)
 	return scsi_cmd_replied(c, 32, be32_load(cdb + 10));
 }
 
-/*
- * A disk does not tell what it has allocated: one extent to the end, "mapped
- * or unknown" (SBC-3 5.6, PROVISIONING STATUS 0).
- */
-bool
-scsi_get_lba_status(struct scsi_cmd *c)
-{
-	const uint8_t *cdb = c->task->cdb;
-	uint64_t lba = be64_load(cdb + 2), left;
-	uint8_t *p;
-
-	if (lba >= c->lu->blocks)
-		return scsi_cmd_fail(c, SENSE_LBA_OUT_OF_RANGE);
-	p = scsi_cmd_reply(c, 24);
-	if (p == NULL)
-		return true;
-	left = c->lu->blocks - lba;
-	be32_store(p, 20);
-	be64_store(p + 8, lba);
-	be32_store(p + 16, left > UINT32_MAX ? UINT32_MAX : (uint32_t)left);
-	return scsi_cmd_replied(c, 24, be32_load(cdb + 10));
-}
-
 /* Neither list has entries; the format asked for is echoed (SBC-3 5.18). */
 bool
 scsi_read_defects(struct scsi_cmd *c)

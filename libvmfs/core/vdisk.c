@@ -153,6 +153,42 @@ do_caw(struct vdisk *v, struct disk_req *req)
 	return r;
 }
 
+/* Where data or a hole begins at or after `from`, at most `end`. */
+static int
+seek_to(struct vdisk *v, uint64_t from, uint64_t end, bool data,
+    uint64_t *ret_at)
+{
+	uint64_t at = end;
+	int r = fs_file_seek(v->f, from, data, &at);
+
+	if (r != 0 && r != -ENXIO)
+		return r;
+	*ret_at = r == 0 && at < end ? at : end;
+	return 0;
+}
+
+/* What it shares with snapshots and clones is allocated as well. */
+static int
+do_map(struct vdisk *v, struct disk_req *req)
+{
+	uint64_t at = req->offset, end = at + req->length;
+	uint64_t data = 0, hole = 0;
+
+	while (at < end) {
+		int r = seek_to(v, at, end, true, &data);
+
+		if (r == 0)
+			r = seek_to(v, data, end, false, &hole);
+		if (r != 0)
+			return r;
+		if (!disk_map_add(req->map, data - at, false) ||
+		    !disk_map_add(req->map, hole - data, true))
+			return 0;
+		at = hole;
+	}
+	return 0;
+}
+
 static int
 execute(struct vdisk *v, struct disk_req *req)
 {
@@ -168,6 +204,8 @@ execute(struct vdisk *v, struct disk_req *req)
 		return do_zero(v, req);
 	case DISK_CAW:
 		return do_caw(v, req);
+	case DISK_MAP:
+		return do_map(v, req);
 	case DISK_RESERVE:
 	case DISK_RELEASE:
 	case DISK_PR_OUT:
@@ -184,7 +222,8 @@ execute(struct vdisk *v, struct disk_req *req)
 static bool
 changes(const struct disk_req *req)
 {
-	return req->op != DISK_READ && req->op != DISK_FLUSH;
+	return req->op != DISK_READ && req->op != DISK_FLUSH &&
+	    req->op != DISK_MAP;
 }
 
 static void
@@ -291,7 +330,7 @@ fs_file_disk(struct fs_file *f, const char *name, struct disk **ret_d)
 	i->max_transfer = VDISK_MAX_TRANSFER;
 	i->max_caw = 255 * VDISK_BLOCK;
 	i->unmap_granularity = CHUNK_SIZE;
-	i->caps = DISK_CAP_CAW |
+	i->caps = DISK_CAP_CAW | DISK_CAP_MAP |
 	    (f->mode == LOCK_MULTI_WRITER ? 0 : DISK_CAP_UNMAP) |
 	    (f->flags & FS_WRITE ? 0 : DISK_CAP_READONLY);
 	snprintf(i->kind, sizeof(i->kind), "vdisk");

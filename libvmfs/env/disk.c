@@ -32,6 +32,7 @@ static const struct {
 	[DISK_HOLD] = { 0, DISK_CAP_HOLD },
 	[DISK_UNHOLD] = { 0, DISK_CAP_HOLD },
 	[DISK_HOLD_TEST] = { 0, DISK_CAP_HOLD },
+	[DISK_MAP] = { OP_RANGE, DISK_CAP_MAP },
 };
 
 static void
@@ -285,6 +286,32 @@ disk_hold_test(struct disk *d, uint64_t id)
 {
 	return disk_run(d, &(struct disk_req){ .op = DISK_HOLD_TEST,
 	    .id = id });
+}
+
+int
+disk_map(struct disk *d, uint64_t offset, uint64_t len, struct disk_map *map)
+{
+	map->count = 0;
+	return disk_run(d, &(struct disk_req){ .op = DISK_MAP,
+	    .offset = offset, .length = len, .map = map });
+}
+
+bool
+disk_map_add(struct disk_map *map, uint64_t len, bool allocated)
+{
+	struct disk_extent *last = map->count > 0 ?
+	    &map->extents[map->count - 1] : NULL;
+
+	if (len == 0)
+		return true;
+	if (last != NULL && last->allocated == allocated) {
+		last->length += len;
+		return true;
+	}
+	if (map->count == map->max)
+		return false;
+	map->extents[map->count++] = (struct disk_extent){ len, allocated };
+	return true;
 }
 
 void *

@@ -36,6 +36,7 @@ enum disk_op {
 	DISK_UNHOLD,
 	DISK_HOLD_TEST,		/* 0: nobody holds `id`; -VMFS_EINUSE: held,
 				 * by this opener or another */
+	DISK_MAP,		/* what of the range is allocated: disk_map */
 };
 
 enum {
@@ -60,6 +61,7 @@ enum {
 	DISK_CAP_HOLD = 1 << 3,
 	DISK_CAP_UNMAP = 1 << 4,
 	DISK_CAP_READONLY = 1 << 5,
+	DISK_CAP_MAP = 1 << 6,
 };
 
 /* PERSISTENT RESERVE OUT service actions (SPC-4 table 214). */
@@ -106,6 +108,22 @@ struct disk_pr {
 	bool reserved;		/* READ_RESERVATION: there is one, of `type` */
 };
 
+/* A piece of a disk.  What is not allocated reads zeroes. */
+struct disk_extent {
+	uint64_t length;	/* bytes; multiple of the disk's block_size */
+	bool allocated;
+};
+/*
+ * Result of MAP: extents that follow each other from the request's offset,
+ * two neighbours never alike.  They end where the range does, or earlier when
+ * there are more than max.
+ */
+struct disk_map {
+	struct disk_extent *extents;	/* the caller's array ... */
+	size_t max;			/* ... of so many, at least 1 */
+	size_t count;
+};
+
 /* SCSI detail of a failed request, when the source knows it; else zero. */
 struct disk_sense {
 	uint8_t status;		/* SAM-5 status byte, 0 = none */
@@ -126,6 +144,7 @@ struct disk_req {
 	int iovcnt;
 	const void *expect;	/* CAW: the old image, `length` bytes */
 	struct disk_pr *pr;
+	struct disk_map *map;
 	uint64_t id;		/* HOLD, UNHOLD, HOLD_TEST */
 	/* Called once, on the submitter's scheduler, never within submit. */
 	void (*done)(struct disk_req *req);
@@ -239,6 +258,12 @@ int disk_pr_read_reservation(struct disk *d, struct disk_pr *pr) MUST_CHECK;
 int disk_hold(struct disk *d, uint64_t id) MUST_CHECK;
 int disk_unhold(struct disk *d, uint64_t id) MUST_CHECK;
 int disk_hold_test(struct disk *d, uint64_t id) MUST_CHECK;
+int disk_map(struct disk *d, uint64_t offset, uint64_t len,
+    struct disk_map *map) MUST_CHECK;
+
+/* For sources: adds a piece at the end; false when there is no room.  0 bytes
+ * are no piece. */
+bool disk_map_add(struct disk_map *map, uint64_t len, bool allocated);
 
 /* Buffers for I/O: zeroed, aligned to 4 KiB, freed with free(). */
 void *disk_buf_alloc(size_t len);

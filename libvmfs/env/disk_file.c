@@ -256,6 +256,8 @@ call_run(void *arg)
 	case DISK_UNHOLD:
 	case DISK_HOLD_TEST:
 		return file_hold(c->f, c->req);
+	case DISK_MAP:
+		return file_map(c->f, c->req);
 	default:
 		return -EOPNOTSUPP;
 	}

@@ -139,6 +139,47 @@ file_write_zeroes(struct disk_file *f, const struct disk_req *req)
 	return rc;
 }
 
+/* Where data or a hole begins at or after `from`, at most `end`. */
+static int
+file_seek(const struct disk_file *f, uint64_t from, uint64_t end, int whence,
+    uint64_t *ret_at)
+{
+	off_t at = lseek(f->fd, (off_t)from, whence);
+
+	/* No more data. */
+	if (at < 0 && errno == ENXIO)
+		at = (off_t)end;
+	if (at < 0)
+		return file_error(-errno);
+	*ret_at = (uint64_t)at < end ? (uint64_t)at : end;
+	return 0;
+}
+
+int
+file_map(const struct disk_file *f, struct disk_req *req)
+{
+	uint64_t mask = f->disk.info.block_size - 1;
+	uint64_t at = req->offset, end = at + req->length;
+	uint64_t data = 0, hole = 0;
+	int rc;
+
+	while (at < end) {
+		rc = file_seek(f, at, end, SEEK_DATA, &data);
+		if (rc == 0)
+			rc = file_seek(f, data, end, SEEK_HOLE, &hole);
+		if (rc < 0)
+			return rc;
+		/* A block with a byte of data is allocated. */
+		data &= ~mask;
+		hole = (hole + mask) & ~mask;
+		if (!disk_map_add(req->map, data - at, false) ||
+		    !disk_map_add(req->map, hole - data, true))
+			return 0;
+		at = hole;
+	}
+	return 0;
+}
+
 void
 file_rescan(const struct disk_file *f)
 {

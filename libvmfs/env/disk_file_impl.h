@@ -60,6 +60,8 @@ int file_pwrite(int fd, const void *buf, size_t len, uint64_t offset)
 int file_unmap(struct disk_file *f, const struct disk_req *req) MUST_CHECK;
 int file_write_zeroes(struct disk_file *f, const struct disk_req *req)
     MUST_CHECK;
+/* The file system's word on a regular file. */
+int file_map(const struct disk_file *f, struct disk_req *req) MUST_CHECK;
 
 /* Has the kernel ask a SCSI device for its size again. */
 void file_rescan(const struct disk_file *f);

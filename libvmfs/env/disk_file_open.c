@@ -219,6 +219,8 @@ inspect_file(struct disk_file *f, const struct stat *st)
 	if (fallocate(f->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
 	    (off_t)(info->size_bytes + MIB), 4096) == 0)
 		info->caps |= DISK_CAP_UNMAP;
+	/* Where nobody knows of holes all is data: right, if of no use. */
+	info->caps |= DISK_CAP_MAP;
 	return 0;
 }
 
@@ -247,7 +249,8 @@ inspect(struct open_call *c)
 	if (info->size_bytes == 0)
 		return -ENODATA;
 	if ((c->flags & DISK_OPEN_READONLY) != 0)
-		info->caps = DISK_CAP_HOLD | DISK_CAP_READONLY;
+		info->caps = DISK_CAP_HOLD | DISK_CAP_READONLY |
+		    (info->caps & DISK_CAP_MAP);
 	return 0;
 }
 

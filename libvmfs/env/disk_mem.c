@@ -25,6 +25,7 @@ struct disk_mem {
 	struct disk disk;
 	pthread_mutex_t lock;	/* guards all below; reactors share a disk */
 	char *data;
+	uint8_t *pages;		/* a bit for each: written since it was zero */
 	uint64_t pr_key;	/* 0: not registered */
 	enum disk_pr_type pr_type; /* 0: no reservation */
 	uint32_t pr_generation;
@@ -65,6 +66,44 @@ mem_caw(char *p, struct disk_req *req)
 	return 0;
 }
 
+static size_t
+mem_page_bytes(const struct disk_mem *m)
+{
+	return (size_t)((m->disk.info.size_bytes / MEM_PAGE + 8) / 8);
+}
+
+static bool
+mem_page_used(const struct disk_mem *m, uint64_t page)
+{
+	return m->pages[page / 8] & 1U << page % 8;
+}
+
+/* Pages with a byte of [from, to). */
+static void
+mem_mark(struct disk_mem *m, uint64_t from, uint64_t to)
+{
+	for (uint64_t p = from / MEM_PAGE; p * MEM_PAGE < to; p++)
+		m->pages[p / 8] |= (uint8_t)(1U << p % 8);
+}
+
+static int
+mem_map(const struct disk_mem *m, struct disk_req *req)
+{
+	uint64_t at = req->offset, end = at + req->length;
+
+	while (at < end) {
+		uint64_t next = (at / MEM_PAGE + 1) * MEM_PAGE;
+
+		if (next > end)
+			next = end;
+		if (!disk_map_add(req->map, next - at,
+		    mem_page_used(m, at / MEM_PAGE)))
+			break;
+		at = next;
+	}
+	return 0;
+}
+
 /* Whole pages go back to the system, the rest is cleared. */
 static void
 mem_zero(struct disk_mem *m, uint64_t from, uint64_t to)
@@ -78,6 +117,8 @@ mem_zero(struct disk_mem *m, uint64_t from, uint64_t to)
 	}
 	memset(m->data + from, 0, a - from);
 	memset(m->data + b, 0, to - b);
+	for (uint64_t p = a / MEM_PAGE; p < b / MEM_PAGE; p++)
+		m->pages[p / 8] &= (uint8_t)~(1U << p % 8);
 }
 
 static int
@@ -198,6 +239,8 @@ mem_execute(struct disk_mem *m, struct disk_req *req)
 	switch (req->op) {
 	case DISK_READ:
 	case DISK_WRITE:
+		if (req->op == DISK_WRITE)
+			mem_mark(m, req->offset, req->offset + req->length);
 		mem_copy(m->data + req->offset, req);
 		return 0;
 	case DISK_UNMAP:
@@ -205,7 +248,10 @@ mem_execute(struct disk_mem *m, struct disk_req *req)
 		mem_zero(m, req->offset, req->offset + req->length);
 		return 0;
 	case DISK_CAW:
+		mem_mark(m, req->offset, req->offset + req->length);
 		return mem_caw(m->data + req->offset, req);
+	case DISK_MAP:
+		return mem_map(m, req);
 	case DISK_PR_OUT:
 		return mem_pr_out(m, req);
 	case DISK_PR_READ_KEYS:
@@ -236,19 +282,38 @@ mem_submit(struct disk *d, struct disk_req *req)
 }
 
 static void
+mem_free(struct disk_mem *m)
+{
+	if (m->data != NULL)
+		munmap(m->data, m->disk.info.size_bytes);
+	if (m->pages != NULL)
+		munmap(m->pages, mem_page_bytes(m));
+	free(m);
+}
+
+static void
 mem_close(struct disk *d)
 {
 	struct disk_mem *m = container_of(d, struct disk_mem, disk);
 
-	munmap(m->data, d->info.size_bytes);
 	pthread_mutex_destroy(&m->lock);
-	free(m);
+	mem_free(m);
 }
 
 static const struct disk_ops mem_ops = {
 	.submit = mem_submit,
 	.close = mem_close,
 };
+
+/* Zero pages that come into being when written; NULL when that fails. */
+static void *
+mem_pages(uint64_t size)
+{
+	void *p = mmap(NULL, size, PROT_READ | PROT_WRITE,
+	    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+	return p == MAP_FAILED ? NULL : p;
+}
 
 int
 disk_mem_open(uint64_t size, uint32_t block_size, struct disk **ret_d)
@@ -261,14 +326,6 @@ disk_mem_open(uint64_t size, uint32_t block_size, struct disk **ret_d)
 	m = calloc(1, sizeof(*m));
 	if (m == NULL)
 		return -ENOMEM;
-	/* Pages come into being when written. */
-	m->data = mmap(NULL, size, PROT_READ | PROT_WRITE,
-	    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	if (m->data == MAP_FAILED) {
-		free(m);
-		return -ENOMEM;
-	}
-	pthread_mutex_init(&m->lock, NULL);
 	m->disk.ops = &mem_ops;
 	m->disk.info = (struct disk_info){
 		.size_bytes = size,
@@ -277,10 +334,17 @@ disk_mem_open(uint64_t size, uint32_t block_size, struct disk **ret_d)
 		.max_caw = MEM_MAX_CAW,
 		.unmap_granularity = MEM_PAGE,
 		.caps = DISK_CAP_CAW | DISK_CAP_PR | DISK_CAP_RESERVE |
-		    DISK_CAP_HOLD | DISK_CAP_UNMAP,
+		    DISK_CAP_HOLD | DISK_CAP_UNMAP | DISK_CAP_MAP,
 		.kind = "mem",
 		.name = "mem",
 	};
+	m->data = mem_pages(size);
+	m->pages = mem_pages(mem_page_bytes(m));
+	if (m->data == NULL || m->pages == NULL) {
+		mem_free(m);
+		return -ENOMEM;
+	}
+	pthread_mutex_init(&m->lock, NULL);
 	*ret_d = &m->disk;
 	return 0;
 }

@@ -356,6 +356,8 @@ execute(struct sim_op *op)
 		if (op->lun->scsi2_nexus == op->nexus)
 			op->lun->scsi2 = false;
 		return 0;
+	case DISK_MAP:
+		break;
 	}
 	return -EOPNOTSUPP;
 }

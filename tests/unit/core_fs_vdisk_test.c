@@ -167,6 +167,34 @@ commands(struct rig *r)
 	disk_close(d);
 }
 
+static void
+mapped(struct rig *r)
+{
+	uint64_t ino = rig_create(r, "d", INODE_DISK, SIZE);
+	struct disk_extent e[4];
+	struct disk_map map = { .extents = e, .max = 4 };
+	uint8_t a[512] = { 1 };
+	struct disk *d;
+
+	ATF_REQUIRE_EQ(fs_file_disk(rig_open(r, ino, FS_READ | FS_WRITE), "d",
+	    &d), 0);
+	ATF_REQUIRE_EQ(disk_map(d, 0, SIZE, &map), 0);
+	ATF_CHECK(map.count == 1 && !e[0].allocated && e[0].length == SIZE);
+	ATF_REQUIRE_EQ(disk_write(d, MIB, a, 512, 0), 0);
+	ATF_REQUIRE_EQ(disk_map(d, 512, SIZE - 512, &map), 0);
+	ATF_REQUIRE_EQ(map.count, 3);
+	ATF_CHECK(!e[0].allocated && e[0].length == MIB - 512);
+	ATF_CHECK(e[1].allocated && !e[2].allocated);
+	ATF_CHECK_EQ(e[1].length + e[2].length, SIZE - MIB);
+	disk_close(d);
+}
+
+ATF_TC_WITHOUT_HEAD(map_shows_what_was_written);
+ATF_TC_BODY(map_shows_what_was_written, tc)
+{
+	rig_run(64 * MIB, mapped);
+}
+
 ATF_TC_WITHOUT_HEAD(commands_of_a_virtual_disk);
 ATF_TC_BODY(commands_of_a_virtual_disk, tc)
 {
@@ -177,5 +205,6 @@ ATF_TP_ADD_TCS(tp)
 {
 	ATF_TP_ADD_TC(tp, many_writers_and_snapshots_at_once);
 	ATF_TP_ADD_TC(tp, commands_of_a_virtual_disk);
+	ATF_TP_ADD_TC(tp, map_shows_what_was_written);
 	return atf_no_error();
 }

@@ -172,6 +172,29 @@ DISK_TC(unmapped_blocks_of_a_file_read_zero)
 		ATF_CHECK_EQ(-EOPNOTSUPP, zero_by_unmap());
 }
 
+DISK_TC(map_shows_holes_of_a_file)
+{
+	struct disk_extent e[3];
+	struct disk_map map = { .extents = e, .max = 3 };
+
+	memset(pattern, 1, sizeof(pattern));
+	ATF_REQUIRE_EQ(0, disk_write(D, MIB, pattern, sizeof(pattern), 0));
+	ATF_REQUIRE_EQ(0, disk_map(D, 0, SIZE, &map));
+	/* Where nobody knows of holes. */
+	if (map.count == 1) {
+		ATF_CHECK(e[0].allocated && e[0].length == SIZE);
+		return;
+	}
+	ATF_REQUIRE_EQ(3, map.count);
+	ATF_CHECK(!e[0].allocated && e[0].length == MIB);
+	ATF_CHECK(e[1].allocated && e[1].length == sizeof(pattern));
+	ATF_CHECK(!e[2].allocated);
+	ATF_CHECK_EQ(SIZE - MIB - sizeof(pattern), e[2].length);
+	ATF_REQUIRE_EQ(0, truncate(PATH, MIB));
+	ATF_REQUIRE_EQ(0, disk_map(D, 512, SIZE - 512, &map));
+	ATF_CHECK(map.count == 1 && !e[0].allocated);
+}
+
 DISK_TC(shrunken_file_gives_io_errors)
 {
 	char b[512] = { 0 };
@@ -532,6 +555,7 @@ ATF_TP_ADD_TCS(tp)
 	ATF_TP_ADD_TC(tp, more_buffers_than_the_kernel_takes_work);
 	ATF_TP_ADD_TC(tp, zeroed_blocks_read_zero);
 	ATF_TP_ADD_TC(tp, unmapped_blocks_of_a_file_read_zero);
+	ATF_TP_ADD_TC(tp, map_shows_holes_of_a_file);
 	ATF_TP_ADD_TC(tp, shrunken_file_gives_io_errors);
 	ATF_TP_ADD_TC(tp, grown_file_is_seen_after_refresh);
 	ATF_TP_ADD_TC(tp, full_device_is_no_space);

@@ -237,6 +237,29 @@ DISK_TC(fault_fails_the_chosen_requests_only)
 	disk_close(&f->disk);
 }
 
+DISK_TC(map_tells_what_was_written)
+{
+	struct disk_extent e[3];
+	struct disk_map map = { .extents = e, .max = 3 };
+	char b[512] = { 1 };
+
+	ATF_REQUIRE_EQ(0, disk_map(D, 0, SIZE, &map));
+	ATF_REQUIRE_EQ(1, map.count);
+	ATF_CHECK(!e[0].allocated && e[0].length == SIZE);
+	ATF_REQUIRE_EQ(0, disk_write(D, 8192 + 512, b, 512, 0));
+	ATF_REQUIRE_EQ(0, disk_map(D, 4096, SIZE - 4096, &map));
+	ATF_REQUIRE_EQ(3, map.count);
+	ATF_CHECK(!e[0].allocated && e[0].length == 4096);
+	ATF_CHECK(e[1].allocated && e[1].length == 4096);
+	ATF_CHECK(!e[2].allocated && e[2].length == SIZE - 3 * 4096);
+	map.max = 1;
+	ATF_REQUIRE_EQ(0, disk_map(D, 8192, SIZE - 8192, &map));
+	ATF_CHECK(map.count == 1 && e[0].length == 4096);
+	ATF_REQUIRE_EQ(0, disk_unmap(D, 8192, 4096));
+	ATF_REQUIRE_EQ(0, disk_map(D, 0, SIZE, &map));
+	ATF_CHECK(!e[0].allocated && e[0].length == SIZE);
+}
+
 DISK_TC(buffers_are_aligned_and_zeroed)
 {
 	for (size_t len = 1; len < 20000; len = len * 3 + 1) {
@@ -260,6 +283,7 @@ ATF_TP_ADD_TCS(tp)
 	ATF_TP_ADD_TC(tp, zeroed_and_unmapped_ranges_read_zero);
 	ATF_TP_ADD_TC(tp, completion_never_comes_from_within_submit);
 	ATF_TP_ADD_TC(tp, long_transfers_are_cut_to_the_limit);
+	ATF_TP_ADD_TC(tp, map_tells_what_was_written);
 	ATF_TP_ADD_TC(tp, reservation_needs_a_registered_key);
 	ATF_TP_ADD_TC(tp, hold_is_seen_until_given_up);
 	ATF_TP_ADD_TC(tp, fault_fails_the_chosen_requests_only);
