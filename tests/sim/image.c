@@ -49,7 +49,7 @@ check_main(void *arg)
 	for (im->round = 1; rc == 0 && im->round <= 2; im->round++) {
 		rc = check_run(&conf, &res);
 		if (rc < 0)
-	world_fail(&im->v->w, "I5: look %u at a crash image: "
+			world_fail(&im->v->w, "I5: look %u at a crash image: "
 			    "%s", im->round, vmfs_strerror(rc));
 	}
 	disk_close(conf.disk);

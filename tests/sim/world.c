@@ -29,7 +29,8 @@ world_fail(struct world *w, const char *fmt, ...)
 	va_start(ap, fmt);
 	(void)vsnprintf(w->problem, sizeof(w->problem), fmt, ap);
 	va_end(ap);
-	if (getenv("DBG")) fprintf(stderr, "FAIL %lu %s\n", w->sim.now_ns, w->problem);
+	log_warn(w->env.log, "sim: at=%llu problem=\"%s\"",
+	    (unsigned long long)w->sim.now_ns, w->problem);
 }
 
 static void
