@@ -79,7 +79,7 @@ static const struct cdb_op table[] = {
 	    scsi_mode_sense,
 	    { 0x5a, 0x18, 0xff, 0xff, 0, 0, 0, 0xff, 0xff, 0x04 } },
 #define PR_IN(sa, name) \
-	{ 0x5e, sa, 10, OP_SERVICE, ACCESS_STATUS, OUT_NONE, name, \
+	{ 0x5e, sa, 10, OP_SERVICE | OP_FIBER, ACCESS_STATUS, OUT_NONE, name, \
 	    scsi_pr_in, { 0x5e, 0x1f, 0, 0, 0, 0, 0, 0xff, 0xff, 0x04 } }
 	PR_IN(0x00, "PERSISTENT RESERVE IN READ KEYS"),
 	PR_IN(0x01, "PERSISTENT RESERVE IN READ RESERVATION"),

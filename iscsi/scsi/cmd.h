@@ -108,8 +108,7 @@ void scsi_cmd_post(struct scsi_cmd *c);
 void scsi_cmd_abort(struct scsi_cmd *c, bool told);
 /*
  * Suspends until no aborted command but `self` (may be NULL) is left in the
- * task set, or until self gets aborted itself.  The unit's lock is held, and
- * is left meanwhile.
+ * task set.  The unit's lock is held, and is left meanwhile.
  */
 void scsi_lu_drain(struct scsi_lu *lu, const struct scsi_cmd *self);
 

@@ -104,6 +104,9 @@ bool scsi_pr_out(struct scsi_cmd *c);
  */
 bool pr_preempt(struct scsi_cmd *c, struct pr_registration *self, uint64_t key,
     enum pr_type type, bool abort);
+/* Suspends while a PERSISTENT RESERVE OUT is at work; false: c was aborted.
+ * The unit's lock is held, and is left meanwhile. */
+bool pr_wait(struct scsi_cmd *c);
 bool pr_register_and_move(struct scsi_cmd *c);
 
 #endif

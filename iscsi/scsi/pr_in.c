@@ -91,8 +91,8 @@ report_capabilities(struct scsi_cmd *c, size_t allocation)
 	return scsi_cmd_replied(c, 8, allocation);
 }
 
-bool
-scsi_pr_in(struct scsi_cmd *c)
+static bool
+pr_in_run(struct scsi_cmd *c)
 {
 	const struct pr_state *pr = &c->lu->pr;
 	size_t allocation = be16_load(c->task->cdb + 7);
@@ -114,4 +114,16 @@ scsi_pr_in(struct scsi_cmd *c)
 	be32_store(p, pr->generation);
 	be32_store(p + 4, (uint32_t)len);
 	return scsi_cmd_replied(c, HEAD_LEN + len, allocation);
+}
+
+bool
+scsi_pr_in(struct scsi_cmd *c)
+{
+	struct scsi_lu *lu = c->lu;
+
+	shared_enter(&lu->lock);
+	if (pr_wait(c))
+		(void)pr_in_run(c);
+	shared_leave(&lu->lock);
+	return true;
 }

@@ -147,32 +147,50 @@ pr_out_run(struct scsi_cmd *c)
 	return pr_registered_action(c, &a);
 }
 
+/* False: the command was aborted before its turn came. */
+bool
+pr_wait(struct scsi_cmd *c)
+{
+	while (c->lu->pr.busy && !c->aborted)
+		shared_wait(&c->lu->left, &c->lu->lock);
+	return !c->aborted;
+}
+
 /*
- * One at a time, as saving suspends.  When that fails the change is in force
+ * One at a time, as saving and aborting suspend; nobody sees its outcome
+ * before.  A key that is gone therefore means that its nexus' tasks are, even
+ * to a host that asked for neither.  When saving fails the change is in force
  * but not promised to last, and the initiator is told so.
  */
+static void
+pr_out_alone(struct scsi_cmd *c)
+{
+	struct scsi_lu *lu = c->lu;
+	bool was_aptpl = lu->pr.aptpl;
+
+	lu->pr.busy = true;
+	if (pr_out_run(c) && c->task->status == SCSI_GOOD &&
+	    pr_save(lu, was_aptpl) != 0)
+		scsi_cmd_fail(c, SENSE_TARGET_FAILURE);
+	shared_broadcast(&lu->left);
+	if (c->op->service == PREEMPT_AND_ABORT)
+		scsi_lu_drain(lu, c);
+	lu->pr.busy = false;
+	shared_broadcast(&lu->left);
+}
+
 bool
 scsi_pr_out(struct scsi_cmd *c)
 {
 	struct scsi_lu *lu = c->lu;
-	bool was_aptpl;
 
 	shared_enter(&lu->lock);
-	while (lu->pr.busy)
-		shared_wait(&lu->left, &lu->lock);
-	lu->pr.busy = true;
-	was_aptpl = lu->pr.aptpl;
-	if (!c->aborted && pr_out_run(c) && c->task->status == SCSI_GOOD &&
-	    pr_save(lu, was_aptpl) != 0)
-		scsi_cmd_fail(c, SENSE_TARGET_FAILURE);
-	lu->pr.busy = false;
-	shared_broadcast(&lu->left);
+	if (pr_wait(c))
+		pr_out_alone(c);
 	log_debug(lu->env->log,
 	    "scsi: pr-out lu=%s action=%u initiator=%s status=%u",
 	    lu->serial, c->op->service, c->nexus->port,
 	    c->task->status);
-	if (c->op->service == PREEMPT_AND_ABORT)
-		scsi_lu_drain(lu, c);
 	shared_leave(&lu->lock);
 	return true;
 }

@@ -430,6 +430,6 @@ lu_has_aborted(const struct scsi_lu *lu, const struct scsi_cmd *self)
 void
 scsi_lu_drain(struct scsi_lu *lu, const struct scsi_cmd *self)
 {
-	while (lu_has_aborted(lu, self) && (self == NULL || !self->aborted))
+	while (lu_has_aborted(lu, self))
 		shared_wait(&lu->left, &lu->lock);
 }

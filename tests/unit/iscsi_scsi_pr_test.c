@@ -202,6 +202,52 @@ preempt_and_abort_waits_for_writes_in_flight(struct rig *r)
 	ATF_CHECK_EQ(RIG_CONFLICT, write_one(r->nexus[0]));
 }
 
+static void
+abort_main(void *arg)
+{
+	(void)scsi_tmf(arg, SCSI_TMF_ABORT_TASK_SET, rig_lun0, 0);
+}
+
+/*
+ * Whoever finds the key gone, or conflicts with who was faster, takes it for
+ * proof that nothing of the victim can land; even when the fencer itself has
+ * gone meanwhile.
+ */
+static void
+a_key_is_gone_when_its_writes_are(struct rig *r)
+{
+	struct rig_task w, p, keys, other;
+	uint8_t cdb[16] = { 0x5e, [8] = 64 };
+
+	reserve(r, WERO);
+	r->disk.hold = true;
+	rig_start(&w, r->nexus[0], rig_cdb16(0x8a, 9, 1), 16, block, RIG_BLOCK);
+	rig_pr_out_start(&p, r->nexus[1], PREEMPT_AND_ABORT, WERO, 0xb, 0xa);
+	rig_settle();
+	rig_start(&keys, r->nexus[2], cdb, 10, NULL, 0);
+	rig_pr_out_start(&other, r->nexus[2], REGISTER, WERO, 0, 0xc);
+	rig_settle();
+	ATF_CHECK(!keys.done);
+	ATF_CHECK(!other.done);
+	ATF_REQUIRE_EQ(0, sched_spawn(sched_current(), "abort", abort_main,
+	    r->nexus[1]));
+	rig_settle();
+	ATF_CHECK(!keys.done);
+	ATF_CHECK(!other.done);
+	rig_disk_let_go(r);
+	rig_wait(&keys);
+	rig_wait(&other);
+	rig_wait(&p);
+	ATF_CHECK(w.done);
+	ATF_CHECK_EQ(RIG_GOOD, rig_result(&keys));
+	ATF_CHECK_EQ(8, be32_load((uint8_t *)keys.task.data_in + 4));
+	ATF_CHECK_EQ(RIG_GOOD, rig_result(&other));
+	rig_fini(&w);
+	rig_fini(&p);
+	rig_fini(&keys);
+	rig_fini(&other);
+}
+
 /* A write that waits for a CAW of its blocks has not begun: it never does. */
 static void
 preempt_and_abort_kills_what_has_not_begun(struct rig *r)
@@ -505,6 +551,8 @@ RIG_TEST(preempt_unknown, NULL, preempt_of_an_unknown_key_conflicts,
 RIG_TEST(preempt_abort_waits, NULL,
     preempt_and_abort_waits_for_writes_in_flight,
     "PREEMPT AND ABORT waits for writes in flight")
+RIG_TEST(preempt_abort_hides, NULL, a_key_is_gone_when_its_writes_are,
+    "a preempted key is seen to be gone when its writes have ended")
 RIG_TEST(preempt_abort_kills, NULL, preempt_and_abort_kills_what_has_not_begun,
     "PREEMPT AND ABORT kills writes that have not begun")
 RIG_TEST(relogin, NULL, registration_survives_the_session,
@@ -540,6 +588,7 @@ ATF_TP_ADD_TCS(tp)
 	ATF_TP_ADD_TC(tp, preempt);
 	ATF_TP_ADD_TC(tp, preempt_unknown);
 	ATF_TP_ADD_TC(tp, preempt_abort_waits);
+	ATF_TP_ADD_TC(tp, preempt_abort_hides);
 	ATF_TP_ADD_TC(tp, preempt_abort_kills);
 	ATF_TP_ADD_TC(tp, relogin);
 	ATF_TP_ADD_TC(tp, reset);
