@@ -56,7 +56,7 @@ scsi_observe(const struct scsi_cmd *c)
 		.initiator_port = c->nexus->port,
 		.target = c->target->iqn,
 		.lun = (unsigned)scsi_lun_decode(t->lun),
-		.status = t->status, .fate = change_fate(c),
+		.status = (uint8_t)t->status, .fate = change_fate(c),
 	};
 
 	if (c->op == NULL || !changes_unit(c->op))
