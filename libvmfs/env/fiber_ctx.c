@@ -143,15 +143,17 @@ void
 fiber_ctx_enter(struct fiber_ctx *loop)
 {
 #ifdef FIBER_ASAN
+	/* Once a thread: the C library reads /proc to find its main stack. */
+	static _Thread_local void *bottom;
+	static _Thread_local size_t size;
 	pthread_attr_t attr;
-	void *bottom = NULL;
 
-	if (loop->stack_bottom != NULL ||
-	    pthread_getattr_np(pthread_self(), &attr) != 0)
-		return;
-	(void)pthread_attr_getstack(&attr, &bottom, &loop->stack_size);
-	(void)pthread_attr_destroy(&attr);
+	if (bottom == NULL && pthread_getattr_np(pthread_self(), &attr) == 0) {
+		(void)pthread_attr_getstack(&attr, &bottom, &size);
+		(void)pthread_attr_destroy(&attr);
+	}
 	loop->stack_bottom = bottom;
+	loop->stack_size = size;
 #endif
 #ifdef FIBER_TSAN
 	loop->tsan_fiber = __tsan_get_current_fiber();
