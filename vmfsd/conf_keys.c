@@ -223,9 +223,17 @@ lun_source(struct conf_parser *p, const char *source)
 			    "least 1 MiB, as in ram:64M", source);
 		return 0;
 	}
+	if (strncmp(source, "null:", 5) == 0) {
+		if (size_parse(source + 5, &size) < 0 || size < MIB ||
+		    size % 4096 != 0)
+			return conf_error(p, "'%s': expected null:SIZE of at "
+			    "least 1 MiB and whole 4 KiB, as in null:1G",
+			    source);
+		return 0;
+	}
 	if (source[0] != '/' && strncmp(source, "iscsi://", 8) != 0)
 		return conf_error(p, "LUN source '%s': expected an absolute "
-		    "path, an iscsi:// URL or ram:SIZE", source);
+		    "path, an iscsi:// URL, ram:SIZE or null:SIZE", source);
 	return 0;
 }
 

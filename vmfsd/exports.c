@@ -12,6 +12,14 @@
 #include "vmfsd/call.h"
 #include "vmfsd/exports.h"
 
+/* Memory, or none: each LUN of such a source is one of its own. */
+static bool
+made_up(const char *source)
+{
+	return strncmp(source, "ram:", 4) == 0 ||
+	    strncmp(source, "null:", 5) == 0;
+}
+
 static int
 open_source(struct exports *e, const struct conf_lun *l, struct disk **ret_d)
 {
@@ -22,6 +30,10 @@ open_source(struct exports *e, const struct conf_lun *l, struct disk **ret_d)
 	if (strncmp(l->source, "ram:", 4) == 0) {
 		rc = size_parse(l->source + 4, &size);
 		return rc < 0 ? rc : disk_mem_open(size, 512, ret_d);
+	}
+	if (strncmp(l->source, "null:", 5) == 0) {
+		rc = size_parse(l->source + 5, &size);
+		return rc < 0 ? rc : disk_null_open(size, ret_d);
 	}
 	rc = lun_open(&e->env, l->source, l->readonly ? DISK_OPEN_READONLY : 0,
 	    &conf, ret_d);
@@ -59,7 +71,7 @@ unit_uuid(const struct exports *e, const struct export_lun *x,
 		    sizeof(e->identity->machine));
 		half[i] = fnv1a(half[i], source, strlen(source));
 		/* Memory is not shared between targets. */
-		if (real == NULL && strncmp(source, "ram:", 4) == 0) {
+		if (real == NULL && made_up(source)) {
 			half[i] = fnv1a(half[i], x->target->iqn,
 			    strlen(x->target->iqn));
 			half[i] = fnv1a(half[i], &x->conf->number,
@@ -79,7 +91,7 @@ cache_id(struct exports *e, const char *source)
 {
 	if (strncmp(source, "iscsi://", 8) == 0)
 		return 0;
-	if (strncmp(source, "ram:", 4) == 0)
+	if (made_up(source))
 		return env_random_u64(&e->env) | 1;
 	return fnv1a(0xcbf29ce484222325u, &e->identity->boot,
 	    sizeof(e->identity->boot)) | 1;
@@ -89,7 +101,7 @@ cache_id(struct exports *e, const char *source)
 static const struct export_lun *
 find_source(const struct exports *e, const struct conf_lun *l)
 {
-	if (strncmp(l->source, "ram:", 4) == 0)
+	if (made_up(l->source))
 		return NULL;
 	for (size_t i = 0; i < e->luns; i++)
 		if (strcmp(e->lun[i].conf->source, l->source) == 0 &&

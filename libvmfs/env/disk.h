@@ -290,6 +290,9 @@ int disk_file_open(const char *path, unsigned flags, struct disk **ret_d)
 /* `size` bytes of memory (4 KiB or 512 B blocks), all caps; tests, RAM LUNs. */
 int disk_mem_open(uint64_t size, uint32_t block_size, struct disk **ret_d)
     MUST_CHECK;
+/* `size` bytes, a multiple of 4096, that forget what is written and read as
+ * zeroes: for measurements. */
+int disk_null_open(uint64_t size, struct disk **ret_d) MUST_CHECK;
 
 /* ---- stacking ---- */
 

@@ -95,6 +95,8 @@ targets_are_checked_as_a_whole_body()
 	    bad "conf:4: LUN option 'fast' is unknown"
 	printf "${portal}"'[target iqn.a:b]\nlun.0 = ram:lots\n' |
 	    bad "conf:4: .*expected ram:SIZE"
+	printf "${portal}"'[target iqn.a:b]\nlun.0 = null:1000001\n' |
+	    bad "conf:4: .*expected null:SIZE"
 	printf "${portal}"'[target iqn.a:b]\nlun.0 = /x\nlun.0 = /y\n' |
 	    bad "conf:5: lun.0 is already defined in line 4"
 	printf '[target iqn.a:b]\nlun.0 = /x\n' |

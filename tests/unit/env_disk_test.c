@@ -273,6 +273,22 @@ DISK_TC(buffers_are_aligned_and_zeroed)
 	ATF_CHECK(disk_buf_alloc(SIZE_MAX - 10) == NULL);
 }
 
+DISK_TC(null_disk_forgets_and_reads_zeroes)
+{
+	struct disk *d;
+	char b[512];
+
+	memset(b, 'a', sizeof(b));
+	ATF_CHECK_EQ(-EINVAL, disk_null_open(4097, &d));
+	ATF_REQUIRE_EQ(0, disk_null_open(SIZE, &d));
+	ATF_CHECK_EQ(0, disk_write(d, 0, b, sizeof(b), 0));
+	ATF_CHECK_EQ(0, disk_read(d, 0, b, sizeof(b)));
+	for (size_t i = 0; i < sizeof(b); i++)
+		ATF_REQUIRE_EQ(0, b[i]);
+	ATF_CHECK_EQ(-EINVAL, disk_read(d, SIZE, b, sizeof(b)));
+	disk_close(d);
+}
+
 ATF_TP_ADD_TCS(tp)
 {
 	ATF_TP_ADD_TC(tp, what_is_written_is_read);
@@ -288,5 +304,6 @@ ATF_TP_ADD_TCS(tp)
 	ATF_TP_ADD_TC(tp, hold_is_seen_until_given_up);
 	ATF_TP_ADD_TC(tp, fault_fails_the_chosen_requests_only);
 	ATF_TP_ADD_TC(tp, buffers_are_aligned_and_zeroed);
+	ATF_TP_ADD_TC(tp, null_disk_forgets_and_reads_zeroes);
 	return atf_no_error();
 }
