@@ -1,0 +1,184 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What TCP over loopback allows an exchange with the message sizes of iSCSI:
+ * a client sends requests of -q bytes, a server answers each with -a bytes,
+ * so many in flight on each of some connections; two threads a connection,
+ * blocking calls, nothing looked at.  Prints exchanges a second.
+ */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#define PAIRS_MAX 64
+#define PIECE ((size_t)1 << 20)
+#define WARM_UP_S 0.2
+
+struct ceiling {
+	size_t request, answer;
+	unsigned depth, pairs;
+	double seconds;
+	atomic_bool measuring;
+};
+
+/* One end of a connection. */
+struct end {
+	struct ceiling *c;
+	int fd;
+	size_t takes, gives;	/* bytes of a message */
+	unsigned first;		/* messages to give unasked */
+	bool client;
+	atomic_ulong count;
+};
+
+static void
+die(const char *what)
+{
+	fprintf(stderr, "tcp_ceiling: %s: %s\n", what, strerror(errno));
+	exit(1);
+}
+
+static void
+give(const struct end *e, const char *buf)
+{
+	for (size_t at = 0; at < e->gives;) {
+		ssize_t n = write(e->fd, buf + at, e->gives - at);
+
+		if (n <= 0)
+			die("write");
+		at += (size_t)n;
+	}
+}
+
+static void *
+end_main(void *arg)
+{
+	struct end *e = arg;
+	char *in = malloc(PIECE), *out = calloc(1, e->gives);
+	size_t have = 0;
+
+	if (in == NULL || out == NULL)
+		die("buffers");
+	for (unsigned i = 0; i < e->first; i++)
+		give(e, out);
+	for (;;) {
+		ssize_t n = read(e->fd, in, PIECE);
+
+		if (n <= 0)
+			die("read");
+		for (have += (size_t)n; have >= e->takes; have -= e->takes) {
+			give(e, out);
+			if (e->client && atomic_load_explicit(
+			    &e->c->measuring, memory_order_relaxed))
+				atomic_fetch_add_explicit(&e->count, 1,
+				    memory_order_relaxed);
+		}
+	}
+	return NULL;
+}
+
+static void
+connect_pair(struct end *client, struct end *server)
+{
+	struct sockaddr_in a = { .sin_family = AF_INET,
+		.sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	socklen_t len = sizeof(a);
+	int one = 1, l = socket(AF_INET, SOCK_STREAM, 0);
+
+	if (l < 0 || bind(l, (struct sockaddr *)&a, len) < 0 ||
+	    listen(l, 1) < 0 ||
+	    getsockname(l, (struct sockaddr *)&a, &len) < 0)
+		die("listen");
+	client->fd = socket(AF_INET, SOCK_STREAM, 0);
+	if (client->fd < 0 ||
+	    connect(client->fd, (struct sockaddr *)&a, len) < 0)
+		die("connect");
+	server->fd = accept(l, NULL, NULL);
+	if (server->fd < 0)
+		die("accept");
+	close(l);
+	setsockopt(client->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+	setsockopt(server->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+}
+
+static void
+start(struct ceiling *c, struct end *client, struct end *server)
+{
+	pthread_t t;
+
+	*client = (struct end){ .c = c, .takes = c->answer,
+		.gives = c->request, .first = c->depth, .client = true };
+	*server = (struct end){ .c = c, .takes = c->request,
+		.gives = c->answer };
+	connect_pair(client, server);
+	if (pthread_create(&t, NULL, end_main, server) != 0 ||
+	    pthread_create(&t, NULL, end_main, client) != 0)
+		die("thread");
+}
+
+static double
+now(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
+}
+
+static void
+measure(struct ceiling *c, const struct end (*ends)[2])
+{
+	unsigned long count = 0;
+	double t0;
+
+	usleep((useconds_t)(WARM_UP_S * 1e6));
+	t0 = now();
+	atomic_store(&c->measuring, true);
+	usleep((useconds_t)(c->seconds * 1e6));
+	atomic_store(&c->measuring, false);
+	t0 = now() - t0;
+	for (unsigned i = 0; i < c->pairs; i++)
+		count += atomic_load(&ends[i][0].count);
+	printf("%.0f\n", (double)count / t0);
+	fflush(stdout);
+}
+
+int
+main(int argc, char **argv)
+{
+	static struct end ends[PAIRS_MAX][2];
+	struct ceiling c = { .request = 48, .answer = 48 + 4096, .depth = 1,
+		.pairs = 1, .seconds = 2 };
+
+	for (int o; (o = getopt(argc, argv, "q:a:d:n:t:")) != -1;) {
+		switch (o) {
+		case 'q': c.request = (size_t)atol(optarg); break;
+		case 'a': c.answer = (size_t)atol(optarg); break;
+		case 'd': c.depth = (unsigned)atoi(optarg); break;
+		case 'n': c.pairs = (unsigned)atoi(optarg); break;
+		case 't': c.seconds = atof(optarg); break;
+		default: goto usage;
+		}
+	}
+	if (optind != argc || c.request == 0 || c.answer == 0 ||
+	    c.depth == 0 || c.pairs - 1 >= PAIRS_MAX || c.seconds <= 0)
+		goto usage;
+	for (unsigned i = 0; i < c.pairs; i++)
+		start(&c, &ends[i][0], &ends[i][1]);
+	measure(&c, (const struct end (*)[2])ends);
+	/* The connections end with the process. */
+	_exit(0);
+usage:
+	fputs("usage: tcp_ceiling [-q REQUEST] [-a ANSWER] [-d DEPTH] "
+	    "[-n CONNECTIONS] [-t SECONDS]\n", stderr);
+	return 2;
+}
