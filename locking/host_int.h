@@ -33,6 +33,7 @@ struct watch {
 #define HELD_BUCKETS 256u
 struct lockmgr {
 	struct list bucket[HELD_BUCKETS];	/* struct held */
+	struct list strays;		/* struct held: see lockmgr_tidy */
 	struct fiber_cond changed;
 	struct fiber_mutex journal;	/* one set_journal at a time */
 	uint64_t tries, lost;		/* compare-and-writes of records */
@@ -125,6 +126,8 @@ int takeover_run(struct host *h, unsigned slot, const struct heartbeat *victim)
 
 void lockmgr_init(struct host *h);
 void lockmgr_fini(struct host *h);
+/* Gives back locks that an error has left with us on the LUN.  Suspends. */
+void lockmgr_tidy(struct host *h);
 /* State of the incarnation that holds something.  *ret_hb is its slot, read
  * freshly.  Suspends. */
 int holder_judge(struct host *h, unsigned slot, uint64_t incarnation,

@@ -60,6 +60,35 @@ held_drop(struct lockmgr *lm, struct held *e)
 	fiber_cond_broadcast(&lm->changed);
 }
 
+/*
+ * Nobody here has the lock, but the LUN may still say so: an error hid what
+ * became of the record.  Others must not wait for it until we leave.
+ */
+static void
+held_astray(struct host *h, struct held *e, int error)
+{
+	struct lockmgr *lm = &h->lm;
+
+	log_warn(h->env->log, "lock: not given back yet addr=%llu "
+	    "error=\"%s\"", (unsigned long long)e->addr,
+	    vmfs_strerror(error));
+	list_del(&e->node);
+	list_add_tail(&lm->strays, &e->node);
+	fiber_cond_broadcast(&lm->changed);
+}
+
+/* Whoever wants it again takes it as it is. */
+static void
+stray_forget(struct lockmgr *lm, uint64_t addr)
+{
+	list_for_each(node, next, &lm->strays) {
+		struct held *e = list_entry(node, struct held, node);
+
+		if (e->addr == addr)
+			held_drop(lm, e);
+	}
+}
+
 static bool
 shareable(enum lock_mode mode)
 {
@@ -104,6 +133,7 @@ acquire_local(struct host *h, uint64_t addr, enum lock_mode mode,
 		    env_now(h->env) >= deadline_ns)
 			return -VMFS_ELOCKED;
 	}
+	stray_forget(lm, addr);
 	e = calloc(1, sizeof(*e));
 	if (e == NULL)
 		return -ENOMEM;
@@ -234,8 +264,10 @@ lm_acquire(struct lockops *l, uint64_t addr, enum lock_mode mode,
 		    &holder);
 		if (rc == 0)
 			acquired(lm_of(l), e, rec.version, ret_g);
-		else
+		else if (rc == -VMFS_ELOCKED || rc == -VMFS_ECORRUPT)
 			held_drop(lm_of(l), e);
+		else
+			held_astray(h, e, rc);
 	}
 	if (rc == -VMFS_ELOCKED && ret_holder != NULL)
 		*ret_holder = holder;
@@ -336,8 +368,35 @@ lm_release(struct lockops *l, struct lock_grant *g)
 		return 0;
 	e->busy = true;
 	rc = release_disk(h, addr);
-	held_drop(&h->lm, e);
+	if (rc == 0)
+		held_drop(&h->lm, e);
+	else
+		held_astray(h, e, rc);
 	return rc;
+}
+
+void
+lockmgr_tidy(struct host *h)
+{
+	struct lockmgr *lm = &h->lm;
+	unsigned n = 0;
+
+	list_for_each(node, next, &lm->strays)
+		n++;
+	/* Those that fail again go to the end. */
+	while (n-- > 0 && !list_empty(&lm->strays) && !h->stopping) {
+		struct held *e = list_entry(list_pop(&lm->strays),
+		    struct held, node);
+		int rc;
+
+		e->busy = true;
+		list_add_tail(bucket(lm, e->addr), &e->node);
+		rc = release_disk(h, e->addr);
+		if (rc == 0 || rc == -VMFS_ECORRUPT)
+			held_drop(lm, e);
+		else
+			held_astray(h, e, rc);
+	}
 }
 
 static int
@@ -389,6 +448,7 @@ lockmgr_init(struct host *h)
 	h->locks.vt = &lockmgr_vt;
 	for (unsigned i = 0; i < HELD_BUCKETS; i++)
 		list_init(&h->lm.bucket[i]);
+	list_init(&h->lm.strays);
 	fiber_cond_init(&h->lm.changed);
 	fiber_mutex_init(&h->lm.journal);
 }
@@ -396,11 +456,12 @@ lockmgr_init(struct host *h)
 void
 lockmgr_fini(struct host *h)
 {
-	/* After a crash or a fence what was held stays on the LUN. */
-	for (unsigned i = 0; i < HELD_BUCKETS; i++) {
-		struct list *node;
+	struct list *node;
 
+	/* After a crash or a fence what was held stays on the LUN. */
+	for (unsigned i = 0; i < HELD_BUCKETS; i++)
 		while ((node = list_pop(&h->lm.bucket[i])) != NULL)
 			free(list_entry(node, struct held, node));
-	}
+	while ((node = list_pop(&h->lm.strays)) != NULL)
+		free(list_entry(node, struct held, node));
 }

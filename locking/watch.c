@@ -263,6 +263,8 @@ watch_main(void *arg)
 			next = env_now(h->env) + h->lease.retry_ns;
 		} else {
 			act(h);
+			if (guard_status(&h->guard) == HOST_OK)
+				lockmgr_tidy(h);
 			next = next_look(h);
 		}
 		if (host_has_late(h))

@@ -29,6 +29,17 @@ struct sim_faults {
 					 * its status goes back */
 };
 
+/* Errors on purpose: of the commands of some nexuses that are of some kinds,
+ * the first `skip` pass, the next `times` end with `result`. */
+struct sim_strike {
+	int result;			/* 0: none */
+	bool done;			/* executed all the same */
+	unsigned first, last;		/* nexuses */
+	unsigned ops;			/* mask of 1u << enum disk_op */
+	uint64_t skip, times;
+	uint64_t seen;			/* commands that it fits */
+};
+
 enum path_state {
 	PATH_UP,
 	PATH_LOST,
@@ -55,6 +66,7 @@ struct sim_lun {
 	struct sim *sim;
 	struct disk_info info;
 	struct sim_faults faults;
+	struct sim_strike strike;
 	uint8_t *now;			/* what reads see */
 	uint8_t *stable;		/* what survives the LUN's power loss */
 	uint8_t *touched;		/* a bit for each block ever written */

@@ -399,13 +399,43 @@ trace(const struct sim_op *op)
 		    crc32c(0, op->data, op->length) : op->id);
 }
 
+static bool
+strikes(struct sim_op *op)
+{
+	struct sim_strike *s = &op->lun->strike;
+
+	if (s->result == 0 || op->req == NULL || op->nexus < s->first ||
+	    op->nexus > s->last || (s->ops & 1u << op->op) == 0)
+		return false;
+	s->seen++;
+	return s->seen > s->skip && s->seen <= s->skip + s->times;
+}
+
+/* What the strike says instead of the LUN. */
+static void
+struck(struct sim_op *op, int result)
+{
+	op->result = result;
+	if (result == -VMFS_ECONFLICT)
+		op->sense = sense_conflict;
+	else if (result == -VMFS_EATTENTION)
+		op->sense = (struct disk_sense){
+			.status = 0x02, .key = 0x06, .asc = 0x29,
+		};
+}
+
 bool
 sim_op_accept(struct sim_op *op)
 {
 	struct sim_lun *l = op->lun;
 	struct sim_nexus *n = &l->nexus[op->nexus];
+	bool hit = strikes(op);
 
-	if (n->attention != 0 && op->req != NULL) {
+	if (hit && l->strike.done)
+		op->struck = l->strike.result;
+	if (hit && !l->strike.done) {
+		struck(op, l->strike.result);
+	} else if (n->attention != 0 && op->req != NULL) {
 		op->result = -VMFS_EATTENTION;
 		op->sense = (struct disk_sense){
 			.status = 0x02, .key = 0x06,
@@ -439,6 +469,8 @@ sim_op_apply(struct sim_op *op)
 {
 	op->applied = true;
 	op->result = execute(op);
+	if (op->struck != 0 && op->result == 0)
+		struck(op, op->struck);
 	if (op->result == -VMFS_ECONFLICT)
 		op->sense = sense_conflict;
 	trace(op);

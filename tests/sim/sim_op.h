@@ -20,6 +20,7 @@ struct sim_op {
 	uint64_t id;
 	bool accepted;		/* the LUN has checked its right to run */
 	bool applied;
+	int struck;		/* result that a strike makes of success */
 	bool returning;		/* its status is on the way back */
 	bool unsent;		/* still at its paused host */
 	bool withheld;		/* executed; its paused host has no answer */

@@ -103,7 +103,7 @@ trouble_relieve(struct vsim *v, unsigned host)
 			world_boot(&v->w, host);
 		trouble_enter(v, host);
 	} else if (wh->status == HOST_FENCED || v->guest[host].sick ||
-	    !v->guest[host].running) {
+	    ds_health(wh->ds) < 0 || !v->guest[host].running) {
 		trouble_quit(v, host);
 		trouble_enter(v, host);
 	}

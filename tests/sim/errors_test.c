@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What single errors of the LUN do to locks. */
+#include <atf-c.h>
+#include <inttypes.h>
+
+#include "libvmfs/base/units.h"
+#include "locking/host_int.h"
+#include "tests/sim/world.h"
+
+#define SEEDS 20
+#define LOCK_BLOCK 8192u
+
+static void
+run_seeds(struct world_conf conf, void (*play)(struct world *w))
+{
+	static struct world w;
+	uint64_t hash = 0;
+
+	for (uint64_t seed = 1; seed <= SEEDS; seed++) {
+		conf.seed = seed;
+		if (world_run(&w, &conf, play, &hash) < 0)
+			atf_tc_fail("seed %" PRIu64 ": %s", seed, w.problem);
+	}
+}
+
+static int
+lock(struct world *w, unsigned i, enum lock_mode mode, uint64_t ms,
+    struct lock_grant *g)
+{
+	struct lockops *l = host_locks(w->host[i].host);
+
+	*g = (struct lock_grant){ 0 };
+	return l->vt->acquire(l, LOCK_BLOCK, mode, ms == 0 ? LOCK_NOWAIT : 0,
+	    w->sim.now_ns + ms * NSEC_PER_MSEC, g, NULL);
+}
+
+static int
+unlock(struct world *w, unsigned i, struct lock_grant *g)
+{
+	struct lockops *l = host_locks(w->host[i].host);
+
+	return l->vt->release(l, g);
+}
+
+static bool
+all_joined(struct world *w)
+{
+	for (unsigned i = 0; i < w->hosts; i++)
+		WORLD_CHECK(w, world_join(w, i) == 0);
+	return !world_failed(w);
+}
+
+static void
+leave_all(struct world *w)
+{
+	for (unsigned i = 0; i < w->hosts; i++)
+		if (w->host[i].host != NULL)
+			WORLD_CHECK(w, world_leave(w, i) == 0);
+}
+
+/* The next such command of the host's data path ends so. */
+static void
+strike(struct world *w, unsigned host, enum disk_op op, int result, bool done)
+{
+	w->lun.strike = (struct sim_strike){
+		.result = result, .done = done, .first = 2 * host,
+		.last = 2 * host, .ops = 1u << op, .times = 1,
+	};
+}
+
+static void
+play_release(struct world *w)
+{
+	struct lock_grant a, b;
+
+	if (!all_joined(w))
+		return;
+	WORLD_CHECK(w, lock(w, 0, LOCK_EXCLUSIVE, 0, &a) == 0);
+	strike(w, 0, DISK_READ, -EIO, false);
+	WORLD_CHECK(w, unlock(w, 0, &a) == -EIO);
+	WORLD_CHECK(w, lock(w, 1, LOCK_EXCLUSIVE, 10000, &b) == 0);
+	WORLD_CHECK(w, unlock(w, 1, &b) == 0);
+	leave_all(w);
+}
+
+ATF_TC_WITHOUT_HEAD(a_lock_whose_release_failed_is_given_back);
+ATF_TC_BODY(a_lock_whose_release_failed_is_given_back, tc)
+{
+	(void)tc;
+	run_seeds((struct world_conf){ .hosts = 2, .protocol = LOCK_ATS_PR },
+	    play_release);
+}
+
+static void
+play_acquire(struct world *w)
+{
+	struct lock_grant a, b;
+
+	if (!all_joined(w))
+		return;
+	strike(w, 0, DISK_CAW, -EIO, true);
+	WORLD_CHECK(w, lock(w, 0, LOCK_EXCLUSIVE, 0, &a) == -EIO);
+	WORLD_CHECK(w, lock(w, 1, LOCK_SHARED, 10000, &b) == 0);
+	WORLD_CHECK(w, unlock(w, 1, &b) == 0);
+	leave_all(w);
+}
+
+ATF_TC_WITHOUT_HEAD(a_lock_taken_unknowingly_is_given_back);
+ATF_TC_BODY(a_lock_taken_unknowingly_is_given_back, tc)
+{
+	(void)tc;
+	run_seeds((struct world_conf){ .hosts = 2, .protocol = LOCK_ATS_PR },
+	    play_acquire);
+}
+
+static void
+play_again(struct world *w)
+{
+	struct lock_grant a, b;
+
+	if (!all_joined(w))
+		return;
+	WORLD_CHECK(w, lock(w, 0, LOCK_EXCLUSIVE, 0, &a) == 0);
+	strike(w, 0, DISK_READ, -EIO, false);
+	WORLD_CHECK(w, unlock(w, 0, &a) == -EIO);
+	WORLD_CHECK(w, lock(w, 0, LOCK_EXCLUSIVE, 0, &a) == 0);
+	WORLD_CHECK(w, lock(w, 1, LOCK_SHARED, 10000, &b) == -VMFS_ELOCKED);
+	WORLD_CHECK(w, unlock(w, 0, &a) == 0);
+	leave_all(w);
+}
+
+ATF_TC_WITHOUT_HEAD(a_lock_wanted_again_before_that_stays);
+ATF_TC_BODY(a_lock_wanted_again_before_that_stays, tc)
+{
+	(void)tc;
+	run_seeds((struct world_conf){ .hosts = 2, .protocol = LOCK_ATS_PR },
+	    play_again);
+}
+
+ATF_TP_ADD_TCS(tp)
+{
+	ATF_TP_ADD_TC(tp, a_lock_whose_release_failed_is_given_back);
+	ATF_TP_ADD_TC(tp, a_lock_taken_unknowingly_is_given_back);
+	ATF_TP_ADD_TC(tp, a_lock_wanted_again_before_that_stays);
+	return atf_no_error();
+}
