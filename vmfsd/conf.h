@@ -21,7 +21,7 @@ struct conf_chap {
 struct conf_lun {
 	unsigned number;
 	char *source;		/* path, iscsi:// URL or ram:SIZE */
-	bool readonly, thin;
+	bool readonly, thin, same_to_end;
 	int line;
 };
 

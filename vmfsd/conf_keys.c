@@ -206,9 +206,11 @@ lun_option(struct conf_parser *p, struct conf_lun *l, const char *option)
 		l->readonly = true;
 	else if (strcmp(option, "thin") == 0)
 		l->thin = true;
+	else if (strcmp(option, "same-to-end") == 0)
+		l->same_to_end = true;
 	else
 		return conf_error(p, "LUN option '%s' is unknown; expected "
-		    "readonly or thin", option);
+		    "readonly, thin or same-to-end", option);
 	return 0;
 }
 

@@ -106,7 +106,8 @@ find_source(const struct exports *e, const struct conf_lun *l)
 	for (size_t i = 0; i < e->luns; i++)
 		if (strcmp(e->lun[i].conf->source, l->source) == 0 &&
 		    e->lun[i].conf->readonly == l->readonly &&
-		    e->lun[i].conf->thin == l->thin)
+		    e->lun[i].conf->thin == l->thin &&
+		    e->lun[i].conf->same_to_end == l->same_to_end)
 			return &e->lun[i];
 	return NULL;
 }
@@ -158,6 +159,7 @@ add_lun(struct exports *e, struct scsi_target *t,
 	const struct export_lun *twin = find_source(e, cl);
 	struct scsi_lu_conf conf = {
 		.readonly = cl->readonly, .thin = cl->thin,
+		.same_to_end = cl->same_to_end,
 	};
 	int rc;
 

@@ -10,6 +10,8 @@
 #define PLAIN_READ (OP_MEDIUM | OP_UNLOCKED)
 #define PLAIN_WRITE (PLAIN_READ | OP_WRITES)
 #define WRITE_FLAGS (OP_MEDIUM | OP_WRITES)
+/* Has ATOMIC BOUNDARY where others have the upper half of the length. */
+#define WRITE_ATOMIC 0x9c
 
 /* Sorted by operation code, then service action. */
 static const struct cdb_op table[] = {
@@ -141,6 +143,10 @@ static const struct cdb_op table[] = {
 	    "WRITE SAME(16)", scsi_write_same,
 	    { 0x93, 0xf9, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
 	    0xff, 0xff, 0xff, 0xff, 0x1f, 0x04 } },
+	{ 0x9c, 0, 16, PLAIN_WRITE | OP_ATOMIC, ACCESS_WRITE, OUT_EXTENT,
+	    "WRITE ATOMIC(16)", scsi_write_atomic,
+	    { 0x9c, 0xf8, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
+	    0, 0, 0xff, 0xff, 0x1f, 0x04 } },
 	{ 0x9e, 0x10, 16, OP_SERVICE | OP_MEDIUM, ACCESS_FREE, OUT_NONE,
 	    "READ CAPACITY(16)", scsi_read_capacity16,
 	    { 0x9e, 0x1f, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
@@ -193,6 +199,7 @@ cdb_op_present(const struct cdb_op *op, const struct scsi_lu *lu)
 		return op->flags & OP_NO_LU;
 	return (!(op->flags & OP_THIN) || lu->thin) &&
 	    (!(op->flags & OP_REMOVABLE) || lu->removable) &&
+	    (!(op->flags & OP_ATOMIC) || lu->atomic_blocks_max > 0) &&
 	    (op->out != OUT_CAW || lu->caw_blocks_max > 0);
 }
 
@@ -247,7 +254,8 @@ cdb_extent(const uint8_t *cdb, uint64_t *ret_lba, uint32_t *ret_blocks)
 		break;
 	case 4:
 		*ret_lba = be64_load(cdb + 2);
-		*ret_blocks = be32_load(cdb + 10);
+		*ret_blocks = cdb[0] == WRITE_ATOMIC ? be16_load(cdb + 12) :
+		    be32_load(cdb + 10);
 		break;
 	case 5:
 		*ret_lba = be32_load(cdb + 2);

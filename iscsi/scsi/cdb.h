@@ -23,6 +23,7 @@ enum cdb_flag {
 	OP_REMOVABLE = 1 << 6,	/* only on units with removable medium */
 	OP_SERVICE = 1 << 7,	/* SERVICE ACTION in byte 1, bits 4 to 0 */
 	OP_UNLOCKED = 1 << 8,	/* handler runs without the unit's lock */
+	OP_ATOMIC = 1 << 9,	/* only where the disk writes atomically */
 };
 
 /* Where a CDB says how much data-out it wants. */

@@ -187,6 +187,14 @@ scsi_cmd_lock(struct scsi_cmd *c, uint64_t lba, uint64_t blocks, bool exclusive)
 	return c->aborted ? -ECANCELED : 0;
 }
 
+void
+scsi_cmd_unlock(struct scsi_cmd *c)
+{
+	shared_enter(&c->lu->lock);
+	range_release(&c->range);
+	shared_leave(&c->lu->lock);
+}
+
 int
 scsi_cmd_disk(struct scsi_cmd *c, struct disk_req *req)
 {

@@ -125,6 +125,8 @@ int scsi_cmd_range(struct scsi_cmd *c, void (*decided)(void *arg))
 /* Holds c->range until the command ends.  -ECANCELED when aborted. */
 int scsi_cmd_lock(struct scsi_cmd *c, uint64_t lba, uint64_t blocks,
     bool exclusive) MUST_CHECK;
+/* Frees c->range early. */
+void scsi_cmd_unlock(struct scsi_cmd *c);
 /* One request; on failure sense is set.  -ECANCELED when aborted. */
 int scsi_cmd_disk(struct scsi_cmd *c, struct disk_req *req) MUST_CHECK;
 /* By steps the disk can take. */
@@ -171,6 +173,7 @@ bool scsi_get_lba_status(struct scsi_cmd *c);
 /* sbc_rw.c */
 bool scsi_read(struct scsi_cmd *c);
 bool scsi_write(struct scsi_cmd *c);
+bool scsi_write_atomic(struct scsi_cmd *c);
 /* sbc_verify.c */
 bool scsi_verify(struct scsi_cmd *c);
 bool scsi_write_and_verify(struct scsi_cmd *c);

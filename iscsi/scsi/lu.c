@@ -50,6 +50,24 @@ lu_caw_limit(const struct scsi_lu *lu)
 	return max;
 }
 
+/*
+ * Whole physical blocks, as many as the disk writes at once and a crash cannot
+ * tear.
+ */
+static uint32_t
+lu_atomic_limit(const struct scsi_lu *lu)
+{
+	const struct disk_info *info = &lu->disk->info;
+	uint64_t max = info->max_atomic;
+	uint32_t unit = 1U << lu_physical_exponent(lu);
+
+	if (max > SCSI_TRANSFER_MAX)
+		max = SCSI_TRANSFER_MAX;
+	if (info->max_transfer != 0 && max > info->max_transfer)
+		max = info->max_transfer;
+	return (uint32_t)(max / lu->block_size) & ~(unit - 1);
+}
+
 int
 scsi_lu_new(struct env *env, struct disk *disk,
     const struct scsi_lu_conf *conf, struct scsi_lu **ret_lu)
@@ -78,6 +96,8 @@ scsi_lu_new(struct env *env, struct disk *disk,
 	lu->block_size = bs;
 	lu->blocks = info->size_bytes / bs;
 	lu->caw_blocks_max = lu_caw_limit(lu);
+	lu->atomic_blocks_max = lu_atomic_limit(lu);
+	lu->same_to_end = conf->same_to_end;
 	list_init(&lu->itls);
 	list_init(&lu->cmds);
 	shared_lock_init(&lu->lock);
@@ -119,6 +139,12 @@ lu_check_size(struct scsi_lu *lu)
 		return;
 	lu->blocks = blocks;
 	ua_add_all(lu, SENSE_CAPACITY_CHANGED, NULL);
+}
+
+uint64_t
+lu_write_same_max(const struct scsi_lu *lu)
+{
+	return lu->same_to_end ? UINT32_MAX : LU_WRITE_SAME_BLOCKS_MAX;
 }
 
 unsigned

@@ -35,6 +35,8 @@ struct scsi_lu {
 	uint32_t block_size;
 	_Atomic uint64_t blocks;
 	uint32_t caw_blocks_max;
+	uint32_t atomic_blocks_max;	/* 0: no WRITE ATOMIC */
+	bool same_to_end;		/* WRITE SAME of 0 blocks: to the end */
 	unsigned mappings;		/* LUNs of all targets */
 
 	/* Guards all below, and the unit attentions of the itls. */
@@ -61,6 +63,8 @@ struct scsi_lu {
  *
  * Takes a new size of the disk over and raises CAPACITY DATA HAS CHANGED. */
 void lu_check_size(struct scsi_lu *lu);
+/* Longest WRITE SAME, blocks. */
+uint64_t lu_write_same_max(const struct scsi_lu *lu);
 /* Bytes per physical block over bytes per logical, as an exponent of two. */
 unsigned lu_physical_exponent(const struct scsi_lu *lu);
 /* NAA designator (VPD 83h): how EXTENDED COPY names the unit. */

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "iscsi/scsi/cmd.h"
+#include "libvmfs/base/be.h"
 
 #define BUFFER_ALIGN 4096
 
@@ -121,6 +122,21 @@ scsi_read(struct scsi_cmd *c)
 	return rw_start(c, lba, blocks);
 }
 
+static bool
+write_start(struct scsi_cmd *c, uint64_t lba, uint32_t blocks)
+{
+	const struct scsi_task *t = c->task;
+
+	c->left = (uint64_t)blocks * c->lu->block_size;
+	/* An iovec has no const; a DISK_WRITE only reads. */
+	c->data = (uint8_t *)(uintptr_t)t->data_out;
+	c->written_bytes = c->left;
+	c->req.op = DISK_WRITE;
+	if (c->op->len > 6 && (t->cdb[1] & 0x08))
+		c->req.flags = DISK_FUA;
+	return rw_start(c, lba, blocks);
+}
+
 /* Writes the whole blocks that came, if they are fewer than the CDB says:
  * RFC 7143 11.4.5.1 leaves the rest to the residual count. */
 bool
@@ -137,12 +153,42 @@ scsi_write(struct scsi_cmd *c)
 		blocks = (uint32_t)(t->data_out_len / bs);
 	if (blocks == 0)
 		return true;
-	c->left = (uint64_t)blocks * bs;
-	/* An iovec has no const; a DISK_WRITE only reads. */
-	c->data = (uint8_t *)(uintptr_t)t->data_out;
-	c->written_bytes = c->left;
-	c->req.op = DISK_WRITE;
-	if (c->op->len > 6 && (t->cdb[1] & 0x08))
-		c->req.flags = DISK_FUA;
-	return rw_start(c, lba, blocks);
+	return write_start(c, lba, blocks);
+}
+
+/* MAXIMUM ATOMIC TRANSFER LENGTH, ATOMIC ALIGNMENT and GRANULARITY, VPD B0h. */
+static bool
+atomic_extent_ok(struct scsi_cmd *c, uint64_t lba, uint32_t blocks)
+{
+	uint32_t unit = 1U << lu_physical_exponent(c->lu);
+
+	if (lba % unit != 0)
+		scsi_cmd_bad_cdb(c, 2);
+	else if (blocks % unit != 0 || blocks > c->lu->atomic_blocks_max)
+		scsi_cmd_bad_cdb(c, 12);
+	else
+		return true;
+	return false;
+}
+
+/*
+ * WRITE ATOMIC(16), SBC-4 5.48: no read or write of the unit sees a part of
+ * it, nor does who reads after a crash.  Half of the data is not written.
+ */
+bool
+scsi_write_atomic(struct scsi_cmd *c)
+{
+	const struct scsi_task *t = c->task;
+	uint64_t lba;
+	uint32_t blocks;
+
+	if (be16_load(t->cdb + 10) != 0)	/* ATOMIC BOUNDARY */
+		return scsi_cmd_bad_cdb(c, 10);
+	if (!scsi_cmd_extent(c, &lba, &blocks) ||
+	    !atomic_extent_ok(c, lba, blocks) || blocks == 0)
+		return true;
+	if (t->data_out_len < (uint64_t)blocks * c->lu->block_size)
+		return scsi_cmd_fail(c, SENSE_DATA_OUT_LENGTH);
+	c->range.exclusive = true;
+	return write_start(c, lba, blocks);
 }

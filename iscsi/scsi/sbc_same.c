@@ -7,6 +7,8 @@
 
 enum { SAME_NDOB = 0x01, SAME_UNMAP = 0x08 };
 #define SAME_STEP ((uint64_t)1 << 20)
+/* One request, which cannot be aborted. */
+#define ZEROES_STEP ((uint64_t)1 << 30)
 
 static bool
 is_zero(const uint8_t *p, size_t len)
@@ -21,10 +23,16 @@ same_zeroes(struct scsi_cmd *c, uint64_t lba, uint64_t blocks, bool unmap)
 	uint32_t bs = c->lu->block_size;
 	struct disk_req req = {
 		.op = DISK_WRITE_ZEROES, .offset = lba * bs,
-		.length = blocks * bs, .flags = unmap ? DISK_MAY_UNMAP : 0,
+		.flags = unmap ? DISK_MAY_UNMAP : 0,
 	};
 
-	if (scsi_cmd_disk(c, &req) != 0 && req.result == -EOPNOTSUPP) {
+	for (uint64_t left = blocks * bs; left > 0; left -= req.length) {
+		req.offset += req.length;
+		req.length = left < ZEROES_STEP ? left : ZEROES_STEP;
+		if (scsi_cmd_disk(c, &req) == 0)
+			continue;
+		if (req.result != -EOPNOTSUPP)
+			break;
 		scsi_cmd_status(c, SCSI_GOOD);
 		return false;
 	}
@@ -68,22 +76,43 @@ same_flags_ok(struct scsi_cmd *c)
 	return true;
 }
 
+/* False: sense is set. */
+static bool
+same_extent(struct scsi_cmd *c, uint64_t *ret_lba, uint64_t *ret_blocks)
+{
+	const struct scsi_lu *lu = c->lu;
+	uint64_t lba, count;
+	uint32_t blocks;
+
+	cdb_extent(c->task->cdb, &lba, &blocks);
+	if (!scsi_cmd_in_range(c, lba, blocks))
+		return false;
+	count = blocks;
+	if (blocks == 0 && lu->same_to_end)
+		count = lu->blocks - lba;
+	if ((blocks == 0 && !lu->same_to_end) ||
+	    blocks > lu_write_same_max(lu)) {
+		scsi_cmd_bad_cdb(c, c->op->len == 10 ? 7 : 10);
+		return false;
+	}
+	if (count == 0) {
+		scsi_cmd_fail(c, SENSE_LBA_OUT_OF_RANGE);
+		return false;
+	}
+	*ret_lba = lba;
+	*ret_blocks = count;
+	return true;
+}
+
 bool
 scsi_write_same(struct scsi_cmd *c)
 {
 	const struct scsi_task *t = c->task;
 	const uint8_t *block = NULL;
-	uint64_t lba;
-	uint32_t blocks;
+	uint64_t lba, blocks;
 
-	if (!same_flags_ok(c))
+	if (!same_flags_ok(c) || !same_extent(c, &lba, &blocks))
 		return true;
-	cdb_extent(t->cdb, &lba, &blocks);
-	if (!scsi_cmd_in_range(c, lba, blocks))
-		return true;
-	/* WSNZ: zero does not mean "to the end". */
-	if (blocks == 0 || blocks > LU_WRITE_SAME_BLOCKS_MAX)
-		return scsi_cmd_bad_cdb(c, c->op->len == 10 ? 7 : 10);
 	if (t->data_out_wanted > 0 && !is_zero(t->data_out, c->lu->block_size))
 		block = t->data_out;
 	if (scsi_cmd_lock(c, lba, blocks, false) != 0)

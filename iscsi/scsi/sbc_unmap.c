@@ -57,7 +57,7 @@ unmap_extent(struct scsi_cmd *c, struct extent e)
 	rc = scsi_cmd_lock(c, e.lba, e.blocks, false);
 	if (rc == 0)
 		rc = scsi_cmd_disk(c, &req);
-	range_release(&c->range);
+	scsi_cmd_unlock(c);
 	return rc;
 }
 

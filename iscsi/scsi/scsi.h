@@ -60,6 +60,9 @@ struct scsi_lu_conf {
 	bool readonly;
 	bool thin;		/* advertise LBPME/UNMAP */
 	bool removable;
+	/* WRITE SAME of 0 blocks means "to the end" (WSNZ = 0), and of any
+	 * length is done; else 0 is refused and the length limited. */
+	bool same_to_end;
 	uint32_t block_size;	/* 0: the disk's */
 	/* Changes when acknowledged writes that were not flushed may be gone
 	 * (a reboot); told to initiators, 0: not told. */

@@ -151,12 +151,19 @@ vpd_block_limits(const struct scsi_cmd *c, uint8_t *p)
 	uint32_t granularity =
 	    blocks_of(lu, lu->disk->info.unmap_granularity);
 
-	p[0] = 0x01;				/* WSNZ */
+	p[0] = lu->same_to_end ? 0x00 : 0x01;	/* WSNZ */
 	p[1] = (uint8_t)lu->caw_blocks_max;
 	be16_store(p + 2, (uint16_t)phys_blocks);
 	be32_store(p + 4, blocks_of(lu, SCSI_TRANSFER_MAX));
 	be32_store(p + 8, blocks_of(lu, SCSI_TRANSFER_MAX / 16));
-	be64_store(p + 32, LU_WRITE_SAME_BLOCKS_MAX);
+	/* MAXIMUM WRITE SAME LENGTH; 0: no limit is told */
+	be64_store(p + 32, lu->same_to_end ? 0 : lu_write_same_max(lu));
+	if (lu->atomic_blocks_max > 0) {
+		/* Length, alignment, granularity; no atomic boundaries. */
+		be32_store(p + 40, lu->atomic_blocks_max);
+		be32_store(p + 44, phys_blocks);
+		be32_store(p + 48, phys_blocks);
+	}
 	if (lu->thin) {
 		be32_store(p + 16, LU_UNMAP_BLOCKS_MAX);
 		be32_store(p + 20, LU_UNMAP_DESCRIPTORS_MAX);

@@ -174,6 +174,11 @@ struct disk_info {
 	uint32_t phys_block_size;
 	uint32_t max_transfer;	/* bytes of one READ or WRITE; 0 = no limit */
 	uint32_t max_caw;	/* bytes of one CAW */
+	/*
+	 * Of a write within an aligned piece of so many bytes either all or
+	 * nothing is there after a crash of the machine; 0 = not known.
+	 */
+	uint32_t max_atomic;
 	uint32_t unmap_granularity; /* bytes, 0 = unknown */
 	unsigned caps;
 	char kind[12];		/* "file", "sg", "iscsi", "vdisk", "sim" ... */

@@ -182,6 +182,17 @@ queue_limit(dev_t dev, const char *disk_name, const char *part_name)
 	return v;
 }
 
+/*
+ * The kernel calls the physical block the smallest unit that the device
+ * writes atomically (Documentation/ABI/stable/sysfs-block).
+ */
+static uint32_t
+device_atomic(dev_t dev)
+{
+	return (uint32_t)queue_limit(dev, "queue/physical_block_size",
+	    "../queue/physical_block_size");
+}
+
 static int
 inspect_device(struct disk_file *f, const struct stat *st)
 {
@@ -203,6 +214,7 @@ inspect_device(struct disk_file *f, const struct stat *st)
 		info->caps |= DISK_CAP_UNMAP;
 	info->unmap_granularity = (uint32_t)queue_limit(st->st_rdev,
 	    "queue/discard_granularity", "../queue/discard_granularity");
+	info->max_atomic = device_atomic(st->st_rdev);
 	return 0;
 }
 
@@ -214,6 +226,10 @@ inspect_file(struct disk_file *f, const struct stat *st)
 	info->size_bytes = (uint64_t)st->st_size;
 	info->block_size = 512;
 	info->phys_block_size = 4096;
+	/* File systems lay files out in blocks of 4 KiB at least. */
+	info->max_atomic = device_atomic(st->st_dev);
+	if (info->max_atomic > 4096)
+		info->max_atomic = 4096;
 	info->unmap_granularity = (uint32_t)st->st_blksize;
 	/* A hole behind the end changes nothing, but tells. */
 	if (fallocate(f->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
@@ -271,6 +287,9 @@ open_call(void *arg)
 		rc = lock_open_byte(c);
 	if (rc == 0 && c->f->direct)
 		rc = probe_direct(c->f);
+	/* From the page cache the kernel writes how and when it likes. */
+	if (!c->f->direct)
+		c->f->disk.info.max_atomic = 0;
 	if (rc < 0)
 		close(c->f->fd);
 	return rc;

@@ -12,6 +12,7 @@
 #include "libvmfs/env/disk.h"
 
 #define MEM_MAX_CAW (64 * KIB)
+#define MEM_MAX_ATOMIC (16 * MIB)	/* a crash leaves nothing at all */
 #define MEM_PAGE ((uint64_t)4096)
 #define MEM_HOLDS 16
 
@@ -332,6 +333,7 @@ disk_mem_open(uint64_t size, uint32_t block_size, struct disk **ret_d)
 		.block_size = block_size,
 		.phys_block_size = MEM_PAGE,
 		.max_caw = MEM_MAX_CAW,
+		.max_atomic = MEM_MAX_ATOMIC,
 		.unmap_granularity = MEM_PAGE,
 		.caps = DISK_CAP_CAW | DISK_CAP_PR | DISK_CAP_RESERVE |
 		    DISK_CAP_HOLD | DISK_CAP_UNMAP | DISK_CAP_MAP,

@@ -38,6 +38,7 @@ static const struct option options[] = {
 	{ "sessions", required_argument, NULL, 's' },
 	{ "size", required_argument, NULL, 'r' },
 	{ "thick", no_argument, NULL, 'T' },
+	{ "same-to-end", no_argument, NULL, 'e' },
 	{ "threads", required_argument, NULL, 'w' },
 	{ "uuid", required_argument, NULL, 'u' },
 	{ "verbose", no_argument, NULL, 'v' },
@@ -49,7 +50,7 @@ static const char help[] =
 "  --ram, --size SIZE      a LUN in memory (default: one of 64 MiB)\n"
 "  --file PATH             a LUN on a file or block device\n"
 "  --block-size N          of memory LUNs that follow, 512 or 4096\n"
-"  --readonly --removable --thick   of all LUNs\n"
+"  --readonly --removable --thick --same-to-end   of all LUNs\n"
 "  --uuid UUID             of the first LUN (default: random)\n"
 "  --cache-id N            of all LUNs; 0: none\n"
 "  --iqn NAME              of the target\n"
@@ -145,6 +146,7 @@ parse_option(int opt, uint32_t *block_size)
 	case 'c': chap_option(&conf.in, optarg); break;
 	case 'C': conf.lu.cache_id = number_option(optarg); break;
 	case 'd': chap_option(&conf.discovery, optarg); break;
+	case 'e': conf.lu.same_to_end = true; break;
 	case 'f': lun_option(optarg, NULL, 0); break;
 	case 'i': conf.iqn = optarg; break;
 	case 'l': conf.listen = optarg; break;

@@ -34,6 +34,7 @@ struct cluster {
 	struct scsi_target *target;
 	struct host host[HOSTS];
 	int (*play)(struct host *h);
+	unsigned without;	/* capabilities taken from the disk */
 	struct shared_lock lock;
 	struct shared_cond ended;
 	unsigned running;
@@ -92,24 +93,37 @@ run(struct host *h, const uint8_t *cdb, size_t cdb_len, const void *out,
 }
 
 static uint32_t
-rw(struct host *h, bool write, uint32_t lba, void *buf)
+rw_blocks(struct host *h, bool write, uint32_t lba, uint8_t blocks, void *buf)
 {
 	uint8_t cdb[10] = { write ? 0x2a : 0x28 };
+	size_t len = blocks * BLOCK;
 
 	be32_store(cdb + 2, lba);
-	cdb[8] = 1;
-	return write ? run(h, cdb, 10, buf, BLOCK, NULL, 0) :
-	    run(h, cdb, 10, NULL, 0, buf, BLOCK);
+	cdb[8] = blocks;
+	return write ? run(h, cdb, 10, buf, len, NULL, 0) :
+	    run(h, cdb, 10, NULL, 0, buf, len);
+}
+
+static uint32_t
+rw(struct host *h, bool write, uint32_t lba, void *buf)
+{
+	return rw_blocks(h, write, lba, 1, buf);
+}
+
+static uint32_t
+caw_blocks(struct host *h, uint32_t lba, uint8_t blocks, const uint8_t *both)
+{
+	uint8_t cdb[16] = { 0x89 };
+
+	be32_store(cdb + 6, lba);
+	cdb[13] = blocks;
+	return run(h, cdb, 16, both, 2UL * blocks * BLOCK, NULL, 0);
 }
 
 static uint32_t
 caw(struct host *h, uint32_t lba, const uint8_t both[2 * BLOCK])
 {
-	uint8_t cdb[16] = { 0x89 };
-
-	be32_store(cdb + 6, lba);
-	cdb[13] = 1;
-	return run(h, cdb, 16, both, 2 * BLOCK, NULL, 0);
+	return caw_blocks(h, lba, 1, both);
 }
 
 static uint32_t
@@ -198,6 +212,7 @@ cluster_main(void *arg)
 	shared_lock_init(&c->lock);
 	shared_cond_init(&c->ended);
 	ATF_REQUIRE_EQ(0, disk_mem_open(1 << 20, BLOCK, &c->disk));
+	c->disk->info.caps &= ~c->without;
 	ATF_REQUIRE_EQ(0, scsi_lu_new(&c->env, c->disk, &conf, &c->lu));
 	ATF_REQUIRE_EQ(0, scsi_target_new(&c->env,
 	    "iqn.2026-01.org.example:disk", &c->target));
@@ -258,6 +273,84 @@ ATF_TC_BODY(compare_and_write_of_several_reactors_loses_no_step, tc)
 	(void)tc;
 	cluster_play(&c, count_up);
 	ATF_CHECK_EQ(HOSTS * STEPS, c.counter);
+}
+
+/* Blocks that are written together, each full of one number. */
+#define SWAPPED 8U
+
+static void
+swapped_fill(uint8_t *p, uint32_t v)
+{
+	for (size_t at = 0; at < SWAPPED * BLOCK; at += 4)
+		be32_store(p + at, v);
+}
+
+static bool
+swapped_is(const uint8_t *p, uint32_t v)
+{
+	for (size_t at = 0; at < SWAPPED * BLOCK; at += 4) {
+		if (be32_load(p + at) != v)
+			return false;
+	}
+	return true;
+}
+
+/* Turns n into n + 1 where n is even. */
+static int
+swap_even(struct host *h)
+{
+	uint8_t both[2 * SWAPPED * BLOCK];
+
+	while (atomic_load(&h->cluster->fence_step[0]) == 0) {
+		uint32_t n, r;
+
+		CHECK(rw_blocks(h, false, 0, SWAPPED, both) == SCSI_GOOD);
+		n = be32_load(both);
+		CHECK(swapped_is(both, n));
+		swapped_fill(both + SWAPPED * BLOCK, n | 1);
+		r = caw_blocks(h, 0, SWAPPED, both);
+		CHECK(r == SCSI_GOOD || r == 0x0e1d00);
+		h->conflicts += r != SCSI_GOOD;
+	}
+	return 0;
+}
+
+/* Writes even numbers: none may be lost to a compare and write of the last. */
+static int
+write_even(struct host *h)
+{
+	uint8_t buf[SWAPPED * BLOCK];
+	int problem = 0;
+
+	for (uint32_t n = 2; n < 200 * STEPS && problem == 0; n += 2) {
+		swapped_fill(buf, n);
+		if (rw_blocks(h, true, 0, SWAPPED, buf) != SCSI_GOOD ||
+		    rw_blocks(h, false, 0, SWAPPED, buf) != SCSI_GOOD)
+			problem = __LINE__;
+		else if (!swapped_is(buf, n) && !swapped_is(buf, n | 1))
+			problem = __LINE__;
+	}
+	atomic_store(&h->cluster->fence_step[0], 1);
+	return problem;
+}
+
+static int
+swap_or_write(struct host *h)
+{
+	return h->index > 0 ? swap_even(h) : write_even(h);
+}
+
+ATF_TC(compare_and_write_of_many_blocks_loses_no_plain_write);
+ATF_TC_HEAD(compare_and_write_of_many_blocks_loses_no_plain_write, tc)
+{
+	atf_tc_set_md_var(tc, "descr", "blocks are swapped as a whole, or not");
+}
+ATF_TC_BODY(compare_and_write_of_many_blocks_loses_no_plain_write, tc)
+{
+	struct cluster c = { .without = DISK_CAP_CAW };
+
+	(void)tc;
+	cluster_play(&c, swap_or_write);
 }
 
 /*
@@ -363,6 +456,8 @@ ATF_TP_ADD_TCS(tp)
 {
 	ATF_TP_ADD_TC(tp,
 	    compare_and_write_of_several_reactors_loses_no_step);
+	ATF_TP_ADD_TC(tp,
+	    compare_and_write_of_many_blocks_loses_no_plain_write);
 	ATF_TP_ADD_TC(tp, nothing_lands_after_a_fence_from_another_reactor);
 	return atf_no_error();
 }
