@@ -85,6 +85,7 @@ scsi_lu_new(struct env *env, struct disk *disk,
 	if (lu == NULL)
 		return -ENOMEM;
 	lu->env = env;
+	lu->refs = 1;
 	lu->disk = disk;
 	lu_identify(lu, conf);
 	lu->cache_id = conf->cache_id;
@@ -114,14 +115,46 @@ scsi_lu_new(struct env *env, struct disk *disk,
 }
 
 void
+lu_ref(struct scsi_lu *lu)
+{
+	atomic_fetch_add(&lu->refs, 1);
+}
+
+void
+lu_unref(struct scsi_lu *lu)
+{
+	if (atomic_fetch_sub(&lu->refs, 1) != 1)
+		return;
+	assert(list_empty(&lu->cmds));
+	pr_fini(&lu->pr);
+	shared_lock_fini(&lu->lock);
+	free(lu);
+}
+
+void
 scsi_lu_free(struct scsi_lu *lu)
 {
 	if (lu == NULL)
 		return;
-	assert(lu->mappings == 0 && list_empty(&lu->cmds));
-	pr_fini(&lu->pr);
-	shared_lock_fini(&lu->lock);
-	free(lu);
+	assert(lu->mappings == 0);
+	/* A command that came too late is still told so. */
+	shared_enter(&lu->lock);
+	lu->on_change = NULL;
+	shared_leave(&lu->lock);
+	lu_unref(lu);
+}
+
+int
+scsi_lu_refresh(struct scsi_lu *lu)
+{
+	int rc = disk_refresh(lu->disk);
+
+	if (rc < 0)
+		return rc;
+	shared_enter(&lu->lock);
+	lu_check_size(lu);
+	shared_leave(&lu->lock);
+	return 0;
 }
 
 struct disk *

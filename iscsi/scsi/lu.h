@@ -6,6 +6,7 @@
 #ifndef VMFS_ISCSI_SCSI_LU_H
 #define VMFS_ISCSI_SCSI_LU_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -38,6 +39,7 @@ struct scsi_lu {
 	uint32_t atomic_blocks_max;	/* 0: no WRITE ATOMIC */
 	bool same_to_end;		/* WRITE SAME of 0 blocks: to the end */
 	unsigned mappings;		/* LUNs of all targets */
+	atomic_uint refs;		/* its owner, and each itl */
 
 	/* Guards all below, and the unit attentions of the itls. */
 	struct shared_lock lock;
@@ -58,6 +60,10 @@ struct scsi_lu {
 	void (*on_change)(void *arg, const struct scsi_change *ch);
 	void *on_change_arg;
 };
+
+void lu_ref(struct scsi_lu *lu);
+/* Frees it after the last one. */
+void lu_unref(struct scsi_lu *lu);
 
 /* All of these with the lock held.
  *

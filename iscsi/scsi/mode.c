@@ -107,10 +107,13 @@ block_descriptor_encode(const struct scsi_lu *lu, bool longlba, uint8_t *p)
 
 /* WP and DPOFUA, SBC-3 6.4.1. */
 static uint8_t
-device_specific(const struct scsi_lu *lu)
+device_specific(const struct scsi_cmd *c)
 {
-	return (uint8_t)(0x10 |
-	    (lu->readonly || lu->software_write_protect ? 0x80 : 0));
+	const struct scsi_lu *lu = c->lu;
+	bool wp = lu->readonly || c->itl->readonly ||
+	    lu->software_write_protect;
+
+	return (uint8_t)(0x10 | (wp ? 0x80 : 0));
 }
 
 static bool
@@ -131,12 +134,12 @@ mode_reply(struct scsi_cmd *c, uint8_t code, uint8_t pc)
 	len += pages_encode(c->lu, code, pc, p + len);
 	if (ten) {
 		be16_store(p, (uint16_t)(len - 2));
-		p[3] = device_specific(c->lu);
+		p[3] = device_specific(c);
 		p[4] = longlba;
 		be16_store(p + 6, (uint16_t)bd);
 	} else {
 		p[0] = (uint8_t)(len - 1);
-		p[2] = device_specific(c->lu);
+		p[2] = device_specific(c);
 		p[3] = (uint8_t)bd;
 	}
 	return scsi_cmd_replied(c, len, ten ? be16_load(cdb + 7) : cdb[4]);

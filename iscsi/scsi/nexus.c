@@ -58,7 +58,7 @@ scsi_target_lu(const struct scsi_target *t, unsigned lun)
 /* ---- nexus and logical unit ---- */
 
 static int
-itl_new(struct scsi_nexus *n, unsigned lun, struct scsi_lu *lu)
+itl_new(struct scsi_nexus *n, unsigned number, struct scsi_lu *lu)
 {
 	struct scsi_itl *itl = calloc(1, sizeof(*itl));
 
@@ -66,11 +66,14 @@ itl_new(struct scsi_nexus *n, unsigned lun, struct scsi_lu *lu)
 		return -ENOMEM;
 	itl->nexus = n;
 	itl->lu = lu;
+	itl->readonly = n->view.luns[number].readonly;
+	list_init(&itl->gone_node);
 	ua_add(&itl->ua, SENSE_POWER_ON);
+	lu_ref(lu);
 	shared_enter(&lu->lock);
 	list_add_tail(&lu->itls, &itl->lu_node);
 	shared_leave(&lu->lock);
-	n->itls[lun] = itl;
+	n->itls[number] = itl;
 	return 0;
 }
 
@@ -82,28 +85,83 @@ itl_free(struct scsi_itl *itl)
 	shared_enter(&itl->lu->lock);
 	list_del(&itl->lu_node);
 	shared_leave(&itl->lu->lock);
+	list_del(&itl->gone_node);
+	lu_unref(itl->lu);
 	free(itl);
 }
 
-static void
-target_unmap_nexuses(struct scsi_target *t, unsigned lun)
+/* The nexus may still have it under another number. */
+static bool
+nexus_has(const struct scsi_nexus *n, const struct scsi_lu *lu)
 {
-	list_for_each(node, tmp, &t->nexuses) {
-		struct scsi_nexus *n =
-		    list_entry(node, struct scsi_nexus, node);
+	for (unsigned i = 0; i < SCSI_LUNS_MAX; i++) {
+		const struct scsi_itl *itl = n->itls[i];
 
-		itl_free(n->itls[lun]);
-		n->itls[lun] = NULL;
+		if (itl != NULL && itl->lu == lu)
+			return true;
 	}
+	return false;
+}
+
+/* The nexus no longer sees the unit; with the target's lock. */
+static void
+itl_lose(struct scsi_nexus *n, unsigned number)
+{
+	struct scsi_itl *itl = n->itls[number];
+	struct scsi_lu *lu = itl->lu;
+
+	n->itls[number] = NULL;
+	list_add_tail(&n->gone, &itl->gone_node);
+	shared_enter(&lu->lock);
+	list_del(&itl->lu_node);
+	itl->gone = true;
+	list_for_each(node, tmp, &lu->cmds) {
+		struct scsi_cmd *c = list_entry(node, struct scsi_cmd, node);
+
+		if (c->itl == itl)
+			scsi_cmd_abort(c, true);
+	}
+	if (lu->reserved_by == n && !nexus_has(n, lu))
+		lu->reserved_by = NULL;
+	shared_broadcast(&lu->left);
+	shared_leave(&lu->lock);
+}
+
+static bool
+view_shows(const struct scsi_view *v, unsigned number, unsigned lun)
+{
+	return v->luns[number].shown && v->luns[number].lun == lun;
 }
 
 static void
-nexus_luns_changed(struct scsi_nexus *n, unsigned new_lun)
+nexus_lose(struct scsi_nexus *n, unsigned lun)
+{
+	for (unsigned i = 0; i < SCSI_LUNS_MAX; i++) {
+		if (view_shows(&n->view, i, lun) && n->itls[i] != NULL)
+			itl_lose(n, i);
+	}
+}
+
+static int
+nexus_gain(struct scsi_nexus *n, unsigned lun, struct scsi_lu *lu)
+{
+	int rc = 0;
+
+	for (unsigned i = 0; i < SCSI_LUNS_MAX && rc == 0; i++) {
+		if (view_shows(&n->view, i, lun))
+			rc = itl_new(n, i, lu);
+	}
+	return rc;
+}
+
+/* On all units but the target's LUN `except`, which is new. */
+static void
+nexus_luns_changed(struct scsi_nexus *n, unsigned except)
 {
 	for (unsigned i = 0; i < SCSI_LUNS_MAX; i++) {
 		struct scsi_itl *itl = n->itls[i];
 
-		if (itl == NULL || i == new_lun)
+		if (itl == NULL || view_shows(&n->view, i, except))
 			continue;
 		shared_enter(&itl->lu->lock);
 		ua_add(&itl->ua, SENSE_LUNS_CHANGED);
@@ -120,10 +178,12 @@ target_map(struct scsi_target *t, unsigned lun, struct scsi_lu *lu)
 		struct scsi_nexus *n =
 		    list_entry(node, struct scsi_nexus, node);
 
-		if (itl_new(n, lun, lu) != 0) {
-			target_unmap_nexuses(t, lun);
-			return -ENOMEM;
-		}
+		if (nexus_gain(n, lun, lu) == 0)
+			continue;
+		list_for_each(lose, tmp2, &t->nexuses)
+			nexus_lose(list_entry(lose, struct scsi_nexus, node),
+			    lun);
+		return -ENOMEM;
 	}
 	list_for_each(node, tmp, &t->nexuses)
 		nexus_luns_changed(list_entry(node, struct scsi_nexus, node),
@@ -146,6 +206,115 @@ scsi_target_map(struct scsi_target *t, unsigned lun, struct scsi_lu *lu)
 	return rc;
 }
 
+/* Whether a command of a nexus that lost the unit is still in the task set. */
+static bool
+lu_has_gone(const struct scsi_lu *lu)
+{
+	list_for_each(node, tmp, &lu->cmds) {
+		if (list_entry(node, struct scsi_cmd, node)->itl->gone)
+			return true;
+	}
+	return false;
+}
+
+int
+scsi_target_unmap(struct scsi_target *t, unsigned lun)
+{
+	struct scsi_lu *lu;
+
+	if (lun >= SCSI_LUNS_MAX)
+		return -ENOENT;
+	shared_enter(&t->lock);
+	lu = t->luns[lun];
+	if (lu == NULL) {
+		shared_leave(&t->lock);
+		return -ENOENT;
+	}
+	t->luns[lun] = NULL;
+	lu->mappings--;
+	list_for_each(node, tmp, &t->nexuses) {
+		struct scsi_nexus *n =
+		    list_entry(node, struct scsi_nexus, node);
+
+		nexus_lose(n, lun);
+		nexus_luns_changed(n, SCSI_LUNS_MAX);
+	}
+	shared_leave(&t->lock);
+	shared_enter(&lu->lock);
+	while (lu_has_gone(lu))
+		shared_wait(&lu->left, &lu->lock);
+	shared_leave(&lu->lock);
+	return 0;
+}
+
+/* ---- views ---- */
+
+void
+scsi_view_all(struct scsi_view *v, bool readonly)
+{
+	for (unsigned i = 0; i < SCSI_LUNS_MAX; i++) {
+		v->luns[i].shown = true;
+		v->luns[i].readonly = readonly;
+		v->luns[i].lun = (uint8_t)i;
+	}
+}
+
+static void
+view_copy(struct scsi_view *v, const struct scsi_view *from)
+{
+	if (from != NULL)
+		*v = *from;
+	else
+		scsi_view_all(v, false);
+}
+
+static void
+itl_set_readonly(struct scsi_itl *itl, bool readonly)
+{
+	shared_enter(&itl->lu->lock);
+	if (itl->readonly != readonly)
+		ua_add(&itl->ua, SENSE_MODE_CHANGED);
+	itl->readonly = readonly;
+	shared_leave(&itl->lu->lock);
+}
+
+/* What stands at a number after the view changed; true: another unit. */
+static bool
+nexus_adapt(struct scsi_nexus *n, unsigned number, int *rc)
+{
+	const struct scsi_target *t = n->target;
+	unsigned lun = n->view.luns[number].lun;
+	struct scsi_lu *lu = n->view.luns[number].shown ? t->luns[lun] : NULL;
+	struct scsi_itl *itl = n->itls[number];
+
+	if (itl != NULL && itl->lu == lu) {
+		itl_set_readonly(itl, n->view.luns[number].readonly);
+		return false;
+	}
+	if (itl != NULL)
+		itl_lose(n, number);
+	if (lu != NULL && itl_new(n, number, lu) != 0)
+		*rc = -ENOMEM;
+	return itl != NULL || lu != NULL;
+}
+
+int
+scsi_nexus_set_view(struct scsi_nexus *n, const struct scsi_view *view)
+{
+	struct scsi_target *t = n->target;
+	bool changed = false;
+	int rc = 0;
+
+	shared_enter(&t->lock);
+	view_copy(&n->view, view);
+	for (unsigned i = 0; i < SCSI_LUNS_MAX; i++)
+		changed |= nexus_adapt(n, i, &rc);
+	if (changed)
+		nexus_luns_changed(n, SCSI_LUNS_MAX);
+	shared_leave(&t->lock);
+	return rc;
+}
+
 /* ---- nexuses ---- */
 
 static void
@@ -156,6 +325,8 @@ nexus_free(struct scsi_nexus *n)
 	shared_enter(&t->lock);
 	for (unsigned lun = 0; lun < SCSI_LUNS_MAX; lun++)
 		itl_free(n->itls[lun]);
+	list_for_each(node, tmp, &n->gone)
+		itl_free(list_entry(node, struct scsi_itl, gone_node));
 	list_del(&n->node);
 	shared_leave(&t->lock);
 	free(n);
@@ -164,6 +335,15 @@ nexus_free(struct scsi_nexus *n)
 int
 scsi_nexus_open(struct scsi_target *t, const char *initiator_name,
     const char *initiator_port, struct scsi_nexus **ret_n)
+{
+	return scsi_nexus_open_view(t, initiator_name, initiator_port, NULL,
+	    ret_n);
+}
+
+int
+scsi_nexus_open_view(struct scsi_target *t, const char *initiator_name,
+    const char *initiator_port, const struct scsi_view *view,
+    struct scsi_nexus **ret_n)
 {
 	struct scsi_nexus *n;
 	int rc = 0;
@@ -178,12 +358,12 @@ scsi_nexus_open(struct scsi_target *t, const char *initiator_name,
 	strcpy(n->name, initiator_name);
 	strcpy(n->port, initiator_port);
 	fiber_cond_init(&n->idle);
+	list_init(&n->gone);
+	view_copy(&n->view, view);
 	shared_enter(&t->lock);
 	list_add_tail(&t->nexuses, &n->node);
-	for (unsigned lun = 0; lun < SCSI_LUNS_MAX && rc == 0; lun++) {
-		if (t->luns[lun] != NULL)
-			rc = itl_new(n, lun, t->luns[lun]);
-	}
+	for (unsigned i = 0; i < SCSI_LUNS_MAX && rc == 0; i++)
+		(void)nexus_adapt(n, i, &rc);
 	shared_leave(&t->lock);
 	if (rc != 0) {
 		nexus_free(n);

@@ -41,13 +41,20 @@ struct copy_result {
 };
 #define COPY_RESULTS_MAX 8
 
-/* One nexus and one of its logical units.  The unit's lock guards the list
- * and the unit attentions, the rest is of the nexus' scheduler. */
+/*
+ * One nexus and one of its logical units.  The unit's lock guards the list,
+ * the unit attentions, what the nexus may do and the counters; the rest is of
+ * the nexus' scheduler.  It lives as long as the nexus, also when the nexus
+ * lost the unit, because a command may just have looked it up.
+ */
 struct scsi_itl {
 	struct list lu_node;		/* on lu->itls */
+	struct list gone_node;		/* on nexus->gone */
 	struct scsi_nexus *nexus;
 	struct scsi_lu *lu;
 	struct ua_queue ua;
+	bool readonly;			/* by this nexus */
+	bool gone;			/* the nexus lost the unit */
 	bool prevents_removal;
 	struct copy_result copies[COPY_RESULTS_MAX];
 	unsigned copies_next;		/* the one to be replaced next */
@@ -60,6 +67,8 @@ struct scsi_nexus {
 	char port[SCSI_PORT_NAME_SIZE];
 	/* Set under the target's lock, read without. */
 	_Atomic(struct scsi_itl *) itls[SCSI_LUNS_MAX];
+	struct list gone;		/* itls; under the target's lock */
+	struct scsi_view view;		/* likewise */
 	unsigned pending;		/* tasks and functions not done */
 	struct fiber_cond idle;		/* broadcast when pending gets 0 */
 	struct scsi_nexus_stats stats;

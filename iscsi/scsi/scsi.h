@@ -92,8 +92,16 @@ struct scsi_lu_conf {
  */
 int scsi_lu_new(struct env *env, struct disk *disk,
     const struct scsi_lu_conf *conf, struct scsi_lu **ret_lu) MUST_CHECK;
-/* Only when no target maps it any more. */
+/*
+ * Only when no target maps it any more.  The disk is the caller's again; the
+ * unit is forgotten when the last nexus that saw it closes.
+ */
 void scsi_lu_free(struct scsi_lu *lu);
+/*
+ * Reads the size of the disk again; initiators hear of a change by CAPACITY
+ * DATA HAS CHANGED.  Errors of disk_refresh.  Suspends.
+ */
+int scsi_lu_refresh(struct scsi_lu *lu) MUST_CHECK;
 struct disk *scsi_lu_disk(const struct scsi_lu *lu);
 
 /* ---- targets ---- */
@@ -106,10 +114,27 @@ const char *scsi_target_iqn(const struct scsi_target *t);
 /* -EEXIST when the number is taken, -EINVAL above 255. */
 int scsi_target_map(struct scsi_target *t, unsigned lun, struct scsi_lu *lu)
     MUST_CHECK;
+/*
+ * Takes a unit away.  Commands on it end with LOGICAL UNIT NOT SUPPORTED, and
+ * when this returns none of them can reach the disk any more; the nexuses hear
+ * REPORTED LUNS DATA HAS CHANGED on their other units.  -ENOENT when nothing
+ * is mapped.  Suspends.
+ */
+int scsi_target_unmap(struct scsi_target *t, unsigned lun) MUST_CHECK;
 /* NULL when nothing is mapped there. */
 struct scsi_lu *scsi_target_lu(const struct scsi_target *t, unsigned lun);
 
 /* ---- nexuses ---- */
+
+/* What an initiator sees of a target. */
+struct scsi_view {
+	struct {
+		bool shown, readonly;
+		uint8_t lun;		/* of the target */
+	} luns[SCSI_LUNS_MAX];		/* by the number the initiator uses */
+};
+/* Everything under its own number. */
+void scsi_view_all(struct scsi_view *v, bool readonly);
 
 /*
  * A session logged in.  initiator_port is the iSCSI initiator port name
@@ -119,6 +144,17 @@ struct scsi_lu *scsi_target_lu(const struct scsi_target *t, unsigned lun);
  */
 int scsi_nexus_open(struct scsi_target *t, const char *initiator_name,
     const char *initiator_port, struct scsi_nexus **ret_n) MUST_CHECK;
+/* The same for one that sees part of the target; view is copied, NULL: all. */
+int scsi_nexus_open_view(struct scsi_target *t, const char *initiator_name,
+    const char *initiator_port, const struct scsi_view *view,
+    struct scsi_nexus **ret_n) MUST_CHECK;
+/*
+ * Changes what it sees: units it loses are gone as by scsi_target_unmap, but
+ * for the waiting; units it gains are new to it.  NULL: all.  Any thread while
+ * the nexus is open.  -ENOMEM: some of what it should gain is missing.
+ */
+int scsi_nexus_set_view(struct scsi_nexus *n, const struct scsi_view *view)
+    MUST_CHECK;
 /*
  * I_T nexus loss: aborts its tasks (their done is called with aborted set
  * before this returns), drops RESERVE(6).  Suspends.

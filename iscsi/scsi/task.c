@@ -77,7 +77,9 @@ cmd_set_result(struct scsi_cmd *c)
 {
 	struct scsi_task *t = c->task;
 
-	if (c->aborted) {
+	if (c->aborted && c->abort_told && c->itl->gone) {
+		scsi_cmd_fail(c, SENSE_LUN_NOT_SUPPORTED);
+	} else if (c->aborted) {
 		t->status = SCSI_TASK_ABORTED;
 		t->aborted = !c->abort_told;
 	}
@@ -173,10 +175,11 @@ static bool
 cmd_lu_ready(struct scsi_cmd *c)
 {
 	const struct scsi_lu *lu = c->lu;
+	bool readonly = lu->readonly || c->itl->readonly;
 
 	if ((c->op->flags & OP_MEDIUM) && lu->ejected)
 		scsi_cmd_fail(c, SENSE_NO_MEDIUM);
-	else if ((c->op->flags & OP_WRITES) && lu->readonly)
+	else if ((c->op->flags & OP_WRITES) && readonly)
 		scsi_cmd_fail(c, SENSE_WRITE_PROTECTED);
 	else if ((c->op->flags & OP_WRITES) && lu->software_write_protect)
 		scsi_cmd_fail(c, SENSE_SOFTWARE_WRITE_PROTECTED);
@@ -236,7 +239,8 @@ cmd_check(struct scsi_cmd *c)
 {
 	const struct scsi_task *t = c->task;
 
-	if (c->lu == NULL && (c->op == NULL || !(c->op->flags & OP_NO_LU))) {
+	if (c->lu == NULL ? c->op == NULL || !(c->op->flags & OP_NO_LU) :
+	    c->itl->gone) {
 		scsi_cmd_fail(c, SENSE_LUN_NOT_SUPPORTED);
 		return false;
 	}

@@ -25,6 +25,7 @@ struct host {
 	unsigned index;
 	uint64_t key;		/* registered now; 0: preempted */
 	unsigned conflicts;
+	uint8_t lun;
 };
 
 struct cluster {
@@ -71,6 +72,7 @@ run(struct host *h, const uint8_t *cdb, size_t cdb_len, const void *out,
 	uint32_t result;
 
 	t->nexus = h->nexus;
+	t->lun[1] = h->lun;
 	memcpy(t->cdb, cdb, cdb_len);
 	t->cdb_len = cdb_len;
 	t->dir_in = in_len > 0;
@@ -452,8 +454,81 @@ ATF_TC_BODY(nothing_lands_after_a_fence_from_another_reactor, tc)
 	ATF_CHECK(c.host[1].conflicts > 0);
 }
 
+/*
+ * Host 0 shows a second unit and takes it away again, with its disk; the
+ * others use it all the time.
+ */
+static int
+come_and_go(struct host *h)
+{
+	struct cluster *c = h->cluster;
+
+	for (unsigned step = 0; step < STEPS; step++) {
+		struct scsi_lu_conf conf = { .thin = true };
+		struct scsi_lu *lu;
+		struct disk *disk;
+
+		CHECK(disk_mem_open(1 << 16, BLOCK, &disk) == 0);
+		CHECK(scsi_lu_new(&h->env, disk, &conf, &lu) == 0);
+		CHECK(scsi_target_map(c->target, 1, lu) == 0);
+		for (unsigned i = 0; i < step % 8; i++)
+			fiber_yield();
+		CHECK(scsi_target_unmap(c->target, 1) == 0);
+		scsi_lu_free(lu);
+		disk_close(disk);
+	}
+	return 0;
+}
+
+static int
+use_both(struct host *h)
+{
+	atomic_uint *end = &h->cluster->fence_step[h->index];
+	uint8_t block[BLOCK];
+	uint32_t r;
+
+	while (atomic_load(end) == 0) {
+		memset(block, (int)h->index, sizeof(block));
+		h->lun = 1;
+		r = rw(h, true, h->index, block);
+		CHECK(r == SCSI_GOOD || r == 0x052500 || (r >> 16) == 0x06);
+		h->conflicts += r == SCSI_GOOD;
+		h->lun = 0;
+		r = rw(h, true, h->index, block);
+		CHECK(r == SCSI_GOOD || r == 0x063f0e);
+	}
+	return 0;
+}
+
+static int
+come_and_go_or_use(struct host *h)
+{
+	int problem;
+
+	if (h->index > 0)
+		return use_both(h);
+	problem = come_and_go(h);
+	for (unsigned i = 1; i < HOSTS; i++)
+		atomic_store(&h->cluster->fence_step[i], 1);
+	return problem;
+}
+
+ATF_TC(units_come_and_go_under_load);
+ATF_TC_HEAD(units_come_and_go_under_load, tc)
+{
+	atf_tc_set_md_var(tc, "descr", "and other units do not notice");
+}
+ATF_TC_BODY(units_come_and_go_under_load, tc)
+{
+	struct cluster c = { .running = 0 };
+
+	(void)tc;
+	cluster_play(&c, come_and_go_or_use);
+}
+
 ATF_TP_ADD_TCS(tp)
 {
+	ATF_TP_ADD_TC(tp, units_come_and_go_under_load);
 	ATF_TP_ADD_TC(tp,
 	    compare_and_write_of_several_reactors_loses_no_step);
 	ATF_TP_ADD_TC(tp,
