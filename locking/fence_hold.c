@@ -59,9 +59,9 @@ hold_prove(const struct fence_paths *p, const struct heartbeat *victim,
 
 	(void)silent_ms;
 	if (rc == -VMFS_EINUSE)
-		why_say(why, "host \"%s\" is silent, "
-		    "but its process still has the file open (stopped or "
-		    "hung?); end that process to free its locks",
+		why_say(why, "the process of host "
+		    "\"%s\" still has the file open (stopped or hung?); end "
+		    "that process to free its locks",
 		    victim->name);
 	return rc;
 }

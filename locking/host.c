@@ -235,7 +235,8 @@ reclaim_slot(struct host *h, unsigned slot)
 	for (int i = 0; i < RECLAIM_TRIES && rc == -VMFS_EINUSE; i++) {
 		if (i > 0)
 			fiber_sleep(RECLAIM_PAUSE_NS);
-		rc = takeover_run(h, slot, &h->watch.seen[slot].rec);
+		rc = takeover_run(h, slot, &h->watch.seen[slot].rec,
+		    TAKEOVER_OWN_PAST, NULL);
 	}
 	return rc;
 }
@@ -274,20 +275,36 @@ is_over(void *arg, unsigned slot, uint64_t incarnation)
 	    (incarnation == s->rec.incarnation && s->rec.state == SLOT_FREE);
 }
 
+int
+host_sweep(struct host *h)
+{
+	int rc = watch_read(h);
+
+	if (rc == 0 && h->fence->sweep != NULL)
+		h->fence->sweep(&h->paths, is_over, h);
+	return rc;
+}
+
+/* Was it us, who are here now? */
+static bool
+is_home(const struct host *h, const struct heartbeat *hb)
+{
+	return slot_at_large(hb) && hb->state == SLOT_FREE &&
+	    uuid_equal(&hb->host, &h->conf.host) &&
+	    uuid_equal(&hb->machine, &h->conf.machine);
+}
+
 /* What we and others left on the LUN in the past. */
 static void
 tidy_up(struct host *h)
 {
-	if (watch_read(h) < 0)
+	if (host_sweep(h) < 0)
 		return;
-	if (h->fence->sweep != NULL)
-		h->fence->sweep(&h->paths, is_over, h);
 	for (unsigned i = 0; i < SLOTS_MAX; i++) {
-		const struct heartbeat *hb = &h->watch.seen[i].rec;
+		const struct seen *s = &h->watch.seen[i];
 
-		if (h->watch.seen[i].known && slot_at_large(hb) &&
-		    uuid_equal(&hb->host, &h->conf.host) &&
-		    slot_come_home(h, i) < 0)
+		if (s->known && is_home(h, &s->rec) &&
+		    slot_unmark(h, &s->rec) < 0)
 			return;
 	}
 }
@@ -417,6 +434,7 @@ host_new(struct env *env, struct env *hb_env, struct disk *lun,
 	h->beat.volume = super->uuid;
 	fiber_cond_init(&h->watch.wake);
 	fiber_mutex_init(&h->taking);
+	fiber_mutex_init(&h->watch.reading);
 	lockmgr_init(h);
 	return h;
 }

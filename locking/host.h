@@ -18,7 +18,10 @@
 #include "locking/member.h"
 
 struct host;
+struct takeover_report;
 struct watchdog_share;
+
+#define HOST_WHY_SIZE 256	/* of sentences for the admin */
 
 enum host_status {
 	HOST_OK,
@@ -43,6 +46,11 @@ struct host_conf {
 	 * a remount (new host_join) is possible after host_leave.
 	 */
 	void (*on_status)(void *arg, enum host_status status, const char *why);
+	/*
+	 * A take-over has ended, or could not be done at its first try; also
+	 * those of other hosts.  May be NULL; must not suspend.
+	 */
+	void (*on_takeover)(void *arg, const struct takeover_report *r);
 	void *arg;
 	/* NULL: none; outlives the host. */
 	struct watchdog_share *watchdog;
@@ -73,6 +81,9 @@ int host_leave(struct host *h, bool crash);
 struct disk *host_disk(struct host *h);
 struct lockops *host_locks(struct host *h);
 enum host_status host_status(const struct host *h);
+/* What its I/O gets when it is fenced: -VMFS_EFENCED, or -VMFS_EGONE when the
+ * LUN is permanently gone. */
+int host_error(const struct host *h);
 
 /* ---- what admins see ---- */
 
@@ -83,14 +94,22 @@ struct host_info {
 	bool self;
 	struct uuid host;
 	char name[HOST_NAME_MAX_BYTES + 1];
-	uint64_t incarnation, pulse, mounted_us;
+	uint64_t incarnation, pulse;
+	/* Wall clock: mounted, or with SLOT_FREE and SLOT_RECOVERING its end,
+	 * when this host has seen that (0). */
+	uint64_t since_us;
 	uint64_t silent_ms;	/* since its image last changed, for us */
 	uint64_t fence_in_ms;	/* 0: not suspect */
 	enum member_word net;
 	uint64_t pr_key;
-	char recoverer[HOST_NAME_MAX_BYTES + 1];	/* "" or who replays */
+	/* SLOT_FREE: it was fenced and has not come back (host_forget). */
+	bool at_large;
+	/* "" or who replays, or has fenced the one at large */
+	char recoverer[HOST_NAME_MAX_BYTES + 1];
+	char stuck[HOST_WHY_SIZE];	/* "" or why its take-over fails */
 };
-/* Every slot that is not free, from the last read of the table. */
+/* Every slot that is taken or whose host is at large, from the last read of
+ * the table. */
 void host_list(struct host *h,
     void (*fn)(void *arg, const struct host_info *i), void *arg);
 /*
@@ -100,18 +119,72 @@ void host_list(struct host *h,
 int host_lock_break(struct host *h, uint64_t addr,
     struct lock_holder *ret_holder) MUST_CHECK;
 
-/* What a take-over did, for the log and `vmfsctl host ls`. */
+/* ---- take-overs ---- */
+
+enum takeover_cause {
+	TAKEOVER_SILENCE,	/* its heartbeat was silent for too long */
+	TAKEOVER_OWN_PAST,	/* this host before it was started anew */
+	TAKEOVER_ADMIN,		/* host_fence */
+	TAKEOVER_RESUMED,	/* who began it is gone, too */
+	TAKEOVER_SEEN,		/* another host did it */
+};
+enum takeover_step {
+	TAKEOVER_BEGUN,
+	TAKEOVER_FENCED,	/* provably cannot write any more */
+	TAKEOVER_MARKED,	/* its incarnation is over */
+	TAKEOVER_REPLAYED,
+	TAKEOVER_FREED,		/* its locks can be had */
+	TAKEOVER_STEPS,
+};
+const char *takeover_cause_name(enum takeover_cause c);
+const char *takeover_step_name(enum takeover_step s);
+
 struct takeover_report {
 	unsigned slot;
 	char name[HOST_NAME_MAX_BYTES + 1];
-	uint64_t incarnation;
+	uint64_t incarnation;	/* the one that ended */
+	enum takeover_cause cause;
+	char by[HOST_NAME_MAX_BYTES + 1];
 	uint64_t silent_ms;	/* before it was fenced */
 	enum member_word net;	/* what the network said then */
 	uint64_t fence_ms, replay_ms;
 	struct recover_report replay;
+	/* Wall clock of the end of each step; 0: not yet, or not seen. */
+	uint64_t at_us[TAKEOVER_STEPS];
+	unsigned tries;		/* by this host */
+	/* 0: done; -EINPROGRESS: another host is at it; else it is tried again
+	 * each pulse, and `why` tells what is in the way. */
+	int result;
+	char why[HOST_WHY_SIZE];
 };
-/* The last take-over by this host; false when there was none. */
+#define TAKEOVERS_KEPT 16
+/* The last TAKEOVERS_KEPT since the mount, oldest first. */
+void host_takeovers(const struct host *h,
+    void (*fn)(void *arg, const struct takeover_report *r), void *arg);
+/* The last one that this host finished; false when there was none. */
 bool host_last_takeover(const struct host *h, struct takeover_report *ret_r);
+
+/* ---- what admins order; `why` (HOST_WHY_SIZE) is the sentence ---- */
+
+/*
+ * Takes over the host of that name now, which the admin knows to be gone.  It
+ * is fenced first as in any take-over, so a mistake costs that host its mount,
+ * never data.  Listens until it has missed a pulse; with `force` a host that
+ * pulses is fenced as well.  -ENOENT; -EINVAL: it is this host;
+ * -VMFS_EINUSE: it pulses, or the fence cannot be proven; -EBUSY: it is taken
+ * over already, or we cannot judge now.  Suspends.
+ */
+int host_fence(struct host *h, const char *name, bool force,
+    struct takeover_report *ret_r, char *why) MUST_CHECK;
+/*
+ * Forgets that the host of that name was fenced and is at large, so that the
+ * LUN does not stay reserved for its sake.  Where the reservation is what keeps
+ * a sleeper out that wakes up when no member is left, the admin has to insist:
+ * -EPERM without `force`.  -ENOENT; -VMFS_EINUSE: it is a member; -EBUSY: its
+ * journal is being replayed, or we cannot judge now.  Suspends.
+ */
+int host_forget(struct host *h, const char *name, bool force,
+    unsigned *ret_slots, char *why) MUST_CHECK;
 
 /*
  * Reads the slot table twice, a little more than a pulse apart, and tells

@@ -24,23 +24,54 @@ host_status(const struct host *h)
 	return guard_status(&h->guard);
 }
 
+void
+recoverer_name(const struct host *h, const struct heartbeat *hb,
+    char ret_name[HOST_NAME_MAX_BYTES + 1])
+{
+	const struct heartbeat *r;
+
+	ret_name[0] = '\0';
+	if (hb->recoverer_incarnation == 0 || hb->recoverer >= SLOTS_MAX)
+		return;
+	r = &h->watch.seen[hb->recoverer].rec;
+	/* Whoever ended it left the name there. */
+	if (r->incarnation == hb->recoverer_incarnation ||
+	    (r->incarnation == hb->recoverer_incarnation + 1 &&
+	    (r->state == SLOT_RECOVERING || r->state == SLOT_FREE)))
+		memcpy(ret_name, r->name, sizeof(r->name));
+}
+
+int
+host_error(const struct host *h)
+{
+	return atomic_load(&h->guard.error);
+}
+
 static void
 describe(const struct host *h, unsigned slot, struct host_info *ret_i)
 {
 	const struct seen *s = &h->watch.seen[slot];
+	const struct takeover_report *pending;
 	struct host_info i = {
 		.slot = slot, .state = s->rec.state, .host = s->rec.host,
 		.incarnation = s->rec.incarnation, .pulse = s->rec.pulse,
-		.mounted_us = s->rec.mounted_us, .pr_key = s->rec.pr_key,
+		.since_us = s->rec.mounted_us, .pr_key = s->rec.pr_key,
 	};
 
 	memcpy(i.name, s->rec.name, sizeof(i.name));
 	i.seen = watch_judge(h, slot, &i.silent_ms, &i.fence_in_ms);
 	i.self = i.seen == HOLDER_SELF;
 	i.net = h->member->ops->word(h->member, &i.host);
-	if (i.state == SLOT_RECOVERING && s->rec.recoverer < SLOTS_MAX)
-		memcpy(i.recoverer, h->watch.seen[s->rec.recoverer].rec.name,
-		    sizeof(i.recoverer));
+	i.at_large = i.state == SLOT_FREE && slot_at_large(&s->rec);
+	if (slot_at_large(&s->rec))
+		recoverer_name(h, &s->rec, i.recoverer);
+	if (slot_at_large(&s->rec))
+		i.since_us = history_end(h, slot, i.incarnation - 1);
+	pending = history_pending(h, slot, i.state == SLOT_RECOVERING ?
+	    i.incarnation - 1 : i.incarnation);
+	/* One that pulses again is not to be taken over any more. */
+	if (pending != NULL && i.seen != HOLDER_LIVE)
+		memcpy(i.stuck, pending->why, sizeof(i.stuck));
 	*ret_i = i;
 }
 
@@ -52,19 +83,12 @@ host_list(struct host *h, void (*fn)(void *arg, const struct host_info *i),
 		struct host_info info;
 
 		if (!h->watch.seen[i].known ||
-		    h->watch.seen[i].rec.state == SLOT_FREE)
+		    (h->watch.seen[i].rec.state == SLOT_FREE &&
+		    !slot_at_large(&h->watch.seen[i].rec)))
 			continue;
 		describe(h, i, &info);
 		fn(arg, &info);
 	}
-}
-
-bool
-host_last_takeover(const struct host *h, struct takeover_report *ret_r)
-{
-	if (h->has_report)
-		*ret_r = h->report;
-	return h->has_report;
 }
 
 /* Clears what the dead hold; -VMFS_ELOCKED while one stands in the way. */

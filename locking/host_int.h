@@ -27,7 +27,14 @@ struct watch {
 	uint64_t sampled_ns;	/* submission of the last good read */
 	uint64_t done_ns;	/* its completion; 0: none yet */
 	struct fiber_cond wake;
+	struct fiber_mutex reading;	/* one watch_read at a time */
 	bool running;
+};
+
+/* Ring; the newest is at (next - 1). */
+struct history {
+	struct takeover_report entry[TAKEOVERS_KEPT];
+	unsigned next, used;
 };
 
 #define HELD_BUCKETS 256u
@@ -57,8 +64,7 @@ struct host {
 	struct watch watch;
 	struct lockmgr lm;
 	struct fiber_mutex taking;	/* one take-over at a time */
-	struct takeover_report report;
-	bool has_report;
+	struct history history;
 	bool stopping;
 	bool entered, beating, guarded, watched; /* what host_leave has to undo */
 	uint64_t mounted_us;
@@ -99,8 +105,11 @@ int slot_claim(struct host *h, char why[WHY_SIZE]) MUST_CHECK;
  * in its hands, which only the reservation keeps out: that must stay.
  */
 bool slot_at_large(const struct heartbeat *hb);
-/* We are the one whom this slot says to be at large, and here.  Suspends. */
-int slot_come_home(struct host *h, unsigned slot) MUST_CHECK;
+/*
+ * The owner of `seen`, a slot at large, is so no more.  0 also when the slot
+ * has moved on meanwhile: then nothing was changed.  Suspends.
+ */
+int slot_unmark(struct host *h, const struct heartbeat *seen) MUST_CHECK;
 /* Gives it back in good order; the heartbeat has ended.  Suspends. */
 int slot_free(struct host *h) MUST_CHECK;
 
@@ -117,10 +126,35 @@ int identity_confirm(struct host *h, const bool stale[SLOTS_MAX],
 
 /*
  * Fences the incarnation in `slot`, replays its journal, frees the slot.
- * -EAGAIN: somebody else is at it or the slot lives.  Suspends.
+ * -EAGAIN: somebody else is at it or the slot lives.  *ret_r (may be NULL) is
+ * filled in any case.  Suspends.
  */
-int takeover_run(struct host *h, unsigned slot, const struct heartbeat *victim)
-    MUST_CHECK;
+int takeover_run(struct host *h, unsigned slot, const struct heartbeat *victim,
+    enum takeover_cause cause, struct takeover_report *ret_r) MUST_CHECK;
+
+/* ---- history.c ---- */
+
+/* Notes a take-over, or how one goes on that is noted already. */
+void history_put(struct host *h, const struct takeover_report *r);
+/* A slot was seen to change, after silent_ms: is it another's take-over? */
+void history_saw(struct host *h, const struct heartbeat *before,
+    const struct heartbeat *now, uint64_t silent_ms);
+/* The one of that incarnation that is not done; NULL. */
+const struct takeover_report *history_pending(const struct host *h,
+    unsigned slot, uint64_t incarnation);
+
+/* Wall clock of the end of that incarnation, when we have seen it; 0. */
+uint64_t history_end(const struct host *h, unsigned slot,
+    uint64_t incarnation);
+/* Whom a slot that is recovered, or was, names as its recoverer; "" when his
+ * slot is another's now. */
+void recoverer_name(const struct host *h, const struct heartbeat *hb,
+    char ret_name[HOST_NAME_MAX_BYTES + 1]);
+
+/* ---- host.c ---- */
+
+/* Removes keys of incarnations that are over from the LUN.  Suspends. */
+int host_sweep(struct host *h) MUST_CHECK;
 
 /* ---- lockmgr.c ---- */
 

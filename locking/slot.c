@@ -186,19 +186,19 @@ slot_claim(struct host *h, char why[WHY_SIZE])
 }
 
 int
-slot_come_home(struct host *h, unsigned slot)
+slot_unmark(struct host *h, const struct heartbeat *seen)
 {
 	struct heartbeat hb;
 	struct caw c;
-	int rc = caw_init(&c, &h->guard.disk, SLOT_TABLE_BLOCK + slot,
+	int rc = caw_init(&c, &h->guard.disk, SLOT_TABLE_BLOCK + seen->slot,
 	    h->super.sector_size);
 
 	if (rc < 0)
 		return rc;
-	rc = slot_load(h, &c, slot, &hb);
+	rc = slot_load(h, &c, seen->slot, &hb);
 	if (rc == 0 && hb.state == SLOT_FREE && slot_at_large(&hb) &&
-	    uuid_equal(&hb.host, &h->conf.host) &&
-	    uuid_equal(&hb.machine, &h->conf.machine)) {
+	    hb.incarnation == seen->incarnation &&
+	    uuid_equal(&hb.host, &seen->host)) {
 		hb.recoverer = 0;
 		hb.recoverer_incarnation = 0;
 		rc = slot_store(h, &c, &hb);

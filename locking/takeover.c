@@ -34,6 +34,19 @@ elapsed_ms(struct host *h, uint64_t since_ns)
 	return (env_now(h->env) - since_ns) / NSEC_PER_MSEC;
 }
 
+static void
+step(struct takeover *t, enum takeover_step s)
+{
+	if (t->report.at_us[s] != 0)
+		return;
+	t->report.at_us[s] = t->h->env->wall_us(t->h->env);
+	log_info(t->h->env->log, "takeover: step=%s slot=%u host=\"%s\" "
+	    "incarnation=%llu cause=\"%s\"", takeover_step_name(s),
+	    t->report.slot, t->report.name,
+	    (unsigned long long)t->report.incarnation,
+	    takeover_cause_name(t->report.cause));
+}
+
 /* Only while our own lease is good: a sleeper must not act on old news. */
 static int
 check_ourselves(struct host *h)
@@ -56,11 +69,13 @@ fence(struct takeover *t, const struct heartbeat *victim)
 {
 	struct host *h = t->h;
 	struct seen *s = &h->watch.seen[victim->slot];
-	char why[WHY_SIZE] = "";
+	char *why = t->report.why;
 	uint64_t start = env_now(h->env);
 	int rc = h->fence->prove(&h->paths, victim,
 	    t->report.silent_ms, why);
 
+	if (rc == 0)
+		step(t, TAKEOVER_FENCED);
 	t->report.fence_ms += elapsed_ms(h, start);
 	if (rc == -VMFS_EFENCED) {
 		guard_doubt(&h->guard, "the own reservation key is gone");
@@ -100,8 +115,10 @@ mark(struct takeover *t)
 	next.recoverer = h->paths.slot;
 	next.recoverer_incarnation = h->paths.incarnation;
 	rc = slot_store(h, &t->caw, &next);
-	if (rc == 0)
+	if (rc == 0) {
 		t->now = next;
+		step(t, TAKEOVER_MARKED);
+	}
 	return rc == -VMFS_EMISCOMPARE ? -EAGAIN : rc;
 }
 
@@ -132,12 +149,17 @@ replay(struct takeover *t)
 		    &t->report.replay);
 	t->report.replay_ms = elapsed_ms(h, start);
 	if (rc < 0)
+		why_say(t->report.why, "its journal cannot be replayed: %s; its "
+		    "locks stay until it can", vmfs_strerror(rc));
+	if (rc < 0)
 		log_error(h->env->log, "takeover: replay failed slot=%u "
 		    "host=\"%s\" incarnation=%llu error=\"%s\"; its locks stay "
 		    "until it succeeds", dead.slot, dead.name,
 		    (unsigned long long)dead.incarnation, vmfs_strerror(rc));
 	else
 		host_saw_lsn(h, t->report.replay.last_lsn);
+	if (rc == 0)
+		step(t, TAKEOVER_REPLAYED);
 	return rc;
 }
 
@@ -152,6 +174,8 @@ finish(struct takeover *t)
 	if (t->report.replay.last_lsn > next.lsn)
 		next.lsn = t->report.replay.last_lsn;
 	rc = slot_store(t->h, &t->caw, &next);
+	if (rc == 0)
+		step(t, TAKEOVER_FREED);
 	return rc == -VMFS_EMISCOMPARE ? -EAGAIN : rc;
 }
 
@@ -178,8 +202,44 @@ take(struct takeover *t, const struct heartbeat *victim)
 	return rc;
 }
 
+static void
+begin(struct takeover *t, const struct heartbeat *victim,
+    enum takeover_cause cause)
+{
+	struct host *h = t->h;
+	struct takeover_report *r = &t->report;
+
+	r->slot = victim->slot;
+	r->cause = cause;
+	r->incarnation = victim->incarnation;
+	if (victim->state == SLOT_RECOVERING) {
+		r->incarnation--;
+		r->cause = TAKEOVER_RESUMED;
+	}
+	memcpy(r->name, victim->name, sizeof(r->name));
+	memcpy(r->by, h->name, sizeof(r->by));
+	(void)watch_judge(h, victim->slot, &r->silent_ms, &(uint64_t){ 0 });
+	r->net = h->member->ops->word(h->member, &victim->host);
+	r->at_us[TAKEOVER_BEGUN] = h->env->wall_us(h->env);
+}
+
+static void
+tell(const struct takeover *t)
+{
+	const struct takeover_report *r = &t->report;
+
+	log_info(t->h->env->log, "takeover: done slot=%u host=\"%s\" "
+	    "incarnation=%llu silent_ms=%llu network=\"%s\" "
+	    "fence_ms=%llu replay_ms=%llu applied=%llu", r->slot,
+	    r->name, (unsigned long long)r->incarnation,
+	    (unsigned long long)r->silent_ms, member_word_name(r->net),
+	    (unsigned long long)r->fence_ms, (unsigned long long)r->replay_ms,
+	    (unsigned long long)r->replay.applied);
+}
+
 int
-takeover_run(struct host *h, unsigned slot, const struct heartbeat *seen)
+takeover_run(struct host *h, unsigned slot, const struct heartbeat *seen,
+    enum takeover_cause cause, struct takeover_report *ret_r)
 {
 	struct heartbeat victim = *seen;
 	struct takeover t = { .h = h };
@@ -190,28 +250,19 @@ takeover_run(struct host *h, unsigned slot, const struct heartbeat *seen)
 	if (rc < 0)
 		return rc;
 	fiber_mutex_lock(&h->taking);
-	t.report.slot = slot;
-	t.report.incarnation = victim.state == SLOT_RECOVERING ?
-	    victim.incarnation - 1 : victim.incarnation;
-	(void)snprintf(t.report.name, sizeof(t.report.name), "%s",
-	    victim.name);
-	(void)watch_judge(h, slot, &t.report.silent_ms, &(uint64_t){ 0 });
-	t.report.net = h->member->ops->word(h->member, &victim.host);
+	begin(&t, &victim, cause);
 	rc = take(&t, &victim);
-	if (rc == 0) {
-		h->report = t.report;
-		h->has_report = true;
-		log_info(h->env->log, "takeover: done slot=%u host=\"%s\" "
-		    "incarnation=%llu silent_ms=%llu network=\"%s\" "
-		    "fence_ms=%llu replay_ms=%llu applied=%llu", slot,
-		    t.report.name, (unsigned long long)t.report.incarnation,
-		    (unsigned long long)t.report.silent_ms,
-		    member_word_name(t.report.net),
-		    (unsigned long long)t.report.fence_ms,
-		    (unsigned long long)t.report.replay_ms,
-		    (unsigned long long)t.report.replay.applied);
-	}
+	t.report.result = rc;
+	if (rc < 0 && t.report.why[0] == '\0')
+		why_say(t.report.why, "%s", vmfs_strerror(rc));
+	if (rc == 0)
+		tell(&t);
+	/* Another host is at it: what it does will be seen. */
+	if (rc != -EAGAIN)
+		history_put(h, &t.report);
 	fiber_mutex_unlock(&h->taking);
 	caw_fini(&t.caw);
+	if (ret_r != NULL)
+		*ret_r = t.report;
 	return rc;
 }

@@ -42,12 +42,17 @@ note(struct host *h, unsigned slot, uint64_t now)
 {
 	struct seen *s = &h->watch.seen[slot];
 	const uint8_t *image = h->watch.table + (size_t)slot * BLOCK_SIZE;
+	struct heartbeat before = s->rec;
+	bool knew = s->known;
 
 	if ((s->known || s->corrupt) &&
 	    memcmp(s->image, image, sizeof(s->image)) == 0)
 		return;
 	memcpy(s->image, image, sizeof(s->image));
 	s->known = heartbeat_decode(image, &h->super.uuid, slot, &s->rec) == 0;
+	if (knew && s->known)
+		history_saw(h, &before, &s->rec,
+		    (now - s->changed_ns) / NSEC_PER_MSEC);
 	if (!s->known && !s->corrupt)
 		log_error(h->env->log, "watch: slot damaged slot=%u", slot);
 	s->corrupt = !s->known;
@@ -65,8 +70,8 @@ watch_rebase(struct host *h)
 		h->watch.seen[i].changed_ns = now;
 }
 
-int
-watch_read(struct host *h)
+static int
+read_and_note(struct host *h)
 {
 	struct watch *w = &h->watch;
 	uint64_t submitted = env_now(h->env), done;
@@ -83,6 +88,17 @@ watch_read(struct host *h)
 	w->sampled_ns = submitted;
 	w->done_ns = done;
 	return 0;
+}
+
+int
+watch_read(struct host *h)
+{
+	int rc;
+
+	fiber_mutex_lock(&h->watch.reading);
+	rc = read_and_note(h);
+	fiber_mutex_unlock(&h->watch.reading);
+	return rc;
 }
 
 /* How long the image is known to have been the same. */
@@ -206,6 +222,15 @@ next_look(struct host *h)
 	return due > now && due < now + wait ? due : now + wait;
 }
 
+static int
+take_over(struct host *h, unsigned slot)
+{
+	const struct heartbeat *hb = &h->watch.seen[slot].rec;
+
+	return takeover_run(h, slot, hb, uuid_equal(&hb->host,
+	    &h->conf.host) ? TAKEOVER_OWN_PAST : TAKEOVER_SILENCE, NULL);
+}
+
 static void
 act(struct host *h)
 {
@@ -215,7 +240,7 @@ act(struct host *h)
 		/* Only a host that is itself in order may judge others. */
 		if (guard_status(&h->guard) != HOST_OK)
 			return;
-		if (is_due(h, i) && takeover_run(h, i, &s->rec) < 0)
+		if (is_due(h, i) && take_over(h, i) < 0)
 			s->again_ns = env_now(h->env) + h->lease.pulse_ns;
 	}
 }

@@ -183,9 +183,10 @@ explain_write(struct run *r, int error)
 	if (error == -VMFS_ECONFLICT)
 		return refuse(error, "'%s' is reserved for the hosts of its "
 		    "datastore: one that was fenced, or died, could still "
-		    "write. Let it mount and unmount once; if it is gone for "
-		    "good, free the LUN as doc/LOCKING.md section 4 says "
-		    "(sg_persist --out --clear)", r->name);
+		    "write. Let it mount and unmount once. If it is gone for "
+		    "good, mount the datastore on another host, run vmfsctl "
+		    "host ls and vmfsctl host forget there, and unmount",
+		    r->name);
 	return refuse(error, "writing to '%s' failed: %s; %s", r->name,
 	    vmfs_strerror(error), super_read(r->disk, &left) == 0 ?
 	    "the datastore that was on it is still there" :

@@ -3,20 +3,20 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "fuse/refusal.h"
 #include "libvmfs/base/lun_text.h"
 #include "libvmfs/base/units.h"
 #include "locking/watchdog.h"
 #include "vmfsd/call.h"
 #include "vmfsd/cmd.h"
-
-static const char *
-state_of(struct datastore *d)
-{
-	return datastore_state_name(atomic_load(&d->state));
-}
+#include "vmfsd/takeover_log.h"
 
 /* ---- ds.ls, ds.info ---- */
+
+static int
+set(json_t *o, const char *key, json_t *value)
+{
+	return json_object_set_new(o, key, value);
+}
 
 struct info_call {
 	struct datastore *d;
@@ -75,12 +75,56 @@ count_host(void *arg, const struct host_info *i)
 		(*n)++;
 }
 
+/* What to do when it is not well; NULL when it is. */
+static const char *
+advice(enum datastore_state state, bool failed)
+{
+	switch (state) {
+	case DATASTORE_FROZEN:
+		return "I/O goes on by itself when the LUN answers; look at its "
+		    "paths and its target";
+	case DATASTORE_FENCED:
+		return "vmfsctl ds unmount --force, then vmfsctl ds mount";
+	case DATASTORE_LOST:
+		return "give the LUN back, then vmfsctl ds unmount --force and "
+		    "vmfsctl ds mount";
+	case DATASTORE_UNMOUNTED:
+		return failed ? "vmfsctl ds mount tries again" : NULL;
+	case DATASTORE_MOUNTED:
+	case DATASTORE_STATES:
+		break;
+	}
+	return NULL;
+}
+
+/* The owner's fiber changes them while it is mounted. */
+static int
+add_state(void *arg)
+{
+	struct info_call *c = arg;
+	enum datastore_state state = atomic_load(&c->d->state);
+	bool failed = state == DATASTORE_UNMOUNTED && c->d->why[0] != '\0';
+	const char *todo = advice(state, failed);
+
+	(void)set(c->row, "status", json_string(failed ? "failed" :
+	    datastore_state_name(state)));
+	if (c->d->why[0] == '\0')
+		return 0;
+	(void)set(c->row, "why", json_string(c->d->why));
+	(void)set(c->row, "status_since_us",
+	    json_integer((json_int_t)c->d->since_us));
+	if (todo != NULL)
+		(void)set(c->row, "advice", json_string(todo));
+	return 0;
+}
+
 static int
 add_hosts(void *arg)
 {
 	struct info_call *c = arg;
 	unsigned n = 0;
 
+	(void)add_state(arg);
 	if (c->d->host == NULL)
 		return 0;
 	host_list(c->d->host, count_host, &n);
@@ -95,11 +139,12 @@ ds_row(struct datastore *d)
 	enum datastore_state state = atomic_load(&d->state);
 	struct info_call c = { .d = d };
 
-	c.row = json_pack("{s:s, s:s, s:s, s:s}", "name", d->name, "status",
-	    datastore_state_name(state), "mount", d->mount, "lun",
-	    lun_text(d->lun, lun));
+	c.row = json_pack("{s:s, s:s, s:s}", "name", d->name, "mount",
+	    d->mount, "lun", lun_text(d->lun, lun));
 	if (state != DATASTORE_UNMOUNTED)
 		(void)!call_on(d->env.sched, add_hosts, &c);
+	else
+		(void)add_state(&c);
 	/* Space needs the LUN: not while its I/O waits. */
 	if (state == DATASTORE_MOUNTED)
 		(void)!call_on(d->env.sched, add_space, &c);
@@ -132,12 +177,6 @@ cmd_ds_ls(struct daemon *dm, json_t *args, json_t **ret_result, char *msg)
 	json_decref(names);
 	*ret_result = json_pack("{s:o}", "datastores", rows);
 	return 0;
-}
-
-static int
-set(json_t *o, const char *key, json_t *value)
-{
-	return json_object_set_new(o, key, value);
 }
 
 static void
@@ -218,15 +257,7 @@ add_takeover(void *arg)
 
 	if (c->d->host == NULL || !host_last_takeover(c->d->host, &r))
 		return 0;
-	return set(c->row, "last_takeover", json_pack(
-	    "{s:s, s:s, s:i, s:I, s:I, s:I, s:I, s:I, s:I}",
-	    "host", r.name, "network", member_word_name(r.net),
-	    "slot", (int)r.slot, "incarnation", (json_int_t)r.incarnation,
-	    "silent_ms", (json_int_t)r.silent_ms,
-	    "fence_ms", (json_int_t)r.fence_ms,
-	    "replay_ms", (json_int_t)r.replay_ms,
-	    "records", (json_int_t)r.replay.records,
-	    "applied", (json_int_t)r.replay.applied));
+	return set(c->row, "last_takeover", takeover_json(&r));
 }
 
 static int
@@ -242,8 +273,6 @@ cmd_ds_info(struct daemon *dm, json_t *args, json_t **ret_result, char *msg)
 		add_super(c.row, c.d);
 		(void)!call_on(c.d->env.sched, add_takeover, &c);
 	}
-	if (c.d->why[0] != '\0')
-		(void)set(c.row, "why", json_string(c.d->why));
 	datastore_put(c.d);
 	*ret_result = json_pack("{s:o}", "datastore", c.row);
 	return 0;
@@ -305,63 +334,11 @@ cmd_ds_unmount(struct daemon *dm, json_t *args, json_t **ret_result, char *msg)
 	    datastore_unmount(&dm->datastores, name, force != 0, msg);
 }
 
-/* ---- host.ls ---- */
-
-static void
-add_host(void *arg, const struct host_info *i)
-{
-	char uuid[UUID_TEXT_SIZE], key[24];
-	json_t *row = json_pack("{s:i, s:s, s:s, s:s, s:b, s:s}",
-	    "slot", (int)i->slot, "host", i->name,
-	    "slot_state", slot_state_name(i->state),
-	    "state", refusal_state_name(i->seen), "self", i->self,
-	    "uuid", uuid_text(&i->host, uuid));
-
-	(void)snprintf(key, sizeof(key), "0x%016llx",
-	    (unsigned long long)i->pr_key);
-	(void)set(row, "incarnation", json_integer((json_int_t)i->incarnation));
-	(void)set(row, "pulse", json_integer((json_int_t)i->pulse));
-	(void)set(row, "silent_ms", json_integer((json_int_t)i->silent_ms));
-	(void)set(row, "fence_in_ms", json_integer((json_int_t)i->fence_in_ms));
-	(void)set(row, "since_us", json_integer((json_int_t)i->mounted_us));
-	(void)set(row, "pr_key", json_string(key));
-	(void)set(row, "recoverer", json_string(i->recoverer));
-	(void)set(row, "network", json_string(member_word_name(i->net)));
-	(void)json_array_append_new(arg, row);
-}
-
-static int
-list_hosts(void *arg)
-{
-	struct info_call *c = arg;
-
-	if (c->d->host != NULL)
-		host_list(c->d->host, add_host, c->row);
-	return 0;
-}
-
-static int
-cmd_host_ls(struct daemon *dm, json_t *args, json_t **ret_result, char *msg)
-{
-	struct info_call c;
-	int rc = cmd_datastore(dm, args, "name", true, &c.d, msg);
-
-	if (rc < 0)
-		return rc;
-	c.row = json_array();
-	rc = call_on(c.d->env.sched, list_hosts, &c);
-	*ret_result = json_pack("{s:s, s:s, s:o}", "datastore", c.d->name,
-	    "status", state_of(c.d), "hosts", c.row);
-	datastore_put(c.d);
-	return rc;
-}
-
 const struct command commands_ds[] = {
 	{ "ds.ls", cmd_ds_ls },
 	{ "ds.info", cmd_ds_info },
 	{ "ds.lockmode", cmd_ds_info },
 	{ "ds.mount", cmd_ds_mount },
 	{ "ds.unmount", cmd_ds_unmount },
-	{ "host.ls", cmd_host_ls },
 	{ NULL, NULL },
 };

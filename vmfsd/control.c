@@ -34,8 +34,8 @@ static const struct command *
 find_command(const char *name)
 {
 	static const struct command *const tables[] = {
-		commands_ds, commands_disk, commands_lock, commands_target,
-		commands_path,
+		commands_ds, commands_host, commands_disk, commands_lock,
+		commands_target, commands_path,
 	};
 
 	for (size_t i = 0; i < sizeof(tables) / sizeof(tables[0]); i++)

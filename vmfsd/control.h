@@ -30,7 +30,7 @@ struct command {
 };
 
 /* Each table ends with a NULL name. */
-extern const struct command commands_path[];
+extern const struct command commands_host[], commands_path[];
 extern const struct command commands_ds[], commands_disk[], commands_lock[],
     commands_target[];
 

@@ -10,6 +10,7 @@ static const char *const state_names[DATASTORE_STATES] = {
 	[DATASTORE_MOUNTED] = "ok",
 	[DATASTORE_FROZEN] = "frozen",
 	[DATASTORE_FENCED] = "fenced",
+	[DATASTORE_LOST] = "lost",
 };
 
 const char *

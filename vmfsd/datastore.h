@@ -25,6 +25,7 @@ enum datastore_state {
 	DATASTORE_MOUNTED,
 	DATASTORE_FROZEN,	/* LUN lost for now: I/O waits */
 	DATASTORE_FENCED,	/* lost its rights: I/O fails, remount */
+	DATASTORE_LOST,		/* LUN permanently gone: I/O fails */
 	DATASTORE_STATES,
 };
 
@@ -51,7 +52,8 @@ struct datastore {
 	struct ds *ds;
 	struct fs *fs;
 	struct fuse_mount *fuse;
-	char why[DATASTORE_WHY_SIZE];	/* of the last failure or fence */
+	char why[DATASTORE_WHY_SIZE];	/* it is not well, or not mounted; "" */
+	uint64_t since_us;		/* that is so; wall clock */
 	uint64_t mounted_us;
 	/* Space as last asked for; a lost LUN must not hang who lists. */
 	struct fs_statfs space;
@@ -65,6 +67,7 @@ struct datastores {
 	struct log *log;
 	const struct identity *identity;
 	const char *initiator;		/* NULL: the default */
+	const char *dir;		/* of the host, for reports */
 	struct member *member;		/* NULL: the network is not asked */
 	struct watchdog_share *watchdog;	/* NULL: none */
 	/* A datastore was, or wants to be, unmounted.  Any thread. */

@@ -8,6 +8,7 @@
 #include "libvmfs/base/lun_text.h"
 #include "vmfsd/call.h"
 #include "vmfsd/datastore_impl.h"
+#include "vmfsd/takeover_log.h"
 
 /* What the admin is told; d->why is logged and kept for `vmfsctl ds info`. */
 static int
@@ -68,6 +69,29 @@ beat_down(void *arg)
 }
 
 static void
+note(struct datastore *d, enum datastore_state state, const char *why)
+{
+	(void)snprintf(d->why, sizeof(d->why), "%s", why);
+	d->since_us = d->env.wall_us(&d->env);
+	atomic_store(&d->state, state);
+}
+
+static void
+fenced(struct datastore *d, const char *why)
+{
+	/* While it joins there is none yet. */
+	bool lost = d->host != NULL && host_error(d->host) == -VMFS_EGONE;
+
+	note(d, lost ? DATASTORE_LOST : DATASTORE_FENCED, why);
+	if (d->ds != NULL)
+		ds_abandon(d->ds);
+	log_error(d->env.log, "datastore: %s: %s: %s; all I/O fails now. When "
+	    "the cause is gone, run vmfsctl ds unmount --force %s and vmfsctl "
+	    "ds mount %s", d->name, lost ? "the LUN is lost" :
+	    "this host was fenced", why, d->name, d->name);
+}
+
+static void
 status_changed(void *arg, enum host_status status, const char *why)
 {
 	struct datastore *d = arg;
@@ -76,26 +100,31 @@ status_changed(void *arg, enum host_status status, const char *why)
 	case HOST_OK:
 		log_info(d->env.log, "datastore: %s: I/O goes on: %s", d->name,
 		    why);
-		atomic_store(&d->state, DATASTORE_MOUNTED);
+		note(d, DATASTORE_MOUNTED, "");
 		break;
 	case HOST_FROZEN:
 		log_warn(d->env.log, "datastore: %s: I/O waits for the LUN: %s",
 		    d->name, why);
-		atomic_store(&d->state, DATASTORE_FROZEN);
+		note(d, DATASTORE_FROZEN, why);
 		break;
 	case HOST_FENCED:
-		(void)snprintf(d->why, sizeof(d->why), "%s", why);
-		atomic_store(&d->state, DATASTORE_FENCED);
-		if (d->ds != NULL)
-			ds_abandon(d->ds);
-		log_error(d->env.log, "datastore: %s: this host was fenced: "
-		    "%s; all I/O fails now. When the cause is gone, run "
-		    "vmfsctl ds unmount --force %s and vmfsctl ds mount %s",
-		    d->name, why, d->name, d->name);
+		fenced(d, why);
 		break;
 	case HOST_LEFT:
 		break;
 	}
+}
+
+static void
+taken_over(void *arg, const struct takeover_report *r)
+{
+	struct datastore *d = arg;
+	int rc = takeover_log_append(d->all->dir, d->name, r);
+
+	if (rc < 0)
+		log_warn(d->env.log, "datastore: %s: cannot note a take-over in "
+		    "%s/takeovers.json: %s", d->name, d->all->dir,
+		    vmfs_strerror(rc));
 }
 
 static int
@@ -111,6 +140,7 @@ join(struct datastore *d)
 		.process = id->process,
 		.member = d->all->member,
 		.on_status = status_changed,
+		.on_takeover = taken_over,
 		.arg = d,
 		.watchdog = d->all->watchdog,
 	};
@@ -189,7 +219,8 @@ owner_down(void *arg)
 	if (d->host != NULL) {
 		/* What could not be written is left to replay. */
 		rc2 = host_leave(d->host, fenced || rc < 0);
-		rc = rc < 0 ? rc : rc2;
+		/* Others have replayed what a fenced host could not write. */
+		rc = fenced ? 0 : rc < 0 ? rc : rc2;
 	} else if (d->locks != NULL)
 		lock_local_free(d->locks);
 	d->host = NULL;
@@ -332,6 +363,16 @@ bring_up(struct datastore *d)
 	return rc < 0 ? rc : mount_fuse(d);
 }
 
+static uint64_t
+now_us(const struct datastore *d)
+{
+	struct env env;
+
+	/* Its own may never have been made. */
+	env_posix_init(&env, NULL, d->all->log);
+	return env.wall_us(&env);
+}
+
 static int
 mount_locked(struct datastore *d, char *why)
 {
@@ -347,6 +388,7 @@ mount_locked(struct datastore *d, char *why)
 	if (rc < 0) {
 		(void)snprintf(why, DATASTORE_WHY_SIZE, "%s", d->why);
 		(void)!bring_down(d);
+		d->since_us = now_us(d);
 		log_error(d->all->log, "datastore: %s: not mounted: %s",
 		    d->name, why);
 		return rc;
@@ -383,6 +425,7 @@ unmount_locked(struct datastore *d, bool force, char *why)
 		log_error(d->all->log, "datastore: %s", why);
 		return rc;
 	}
+	d->why[0] = '\0';
 	log_info(d->all->log, "datastore: %s: unmounted", d->name);
 	d->all->on_unmounted(d->all->arg);
 	return 0;

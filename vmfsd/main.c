@@ -185,6 +185,7 @@ start_identity(struct program *p)
 		complain(p, why);
 	datastores_init(&d->datastores, &p->log, &d->identity,
 	    p->conf.initiator);
+	d->datastores.dir = p->conf.host_dir;
 	d->datastores.on_unmounted = some_unmounted;
 	d->datastores.arg = p;
 	return rc < 0 ? rc : share_watchdog(p);

@@ -25,14 +25,16 @@ static const char options_text[] =
 "  -j, --json            print the answer as JSON\n"
 "  -H, --no-header       tabs between columns, no titles\n"
 "  -p, --parsable        sizes in bytes, times in microseconds\n"
-"  -f, --force           ds unmount: although files are open\n"
+"  -f, --force           ds unmount: although files are open;\n"
+"                        host fence: although it pulses;\n"
+"                        host forget: it is gone for good\n"
 "      --eager           disk create: every block allocated and zeroed\n"
 "      --sharing=HOW     disk set: multi-writer or none\n"
 "  -h, --help            show this, or the help of one command\n"
 "  -V, --version         show the version\n"
 "\n"
 "exit status: 0 done, 1 failed, 2 usage, 3 not found, 4 locked or busy,\n"
-"6 done, but a datastore is frozen or fenced\n";
+"6 done, but a datastore is frozen, fenced, lost or failed to mount\n";
 
 static void
 print_usage(FILE *out)
@@ -203,7 +205,8 @@ degraded(const json_t *object)
 	const char *s = json_string_value(json_object_get(object, "status"));
 
 	return s != NULL && (strcmp(s, "frozen") == 0 ||
-	    strcmp(s, "fenced") == 0);
+	    strcmp(s, "fenced") == 0 || strcmp(s, "lost") == 0 ||
+	    strcmp(s, "failed") == 0);
 }
 
 static enum ctl_exit

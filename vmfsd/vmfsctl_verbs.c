@@ -10,13 +10,16 @@ static const struct column ds_columns[] = {
 	{ "STATUS", "status", COLUMN_TEXT },
 	{ "MOUNT", "mount", COLUMN_TEXT },
 	{ "LUN", "lun", COLUMN_TEXT },
+	{ "WHY", "why", COLUMN_TEXT },
 	{ NULL, NULL, COLUMN_TEXT },
 };
 
 static const struct column ds_record[] = {
 	{ "datastore", "name", COLUMN_TEXT },
 	{ "status", "status", COLUMN_TEXT },
-	{ "why", "why", COLUMN_TEXT },
+	{ "because", "why", COLUMN_TEXT },
+	{ "since", "status_since_us", COLUMN_TIME },
+	{ "what to do", "advice", COLUMN_TEXT },
 	{ "mount", "mount", COLUMN_TEXT },
 	{ "lun", "lun", COLUMN_TEXT },
 	{ "label", "label", COLUMN_TEXT },
@@ -54,8 +57,36 @@ static const struct column host_columns[] = {
 	{ "AGE", "silent_ms", COLUMN_AGE },
 	{ "INCARNATION", "incarnation", COLUMN_NUMBER },
 	{ "KEY", "pr_key", COLUMN_TEXT },
-	{ "RECOVERED BY", "recoverer", COLUMN_TEXT },
 	{ "SINCE", "since_us", COLUMN_TIME },
+	{ "NOTE", "note", COLUMN_TEXT },
+	{ NULL, NULL, COLUMN_TEXT },
+};
+
+static const struct column takeover_columns[] = {
+	{ "TIME", "time_us", COLUMN_TIME },
+	{ "HOST", "host", COLUMN_TEXT },
+	{ "SLOT", "slot", COLUMN_NUMBER },
+	{ "INCARNATION", "incarnation", COLUMN_NUMBER },
+	{ "CAUSE", "cause", COLUMN_TEXT },
+	{ "BY", "by", COLUMN_TEXT },
+	{ "SILENT", "silent_ms", COLUMN_AGE },
+	{ "NET", "network", COLUMN_TEXT },
+	{ "FENCE", "fence_ms", COLUMN_AGE },
+	{ "REPLAY", "replay_ms", COLUMN_AGE },
+	{ "TRIES", "tries", COLUMN_NUMBER },
+	{ "RESULT", "result", COLUMN_TEXT },
+	{ "WHY", "why", COLUMN_TEXT },
+	{ NULL, NULL, COLUMN_TEXT },
+};
+
+static const struct column fence_record[] = {
+	{ "host", "host", COLUMN_TEXT },
+	{ "taken over", "time_us", COLUMN_TIME },
+	{ "slot", "slot", COLUMN_NUMBER },
+	{ "incarnation", "incarnation", COLUMN_NUMBER },
+	{ "silent", "silent_ms", COLUMN_AGE },
+	{ "fence", "fence_ms", COLUMN_AGE },
+	{ "replay", "replay_ms", COLUMN_AGE },
 	{ NULL, NULL, COLUMN_TEXT },
 };
 
@@ -174,6 +205,12 @@ const struct verb verbs[] = {
 	    { "name" }, 1, NULL, NULL },
 	{ "host", "ls", "DS", "hosts that have the datastore mounted",
 	    { "name" }, 1, "hosts", host_columns },
+	{ "host", "takeovers", "DS", "whose rights ended, why, by whom",
+	    { "name" }, 1, "takeovers", takeover_columns },
+	{ "host", "fence", "DS HOST", "end a host that is gone; --force",
+	    { "name", "host" }, 2, "takeover", fence_record },
+	{ "host", "forget", "DS HOST", "it does not come back; --force",
+	    { "name", "host" }, 2, NULL, NULL },
 	{ "path", "ls", "DS", "paths to its LUN",
 	    { "name" }, 1, "paths", path_columns },
 	{ "lock", "ls", "DS:[/DIR]", "files that are locked",

@@ -1,0 +1,185 @@
+# SPDX-License-Identifier: BSD-2-Clause
+# What an admin sees of hosts and datastores that are not well, and orders.
+. "${VMFS_SRCDIR}/tests/cli/hosts.subr"
+
+iqn=iqn.2026-11.test:box
+
+# A box whose LUN has persistent reservations; its URL in lun.
+box_start()
+{
+	truncate -s 512M store
+	mkdir -p box
+	{
+		printf '[portal]\nlisten = 127.0.0.1:0\n'
+		printf '[target %s]\nlun.0 = %s,thin\n' ${iqn} "${PWD}/store"
+		printf 'allow = iqn.2026-11.test:*\n'
+	} | host_conf box
+	daemon_start box
+	portal=$(vmfsctl -c box/ctl target ls --json | jq -r '.portals[0]')
+	lun="iscsi://${portal}/${iqn}/0"
+	atf_check -o ignore -e empty mkfs.vmfs -L ds1 --timers=${timers} \
+	    --initiator=iqn.2026-11.test:admin "${lun}"
+}
+
+two_hosts()
+{
+	box_start
+	host_start esx1 "${lun}"
+	host_start esx2 "${lun}"
+}
+
+admin_test_case()
+{
+	atf_test_case "$1" cleanup
+	eval "$1_head() {
+		atf_set require.user root
+		atf_set require.progs jq
+	}"
+	eval "$1_cleanup() { hosts_cleanup; }"
+	cases="${cases} $1"
+}
+
+# state_of HOST: as esx2 sees it
+state_of()
+{
+	vmfsctl -c esx2/ctl host ls ds1 --json |
+	    jq -r ".hosts[] | select(.host == \"$1\") | .state"
+}
+state_is()
+{
+	[ "$(state_of "$1")" = "$2" ]
+}
+status_is()
+{
+	[ "$(vmfsctl -c "$1/ctl" ds info ds1 --json |
+	    jq -r .datastore.status)" = "$2" ]
+}
+
+admin_test_case a_fenced_host_mounts_again_without_a_restart
+a_fenced_host_mounts_again_without_a_restart_body()
+{
+	two_hosts
+	echo before >esx1/mnt/file
+	exec 9>>esx1/mnt/file
+	until_true 30 state_is esx1 alive || atf_fail "esx2 does not see esx1"
+	atf_check -s exit:4 -e match:'"esx1" is alive, it pulsed 0.* ago' \
+	    vmfsctl -c esx2/ctl host fence ds1 esx1
+	atf_check -s exit:2 -e match:'"esx2" is this one' \
+	    vmfsctl -c esx2/ctl host fence ds1 esx2
+	atf_check -s exit:3 -e match:'no host "esx3".*"esx1"' \
+	    vmfsctl -c esx2/ctl host fence ds1 esx3
+	atf_check -s exit:4 -e match:'"esx1" is a member' \
+	    vmfsctl -c esx2/ctl host forget ds1 esx1 --force
+	atf_check -o match:'^host +esx1' -o match:'taken over +20' \
+	    vmfsctl -c esx2/ctl host fence ds1 esx1 --force
+	until_true 30 status_is esx1 fenced || atf_fail "esx1 does not notice"
+	# Its users get errors, and the log says why.
+	atf_check -s exit:1 -e match:'rror' dd if=/dev/zero of=esx1/mnt/file \
+	    bs=4096 count=1 conv=notrunc,fsync
+	atf_check -o match:'this host was fenced: .*ds unmount --force ds1' \
+	    cat esx1/log
+	atf_check -s exit:6 -o match:'^because +.*fenced|^because +.*taken' \
+	    -o match:'^what to do +vmfsctl ds unmount --force' \
+	    vmfsctl -c esx1/ctl ds info ds1
+	atf_check -s exit:6 -o match:'esx1 +fenced' \
+	    vmfsctl -c esx1/ctl host ls ds1
+	# What it had open goes to who wants it.
+	atf_check sh -c 'echo other >>esx2/mnt/file'
+	exec 9>&-
+	old=$(vmfsctl -c esx1/ctl ds info ds1 --json |
+	    jq .datastore.incarnation)
+	atf_check vmfsctl -c esx1/ctl ds unmount --force ds1
+	atf_check vmfsctl -c esx1/ctl ds mount ds1
+	atf_check -o inline:'before\nother\n' cat esx1/mnt/file
+	atf_check -o inline:'ok\ntrue\n' sh -c "vmfsctl -c esx1/ctl ds info \
+	    ds1 --json | jq '.datastore | .status, .incarnation != ${old}' -r"
+	daemon_stop esx1
+	host_stop esx2
+	host_stop box
+}
+
+admin_test_case a_host_that_is_gone_is_ended_and_forgotten
+a_host_that_is_gone_is_ended_and_forgotten_body()
+{
+	two_hosts
+	exec 9>esx1/mnt/file
+	host_kill esx1
+	exec 9>&-
+	atf_check -o match:'^host +esx1' vmfsctl -c esx2/ctl host fence ds1 esx1
+	atf_check sh -c 'echo mine >>esx2/mnt/file'
+	until_true 30 state_is esx1 fenced || atf_fail "esx1 is not shown"
+	atf_check -o match:'esx1 +fenced .* by esx2; it has not come back' \
+	    vmfsctl -c esx2/ctl host ls ds1
+	atf_check -o match:'esx1 .* admin +esx2 .* done' \
+	    vmfsctl -c esx2/ctl host takeovers ds1
+	atf_check -o inline:'esx1 admin esx2 done ["begun","fenced","marked","replayed","freed"]\n' \
+	    sh -c "vmfsctl -c esx2/ctl host takeovers ds1 --json | jq -r \
+	    '.takeovers[] | \"\(.host) \(.cause) \(.by) \(.result) \(.steps_us | keys_unsorted | tojson)\"'"
+	atf_check -o inline:'ds1 esx1 done\n' jq -r \
+	    '"\(.datastore) \(.host) \(.result)"' esx2/id/takeovers.json
+	# Alone, with the reservation as all that keeps esx1 out.
+	atf_check vmfsctl -c esx2/ctl ds unmount ds1
+	atf_check -s exit:1 -e match:'vmfsctl host forget' mkfs.vmfs --force \
+	    -L ds1 --initiator=iqn.2026-11.test:admin "${lun}"
+	atf_check vmfsctl -c esx2/ctl ds mount ds1
+	atf_check -s exit:1 -e match:'only sleeps .* use --force' \
+	    vmfsctl -c esx2/ctl host forget ds1 esx1
+	atf_check vmfsctl -c esx2/ctl host forget ds1 esx1 --force
+	atf_check -s exit:3 -e match:'has not come back; there is none' \
+	    vmfsctl -c esx2/ctl host forget ds1 esx1 --force
+	atf_check -o not-match:esx1 vmfsctl -c esx2/ctl host ls ds1
+	atf_check vmfsctl -c esx2/ctl ds unmount ds1
+	atf_check -o ignore -e empty mkfs.vmfs --force -L ds1 \
+	    --timers=${timers} --initiator=iqn.2026-11.test:admin "${lun}"
+	host_stop esx2
+	host_stop box
+}
+
+admin_test_case what_another_host_did_is_told
+what_another_host_did_is_told_body()
+{
+	lun_make lun
+	host_start esx1 "${PWD}/lun"
+	host_start esx2 "${PWD}/lun"
+	host_start esx3 "${PWD}/lun"
+	host_kill esx1
+	until_true 60 eval "[ \$(cat esx2/id/takeovers.json \
+	    esx3/id/takeovers.json | grep -c '\"result\":\"done\"') -eq 2 ]" ||
+	    atf_fail "no report"
+	taker=$(cat esx?/id/takeovers.json | jq -r .by | sort -u)
+	other=esx2
+	[ "${taker}" != esx2 ] || other=esx3
+	atf_check -o match:"esx1 .* silent +${taker} " \
+	    vmfsctl -c "${taker}/ctl" host takeovers ds1
+	atf_check -o match:"esx1 .* seen +${taker} " \
+	    vmfsctl -c "${other}/ctl" host takeovers ds1
+	atf_check -o match:'takeover: step=fenced .*host="esx1"' \
+	    -o match:'takeover: step=freed .*cause="silent"' cat "${taker}/log"
+	hosts_stop
+}
+
+admin_test_case a_stopped_process_is_named
+a_stopped_process_is_named_body()
+{
+	lun_make lun
+	host_start esx1 "${PWD}/lun"
+	host_start esx2 "${PWD}/lun"
+	kill -STOP "$(cat esx1/pid)"
+	until_true 60 eval "vmfsctl -c esx2/ctl host ls ds1 |
+	    grep -q 'esx1 *suspect .*cannot be taken over: .*end that process'" ||
+	    atf_fail "$(vmfsctl -c esx2/ctl host ls ds1)"
+	atf_check -s exit:4 -e match:'cannot take over .*still has the file' \
+	    vmfsctl -c esx2/ctl host fence ds1 esx1
+	atf_check -o match:'esx1 .* not yet +.*end that process' \
+	    vmfsctl -c esx2/ctl host takeovers ds1
+	kill -CONT "$(cat esx1/pid)"
+	until_true 60 state_is esx1 alive || atf_fail "esx1 is not alive"
+	hosts_stop
+}
+
+atf_init_test_cases()
+{
+	for case in ${cases}; do
+		atf_add_test_case "${case}"
+	done
+}

@@ -1,0 +1,681 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What admins order: fence a host by name, forget one; and what is noted. */
+#include <atf-c.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "libvmfs/base/units.h"
+#include "locking/host_int.h"
+#include "tests/sim/world.h"
+
+#define SEEDS 30
+#define LOCK_BLOCK 8192u
+
+static const struct sim_faults calm = { .late_ns = 25 * NSEC_PER_SEC };
+
+static void
+run_seeds(struct world_conf conf, void (*play)(struct world *w))
+{
+	static struct world w;
+	uint64_t hash;
+
+	conf.faults = calm;
+	for (conf.seed = 1; conf.seed <= SEEDS; conf.seed++)
+		if (world_run(&w, &conf, play, &hash) < 0)
+			atf_tc_fail("seed %" PRIu64 ": %s", conf.seed,
+			    w.problem);
+}
+
+static void
+join_all(struct world *w)
+{
+	for (unsigned i = 0; i < w->hosts; i++) {
+		if (world_join(w, i) < 0)
+			world_fail(w, "host%u: %s", i, w->host[i].why);
+	}
+}
+
+static void
+leave_all(struct world *w)
+{
+	for (unsigned i = 0; i < w->hosts; i++)
+		if (w->host[i].host != NULL)
+			WORLD_CHECK(w, world_leave(w, i) == 0);
+}
+
+static int
+lock(struct world *w, unsigned i, uint64_t ms, struct lock_grant *g)
+{
+	struct lockops *l = host_locks(w->host[i].host);
+
+	*g = (struct lock_grant){ 0 };
+	return l->vt->acquire(l, LOCK_BLOCK, LOCK_EXCLUSIVE,
+	    ms == 0 ? LOCK_NOWAIT : 0, w->sim.now_ns + ms * NSEC_PER_MSEC, g,
+	    NULL);
+}
+
+static int
+unlock(struct world *w, unsigned i, struct lock_grant *g)
+{
+	struct lockops *l = host_locks(w->host[i].host);
+
+	return l->vt->release(l, g);
+}
+
+/* Host i orders; the sentence must hold `words`. */
+static int
+fence(struct world *w, unsigned i, const char *name, bool force,
+    const char *words)
+{
+	struct takeover_report r;
+	char why[HOST_WHY_SIZE] = "";
+	int rc = host_fence(w->host[i].host, name, force, &r, why);
+
+	if (rc < 0 && (words == NULL || strstr(why, words) == NULL))
+		world_fail(w, "fence %s: %s: %s", name, vmfs_strerror(rc),
+		    why);
+	WORLD_CHECK(w, rc < 0 || (r.cause == TAKEOVER_ADMIN &&
+	    strcmp(r.name, name) == 0 && r.at_us[TAKEOVER_FREED] != 0));
+	return rc;
+}
+
+static int
+forget(struct world *w, unsigned i, const char *name, bool force,
+    const char *words)
+{
+	char why[HOST_WHY_SIZE] = "";
+	unsigned slots = 0;
+	int rc = host_forget(w->host[i].host, name, force, &slots, why);
+
+	if (rc < 0 && (words == NULL || strstr(why, words) == NULL))
+		world_fail(w, "forget %s: %s: %s", name, vmfs_strerror(rc),
+		    why);
+	WORLD_CHECK(w, rc < 0 || slots > 0);
+	return rc;
+}
+
+static bool
+is_fenced(struct world *w, unsigned i)
+{
+	return w->host[i].status == HOST_FENCED;
+}
+
+static bool
+is_frozen(struct world *w, unsigned i)
+{
+	return w->host[i].status == HOST_FROZEN;
+}
+
+static bool
+is_ok(struct world *w, unsigned i)
+{
+	return w->host[i].status == HOST_OK;
+}
+
+/* Two looks at the table have passed. */
+static void
+let_pulse(struct world *w)
+{
+	fiber_sleep(3 * w->super.timers.pulse_ms * NSEC_PER_MSEC);
+}
+
+static void
+count_large(void *arg, const struct host_info *i)
+{
+	unsigned *n = arg;
+
+	*n += i->at_large;
+}
+
+static unsigned
+at_large(struct world *w, unsigned i)
+{
+	unsigned n = 0;
+
+	let_pulse(w);
+	host_list(w->host[i].host, count_large, &n);
+	return n;
+}
+
+/* ---- fence ---- */
+
+static void
+play_fence_dead(struct world *w)
+{
+	struct lock_grant a, b;
+	uint64_t died;
+
+	join_all(w);
+	if (world_failed(w))
+		return;
+	WORLD_CHECK(w, lock(w, 0, 0, &a) == 0);
+	died = w->sim.now_ns;
+	world_crash(w, 0);
+	WORLD_CHECK(w, fence(w, 1, "host0", false, NULL) == 0);
+	WORLD_CHECK(w, w->sim.now_ns - died <
+	    w->super.timers.freeze_ms * NSEC_PER_MSEC);
+	WORLD_CHECK(w, lock(w, 1, 0, &b) == 0);
+	WORLD_CHECK(w, unlock(w, 1, &b) == 0);
+	WORLD_CHECK(w, fence(w, 2, "host0", false, "was fenced already") ==
+	    -ENOENT);
+	leave_all(w);
+}
+
+ATF_TC_WITHOUT_HEAD(a_dead_host_is_ended_when_the_admin_says_so);
+ATF_TC_BODY(a_dead_host_is_ended_when_the_admin_says_so, tc)
+{
+	(void)tc;
+	run_seeds((struct world_conf){ .hosts = 3, .protocol = LOCK_ATS_PR },
+	    play_fence_dead);
+	run_seeds((struct world_conf){ .hosts = 3, .protocol = LOCK_FILE },
+	    play_fence_dead);
+}
+
+static void
+play_fence_live(struct world *w)
+{
+	struct lock_grant a, b;
+
+	join_all(w);
+	if (world_failed(w))
+		return;
+	WORLD_CHECK(w, lock(w, 0, 0, &a) == 0);
+	let_pulse(w);
+	WORLD_CHECK(w, fence(w, 1, "host0", false, "is alive, it pulsed") ==
+	    -VMFS_EINUSE);
+	WORLD_CHECK(w, lock(w, 1, 0, &b) == -VMFS_ELOCKED);
+	let_pulse(w);
+	WORLD_CHECK(w, w->lun.preempts == 0);
+	WORLD_CHECK(w, host_status(w->host[0].host) == HOST_OK);
+	WORLD_CHECK(w, unlock(w, 0, &a) == 0);
+	leave_all(w);
+}
+
+ATF_TC_WITHOUT_HEAD(a_host_that_pulses_is_left_alone);
+ATF_TC_BODY(a_host_that_pulses_is_left_alone, tc)
+{
+	(void)tc;
+	run_seeds((struct world_conf){ .hosts = 2, .protocol = LOCK_ATS_PR },
+	    play_fence_live);
+}
+
+static void
+play_fence_force(struct world *w)
+{
+	struct lock_grant a, b;
+	uint8_t *buf = disk_buf_alloc(4096);
+
+	join_all(w);
+	if (world_failed(w) || buf == NULL)
+		goto out;
+	WORLD_CHECK(w, lock(w, 0, 0, &a) == 0);
+	WORLD_CHECK(w, fence(w, 1, "host0", true, NULL) == 0);
+	WORLD_CHECK(w, disk_write(host_disk(w->host[0].host), 65536, buf,
+	    4096, 0) == -VMFS_EFENCED);
+	WORLD_CHECK(w, world_wait(w, is_fenced, 0, 30000));
+	WORLD_CHECK(w, lock(w, 1, 0, &b) == 0);
+	WORLD_CHECK(w, world_leave(w, 0) == 0);
+	WORLD_CHECK(w, world_join(w, 0) == 0);
+	WORLD_CHECK(w, unlock(w, 1, &b) == 0);
+	leave_all(w);
+	WORLD_CHECK(w, w->lun.reserved == 0);
+out:
+	free(buf);
+}
+
+ATF_TC_WITHOUT_HEAD(force_ends_a_host_that_runs_and_it_can_remount);
+ATF_TC_BODY(force_ends_a_host_that_runs_and_it_can_remount, tc)
+{
+	(void)tc;
+	run_seeds((struct world_conf){ .hosts = 2, .protocol = LOCK_ATS_PR },
+	    play_fence_force);
+}
+
+static void
+play_fence_hold(struct world *w)
+{
+	join_all(w);
+	if (world_failed(w))
+		return;
+	WORLD_CHECK(w, fence(w, 1, "host0", true,
+	    "still has the file open") == -VMFS_EINUSE);
+	let_pulse(w);
+	WORLD_CHECK(w, host_status(w->host[0].host) == HOST_OK);
+	leave_all(w);
+}
+
+ATF_TC_WITHOUT_HEAD(force_does_not_break_a_hold);
+ATF_TC_BODY(force_does_not_break_a_hold, tc)
+{
+	(void)tc;
+	run_seeds((struct world_conf){ .hosts = 2, .protocol = LOCK_FILE },
+	    play_fence_hold);
+}
+
+static void
+play_fence_by_time(struct world *w)
+{
+	struct lock_grant a, b;
+
+	join_all(w);
+	if (world_failed(w))
+		return;
+	WORLD_CHECK(w, lock(w, 0, 0, &a) == 0);
+	let_pulse(w);
+	WORLD_CHECK(w, fence(w, 1, "host0", true, "only silence ends it") ==
+	    -VMFS_EINUSE);
+	world_crash(w, 0);
+	WORLD_CHECK(w, fence(w, 1, "host0", true, "is taken over then") ==
+	    -VMFS_EINUSE);
+	WORLD_CHECK(w, lock(w, 1, 0, &b) == -VMFS_ELOCKED);
+	WORLD_CHECK(w, lock(w, 1, 2 * (uint64_t)w->super.timers.fence_ms,
+	    &b) == 0);
+	WORLD_CHECK(w, unlock(w, 1, &b) == 0);
+	leave_all(w);
+}
+
+ATF_TC_WITHOUT_HEAD(no_order_shortens_the_proof_by_time);
+ATF_TC_BODY(no_order_shortens_the_proof_by_time, tc)
+{
+	(void)tc;
+	run_seeds((struct world_conf){ .hosts = 2,
+	    .protocol = LOCK_ATS_WATCHDOG }, play_fence_by_time);
+}
+
+static void
+play_names(struct world *w)
+{
+	join_all(w);
+	if (world_failed(w))
+		return;
+	let_pulse(w);
+	WORLD_CHECK(w, fence(w, 0, "host0", true, "is this one") == -EINVAL);
+	WORLD_CHECK(w, fence(w, 0, "esx9", true, "\"host1\"") == -ENOENT);
+	WORLD_CHECK(w, forget(w, 0, "esx9", true, "there is none") == -ENOENT);
+	world_lose_paths(w, 0);
+	WORLD_CHECK(w, world_wait(w, is_frozen, 0, 30000));
+	WORLD_CHECK(w, fence(w, 0, "host1", true, "cannot reach the LUN") ==
+	    -EBUSY);
+	WORLD_CHECK(w, forget(w, 0, "host1", true, "cannot reach the LUN") ==
+	    -EBUSY);
+	world_heal_paths(w, 0);
+	WORLD_CHECK(w, world_wait(w, is_ok, 0, 30000));
+	leave_all(w);
+}
+
+ATF_TC_WITHOUT_HEAD(wrong_orders_are_explained);
+ATF_TC_BODY(wrong_orders_are_explained, tc)
+{
+	(void)tc;
+	run_seeds((struct world_conf){ .hosts = 2, .protocol = LOCK_ATS_PR },
+	    play_names);
+}
+
+/* ---- forget ---- */
+
+static void
+play_forget(struct world *w)
+{
+	join_all(w);
+	if (world_failed(w))
+		return;
+	world_crash(w, 0);
+	WORLD_CHECK(w, fence(w, 1, "host0", true, NULL) == 0);
+	WORLD_CHECK(w, at_large(w, 1) == 1);
+	/* Leaves its key behind, because of the one at large. */
+	WORLD_CHECK(w, world_leave(w, 2) == 0);
+	WORLD_CHECK(w, forget(w, 1, "host0", false, "--force") == -EPERM);
+	WORLD_CHECK(w, at_large(w, 1) == 1);
+	WORLD_CHECK(w, forget(w, 1, "host0", true, NULL) == 0);
+	WORLD_CHECK(w, at_large(w, 1) == 0);
+	WORLD_CHECK(w, forget(w, 1, "host0", true, "there is none") ==
+	    -ENOENT);
+	WORLD_CHECK(w, world_leave(w, 1) == 0);
+	WORLD_CHECK(w, w->lun.reserved == 0);
+}
+
+ATF_TC_WITHOUT_HEAD(a_forgotten_host_does_not_keep_the_lun_reserved);
+ATF_TC_BODY(a_forgotten_host_does_not_keep_the_lun_reserved, tc)
+{
+	(void)tc;
+	run_seeds((struct world_conf){ .hosts = 3, .protocol = LOCK_ATS_PR },
+	    play_forget);
+}
+
+static void
+play_forget_hold(struct world *w)
+{
+	join_all(w);
+	if (world_failed(w))
+		return;
+	world_crash(w, 0);
+	WORLD_CHECK(w, fence(w, 1, "host0", true, NULL) == 0);
+	WORLD_CHECK(w, forget(w, 1, "host0", false, NULL) == 0);
+	WORLD_CHECK(w, at_large(w, 1) == 0);
+	leave_all(w);
+}
+
+ATF_TC_WITHOUT_HEAD(force_is_asked_only_where_it_is_dangerous);
+ATF_TC_BODY(force_is_asked_only_where_it_is_dangerous, tc)
+{
+	(void)tc;
+	run_seeds((struct world_conf){ .hosts = 2, .protocol = LOCK_FILE },
+	    play_forget_hold);
+}
+
+static void
+play_forget_live(struct world *w)
+{
+	struct lock_grant a, b;
+	const struct host *h0;
+	struct heartbeat hb;
+
+	join_all(w);
+	if (world_failed(w))
+		return;
+	h0 = w->host[0].host;
+	WORLD_CHECK(w, lock(w, 0, 0, &a) == 0);
+	WORLD_CHECK(w, forget(w, 1, "host0", true, "is a member") ==
+	    -VMFS_EINUSE);
+	WORLD_CHECK(w, forget(w, 0, "host0", true, "is a member") ==
+	    -VMFS_EINUSE);
+	/* Whatever asks for it: the step itself touches no such slot. */
+	WORLD_CHECK(w, slot_peek(w->host[1].host, h0->paths.slot, &hb) == 0);
+	WORLD_CHECK(w, slot_unmark(w->host[1].host, &hb) == 0);
+	WORLD_CHECK(w, slot_peek(w->host[1].host, h0->paths.slot, &hb) == 0);
+	WORLD_CHECK(w, hb.state == SLOT_LIVE);
+	let_pulse(w);
+	WORLD_CHECK(w, host_status(h0) == HOST_OK);
+	WORLD_CHECK(w, lock(w, 1, 0, &b) == -VMFS_ELOCKED);
+	WORLD_CHECK(w, unlock(w, 0, &a) == 0);
+	leave_all(w);
+}
+
+ATF_TC_WITHOUT_HEAD(a_member_cannot_be_forgotten);
+ATF_TC_BODY(a_member_cannot_be_forgotten, tc)
+{
+	(void)tc;
+	run_seeds((struct world_conf){ .hosts = 2, .protocol = LOCK_ATS_PR },
+	    play_forget_live);
+}
+
+/* As if the host in `slot` were being recovered by host `by`. */
+static void
+mark(struct world *w, unsigned by, unsigned slot)
+{
+	struct host *h = w->host[by].host;
+	struct heartbeat hb;
+	struct caw c;
+	int rc = caw_init(&c, &h->guard.disk, SLOT_TABLE_BLOCK + slot,
+	    h->super.sector_size);
+
+	if (rc == 0)
+		rc = slot_load(h, &c, slot, &hb);
+	if (rc == 0) {
+		hb.state = SLOT_RECOVERING;
+		hb.incarnation++;
+		hb.recoverer = h->paths.slot;
+		hb.recoverer_incarnation = h->paths.incarnation;
+		rc = slot_store(h, &c, &hb);
+	}
+	caw_fini(&c);
+	WORLD_CHECK(w, rc == 0);
+}
+
+static void
+play_forget_recovering(struct world *w)
+{
+	struct lock_grant a, b;
+	struct heartbeat hb;
+	unsigned slot;
+
+	join_all(w);
+	if (world_failed(w))
+		return;
+	WORLD_CHECK(w, lock(w, 0, 0, &a) == 0);
+	slot = w->host[0].host->paths.slot;
+	world_crash(w, 0);
+	mark(w, 1, slot);
+	WORLD_CHECK(w, slot_peek(w->host[2].host, slot, &hb) == 0);
+	WORLD_CHECK(w, forget(w, 2, "host0", true, "being replayed") ==
+	    -EBUSY);
+	WORLD_CHECK(w, slot_unmark(w->host[2].host, &hb) == 0);
+	WORLD_CHECK(w, slot_peek(w->host[2].host, slot, &hb) == 0);
+	WORLD_CHECK(w, hb.state == SLOT_RECOVERING);
+	WORLD_CHECK(w, hb.recoverer_incarnation != 0);
+	WORLD_CHECK(w, lock(w, 2, 0, &b) == -VMFS_ELOCKED);
+	/* Host 1 finds itself named as the one who recovers, and does. */
+	WORLD_CHECK(w, lock(w, 2, 60000, &b) == 0);
+	WORLD_CHECK(w, unlock(w, 2, &b) == 0);
+	leave_all(w);
+}
+
+ATF_TC_WITHOUT_HEAD(a_host_in_recovery_cannot_be_forgotten);
+ATF_TC_BODY(a_host_in_recovery_cannot_be_forgotten, tc)
+{
+	(void)tc;
+	run_seeds((struct world_conf){ .hosts = 3, .protocol = LOCK_ATS_PR },
+	    play_forget_recovering);
+}
+
+struct returning {
+	struct world *w;
+	bool done;
+};
+
+static void
+come_back(void *arg)
+{
+	struct returning *r = arg;
+
+	if (world_join(r->w, 0) < 0)
+		world_fail(r->w, "%s", r->w->host[0].why);
+	r->done = true;
+}
+
+static void
+play_forget_race(struct world *w)
+{
+	struct returning r = { .w = w };
+	char why[HOST_WHY_SIZE];
+	struct lock_grant a;
+	unsigned slots;
+	int rc;
+
+	join_all(w);
+	if (world_failed(w))
+		return;
+	world_crash(w, 0);
+	WORLD_CHECK(w, fence(w, 1, "host0", true, NULL) == 0);
+	world_boot(w, 0);
+	WORLD_CHECK(w, sched_spawn(w->host[0].env.sched, "back", come_back,
+	    &r) == 0);
+	fiber_sleep(sim_below(&w->sim, 10000) * 1000);
+	/* Before, while, or after it has its slot again. */
+	rc = host_forget(w->host[1].host, "host0", true, &slots, why);
+	WORLD_CHECK(w, rc == 0 || rc == -VMFS_EINUSE || rc == -ENOENT);
+	while (!r.done)
+		fiber_sleep(NSEC_PER_MSEC);
+	if (world_failed(w))
+		return;
+	let_pulse(w);
+	WORLD_CHECK(w, host_status(w->host[0].host) == HOST_OK);
+	WORLD_CHECK(w, lock(w, 0, 0, &a) == 0);
+	WORLD_CHECK(w, unlock(w, 0, &a) == 0);
+	leave_all(w);
+	WORLD_CHECK(w, w->lun.reserved == 0);
+}
+
+ATF_TC_WITHOUT_HEAD(a_host_that_comes_back_meanwhile_is_a_member);
+ATF_TC_BODY(a_host_that_comes_back_meanwhile_is_a_member, tc)
+{
+	(void)tc;
+	run_seeds((struct world_conf){ .hosts = 2, .protocol = LOCK_ATS_PR },
+	    play_forget_race);
+}
+
+/* ---- reports ---- */
+
+struct reports {
+	unsigned n;
+	struct takeover_report first, last;
+};
+
+static void
+collect(void *arg, const struct takeover_report *r)
+{
+	struct reports *all = arg;
+
+	if (all->n++ == 0)
+		all->first = *r;
+	all->last = *r;
+}
+
+static struct reports
+reports_of(struct world *w, unsigned i)
+{
+	struct reports all = { 0 };
+
+	host_takeovers(w->host[i].host, collect, &all);
+	return all;
+}
+
+static void
+play_reports(struct world *w)
+{
+	struct takeover_report mine, seen;
+	struct reports one, two;
+	unsigned taker;
+
+	join_all(w);
+	if (world_failed(w))
+		return;
+	world_crash(w, 0);
+	fiber_sleep(3 * (uint64_t)w->super.timers.fence_ms * NSEC_PER_MSEC);
+	one = reports_of(w, 1);
+	two = reports_of(w, 2);
+	WORLD_CHECK(w, one.n == 1 && two.n == 1);
+	taker = one.last.cause == TAKEOVER_SEEN ? 2 : 1;
+	mine = taker == 1 ? one.last : two.last;
+	seen = taker == 1 ? two.last : one.last;
+	WORLD_CHECK(w, mine.cause == TAKEOVER_SILENCE && mine.tries == 1);
+	WORLD_CHECK(w, mine.silent_ms >= w->super.timers.fence_ms);
+	WORLD_CHECK(w, strcmp(mine.by, w->host[taker].name) == 0);
+	for (int i = 1; i < TAKEOVER_STEPS; i++)
+		WORLD_CHECK(w, mine.at_us[i] >= mine.at_us[i - 1] &&
+		    mine.at_us[i - 1] != 0);
+	WORLD_CHECK(w, seen.cause == TAKEOVER_SEEN && seen.result == 0);
+	WORLD_CHECK(w, strcmp(seen.name, "host0") == 0);
+	WORLD_CHECK(w, strcmp(seen.by, w->host[taker].name) == 0);
+	WORLD_CHECK(w, seen.incarnation == mine.incarnation);
+	WORLD_CHECK(w, seen.at_us[TAKEOVER_FREED] != 0);
+	leave_all(w);
+}
+
+ATF_TC_WITHOUT_HEAD(a_take_over_is_reported_by_all_survivors);
+ATF_TC_BODY(a_take_over_is_reported_by_all_survivors, tc)
+{
+	(void)tc;
+	run_seeds((struct world_conf){ .hosts = 3, .protocol = LOCK_ATS_PR },
+	    play_reports);
+}
+
+static void
+play_ring(struct world *w)
+{
+	uint64_t oldest = 0;
+	struct reports all;
+
+	join_all(w);
+	for (int i = 0; i < TAKEOVERS_KEPT + 4 && !world_failed(w); i++) {
+		uint64_t ended = w->host[0].host->paths.incarnation;
+
+		oldest = i == 4 ? ended : oldest;
+		world_crash(w, 0);
+		world_boot(w, 0);
+		if (world_join(w, 0) < 0)
+			world_fail(w, "%s", w->host[0].why);
+		let_pulse(w);
+	}
+	if (world_failed(w))
+		return;
+	all = reports_of(w, 1);
+	WORLD_CHECK(w, all.n == TAKEOVERS_KEPT);
+	WORLD_CHECK(w, all.first.incarnation == oldest);
+	WORLD_CHECK(w, strcmp(all.last.by, "host0") == 0);
+	all = reports_of(w, 0);
+	WORLD_CHECK(w, all.n == 1 && all.last.cause == TAKEOVER_OWN_PAST);
+	leave_all(w);
+}
+
+ATF_TC_WITHOUT_HEAD(the_last_take_overs_are_kept);
+ATF_TC_BODY(the_last_take_overs_are_kept, tc)
+{
+	(void)tc;
+	run_seeds((struct world_conf){ .hosts = 2, .protocol = LOCK_ATS_PR },
+	    play_ring);
+}
+
+static void
+note_stuck(void *arg, const struct host_info *i)
+{
+	char *stuck = arg;
+
+	if (i->stuck[0] != '\0')
+		(void)snprintf(stuck, HOST_WHY_SIZE, "%s", i->stuck);
+}
+
+/* Cut off, but alive: its hold is there. */
+static void
+play_stuck(struct world *w)
+{
+	char stuck[HOST_WHY_SIZE] = "";
+	struct reports all;
+
+	join_all(w);
+	if (world_failed(w))
+		return;
+	world_pause(w, 0);
+	fiber_sleep(3 * (uint64_t)w->super.timers.fence_ms * NSEC_PER_MSEC);
+	all = reports_of(w, 1);
+	WORLD_CHECK(w, all.n == 1 && all.last.result == -VMFS_EINUSE);
+	WORLD_CHECK(w, all.last.tries > 2);
+	WORLD_CHECK(w, strstr(all.last.why, "end that process") != NULL);
+	host_list(w->host[1].host, note_stuck, stuck);
+	WORLD_CHECK(w, strcmp(stuck, all.last.why) == 0);
+	world_resume(w, 0);
+	let_pulse(w);
+	stuck[0] = '\0';
+	host_list(w->host[1].host, note_stuck, stuck);
+	WORLD_CHECK(w, stuck[0] == '\0');
+	leave_all(w);
+}
+
+ATF_TC_WITHOUT_HEAD(a_take_over_that_fails_tells_why_once);
+ATF_TC_BODY(a_take_over_that_fails_tells_why_once, tc)
+{
+	(void)tc;
+	run_seeds((struct world_conf){ .hosts = 2, .protocol = LOCK_FILE },
+	    play_stuck);
+}
+
+ATF_TP_ADD_TCS(tp)
+{
+	ATF_TP_ADD_TC(tp, a_dead_host_is_ended_when_the_admin_says_so);
+	ATF_TP_ADD_TC(tp, a_host_that_pulses_is_left_alone);
+	ATF_TP_ADD_TC(tp, force_ends_a_host_that_runs_and_it_can_remount);
+	ATF_TP_ADD_TC(tp, force_does_not_break_a_hold);
+	ATF_TP_ADD_TC(tp, no_order_shortens_the_proof_by_time);
+	ATF_TP_ADD_TC(tp, wrong_orders_are_explained);
+	ATF_TP_ADD_TC(tp, a_forgotten_host_does_not_keep_the_lun_reserved);
+	ATF_TP_ADD_TC(tp, force_is_asked_only_where_it_is_dangerous);
+	ATF_TP_ADD_TC(tp, a_member_cannot_be_forgotten);
+	ATF_TP_ADD_TC(tp, a_host_in_recovery_cannot_be_forgotten);
+	ATF_TP_ADD_TC(tp, a_host_that_comes_back_meanwhile_is_a_member);
+	ATF_TP_ADD_TC(tp, a_take_over_is_reported_by_all_survivors);
+	ATF_TP_ADD_TC(tp, the_last_take_overs_are_kept);
+	ATF_TP_ADD_TC(tp, a_take_over_that_fails_tells_why_once);
+	return atf_no_error();
+}
