@@ -207,22 +207,41 @@ start_membership(struct program *p)
 }
 
 static int
-mount_all(struct program *p)
+mount_one(struct program *p, const char *name)
 {
 	char why[DATASTORE_WHY_SIZE] = "";
+	int rc = datastore_mount(&p->daemon.datastores, name, why);
+
+	/* The log has it already. */
+	if (rc < 0 && p->options.log_file != NULL)
+		fprintf(stderr, "vmfsd: %s\n", why);
+	return rc;
+}
+
+/* One that cannot be mounted keeps nothing else from being served, unless it
+ * is all that this process is for. */
+static int
+mount_all(struct program *p)
+{
 	struct datastores *all = &p->daemon.datastores;
+	const struct conf *conf = &p->conf;
+	unsigned failed = 0;
 	int rc = 0;
 
-	for (size_t i = 0; rc == 0 && i < p->conf.datastores; i++)
-		rc = datastore_add(all, &p->conf.datastore[i], true);
-	for (size_t i = 0; rc == 0 && i < p->conf.datastores; i++) {
-		if (p->conf.datastore[i].noauto)
+	for (size_t i = 0; rc == 0 && i < conf->datastores; i++)
+		rc = datastore_add(all, &conf->datastore[i], true);
+	for (size_t i = 0; rc == 0 && i < conf->datastores; i++) {
+		if (conf->datastore[i].noauto)
 			continue;
-		rc = datastore_mount(all, p->conf.datastore[i].name, why);
-		/* The log has it already. */
-		if (rc < 0 && p->options.log_file != NULL)
-			fprintf(stderr, "vmfsd: %s\n", why);
+		rc = mount_one(p, conf->datastore[i].name);
+		failed += rc < 0;
+		if (!p->options.exit_on_unmount)
+			rc = 0;
 	}
+	if (rc == 0 && failed > 0)
+		log_warn(&p->log, "vmfsd: going on without %u datastore(s); "
+		    "vmfsctl ds ls tells why, vmfsctl ds mount tries again",
+		    failed);
 	return rc;
 }
 

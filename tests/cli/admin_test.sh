@@ -177,6 +177,39 @@ a_stopped_process_is_named_body()
 	hosts_stop
 }
 
+admin_test_case one_bad_datastore_stops_nothing_else
+one_bad_datastore_stops_nothing_else_body()
+{
+	truncate -s 64M empty store
+	lun_make lun
+	mkdir -p h/mnt h/mnt2
+	{
+		printf '[portal]\nlisten = 127.0.0.1:0\n'
+		printf '[target %s]\nlun.0 = %s\n' ${iqn} "${PWD}/store"
+		printf 'allow = iqn.2026-11.test:*\n'
+		printf '[datastore ds1]\nlun = %s\nmount = %s\n' \
+		    "${PWD}/later" "${PWD}/h/mnt"
+		printf '[datastore ds2]\nlun = %s\nmount = %s\n' \
+		    "${PWD}/lun" "${PWD}/h/mnt2"
+	} | host_conf h
+	daemon_start h
+	atf_check -o match:"cannot open '${PWD}/later': there is no such file" \
+	    cat h/err
+	atf_check -o match:' warn: vmfsd: going on without 1 datastore' \
+	    cat h/log
+	mount_failed h 'there is no such file or device'
+	atf_check -s exit:6 -o match:'^what to do +vmfsctl ds mount tries' \
+	    vmfsctl -c h/ctl ds info ds1
+	atf_check touch h/mnt2/works
+	atf_check -o match:"${iqn}" vmfsctl -c h/ctl target ls
+	mv empty later
+	atf_check -o ignore mkfs.vmfs --force --timers=${timers} "${PWD}/later"
+	atf_check vmfsctl -c h/ctl ds mount ds1
+	atf_check touch h/mnt/works
+	atf_check -o not-match:failed vmfsctl -c h/ctl ds ls
+	daemon_stop h
+}
+
 atf_init_test_cases()
 {
 	for case in ${cases}; do

@@ -105,14 +105,15 @@ mode_test_case without_a_watchdog_the_mount_is_refused
 without_a_watchdog_the_mount_is_refused_body()
 {
 	make_file_lun
-	printf '[datastore ds1]\nlun = %s\nmount = %s\nauto = no\n' \
+	printf '[datastore ds1]\nlun = %s\nmount = %s\n' \
 	    "${PWD}/lun" "${PWD}/esx1/mnt" | host_conf esx1
-	sed -i '/^auto/d' esx1/conf
-	atf_check -s not-exit:0 -o ignore -e match:'every host needs a' \
-	    timeout 60 vmfsd --config=esx1/conf
+	daemon_start esx1
+	mount_failed esx1 'every host needs a watchdog'
+	daemon_stop esx1
 	sed -i '/^\[host\]/a watchdog = process' esx1/conf
-	atf_check -s not-exit:0 -o ignore -e match:'counts on 2000 ms' \
-	    timeout 60 vmfsd --config=esx1/conf
+	daemon_start esx1
+	mount_failed esx1 'counts on 2000 ms'
+	daemon_stop esx1
 }
 
 # A tgtd of our own on a free port; its LUN has RESERVE and no more.

@@ -57,8 +57,9 @@ watchdog_is_armed_while_something_is_mounted_body()
 	hosts_stop
 	atf_check grep -q 'V$' dog
 	rm dog
-	atf_check -s exit:1 -e match:"watchdog ${PWD}/dog cannot be armed" \
-	    vmfsd --config=esx1/conf --log-file=log
+	daemon_start esx1
+	mount_failed esx1 "watchdog ${PWD}/dog cannot be armed"
+	daemon_stop esx1
 }
 watchdog_is_armed_while_something_is_mounted_cleanup()
 {
