@@ -202,7 +202,8 @@ count_others(void *arg, const struct host_info *i)
 {
 	unsigned *others = arg;
 
-	*others += !i->self;
+	/* One at large is recovered, however long it does not come back. */
+	*others += !i->self && !i->at_large;
 }
 
 /* Suspends until the locking code has taken over every dead host. */

@@ -121,6 +121,9 @@ a_host_that_is_gone_is_ended_and_forgotten_body()
 	atf_check vmfsctl -c esx2/ctl ds unmount ds1
 	atf_check -s exit:1 -e match:'vmfsctl host forget' mkfs.vmfs --force \
 	    -L ds1 --initiator=iqn.2026-11.test:admin "${lun}"
+	# Nobody waits for it who repairs the datastore.
+	atf_check -o ignore timeout 60 fsck.vmfs -fy \
+	    --initiator=iqn.2026-11.test:admin "${lun}"
 	atf_check vmfsctl -c esx2/ctl ds mount ds1
 	atf_check -s exit:1 -e match:'only sleeps .* use --force' \
 	    vmfsctl -c esx2/ctl host forget ds1 esx1
