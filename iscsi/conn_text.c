@@ -5,18 +5,44 @@
 #include <string.h>
 
 #include "iscsi/conn.h"
+#include "iscsi/portal.h"
 #include "libvmfs/base/cleanup.h"
 
-/* One target with the address this connection reached us at (13.8). */
+static int
+add_address(struct conn *c, const char *portal)
+{
+	char address[NET_ADDR_TEXT + 4];
+
+	snprintf(address, sizeof(address), "%s,1", portal);
+	return text_add(&c->text_out, "TargetAddress", address);
+}
+
+/*
+ * One target with its portals, first the one this connection came by (13.8).
+ * The server's lock is held.
+ */
 static int
 add_target(struct conn *c, const struct iscsi_target *t)
 {
-	char address[NET_ADDR_TEXT + 4];
+	const char *local = net_conn_local(c->net);
+	char told[NET_ADDR_TEXT];
 	int r;
 
 	r = text_add(&c->text_out, "TargetName", scsi_target_iqn(t->scsi));
-	snprintf(address, sizeof(address), "%s,1", net_conn_local(c->net));
-	return r < 0 ? r : text_add(&c->text_out, "TargetAddress", address);
+	if (r < 0)
+		return r;
+	r = add_address(c, local);
+	list_for_each(node, tmp, &c->server->portals) {
+		const struct iscsi_portal *p =
+		    list_entry(node, struct iscsi_portal, node);
+
+		if (r < 0)
+			return r;
+		if (portal_told(net_listener_addr(p->listener), local, told) &&
+		    strcmp(told, local) != 0)
+			r = add_address(c, told);
+	}
+	return r;
 }
 
 /* Targets the initiator may log in to, and no others. */
@@ -39,6 +65,7 @@ add_allowed(struct conn *c, const char *name)
 	return 0;
 }
 
+/* All that are allowed, or the one called `name`. */
 static int
 add_targets(struct conn *c, const char *name)
 {
@@ -46,6 +73,17 @@ add_targets(struct conn *c, const char *name)
 
 	shared_enter(&c->server->lock);
 	r = add_allowed(c, name);
+	shared_leave(&c->server->lock);
+	return r;
+}
+
+static int
+add_own_target(struct conn *c)
+{
+	int r;
+
+	shared_enter(&c->server->lock);
+	r = add_target(c, c->session->target);
 	shared_leave(&c->server->lock);
 	return r;
 }
@@ -62,7 +100,7 @@ send_targets(struct conn *c, const char *value)
 	if (value[0])
 		return add_targets(c, value);
 	return discovery ? text_add(&c->text_out, "SendTargets", "Reject") :
-	    add_target(c, c->session->target);
+	    add_own_target(c);
 }
 
 static int

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Portals: one listening fiber each, see portal.h. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -74,6 +75,45 @@ iscsi_server_listen(struct iscsi_server *s, const char *portal,
 	log_info(s->env->log, "iscsi: listening portal=%s",
 	    net_listener_addr(p->listener));
 	return 0;
+}
+
+/* Length of the host's part of "host:port". */
+static size_t
+host_len(const char *addr)
+{
+	const char *colon = strrchr(addr, ':');
+
+	return colon ? (size_t)(colon - addr) : strlen(addr);
+}
+
+static bool
+host_begins(const char *addr, const char *with)
+{
+	return strncmp(addr, with, strlen(with)) == 0;
+}
+
+static bool
+is_loopback(const char *addr)
+{
+	return host_begins(addr, "127.") || host_begins(addr, "[::1]:");
+}
+
+bool
+portal_told(const char *portal, const char *local, char *ret_addr)
+{
+	bool any4 = host_begins(portal, "0.0.0.0:");
+
+	if (any4 || host_begins(portal, "[::]:")) {
+		if (any4 && local[0] == '[')
+			return false;
+		snprintf(ret_addr, NET_ADDR_TEXT, "%.*s%s",
+		    (int)host_len(local), local, portal + host_len(portal));
+		return true;
+	}
+	if (is_loopback(portal) && !is_loopback(local))
+		return false;
+	snprintf(ret_addr, NET_ADDR_TEXT, "%s", portal);
+	return true;
 }
 
 void

@@ -3,6 +3,7 @@
 #include <atf-c.h>
 #include <string.h>
 
+#include "iscsi/portal.h"
 #include "iscsi/target.h"
 #include "libvmfs/env/net.h"
 #include "libvmfs/env/reactor.h"
@@ -67,6 +68,35 @@ SERVER_TC(access_needs_a_target_and_a_strong_secret)
 	ATF_CHECK_EQ(0, iscsi_server_allow(S, IQN, "*", NULL, NULL));
 }
 
+/* What discovery tells of each kind of portal. */
+ATF_TC_WITHOUT_HEAD(portals_are_told_to_those_who_reach_them);
+ATF_TC_BODY(portals_are_told_to_those_who_reach_them, tc)
+{
+	static const struct {
+		const char *portal, *local, *told;
+	} cases[] = {
+		{ "10.0.0.1:3260", "10.0.0.1:3260", "10.0.0.1:3260" },
+		{ "10.0.1.1:3261", "10.0.0.1:3260", "10.0.1.1:3261" },
+		{ "[fd00::1]:3260", "10.0.0.1:3260", "[fd00::1]:3260" },
+		{ "0.0.0.0:3261", "10.0.0.1:3260", "10.0.0.1:3261" },
+		{ "[::]:3261", "[fd00::1]:3260", "[fd00::1]:3261" },
+		{ "[::]:3261", "10.0.0.1:3260", "10.0.0.1:3261" },
+		{ "0.0.0.0:3261", "[fd00::1]:3260", NULL },
+		{ "127.0.0.1:3261", "127.0.0.2:3260", "127.0.0.1:3261" },
+		{ "127.0.0.1:3261", "10.0.0.1:3260", NULL },
+		{ "[::1]:3261", "[fd00::1]:3260", NULL },
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		char told[NET_ADDR_TEXT];
+		bool r = portal_told(cases[i].portal, cases[i].local, told);
+
+		ATF_CHECK_EQ_MSG(cases[i].told != NULL, r, "case %zu", i);
+		if (r && cases[i].told)
+			ATF_CHECK_STREQ(cases[i].told, told);
+	}
+}
+
 SERVER_TC(portal_is_told_with_its_port)
 {
 	char addr[NET_ADDR_TEXT] = "", again[NET_ADDR_TEXT];
@@ -90,6 +120,7 @@ ATF_TP_ADD_TCS(tp)
 	ATF_TP_ADD_TC(tp, target_name_is_taken_once);
 	ATF_TP_ADD_TC(tp, target_name_has_a_length);
 	ATF_TP_ADD_TC(tp, access_needs_a_target_and_a_strong_secret);
+	ATF_TP_ADD_TC(tp, portals_are_told_to_those_who_reach_them);
 	ATF_TP_ADD_TC(tp, portal_is_told_with_its_port);
 	ATF_TP_ADD_TC(tp, dropping_what_is_not_there_says_so);
 	return atf_no_error();
