@@ -30,6 +30,13 @@ install_packages() {
 	reconfigure=1
 }
 
+# fetch_packages DIR: those that guests are made of, as files.
+fetch_packages() {
+	command -v apt-get >/dev/null || return 0
+	# shellcheck disable=SC2046
+	guest/fetch.sh "$1" $(sed -n 's/^unpacked: //p' ci/packages)
+}
+
 # build_tree DIR [CONFIGURE ARGUMENT]...: configures and makes out of tree.
 build_tree() {
 	build_dir=$1

@@ -3,6 +3,8 @@
 # Makes kernel and initramfs of a small real guest from Debian's packages:
 # the cloud kernel is downloaded and unpacked, not installed.
 # usage: build.sh OUTDIR    leaves OUTDIR/vmlinuz and OUTDIR/initrd
+# environment: GUEST_MODULES  kernel modules to load beside those of the disk,
+#              GUEST_DEBS     packages are taken from there when they are there
 set -eu
 [ $# -eq 1 ] || { echo "usage: build.sh OUTDIR" >&2; exit 2; }
 here=$(cd "$(dirname "$0")" && pwd)
@@ -19,15 +21,9 @@ busybox=$(command -v busybox) && ldd "$busybox" >"$work/ldd" 2>&1 || :
 	exit 1
 }
 
-package=$(apt-cache depends linux-image-cloud-amd64 |
-    awk '/Depends: linux-image-/ { print $2; exit }')
-[ -n "$package" ] || {
-	echo "build.sh: apt knows no linux-image-cloud-amd64" \
-	    "(try apt-get update)" >&2
-	exit 1
-}
-(cd "$work" && apt-get -qq -o APT::Sandbox::User=root download "$package" >&2)
-dpkg-deb -x "$work"/linux-image-*.deb "$work/kernel"
+debs=${GUEST_DEBS:-$work}
+"$here/fetch.sh" "$debs" linux-image-cloud-amd64
+dpkg-deb -x "$debs"/linux-image-[0-9]*.deb "$work/kernel"
 version=$(ls "$work/kernel/lib/modules")
 modules=$work/kernel/lib/modules/$version
 /sbin/depmod -b "$work/kernel" "$version"
@@ -42,7 +38,7 @@ done
 
 # Each wanted module after those it depends on; "built in" needs no file.
 : >"$root/modules/list"
-for want in virtio_pci virtio_blk ext4; do
+for want in virtio_pci virtio_blk ext4 ${GUEST_MODULES:-}; do
 	line=$(grep "/$want\.ko[^ ]*:" "$modules/modules.dep") || {
 		grep -q "/$want\.ko" "$modules/modules.builtin" && continue
 		echo "build.sh: kernel $version has no $want" >&2

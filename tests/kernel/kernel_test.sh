@@ -1,0 +1,325 @@
+# SPDX-License-Identifier: BSD-2-Clause
+# The Linux kernel's initiator (open-iscsi, dm-multipath, sg3-utils) in a small
+# guest against a storage box.
+. "${VMFS_SRCDIR}/tests/kernel/guest.subr"
+
+# in_guest COMMAND [ATF_CHECK OPTION]...: must go well.
+in_guest()
+{
+	_command=$1
+	shift
+	[ $# -gt 0 ] || set -- -o ignore
+	atf_check "$@" in-guest "${_command}"
+}
+
+secret=secret-of-twelve
+other=the-other-secret
+
+kernel_test_case chap_both_ways_and_digests
+chap_both_ways_and_digests_body()
+{
+	(umask 077 && echo ${secret} >secret && echo ${other} >other)
+	box_start "chap = host" "chap-secret-file = ${PWD}/secret" \
+	    "mutual = disk" "mutual-secret-file = ${PWD}/other"
+	guest_start
+	chap="session.auth.authmethod=CHAP session.auth.username=host"
+	digests="conn[0].iscsi.HeaderDigest=CRC32C"
+	digests="${digests} conn[0].iscsi.DataDigest=CRC32C"
+	# Status 24: the target said no.
+	in_guest "login ${port}" -s exit:24 -o ignore
+	in_guest "login ${port} ${chap} session.auth.password=not-that-secret" \
+	    -s exit:24 -o ignore
+	# Here it is the initiator who does not believe.
+	in_guest "login ${port} ${chap} session.auth.password=${secret} \
+	    session.auth.username_in=disk \
+	    session.auth.password_in=not-that-secret" \
+	    -s not-exit:0 -o ignore
+	in_guest "login ${port} ${chap} session.auth.password=${secret} \
+	    session.auth.username_in=disk session.auth.password_in=${other} \
+	    ${digests}"
+	in_guest "connection ${port} header_digest; \
+	    connection ${port} data_digest" -o inline:'1\n1\n'
+	in_guest "verify /dev/\$(disk ${port})"
+	guest_stop
+	host_stop box
+}
+
+kernel_test_case discovery_lists_the_target
+discovery_lists_the_target_body()
+{
+	box_start "[target iqn.2026-11.test:hidden]" "lun.0 = ram:16M" \
+	    "allow = iqn.2026-11.test:nobody"
+	guest_start
+	# The portals are those of the box: its loopback.
+	sort >want <<EOF
+127.0.0.1:${port},1 ${iqn}
+127.0.0.1:${port2},1 ${iqn}
+EOF
+	in_guest "iscsiadm -m discovery -t st -p 10.0.2.2:${port} | sort" \
+	    -o file:want
+	guest_stop
+	host_stop box
+}
+
+# Each parameter of a write: immediate, unsolicited, R2Ts of short bursts.
+kernel_test_case every_kind_of_data_transfer
+every_kind_of_data_transfer_body()
+{
+	box_start
+	guest_start
+	for how in Yes/Yes Yes/No No/Yes No/No; do
+		in_guest "login ${port} session.iscsi.InitialR2T=${how%/*} \
+		    session.iscsi.ImmediateData=${how#*/} \
+		    session.iscsi.FirstBurstLength=16384 \
+		    session.iscsi.MaxBurstLength=65536 \
+		    conn[0].iscsi.MaxRecvDataSegmentLength=12288 \
+		    conn[0].iscsi.DataDigest=CRC32C"
+		in_guest "verify /dev/\$(disk ${port}) --size=8M"
+		in_guest "logout ${port}"
+	done
+	guest_stop
+	host_stop box
+}
+
+kernel_test_case disk_is_what_the_box_says
+disk_is_what_the_box_says_body()
+{
+	box_start "lun.1 = ram:16M,readonly" "lun.255 = ram:8M"
+	guest_start
+	in_guest "login ${port}"
+	in_guest "sg_luns /dev/\$(disk ${port})" -o match:0000000000000000 \
+	    -o match:0001000000000000 -o match:00ff000000000000
+	in_guest "for l in 0 1 255; do d=\$(disk ${port} \$l); \
+	    limit \$d size; limit \$d ro; done" \
+	    -o inline:"524288\n0\n32768\n1\n16384\n0\n"
+	in_guest "d=\$(disk ${port}); limit \$d queue/logical_block_size; \
+	    limit \$d queue/physical_block_size; \
+	    limit \$d queue/discard_granularity; \
+	    limit \$d queue/write_cache; limit \$d queue/fua; \
+	    limit \$d queue/rotational" \
+	    -o inline:'512\n4096\n4096\nwrite back\n1\n0\n'
+	in_guest "sg_readcap -16 /dev/\$(disk ${port})" \
+	    -o match:'lbpme=1, lbprz=1' -o match:'256.0 MiB'
+	in_guest "d=\$(disk ${port}); sg_vpd -a /dev/\$d && \
+	    sg_vpd -p di /dev/\$d && sg_vpd -p lbpv /dev/\$d && \
+	    sg_inq /dev/\$d && sg_modes -a /dev/\$d && \
+	    sg_opcodes /dev/\$d && sg_turs /dev/\$d" \
+	    -e empty -o match:"${iqn},t,0x0001" -o match:'Compare and write' \
+	    -o match:'thin provisioned'
+	in_guest "dd if=/dev/zero of=/dev/\$(disk ${port} 1) bs=4k count=1" \
+	    -s exit:1 -o ignore
+	guest_stop
+	host_stop box
+}
+
+kernel_test_case file_system_lives_on_the_lun
+file_system_lives_on_the_lun_body()
+{
+	box_start
+	guest_start
+	in_guest "login ${port}"
+	in_guest "mkfs.ext4 -q /dev/\$(disk ${port}) && \
+	    mount -t ext4 /dev/\$(disk ${port}) /mnt"
+	in_guest "verify /mnt/file && cp -r /sbin /mnt && \
+	    (cd /sbin && sha256sum *) >/mnt/sums && umount /mnt && \
+	    mount -t ext4 /dev/\$(disk ${port}) /mnt && \
+	    cd /mnt/sbin && sha256sum -c ../sums"
+	before=$(du -k store | cut -f1)
+	in_guest "rm -r /mnt/sbin /mnt/file && sync && fstrim /mnt && \
+	    umount /mnt"
+	after=$(du -k store | cut -f1)
+	[ $((before - after)) -gt 24000 ] ||
+	    atf_fail "fstrim freed $((before - after)) of ${before} KiB"
+	in_guest "e2fsck -fn /dev/\$(disk ${port})"
+	guest_stop
+	host_stop box
+	atf_check -o ignore -e ignore e2fsck -fn store
+}
+
+# Of two sessions, which are two nexuses.
+kernel_test_case persistent_reservations_of_sg_persist
+persistent_reservations_of_sg_persist_body()
+{
+	box_start
+	guest_start
+	in_guest "login ${port} && login ${port2}"
+	in_guest "echo a=/dev/\$(disk ${port}) b=/dev/\$(disk ${port2})" \
+	    -o save:names
+	names=$(cat names)
+	persist()
+	{
+		_disk=$1 _args=$2
+		shift 2
+		[ $# -gt 0 ] || set -- -o ignore
+		in_guest "${names}; sg_persist -n ${_args} \$${_disk}" "$@"
+	}
+	for type in 1 3 5 6 7 8; do
+		persist a "-o -G -S 0xa1"
+		persist b "-o -G -S 0xb1"
+		persist a "-o -R -K 0xa1 -T ${type}"
+		persist b "-r" -o match:"Key=0x(a1|0)" -o match:LU_SCOPE
+		persist b "-s" -o match:0xa1 -o match:0xb1 \
+		    -o match:"Reservation holder" \
+		    -o match:'iqn.2026-11.test:kernel,i,0x00023d'
+		persist a "-o -L -K 0xa1 -T ${type}"
+		persist a "-o -C -K 0xa1"
+		# Unit attentions of what was released and cleared.
+		in_guest "${names}; sg_turs \$b; sg_turs \$b; sg_turs \$a; true"
+	done
+	# Who is not registered cannot write, then takes over.
+	persist a "-o -G -S 0xa1"
+	persist a "-o -R -K 0xa1 -T 5"
+	in_guest "${names}; dd if=/dev/zero of=\$b bs=4k count=1 oflag=direct" \
+	    -s exit:1 -o ignore
+	persist b "-o -G -S 0xb1"
+	in_guest "${names}; dd if=/dev/zero of=\$b bs=4k count=1 oflag=direct"
+	persist b "-o -P -K 0xb1 -S 0xa1 -T 5"
+	in_guest "${names}; dd if=/dev/zero of=\$a bs=4k count=1 oflag=direct" \
+	    -s exit:1 -o ignore
+	persist b "-k" -o match:0xb1 -o not-match:0xa1
+	# Status 24: reservation conflict.
+	persist a "-o -R -K 0xa1 -T 5" -s exit:24 -o ignore
+	persist b "-o -A -K 0xb1 -S 0xb1 -T 5"
+	guest_stop
+	host_stop box
+}
+
+kernel_test_case registrations_outlive_a_kill_of_the_box
+registrations_outlive_a_kill_of_the_box_body()
+{
+	box_start
+	guest_start
+	in_guest "login ${port}"
+	in_guest "d=/dev/\$(disk ${port}); sg_persist -o -G -Z -S 0xa1 \$d && \
+	    sg_persist -o -R -K 0xa1 -T 7 \$d"
+	host_kill box
+	box_start
+	in_guest "until_true 30 dd if=/dev/\$(disk ${port}) bs=4k count=1 \
+	    iflag=direct of=/dev/null"
+	in_guest "sg_persist -n -s /dev/\$(disk ${port})" -o match:0xa1 \
+	    -o match:'Write Exclusive, all registrants'
+	guest_stop
+	host_stop box
+}
+
+kernel_test_case commands_of_sg3_utils
+commands_of_sg3_utils_body()
+{
+	box_start "lun.1 = ram:64M,thin"
+	guest_start
+	in_guest "login ${port}"
+	in_guest "echo a=/dev/\$(disk ${port}) b=/dev/\$(disk ${port} 1)" \
+	    -o save:names
+	names="$(cat names)"
+
+	# Compare and write of two blocks: once, for then it does not match.
+	in_guest "pattern a 2 >a; pattern b 2 >b; cat a b >ab; cat b a >ba"
+	in_guest "${names}; sg_write_same --in=a --xferlen=512 --lba=100 \
+	    --num=2 \$a && sg_compare_and_write -i ab -n 2 -l 100 \$a"
+	in_guest "${names}; sg_compare_and_write -i ab -n 2 -l 100 \$a" \
+	    -s exit:14 -o match:'Miscompare at byte offset: 0'
+	in_guest "${names}; test \"\$(sum_of \$a 100 2)\" = \
+	    \"\$(sha256sum <b)\""
+
+	# Copies: 8 MiB between two LUNs, both ways to name them.
+	in_guest "${names}; dd if=/dev/urandom of=\$b bs=1M count=8 \
+	    oflag=direct && sg_xcopy if=\$b of=\$a bs=512 count=16384 \
+	    seek=4096 && test \"\$(sum_of \$a 4096 16384)\" = \
+	    \"\$(sum_of \$b 0 16384)\""
+	in_guest "${names}; sg_copy_results -p \$a" \
+	    -o match:'block device to block device'
+
+	# What is unmapped is a hole and reads as zeros.
+	in_guest "${names}; sg_get_lba_status -l 4096 \$a" -o match:'mapped' \
+	    -o not-match:'deallocated'
+	in_guest "${names}; sg_unmap --lba=4096 --num=2048 -f \$a && \
+	    sg_get_lba_status -l 4096 \$a" -o match:'deallocated'
+	in_guest "${names}; test \"\$(sum_of \$a 4096 2048)\" = \
+	    \"\$(pattern '\0' 2048 | sha256sum)\""
+	in_guest "${names}; test \"\$(sum_of \$a 6144 14336)\" = \"\$(sum_of \$b 2048 14336)\""
+
+	# Write same: zeros by unmap, and a pattern.
+	in_guest "${names}; sg_write_same -U -l 8192 -n 4096 \$a && \
+	    sg_get_lba_status -l 8192 \$a" -o match:'deallocated'
+	in_guest "${names}; pattern w 1 >w; sg_write_same -i w -x 512 -l 8192 \
+	    -n 1024 \$a && test \"\$(sum_of \$a 8192 1024)\" = \
+	    \"\$(pattern w 1024 | sha256sum)\""
+
+	# Verify: with what is there, and with something else.
+	in_guest "${names}; sg_verify -l 8192 -c 1024 \$a && \
+	    sg_verify -i w -n 512 -l 8192 \$a"
+	in_guest "${names}; sg_verify -i a -n 512 -l 8192 \$a" \
+	    -s exit:14 -o ignore
+	in_guest "${names}; sg_write_verify -i ba -l 64 -n 4 --ilen=2048 \
+	    \$a && test \"\$(sum_of \$a 64 4)\" = \"\$(sha256sum <ba)\""
+	in_guest "${names}; sg_sync \$a && sg_requests \$a && \
+	    sg_read if=\$a bs=512 count=4096 && sg_start --start \$a"
+	guest_stop
+	host_stop box
+}
+
+kernel_test_case io_goes_on_after_a_lun_reset
+io_goes_on_after_a_lun_reset_body()
+{
+	box_start
+	guest_start
+	in_guest "login ${port}"
+	in_guest "(verify /dev/\$(disk ${port}) --size=48M >/run/result 2>&1; \
+	    echo \$? >/run/status) & true"
+	for how in -d -t -d; do
+		in_guest "sg_reset -N ${how} /dev/\$(disk ${port})"
+	done
+	in_guest "until_true 120 test -s /run/status; cat /run/result; \
+	    exit \$(cat /run/status)"
+	guest_stop
+	host_stop box
+}
+
+kernel_test_case io_goes_on_after_a_kill_of_the_box
+io_goes_on_after_a_kill_of_the_box_body()
+{
+	box_start
+	guest_start
+	in_guest "login ${port} session.timeo.replacement_timeout=120"
+	in_guest "(verify /dev/\$(disk ${port}) --size=48M --sync=1 \
+	    >/run/result 2>&1; echo \$? >/run/status) & true"
+	for round in 1 2 3; do
+		in_guest "d=\$(disk ${port}); \
+		    w() { awk '{ print \$5 }' /sys/block/\$d/stat; }; n=\$(w); \
+		    m() { test \$(w) -gt \$((n + 20)) || test -s /run/status; }; \
+		    until_true 60 m"
+		host_kill box
+		box_start
+	done
+	in_guest "test ! -s /run/status"
+	in_guest "until_true 120 test -s /run/status; cat /run/result; \
+	    exit \$(cat /run/status)"
+	guest_stop
+	host_stop box
+}
+
+# A box that says nothing: the kernel's NOP-Out finds out.
+kernel_test_case io_goes_on_after_a_silence_of_the_box
+io_goes_on_after_a_silence_of_the_box_body()
+{
+	box_start
+	guest_start
+	in_guest "login ${port} conn[0].timeo.noop_out_interval=1 \
+	    conn[0].timeo.noop_out_timeout=1 \
+	    session.timeo.replacement_timeout=120"
+	in_guest "verify /dev/\$(disk ${port}) --size=4M"
+	kill -STOP "$(cat box/pid)"
+	in_guest "until_true 60 grep -q FAILED \
+	    /sys/class/iscsi_session/session*/state"
+	kill -CONT "$(cat box/pid)"
+	in_guest "verify /dev/\$(disk ${port}) --size=4M"
+	guest_stop
+	host_stop box
+}
+
+atf_init_test_cases()
+{
+	for c in ${cases}; do
+		atf_add_test_case "${c}"
+	done
+}
