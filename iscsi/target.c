@@ -134,6 +134,9 @@ iscsi_server_add_target(struct iscsi_server *s, const char *iqn,
 		return r;
 	}
 	list_init(&t->acl);
+	if (!list_empty(&s->targets))
+		scsi_target_share(t->scsi, list_entry(s->targets.next,
+		    struct iscsi_target, node)->scsi);
 	shared_enter(&s->lock);
 	list_add_tail(&s->targets, &t->node);
 	shared_leave(&s->lock);

@@ -99,16 +99,40 @@ static const struct cdb_op table[] = {
 	PR_OUT(0x05, "PERSISTENT RESERVE OUT PREEMPT AND ABORT"),
 	PR_OUT(0x06, "PERSISTENT RESERVE OUT REGISTER AND IGNORE"),
 	PR_OUT(0x07, "PERSISTENT RESERVE OUT REGISTER AND MOVE"),
-	{ 0x83, 0x00, 16, OP_SERVICE | OP_MEDIUM | OP_FIBER, ACCESS_WRITE,
-	    OUT_LIST32_10, "EXTENDED COPY(LID1)", scsi_extended_copy,
-	    { 0x83, 0x1f, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 0,
+#define EXTENDED_COPY(sa, name) \
+	{ 0x83, sa, 16, OP_SERVICE | OP_MEDIUM | OP_FIBER, ACCESS_WRITE, \
+	    OUT_LIST32_10, name, scsi_extended_copy, { 0x83, 0x1f, 0, 0, 0, \
+	    0, 0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 0, 0x04 } }
+	EXTENDED_COPY(0x00, "EXTENDED COPY(LID1)"),
+	EXTENDED_COPY(0x01, "EXTENDED COPY(LID4)"),
+	{ 0x83, 0x10, 16, OP_SERVICE | OP_MEDIUM | OP_FIBER, ACCESS_READ,
+	    OUT_LIST32_10, "POPULATE TOKEN", scsi_populate_token,
+	    { 0x83, 0x1f, 0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0, 0xff, 0xff,
+	    0xff, 0xff, 0x1f, 0x04 } },
+	{ 0x83, 0x11, 16, OP_SERVICE | OP_MEDIUM | OP_FIBER, ACCESS_WRITE,
+	    OUT_LIST32_10, "WRITE USING TOKEN", scsi_write_using_token,
+	    { 0x83, 0x1f, 0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0, 0xff, 0xff,
+	    0xff, 0xff, 0x1f, 0x04 } },
+	{ 0x83, 0x1c, 16, OP_SERVICE, ACCESS_STATUS, OUT_NONE,
+	    "COPY OPERATION ABORT", scsi_copy_operation_abort,
+	    { 0x83, 0x1f, 0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0, 0, 0, 0, 0, 0,
 	    0x04 } },
-#define COPY_RESULTS(sa, name) \
-	{ 0x84, sa, 16, OP_SERVICE, ACCESS_READ, OUT_NONE, name, \
-	    scsi_receive_copy_results, { 0x84, 0x1f, 0xff, 0, 0, 0, 0, 0, 0, \
-	    0, 0xff, 0xff, 0xff, 0xff, 0, 0x04 } }
-	COPY_RESULTS(0x00, "RECEIVE COPY STATUS(LID1)"),
-	COPY_RESULTS(0x03, "RECEIVE COPY OPERATING PARAMETERS"),
+#define COPY_RESULTS(sa, access, mask, run, name) \
+	{ 0x84, sa, 16, OP_SERVICE, access, OUT_NONE, name, run, \
+	    { 0x84, 0x1f, mask, mask, mask, mask, 0, 0, 0, 0, \
+	    0xff, 0xff, 0xff, 0xff, 0, 0x04 } }
+	{ 0x84, 0x00, 16, OP_SERVICE, ACCESS_READ, OUT_NONE,
+	    "RECEIVE COPY STATUS(LID1)", scsi_receive_copy_results,
+	    { 0x84, 0x1f, 0xff, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff,
+	    0, 0x04 } },
+	COPY_RESULTS(0x03, ACCESS_READ, 0, scsi_receive_copy_results,
+	    "RECEIVE COPY OPERATING PARAMETERS"),
+	COPY_RESULTS(0x05, ACCESS_STATUS, 0xff, scsi_receive_copy_results,
+	    "RECEIVE COPY STATUS(LID4)"),
+	COPY_RESULTS(0x07, ACCESS_STATUS, 0xff, scsi_receive_copy_results,
+	    "RECEIVE ROD TOKEN INFORMATION"),
+	COPY_RESULTS(0x08, ACCESS_STATUS, 0, scsi_report_all_tokens,
+	    "REPORT ALL ROD TOKENS"),
 	{ 0x88, 0, 16, PLAIN_READ, ACCESS_READ, OUT_NONE, "READ(16)",
 	    scsi_read, { 0x88, 0xfa, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
 	    0xff, 0xff, 0xff, 0xff, 0xff, 0x1f, 0x04 } },

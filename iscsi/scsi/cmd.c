@@ -4,6 +4,8 @@
 
 #include <stdlib.h>
 
+#include "iscsi/scsi/rod.h"
+
 bool
 scsi_cmd_status(struct scsi_cmd *c, enum scsi_status status)
 {
@@ -154,6 +156,8 @@ scsi_cmd_range(struct scsi_cmd *c, void (*decided)(void *arg))
 		rc = -ECANCELED;
 	else
 		rc = range_acquire(&c->lu->ranges, &c->range) ? 0 : -EAGAIN;
+	if ((c->op->flags & OP_WRITES) && !list_empty(&c->lu->rods))
+		rods_written(c->lu, c->range.start, c->range.count);
 	shared_leave(&c->lu->lock);
 	return rc;
 }

@@ -150,6 +150,8 @@ bool scsi_send_diagnostic(struct scsi_cmd *c);
 /* inquiry.c, vpd.c */
 bool scsi_inquiry(struct scsi_cmd *c);
 bool scsi_vpd(struct scsi_cmd *c, uint8_t page, size_t allocation);
+/* Page 8Fh from byte 4 on, at most 512 bytes; returns its PAGE LENGTH. */
+size_t vpd_copy(const struct scsi_cmd *c, uint8_t *p);
 /* mode.c */
 bool scsi_mode_sense(struct scsi_cmd *c);
 bool scsi_mode_select(struct scsi_cmd *c);
@@ -183,8 +185,13 @@ bool scsi_unmap(struct scsi_cmd *c);
 /* caw.c */
 bool scsi_compare_and_write(struct scsi_cmd *c);
 bool scsi_orwrite(struct scsi_cmd *c);
-/* xcopy.c, xcopy_results.c */
+/* xcopy.c, xcopy_results.c, copy.c */
 bool scsi_extended_copy(struct scsi_cmd *c);
 bool scsi_receive_copy_results(struct scsi_cmd *c);
+bool scsi_copy_operation_abort(struct scsi_cmd *c);
+/* rod_token.c, rod_write.c */
+bool scsi_populate_token(struct scsi_cmd *c);
+bool scsi_report_all_tokens(struct scsi_cmd *c);
+bool scsi_write_using_token(struct scsi_cmd *c);
 
 #endif

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "iscsi/scsi/nexus.h"
+#include "iscsi/scsi/rod.h"
 #include "iscsi/scsi/sense.h"
 
 /* Copies text into a field of an INQUIRY: printable ASCII only, cut. */
@@ -101,6 +102,7 @@ scsi_lu_new(struct env *env, struct disk *disk,
 	lu->same_to_end = conf->same_to_end;
 	list_init(&lu->itls);
 	list_init(&lu->cmds);
+	list_init(&lu->rods);
 	shared_lock_init(&lu->lock);
 	shared_cond_init(&lu->left);
 	range_set_init(&lu->ranges);
@@ -126,6 +128,7 @@ lu_unref(struct scsi_lu *lu)
 	if (atomic_fetch_sub(&lu->refs, 1) != 1)
 		return;
 	assert(list_empty(&lu->cmds));
+	rod_store_drop(lu->rod_store);
 	pr_fini(&lu->pr);
 	shared_lock_fini(&lu->lock);
 	free(lu);
@@ -141,6 +144,8 @@ scsi_lu_free(struct scsi_lu *lu)
 	shared_enter(&lu->lock);
 	lu->on_change = NULL;
 	shared_leave(&lu->lock);
+	if (lu->rod_store != NULL)
+		rods_forget(lu->rod_store, lu);
 	lu_unref(lu);
 }
 

@@ -49,6 +49,8 @@ struct scsi_lu {
 	unsigned held_back;		/* tasks that wait for ordering */
 	struct shared_cond left;	/* a task left, a PR OUT ended */
 	struct range_set ranges;
+	struct list rods;		/* valid ones of this unit, rod.h */
+	struct rod_store *rod_store;	/* set when first mapped */
 
 	/* Control mode page, changeable bits. */
 	bool descriptor_sense;

@@ -8,6 +8,7 @@
 
 #include "iscsi/scsi/cmd.h"
 #include "iscsi/scsi/lu.h"
+#include "iscsi/scsi/rod.h"
 #include "iscsi/scsi/sense.h"
 
 /* ---- targets ---- */
@@ -22,12 +23,24 @@ scsi_target_new(struct env *env, const char *iqn, struct scsi_target **ret_t)
 	t = calloc(1, sizeof(*t));
 	if (t == NULL)
 		return -ENOMEM;
+	t->rods = rod_store_new(env);
+	if (t->rods == NULL) {
+		free(t);
+		return -ENOMEM;
+	}
 	t->env = env;
 	strcpy(t->iqn, iqn);
 	shared_lock_init(&t->lock);
 	list_init(&t->nexuses);
 	*ret_t = t;
 	return 0;
+}
+
+void
+scsi_target_share(struct scsi_target *t, struct scsi_target *with)
+{
+	rod_store_drop(t->rods);
+	t->rods = rod_store_ref(with->rods);
 }
 
 void
@@ -39,6 +52,7 @@ scsi_target_free(struct scsi_target *t)
 		if (t->luns[lun] != NULL)
 			t->luns[lun]->mappings--;
 	}
+	rod_store_drop(t->rods);
 	shared_lock_fini(&t->lock);
 	free(t);
 }
@@ -189,6 +203,8 @@ target_map(struct scsi_target *t, unsigned lun, struct scsi_lu *lu)
 		nexus_luns_changed(list_entry(node, struct scsi_nexus, node),
 		    lun);
 	t->luns[lun] = lu;
+	if (lu->rod_store == NULL)
+		lu->rod_store = rod_store_ref(t->rods);
 	lu->mappings++;
 	return 0;
 }

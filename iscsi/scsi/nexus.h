@@ -6,6 +6,7 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 
+#include "iscsi/scsi/copy.h"
 #include "iscsi/scsi/scsi.h"
 #include "iscsi/scsi/ua.h"
 #include "libvmfs/base/list.h"
@@ -28,18 +29,8 @@ struct scsi_target {
 	struct shared_lock lock;
 	struct scsi_lu *luns[SCSI_LUNS_MAX];
 	struct list nexuses;
+	struct rod_store *rods;		/* of the box */
 };
-
-/* What EXTENDED COPY left to be asked for (SPC-4 6.20.2). */
-struct copy_result {
-	bool valid;
-	bool running;
-	bool failed;
-	uint8_t list_id;
-	uint16_t segments;		/* processed */
-	uint64_t bytes;
-};
-#define COPY_RESULTS_MAX 8
 
 /*
  * One nexus and one of its logical units.  The unit's lock guards the list,
@@ -56,8 +47,8 @@ struct scsi_itl {
 	bool readonly;			/* by this nexus */
 	bool gone;			/* the nexus lost the unit */
 	bool prevents_removal;
-	struct copy_result copies[COPY_RESULTS_MAX];
-	unsigned copies_next;		/* the one to be replaced next */
+	struct copy_op copies[COPY_OPS_MAX];
+	uint64_t copies_sequence;	/* operations begun */
 };
 
 struct scsi_nexus {

@@ -57,16 +57,24 @@ pr_others_may_read(enum pr_type type)
 }
 
 struct pr_registration *
-pr_find(const struct pr_state *pr, const struct scsi_nexus *n)
+pr_find_port(const struct pr_state *pr, const char *initiator_port,
+    const char *target_iqn)
 {
 	list_for_each(node, tmp, &pr->registrations) {
 		struct pr_registration *r =
 		    list_entry(node, struct pr_registration, node);
 
-		if (nexus_is(n, r->port, r->target))
+		if (strcmp(r->port, initiator_port) == 0 &&
+		    strcmp(r->target, target_iqn) == 0)
 			return r;
 	}
 	return NULL;
+}
+
+struct pr_registration *
+pr_find(const struct pr_state *pr, const struct scsi_nexus *n)
+{
+	return pr_find_port(pr, n->port, n->target->iqn);
 }
 
 bool
@@ -78,8 +86,8 @@ pr_is_holder(const struct pr_state *pr, const struct pr_registration *r)
 }
 
 bool
-pr_conflicts(const struct pr_state *pr, const struct scsi_nexus *n,
-    enum scsi_access access)
+pr_conflicts_port(const struct pr_state *pr, const char *initiator_port,
+    const char *target_iqn, enum scsi_access access)
 {
 	const struct pr_registration *r;
 
@@ -88,10 +96,17 @@ pr_conflicts(const struct pr_state *pr, const struct scsi_nexus *n,
 		return false;
 	if (access == ACCESS_READ && pr_others_may_read(pr->type))
 		return false;
-	r = pr_find(pr, n);
+	r = pr_find_port(pr, initiator_port, target_iqn);
 	if (r != NULL && pr_registrants_have_access(pr->type))
 		return false;
 	return !pr_is_holder(pr, r);
+}
+
+bool
+pr_conflicts(const struct pr_state *pr, const struct scsi_nexus *n,
+    enum scsi_access access)
+{
+	return pr_conflicts_port(pr, n->port, n->target->iqn, access);
 }
 
 int

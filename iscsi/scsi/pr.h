@@ -60,6 +60,8 @@ enum scsi_access {
 
 void pr_init(struct pr_state *pr);
 void pr_fini(struct pr_state *pr);
+struct pr_registration *pr_find_port(const struct pr_state *pr,
+    const char *initiator_port, const char *target_iqn);
 struct pr_registration *pr_find(const struct pr_state *pr,
     const struct scsi_nexus *n);
 /* Whether the registration holds the reservation (SPC-4 5.13.10). */
@@ -69,6 +71,9 @@ bool pr_type_valid(unsigned type);
 /* Whether a command of nexus n must end with RESERVATION CONFLICT. */
 bool pr_conflicts(const struct pr_state *pr, const struct scsi_nexus *n,
     enum scsi_access access);
+/* The same of the nexus between two ports, which need not be there. */
+bool pr_conflicts_port(const struct pr_state *pr, const char *initiator_port,
+    const char *target_iqn, enum scsi_access access);
 /*
  * A new registration; -ENOSPC above PR_REGISTRATIONS_MAX, -ENOMEM.
  */

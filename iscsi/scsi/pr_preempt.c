@@ -148,20 +148,6 @@ move_check(struct scsi_cmd *c, const struct pr_registration *self,
 	return false;
 }
 
-static struct pr_registration *
-find_port(struct pr_state *pr, const char *port, const char *target)
-{
-	list_for_each(node, tmp, &pr->registrations) {
-		struct pr_registration *r =
-		    list_entry(node, struct pr_registration, node);
-
-		if (strcmp(r->port, port) == 0 &&
-		    strcmp(r->target, target) == 0)
-			return r;
-	}
-	return NULL;
-}
-
 bool
 pr_register_and_move(struct scsi_cmd *c)
 {
@@ -179,7 +165,7 @@ pr_register_and_move(struct scsi_cmd *c)
 	if (!transport_id_decode(p + MOVE_HEAD_LEN, len - MOVE_HEAD_LEN,
 	    port) || strcmp(port, self->port) == 0)
 		return scsi_cmd_bad_parameter(c, MOVE_HEAD_LEN);
-	to = find_port(pr, port, self->target);
+	to = pr_find_port(pr, port, self->target);
 	if (to == NULL && pr_add(pr, port, self->target, 0, &to) != 0)
 		return scsi_cmd_fail(c, SENSE_NO_REGISTRATION_RESOURCES);
 	to->key = be64_load(p + 8);

@@ -95,6 +95,7 @@ int scsi_lu_new(struct env *env, struct disk *disk,
 /*
  * Only when no target maps it any more.  The disk is the caller's again; the
  * unit is forgotten when the last nexus that saw it closes.
+ * Suspends while a copy still reads from it through a token.
  */
 void scsi_lu_free(struct scsi_lu *lu);
 /*
@@ -108,6 +109,11 @@ struct disk *scsi_lu_disk(const struct scsi_lu *lu);
 
 int scsi_target_new(struct env *env, const char *iqn,
     struct scsi_target **ret_t) MUST_CHECK;
+/*
+ * Tokens of copies that t makes are good in `with` as well.  Before anything
+ * is mapped in t.
+ */
+void scsi_target_share(struct scsi_target *t, struct scsi_target *with);
 /* Only when no nexus is left. */
 void scsi_target_free(struct scsi_target *t);
 const char *scsi_target_iqn(const struct scsi_target *t);
@@ -215,6 +221,7 @@ struct scsi_task {
 
 	/* Of the device server. */
 	struct scsi_cmd *cmd;
+	struct rod *rod;	/* read from, by a task of its own */
 	struct sched_work work;
 };
 

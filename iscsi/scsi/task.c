@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "iscsi/scsi/cmd.h"
+#include "iscsi/scsi/rod.h"
 
 static void cmd_start_work(void *arg);
 
@@ -188,6 +189,15 @@ cmd_lu_ready(struct scsi_cmd *c)
 	return false;
 }
 
+static bool
+cmd_conflicts(const struct scsi_cmd *c)
+{
+	if (c->task->rod != NULL)
+		return rod_conflicts(c->task->rod);
+	return scsi_reserve_conflicts(c) ||
+	    pr_conflicts(&c->lu->pr, c->nexus, c->op->access);
+}
+
 /* Unit attention and reservations.  False: status is set. */
 static bool
 cmd_admitted(struct scsi_cmd *c)
@@ -204,8 +214,7 @@ cmd_admitted(struct scsi_cmd *c)
 	}
 	if (c->op == NULL)
 		return true;
-	if (scsi_reserve_conflicts(c) ||
-	    pr_conflicts(&c->lu->pr, c->nexus, c->op->access)) {
+	if (cmd_conflicts(c)) {
 		c->nexus->stats.conflicts++;
 		scsi_cmd_status(c, SCSI_RESERVATION_CONFLICT);
 		return false;
@@ -307,9 +316,13 @@ cmd_lookup(struct scsi_cmd *c)
 	struct scsi_task *t = c->task;
 	int lun = scsi_lun_decode(t->lun);
 
-	if (lun >= 0)
+	if (t->rod != NULL) {
+		c->itl = t->rod->store->reader;
+		c->lu = t->rod->lu;
+	} else if (lun >= 0) {
 		c->itl = c->nexus->itls[lun];
-	if (c->itl != NULL)
+	}
+	if (c->itl != NULL && t->rod == NULL)
 		c->lu = c->itl->lu;
 	if (t->cdb_len == 0 || t->cdb_len > SCSI_CDB_MAX)
 		return;
@@ -383,6 +396,7 @@ task_submit(struct scsi_task *t, bool inner)
 void
 scsi_task_submit(struct scsi_task *t)
 {
+	t->rod = NULL;
 	task_submit(t, false);
 }
 

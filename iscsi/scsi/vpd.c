@@ -4,7 +4,6 @@
 #include <string.h>
 
 #include "iscsi/scsi/cmd.h"
-#include "iscsi/scsi/xcopy.h"
 #include "libvmfs/base/be.h"
 
 #define VPD_MAX 1024
@@ -193,49 +192,6 @@ vpd_provisioning(const struct scsi_cmd *c, uint8_t *p)
 	return 4;
 }
 
-/* ---- 8Fh ---- */
-
-/* Head of a third-party copy descriptor, SPC-4 7.8.17; returns its body. */
-static uint8_t *
-copy_descriptor(uint8_t *p, uint16_t type, uint16_t len)
-{
-	be16_store(p, type);
-	be16_store(p + 2, len);
-	return p + 4;
-}
-
-static size_t
-vpd_third_party_copy(const struct scsi_cmd *c, uint8_t *p)
-{
-	static const uint8_t commands[] = {
-		7,				/* bytes that follow */
-		0x83, 1, 0x00,			/* EXTENDED COPY(LID1) */
-		0x84, 2, 0x00, 0x03,		/* RECEIVE COPY RESULTS */
-	};
-	uint8_t *b, *at = p;
-
-	b = copy_descriptor(at, 0x0001, sizeof(commands));
-	memcpy(b, commands, sizeof(commands));
-	at = b + sizeof(commands);
-	b = copy_descriptor(at, 0x0004, 28);	/* parameter data */
-	be16_store(b + 4, COPY_TARGETS_MAX);
-	be16_store(b + 6, COPY_SEGMENTS_MAX);
-	be32_store(b + 8, COPY_LIST_MAX);
-	at = b + 28;
-	b = copy_descriptor(at, 0x0008, 4);	/* supported descriptors */
-	b[0] = 2;
-	b[1] = COPY_SEGMENT_BLOCK;
-	b[2] = COPY_TARGET_IDENT;
-	at = b + 4;
-	b = copy_descriptor(at, 0x8001, 32);	/* general copy operations */
-	be32_store(b, COPY_CONCURRENT_MAX);
-	be32_store(b + 4, COPY_CONCURRENT_MAX);
-	be32_store(b + 8, 65535 * c->lu->block_size);
-	b[12] = 9;				/* granularity, log 2 */
-	at = b + 32;
-	return (size_t)(at - p);
-}
-
 /* ---- the list ---- */
 
 static size_t vpd_supported(const struct scsi_cmd *c, uint8_t *p);
@@ -248,7 +204,7 @@ static const struct {
 	{ 0x80, vpd_serial },
 	{ 0x83, vpd_identification },
 	{ 0x86, vpd_extended },
-	{ 0x8f, vpd_third_party_copy },
+	{ 0x8f, vpd_copy },
 	{ 0xb0, vpd_block_limits },
 	{ 0xb1, vpd_characteristics },
 	{ 0xb2, vpd_provisioning },

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * EXTENDED COPY(LID1), SPC-4 6.4, of blocks between units of one target.
+ * EXTENDED COPY(LID4) and (LID1), SPC-4 6.4 and 6.5, of blocks between units
+ * that the nexus sees.
  *
  * Each step is a READ(16) and a WRITE(16) that the device server submits for
  * the nexus.  So reservations, write protection, range locks, PREEMPT AND
@@ -11,9 +12,12 @@
 #include <string.h>
 
 #include "iscsi/scsi/cmd.h"
+#include "iscsi/scsi/copy.h"
 #include "libvmfs/base/be.h"
 
-enum { HEAD_LEN = 16, TARGET_LEN = 32, SEGMENT_LEN = 28 };
+enum { LID1_HEAD = 16, LID4_HEAD = 48, TARGET_LEN = 32, SEGMENT_LEN = 28 };
+/* PARAMETER LIST FORMAT, G_SENSE and IMMED, fixed fields; SPC-4 6.4.2. */
+enum { LID4_FORMAT = 0x01, LID4_HEADER_CSCD = 0xff, LID4_IMMED = 0x01 };
 /* LU ID TYPE beside it counts no more since SPC-4. */
 enum { TARGET_NUL = 0x20 };
 enum { SEGMENT_DC = 0x02 };
@@ -23,11 +27,14 @@ enum { LIST_ID_NONE = 3 };		/* LIST ID USAGE: nothing is kept */
 
 /* A parameter list that has been found whole. */
 struct copy {
+	size_t head;
+	uint32_t list_id;
+	uint8_t usage;			/* LIST ID USAGE */
 	const uint8_t *targets;
 	unsigned target_count;
 	const uint8_t *segments;
 	unsigned segment_count;
-	struct copy_result result;
+	struct copy_op *op;
 };
 
 /* One end of a segment. */
@@ -49,7 +56,7 @@ targets_check(struct scsi_cmd *c, const struct copy *copy)
 			scsi_cmd_fail(c, SENSE_TARGET_TYPE);
 		else if (d[7] > 20)
 			scsi_cmd_bad_parameter(c,
-			    (uint16_t)(HEAD_LEN + i * TARGET_LEN + 7));
+			    (uint16_t)(copy->head + i * TARGET_LEN + 7));
 		else
 			continue;
 		return false;
@@ -77,42 +84,74 @@ segments_check(struct scsi_cmd *c, const struct copy *copy, size_t len)
 	return true;
 }
 
+/* Lengths of the three parts behind the head. */
+struct list_lengths {
+	uint64_t targets, segments, inline_data;
+};
+
+static struct list_lengths
+head_decode_lid1(const uint8_t *p, struct copy *copy)
+{
+	copy->list_id = p[0];
+	return (struct list_lengths){
+		be16_load(p + 2), be32_load(p + 8), be32_load(p + 12),
+	};
+}
+
 /* False: sense is set. */
 static bool
-list_decode(struct scsi_cmd *c, struct copy *ret_copy)
+head_decode_lid4(struct scsi_cmd *c, const uint8_t *p, struct copy *copy,
+    struct list_lengths *ret_lengths)
+{
+	copy->list_id = be32_load(p + 20);
+	if (p[0] != LID4_FORMAT)
+		scsi_cmd_bad_parameter(c, 0);
+	else if (be16_load(p + 2) != TARGET_LEN)
+		scsi_cmd_bad_parameter(c, 2);
+	else if (p[16] != LID4_HEADER_CSCD)
+		scsi_cmd_bad_parameter(c, 16);
+	else if (copy->usage == LIST_ID_NONE && copy->list_id != 0)
+		scsi_cmd_bad_parameter(c, 20);
+	else {
+		*ret_lengths = (struct list_lengths){
+			be16_load(p + 42), be16_load(p + 44),
+			be16_load(p + 46),
+		};
+		return true;
+	}
+	return false;
+}
+
+/* False: sense is set. */
+static bool
+list_decode(struct scsi_cmd *c, struct copy *copy)
 {
 	const uint8_t *p = c->task->data_out;
-	size_t len = c->task->data_out_wanted, targets_len;
-	uint64_t segments_len, inline_len;
+	size_t len = c->task->data_out_wanted;
+	bool lid4 = c->op->service == COPY_LID4;
+	struct list_lengths l;
 
-	if (len < HEAD_LEN) {
-		scsi_cmd_fail(c, SENSE_PARAMETER_LIST_LENGTH);
+	copy->head = lid4 ? LID4_HEAD : LID1_HEAD;
+	if (len < copy->head)
+		return !scsi_cmd_fail(c, SENSE_PARAMETER_LIST_LENGTH);
+	copy->usage = (p[1] >> 3) & 3;
+	if (!lid4)
+		l = head_decode_lid1(p, copy);
+	else if (!head_decode_lid4(c, p, copy, &l))
 		return false;
-	}
-	targets_len = be16_load(p + 2);
-	segments_len = be32_load(p + 8);
-	inline_len = be32_load(p + 12);
-	if (targets_len % TARGET_LEN != 0 ||
-	    targets_len + segments_len > COPY_LIST_MAX ||
-	    len - HEAD_LEN < targets_len + segments_len + inline_len) {
-		scsi_cmd_fail(c, SENSE_PARAMETER_LIST_LENGTH);
-		return false;
-	}
-	*ret_copy = (struct copy){
-		.targets = p + HEAD_LEN,
-		.target_count = (unsigned)(targets_len / TARGET_LEN),
-		.segments = p + HEAD_LEN + targets_len,
-		.segment_count = (unsigned)(segments_len / SEGMENT_LEN),
-		.result = { .valid = true, .running = true, .list_id = p[0] },
-	};
-	if (ret_copy->target_count > COPY_TARGETS_MAX)
-		scsi_cmd_fail(c, SENSE_TOO_MANY_TARGETS);
-	else if (ret_copy->segment_count > COPY_SEGMENTS_MAX)
-		scsi_cmd_fail(c, SENSE_TOO_MANY_SEGMENTS);
-	else
-		return targets_check(c, ret_copy) &&
-		    segments_check(c, ret_copy, segments_len);
-	return false;
+	if (l.targets % TARGET_LEN != 0 ||
+	    l.targets + l.segments > COPY_LIST_MAX ||
+	    len - copy->head < l.targets + l.segments + l.inline_data)
+		return !scsi_cmd_fail(c, SENSE_PARAMETER_LIST_LENGTH);
+	copy->targets = p + copy->head;
+	copy->target_count = (unsigned)(l.targets / TARGET_LEN);
+	copy->segments = copy->targets + l.targets;
+	copy->segment_count = (unsigned)(l.segments / SEGMENT_LEN);
+	if (copy->target_count > COPY_TARGETS_MAX)
+		return !scsi_cmd_fail(c, SENSE_TOO_MANY_TARGETS);
+	if (copy->segment_count > COPY_SEGMENTS_MAX)
+		return !scsi_cmd_fail(c, SENSE_TOO_MANY_SEGMENTS);
+	return targets_check(c, copy) && segments_check(c, copy, l.segments);
 }
 
 /* ---- ends of a segment ---- */
@@ -161,42 +200,19 @@ end_holds(const struct copy_end *e, uint64_t bytes)
 
 /* ---- copying ---- */
 
-struct inner {
-	struct scsi_task task;
-	struct fiber *fiber;
-	bool done;
-};
-
-static void
-inner_done(struct scsi_task *t)
-{
-	struct inner *i = container_of(t, struct inner, task);
-
-	i->done = true;
-	fiber_unpark(i->fiber);
-}
-
 /* READ(16) or WRITE(16) of bytes at `at` bytes into the end. */
-static void
-inner_run(struct scsi_cmd *c, struct inner *i, uint8_t opcode,
+static bool
+end_run(struct scsi_cmd *c, struct copy_inner *i, uint8_t opcode,
     const struct copy_end *e, uint64_t at, uint64_t bytes)
 {
-	struct scsi_task *t = &i->task;
+	uint32_t bs = e->lu->block_size;
 
-	i->fiber = fiber_self();
-	i->done = false;
-	t->nexus = c->nexus;
-	t->lun[1] = (uint8_t)e->lun;
-	t->tag = c->task->tag;
-	t->cdb[0] = opcode;
-	t->cdb_len = 16;
-	be64_store(t->cdb + 2, e->lba + at / e->lu->block_size);
-	be32_store(t->cdb + 10, (uint32_t)(bytes / e->lu->block_size));
-	t->edtl = bytes;
-	t->done = inner_done;
-	scsi_task_submit_inner(t);
-	while (!i->done)
-		fiber_park();
+	copy_inner_run(c, i, opcode, 0, e->lun, NULL, e->lba + at / bs,
+	    (uint32_t)(bytes / bs));
+	if (i->task.status == SCSI_GOOD)
+		return !c->aborted;
+	copy_inner_failed(c, i);
+	return false;
 }
 
 /* False: sense is set, or the command is aborted. */
@@ -204,22 +220,17 @@ static bool
 copy_step(struct scsi_cmd *c, const struct copy_end *from,
     const struct copy_end *to, uint64_t at, uint64_t bytes)
 {
-	struct inner in = { .fiber = NULL }, out = { .fiber = NULL };
-	bool ok = false;
+	struct copy_inner in = { .fiber = NULL }, out = { .fiber = NULL };
+	bool ok = end_run(c, &in, 0x88, from, at, bytes);
 
-	inner_run(c, &in, 0x88, from, at, bytes);
-	if (in.task.status == SCSI_GOOD && !c->aborted) {
-		out.task.dir_out = true;
+	if (ok) {
 		out.task.data_out = in.task.data_in;
 		out.task.data_out_len = bytes;
-		inner_run(c, &out, 0x8a, to, at, bytes);
-		ok = out.task.status == SCSI_GOOD;
-		scsi_task_fini(&out.task);
+		ok = end_run(c, &out, 0x8a, to, at, bytes);
+		copy_inner_fini(&out);
 	}
-	scsi_task_fini(&in.task);
-	if (!ok)
-		scsi_cmd_fail(c, SENSE_COPY_DEVICE_FAILURE);
-	return ok && !c->aborted;
+	copy_inner_fini(&in);
+	return ok;
 }
 
 /* Backwards where the blocks overlap so that a forward copy would eat them. */
@@ -246,68 +257,34 @@ segment_copy(struct scsi_cmd *c, struct copy *copy, const uint8_t *d)
 		    backwards ? bytes - at - step : at, step))
 			return false;
 		at += step;
-		copy->result.bytes += step;
+		copy->op->bytes += step;
+		copy->op->counter = (uint16_t)(copy->op->counter + 2);
 	}
 	return true;
-}
-
-static bool
-list_id_busy(const struct scsi_itl *itl, uint8_t list_id)
-{
-	for (unsigned i = 0; i < COPY_RESULTS_MAX; i++) {
-		if (itl->copies[i].valid && itl->copies[i].running &&
-		    itl->copies[i].list_id == list_id)
-			return true;
-	}
-	return false;
-}
-
-/*
- * Where the result is kept: the place of an older one of the same id, or of
- * the oldest.  NULL: none is asked for, or all are running.
- */
-static struct copy_result *
-result_place(struct scsi_itl *itl, uint8_t list_id, uint8_t usage)
-{
-	struct copy_result *r;
-
-	if (usage == LIST_ID_NONE)
-		return NULL;
-	for (unsigned i = 0; i < COPY_RESULTS_MAX; i++) {
-		if (itl->copies[i].valid && itl->copies[i].list_id == list_id)
-			return &itl->copies[i];
-	}
-	r = &itl->copies[itl->copies_next];
-	itl->copies_next = (itl->copies_next + 1) % COPY_RESULTS_MAX;
-	return r->running ? NULL : r;
 }
 
 bool
 scsi_extended_copy(struct scsi_cmd *c)
 {
-	const uint8_t *p = c->task->data_out;
-	struct copy_result *kept;
-	struct copy copy;
+	struct copy copy = { .head = 0 };
+	struct copy_op scratch;
 	bool ok = true;
-	uint8_t usage;
 
 	if (c->task->data_out_wanted == 0)
 		return true;
 	if (!list_decode(c, &copy))
 		return true;
-	usage = (p[1] >> 3) & 3;
-	if (usage != LIST_ID_NONE && list_id_busy(c->itl, p[0]))
-		return scsi_cmd_bad_parameter(c, 0);
-	kept = result_place(c->itl, p[0], usage);
-	if (kept != NULL)
-		*kept = copy.result;
+	if (c->op->service == COPY_LID4 && copy.usage != LIST_ID_NONE &&
+	    (c->task->data_out[15] & LID4_IMMED))
+		return copy_background(c, copy.list_id, 15, LID4_IMMED);
+	copy.op = copy_op_begin(c, copy.list_id, copy.usage != LIST_ID_NONE,
+	    &scratch);
+	if (copy.op == NULL)
+		return true;
 	for (unsigned i = 0; i < copy.segment_count && ok; i++) {
 		ok = segment_copy(c, &copy, copy.segments + i * SEGMENT_LEN);
-		copy.result.segments += ok;
+		copy.op->segments = (uint16_t)(copy.op->segments + ok);
 	}
-	copy.result.running = false;
-	copy.result.failed = !ok;
-	if (kept != NULL)
-		*kept = copy.result;
+	copy_op_end(copy.op, c);
 	return true;
 }

@@ -183,6 +183,97 @@ bad_copy_lists_are_refused(struct rig *r)
 	ATF_CHECK_EQ(0, r->disk.writes);
 }
 
+/* ---- EXTENDED COPY(LID4) ---- */
+
+#define LID4_LEN (48 + 32 + 28)
+
+static void
+cdb_make(uint8_t cdb[16], uint8_t opcode, uint8_t action, uint32_t list_id,
+    uint32_t length)
+{
+	memset(cdb, 0, 16);
+	cdb[0] = opcode;
+	cdb[1] = action;
+	be32_store(cdb + 2, list_id);
+	be32_store(cdb + 10, length);
+}
+
+static void
+lid4_fill(const struct rig *r, uint8_t list[LID4_LEN], uint32_t id,
+    uint16_t blocks)
+{
+	uint8_t *target = list + 48, *segment = list + 80;
+
+	memset(list, 0, LID4_LEN);
+	list[0] = 0x01;
+	be16_store(list + 2, 32);
+	list[16] = 0xff;
+	be32_store(list + 20, id);
+	be16_store(list + 42, 32);
+	be16_store(list + 44, 28);
+	target[0] = 0xe4;
+	target[4] = 1;
+	target[5] = 3;
+	target[7] = 16;
+	lu_naa(r->lu, target + 8);
+	be24_store(target + 29, RIG_BLOCK);
+	segment[0] = 0x02;
+	be16_store(segment + 2, 24);
+	be16_store(segment + 10, blocks);
+	be64_store(segment + 20, 1000);
+}
+
+static void
+extended_copy_with_long_identifier(struct rig *r)
+{
+	uint8_t list[LID4_LEN], cdb[16], in[64];
+	size_t len;
+
+	memset(buf, 0x5a, sizeof(buf));
+	ATF_REQUIRE_EQ(RIG_GOOD, rig_write(r->nexus[0], 0, 64, buf));
+	lid4_fill(r, list, 0x12345678, 64);
+	cdb_make(cdb, 0x83, 0x01, 0, sizeof(list));
+	ATF_REQUIRE_EQ(RIG_GOOD, rig_cmd(r->nexus[0], cdb, 16, list,
+	    sizeof(list)));
+	ATF_REQUIRE_EQ(RIG_GOOD, rig_read(r->nexus[0], 1000, 64, other));
+	ATF_CHECK_EQ(0, memcmp(buf, other, sizeof(buf)));
+	cdb_make(cdb, 0x84, 0x05, 0x12345678, sizeof(in));
+	ATF_REQUIRE_EQ(RIG_GOOD, rig_cmd_in(r->nexus[0], cdb, 16, in,
+	    sizeof(in), &len));
+	ATF_CHECK_EQ(32, len);
+	ATF_CHECK_EQ(0x01, in[4]);
+	ATF_CHECK_EQ(0x01, in[5]);
+	ATF_CHECK_EQ(0, in[15]);
+	ATF_CHECK_EQ(sizeof(buf), be64_load(in + 16));
+	ATF_CHECK_EQ(1, be16_load(in + 24));
+}
+
+static void
+bad_lid4_lists_are_refused(struct rig *r)
+{
+	static const uint8_t offsets[] = { 0, 2, 16, 44, 48, 80 };
+	uint8_t list[LID4_LEN], cdb[16];
+
+	for (unsigned i = 0; i < sizeof(offsets); i++) {
+		lid4_fill(r, list, 1, 64);
+		list[offsets[i]] ^= 0x40;
+		cdb_make(cdb, 0x83, 0x01, 0, sizeof(list));
+		ATF_CHECK_EQ(0x05, rig_cmd(r->nexus[0], cdb, 16, list,
+		    sizeof(list)) >> 16);
+	}
+	lid4_fill(r, list, 1, 64);
+	for (unsigned len = 1; len < LID4_LEN; len++) {
+		cdb_make(cdb, 0x83, 0x01, 0, len);
+		ATF_CHECK_EQ(0x051a00,
+		    rig_cmd(r->nexus[0], cdb, 16, list, len));
+	}
+	list[1] = 3 << 3;
+	cdb_make(cdb, 0x83, 0x01, 0, sizeof(list));
+	ATF_CHECK_EQ(0x052600, rig_cmd(r->nexus[0], cdb, 16, list,
+	    sizeof(list)));
+	ATF_CHECK_EQ(0, r->disk.writes);
+}
+
 RIG_TEST(blocks, NULL, blocks_are_copied, "blocks are copied")
 RIG_TEST(status, NULL, copy_status_is_kept,
     "the status of a copy is kept for its initiator")
@@ -196,6 +287,10 @@ RIG_TEST(attention, NULL, copy_leaves_unit_attentions_alone,
     "a copy leaves unit attentions to the initiator")
 RIG_TEST(bad_lists, NULL, bad_copy_lists_are_refused,
     "bad parameter lists are refused")
+RIG_TEST(lid4, NULL, extended_copy_with_long_identifier,
+    "EXTENDED COPY(LID4) copies and keeps its status")
+RIG_TEST(lid4_bad, NULL, bad_lid4_lists_are_refused,
+    "bad lists of EXTENDED COPY(LID4) are refused")
 
 ATF_TP_ADD_TCS(tp)
 {
@@ -206,5 +301,7 @@ ATF_TP_ADD_TCS(tp)
 	ATF_TP_ADD_TC(tp, aborted);
 	ATF_TP_ADD_TC(tp, attention);
 	ATF_TP_ADD_TC(tp, bad_lists);
+	ATF_TP_ADD_TC(tp, lid4);
+	ATF_TP_ADD_TC(tp, lid4_bad);
 	return atf_no_error();
 }

@@ -40,7 +40,7 @@ static void
 every_listed_page_is_there(struct rig *r)
 {
 	uint8_t pages[16];
-	size_t count;
+	size_t count, whole;
 
 	ATF_REQUIRE_EQ(RIG_GOOD, cmd6(r->nexus[0], 0x12, 1, 0, 255));
 	count = be16_load(buf + 2);
@@ -50,7 +50,8 @@ every_listed_page_is_there(struct rig *r)
 		ATF_REQUIRE_EQ(RIG_GOOD,
 		    cmd6(r->nexus[0], 0x12, 1, pages[i], 255));
 		ATF_CHECK_EQ(pages[i], buf[1]);
-		ATF_CHECK_EQ(len, 4U + be16_load(buf + 2));
+		whole = 4U + be16_load(buf + 2);
+		ATF_CHECK_EQ(len, whole < 255 ? whole : 255);
 	}
 }
 
