@@ -58,6 +58,43 @@ seconds_of(uint64_t ms)
 	return (unsigned)((ms + 999) / 1000);
 }
 
+/* What to do about a holder in this state. */
+static void
+advise(const struct lock_holder *h, const struct timers *timers, char *text,
+    size_t size)
+{
+	switch (h->state) {
+	case HOLDER_SELF:
+		(void)snprintf(text, size,
+		    "it is in use on this host: close it here first");
+		return;
+	case HOLDER_LIVE:
+		(void)snprintf(text, size, "power it off there; when that host "
+		    "dies it is fenced after %u s, or by vmfsctl host fence",
+		    seconds_of(timers->fence_ms));
+		return;
+	case HOLDER_SUSPECT:
+		if (!h->stuck)
+			(void)snprintf(text, size, "that host is silent and "
+			    "will be fenced in %u s: try again then",
+			    seconds_of(h->fence_in_ms));
+		else
+			(void)snprintf(text, size, "that host is silent but "
+			    "cannot be fenced yet: vmfsctl host ls tells what "
+			    "is in the way");
+		return;
+	case HOLDER_RECOVERING:
+		(void)snprintf(text, size, "that host is dead and its journal "
+		    "%s", h->stuck ? "cannot be replayed: vmfsctl host ls "
+		    "tells why" : "is being replayed: try again in a moment");
+		return;
+	case HOLDER_DEAD:
+		(void)snprintf(text, size, "that host is gone for certain: "
+		    "whoever opens it next gets the lock");
+		return;
+	}
+}
+
 char *
 refusal_text(const char *object, const struct lock_holder *h,
     const struct timers *timers, char text[REFUSAL_SIZE])
@@ -80,28 +117,6 @@ refusal_text(const char *object, const struct lock_holder *h,
 	    (unsigned)(h->silent_ms / 1000));
 	if (n < 0 || n >= REFUSAL_SIZE)
 		return text;
-	switch (h->state) {
-	case HOLDER_SELF:
-		(void)snprintf(text + n, REFUSAL_SIZE - (size_t)n,
-		    "it is in use on this host: close it here first");
-		break;
-	case HOLDER_LIVE:
-		(void)snprintf(text + n, REFUSAL_SIZE - (size_t)n,
-		    "power it off there, or wait: a dead host is fenced after "
-		    "%u s. See vmfsctl lock show",
-		    seconds_of(timers->fence_ms));
-		break;
-	case HOLDER_SUSPECT:
-		(void)snprintf(text + n, REFUSAL_SIZE - (size_t)n,
-		    "that host is silent and will be fenced in %u s: try "
-		    "again then", seconds_of(h->fence_in_ms));
-		break;
-	case HOLDER_RECOVERING:
-	case HOLDER_DEAD:
-		(void)snprintf(text + n, REFUSAL_SIZE - (size_t)n,
-		    "that host is dead and its journal is being replayed: try "
-		    "again in a moment");
-		break;
-	}
+	advise(h, timers, text + n, REFUSAL_SIZE - (size_t)n);
 	return text;
 }

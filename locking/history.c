@@ -71,6 +71,15 @@ history_pending(const struct host *h, unsigned slot, uint64_t incarnation)
 	return i < 0 ? NULL : &h->history.entry[i];
 }
 
+bool
+history_stuck(const struct host *h, unsigned slot, uint64_t incarnation)
+{
+	const struct takeover_report *r = history_pending(h, slot,
+	    incarnation);
+
+	return r != NULL && r->result != -EINPROGRESS;
+}
+
 uint64_t
 history_end(const struct host *h, unsigned slot, uint64_t incarnation)
 {

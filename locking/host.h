@@ -119,6 +119,14 @@ void host_list(struct host *h,
 int host_lock_break(struct host *h, uint64_t addr,
     struct lock_holder *ret_holder) MUST_CHECK;
 
+/*
+ * Calls fn for each holder of a lock, also those whose incarnation is over.
+ * fn must not suspend.  Suspends.
+ */
+int host_lock_holders(struct host *h, uint64_t addr,
+    void (*fn)(void *arg, const struct lock_holder *one), void *arg)
+    MUST_CHECK;
+
 /* ---- take-overs ---- */
 
 enum takeover_cause {

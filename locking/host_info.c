@@ -132,3 +132,20 @@ host_lock_break(struct host *h, uint64_t addr, struct lock_holder *ret_holder)
 	caw_fini(&c);
 	return rc;
 }
+
+int
+host_lock_holders(struct host *h, uint64_t addr,
+    void (*fn)(void *arg, const struct lock_holder *one), void *arg)
+{
+	struct lockrec rec;
+	struct caw c;
+	int rc = caw_init(&c, &h->guard.disk, addr, h->super.sector_size);
+
+	if (rc < 0)
+		return rc;
+	rc = caw_load(&c);
+	if (rc == 0)
+		rc = lockrec_decode(c.old, &h->super.uuid, addr, &rec);
+	caw_fini(&c);
+	return rc < 0 ? rc : lock_each(h, &rec, fn, arg);
+}

@@ -143,6 +143,8 @@ void history_saw(struct host *h, const struct heartbeat *before,
 const struct takeover_report *history_pending(const struct host *h,
     unsigned slot, uint64_t incarnation);
 
+/* Did we try to take it over, and could not? */
+bool history_stuck(const struct host *h, unsigned slot, uint64_t incarnation);
 /* Wall clock of the end of that incarnation, when we have seen it; 0. */
 uint64_t history_end(const struct host *h, unsigned slot,
     uint64_t incarnation);

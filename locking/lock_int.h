@@ -15,6 +15,10 @@ int lock_judge(struct host *h, const struct lockrec *rec, enum lock_mode mode,
 void lock_stamp(struct host *h, struct lockrec *rec, enum lock_mode mode);
 /* Takes us out; false when we are not a holder. */
 bool lock_unstamp(struct host *h, struct lockrec *rec);
+/* Calls fn for each holder, also those that are over.  Suspends. */
+int lock_each(struct host *h, const struct lockrec *rec,
+    void (*fn)(void *arg, const struct lock_holder *one), void *arg)
+    MUST_CHECK;
 /* Who holds it.  Suspends. */
 int lock_describe(struct host *h, const struct lockrec *rec,
     struct lock_holder *ret_holder) MUST_CHECK;

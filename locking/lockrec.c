@@ -29,10 +29,13 @@ judge_slot(const struct host *h, const struct heartbeat *hb, uint64_t inc)
 static struct heartbeat
 own_slot(const struct host *h)
 {
-	return (struct heartbeat){
+	struct heartbeat hb = {
 		.slot = h->paths.slot, .state = SLOT_LIVE,
 		.incarnation = h->paths.incarnation, .host = h->conf.host,
 	};
+
+	memcpy(hb.name, h->name, sizeof(hb.name));
+	return hb;
 }
 
 int
@@ -77,10 +80,14 @@ static void
 fill_from_slot(struct host *h, const struct heartbeat *hb,
     struct lock_holder *ret_h)
 {
+	bool over = ret_h->state == HOLDER_RECOVERING;
+
 	(void)watch_judge(h, hb->slot, &ret_h->silent_ms,
 	    &ret_h->fence_in_ms);
 	if (ret_h->state != HOLDER_SUSPECT)
 		ret_h->fence_in_ms = 0;
+	ret_h->stuck = (over || ret_h->state == HOLDER_SUSPECT) &&
+	    history_stuck(h, hb->slot, hb->incarnation - over);
 }
 
 static int
@@ -162,6 +169,71 @@ slot_look(struct host *h, const uint8_t *table, unsigned slot,
 	    &h->super.uuid, slot, ret_hb);
 }
 
+/* The mark of a host that is over: is the slot still as it was left? */
+static bool
+left_by(const struct heartbeat *hb, uint8_t mark)
+{
+	return hb->state != SLOT_LIVE && hb->state != SLOT_STOPPING &&
+	    (mark == lockrec_holder_mark(hb->incarnation) ||
+	    (hb->incarnation > 0 &&
+	    mark == lockrec_holder_mark(hb->incarnation - 1)));
+}
+
+static struct lock_holder
+holder_of(struct host *h, const struct lockrec *rec,
+    const struct heartbeat *hb)
+{
+	uint8_t mark = rec->holder[hb->slot];
+	struct lock_holder one = {
+		.mode = rec->mode, .slot = hb->slot, .count = 1,
+		.version = rec->version, .since_us = rec->since_us,
+		.state = judge_mark(h, hb, mark),
+		.incarnation = hb->incarnation, .host = hb->host,
+	};
+
+	if (one.state != HOLDER_DEAD || left_by(hb, mark))
+		memcpy(one.name, hb->name, sizeof(one.name));
+	if (one.state != HOLDER_DEAD && one.state != HOLDER_SELF)
+		fill_from_slot(h, hb, &one);
+	return one;
+}
+
+/* Calls fn for each mark of a shared record, also those of the dead. */
+static int
+each_mark(struct host *h, const struct lockrec *rec,
+    void (*fn)(void *arg, const struct lock_holder *one), void *arg)
+{
+	cleanup_free uint8_t *table = NULL;
+	int rc = table_for(h, rec, &table);
+
+	for (unsigned i = 0; i < SLOTS_MAX && rc == 0; i++) {
+		struct lock_holder one;
+		struct heartbeat hb;
+
+		if (rec->holder[i] == 0)
+			continue;
+		rc = slot_look(h, table, i, &hb);
+		if (rc < 0)
+			break;
+		one = holder_of(h, rec, &hb);
+		if (one.state == HOLDER_DEAD)
+			host_saw_lsn(h, hb.lsn);
+		fn(arg, &one);
+	}
+	return rc;
+}
+
+static void
+keep_worst(void *arg, const struct lock_holder *one)
+{
+	struct lock_holder *worst = arg;
+	unsigned count = worst->count + (one->state != HOLDER_DEAD);
+
+	if (weight(one->state) > weight(worst->state))
+		*worst = *one;
+	worst->count = count;
+}
+
 /*
  * Looks at all holders of a shared record.  *ret_h is the lowest of those that
  * stand in the way most, with mode LOCK_FREE when all are dead.
@@ -174,41 +246,28 @@ describe_shared(struct host *h, const struct lockrec *rec,
 		.mode = LOCK_FREE, .state = HOLDER_DEAD,
 		.version = rec->version, .since_us = rec->since_us,
 	};
-	cleanup_free uint8_t *table = NULL;
-	struct heartbeat hb;
-	int rc = table_for(h, rec, &table);
+	int rc = each_mark(h, rec, keep_worst, &worst);
 
-	if (rc < 0)
-		return rc;
-	for (unsigned i = 0; i < SLOTS_MAX; i++) {
-		enum holder_state state;
+	if (rc == 0)
+		*ret_h = worst;
+	return rc;
+}
 
-		if (rec->holder[i] == 0)
-			continue;
-		rc = slot_look(h, table, i, &hb);
-		if (rc < 0)
-			return rc;
-		state = judge_mark(h, &hb, rec->holder[i]);
-		if (state == HOLDER_DEAD) {
-			host_saw_lsn(h, hb.lsn);
-			continue;
-		}
-		worst.count++;
-		if (weight(state) <= weight(worst.state))
-			continue;
-		worst.mode = rec->mode;
-		worst.state = state;
-		worst.slot = i;
-		worst.incarnation = hb.incarnation;
-		worst.host = hb.host;
-		memcpy(worst.name, hb.name, sizeof(worst.name));
-	}
-	if (worst.mode != LOCK_FREE && worst.slot != h->paths.slot) {
-		hb.slot = worst.slot;
-		fill_from_slot(h, &hb, &worst);
-	}
-	*ret_h = worst;
-	return 0;
+int
+lock_each(struct host *h, const struct lockrec *rec,
+    void (*fn)(void *arg, const struct lock_holder *one), void *arg)
+{
+	struct lock_holder one;
+	int rc;
+
+	if (rec->mode == LOCK_FREE)
+		return 0;
+	if (rec->mode != LOCK_EXCLUSIVE)
+		return each_mark(h, rec, fn, arg);
+	rc = describe_exclusive(h, rec, &one);
+	if (rc == 0)
+		fn(arg, &one);
+	return rc;
 }
 
 int

@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Commands on locks: who holds what, and breaking a dead host's (L10). */
 #include <stdio.h>
+#include <string.h>
 
 #include "fuse/refusal.h"
 #include "vmfsd/vdisk.h"
 #include "vmfsd/walk.h"
+
+#define NAMES_SIZE 400
 
 static int
 query(struct fs_call *c, uint64_t ino, struct lock_holder *ret_h)
@@ -66,6 +69,55 @@ find_locked(struct fs_call *c, struct fs_attr *ret_a)
 	return rc;
 }
 
+static void
+add_holder(void *arg, const struct lock_holder *one)
+{
+	(void)json_array_append_new(arg, json_pack(
+	    "{s:s, s:s, s:i, s:I, s:I}",
+	    "host", one->name, "state", refusal_state_name(one->state),
+	    "slot", (int)one->slot,
+	    "incarnation", (json_int_t)one->incarnation,
+	    "silent_ms", (json_int_t)one->silent_ms));
+}
+
+/* "esx1, esx2 (suspect)": for the table. */
+static json_t *
+names_of(const json_t *holders)
+{
+	char text[NAMES_SIZE] = "";
+	const json_t *one;
+	size_t i, at = 0;
+
+	json_array_foreach(holders, i, one) {
+		const char *host = json_string_value(
+		    json_object_get(one, "host"));
+		const char *state = json_string_value(
+		    json_object_get(one, "state"));
+		bool plain = strcmp(state, "alive") == 0;
+
+		(void)snprintf(text + at, sizeof(text) - at, "%s%s%s%s%s",
+		    i > 0 ? ", " : "", host[0] != '\0' ? host : "?",
+		    plain ? "" : " (", plain ? "" : state, plain ? "" : ")");
+		at = strlen(text);
+	}
+	return json_string(text);
+}
+
+static int
+add_holders(struct fs_call *c, uint64_t ino, json_t *row)
+{
+	json_t *holders = json_array();
+	int rc;
+
+	(void)json_object_set_new(row, "held_by", holders);
+	/* Who only reads is no member and judges nobody. */
+	if (c->d->host == NULL)
+		return 0;
+	rc = host_lock_holders(c->d->host, ino, add_holder, holders);
+	(void)json_object_set_new(row, "held_by_names", names_of(holders));
+	return rc;
+}
+
 static int
 run_show(struct fs_call *c)
 {
@@ -86,7 +138,7 @@ run_show(struct fs_call *c)
 		    json_string(refusal_text(c->path.path, &c->holder,
 			&c->d->super.timers, text)));
 	c->result = json_pack("{s:o}", "lock", row);
-	return 0;
+	return add_holders(c, a.ino, row);
 }
 
 static int

@@ -7,6 +7,7 @@
 #ifndef VMFS_CORE_LOCKOPS_H
 #define VMFS_CORE_LOCKOPS_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "libvmfs/base/uuid.h"
@@ -40,6 +41,7 @@ struct lock_holder {
 	uint64_t since_us;	/* wall clock of the holder */
 	uint64_t silent_ms;	/* since its heartbeat last changed for us */
 	uint64_t fence_in_ms;	/* SUSPECT: until we fence it */
+	bool stuck;		/* we tried to take it over and cannot yet */
 };
 
 enum {

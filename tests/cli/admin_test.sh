@@ -105,7 +105,19 @@ a_host_that_is_gone_is_ended_and_forgotten_body()
 	exec 9>esx1/mnt/file
 	host_kill esx1
 	exec 9>&-
+	atf_check -s exit:4 -e match:'/file is locked by host esx1 .exclusive,' \
+	    vmfsctl -c esx2/ctl lock break ds1:/file
 	atf_check -o match:'^host +esx1' vmfsctl -c esx2/ctl host fence ds1 esx1
+	atf_check -o match:'^held by +esx1 .dead.' -o match:'^state +dead' \
+	    -o match:'^advice .*gone for certain: whoever opens it' \
+	    vmfsctl -c esx2/ctl lock show ds1:/file
+	atf_check vmfsctl -c esx2/ctl lock break ds1:/file
+	atf_check -s exit:3 -e match:'/file is not locked' \
+	    vmfsctl -c esx2/ctl lock break ds1:/file
+	exec 9>esx2/mnt/file
+	atf_check -s exit:4 -e match:'in use on this host: close it here' \
+	    vmfsctl -c esx2/ctl lock break ds1:/file
+	exec 9>&-
 	atf_check sh -c 'echo mine >>esx2/mnt/file'
 	until_true 30 state_is esx1 fenced || atf_fail "esx1 is not shown"
 	atf_check -o match:'esx1 +fenced .* by esx2; it has not come back' \
@@ -167,16 +179,25 @@ a_stopped_process_is_named_body()
 	lun_make lun
 	host_start esx1 "${PWD}/lun"
 	host_start esx2 "${PWD}/lun"
+	# In a process of its own: whoever has it open waits for esx1 at its end.
+	sleep 100 9>esx1/mnt/file &
+	user=$!
+	until_true 20 eval 'vmfsctl -c esx2/ctl lock ls ds1: | grep -q /file' ||
+	    atf_fail "the file is not locked"
 	kill -STOP "$(cat esx1/pid)"
 	until_true 60 eval "vmfsctl -c esx2/ctl host ls ds1 |
 	    grep -q 'esx1 *suspect .*cannot be taken over: .*end that process'" ||
 	    atf_fail "$(vmfsctl -c esx2/ctl host ls ds1)"
 	atf_check -s exit:4 -e match:'cannot take over .*still has the file' \
 	    vmfsctl -c esx2/ctl host fence ds1 esx1
+	atf_check -s exit:4 -e match:'silent but cannot be fenced yet' \
+	    vmfsctl -c esx2/ctl lock break ds1:/file
 	atf_check -o match:'esx1 .* not yet +.*end that process' \
 	    vmfsctl -c esx2/ctl host takeovers ds1
 	kill -CONT "$(cat esx1/pid)"
 	until_true 60 state_is esx1 alive || atf_fail "esx1 is not alive"
+	kill "${user}"
+	wait "${user}"
 	hosts_stop
 }
 

@@ -50,7 +50,13 @@ two_hosts_write_one_disk_body()
 		done
 	done
 	atf_check -o match:'mode +multi-writer' -o match:'holders +2' \
+	    -o match:'held by +(esx1 .this host., esx2|esx2, esx1 .this host.)$' \
+	    -o match:'advice .* power it off there' \
 	    vmfsctl lock show ds1:/q.vmdk
+	atf_check -o match:'^/q-flat.vmdk +multi-writer +esx2 +2 +alive' \
+	    vmfsctl lock ls ds1:
+	atf_check -s exit:4 -e match:'host esx2 and 1 more .multi-writer' \
+	    vmfsctl lock break ds1:/q.vmdk
 	atf_check -s exit:4 -e match:'host esx2 and 1 more \(multi-writer' \
 	    vmfsctl disk snapshot ds1:/q.vmdk s1
 	atf_check -s exit:4 -e match:'multi-writer' vmfsctl disk rm ds1:/q.vmdk

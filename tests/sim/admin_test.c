@@ -516,6 +516,75 @@ ATF_TC_BODY(a_host_that_comes_back_meanwhile_is_a_member, tc)
 	    play_forget_race);
 }
 
+/* ---- who holds a lock ---- */
+
+struct holders {
+	unsigned n, dead, self, live;
+	char dead_name[16];
+};
+
+static void
+count_holder(void *arg, const struct lock_holder *one)
+{
+	struct holders *all = arg;
+
+	all->n++;
+	all->self += one->state == HOLDER_SELF;
+	all->live += one->state == HOLDER_LIVE;
+	if (one->state != HOLDER_DEAD)
+		return;
+	all->dead++;
+	(void)snprintf(all->dead_name, sizeof(all->dead_name), "%.15s",
+	    one->name);
+}
+
+static void
+play_holders(struct world *w)
+{
+	struct lock_holder worst;
+	struct lock_grant g[3];
+	struct holders all = { 0 };
+
+	join_all(w);
+	for (unsigned i = 0; i < w->hosts && !world_failed(w); i++) {
+		struct lockops *l = host_locks(w->host[i].host);
+
+		g[i] = (struct lock_grant){ 0 };
+		WORLD_CHECK(w, l->vt->acquire(l, LOCK_BLOCK, LOCK_SHARED,
+		    LOCK_NOWAIT, 0, &g[i], NULL) == 0);
+	}
+	if (world_failed(w))
+		return;
+	world_crash(w, 0);
+	WORLD_CHECK(w, fence(w, 1, "host0", true, NULL) == 0);
+	WORLD_CHECK(w, host_lock_holders(w->host[1].host, LOCK_BLOCK,
+	    count_holder, &all) == 0);
+	WORLD_CHECK(w, all.n == 3 && all.dead == 1 && all.self == 1 &&
+	    all.live == 1);
+	WORLD_CHECK(w, strcmp(all.dead_name, "host0") == 0);
+	WORLD_CHECK(w, host_lock_break(w->host[1].host, LOCK_BLOCK, &worst) ==
+	    -VMFS_ELOCKED);
+	WORLD_CHECK(w, strcmp(worst.name, "host2") == 0 && worst.count == 2);
+	WORLD_CHECK(w, unlock(w, 2, &g[2]) == 0);
+	/* Of those that are left we are the only one. */
+	WORLD_CHECK(w, host_lock_break(w->host[1].host, LOCK_BLOCK, &worst) ==
+	    -VMFS_ELOCKED);
+	WORLD_CHECK(w, worst.state == HOLDER_SELF &&
+	    strcmp(worst.name, "host1") == 0);
+	WORLD_CHECK(w, unlock(w, 1, &g[1]) == 0);
+	WORLD_CHECK(w, host_lock_break(w->host[1].host, LOCK_BLOCK, &worst) ==
+	    0);
+	leave_all(w);
+}
+
+ATF_TC_WITHOUT_HEAD(all_holders_of_a_shared_lock_are_named);
+ATF_TC_BODY(all_holders_of_a_shared_lock_are_named, tc)
+{
+	(void)tc;
+	run_seeds((struct world_conf){ .hosts = 3, .protocol = LOCK_ATS_PR },
+	    play_holders);
+}
+
 /* ---- reports ---- */
 
 struct reports {
@@ -674,6 +743,7 @@ ATF_TP_ADD_TCS(tp)
 	ATF_TP_ADD_TC(tp, a_member_cannot_be_forgotten);
 	ATF_TP_ADD_TC(tp, a_host_in_recovery_cannot_be_forgotten);
 	ATF_TP_ADD_TC(tp, a_host_that_comes_back_meanwhile_is_a_member);
+	ATF_TP_ADD_TC(tp, all_holders_of_a_shared_lock_are_named);
 	ATF_TP_ADD_TC(tp, a_take_over_is_reported_by_all_survivors);
 	ATF_TP_ADD_TC(tp, the_last_take_overs_are_kept);
 	ATF_TP_ADD_TC(tp, a_take_over_that_fails_tells_why_once);
