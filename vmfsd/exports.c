@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "iscsi/disk_libiscsi.h"
+#include "iscsi/scsi/sanitize.h"
 #include "libvmfs/base/cleanup.h"
 #include "libvmfs/base/lun_text.h"
 #include "libvmfs/base/units.h"
@@ -125,18 +126,52 @@ open_write_log(struct exports *e, struct export_lun *x)
 
 /* The unit finds the reservations again that were made to last (APTPL). */
 static int
+load_reservations(struct exports *e, struct export_lun *x,
+    struct scsi_lu_conf *conf, void **ret_image)
+{
+	conf->pr_save = pr_store_save;
+	conf->pr_save_arg = &x->pr;
+	return pr_store_open(&x->pr, e->conf->host_dir, "reservations",
+	    &conf->uuid, ret_image, &conf->pr_image_len);
+}
+
+/* The unit goes on with a SANITIZE that was under way. */
+static int
+load_sanitize(struct exports *e, struct export_lun *x,
+    struct scsi_lu_conf *conf, void **ret_image)
+{
+	struct sanitize_job job;
+	enum sanitize_state state;
+	int rc = pr_store_open(&x->sanitize, e->conf->host_dir, "sanitize",
+	    &conf->uuid, ret_image, &conf->sanitize_image_len);
+
+	conf->sanitize_save = pr_store_save;
+	conf->sanitize_save_arg = &x->sanitize;
+	if (rc == 0 && *ret_image != NULL)
+		rc = sanitize_image_decode(*ret_image,
+		    conf->sanitize_image_len, &state, &job);
+	if (rc == -VMFS_ECORRUPT || rc == -EFBIG)
+		(void)snprintf(e->why, sizeof(e->why), "whether '%s' was "
+		    "being sanitized is not known, '%s' is damaged; if its "
+		    "data may be read, remove that file", x->conf->source,
+		    x->sanitize.path);
+	return rc;
+}
+
+static int
 make_unit(struct exports *e, struct export_lun *x, struct scsi_lu_conf *conf)
 {
-	cleanup_free void *image = NULL;
-	int rc = pr_store_open(&x->pr, e->conf->host_dir, &conf->uuid, &image,
-	    &conf->pr_image_len);
+	cleanup_free void *reservations = NULL, *sanitize = NULL;
+	int rc = load_sanitize(e, x, conf, &sanitize);
 
+	if (rc != 0)
+		return rc;
+	rc = load_reservations(e, x, conf, &reservations);
 	if (rc == 0)
 		rc = open_write_log(e, x);
 	if (rc == 0) {
-		conf->pr_image = image;
-		conf->pr_save = pr_store_save;
-		conf->pr_save_arg = &x->pr;
+		conf->pr_image = reservations;
+		conf->sanitize_image = sanitize;
 		if (x->target->write_log != NULL) {
 			conf->on_change = write_log_change;
 			conf->on_change_arg = &x->writes;

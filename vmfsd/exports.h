@@ -20,6 +20,7 @@ struct export_lun {
 	struct disk *disk;
 	struct scsi_lu *lu;
 	struct pr_store pr;
+	struct pr_store sanitize;
 	struct write_log writes;
 };
 

@@ -12,15 +12,15 @@
 #include "vmfsd/pr_store.h"
 
 int
-pr_store_open(struct pr_store *s, const char *dir, const struct uuid *unit,
-    void **ret_image, size_t *ret_len)
+pr_store_open(struct pr_store *s, const char *dir, const char *kind,
+    const struct uuid *unit, void **ret_image, size_t *ret_len)
 {
 	cleanup_free char *image = NULL;
 	char uuid[UUID_TEXT_SIZE];
 	size_t len;
 	FILE *f;
 
-	(void)snprintf(s->path, sizeof(s->path), "%s/reservations-%s", dir,
+	(void)snprintf(s->path, sizeof(s->path), "%s/%s-%s", dir, kind,
 	    uuid_text(unit, uuid));
 	f = fopen(s->path, "re");
 	if (f == NULL) {

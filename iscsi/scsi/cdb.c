@@ -10,6 +10,7 @@
 #define PLAIN_READ (OP_MEDIUM | OP_UNLOCKED)
 #define PLAIN_WRITE (PLAIN_READ | OP_WRITES)
 #define WRITE_FLAGS (OP_MEDIUM | OP_WRITES)
+#define NO_LU_FLAGS (OP_NO_UA | OP_NO_LU | OP_SANITIZING)
 /* Has ATOMIC BOUNDARY where others have the upper half of the length. */
 #define WRITE_ATOMIC 0x9c
 
@@ -17,14 +18,14 @@
 static const struct cdb_op table[] = {
 	{ 0x00, 0, 6, OP_MEDIUM, ACCESS_STATUS, OUT_NONE, "TEST UNIT READY",
 	    scsi_test_unit_ready, { 0x00, 0, 0, 0, 0, 0x04 } },
-	{ 0x03, 0, 6, OP_NO_UA | OP_NO_LU, ACCESS_FREE, OUT_NONE,
+	{ 0x03, 0, 6, NO_LU_FLAGS, ACCESS_FREE, OUT_NONE,
 	    "REQUEST SENSE", scsi_request_sense,
 	    { 0x03, 0x01, 0, 0, 0xff, 0x04 } },
 	{ 0x08, 0, 6, PLAIN_READ, ACCESS_READ, OUT_NONE, "READ(6)", scsi_read,
 	    { 0x08, 0x1f, 0xff, 0xff, 0xff, 0x04 } },
 	{ 0x0a, 0, 6, PLAIN_WRITE, ACCESS_WRITE, OUT_EXTENT, "WRITE(6)",
 	    scsi_write, { 0x0a, 0x1f, 0xff, 0xff, 0xff, 0x04 } },
-	{ 0x12, 0, 6, OP_NO_UA | OP_NO_LU, ACCESS_FREE, OUT_NONE, "INQUIRY",
+	{ 0x12, 0, 6, NO_LU_FLAGS, ACCESS_FREE, OUT_NONE, "INQUIRY",
 	    scsi_inquiry, { 0x12, 0x01, 0xff, 0xff, 0xff, 0x04 } },
 	{ 0x15, 0, 6, 0, ACCESS_WRITE, OUT_LIST8, "MODE SELECT(6)",
 	    scsi_mode_select, { 0x15, 0x11, 0, 0, 0xff, 0x04 } },
@@ -71,6 +72,13 @@ static const struct cdb_op table[] = {
 	{ 0x42, 0, 10, WRITE_FLAGS | OP_FIBER | OP_THIN, ACCESS_WRITE,
 	    OUT_LIST16, "UNMAP", scsi_unmap,
 	    { 0x42, 0x01, 0, 0, 0, 0, 0x1f, 0xff, 0xff, 0x04 } },
+#define SANITIZE(sa, more, out, name) \
+	{ 0x48, sa, 10, OP_SERVICE | WRITE_FLAGS | OP_FIBER | OP_SANITIZE | \
+	    (more), ACCESS_WRITE, out, name, scsi_sanitize, \
+	    { 0x48, 0xbf, 0, 0, 0, 0, 0, 0xff, 0xff, 0x04 } }
+	SANITIZE(0x01, 0, OUT_LIST16, "SANITIZE OVERWRITE"),
+	SANITIZE(0x02, OP_THIN, OUT_LIST16, "SANITIZE BLOCK ERASE"),
+	SANITIZE(0x1f, 0, OUT_LIST16, "SANITIZE EXIT FAILURE MODE"),
 	{ 0x55, 0, 10, 0, ACCESS_WRITE, OUT_LIST16, "MODE SELECT(10)",
 	    scsi_mode_select, { 0x55, 0x11, 0, 0, 0, 0, 0, 0xff, 0xff, 0x04 } },
 	{ 0x56, 0, 10, 0, ACCESS_FREE, OUT_NONE, "RESERVE(10)", scsi_reserve,
@@ -179,14 +187,14 @@ static const struct cdb_op table[] = {
 	    OUT_NONE, "GET LBA STATUS", scsi_get_lba_status,
 	    { 0x9e, 0x1f, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
 	    0xff, 0xff, 0xff, 0xff, 0, 0x04 } },
-	{ 0xa0, 0, 12, OP_NO_UA | OP_NO_LU | OP_UNLOCKED, ACCESS_FREE,
+	{ 0xa0, 0, 12, NO_LU_FLAGS | OP_UNLOCKED, ACCESS_FREE,
 	    OUT_NONE, "REPORT LUNS", scsi_report_luns,
 	    { 0xa0, 0, 0xff, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 0, 0x04 } },
-	{ 0xa3, 0x0c, 12, OP_SERVICE, ACCESS_READ, OUT_NONE,
+	{ 0xa3, 0x0c, 12, OP_SERVICE | OP_SANITIZING, ACCESS_READ, OUT_NONE,
 	    "REPORT SUPPORTED OPERATION CODES", scsi_report_opcodes,
 	    { 0xa3, 0x1f, 0x87, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0,
 	    0x04 } },
-	{ 0xa3, 0x0d, 12, OP_SERVICE, ACCESS_READ, OUT_NONE,
+	{ 0xa3, 0x0d, 12, OP_SERVICE | OP_SANITIZING, ACCESS_READ, OUT_NONE,
 	    "REPORT SUPPORTED TASK MANAGEMENT FUNCTIONS", scsi_report_tmfs,
 	    { 0xa3, 0x1f, 0x80, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 0, 0x04 } },
 	{ 0xa8, 0, 12, PLAIN_READ, ACCESS_READ, OUT_NONE, "READ(12)",
@@ -224,6 +232,7 @@ cdb_op_present(const struct cdb_op *op, const struct scsi_lu *lu)
 	return (!(op->flags & OP_THIN) || lu->thin) &&
 	    (!(op->flags & OP_REMOVABLE) || lu->removable) &&
 	    (!(op->flags & OP_ATOMIC) || lu->atomic_blocks_max > 0) &&
+	    (!(op->flags & OP_SANITIZE) || lu->sanitize.save != NULL) &&
 	    (op->out != OUT_CAW || lu->caw_blocks_max > 0);
 }
 

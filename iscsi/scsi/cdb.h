@@ -24,6 +24,9 @@ enum cdb_flag {
 	OP_SERVICE = 1 << 7,	/* SERVICE ACTION in byte 1, bits 4 to 0 */
 	OP_UNLOCKED = 1 << 8,	/* handler runs without the unit's lock */
 	OP_ATOMIC = 1 << 9,	/* only where the disk writes atomically */
+	OP_SANITIZE = 1 << 10,	/* only on units that can; is let in after a
+				 * sanitize operation failed */
+	OP_SANITIZING = 1 << 11, /* is let in during and after it as well */
 };
 
 /* Where a CDB says how much data-out it wants. */

@@ -182,6 +182,8 @@ bool scsi_write_and_verify(struct scsi_cmd *c);
 /* sbc_same.c, sbc_unmap.c */
 bool scsi_write_same(struct scsi_cmd *c);
 bool scsi_unmap(struct scsi_cmd *c);
+/* sanitize.c */
+bool scsi_sanitize(struct scsi_cmd *c);
 /* caw.c */
 bool scsi_compare_and_write(struct scsi_cmd *c);
 bool scsi_orwrite(struct scsi_cmd *c);

@@ -108,6 +108,8 @@ scsi_lu_new(struct env *env, struct disk *disk,
 	range_set_init(&lu->ranges);
 	pr_init(&lu->pr);
 	rc = pr_load(&lu->pr, conf);
+	if (rc == 0)
+		rc = sanitize_load(lu, conf);
 	if (rc != 0) {
 		scsi_lu_free(lu);
 		return rc;
@@ -140,6 +142,7 @@ scsi_lu_free(struct scsi_lu *lu)
 	if (lu == NULL)
 		return;
 	assert(lu->mappings == 0);
+	sanitize_stop(lu);
 	/* A command that came too late is still told so. */
 	shared_enter(&lu->lock);
 	lu->on_change = NULL;

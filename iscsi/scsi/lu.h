@@ -12,6 +12,7 @@
 
 #include "iscsi/scsi/pr.h"
 #include "iscsi/scsi/range.h"
+#include "iscsi/scsi/sanitize.h"
 #include "iscsi/scsi/scsi.h"
 #include "libvmfs/base/list.h"
 #include "libvmfs/env/shared.h"
@@ -59,6 +60,7 @@ struct scsi_lu {
 	const struct scsi_nexus *reserved_by;	/* RESERVE(6), RESERVE(10) */
 	struct pr_state pr;
 	struct scsi_lu_stats stats;
+	struct sanitize sanitize;
 	void (*on_change)(void *arg, const struct scsi_change *ch);
 	void *on_change_arg;
 };

@@ -6,6 +6,7 @@
 #define PR_OUT_OPCODE 0x5f
 #define CAW_OPCODE 0x89
 #define UNMAP_OPCODE 0x42
+#define SANITIZE_OPCODE 0x48
 enum { UNMAP_HEAD = 8, UNMAP_DESCRIPTOR = 16, PR_OUT_KEYS = 16 };
 
 static bool
@@ -32,6 +33,10 @@ change_extent(const struct scsi_cmd *c, struct scsi_change *ch)
 {
 	uint32_t blocks;
 
+	if (c->op->opcode == SANITIZE_OPCODE) {
+		ch->blocks = c->lu->blocks;
+		return;
+	}
 	if (c->op->opcode == UNMAP_OPCODE) {
 		unmap_extent(c->task, ch);
 		return;

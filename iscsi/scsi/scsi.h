@@ -75,6 +75,15 @@ struct scsi_lu_conf {
 	int (*pr_save)(void *arg, const void *image, size_t len);
 	void *pr_save_arg;
 	/*
+	 * The same for the image of a SANITIZE under way: with it the
+	 * operation goes on when the unit is made anew.  NULL: there is no
+	 * SANITIZE.
+	 */
+	int (*sanitize_save)(void *arg, const void *image, size_t len);
+	void *sanitize_save_arg;
+	const void *sanitize_image;
+	size_t sanitize_image_len;
+	/*
 	 * Told of each command that could change medium or reservations when
 	 * it has ended: what it did it has done, and its initiator does not
 	 * know yet.  On any reactor, with the unit locked: must not suspend
@@ -88,14 +97,16 @@ struct scsi_lu_conf {
 
 /*
  * Does not own the disk, which must outlive the unit.  -EINVAL for a block
- * size that does not fit, -VMFS_ECORRUPT for a damaged pr_image.
+ * size that does not fit, -VMFS_ECORRUPT for a damaged pr_image or
+ * sanitize_image.
  */
 int scsi_lu_new(struct env *env, struct disk *disk,
     const struct scsi_lu_conf *conf, struct scsi_lu **ret_lu) MUST_CHECK;
 /*
  * Only when no target maps it any more.  The disk is the caller's again; the
  * unit is forgotten when the last nexus that saw it closes.
- * Suspends while a copy still reads from it through a token.
+ * Suspends while a copy still reads from it through a token or a SANITIZE
+ * stops; on the scheduler of env.
  */
 void scsi_lu_free(struct scsi_lu *lu);
 /*

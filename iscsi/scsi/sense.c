@@ -16,10 +16,21 @@ enum {
 _Static_assert(DESC_HEAD_LEN + DESC_INFO_LEN + DESC_KEY_SPECIFIC_LEN <=
     SCSI_SENSE_MAX, "descriptors fit");
 
-/* SENSE KEY SPECIFIC: field pointer, SPC-4 4.5.2.4.2. */
-static void
-field_pointer_encode(const struct scsi_sense *s, uint8_t *p)
+static bool
+has_key_specific(const struct scsi_sense *s)
 {
+	return s->field_valid || s->progress_valid;
+}
+
+/* SENSE KEY SPECIFIC: field pointer or progress indication, SPC-4 4.5.2.4. */
+static void
+key_specific_encode(const struct scsi_sense *s, uint8_t *p)
+{
+	if (s->progress_valid) {
+		p[0] = 0x80;
+		be16_store(p + 1, s->progress);
+		return;
+	}
 	p[0] = (uint8_t)(0x80 | (s->field_in_cdb ? 0x40 : 0));
 	be16_store(p + 1, s->field);
 }
@@ -36,8 +47,8 @@ fixed_encode(const struct scsi_sense *s, uint8_t *buf)
 		buf[0] |= 0x80;
 		be32_store(buf + 3, (uint32_t)s->info);
 	}
-	if (s->field_valid)
-		field_pointer_encode(s, buf + 15);
+	if (has_key_specific(s))
+		key_specific_encode(s, buf + 15);
 	return FIXED_LEN;
 }
 
@@ -59,12 +70,12 @@ descriptor_encode(const struct scsi_sense *s, uint8_t *buf)
 		be64_store(d + 4, s->info);
 		len += DESC_INFO_LEN;
 	}
-	if (s->field_valid) {
+	if (has_key_specific(s)) {
 		uint8_t *d = buf + len;
 
 		d[0] = 0x02;
 		d[1] = DESC_KEY_SPECIFIC_LEN - 2;
-		field_pointer_encode(s, d + 4);
+		key_specific_encode(s, d + 4);
 		len += DESC_KEY_SPECIFIC_LEN;
 	}
 	buf[7] = (uint8_t)(len - DESC_HEAD_LEN);

@@ -18,9 +18,11 @@ enum scsi_sense_code {
 	SENSE_NONE = 0,
 	SENSE_NO_MEDIUM = SENSE_CODE(0x2, 0x3a, 0x00),
 	SENSE_STOPPED = SENSE_CODE(0x2, 0x04, 0x02),
+	SENSE_SANITIZING = SENSE_CODE(0x2, 0x04, 0x1b),
 	SENSE_LU_COMMUNICATION = SENSE_CODE(0x2, 0x08, 0x00),
 	SENSE_WRITE_ERROR = SENSE_CODE(0x3, 0x0c, 0x00),
 	SENSE_READ_ERROR = SENSE_CODE(0x3, 0x11, 0x00),
+	SENSE_SANITIZE_FAILED = SENSE_CODE(0x3, 0x31, 0x03),
 	SENSE_OUTCOME_UNKNOWN = SENSE_CODE(0x4, 0x08, 0x01),
 	SENSE_TARGET_FAILURE = SENSE_CODE(0x4, 0x44, 0x00),
 	SENSE_PARAMETER_LIST_LENGTH = SENSE_CODE(0x5, 0x1a, 0x00),
@@ -76,6 +78,8 @@ struct scsi_sense {
 	bool field_valid;	/* ILLEGAL REQUEST: byte `field` is wrong ... */
 	bool field_in_cdb;	/* ... of the CDB, else of the data-out */
 	uint16_t field;
+	bool progress_valid;	/* NOT READY: PROGRESS INDICATION ... */
+	uint16_t progress;	/* ... in parts of 65536 */
 };
 
 /*

@@ -9,7 +9,10 @@ scsi_test_unit_ready(struct scsi_cmd *c)
 	return scsi_cmd_status(c, SCSI_GOOD);
 }
 
-/* A pending unit attention is reported and cleared, SPC-4 6.39. */
+/*
+ * A pending unit attention is reported and cleared, then what a sanitize
+ * operation has to say (SPC-4 6.39).
+ */
 bool
 scsi_request_sense(struct scsi_cmd *c)
 {
@@ -24,6 +27,8 @@ scsi_request_sense(struct scsi_cmd *c)
 		sense.code = SENSE_LUN_NOT_SUPPORTED;
 	else
 		sense.code = ua_take(&c->itl->ua);
+	if (c->lu != NULL && sense.code == SENSE_NONE)
+		sanitize_sense(c->lu, &sense);
 	return scsi_cmd_replied(c, scsi_sense_encode(&sense, descriptor, p),
 	    cdb[4]);
 }

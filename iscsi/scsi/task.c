@@ -178,6 +178,8 @@ cmd_lu_ready(struct scsi_cmd *c)
 	const struct scsi_lu *lu = c->lu;
 	bool readonly = lu->readonly || c->itl->readonly;
 
+	if (!sanitize_admits(c))
+		return false;
 	if ((c->op->flags & OP_MEDIUM) && lu->ejected)
 		scsi_cmd_fail(c, SENSE_NO_MEDIUM);
 	else if ((c->op->flags & OP_WRITES) && readonly)

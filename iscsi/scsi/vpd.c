@@ -176,8 +176,11 @@ vpd_block_limits(const struct scsi_cmd *c, uint8_t *p)
 static size_t
 vpd_characteristics(const struct scsi_cmd *c, uint8_t *p)
 {
-	(void)c;
+	const struct scsi_lu *lu = c->lu;
+
 	be16_store(p, 0x0001);		/* does not rotate */
+	/* WABEREQ: what BLOCK ERASE leaves can be read. */
+	p[3] = lu->thin && lu->sanitize.save != NULL ? 0x40 : 0x00;
 	return 0x3c;
 }
 

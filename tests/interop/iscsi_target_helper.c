@@ -15,6 +15,7 @@
 #include "libvmfs/base/units.h"
 #include "libvmfs/env/net.h"
 #include "libvmfs/env/reactor.h"
+#include "tests/interop/slow_disk.h"
 
 #define LUNS_MAX 16
 #define THREADS_MAX 16
@@ -42,6 +43,7 @@ static const struct option options[] = {
 	{ "threads", required_argument, NULL, 'w' },
 	{ "uuid", required_argument, NULL, 'u' },
 	{ "verbose", no_argument, NULL, 'v' },
+	{ "write-rate", required_argument, NULL, 'W' },
 	{ NULL, 0, NULL, 0 },
 };
 
@@ -51,6 +53,7 @@ static const char help[] =
 "  --file PATH             a LUN on a file or block device\n"
 "  --block-size N          of memory LUNs that follow, 512 or 4096\n"
 "  --readonly --removable --thick --same-to-end   of all LUNs\n"
+"  --write-rate SIZE       that all LUNs take a second at most\n"
 "  --uuid UUID             of the first LUN (default: random)\n"
 "  --cache-id N            of all LUNs; 0: none\n"
 "  --iqn NAME              of the target\n"
@@ -75,6 +78,7 @@ static struct {
 	unsigned lun_count;
 	struct scsi_lu_conf lu;
 	unsigned threads;
+	uint64_t write_rate;
 	bool verbose;
 } conf = {
 	.iqn = "iqn.2026-11.io.vmfsd:test", .allow = "*",
@@ -84,6 +88,7 @@ static struct {
 static struct {
 	struct env env;
 	struct log log;
+	struct slow_disk slow[LUNS_MAX];
 	struct disk *disks[LUNS_MAX];
 	struct scsi_lu *lus[LUNS_MAX];
 	struct reactor *workers[THREADS_MAX];
@@ -163,6 +168,10 @@ parse_option(int opt, uint32_t *block_size)
 			errx(2, "%s: not a UUID", optarg);
 		break;
 	case 'v': conf.verbose = true; break;
+	case 'W':
+		if (size_parse(optarg, &conf.write_rate) < 0)
+			errx(2, "%s: not a size", optarg);
+		break;
 	case 'w':
 		conf.threads = number_option(optarg);
 		if (conf.threads > THREADS_MAX)
@@ -189,6 +198,16 @@ parse_options(int argc, char **argv)
 
 /* ---- serving ---- */
 
+/* Serves until its input ends: nothing has to outlive it. */
+static int
+sanitize_save(void *arg, const void *image, size_t len)
+{
+	(void)arg;
+	(void)image;
+	(void)len;
+	return 0;
+}
+
 static void
 lun_open(unsigned i)
 {
@@ -202,6 +221,11 @@ lun_open(unsigned i)
 	else
 		r = disk_mem_open(l->size, l->block_size, &run.disks[i]);
 	must(r, l->path ? l->path : "memory LUN");
+	if (conf.write_rate > 0) {
+		run.slow[i].below = run.disks[i];
+		run.disks[i] = slow_disk_init(&run.slow[i], conf.write_rate);
+	}
+	lu.sanitize_save = sanitize_save;
 	if (i > 0 || uuid_is_null(&lu.uuid))
 		env_uuid(&run.env, &lu.uuid);
 	must(scsi_lu_new(&run.env, run.disks[i], &lu, &run.lus[i]), "LUN");
