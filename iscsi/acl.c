@@ -88,6 +88,7 @@ entry_free(struct acl_entry *e)
 	acl_chap_fini(&e->in);
 	acl_chap_fini(&e->out);
 	free(e->pattern);
+	free(e->view);
 	free(e);
 }
 
@@ -123,6 +124,39 @@ acl_add(struct list *acl, const char *pattern, const struct iscsi_chap *in,
 	}
 	list_add_tail(acl, &e->node);
 	return 0;
+}
+
+int
+acl_show(struct list *acl, const char *pattern, const struct scsi_view *view)
+{
+	struct acl_entry *e = entry_exact(acl, pattern);
+	struct scsi_view *copy = NULL;
+
+	if (!e)
+		return -ENOENT;
+	if (view) {
+		copy = malloc(sizeof(*copy));
+		if (!copy)
+			return -ENOMEM;
+		*copy = *view;
+	}
+	free(e->view);
+	e->view = copy;
+	return 0;
+}
+
+void
+acl_swap(struct list *a, struct list *b)
+{
+	struct list old, *node;
+
+	list_init(&old);
+	while ((node = list_pop(a)))
+		list_add_tail(&old, node);
+	while ((node = list_pop(b)))
+		list_add_tail(a, node);
+	while ((node = list_pop(&old)))
+		list_add_tail(b, node);
 }
 
 const struct acl_entry *

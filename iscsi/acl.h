@@ -18,12 +18,14 @@ struct acl_chap {
 };
 
 struct iscsi_chap;
+struct scsi_view;
 
 /* One entry: initiators that match `pattern`, and their proofs. */
 struct acl_entry {
 	struct list node;
 	char *pattern;
 	struct acl_chap in, out;
+	struct scsi_view *view;		/* NULL: all */
 };
 
 /* '*' stands for any characters; everything else for itself. */
@@ -42,6 +44,10 @@ void acl_chap_fini(struct acl_chap *c);
 /* An exact pattern given again replaces its entry. */
 int acl_add(struct list *acl, const char *pattern,
     const struct iscsi_chap *in, const struct iscsi_chap *out) MUST_CHECK;
+/* What those of an entry see; copied, NULL: all.  -ENOENT, -ENOMEM. */
+int acl_show(struct list *acl, const char *pattern,
+    const struct scsi_view *view) MUST_CHECK;
+void acl_swap(struct list *a, struct list *b);
 /* First an exact match, then the first pattern; NULL: denied. */
 const struct acl_entry *acl_find(const struct list *acl, const char *name);
 void acl_fini(struct list *acl);

@@ -71,10 +71,25 @@ login_random(void *arg, void *buf, size_t len)
 	c->env->random(c->env, buf, len);
 }
 
+/* The entry may change during the login: the proof is of what it was. */
 static enum iscsi_login_status
-access_check(struct iscsi_server *s, const struct login_claim *claim,
+auth_keep(struct conn *c, const struct acl_chap *in,
+    const struct acl_chap *out, struct login_auth *ret_auth)
+{
+	struct iscsi_chap i = { in->user, in->secret };
+	struct iscsi_chap o = { out->user, out->secret };
+
+	if (acl_chap_set(&c->auth_in, &c->auth_out, &i, &o) < 0)
+		return ISCSI_LOGIN_RESOURCES;
+	*ret_auth = acl_auth(&c->auth_in, &c->auth_out);
+	return ISCSI_LOGIN_OK;
+}
+
+static enum iscsi_login_status
+access_check(struct conn *c, const struct login_claim *claim,
     struct login_auth *ret_auth)
 {
+	struct iscsi_server *s = c->server;
 	const struct acl_entry *e;
 	struct iscsi_target *t;
 
@@ -87,29 +102,29 @@ access_check(struct iscsi_server *s, const struct login_claim *claim,
 				return ISCSI_LOGIN_TOO_MANY;
 		return ISCSI_LOGIN_NO_SESSION;
 	}
-	if (claim->discovery) {
-		*ret_auth = acl_auth(&s->discovery_in, &s->discovery_out);
-		return ISCSI_LOGIN_OK;
-	}
+	if (claim->discovery)
+		return auth_keep(c, &s->discovery_in, &s->discovery_out,
+		    ret_auth);
 	t = server_target(s, claim->target);
 	if (!t)
 		return ISCSI_LOGIN_NOT_FOUND;
 	e = acl_find(&t->acl, claim->initiator);
 	if (!e)
 		return ISCSI_LOGIN_FORBIDDEN;
-	*ret_auth = acl_auth(&e->in, &e->out);
-	return ISCSI_LOGIN_OK;
+	c->access_changes = s->access_changes;
+	return auth_keep(c, &e->in, &e->out, ret_auth);
 }
 
 static enum iscsi_login_status
 login_access(void *arg, const struct login_claim *claim,
     struct login_auth *ret_auth)
 {
-	struct iscsi_server *s = ((struct conn *)arg)->server;
+	struct conn *c = arg;
+	struct iscsi_server *s = c->server;
 	enum iscsi_login_status status;
 
 	shared_enter(&s->lock);
-	status = access_check(s, claim, ret_auth);
+	status = access_check(c, claim, ret_auth);
 	shared_leave(&s->lock);
 	return status;
 }
@@ -214,6 +229,8 @@ conn_login(struct conn *c)
 	if (r == 0 && done)
 		login_apply(c);
 	login_fini(&c->login);
+	acl_chap_fini(&c->auth_in);
+	acl_chap_fini(&c->auth_out);
 	return r;
 }
 

@@ -117,6 +117,8 @@ struct conn {
 	struct iscsi_session *session;	/* NULL during login */
 	struct login login;
 	struct login_policy policy;
+	struct acl_chap auth_in, auth_out;	/* copies, during login */
+	unsigned access_changes;	/* of the server, then */
 	uint32_t param[PARAM_COUNT];	/* active values, FFP */
 	uint32_t max_recv;		/* largest data segment we take */
 	uint32_t statsn;

@@ -31,7 +31,7 @@ portal_run(void *arg)
 	struct net_conn *net;
 	int r;
 
-	while (!s->stopping) {
+	while (!s->stopping && !p->closed) {
 		r = net_accept(p->listener, &net);
 		if (r == -ECANCELED)
 			break;
@@ -119,7 +119,12 @@ portal_told(const char *portal, const char *local, char *ret_addr)
 void
 portals_close(struct iscsi_server *s)
 {
-	list_for_each(node, tmp, &s->portals)
-		net_listener_close(list_entry(node, struct iscsi_portal,
-		    node)->listener);
+	list_for_each(node, tmp, &s->portals) {
+		struct iscsi_portal *p =
+		    list_entry(node, struct iscsi_portal, node);
+
+		if (!p->closed)
+			net_listener_close(p->listener);
+		p->closed = true;
+	}
 }

@@ -22,7 +22,8 @@ struct iscsi_target {
 struct iscsi_portal {
 	struct list node;
 	struct iscsi_server *server;
-	struct net_listener *listener;
+	struct net_listener *listener;	/* gone when closed */
+	bool closed;
 };
 
 struct iscsi_server {
@@ -36,6 +37,7 @@ struct iscsi_server {
 	struct list targets, portals, conns, sessions;
 	unsigned conn_count, session_count;
 	struct acl_chap discovery_in, discovery_out;
+	unsigned access_changes;	/* of any target, so far */
 	uint16_t last_tsih;
 	bool stopping;
 	struct shared_cond changed;	/* a session, connection, portal left */
@@ -44,6 +46,9 @@ struct iscsi_server {
 /* The lock is held. */
 struct iscsi_target *server_target(const struct iscsi_server *s,
     const char *iqn);
+
+/* Nobody is logged in to it, and it is on no list. */
+void server_target_free(struct iscsi_target *t);
 
 /* Serves a connection on a fiber of a worker's; takes c in any case. */
 void conn_start(struct iscsi_server *s, struct net_conn *net);

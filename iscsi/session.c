@@ -44,15 +44,15 @@ tsih_new(struct iscsi_server *s)
 }
 
 static enum iscsi_login_status
-nexus_open(struct iscsi_session *ss)
+nexus_open(struct iscsi_session *ss, const struct acl_entry *e)
 {
 	char port[LOGIN_NAME_MAX + 20];
 	const uint8_t *i = ss->isid;
 
 	snprintf(port, sizeof(port), "%s,i,0x%02x%02x%02x%02x%02x%02x",
 	    ss->initiator, i[0], i[1], i[2], i[3], i[4], i[5]);
-	return scsi_nexus_open(ss->target->scsi, ss->initiator, port,
-	    &ss->nexus) < 0 ? ISCSI_LOGIN_RESOURCES : ISCSI_LOGIN_OK;
+	return scsi_nexus_open_view(ss->target->scsi, ss->initiator, port,
+	    e->view, &ss->nexus) < 0 ? ISCSI_LOGIN_RESOURCES : ISCSI_LOGIN_OK;
 }
 
 /* Ends the session that this login replaces; false: the server stops. */
@@ -72,18 +72,33 @@ reinstate(struct iscsi_server *s, const struct login_claim *c,
 	return !s->stopping;
 }
 
+/* Access as the login found it; anything else begins anew. */
+static const struct acl_entry *
+access_still(const struct iscsi_server *s, const struct conn *conn,
+    const struct login_claim *c)
+{
+	const struct iscsi_target *t = server_target(s, c->target);
+
+	if (!t || s->access_changes != conn->access_changes)
+		return NULL;
+	return acl_find(&t->acl, c->initiator);
+}
+
 static enum iscsi_login_status
 session_make(struct iscsi_server *s, const struct login *login,
     struct conn *conn, struct iscsi_session **ret_ss)
 {
 	const struct login_claim *c = &login->claim;
 	struct iscsi_target *t = NULL;
+	const struct acl_entry *access = NULL;
 	struct iscsi_session *ss;
 	enum iscsi_login_status status = ISCSI_LOGIN_OK;
 
 	if (!c->discovery && !(t = server_target(s, c->target)))
 		return ISCSI_LOGIN_NOT_FOUND;
 	if (t && !reinstate(s, c, t))
+		return ISCSI_LOGIN_RESOURCES;
+	if (t && !(access = access_still(s, conn, c)))
 		return ISCSI_LOGIN_RESOURCES;
 	if (s->session_count >= s->limits.sessions_max)
 		return ISCSI_LOGIN_RESOURCES;
@@ -99,7 +114,7 @@ session_make(struct iscsi_server *s, const struct login *login,
 		.exp = login->cmdsn, .max = s->limits.commands_max,
 	};
 	if (t)
-		status = nexus_open(ss);
+		status = nexus_open(ss, access);
 	if (status != ISCSI_LOGIN_OK) {
 		free(ss);
 		return status;

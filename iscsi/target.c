@@ -63,8 +63,8 @@ iscsi_server_add_worker(struct iscsi_server *s, const struct env *worker)
 	return 0;
 }
 
-static void
-target_free(struct iscsi_target *t)
+void
+server_target_free(struct iscsi_target *t)
 {
 	acl_fini(&t->acl);
 	scsi_target_free(t->scsi);
@@ -87,7 +87,7 @@ iscsi_server_free(struct iscsi_server *s)
 		shared_wait(&s->changed, &s->lock);
 	shared_leave(&s->lock);
 	while ((node = list_pop(&s->targets)))
-		target_free(list_entry(node, struct iscsi_target, node));
+		server_target_free(list_entry(node, struct iscsi_target, node));
 	acl_chap_fini(&s->discovery_in);
 	acl_chap_fini(&s->discovery_out);
 	shared_lock_fini(&s->lock);
@@ -155,6 +155,7 @@ iscsi_server_allow(struct iscsi_server *s, const char *iqn,
 	shared_enter(&s->lock);
 	t = server_target(s, iqn);
 	r = t ? acl_add(&t->acl, initiator, in, out) : -ENOENT;
+	s->access_changes += r == 0;
 	shared_leave(&s->lock);
 	return r;
 }
@@ -192,41 +193,4 @@ iscsi_server_sessions(struct iscsi_server *s,
 		fn(arg, &info);
 	}
 	shared_leave(&s->lock);
-}
-
-static unsigned
-sessions_matching(struct iscsi_server *s, const char *initiator,
-    uint16_t tsih, enum conn_orders order)
-{
-	unsigned count = 0;
-
-	list_for_each(node, tmp, &s->sessions) {
-		struct iscsi_session *ss =
-		    list_entry(node, struct iscsi_session, node);
-
-		if (tsih ? ss->tsih != tsih :
-		    strcmp(ss->initiator, initiator) != 0)
-			continue;
-		count++;
-		if (order)
-			conn_order(ss->conn, order);
-	}
-	return count;
-}
-
-int
-iscsi_server_drop_session(struct iscsi_server *s, const char *initiator,
-    uint16_t tsih)
-{
-	int r = 0;
-
-	if (!tsih && !initiator)
-		return -EINVAL;
-	shared_enter(&s->lock);
-	if (sessions_matching(s, initiator, tsih, CONN_SHUTDOWN) == 0)
-		r = -ENOENT;
-	while (r == 0 && sessions_matching(s, initiator, tsih, 0) > 0)
-		shared_wait(&s->changed, &s->lock);
-	shared_leave(&s->lock);
-	return r;
 }

@@ -62,6 +62,29 @@ int iscsi_server_allow(struct iscsi_server *s, const char *iqn,
     const char *initiator, const struct iscsi_chap *in,
     const struct iscsi_chap *out) MUST_CHECK;
 
+/* Who may log in, by which proof, and what is seen then. */
+struct iscsi_access {
+	const char *initiator;		/* name, or pattern with '*' */
+	struct iscsi_chap in, out;	/* user NULL: none */
+	const struct scsi_view *view;	/* copied; NULL: all */
+};
+/*
+ * Replaces all access of a target.  Sessions of initiators that may no longer
+ * log in are being ended, others see at once what they may see now.  -ENOENT,
+ * -EINVAL for secrets as iscsi_server_allow.
+ */
+int iscsi_server_set_access(struct iscsi_server *s, const char *iqn,
+    const struct iscsi_access *access, size_t count) MUST_CHECK;
+/* NULL: there is none. */
+struct scsi_target *iscsi_server_target(struct iscsi_server *s,
+    const char *iqn);
+/* Ends its sessions and forgets the target.  -ENOENT.  Suspends. */
+int iscsi_server_remove_target(struct iscsi_server *s, const char *iqn)
+    MUST_CHECK;
+/* Closes the portal at the real address; sessions that came through it stay.
+ * -ENOENT.  Suspends. */
+int iscsi_server_unlisten(struct iscsi_server *s, const char *addr) MUST_CHECK;
+
 struct iscsi_session_info {
 	const char *target;	/* "" for discovery */
 	const char *initiator;
@@ -79,6 +102,9 @@ void iscsi_server_sessions(struct iscsi_server *s,
 /* Ends sessions by tsih (0: all of `initiator`).  -ENOENT when none matched.
  * Suspends. */
 int iscsi_server_drop_session(struct iscsi_server *s, const char *initiator,
+    uint16_t tsih) MUST_CHECK;
+/* The same without telling the initiator first: the connection breaks. */
+int iscsi_server_kill_session(struct iscsi_server *s, const char *initiator,
     uint16_t tsih) MUST_CHECK;
 
 #endif

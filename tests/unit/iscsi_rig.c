@@ -28,10 +28,12 @@ static struct {
 } rig;
 
 struct order {
-	enum { ORDER_STOP, ORDER_DROP, ORDER_LIST } what;
+	enum { ORDER_STOP, ORDER_DROP, ORDER_LIST, ORDER_DO } what;
 	uint16_t tsih;
 	void (*fn)(void *arg, const struct iscsi_session_info *i);
+	int (*act)(struct iscsi_server *s, void *arg);
 	void *arg;
+	int *result;
 };
 
 /* ---- server thread: no ATF macros here, they belong to the test's ---- */
@@ -90,6 +92,8 @@ server_orders(void)
 		if (o.what == ORDER_DROP)
 			check(iscsi_server_drop_session(rig.server, NULL,
 			    o.tsih), "drop");
+		else if (o.what == ORDER_DO)
+			*o.result = o.act(rig.server, o.arg);
 		else
 			iscsi_server_sessions(rig.server, o.fn, o.arg);
 		server_tell();
@@ -184,6 +188,19 @@ rig_sessions(void (*fn)(void *arg, const struct iscsi_session_info *i),
 
 	order(o);
 	server_told();
+}
+
+int
+rig_do(int (*act)(struct iscsi_server *s, void *arg), void *arg)
+{
+	int result = -1;
+	struct order o = {
+		.what = ORDER_DO, .act = act, .arg = arg, .result = &result,
+	};
+
+	order(o);
+	server_told();
+	return result;
 }
 
 /* ---- client ---- */

@@ -46,6 +46,9 @@ void rig_drop_session(uint16_t tsih);
 void rig_sessions(void (*fn)(void *arg, const struct iscsi_session_info *i),
     void *arg);
 
+/* Runs act on the server's thread; its result. */
+int rig_do(int (*act)(struct iscsi_server *s, void *arg), void *arg);
+
 struct rig_conn *rig_connect(void);
 void rig_close(struct rig_conn *c);
 /* Bytes as they are. */
