@@ -8,7 +8,10 @@
 #include "locking/watchdog.h"
 #include "vmfsd/call.h"
 #include "vmfsd/cmd.h"
+#include "vmfsd/lun_label.h"
 #include "vmfsd/takeover_log.h"
+
+#define DS_NAME_SIZE 128
 
 /* ---- ds.ls, ds.info ---- */
 
@@ -280,9 +283,44 @@ cmd_ds_info(struct daemon *dm, json_t *args, json_t **ret_result, char *msg)
 
 /* ---- ds.mount, ds.unmount ---- */
 
+static bool
+name_is_taken(struct daemon *dm, const char *name)
+{
+	struct datastore *d;
+
+	if (datastore_get(&dm->datastores, name, false, &d) < 0)
+		return false;
+	datastore_put(d);
+	return true;
+}
+
+/* That of the caller, else the LUN's label, else the caller's second best. */
+static int
+pick_name(struct daemon *dm, json_t *args, char name[DS_NAME_SIZE], char *msg)
+{
+	const char *lun = NULL, *said = NULL, *second = NULL;
+	char label[SUPER_LABEL_MAX + 1];
+
+	(void)json_unpack(args, "{s?s, s?s, s?s}", "name", &said, "lun", &lun,
+	    "else_name", &second);
+	if (said == NULL && second != NULL && lun != NULL) {
+		said = second;
+		if (lun_label(lun, dm->datastores.initiator, dm->log,
+		    label) == 0 && !name_is_taken(dm, label))
+			said = label;
+	}
+	if (said == NULL || *said == '\0') {
+		(void)snprintf(msg, CTL_MESSAGE_SIZE,
+		    "argument 'name' is missing");
+		return -EINVAL;
+	}
+	(void)snprintf(name, DS_NAME_SIZE, "%s", said);
+	return 0;
+}
+
 /* A datastore that is not in the configuration, for mount.vmfs. */
 static int
-add_ad_hoc(struct daemon *dm, json_t *args, const char *name, char *msg)
+add_ad_hoc(struct daemon *dm, json_t *args, char *name, char *msg)
 {
 	const char *lun = NULL, *dir = NULL;
 	int readonly = 0, rc;
@@ -297,7 +335,7 @@ add_ad_hoc(struct daemon *dm, json_t *args, const char *name, char *msg)
 		return -EINVAL;
 	}
 	conf = (struct conf_datastore){
-		.name = (char *)(uintptr_t)name,
+		.name = name,
 		.lun = (char *)(uintptr_t)lun,
 		.mount = (char *)(uintptr_t)dir,
 		.readonly = readonly != 0,
@@ -313,8 +351,8 @@ add_ad_hoc(struct daemon *dm, json_t *args, const char *name, char *msg)
 static int
 cmd_ds_mount(struct daemon *dm, json_t *args, json_t **ret_result, char *msg)
 {
-	const char *name;
-	int rc = cmd_string(args, "name", &name, msg);
+	char name[DS_NAME_SIZE];
+	int rc = pick_name(dm, args, name, msg);
 
 	(void)ret_result;
 	if (rc == 0)

@@ -12,6 +12,7 @@
 
 #include "vmfsd/conf.h"
 #include "vmfsd/ctl_client.h"
+#include "vmfsd/lun_label.h"
 
 #define EXIT_MOUNT_USAGE 1	/* statuses of mount(8) */
 #define EXIT_MOUNT_FAILED 32
@@ -21,6 +22,7 @@ struct request {
 	const char *lun, *dir;
 	char mount[PATH_MAX];		/* dir as an absolute path */
 	char *name, *host_dir, *control, *initiator, *ds, *log_file;
+	const char *dir_name;		/* last part of mount */
 	char socket[PATH_MAX];
 	bool readonly, fake;
 };
@@ -37,8 +39,8 @@ static const char usage_text[] =
 "  -n              for mount(8); no effect\n"
 "  -o OPTIONS      comma separated:\n"
 "                    ro              read-only\n"
-"                    ds=NAME         name for vmfsctl (default: last part\n"
-"                                    of DIR)\n"
+"                    ds=NAME         name for vmfsctl (default: label of the\n"
+"                                    datastore, else last part of DIR)\n"
 "                    name=HOST       name of this host\n"
 "                    dir=DIR         identity of this host\n"
 "                    control=SOCKET  control socket (default: DIR/control.sock\n"
@@ -177,11 +179,9 @@ complete(struct request *r)
 			    strerror(errno));
 		r->lun = strdup(lun);
 	}
-	if (r->ds == NULL) {
-		slash = strrchr(r->mount, '/');
-		r->ds = strdup(slash[1] != '\0' ? slash + 1 : "root");
-	}
-	if (!conf_name_ok(r->ds))
+	slash = strrchr(r->mount, '/');
+	r->dir_name = slash[1] != '\0' ? slash + 1 : "root";
+	if (r->ds != NULL && !conf_name_ok(r->ds))
 		fail(EXIT_MOUNT_USAGE, "'%s' cannot be the name of a "
 		    "datastore; give one by -o ds=NAME", r->ds);
 	if (r->control != NULL)
@@ -217,7 +217,9 @@ daemon_answers(const struct request *r)
 static int
 hand_over(const struct request *r)
 {
-	json_t *answer, *args = json_pack("{s:s, s:s, s:s, s:b}", "name", r->ds,
+	json_t *answer, *args = json_pack("{s:s, s:s, s:s, s:b}",
+	    r->ds != NULL ? "name" : "else_name",
+	    r->ds != NULL ? r->ds : r->dir_name,
 	    "lun", r->lun, "mount", r->mount, "readonly", r->readonly);
 	int rc = ctl_request(r->socket, "ds.mount", args, &answer);
 
@@ -233,6 +235,23 @@ hand_over(const struct request *r)
 }
 
 /* ---- a vmfsd of its own ---- */
+
+/* A LUN that cannot be read is vmfsd's to complain about. */
+static const char *
+name_of(const struct request *r)
+{
+	static char label[SUPER_LABEL_MAX + 1];
+	const char *name = r->ds;
+
+	if (name == NULL && lun_label(r->lun, r->initiator, NULL, label) == 0)
+		name = label;
+	if (name == NULL)
+		name = r->dir_name;
+	if (!conf_name_ok(name))
+		fail(EXIT_MOUNT_USAGE, "'%s' cannot be the name of a "
+		    "datastore; give one by -o ds=NAME", name);
+	return name;
+}
 
 /* In memory, so that no secret of a URL gets into an argument list. */
 static int
@@ -251,7 +270,7 @@ write_config(const struct request *r)
 		dprintf(fd, "initiator = %s\n", r->initiator);
 	dprintf(fd, "[control]\nsocket = %s\n", r->socket);
 	dprintf(fd, "[datastore %s]\nlun = %s\nmount = %s\noptions = %s\n",
-	    r->ds, r->lun, r->mount, r->readonly ? "ro" : "rw");
+	    name_of(r), r->lun, r->mount, r->readonly ? "ro" : "rw");
 	return fd;
 }
 

@@ -13,7 +13,7 @@ starts_a_daemon_that_ends_with_umount_body()
 	mkdir m
 	atf_check mount.vmfs -o "name=esx1,dir=${PWD}/id,log=${PWD}/log" lun m
 	echo hello >m/file
-	atf_check -o match:'^m +512 MiB' vmfsctl --control=id/control.sock ds ls
+	atf_check -o match:'^ds1 +512 MiB' vmfsctl --control=id/control.sock ds ls
 	pid=$(cat id/lock)
 	atf_check umount m
 	until_true 20 eval "! kill -0 ${pid}" || atf_fail "vmfsd stays"
@@ -88,6 +88,17 @@ hands_over_to_a_running_daemon_body()
 	atf_check umount m
 	until_true 20 eval "! vmfsctl -c esx1/ctl -H ds ls | grep second" ||
 	    atf_fail "the datastore stays in the list"
+	# By its label, or when that is taken or no name, by the directory.
+	for label in ds2 ds1 "two words"; do
+		atf_check -o ignore mkfs.vmfs --force --label="${label}" \
+		    --timers="${timers}" "${PWD}/lun2"
+		atf_check mount.vmfs -o "control=${PWD}/esx1/ctl" lun2 m
+		vmfsctl -c esx1/ctl -H ds ls | cut -f 1 >>names
+		atf_check umount m
+		until_true 20 eval "! vmfsctl -c esx1/ctl -H ds ls |
+		    grep lun2" || atf_fail "the datastore stays in the list"
+	done
+	atf_check -o inline:'ds1\nds2\nds1\nm\nds1\nm\n' cat names
 	hosts_stop
 }
 hands_over_to_a_running_daemon_cleanup()
