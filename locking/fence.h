@@ -16,6 +16,8 @@ struct fence_paths {
 	uint64_t incarnation;		/* own */
 	const struct timers *timers;
 	const struct heartbeat *self;	/* our own record */
+	bool replaced;			/* by enter: what our past was fenced
+					 * by has become ours */
 };
 
 struct fence_ops {
@@ -27,7 +29,7 @@ struct fence_ops {
 	 * Before the slot is claimed.  -VMFS_EINUSE: slot is somebody's, try
 	 * another; other errors with a sentence.  Suspends, as all here.
 	 */
-	int (*enter)(const struct fence_paths *p, char why[WHY_SIZE]);
+	int (*enter)(struct fence_paths *p, char why[WHY_SIZE]);
 	/*
 	 * After the slot was given back, nothing is in flight.  at_large: a
 	 * fenced host may yet wake up, what keeps it out must stay.
@@ -40,12 +42,17 @@ struct fence_ops {
 	    void *arg);
 	/*
 	 * Makes the victim unable to write and proves it.  0: proven;
-	 * -VMFS_EINUSE: cannot be proven, with a sentence; -VMFS_EFENCED: we
-	 * are the ones who were fenced.  silent_ms: how long its image is
-	 * known to have been the same.
+	 * -VMFS_EINUSE: cannot be proven, with a sentence; -EINPROGRESS: it
+	 * can begin nothing, but what it has begun may be on its way;
+	 * -VMFS_EFENCED: we are the ones who were fenced.  silent_ms: how long
+	 * its image is known to have been the same.
 	 */
 	int (*prove)(const struct fence_paths *p, const struct heartbeat *victim,
 	    uint64_t silent_ms, char why[WHY_SIZE]);
+	/* Proven, and then?  Whether it could write again.  May be NULL. */
+	int (*came_back)(const struct fence_paths *p,
+	    const struct heartbeat *victim, bool *ret_back,
+	    char why[WHY_SIZE]);
 	/* May we still write, as far as the LUN says?  0, -VMFS_EFENCED. */
 	int (*check_self)(const struct fence_paths *p, char why[WHY_SIZE]);
 	/*

@@ -22,7 +22,7 @@ test_slot(struct disk *d, unsigned slot)
 }
 
 static int
-hold_enter(const struct fence_paths *p, char why[WHY_SIZE])
+hold_enter(struct fence_paths *p, char why[WHY_SIZE])
 {
 	int rc = test_slot(p->lun, p->slot);
 

@@ -93,12 +93,13 @@ look_for(struct disk *d, uint64_t own, uint64_t other,
 }
 
 static int
-enter_path(struct disk *d, uint64_t key)
+enter_path(struct disk *d, uint64_t key, bool *replaced)
 {
 	int rc = pr_out(d, DISK_PR_REGISTER, 0, key);
 
 	/* A crashed predecessor left its key on this path: replace it.  It
 	 * is not ours to use again, but a new incarnation's takes its place. */
+	*replaced |= rc == -VMFS_ECONFLICT;
 	for (int i = 0; i < UNKNOWN_TRIES && (rc == -VMFS_ECONFLICT ||
 	    rc == -VMFS_EUNKNOWN); i++)
 		rc = pr_out(d, DISK_PR_REGISTER_IGNORE, 0, key);
@@ -135,13 +136,17 @@ static int
 reserve(const struct fence_paths *p, uint64_t key, char why[WHY_SIZE])
 {
 	struct disk_pr pr = { 0 };
-	int rc = -VMFS_EUNKNOWN;
+	int rc = -VMFS_EUNKNOWN, unknown = 0;
 
 	for (int i = 0; i < UNKNOWN_TRIES && rc == -VMFS_EUNKNOWN; i++)
 		rc = pr_out(p->lun, DISK_PR_RESERVE, key, 0);
 	if (rc != -VMFS_ECONFLICT)
 		return rc;
-	rc = disk_pr_read_reservation(p->lun, &pr);
+	for (int i = 0; i < TRIES; i++) {
+		rc = disk_pr_read_reservation(p->lun, &pr);
+		if (!ask_again(rc, &unknown))
+			break;
+	}
 	if (rc < 0)
 		return rc;
 	if (pr.reserved && pr.type == DISK_PR_WRITE_EXCLUSIVE_AR)
@@ -154,13 +159,13 @@ reserve(const struct fence_paths *p, uint64_t key, char why[WHY_SIZE])
 }
 
 static int
-pr_enter(const struct fence_paths *p, char why[WHY_SIZE])
+pr_enter(struct fence_paths *p, char why[WHY_SIZE])
 {
 	uint64_t key = heartbeat_pr_key(p->slot, p->incarnation);
-	int rc = enter_path(p->lun, key);
+	int rc = enter_path(p->lun, key, &p->replaced);
 
 	if (rc == 0 && p->hb_lun != p->lun)
-		rc = enter_path(p->hb_lun, key);
+		rc = enter_path(p->hb_lun, key, &p->replaced);
 	if (rc == 0)
 		rc = reserve(p, key, why);
 	if (rc == 0)
@@ -183,32 +188,53 @@ we_are_out(char why[WHY_SIZE])
 }
 
 static int
-pr_prove(const struct fence_paths *p, const struct heartbeat *victim,
-    uint64_t silent_ms, char why[WHY_SIZE])
+pr_came_back(const struct fence_paths *p, const struct heartbeat *victim,
+    bool *ret_back, char why[WHY_SIZE])
 {
 	uint64_t own = heartbeat_pr_key(p->slot, p->incarnation);
 	uint64_t key = heartbeat_pr_key(victim->slot, victim->incarnation);
 	struct presence seen;
 	int rc = look_for(p->lun, own, key, &seen);
 
+	if (rc < 0)
+		return rc;
+	if (!seen.own)
+		return we_are_out(why);
+	*ret_back = seen.other;
+	return 0;
+}
+
+/*
+ * Only GOOD to our own PREEMPT AND ABORT says that the victim's commands have
+ * ended.  A key that is gone for another reason - somebody was faster, our
+ * status was lost - says only that no more of them are accepted.
+ */
+static int
+pr_prove(const struct fence_paths *p, const struct heartbeat *victim,
+    uint64_t silent_ms, char why[WHY_SIZE])
+{
+	uint64_t own = heartbeat_pr_key(p->slot, p->incarnation);
+	uint64_t key = heartbeat_pr_key(victim->slot, victim->incarnation);
+	bool there, ours;
+	int rc = pr_came_back(p, victim, &there, why);
+
 	(void)silent_ms;
 	if (rc < 0)
 		return rc;
-	if (!seen.own)
-		return we_are_out(why);
-	if (!seen.other)
-		return 0;
-	/* A conflict means that another survivor was faster: look again. */
+	/* In a nexus that is ours now nothing of our past is left. */
+	if (!there)
+		return p->replaced &&
+		    uuid_equal(&victim->host, &p->self->host) ? 0 :
+		    -EINPROGRESS;
 	rc = pr_out(p->lun, DISK_PR_PREEMPT_AND_ABORT, own, key);
 	if (rc < 0 && rc != -VMFS_ECONFLICT && rc != -VMFS_EUNKNOWN)
 		return rc;
-	rc = look_for(p->lun, own, key, &seen);
+	ours = rc == 0;
+	rc = pr_came_back(p, victim, &there, why);
 	if (rc < 0)
 		return rc;
-	if (!seen.own)
-		return we_are_out(why);
-	if (!seen.other)
-		return 0;
+	if (!there)
+		return ours ? 0 : -EINPROGRESS;
 	why_say(why, "the LUN still lists the key "
 	    "0x%016llx of host \"%s\" after PREEMPT AND ABORT",
 	    (unsigned long long)key, victim->name);
@@ -298,6 +324,7 @@ const struct fence_ops fence_pr = {
 	.leave = pr_leave,
 	.sweep = pr_sweep,
 	.prove = pr_prove,
+	.came_back = pr_came_back,
 	.check_self = pr_check_self,
 	.late_enter = pr_late_enter,
 	.late_settle = pr_late_settle,

@@ -14,7 +14,7 @@
 #include "locking/lease.h"
 
 static int
-time_enter(const struct fence_paths *p, char why[WHY_SIZE])
+time_enter(struct fence_paths *p, char why[WHY_SIZE])
 {
 	(void)p;
 	(void)why;
@@ -87,7 +87,7 @@ const struct fence_ops fence_watchdog = {
  * locks nothing (SPC-2 5.5.1).
  */
 static int
-reserve_enter(const struct fence_paths *p, char why[WHY_SIZE])
+reserve_enter(struct fence_paths *p, char why[WHY_SIZE])
 {
 	uint64_t key;
 	struct disk_pr pr = { .keys = &key, .keys_max = 1 };

@@ -19,6 +19,9 @@ struct seen {
 	uint64_t changed_ns;	/* own clock: image first seen as it is */
 	bool stuck_told;	/* that fencing fails was logged */
 	uint64_t again_ns;	/* after a failure: not before */
+	/* This incarnation can begin nothing since then, but nobody told us
+	 * that what it had begun is over. */
+	uint64_t silenced, silenced_ns;
 };
 
 struct watch {

@@ -21,7 +21,8 @@ enum {
 	LEASE_FENCE_HINT_MS = 7000,	/* silence with it */
 	/* Of protocols without a fence at the LUN. */
 	LEASE_WATCHDOG_MS = 30000,	/* a stuck host is reset after it */
-	LEASE_BOUND_MS = 30000,		/* the life of an I/O in flight */
+	LEASE_BOUND_MS = 30000,		/* the life of an I/O in flight; also
+					 * where nobody saw its abort end */
 	LEASE_PULSE_MIN_MS = 10,
 	LEASE_TIMER_MAX_MS = 600000,
 };

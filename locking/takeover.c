@@ -65,6 +65,33 @@ check_ourselves(struct host *h)
 }
 
 static int
+heed(struct host *h, int rc)
+{
+	if (rc == -VMFS_EFENCED)
+		guard_doubt(&h->guard, "the own reservation key is gone");
+	return rc;
+}
+
+/*
+ * Whoever ended the victim's commands goes on and is seen to.  If not, what the
+ * LUN had accepted is over after the longest life of an I/O.
+ */
+static int
+outlast(struct takeover *t, const struct heartbeat *victim)
+{
+	struct host *h = t->h;
+	struct seen *s = &h->watch.seen[victim->slot];
+
+	if (s->silenced != victim->incarnation) {
+		s->silenced = victim->incarnation;
+		s->silenced_ns = env_now(h->env);
+		log_info(h->env->log, "takeover: another host fences slot=%u "
+		    "host=\"%s\"", victim->slot, victim->name);
+	}
+	return elapsed_ms(h, s->silenced_ns) >= LEASE_BOUND_MS ? 0 : -EAGAIN;
+}
+
+static int
 fence(struct takeover *t, const struct heartbeat *victim)
 {
 	struct host *h = t->h;
@@ -77,11 +104,10 @@ fence(struct takeover *t, const struct heartbeat *victim)
 	if (rc == 0)
 		step(t, TAKEOVER_FENCED);
 	t->report.fence_ms += elapsed_ms(h, start);
-	if (rc == -VMFS_EFENCED) {
-		guard_doubt(&h->guard, "the own reservation key is gone");
-		return rc;
-	}
-	if (rc < 0 && !s->stuck_told) {
+	if (rc == -EINPROGRESS)
+		return outlast(t, victim);
+	s->silenced = 0;
+	if (heed(h, rc) < 0 && rc != -VMFS_EFENCED && !s->stuck_told) {
 		s->stuck_told = true;
 		log_warn(h->env->log, "takeover: cannot fence slot=%u "
 		    "host=\"%s\" silent_ms=%llu error=\"%s\" why=\"%s\"",
@@ -126,12 +152,24 @@ mark(struct takeover *t)
 static int
 look_again(struct takeover *t)
 {
+	struct host *h = t->h;
+	const struct seen *s = &h->watch.seen[t->now.slot];
 	struct heartbeat gone = t->now;
+	char why[WHY_SIZE] = "";
+	bool back = false;
+	int rc;
 
 	/* What time has proven stays proven; there are no keys. */
-	if (lease_by_time(t->h->super.protocol))
+	if (lease_by_time(h->super.protocol))
 		return 0;
 	gone.incarnation--;
+	if (h->fence->came_back == NULL)
+		return fence(t, &gone);
+	rc = h->fence->came_back(&h->paths, &gone, &back, why);
+	if (rc < 0)
+		return heed(h, rc);
+	if (!back)
+		return s->silenced == gone.incarnation ? outlast(t, &gone) : 0;
 	return fence(t, &gone);
 }
 

@@ -18,6 +18,7 @@
  *   3 host 0 registers its key again   4 slot freed before replay
  *   5 no fence at all                  6 lock broken while recovering
  *   7 a recovery is taken over while its recoverer lives
+ *   8 a key that another survivor has ended is taken for proof
  */
 #ifndef MODE
 #define MODE 0
@@ -95,17 +96,6 @@ active proctype host0()
 	od
 }
 
-inline fence()
-{
-#if MODE == 1
-	registered = false
-#elif MODE == 5
-	skip
-#else
-	atomic { registered = false; inflight = 0 }
-#endif
-}
-
 /* Its own incarnation ends in the middle: fenced, or crashed. */
 inline maybe_die()
 {
@@ -113,6 +103,31 @@ inline maybe_die()
 	:: me == 1 -> atomic { dead[1] = true; replaying[1] = false; goto over }
 	:: true -> skip
 	fi
+}
+
+/*
+ * The key is gone before the commands are: whoever finds it gone waits until the
+ * other goes on, or until what the LUN had accepted has had its time.
+ */
+inline fence()
+{
+#if MODE == 1
+	registered = false
+#elif MODE == 5
+	skip
+#else
+	if
+	:: atomic { registered -> registered = false };
+		maybe_die();
+		inflight = 0
+	:: else ->
+#if MODE != 8
+		(slot != LIVE || inflight == 0)
+#else
+		skip
+#endif
+	fi
+#endif
 }
 
 active [2] proctype survivor()

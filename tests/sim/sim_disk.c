@@ -102,6 +102,11 @@ op_step(void *arg)
 	}
 	if (op->accepted && !op->applied) {
 		sim_op_apply(op);
+		if (op->aborts && op->lun->faults.abort_ns > 0) {
+			op_arm(op, sim_below(op->lun->sim,
+			    op->lun->faults.abort_ns));
+			return;
+		}
 		op->lun->late += op->req == NULL;
 		if (op->op == DISK_WRITE && op->result == 0 &&
 		    sim_chance(op->lun->sim, op->lun->faults.twice_ppm)) {
@@ -110,6 +115,8 @@ op_step(void *arg)
 			return;
 		}
 	}
+	if (op->aborts)
+		sim_op_abort_others(op);
 	if (!op->returning) {
 		op->returning = true;
 		op->lun->nexus[op->nexus].in_flight--;

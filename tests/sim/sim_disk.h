@@ -23,6 +23,8 @@ struct sim_faults {
 	unsigned slow_ppm;		/* takes up to slow_ns */
 	uint64_t slow_ns;
 	uint64_t late_ns;		/* how late cut writes may land */
+	uint64_t abort_ns;		/* PREEMPT AND ABORT: between the end of
+					 * the keys and that of the commands */
 	unsigned lost_ppm;		/* never gets there, and no answer */
 	unsigned read_error_ppm;
 	unsigned twice_ppm;		/* a write is executed once more before
@@ -52,6 +54,7 @@ struct sim_nexus {
 	uint64_t key;			/* 0: not registered */
 	enum path_state path;
 	uint64_t sessions;		/* after losses */
+	const void *aborter;		/* command that has still to end its */
 	uint64_t reserved;		/* of which RESERVE was; 0: none */
 	uint16_t attention;		/* ASC << 8 | ASCQ pending; 0: none */
 	bool unflushed;			/* has writes in the LUN's cache */

@@ -157,6 +157,20 @@ pr_register(struct sim_op *op, bool ignore)
 	return 0;
 }
 
+void
+sim_op_abort_others(struct sim_op *op)
+{
+	struct sim_lun *l = op->lun;
+
+	op->aborts = false;
+	for (unsigned i = 0; i < SIM_NEXUS_MAX; i++) {
+		if (l->nexus[i].aborter != op)
+			continue;
+		l->nexus[i].aborter = NULL;
+		sim_ops_abort(l, i);
+	}
+}
+
 static int
 pr_preempt(struct sim_op *op, bool abort)
 {
@@ -172,9 +186,9 @@ pr_preempt(struct sim_op *op, bool abort)
 		n->key = 0;
 		if (i != op->nexus)
 			n->attention = 0x2a05;
-		if (abort)
-			sim_ops_abort(l, i);
+		n->aborter = abort ? op : NULL;
 	}
+	op->aborts = abort;
 	if (!found)
 		return -VMFS_ECONFLICT;
 	l->preempts++;

@@ -21,6 +21,7 @@ struct sim_op {
 	bool accepted;		/* the LUN has checked its right to run */
 	bool applied;
 	int struck;		/* result that a strike makes of success */
+	bool aborts;		/* has still to end commands of others */
 	bool returning;		/* its status is on the way back */
 	bool unsent;		/* still at its paused host */
 	bool withheld;		/* executed; its paused host has no answer */
@@ -35,6 +36,8 @@ struct sim_op {
 bool sim_op_accept(struct sim_op *op);
 /* The command takes effect; sets the result. */
 void sim_op_apply(struct sim_op *op);
+/* Second part of a PREEMPT AND ABORT. */
+void sim_op_abort_others(struct sim_op *op);
 /* Ends commands of a nexus that are not executed yet. */
 void sim_ops_abort(struct sim_lun *l, unsigned nexus);
 /* The LUN's cache is gone: each write that was not flushed is kept or lost. */

@@ -257,6 +257,9 @@ play(struct world *w)
 			    == PATH_LOST)
 				world_heal_path(w, i, p);
 	w->lun.faults = (struct sim_faults){ 0 };
+	for (unsigned i = 0; i < w->hosts; i++)
+		if (path_of(w, i) == PATH_PAUSED)
+			world_resume(w, i);
 	/* Whoever was silent till now may still be fenced for it. */
 	fiber_sleep(w->super.timers.fence_ms * NSEC_PER_MSEC);
 	for (unsigned i = 0; i < w->hosts; i++)

@@ -399,6 +399,16 @@ take_watchdogs(struct world *w)
 			watchdog_share_free(w->host[i].watchdog);
 }
 
+/* With virtual time. */
+static void
+log_sink_sim(struct log *log, enum log_level level, const char *line)
+{
+	const struct world *w = log->arg;
+
+	fprintf(stderr, "%10.3f %s: %s\n", (double)w->sim.now_ns /
+	    (double)NSEC_PER_SEC, log_level_name(level), line);
+}
+
 int
 world_run(struct world *w, const struct world_conf *conf,
     void (*play)(struct world *w), uint64_t *ret_hash)
@@ -412,7 +422,8 @@ world_run(struct world *w, const struct world_conf *conf,
 	w->play = play;
 	w->log = (struct log){
 		.level = LOG_LEVEL_DEBUG,
-		.sink = log_sink_stderr,
+		.sink = log_sink_sim,
+		.arg = w,
 	};
 	sim_init(&w->sim, conf->seed);
 	sim_env_init(&w->sim, &w->env, getenv("WORLD_LOG") != NULL ? &w->log :
