@@ -215,7 +215,7 @@ prepare_mib(struct prep *m)
 	r = map_path_split(m->t, m->ip, &m->p);
 	if (r == 0 && e.state == MAP_HOLE)
 		r = hole_fill(m);
-	for (k = 0; k < CHUNK_BLOCKS; k++)
+	for (k = 0; k < CHUNK_BLOCKS && r == 0; k++)
 		want += chunk_missing(m, k);
 	for (k = 0; k < CHUNK_BLOCKS && r == 0; k++) {
 		if (!chunk_missing(m, k))
