@@ -132,6 +132,7 @@ check_mark_meta(struct check *c, uint64_t block, enum block_type type,
 	if (m->found & bit)
 		return false;
 	m->found = (uint16_t)(m->found | bit);
+	m->retyped |= m->type[i] != type;
 	if (!(m->used & bit))
 		check_report(c, CHECK_SPACE_FREE, CHECK_DAMAGE, block,
 		    c->conf->repair,

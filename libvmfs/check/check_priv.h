@@ -14,6 +14,7 @@ struct check_metachunk {
 	uint64_t chunk;
 	uint16_t used, found;
 	uint8_t type[CHUNK_BLOCKS];
+	bool retyped;		/* a type differed from the block's own */
 };
 
 /* An inode that a directory, a snapshot table or an orphan list names. */

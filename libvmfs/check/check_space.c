@@ -211,11 +211,23 @@ check_clusters(struct check *c)
 
 /* ---- the last phase ---- */
 
+/* A type listed for a block that is not in use, or not for the head itself. */
+static bool
+has_stray_types(const struct check_metachunk *m)
+{
+	for (unsigned i = 1; i < CHUNK_BLOCKS; i++)
+		if (!(m->used >> i & 1) && !(m->found >> i & 1) &&
+		    m->type[i] != 0)
+			return true;
+	return m->type[0] != BLOCK_METACHUNK;
+}
+
 /* Metadata blocks marked used that nothing reached, and the reverse. */
 static int
 check_metachunk_final(struct check *c, struct check_metachunk *m, void *buf)
 {
 	uint16_t leak = (uint16_t)(m->used & ~m->found);
+	bool stray = has_stray_types(m);
 	struct metachunk_disk *d = buf;
 	int rc;
 
@@ -227,11 +239,17 @@ check_metachunk_final(struct check *c, struct check_metachunk *m, void *buf)
 		    "blocks of metachunk %llu are marked used, but nothing "
 		    "uses them", __builtin_popcount(leak),
 		    (unsigned long long)m->chunk);
-	if (!c->conf->repair || m->used == m->found)
+	if (stray)
+		check_report(c, CHECK_METACHUNK, CHECK_HARMLESS,
+		    m->chunk * CHUNK_BLOCKS, c->conf->repair, "metachunk %llu "
+		    "lists types of blocks that are not in use",
+		    (unsigned long long)m->chunk);
+	if (!c->conf->repair || (m->used == m->found && !m->retyped && !stray))
 		return 0;
 	rc = check_block(c, m->chunk * CHUNK_BLOCKS, BLOCK_METACHUNK, buf);
 	if (rc != 0)
 		return rc;
+	d->type[0] = BLOCK_METACHUNK;
 	for (unsigned i = 1; i < CHUNK_BLOCKS; i++)
 		d->type[i] = m->found >> i & 1 ? m->type[i] : 0;
 	d->used = le16(m->found);
