@@ -34,6 +34,7 @@
 #define CONN_IMMEDIATE_MAX 32	/* immediate commands at once */
 #define CONN_TMF_MAX 16		/* task management functions at once */
 #define CONN_COLLECT_MAX (64U << 20)	/* data-out buffers of a connection */
+#define CONN_DATA_FREE (1U << 20)	/* of it, whatever others hold */
 #define CONN_NOP_MISSED 3	/* keep-alive intervals in silence: dead */
 #define CONN_SENDTARGETS_MAX (4U << 20)
 
@@ -135,6 +136,7 @@ struct conn {
 	_Atomic unsigned task_count;	/* also read by administration */
 	unsigned immediate_count;
 	uint64_t collect_bytes;
+	uint64_t data_bytes;		/* of all buf of tasks */
 	uint32_t next_ttt;
 
 	/* Writer. */

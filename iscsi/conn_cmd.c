@@ -33,17 +33,61 @@ min_u32(uint64_t a, uint64_t b)
 	return (uint32_t)(a < b ? a : b);
 }
 
+/* What counts against the server's share. */
+static uint64_t
+beyond_free(uint64_t bytes)
+{
+	return bytes > CONN_DATA_FREE ? bytes - CONN_DATA_FREE : 0;
+}
+
+/*
+ * A connection holds more data.  False: all connections together hold too
+ * much, and this one more than it may always have, so that those which ask
+ * for little go on.
+ */
+static bool
+data_take(struct conn *c, uint64_t bytes)
+{
+	struct iscsi_server *s = c->server;
+	uint64_t more = beyond_free(c->data_bytes + bytes) -
+	    beyond_free(c->data_bytes);
+
+	if (atomic_fetch_add(&s->data_bytes, more) + more >
+	    s->limits.data_max && more > 0) {
+		atomic_fetch_sub(&s->data_bytes, more);
+		return false;
+	}
+	c->data_bytes += bytes;
+	return true;
+}
+
+static void
+data_drop(struct conn *c, uint64_t bytes)
+{
+	uint64_t less = beyond_free(c->data_bytes) -
+	    beyond_free(c->data_bytes - bytes);
+
+	c->data_bytes -= bytes;
+	atomic_fetch_sub(&c->server->data_bytes, less);
+}
+
+/* -ENOBUFS: the server holds too much data. */
 static int
 buf_resize(struct conn_task *t, uint32_t size)
 {
+	struct conn *c = t->conn;
 	uint8_t *buf;
 
 	if (size <= t->buf_size)
 		return 0;
 	size = (size + BUF_ALIGN - 1) / BUF_ALIGN * BUF_ALIGN;
+	if (!data_take(c, size - t->buf_size))
+		return -ENOBUFS;
 	buf = aligned_alloc(BUF_ALIGN, size);
-	if (!buf)
+	if (!buf) {
+		data_drop(c, size - t->buf_size);
 		return -ENOMEM;
+	}
 	if (t->xfer.received > 0 && t->buf)
 		memcpy(buf, t->buf, t->xfer.received);
 	free(t->buf);
@@ -104,9 +148,10 @@ conn_task_free(struct conn_task *t)
 	list_del(&t->node);
 	list_del(&t->wait);
 	c->task_count--;
-	ungrant(t);
 	scsi_task_fini(&t->scsi);
 	free(t->buf);
+	data_drop(c, t->buf_size);
+	ungrant(t);
 	free(t);
 }
 
@@ -260,6 +305,16 @@ task_fail(struct conn_task *t)
 	task_done(&t->scsi);
 }
 
+/* There is no room for its data now; what still comes of it is thrown away. */
+static int
+task_busy(struct conn_task *t)
+{
+	t->scsi.status = SCSI_BUSY;
+	list_del(&t->wait);
+	task_done(&t->scsi);
+	return 0;
+}
+
 static int
 send_r2t(struct conn_task *t, const struct xfer_burst *b)
 {
@@ -292,6 +347,8 @@ solicit(struct conn_task *t)
 	struct xfer_burst b;
 	int r = buf_resize(t, t->xfer.want);
 
+	if (r == -ENOBUFS)
+		return task_busy(t);
 	while (r == 0 && xfer_next_r2t(&t->xfer, c->param[PARAM_MAX_BURST],
 	    c->param[PARAM_MAX_R2T], ttt_new(c), &b))
 		r = send_r2t(t, &b);
@@ -454,6 +511,10 @@ conn_cmd(struct conn *c, const union iscsi_bhs *bhs)
 		r = task_plan(t, bhs);
 	if (r == -VMFS_EPROTO)
 		return conn_reject(c, bhs, ISCSI_REJECT_PROTOCOL, true);
+	if (r == -ENOBUFS) {
+		r = conn_rx_discard(c, len);
+		return r < 0 ? r : task_busy(t);
+	}
 	if (r == 0)
 		r = conn_rx_data(c, t->buf, len, 0);
 	if (r == -VMFS_EPROTO)

@@ -3,6 +3,8 @@
 #ifndef VMFS_ISCSI_SERVER_H
 #define VMFS_ISCSI_SERVER_H
 
+#include <stdatomic.h>
+
 #include "iscsi/acl.h"
 #include "iscsi/target.h"
 #include "libvmfs/env/net.h"
@@ -32,6 +34,7 @@ struct iscsi_server {
 	/* Connections live on these in turn; set before the first portal. */
 	struct env workers[SERVER_WORKERS_MAX];
 	unsigned worker_count, worker_next;
+	_Atomic uint64_t data_bytes;	/* of limits.data_max, in use */
 
 	struct shared_lock lock;	/* guards all below */
 	struct list targets, portals, conns, sessions;

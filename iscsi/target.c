@@ -8,11 +8,10 @@
 #include "iscsi/server.h"
 
 #define SESSIONS_DEFAULT 256
-#define SESSIONS_MAX 4096
 #define COMMANDS_DEFAULT 128
-#define COMMANDS_MAX 1024
 #define LOGIN_TIMEOUT_S 15
 #define NOP_INTERVAL_S 15
+#define DATA_DEFAULT ((uint64_t)1 << 30)
 
 static unsigned
 limit(unsigned value, unsigned def, unsigned max)
@@ -36,13 +35,15 @@ iscsi_server_new(struct env *env, const struct iscsi_limits *limits,
 	s->env = env;
 	s->limits = (struct iscsi_limits){
 		.sessions_max = limit(limits->sessions_max, SESSIONS_DEFAULT,
-		    SESSIONS_MAX),
+		    ISCSI_SESSIONS_MAX),
 		.commands_max = limit(limits->commands_max, COMMANDS_DEFAULT,
-		    COMMANDS_MAX),
+		    ISCSI_COMMANDS_MAX),
 		.login_timeout_s = limit(limits->login_timeout_s,
-		    LOGIN_TIMEOUT_S, 3600),
+		    LOGIN_TIMEOUT_S, ISCSI_SECONDS_MAX),
 		.nop_interval_s = limit(limits->nop_interval_s,
-		    NOP_INTERVAL_S, 3600),
+		    NOP_INTERVAL_S, ISCSI_SECONDS_MAX),
+		.data_max = limits->data_max ? limits->data_max :
+		    DATA_DEFAULT,
 	};
 	list_init(&s->targets);
 	list_init(&s->portals);

@@ -22,11 +22,19 @@ struct iscsi_chap {
 	const char *secret;	/* 12 to 255 bytes */
 };
 
+#define ISCSI_SESSIONS_MAX 4096
+#define ISCSI_COMMANDS_MAX 1024
+#define ISCSI_SECONDS_MAX 3600
+
+/* What is above the maxima counts as the maximum. */
 struct iscsi_limits {
 	unsigned sessions_max;		/* 0: 256 */
 	unsigned commands_max;		/* queued per session; 0: 128 */
 	unsigned login_timeout_s;	/* 0: 15 */
 	unsigned nop_interval_s;	/* keep-alive; 0: 15 */
+	/* Bytes of data-out that all connections may hold; 0: 1 GiB.  Each
+	 * has CONN_DATA_FREE besides. */
+	uint64_t data_max;
 };
 
 int iscsi_server_new(struct env *env, const struct iscsi_limits *limits,

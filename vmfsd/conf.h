@@ -8,6 +8,7 @@
 #include <stdint.h>
 #include <stdio.h>
 
+#include "iscsi/target.h"
 #include "libvmfs/base/err.h"
 
 #define CONF_LIST_MAX 64	/* entries of each list below */
@@ -50,6 +51,7 @@ struct conf {
 	char *control;
 	char *portal[CONF_LIST_MAX];
 	size_t portals;
+	struct iscsi_limits limits;	/* 0: the default of each */
 	struct conf_target target[CONF_LIST_MAX];
 	size_t targets;
 	struct conf_datastore datastore[CONF_LIST_MAX];

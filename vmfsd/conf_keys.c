@@ -151,8 +151,70 @@ portal_listen(struct conf_parser *p, const char *key, const char *value)
 	return rc;
 }
 
+static int
+set_limit(struct conf_parser *p, const char *key, const char *value,
+    unsigned max, unsigned *field)
+{
+	char *end;
+	unsigned long n = strtoul(value, &end, 10);
+
+	if (!isdigit((unsigned char)value[0]) || *end != '\0' || n == 0 ||
+	    n > max)
+		return conf_error(p, "%s = '%s': expected 1 to %u", key, value,
+		    max);
+	*field = (unsigned)n;
+	return 0;
+}
+
+static int
+portal_sessions(struct conf_parser *p, const char *key, const char *value)
+{
+	return set_limit(p, key, value, ISCSI_SESSIONS_MAX,
+	    &p->conf->limits.sessions_max);
+}
+
+static int
+portal_commands(struct conf_parser *p, const char *key, const char *value)
+{
+	return set_limit(p, key, value, ISCSI_COMMANDS_MAX,
+	    &p->conf->limits.commands_max);
+}
+
+static int
+portal_login_timeout(struct conf_parser *p, const char *key,
+    const char *value)
+{
+	return set_limit(p, key, value, ISCSI_SECONDS_MAX,
+	    &p->conf->limits.login_timeout_s);
+}
+
+static int
+portal_keep_alive(struct conf_parser *p, const char *key, const char *value)
+{
+	return set_limit(p, key, value, ISCSI_SECONDS_MAX,
+	    &p->conf->limits.nop_interval_s);
+}
+
+static int
+portal_write_buffers(struct conf_parser *p, const char *key,
+    const char *value)
+{
+	uint64_t bytes;
+
+	if (size_parse(value, &bytes) < 0 || bytes < MIB)
+		return conf_error(p, "%s = '%s': expected a size of at least "
+		    "1 MiB, as 512M", key, value);
+	p->conf->limits.data_max = bytes;
+	return 0;
+}
+
 static const struct conf_key portal_keys[] = {
 	{ "listen", portal_listen },
+	{ "sessions", portal_sessions },
+	{ "commands", portal_commands },
+	{ "login-timeout", portal_login_timeout },
+	{ "keep-alive", portal_keep_alive },
+	{ "write-buffers", portal_write_buffers },
 	{ NULL, NULL },
 };
 

@@ -269,8 +269,7 @@ static int
 start_fiber(void *arg)
 {
 	struct exports *e = arg;
-	struct iscsi_limits limits = { 0 };
-	int rc = iscsi_server_new(&e->env, &limits, &e->server);
+	int rc = iscsi_server_new(&e->env, &e->conf->limits, &e->server);
 
 	for (unsigned i = 0; rc == 0 && i < e->workers; i++) {
 		struct env env;

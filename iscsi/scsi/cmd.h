@@ -57,7 +57,8 @@ struct scsi_cmd {
 	struct iovec iov;
 	uint8_t *data;
 	uint64_t offset, left;		/* bytes */
-	uint64_t buffered;		/* of target->buffered, mine */
+	struct nexus_data *held;	/* its data-in is counted there ... */
+	uint64_t buffered;		/* ... with so many bytes */
 };
 
 /* ---- results; each returns true so that a handler can return it ---- */

@@ -333,6 +333,62 @@ scsi_nexus_set_view(struct scsi_nexus *n, const struct scsi_view *view)
 
 /* ---- nexuses ---- */
 
+/* ---- data held until it is sent ---- */
+
+static uint64_t
+beyond_free(uint64_t bytes)
+{
+	return bytes > NEXUS_BUFFERED_FREE ? bytes - NEXUS_BUFFERED_FREE : 0;
+}
+
+bool
+nexus_data_take(struct nexus_data *d, uint64_t bytes)
+{
+	uint64_t more = beyond_free(d->bytes + bytes) - beyond_free(d->bytes);
+	struct scsi_target *t = d->target;
+
+	if (d->bytes + bytes > NEXUS_BUFFERED_MAX)
+		return false;
+	if (atomic_fetch_add(&t->buffered, more) + more >
+	    TARGET_BUFFERED_MAX && more > 0) {
+		atomic_fetch_sub(&t->buffered, more);
+		return false;
+	}
+	d->bytes += bytes;
+	d->users++;
+	return true;
+}
+
+static void
+nexus_data_put(struct nexus_data *d)
+{
+	if (--d->users == 0)
+		free(d);
+}
+
+void
+nexus_data_drop(struct nexus_data *d, uint64_t bytes)
+{
+	uint64_t less = beyond_free(d->bytes) - beyond_free(d->bytes - bytes);
+
+	d->bytes -= bytes;
+	atomic_fetch_sub(&d->target->buffered, less);
+	nexus_data_put(d);
+}
+
+static int
+nexus_data_new(struct scsi_nexus *n)
+{
+	n->data = calloc(1, sizeof(*n->data));
+	if (n->data == NULL)
+		return -ENOMEM;
+	n->data->target = n->target;
+	n->data->users = 1;
+	return 0;
+}
+
+/* ---- nexuses ---- */
+
 static void
 nexus_free(struct scsi_nexus *n)
 {
@@ -345,6 +401,7 @@ nexus_free(struct scsi_nexus *n)
 		itl_free(list_entry(node, struct scsi_itl, gone_node));
 	list_del(&n->node);
 	shared_leave(&t->lock);
+	nexus_data_put(n->data);
 	free(n);
 }
 
@@ -376,6 +433,10 @@ scsi_nexus_open_view(struct scsi_target *t, const char *initiator_name,
 	fiber_cond_init(&n->idle);
 	list_init(&n->gone);
 	view_copy(&n->view, view);
+	if (nexus_data_new(n) < 0) {
+		free(n);
+		return -ENOMEM;
+	}
 	shared_enter(&t->lock);
 	list_add_tail(&t->nexuses, &n->node);
 	for (unsigned i = 0; i < SCSI_LUNS_MAX && rc == 0; i++)

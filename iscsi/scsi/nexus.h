@@ -16,14 +16,18 @@
 #define SCSI_PORT_NAME_SIZE (SCSI_NAME_MAX + 24)
 
 /*
- * Data-in that commands of one target may hold until it is sent: what one
- * initiator can make us allocate is bounded, whatever it asks for at once.
+ * Data-in that commands of one target, and of one nexus, may hold until it is
+ * sent: what initiators can make us allocate is bounded, whatever they ask for
+ * at once.  A little a nexus has whatever the others hold.
  */
 #define TARGET_BUFFERED_MAX ((uint64_t)512 << 20)
+#define NEXUS_BUFFERED_MAX ((uint64_t)128 << 20)
+#define NEXUS_BUFFERED_FREE ((uint64_t)1 << 20)
 
 struct scsi_target {
 	struct env *env;
-	_Atomic uint64_t buffered;	/* bytes, at most TARGET_BUFFERED_MAX */
+	/* Bytes beyond NEXUS_BUFFERED_FREE of each; TARGET_BUFFERED_MAX. */
+	_Atomic uint64_t buffered;
 	char iqn[SCSI_NAME_MAX + 1];
 	/* Guards all below; taken before that of a unit. */
 	struct shared_lock lock;
@@ -51,6 +55,19 @@ struct scsi_itl {
 	uint64_t copies_sequence;	/* operations begun */
 };
 
+/*
+ * What the tasks of a nexus hold; outlives it, as they may.  Of the nexus'
+ * scheduler.
+ */
+struct nexus_data {
+	struct scsi_target *target;
+	uint64_t bytes;
+	unsigned users;		/* tasks that hold some, and the nexus */
+};
+/* False: too much is held already.  Else to be dropped. */
+bool nexus_data_take(struct nexus_data *d, uint64_t bytes);
+void nexus_data_drop(struct nexus_data *d, uint64_t bytes);
+
 struct scsi_nexus {
 	struct list node;		/* on target->nexuses */
 	struct scsi_target *target;
@@ -63,6 +80,7 @@ struct scsi_nexus {
 	unsigned pending;		/* tasks and functions not done */
 	struct fiber_cond idle;		/* broadcast when pending gets 0 */
 	struct scsi_nexus_stats stats;
+	struct nexus_data *data;
 };
 
 /* Keeps scsi_nexus_close waiting between the two. */

@@ -75,19 +75,15 @@ rw_start(struct scsi_cmd *c, uint64_t lba, uint64_t blocks)
 	}
 }
 
-/* False: the target holds too much data already. */
+/* False: too much data is held already. */
 static bool
 buffer_take(struct scsi_cmd *c, uint64_t bytes)
 {
-	struct scsi_target *t = c->target;
-
-	if (atomic_fetch_add(&t->buffered, bytes) + bytes <=
-	    TARGET_BUFFERED_MAX) {
-		c->buffered = bytes;
-		return true;
-	}
-	atomic_fetch_sub(&t->buffered, bytes);
-	return false;
+	if (!nexus_data_take(c->nexus->data, bytes))
+		return false;
+	c->held = c->nexus->data;
+	c->buffered = bytes;
+	return true;
 }
 
 /*

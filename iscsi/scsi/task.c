@@ -413,8 +413,8 @@ scsi_task_fini(struct scsi_task *t)
 {
 	free(t->data_in);
 	t->data_in = NULL;
-	if (t->cmd != NULL)
-		atomic_fetch_sub(&t->cmd->target->buffered, t->cmd->buffered);
+	if (t->cmd != NULL && t->cmd->held != NULL)
+		nexus_data_drop(t->cmd->held, t->cmd->buffered);
 	free(t->cmd);
 	t->cmd = NULL;
 }

@@ -29,6 +29,11 @@ good_configuration_is_accepted_body()
 	[portal]
 	listen = 127.0.0.1:0
 	listen = [::1]:3260
+	sessions = 12
+	commands = 64
+	login-timeout = 5
+	keep-alive = 30
+	write-buffers = 512M
 	[target iqn.2026-11.test:box]
 	lun.0 = /srv/lun0,thin
 	lun.7 = ram:64M , readonly
@@ -80,6 +85,10 @@ malformed_lines_are_named_body()
 	printf '[host]\nname = a b\n' | bad "conf:2: host name 'a b': expected"
 	printf '[host]\ndir = here\n' | bad "conf:2: .*absolute path"
 	printf '[portal]\nlisten = 127.0.0.1:http\n' | bad "conf:2: .*PORT"
+	printf '[portal]\nsessions = 5000\n' | bad "conf:2: .*1 to 4096"
+	printf '[portal]\ncommands = many\n' | bad "conf:2: .*1 to 1024"
+	printf '[portal]\nlogin-timeout = 0\n' | bad "conf:2: .*1 to 3600"
+	printf '[portal]\nwrite-buffers = 1\n' | bad "conf:2: .*at least 1 MiB"
 }
 
 atf_test_case targets_are_checked_as_a_whole

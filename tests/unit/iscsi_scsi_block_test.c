@@ -49,10 +49,14 @@ buffers_are_limited(struct rig *r)
 	struct rig_task t;
 
 	r->target->buffered = TARGET_BUFFERED_MAX - 2 * RIG_BLOCK;
+	r->nexus[0]->data->bytes = NEXUS_BUFFERED_FREE;
+	r->nexus[1]->data->bytes = NEXUS_BUFFERED_FREE;
 	ATF_CHECK_EQ(SCSI_TASK_SET_FULL, rig_read(r->nexus[0], 0, 3, buf));
 	rig_start(&t, r->nexus[0], rig_cdb16(0x88, 0, 2), 16, NULL, 0);
 	rig_wait(&t);
 	ATF_CHECK_EQ(SCSI_TASK_SET_FULL, rig_read(r->nexus[1], 0, 1, buf));
+	/* Its own share is still free. */
+	ATF_CHECK_EQ(RIG_GOOD, rig_read(r->nexus[2], 0, 1, buf));
 	rig_fini(&t);
 	ATF_CHECK_EQ(RIG_GOOD, rig_read(r->nexus[1], 0, 2, buf));
 }
