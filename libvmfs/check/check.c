@@ -242,8 +242,9 @@ check_alloc(struct check *c)
 	c->seen = calloc(1, bytes);
 	c->alone = calloc(1, bytes);
 	c->recount = calloc(1, bytes);
+	c->unknown = calloc(1, bytes);
 	return c->used != NULL && c->seen != NULL && c->alone != NULL &&
-	    c->recount != NULL ? 0 : -ENOMEM;
+	    c->recount != NULL && c->unknown != NULL ? 0 : -ENOMEM;
 }
 
 int
@@ -267,6 +268,7 @@ check_run(const struct check_conf *conf, struct check_result *ret_r)
 	free(c.seen);
 	free(c.alone);
 	free(c.recount);
+	free(c.unknown);
 	free(c.mc);
 	free(c.ino);
 	if (rc != 0)

@@ -34,6 +34,7 @@ struct check {
 	 * that claims it for itself alone. */
 	uint8_t *used, *seen, *alone;
 	uint8_t *recount;	/* one bit a cluster: counters are wrong */
+	uint8_t *unknown;	/* likewise: block damaged, nothing is known */
 	struct check_metachunk *mc;	/* sorted by chunk */
 	size_t mc_count, mc_max;
 	struct check_ino *ino;		/* open addressing by ino */

@@ -142,6 +142,7 @@ check_cluster(struct check *c, uint64_t n, uint64_t block, const void *buf,
 		check_report(c, CHECK_CLUSTER, CHECK_DAMAGE, block, false,
 		    "cluster block %llu (%llu MiB of space) is damaged",
 		    (unsigned long long)n, (unsigned long long)chunks / 16);
+		bit_set(c->unknown, n);
 		return 0;
 	}
 	for (uint32_t i = 0; i < chunks; i++) {
@@ -300,6 +301,9 @@ check_cluster_final(struct check *c, uint64_t n, void *buf)
 	uint64_t block = check_cluster_block(&c->super, n), leak = 0, lost = 0;
 	char size[SIZE_TEXT_SIZE];
 
+	/* Its bitmap cannot be read: no chunk of it is marked anything. */
+	if (block == 0 || bit_get(c->unknown, n))
+		return 0;
 	for (uint64_t i = first; i < first + cluster_chunks(c, n); i++) {
 		bool used = bit_get(c->used, i), seen = bit_get(c->seen, i);
 
@@ -317,7 +321,7 @@ check_cluster_final(struct check *c, uint64_t n, void *buf)
 		    c->conf->repair, "%s of cluster %llu are in use, but "
 		    "marked free", size_text(lost * CHUNK_SIZE, size),
 		    (unsigned long long)n);
-	if (!c->conf->repair || block == 0 ||
+	if (!c->conf->repair ||
 	    (leak == 0 && lost == 0 && !bit_get(c->recount, n)))
 		return 0;
 	return check_cluster_rebuild(c, n, block, buf);
