@@ -273,7 +273,7 @@ token_same(const uint8_t *a, const uint8_t *b)
 uint32_t
 rod_sense(const struct rod *rod)
 {
-	switch (rod->state) {
+	switch (atomic_load(&rod->state)) {
 	case ROD_VALID:
 		return SENSE_NONE;
 	case ROD_CANCELLED:
