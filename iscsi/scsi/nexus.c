@@ -430,6 +430,7 @@ scsi_nexus_open_view(struct scsi_target *t, const char *initiator_name,
 	n->target = t;
 	strcpy(n->name, initiator_name);
 	strcpy(n->port, initiator_port);
+	scsi_nexus_set_group(n, 1);
 	fiber_cond_init(&n->idle);
 	list_init(&n->gone);
 	view_copy(&n->view, view);
@@ -448,6 +449,14 @@ scsi_nexus_open_view(struct scsi_target *t, const char *initiator_name,
 	}
 	*ret_n = n;
 	return 0;
+}
+
+void
+scsi_nexus_set_group(struct scsi_nexus *n, unsigned group)
+{
+	n->group = group;
+	(void)snprintf(n->target_port, sizeof(n->target_port), "%s,t,0x%04x",
+	    n->target->iqn, group);
 }
 
 static void
@@ -506,10 +515,10 @@ nexus_drop(struct scsi_nexus *n)
 
 bool
 nexus_is(const struct scsi_nexus *n, const char *initiator_port,
-    const char *target_iqn)
+    const char *target_port)
 {
 	return strcmp(n->port, initiator_port) == 0 &&
-	    strcmp(n->target->iqn, target_iqn) == 0;
+	    strcmp(n->target_port, target_port) == 0;
 }
 
 int

@@ -73,6 +73,8 @@ struct scsi_nexus {
 	struct scsi_target *target;
 	char name[SCSI_NAME_MAX + 1];
 	char port[SCSI_PORT_NAME_SIZE];
+	char target_port[SCSI_PORT_NAME_SIZE];	/* "iqn...,t,0x0001" */
+	unsigned group;				/* of that port, 1 and on */
 	/* Set under the target's lock, read without. */
 	_Atomic(struct scsi_itl *) itls[SCSI_LUNS_MAX];
 	struct list gone;		/* itls; under the target's lock */
@@ -88,7 +90,7 @@ void nexus_hold(struct scsi_nexus *n);
 void nexus_drop(struct scsi_nexus *n);
 /* Whether the nexus joins these two ports: how reservations know it again. */
 bool nexus_is(const struct scsi_nexus *n, const char *initiator_port,
-    const char *target_iqn);
+    const char *target_port);
 /* LUN number of the 8-byte field (SAM-5 4.7), or -1 when no such form. */
 int scsi_lun_decode(const uint8_t lun[8]);
 

@@ -56,16 +56,42 @@ pr_others_may_read(enum pr_type type)
 	    type == PR_WRITE_EXCLUSIVE_AR;
 }
 
+static bool
+pr_covers_ports(const struct pr_registration *r, const char *initiator_port,
+    const char *target_port)
+{
+	return strcmp(r->port, initiator_port) == 0 &&
+	    (r->target[0] == '\0' || strcmp(r->target, target_port) == 0);
+}
+
+bool
+pr_covers(const struct pr_registration *r, const struct scsi_nexus *n)
+{
+	return pr_covers_ports(r, n->port, n->target_port);
+}
+
 struct pr_registration *
 pr_find_port(const struct pr_state *pr, const char *initiator_port,
-    const char *target_iqn)
+    const char *target_port)
 {
 	list_for_each(node, tmp, &pr->registrations) {
 		struct pr_registration *r =
 		    list_entry(node, struct pr_registration, node);
 
-		if (strcmp(r->port, initiator_port) == 0 &&
-		    strcmp(r->target, target_iqn) == 0)
+		if (pr_covers_ports(r, initiator_port, target_port))
+			return r;
+	}
+	return NULL;
+}
+
+struct pr_registration *
+pr_find_initiator(const struct pr_state *pr, const char *initiator_port)
+{
+	list_for_each(node, tmp, &pr->registrations) {
+		struct pr_registration *r =
+		    list_entry(node, struct pr_registration, node);
+
+		if (strcmp(r->port, initiator_port) == 0)
 			return r;
 	}
 	return NULL;
@@ -74,7 +100,7 @@ pr_find_port(const struct pr_state *pr, const char *initiator_port,
 struct pr_registration *
 pr_find(const struct pr_state *pr, const struct scsi_nexus *n)
 {
-	return pr_find_port(pr, n->port, n->target->iqn);
+	return pr_find_port(pr, n->port, n->target_port);
 }
 
 bool
@@ -87,7 +113,7 @@ pr_is_holder(const struct pr_state *pr, const struct pr_registration *r)
 
 bool
 pr_conflicts_port(const struct pr_state *pr, const char *initiator_port,
-    const char *target_iqn, enum scsi_access access)
+    const char *target_port, enum scsi_access access)
 {
 	const struct pr_registration *r;
 
@@ -96,7 +122,7 @@ pr_conflicts_port(const struct pr_state *pr, const char *initiator_port,
 		return false;
 	if (access == ACCESS_READ && pr_others_may_read(pr->type))
 		return false;
-	r = pr_find_port(pr, initiator_port, target_iqn);
+	r = pr_find_port(pr, initiator_port, target_port);
 	if (r != NULL && pr_registrants_have_access(pr->type))
 		return false;
 	return !pr_is_holder(pr, r);
@@ -106,12 +132,12 @@ bool
 pr_conflicts(const struct pr_state *pr, const struct scsi_nexus *n,
     enum scsi_access access)
 {
-	return pr_conflicts_port(pr, n->port, n->target->iqn, access);
+	return pr_conflicts_port(pr, n->port, n->target_port, access);
 }
 
 int
 pr_add(struct pr_state *pr, const char *initiator_port,
-    const char *target_iqn, uint64_t key, struct pr_registration **ret_r)
+    const char *target_port, uint64_t key, struct pr_registration **ret_r)
 {
 	struct pr_registration *r;
 
@@ -122,7 +148,7 @@ pr_add(struct pr_state *pr, const char *initiator_port,
 		return -ENOMEM;
 	r->key = key;
 	strncpy(r->port, initiator_port, sizeof(r->port) - 1);
-	strncpy(r->target, target_iqn, sizeof(r->target) - 1);
+	strncpy(r->target, target_port, sizeof(r->target) - 1);
 	list_add_tail(&pr->registrations, &r->node);
 	pr->count++;
 	*ret_r = r;
@@ -136,7 +162,7 @@ pr_ua(struct scsi_lu *lu, const struct pr_registration *r, uint32_t code)
 		struct scsi_itl *itl =
 		    list_entry(node, struct scsi_itl, lu_node);
 
-		if (nexus_is(itl->nexus, r->port, r->target))
+		if (pr_covers(r, itl->nexus))
 			ua_add(&itl->ua, code);
 	}
 }

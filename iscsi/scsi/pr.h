@@ -15,6 +15,8 @@
 #include "libvmfs/base/list.h"
 
 #define PR_REGISTRATIONS_MAX 1024
+/* Instead of a target port: registered with ALL_TG_PT. */
+#define PR_ALL_PORTS ""
 
 struct scsi_lu_conf;
 
@@ -35,7 +37,7 @@ struct pr_registration {
 	struct list node;
 	uint64_t key;
 	char port[SCSI_PORT_NAME_SIZE];		/* initiator port */
-	char target[SCSI_NAME_MAX + 1];		/* target port's device */
+	char target[SCSI_PORT_NAME_SIZE];	/* target port, or all */
 };
 
 struct pr_state {
@@ -61,7 +63,12 @@ enum scsi_access {
 void pr_init(struct pr_state *pr);
 void pr_fini(struct pr_state *pr);
 struct pr_registration *pr_find_port(const struct pr_state *pr,
-    const char *initiator_port, const char *target_iqn);
+    const char *initiator_port, const char *target_port);
+/* Any of the initiator port. */
+struct pr_registration *pr_find_initiator(const struct pr_state *pr,
+    const char *initiator_port);
+/* Whether it is that of the nexus. */
+bool pr_covers(const struct pr_registration *r, const struct scsi_nexus *n);
 struct pr_registration *pr_find(const struct pr_state *pr,
     const struct scsi_nexus *n);
 /* Whether the registration holds the reservation (SPC-4 5.13.10). */
@@ -73,12 +80,12 @@ bool pr_conflicts(const struct pr_state *pr, const struct scsi_nexus *n,
     enum scsi_access access);
 /* The same of the nexus between two ports, which need not be there. */
 bool pr_conflicts_port(const struct pr_state *pr, const char *initiator_port,
-    const char *target_iqn, enum scsi_access access);
+    const char *target_port, enum scsi_access access);
 /*
  * A new registration; -ENOSPC above PR_REGISTRATIONS_MAX, -ENOMEM.
  */
 int pr_add(struct pr_state *pr, const char *initiator_port,
-    const char *target_iqn, uint64_t key, struct pr_registration **ret_r)
+    const char *target_port, uint64_t key, struct pr_registration **ret_r)
     MUST_CHECK;
 
 /* Unit attention for every nexus of the registration. */
@@ -112,6 +119,16 @@ bool pr_preempt(struct scsi_cmd *c, struct pr_registration *self, uint64_t key,
 /* Suspends while a PERSISTENT RESERVE OUT is at work; false: c was aborted.
  * The unit's lock is held, and is left meanwhile. */
 bool pr_wait(struct scsi_cmd *c);
+/* pr_register.c */
+bool pr_register(struct scsi_cmd *c, bool ignore);
 bool pr_register_and_move(struct scsi_cmd *c);
+/*
+ * TransportIDs: pr_transport.c.  Encodes an initiator port, returns the
+ * length; decodes one at p, of a port or (ret_device) of a whole device, and
+ * returns its length, 0 when it is of no known form.
+ */
+size_t pr_transport_id_encode(const char *port, uint8_t *p);
+size_t pr_transport_id_decode(const uint8_t *p, size_t left,
+    char name[SCSI_PORT_NAME_SIZE], bool *ret_device);
 
 #endif

@@ -12,7 +12,7 @@
  *                 1 1 for the holder
  *                 1 zero
  *                 2 length of the initiator port name
- *                 2 length of the target name
+ *                 2 length of the target port name, 0 for all ports
  *                   both names, no NUL
  *      end    4 CRC32C of all before
  *
@@ -52,7 +52,7 @@ static int
 image_encode(const struct pr_state *pr, bool empty, uint8_t **ret_p,
     size_t *ret_len)
 {
-	size_t entry_max = ENTRY_LEN + SCSI_PORT_NAME_SIZE + SCSI_NAME_MAX;
+	size_t entry_max = ENTRY_LEN + 2 * SCSI_PORT_NAME_SIZE;
 	uint8_t *p = calloc(1, HEAD_LEN + pr->count * entry_max + CRC_LEN);
 	size_t len = HEAD_LEN;
 
@@ -98,7 +98,7 @@ pr_save(struct scsi_lu *lu, bool was_aptpl)
 static ssize_t
 entry_decode(struct pr_state *pr, const uint8_t *p, size_t left)
 {
-	char port[SCSI_PORT_NAME_SIZE] = "", target[SCSI_NAME_MAX + 1] = "";
+	char port[SCSI_PORT_NAME_SIZE] = "", target[SCSI_PORT_NAME_SIZE] = "";
 	struct pr_registration *r;
 	size_t port_len, target_len;
 	int rc;
@@ -107,13 +107,17 @@ entry_decode(struct pr_state *pr, const uint8_t *p, size_t left)
 		return -VMFS_ECORRUPT;
 	port_len = be16_load(p + 10);
 	target_len = be16_load(p + 12);
-	if (port_len == 0 || port_len >= sizeof(port) || target_len == 0 ||
+	if (port_len == 0 || port_len >= sizeof(port) ||
 	    target_len >= sizeof(target) ||
 	    left < ENTRY_LEN + port_len + target_len || p[8] > 1 || p[9] != 0 ||
 	    be64_load(p) == 0 || (p[8] == 1 && pr->holder != NULL))
 		return -VMFS_ECORRUPT;
 	memcpy(port, p + ENTRY_LEN, port_len);
 	memcpy(target, p + ENTRY_LEN + port_len, target_len);
+	/* Images of releases that had one port a target name the device. */
+	if (target_len > 0 && strstr(target, ",t,0x") == NULL &&
+	    target_len <= SCSI_NAME_MAX)
+		strcat(target, ",t,0x0001");
 	rc = pr_add(pr, port, target, be64_load(p), &r);
 	if (rc != 0)
 		return rc == -ENOSPC ? -VMFS_ECORRUPT : rc;

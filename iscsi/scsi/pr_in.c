@@ -7,7 +7,7 @@
 #include "libvmfs/base/be.h"
 
 enum { READ_KEYS, READ_RESERVATION, REPORT_CAPABILITIES, READ_FULL_STATUS };
-enum { HEAD_LEN = 8, STATUS_LEN = 24, TRANSPORT_ID_MIN = 20 };
+enum { HEAD_LEN = 8, STATUS_LEN = 24 };
 
 static size_t
 keys_encode(const struct pr_state *pr, uint8_t *p)
@@ -33,19 +33,16 @@ reservation_encode(const struct pr_state *pr, uint8_t *p)
 	return 16;
 }
 
-/* TransportID of an iSCSI initiator port, SPC-4 7.6.4.6. */
-static size_t
-transport_id_encode(const char *port, uint8_t *p)
+/* Of "iqn...,t,0x0001": one is good at all ports, another tells its number. */
+static void
+target_port_encode(const struct pr_registration *r, uint8_t *d)
 {
-	size_t name_len = strlen(port);
-	size_t len = (name_len + 1 + 3) & ~(size_t)3;
+	const char *number = strstr(r->target, ",t,0x");
 
-	if (len < TRANSPORT_ID_MIN)
-		len = TRANSPORT_ID_MIN;
-	p[0] = 0x40 | 0x05;		/* port name, iSCSI */
-	be16_store(p + 2, (uint16_t)len);
-	memcpy(p + 4, port, name_len);
-	return 4 + len;
+	if (r->target[0] == '\0')
+		d[12] |= 0x02;		/* ALL_TG_PT */
+	else if (number != NULL)
+		be16_store(d + 18, (uint16_t)strtoul(number + 5, NULL, 16));
 }
 
 static size_t
@@ -64,8 +61,8 @@ full_status_encode(const struct pr_state *pr, uint8_t *p)
 			d[12] = 0x01;
 			d[13] = (uint8_t)pr->type;
 		}
-		be16_store(d + 18, 1);	/* relative target port */
-		id_len = transport_id_encode(r->port, d + STATUS_LEN);
+		target_port_encode(r, d);
+		id_len = pr_transport_id_encode(r->port, d + STATUS_LEN);
 		be32_store(d + 20, (uint32_t)id_len);
 		len += STATUS_LEN + id_len;
 	}
@@ -80,7 +77,7 @@ report_capabilities(struct scsi_cmd *c, size_t allocation)
 	if (p == NULL)
 		return true;
 	be16_store(p, 8);
-	p[2] = 0x10;			/* CRH: see reserve.c */
+	p[2] = 0x10 | 0x08 | 0x04;	/* CRH (reserve.c), SIP_C, ATP_C */
 	if (c->lu->pr.save != NULL)
 		p[2] |= 0x01;		/* PTPL_C */
 	p[3] = 0x80;			/* TMV: the type mask is valid */

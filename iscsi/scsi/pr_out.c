@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* PERSISTENT RESERVE OUT, SPC-4 6.16; preemption is in pr_preempt.c. */
+/* PERSISTENT RESERVE OUT, SPC-4 6.16; see pr_register.c, pr_preempt.c. */
 #include "iscsi/scsi/cmd.h"
 #include "libvmfs/base/be.h"
 #include "libvmfs/base/log.h"
@@ -9,12 +9,11 @@ enum {
 	REGISTER_AND_IGNORE, REGISTER_AND_MOVE,
 };
 enum { LIST_LEN = 24 };
-enum { FLAG_APTPL = 0x01, FLAG_ALL_TG_PT = 0x04, FLAG_SPEC_I_PT = 0x08 };
+enum { FLAGS_AT = 20, FLAG_SPEC_I_PT = 0x08 };
 
 struct pr_args {
 	uint64_t key;		/* RESERVATION KEY */
 	uint64_t new_key;	/* SERVICE ACTION RESERVATION KEY */
-	uint8_t flags;
 	unsigned scope, type;
 };
 
@@ -22,45 +21,6 @@ static bool
 conflict(struct scsi_cmd *c)
 {
 	return scsi_cmd_status(c, SCSI_RESERVATION_CONFLICT);
-}
-
-static bool
-pr_register_new(struct scsi_cmd *c, const struct pr_args *a)
-{
-	struct pr_registration *r;
-	int rc;
-
-	if (a->new_key == 0)
-		return true;
-	rc = pr_add(&c->lu->pr, c->nexus->port, c->nexus->target->iqn,
-	    a->new_key, &r);
-	if (rc != 0)
-		return scsi_cmd_fail(c, SENSE_NO_REGISTRATION_RESOURCES);
-	c->lu->pr.aptpl = a->flags & FLAG_APTPL;
-	c->lu->pr.generation++;
-	return true;
-}
-
-static bool
-pr_register(struct scsi_cmd *c, const struct pr_args *a, bool ignore)
-{
-	struct pr_registration *r = pr_find(&c->lu->pr, c->nexus);
-
-	/* REPORT CAPABILITIES says what is offered. */
-	if ((a->flags & (FLAG_ALL_TG_PT | FLAG_SPEC_I_PT)) ||
-	    ((a->flags & FLAG_APTPL) && c->lu->pr.save == NULL))
-		return scsi_cmd_bad_parameter(c, 20);
-	if (!ignore && a->key != (r != NULL ? r->key : 0))
-		return conflict(c);
-	if (r == NULL)
-		return pr_register_new(c, a);
-	c->lu->pr.aptpl = a->flags & FLAG_APTPL;
-	c->lu->pr.generation++;
-	if (a->new_key == 0)
-		pr_remove(c->lu, r);
-	else
-		r->key = a->new_key;
-	return true;
 }
 
 static bool
@@ -132,18 +92,22 @@ pr_out_run(struct scsi_cmd *c)
 {
 	const uint8_t *cdb = c->task->cdb, *p = c->task->data_out;
 	uint8_t action = c->op->service;
+	size_t len = c->task->data_out_wanted;
+	bool register_action = action == REGISTER ||
+	    action == REGISTER_AND_IGNORE;
 	struct pr_args a;
 
 	if (action == REGISTER_AND_MOVE)
 		return pr_register_and_move(c);
-	if (c->task->data_out_wanted != LIST_LEN)
+	if (len < LIST_LEN || (len > LIST_LEN &&
+	    !(register_action && (p[FLAGS_AT] & FLAG_SPEC_I_PT))))
 		return scsi_cmd_fail(c, SENSE_PARAMETER_LIST_LENGTH);
 	a = (struct pr_args){
 		.key = be64_load(p), .new_key = be64_load(p + 8),
-		.flags = p[20], .scope = cdb[2] >> 4, .type = cdb[2] & 0x0f,
+		.scope = cdb[2] >> 4, .type = cdb[2] & 0x0f,
 	};
-	if (action == REGISTER || action == REGISTER_AND_IGNORE)
-		return pr_register(c, &a, action == REGISTER_AND_IGNORE);
+	if (register_action)
+		return pr_register(c, action == REGISTER_AND_IGNORE);
 	return pr_registered_action(c, &a);
 }
 

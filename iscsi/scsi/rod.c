@@ -215,7 +215,7 @@ rod_create(struct scsi_cmd *c, uint32_t type, struct copy_range *ranges,
 	rod->timeout_ns = timeout_s * NSEC_PER_SEC;
 	rod->used_ns = now;
 	strcpy(rod->port, c->nexus->port);
-	strcpy(rod->target, c->target->iqn);
+	strcpy(rod->target, c->nexus->target_port);
 	shared_enter(&s->lock);
 	store_reclaim(s, rod->port);
 	store_reap(s, now);

@@ -47,7 +47,7 @@ struct rod {
 	struct scsi_lu *lu;		/* NULL when the unit is gone */
 	_Atomic int state;		/* enum rod_state */
 	/* Who made it: reads are in his name. */
-	char port[SCSI_PORT_NAME_SIZE], target[SCSI_NAME_MAX + 1];
+	char port[SCSI_PORT_NAME_SIZE], target[SCSI_PORT_NAME_SIZE];
 	struct copy_range *ranges;
 	unsigned range_count;
 	uint64_t first, end;		/* blocks, around all of them */

@@ -27,6 +27,7 @@
 #define SCSI_SENSE_MAX 96
 #define SCSI_LUNS_MAX 256	/* LUNs of one target, numbers 0..255 */
 #define SCSI_NAME_MAX 224	/* iSCSI name, RFC 7143 4.2.7.1 */
+#define SCSI_GROUPS_MAX 16	/* target port groups of a box */
 
 struct scsi_target;
 struct scsi_lu;
@@ -165,6 +166,11 @@ int scsi_nexus_open(struct scsi_target *t, const char *initiator_name,
 int scsi_nexus_open_view(struct scsi_target *t, const char *initiator_name,
     const char *initiator_port, const struct scsi_view *view,
     struct scsi_nexus **ret_n) MUST_CHECK;
+/*
+ * By which target port it came: that of a target port group, numbered 1 to
+ * SCSI_GROUPS_MAX; 1 until this is called, before the first task.
+ */
+void scsi_nexus_set_group(struct scsi_nexus *n, unsigned group);
 /*
  * Changes what it sees: units it loses are gone as by scsi_target_unmap, but
  * for the waiting; units it gains are new to it.  NULL: all.  Any thread while
