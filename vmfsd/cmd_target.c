@@ -36,18 +36,17 @@ add_registration(void *arg, const char *port, uint64_t key, bool holder)
 }
 
 static json_t *
-lun_row(const struct exports *e, const struct export_lun *x)
+lun_row(const char *iqn, unsigned number, const struct export_lun *x)
 {
 	struct disk_info *info = &x->disk->info;
 	struct scsi_lu_stats st;
 	char source[LUN_TEXT_SIZE];
 	json_t *row, *regs = json_array();
 
-	(void)e;
 	scsi_lu_stats(x->lu, &st);
 	scsi_lu_registrations(x->lu, add_registration, regs);
 	row = json_pack("{s:s, s:i, s:s, s:s, s:I, s:i, s:b, s:b}",
-	    "target", x->target->iqn, "lun", (int)x->conf->number,
+	    "target", iqn, "lun", (int)number,
 	    "source", lun_text(x->conf->source, source), "kind", info->kind,
 	    "size", (json_int_t)info->size_bytes,
 	    "block_size", (int)info->block_size,
@@ -65,10 +64,21 @@ static int
 list_targets(void *arg)
 {
 	struct target_call *c = arg;
+	const struct conf *conf = c->exports->conf;
 
-	for (size_t i = 0; i < c->exports->luns; i++)
-		(void)json_array_append_new(c->list,
-		    lun_row(c->exports, &c->exports->lun[i]));
+	for (size_t i = 0; i < conf->targets; i++) {
+		const struct conf_target *t = &conf->target[i];
+
+		for (size_t j = 0; j < t->luns; j++) {
+			unsigned n = t->lun[j].number;
+			struct export_lun *x = exports_find(c->exports,
+			    t->iqn, n);
+
+			if (x != NULL)
+				(void)json_array_append_new(c->list,
+				    lun_row(t->iqn, n, x));
+		}
+	}
 	return 0;
 }
 

@@ -7,6 +7,7 @@
 
 #include "libvmfs/base/cleanup.h"
 #include "libvmfs/base/units.h"
+#include "vmfsd/conf_allow.h"
 #include "vmfsd/conf_keys.h"
 
 #define SECRET_MIN 12	/* RFC 7143 9.2.1: 96 bits */
@@ -339,8 +340,12 @@ static int
 target_allow(struct conf_parser *p, const char *key, const char *value)
 {
 	struct conf_target *t = this_target(p);
+	struct conf_allow a;
+	char why[400] = "out of memory";
 	int rc;
 
+	if (conf_allow_parse(value, &a, why, sizeof(why)) < 0)
+		return conf_error(p, "%s = %s", key, why);
 	if (t->allows == CONF_LIST_MAX)
 		return conf_error(p, "more than %d allow lines in a target",
 		    CONF_LIST_MAX);
@@ -518,9 +523,6 @@ static int
 validate_target(struct conf_parser *p, const struct conf_target *t)
 {
 	p->line = t->line;
-	if (t->luns == 0)
-		return conf_error(p, "target '%s' has no LUN; expected "
-		    "lun.0 = PATH", t->iqn);
 	if ((t->in.user == NULL) != (t->in.secret == NULL))
 		return conf_error(p, "target '%s': chap and chap-secret-file "
 		    "go together", t->iqn);

@@ -11,7 +11,8 @@
 #include "libvmfs/base/lun_text.h"
 #include "libvmfs/base/units.h"
 #include "vmfsd/call.h"
-#include "vmfsd/exports.h"
+#include "vmfsd/conf_allow.h"
+#include "vmfsd/exports_impl.h"
 
 /* Memory, or none: each LUN of such a source is one of its own. */
 static bool
@@ -73,8 +74,8 @@ unit_uuid(const struct exports *e, const struct export_lun *x,
 		half[i] = fnv1a(half[i], source, strlen(source));
 		/* Memory is not shared between targets. */
 		if (real == NULL && made_up(source)) {
-			half[i] = fnv1a(half[i], x->target->iqn,
-			    strlen(x->target->iqn));
+			half[i] = fnv1a(half[i], x->iqn,
+			    strlen(x->iqn));
 			half[i] = fnv1a(half[i], &x->conf->number,
 			    sizeof(x->conf->number));
 		}
@@ -99,28 +100,32 @@ cache_id(struct exports *e, const char *source)
 }
 
 /* The unit of a source that an earlier target line already opened. */
-static const struct export_lun *
+static struct export_lun *
 find_source(const struct exports *e, const struct conf_lun *l)
 {
 	if (made_up(l->source))
 		return NULL;
-	for (size_t i = 0; i < e->luns; i++)
-		if (strcmp(e->lun[i].conf->source, l->source) == 0 &&
-		    e->lun[i].conf->readonly == l->readonly &&
-		    e->lun[i].conf->thin == l->thin &&
-		    e->lun[i].conf->same_to_end == l->same_to_end)
-			return &e->lun[i];
+	list_for_each(node, tmp, &e->luns) {
+		struct export_lun *x = list_entry(node, struct export_lun,
+		    node);
+
+		if (strcmp(x->conf->source, l->source) == 0 &&
+		    x->conf->readonly == l->readonly &&
+		    x->conf->thin == l->thin &&
+		    x->conf->same_to_end == l->same_to_end)
+			return x;
+	}
 	return NULL;
 }
 
 static int
 open_write_log(struct exports *e, struct export_lun *x)
 {
-	int rc = write_log_open(&x->writes, &e->env, x->target->write_log);
+	int rc = write_log_open(&x->writes, &e->env, x->write_log);
 
 	if (rc < 0)
 		(void)snprintf(e->why, sizeof(e->why), "cannot open write log "
-		    "'%s': %s", x->target->write_log, vmfs_strerror(rc));
+		    "'%s': %s", x->write_log, vmfs_strerror(rc));
 	return rc;
 }
 
@@ -172,7 +177,7 @@ make_unit(struct exports *e, struct export_lun *x, struct scsi_lu_conf *conf)
 	if (rc == 0) {
 		conf->pr_image = reservations;
 		conf->sanitize_image = sanitize;
-		if (x->target->write_log != NULL) {
+		if (x->write_log != NULL) {
 			conf->on_change = write_log_change;
 			conf->on_change_arg = &x->writes;
 		}
@@ -186,44 +191,161 @@ make_unit(struct exports *e, struct export_lun *x, struct scsi_lu_conf *conf)
 	return rc;
 }
 
+/* ---- units ---- */
+
+static struct conf_lun *
+copy_conf(const struct conf_lun *from)
+{
+	struct conf_lun *l = malloc(sizeof(*l));
+
+	if (l == NULL)
+		return NULL;
+	*l = *from;
+	l->source = strdup(from->source);
+	if (l->source != NULL)
+		return l;
+	free(l);
+	return NULL;
+}
+
+static void
+unit_close(struct export_lun *x)
+{
+	list_del(&x->node);
+	scsi_lu_free(x->lu);
+	write_log_close(&x->writes);
+	disk_close(x->disk);
+	if (x->conf != NULL)
+		free(x->conf->source);
+	free(x->conf);
+	free(x->iqn);
+	free(x->write_log);
+	free(x);
+}
+
 static int
-add_lun(struct exports *e, struct scsi_target *t,
+unit_fill(struct exports *e, struct export_lun *x,
     const struct conf_target *ct, const struct conf_lun *cl)
 {
-	struct export_lun *x = &e->lun[e->luns];
-	const struct export_lun *twin = find_source(e, cl);
 	struct scsi_lu_conf conf = {
 		.readonly = cl->readonly, .thin = cl->thin,
 		.same_to_end = cl->same_to_end,
 	};
 	int rc;
 
-	if (twin != NULL)
-		return scsi_target_map(t, cl->number, twin->lu);
-	*x = (struct export_lun){
-		.target = ct, .conf = cl, .writes.fd = -1,
-	};
+	x->conf = copy_conf(cl);
+	x->iqn = strdup(ct->iqn);
+	if (x->conf == NULL || x->iqn == NULL)
+		return -ENOMEM;
+	if (ct->write_log != NULL) {
+		x->write_log = strdup(ct->write_log);
+		if (x->write_log == NULL)
+			return -ENOMEM;
+	}
 	rc = open_source(e, cl, &x->disk);
 	if (rc < 0)
 		return rc;
-	e->luns++;
 	unit_uuid(e, x, &conf.uuid);
 	conf.cache_id = cache_id(e, cl->source);
-	rc = make_unit(e, x, &conf);
-	return rc < 0 ? rc : scsi_target_map(t, cl->number, x->lu);
+	return make_unit(e, x, &conf);
 }
 
 static int
-add_allows(struct exports *e, const struct conf_target *ct)
+unit_open(struct exports *e, const struct conf_target *ct,
+    const struct conf_lun *cl, struct export_lun **ret_x)
 {
-	struct iscsi_chap in = { ct->in.user, ct->in.secret };
-	struct iscsi_chap out = { ct->out.user, ct->out.secret };
-	int rc = 0;
+	struct export_lun *x = calloc(1, sizeof(*x));
+	int rc;
+
+	if (x == NULL)
+		return -ENOMEM;
+	x->writes.fd = -1;
+	list_add_tail(&e->luns, &x->node);
+	rc = unit_fill(e, x, ct, cl);
+	if (rc < 0)
+		unit_close(x);
+	else
+		*ret_x = x;
+	return rc;
+}
+
+int
+export_map(struct exports *e, const struct conf_target *ct,
+    const struct conf_lun *cl)
+{
+	struct scsi_target *t = iscsi_server_target(e->server, ct->iqn);
+	struct export_lun *x = find_source(e, cl);
+	int rc = x == NULL ? unit_open(e, ct, cl, &x) : 0;
+
+	if (rc < 0)
+		return rc;
+	rc = t != NULL ? scsi_target_map(t, cl->number, x->lu) : -ENOENT;
+	x->uses += rc == 0;
+	if (x->uses == 0)
+		unit_close(x);
+	return rc;
+}
+
+struct export_lun *
+exports_find(struct exports *e, const char *iqn, unsigned number)
+{
+	struct scsi_target *t = iscsi_server_target(e->server, iqn);
+	struct scsi_lu *lu = t != NULL ? scsi_target_lu(t, number) : NULL;
+
+	list_for_each(node, tmp, &e->luns) {
+		struct export_lun *x = list_entry(node, struct export_lun,
+		    node);
+
+		if (lu != NULL && x->lu == lu)
+			return x;
+	}
+	return NULL;
+}
+
+int
+export_unmap(struct exports *e, const char *iqn, unsigned number)
+{
+	struct export_lun *x = exports_find(e, iqn, number);
+	int rc;
+
+	if (x == NULL)
+		return -ENOENT;
+	rc = scsi_target_unmap(iscsi_server_target(e->server, iqn), number);
+	if (rc == 0 && --x->uses == 0)
+		unit_close(x);
+	return rc;
+}
+
+/* ---- targets ---- */
+
+static int
+access_entry(struct exports *e, const struct conf_target *ct, size_t i,
+    struct conf_allow *a, struct iscsi_access *ret_access)
+{
+	int rc = conf_allow_parse(ct->allow[i], a, e->why, sizeof(e->why));
+
+	if (rc == 0)
+		*ret_access = (struct iscsi_access){
+			.initiator = a->pattern,
+			.in = { ct->in.user, ct->in.secret },
+			.out = { ct->out.user, ct->out.secret },
+			.view = a->all ? NULL : &a->view,
+		};
+	return rc;
+}
+
+int
+export_access(struct exports *e, const struct conf_target *ct)
+{
+	cleanup_free struct conf_allow *a = calloc(ct->allows + 1, sizeof(*a));
+	struct iscsi_access access[CONF_LIST_MAX];
+	int rc = a != NULL ? 0 : -ENOMEM;
 
 	for (size_t i = 0; rc == 0 && i < ct->allows; i++)
-		rc = iscsi_server_allow(e->server, ct->iqn, ct->allow[i],
-		    in.user != NULL ? &in : NULL,
-		    out.user != NULL ? &out : NULL);
+		rc = access_entry(e, ct, i, &a[i], &access[i]);
+	if (rc == 0)
+		rc = iscsi_server_set_access(e->server, ct->iqn, access,
+		    ct->allows);
 	if (ct->allows == 0)
 		log_warn(e->log, "target: %s: no allow line: nobody can log in",
 		    ct->iqn);
@@ -237,9 +359,9 @@ add_target(struct exports *e, const struct conf_target *ct)
 	int rc = iscsi_server_add_target(e->server, ct->iqn, &t);
 
 	for (size_t i = 0; rc == 0 && i < ct->luns; i++)
-		rc = add_lun(e, t, ct, &ct->lun[i]);
+		rc = export_map(e, ct, &ct->lun[i]);
 	if (rc == 0)
-		rc = add_allows(e, ct);
+		rc = export_access(e, ct);
 	if (rc < 0 && e->why[0] == '\0')
 		(void)snprintf(e->why, sizeof(e->why),
 		    "cannot set up target '%s': %s", ct->iqn,
@@ -290,24 +412,9 @@ stop_fiber(void *arg)
 	if (e->server != NULL)
 		iscsi_server_free(e->server);
 	e->server = NULL;
-	for (size_t i = 0; i < e->luns; i++) {
-		if (e->lun[i].lu != NULL)
-			scsi_lu_free(e->lun[i].lu);
-		write_log_close(&e->lun[i].writes);
-		disk_close(e->lun[i].disk);
-	}
-	e->luns = 0;
+	list_for_each(node, tmp, &e->luns)
+		unit_close(list_entry(node, struct export_lun, node));
 	return 0;
-}
-
-static size_t
-count_luns(const struct conf *conf)
-{
-	size_t n = 0;
-
-	for (size_t i = 0; i < conf->targets; i++)
-		n += conf->target[i].luns;
-	return n;
 }
 
 static int
@@ -353,30 +460,34 @@ start_workers(struct exports *e)
 }
 
 int
-exports_start(struct exports *e, const struct conf *conf,
-    const struct identity *identity, struct log *log)
+exports_run(struct exports *e)
 {
 	int rc;
 
-	*e = (struct exports){
-		.conf = conf, .identity = identity, .log = log,
-	};
-	if (conf->portals == 0)
+	if (e->reactor != NULL)
 		return 0;
-	e->lun = calloc(count_luns(conf) + 1, sizeof(*e->lun));
-	if (e->lun == NULL)
-		return -ENOMEM;
 	rc = start_reactor("target", &e->reactor);
 	if (rc == 0)
 		rc = start_workers(e);
 	if (rc == 0) {
-		env_posix_init(&e->env, reactor_sched(e->reactor), log);
+		env_posix_init(&e->env, reactor_sched(e->reactor), e->log);
 		rc = call_on(e->env.sched, start_fiber, e);
 	}
 	if (rc < 0 && e->why[0] == '\0')
 		(void)snprintf(e->why, sizeof(e->why),
 		    "cannot start the iSCSI target: %s", vmfs_strerror(rc));
 	return rc;
+}
+
+int
+exports_start(struct exports *e, struct conf *conf,
+    const struct identity *identity, struct log *log)
+{
+	*e = (struct exports){
+		.conf = conf, .identity = identity, .log = log,
+	};
+	list_init(&e->luns);
+	return conf->portals == 0 ? 0 : exports_run(e);
 }
 
 void
@@ -389,6 +500,4 @@ exports_stop(struct exports *e)
 	if (e->reactor != NULL)
 		stop_reactor(e->reactor);
 	e->reactor = NULL;
-	free(e->lun);
-	e->lun = NULL;
 }

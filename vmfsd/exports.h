@@ -4,6 +4,7 @@
 #define VMFS_VMFSD_EXPORTS_H
 
 #include "iscsi/target.h"
+#include "libvmfs/base/list.h"
 #include "libvmfs/env/net.h"
 #include "libvmfs/env/reactor.h"
 #include "vmfsd/conf.h"
@@ -14,9 +15,12 @@
 #define EXPORTS_WHY_SIZE 1024
 #define EXPORTS_WORKERS_MAX 16
 
+/* A unit with its source; several targets may show it. */
 struct export_lun {
-	const struct conf_target *target;
-	const struct conf_lun *conf;
+	struct list node;
+	struct conf_lun *conf;		/* its own copy ... */
+	char *iqn, *write_log;		/* ... of what opened it first */
+	unsigned uses;			/* LUNs that are mapped to it */
 	struct disk *disk;
 	struct scsi_lu *lu;
 	struct pr_store pr;
@@ -25,7 +29,7 @@ struct export_lun {
 };
 
 struct exports {
-	const struct conf *conf;
+	struct conf *conf;		/* what is in force; the caller's */
 	const struct identity *identity;
 	struct log *log;
 	struct reactor *reactor;	/* NULL: no target is configured */
@@ -33,8 +37,7 @@ struct exports {
 	unsigned workers;
 	struct env env;
 	struct iscsi_server *server;
-	struct export_lun *lun;
-	size_t luns;
+	struct list luns;		/* struct export_lun */
 	char address[CONF_LIST_MAX][NET_ADDR_TEXT];	/* real ones */
 	size_t addresses;
 	char why[EXPORTS_WHY_SIZE];
@@ -42,8 +45,11 @@ struct exports {
 
 /* Opens every LUN, then listens.  On failure e->why tells the admin, and
  * exports_stop must still be called. */
-int exports_start(struct exports *e, const struct conf *conf,
+int exports_start(struct exports *e, struct conf *conf,
     const struct identity *identity, struct log *log) MUST_CHECK;
 void exports_stop(struct exports *e);
+/* The unit that a target shows under a number, or NULL.  On e's reactor. */
+struct export_lun *exports_find(struct exports *e, const char *iqn,
+    unsigned number);
 
 #endif

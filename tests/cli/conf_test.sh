@@ -96,8 +96,10 @@ targets_are_checked_as_a_whole_body()
 {
 	portal='[portal]\nlisten = 127.0.0.1:0\n'
 	printf "${portal}"'[target box]\n' | bad "conf:3: .*no iSCSI name"
-	printf "${portal}"'[target iqn.a:b]\nallow = *\n' |
-	    bad "conf:3: .*has no LUN"
+	printf "${portal}"'[target iqn.a:b]\nallow = *,0=1,0=2\n' |
+	    bad "conf:4: .*'0=2' of .*seen once"
+	printf "${portal}"'[target iqn.a:b]\nallow = *,write\n' |
+	    bad "conf:4: .*'write' of .*expected readonly"
 	printf "${portal}"'[target iqn.a:b]\nlun.900 = /x\n' |
 	    bad "conf:4: .*lun.0 to lun.255"
 	printf "${portal}"'[target iqn.a:b]\nlun.0 = /x,fast\n' |

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The target's parts, for those who change them while it runs. */
+#ifndef VMFS_VMFSD_EXPORTS_IMPL_H
+#define VMFS_VMFSD_EXPORTS_IMPL_H
+
+#include "vmfsd/exports.h"
+
+/*
+ * All run on the target's reactor, suspend, and leave a sentence in e->why
+ * when they fail, but for out of memory.
+ */
+
+/* Opens the source, unless another LUN has it, and shows it in the target. */
+int export_map(struct exports *e, const struct conf_target *ct,
+    const struct conf_lun *cl) MUST_CHECK;
+/* Takes a LUN away; its source is closed with the last one.  -ENOENT. */
+int export_unmap(struct exports *e, const char *iqn, unsigned number)
+    MUST_CHECK;
+/* Who may log in to a target and what they see. */
+int export_access(struct exports *e, const struct conf_target *ct) MUST_CHECK;
+/* Reactors and server, when they are not there yet; any thread. */
+int exports_run(struct exports *e) MUST_CHECK;
+
+#endif
