@@ -100,10 +100,39 @@ pattern()
 	head -c $((512 * $2)) /dev/zero | tr '\0' "$1"
 }
 
-# Devices that come and go get their properties and links.
-udev_start()
+# The paths to a LUN become /dev/mapper/mpatha.
+multipath_start()
 {
+	cat >/etc/multipath.conf <<EOF
+defaults {
+	user_friendly_names yes
+	find_multipaths no
+	path_grouping_policy multibus
+	path_checker tur
+	polling_interval 1
+	max_polling_interval 2
+	checker_timeout 3
+	no_path_retry queue
+}
+blacklist {
+	devnode "^vd"
+}
+EOF
 	/lib/systemd/systemd-udevd --daemon
-	udevadm trigger --subsystem-match=block
-	udevadm settle
+	multipathd
+	until_true 20 multipathd show status
+}
+
+# paths_are COUNT STATE: that many paths of the map are active or failed.
+paths_are()
+{
+	until_true 60 _paths_are "$1" "$2" || {
+		multipathd show paths
+		return 1
+	}
+}
+
+_paths_are()
+{
+	[ "$(multipathd show paths raw format '%t' | grep -c "$2")" -eq "$1" ]
 }

@@ -3,15 +3,6 @@
 # guest against a storage box.
 . "${VMFS_SRCDIR}/tests/kernel/guest.subr"
 
-# in_guest COMMAND [ATF_CHECK OPTION]...: must go well.
-in_guest()
-{
-	_command=$1
-	shift
-	[ $# -gt 0 ] || set -- -o ignore
-	atf_check "$@" in-guest "${_command}"
-}
-
 secret=secret-of-twelve
 other=the-other-secret
 
@@ -110,6 +101,24 @@ disk_is_what_the_box_says_body()
 	    -s exit:1 -o ignore
 	guest_stop
 	host_stop box
+}
+
+kernel_test_case blocks_of_4_kib
+blocks_of_4_kib_body()
+{
+	target_start --iqn ${iqn} --block-size 4096 --ram 64M
+	port=${portal##*:}
+	guest_start
+	in_guest "login ${port}"
+	in_guest "d=\$(disk ${port}); limit \$d queue/logical_block_size; \
+	    limit \$d queue/physical_block_size; limit \$d size" \
+	    -o inline:'4096\n4096\n131072\n'
+	in_guest "verify /dev/\$(disk ${port})"
+	in_guest "mkfs.ext4 -q /dev/\$(disk ${port}) && \
+	    mount -t ext4 /dev/\$(disk ${port}) /mnt && fstrim /mnt && \
+	    umount /mnt && e2fsck -fn /dev/\$(disk ${port})"
+	guest_stop
+	target_stop
 }
 
 kernel_test_case file_system_lives_on_the_lun
@@ -258,42 +267,39 @@ commands_of_sg3_utils_body()
 	host_stop box
 }
 
-kernel_test_case io_goes_on_after_a_lun_reset
-io_goes_on_after_a_lun_reset_body()
+kernel_test_case io_goes_on_after_resets_and_lost_sessions
+io_goes_on_after_resets_and_lost_sessions_body()
 {
 	box_start
 	guest_start
 	in_guest "login ${port}"
-	in_guest "(verify /dev/\$(disk ${port}) --size=48M >/run/result 2>&1; \
-	    echo \$? >/run/status) & true"
+	load_start "\$(disk ${port})"
 	for how in -d -t -d; do
 		in_guest "sg_reset -N ${how} /dev/\$(disk ${port})"
+		load_goes_on
+		atf_check vmfsctl -c box/ctl session drop \
+		    iqn.2026-11.test:kernel
+		load_goes_on
 	done
-	in_guest "until_true 120 test -s /run/status; cat /run/result; \
-	    exit \$(cat /run/status)"
+	load_ends
 	guest_stop
 	host_stop box
 }
 
-kernel_test_case io_goes_on_after_a_kill_of_the_box
-io_goes_on_after_a_kill_of_the_box_body()
+kernel_test_case io_goes_on_after_restarts_of_the_box
+io_goes_on_after_restarts_of_the_box_body()
 {
 	box_start
 	guest_start
 	in_guest "login ${port} session.timeo.replacement_timeout=120"
-	in_guest "(verify /dev/\$(disk ${port}) --size=48M --sync=1 \
-	    >/run/result 2>&1; echo \$? >/run/status) & true"
-	for round in 1 2 3; do
-		in_guest "d=\$(disk ${port}); \
-		    w() { awk '{ print \$5 }' /sys/block/\$d/stat; }; n=\$(w); \
-		    m() { test \$(w) -gt \$((n + 20)) || test -s /run/status; }; \
-		    until_true 60 m"
-		host_kill box
+	load_start "\$(disk ${port})"
+	for how in host_kill host_stop host_kill; do
+		load_goes_on
+		${how} box
 		box_start
 	done
-	in_guest "test ! -s /run/status"
-	in_guest "until_true 120 test -s /run/status; cat /run/result; \
-	    exit \$(cat /run/status)"
+	load_goes_on
+	load_ends
 	guest_stop
 	host_stop box
 }
@@ -313,6 +319,39 @@ io_goes_on_after_a_silence_of_the_box_body()
 	    /sys/class/iscsi_session/session*/state"
 	kill -CONT "$(cat box/pid)"
 	in_guest "verify /dev/\$(disk ${port}) --size=4M"
+	guest_stop
+	host_stop box
+}
+
+# A path that swallows and comes back, then another that is cut for good.
+kernel_test_case io_goes_on_when_a_portal_is_cut
+io_goes_on_when_a_portal_is_cut_body()
+{
+	box_start
+	relay 1
+	relay 2
+	guest_start
+	quick="conn[0].timeo.noop_out_interval=1 \
+	    conn[0].timeo.noop_out_timeout=1 session.timeo.replacement_timeout=2"
+	in_guest "multipath_start"
+	# shellcheck disable=SC2154
+	in_guest "login ${path_1} ${quick} && login ${path_2} ${quick}"
+	in_guest "paths_are 2 active && \
+	    until_true 20 test -b /dev/mapper/mpatha"
+	load_start "\$(basename \$(readlink -f /dev/mapper/mpatha))"
+	load_goes_on
+	# shellcheck disable=SC2154
+	kill -STOP -- "-${group_1}"
+	in_guest "paths_are 1 failed"
+	load_goes_on
+	kill -CONT -- "-${group_1}"
+	in_guest "paths_are 2 active"
+	# shellcheck disable=SC2154
+	kill -KILL -- "-${group_2}"
+	in_guest "paths_are 1 failed"
+	load_goes_on
+	load_ends
+	in_guest "sg_persist -n -k /dev/mapper/mpatha"
 	guest_stop
 	host_stop box
 }

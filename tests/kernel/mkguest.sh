@@ -19,8 +19,8 @@ newest=$(ls -t "$here/mkguest.sh" "$here/guest-init.sh" \
 [ -f "$out/root.img" ] && [ "$out/root.img" -nt "$newest" ] && exit 0
 
 GUEST_DEBS=$out/debs
-GUEST_MODULES="virtio_net iscsi_tcp sd_mod sg dm-multipath
-    dm-round-robin"
+GUEST_MODULES="virtio_net virtio_scsi iscsi_tcp sd_mod sg dm-multipath
+    dm-service-time"
 export GUEST_DEBS GUEST_MODULES
 rm -f "$out/initrd" "$out/root.img"
 "$top/guest/build.sh" "$out"
