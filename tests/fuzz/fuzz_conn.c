@@ -13,7 +13,7 @@
 #include "libvmfs/base/units.h"
 #include "tests/fuzz/fuzz.h"
 #include "tests/fuzz/peer.h"
-#include "tests/sim/sim_sched.h"
+#include "tests/fuzz/slow_disk.h"
 
 #define PEERS 4
 #define COMMANDS 8
@@ -27,7 +27,9 @@ static struct {
 	struct env env;
 	struct fuzz_in *in;
 	struct iscsi_server *server;
+	uint8_t seed;
 	struct scsi_lu *lu[2];
+	struct scsi_target *target[2];
 	struct disk *disk[2];
 	struct peer *peer[PEERS], *good;
 	unsigned current;
@@ -244,17 +246,55 @@ session_seen(void *arg, const struct iscsi_session_info *info)
 	FUZZ_CHECK(info->commands <= COMMANDS + 32);
 }
 
+/* Only some may log in, or see the unit read-only, or all may again. */
+static int
+change_access(void)
+{
+	static struct scsi_view view;
+	struct iscsi_access access = { .initiator = "*" };
+	uint8_t how = fuzz_u8(box.in);
+
+	memset(&view, 0, sizeof(view));
+	if (how & 1)
+		access.initiator = "iqn.other";
+	if (how & 2) {
+		scsi_view_all(&view, how & 4);
+		access.view = &view;
+	}
+	return iscsi_server_set_access(box.server, TARGET, &access, 1);
+}
+
 static void
 administer(void)
 {
 	struct peer *p = box.peer[box.current];
-	int r;
+	int r = 0;
 
 	iscsi_server_sessions(box.server, session_seen, NULL);
-	if (!p || !p->full || !(fuzz_u8(box.in) & 1))
-		return;
-	r = iscsi_server_drop_session(box.server, NULL, p->tsih);
-	FUZZ_CHECK(r == 0 || r == -ENOENT);
+	switch (fuzz_u8(box.in) % 6) {
+	case 1:
+		if (p && p->full)
+			r = iscsi_server_drop_session(box.server, NULL,
+			    p->tsih);
+		break;
+	case 2:
+		if (p && p->full)
+			r = iscsi_server_kill_session(box.server, NULL,
+			    p->tsih);
+		break;
+	case 3:
+		r = scsi_target_unmap(box.target[0], 0);
+		break;
+	case 4:
+		r = scsi_target_map(box.target[0], 0, box.lu[0]);
+		break;
+	case 5:
+		r = change_access();
+		break;
+	default:
+		break;
+	}
+	FUZZ_CHECK(r == 0 || r == -ENOENT || r == -EEXIST);
 }
 
 static void
@@ -303,9 +343,13 @@ target_new(unsigned n, const char *iqn, const char *initiator)
 	struct scsi_target *t;
 
 	FUZZ_CHECK(disk_mem_open(DISK_BYTES, 512, &box.disk[n]) == 0);
+	if (n == 0 && (box.seed & 1))
+		box.disk[n] = slow_disk_new(&box.sim, box.disk[n], 500000,
+		    box.seed & 2 ? 100000 : 0);
 	FUZZ_CHECK(scsi_lu_new(&box.env, box.disk[n], &conf, &box.lu[n]) == 0);
 	FUZZ_CHECK(iscsi_server_add_target(box.server, iqn, &t) == 0);
 	FUZZ_CHECK(scsi_target_map(t, 0, box.lu[n]) == 0);
+	box.target[n] = t;
 	FUZZ_CHECK(iscsi_server_allow(box.server, iqn, initiator, NULL,
 	    NULL) == 0);
 }
@@ -383,7 +427,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	box.in = &in;
 	snprintf(box.good_name, sizeof(box.good_name), "iqn.good-%016" PRIx64,
 	    hash);
-	sim_init(&box.sim, fuzz_u8(&in));
+	box.seed = fuzz_u8(&in);
+	sim_init(&box.sim, box.seed);
 	FUZZ_CHECK(sim_run(&box.sim, UINT64_MAX / 4, box_run, NULL) ==
 	    SIM_DONE);
 	sim_fini(&box.sim);

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * CDBs and parameter lists, executed: two initiators and two units in memory,
- * one of them read-only, several commands at once, task management among them.
+ * one of them read-only, several commands at once on slow disks that fail now
+ * and then, task management and changes of the map of units among them.
  *
- *   image     1 byte of how, then a stored image of reservations
+ *   seed      bit 0 waits at the end, 1 slow disks, 2 disks with errors
+ *   images    1 byte of how, then stored images of reservations, SANITIZE
  *   commands  op, CDB and data of each, see run_one
  */
 #include <stdio.h>
@@ -15,7 +17,7 @@
 #include "libvmfs/base/be.h"
 #include "libvmfs/base/crc32c.h"
 #include "tests/fuzz/fuzz.h"
-#include "tests/sim/sim_sched.h"
+#include "tests/fuzz/slow_disk.h"
 
 #define BLOCK 512U
 #define BYTES (64U << 10)
@@ -23,7 +25,14 @@
 #define SLOTS 12
 #define DATA_MAX (20U << 10)
 #define TARGET "iqn.2026-11.io.vmfsd:fuzz"
+#define TOKEN_LEN 512
 
+enum {			/* bits of the seed */
+	SEED_PATIENT = 1, SEED_SLOW = 2, SEED_ERRORS = 4,
+};
+enum {			/* and of what says which images there are */
+	IMAGE_PR = 1, IMAGE_SEALED = 2, IMAGE_SANITIZE = 4,
+};
 enum {			/* bits of a command's first byte */
 	RUN_NEXUS = 1,
 	RUN_LUN_1 = 2,
@@ -51,7 +60,8 @@ static struct {
 	struct slot slots[SLOTS];
 	struct fiber_cond changed;
 	struct fuzz_in *in;
-	bool patient;		/* waits for all commands at the end */
+	uint8_t seed;
+	uint8_t token[TOKEN_LEN];	/* the last one that was told */
 	uint8_t saved[64 << 10];	/* the image of reservations */
 } box;
 
@@ -66,12 +76,34 @@ is_status(enum scsi_status s)
 	    s == SCSI_TASK_ABORTED;
 }
 
+/* RECEIVE ROD TOKEN INFORMATION: what WRITE USING TOKEN shall name. */
+static void
+token_keep(const struct scsi_task *t)
+{
+	if (t->cdb[0] == 0x84 && (t->cdb[1] & 0x1f) == 0x07 &&
+	    t->data_in_len == 38 + TOKEN_LEN)
+		memcpy(box.token, t->data_in + 38, TOKEN_LEN);
+}
+
+static void
+token_put(const struct scsi_task *t, uint8_t *out, size_t len)
+{
+	if (t->cdb[0] == 0x83 && (t->cdb[1] & 0x1f) == 0x11 &&
+	    len >= 16 + TOKEN_LEN)
+		memcpy(out + 16, box.token, TOKEN_LEN);
+}
+
 static void
 task_done(struct scsi_task *t)
 {
 	struct slot *s = t->arg;
 	volatile uint8_t sum = 0;
 
+	/* For people who look into a finding. */
+	if (getenv("FUZZ_SHOW") != NULL)
+		fprintf(stderr, "%02x/%02x status %02x sense %02x %02x %02x\n",
+		    t->cdb[0], t->cdb[1], (unsigned)t->status, t->sense[2],
+		    t->sense[12], t->sense[13]);
 	FUZZ_CHECK(s->busy);
 	FUZZ_CHECK(is_status(t->status));
 	FUZZ_CHECK(t->sense_len <= SCSI_SENSE_MAX);
@@ -85,6 +117,7 @@ task_done(struct scsi_task *t)
 	if (t->data_in_len > 0)
 		sum = (uint8_t)(t->data_in[0] + t->data_in[t->data_in_len - 1]);
 	(void)sum;
+	token_keep(t);
 	scsi_task_fini(t);
 	free(s->out);
 	s->busy = false;
@@ -126,6 +159,7 @@ submit(uint8_t how, const uint8_t lun[8])
 	struct scsi_task *t = &s->task;
 	static uint64_t tag;
 	size_t want;
+	uint8_t odd;
 
 	*t = (struct scsi_task){ .nexus = box.nexus[how & RUN_NEXUS] };
 	memcpy(t->lun, lun, 8);
@@ -141,11 +175,14 @@ submit(uint8_t how, const uint8_t lun[8])
 	t->edtl = t->dir_out ? want : DATA_MAX;
 	if (want > DATA_MAX)
 		want = DATA_MAX;
-	if (want > 0 && (fuzz_u8(in) & 0x80))
+	odd = want > 0 ? fuzz_u8(in) : 0;
+	if (odd & 0x80)
 		want = fuzz_u16(in) % (want + 1);
 	s->out = malloc(want > 0 ? want : 1);
 	FUZZ_CHECK(s->out != NULL);
 	fuzz_fill(in, s->out, want);
+	if (!(odd & 1))
+		token_put(t, s->out, want);
 	t->data_out = want > 0 ? s->out : NULL;
 	t->data_out_len = want;
 	t->done = task_done;
@@ -154,6 +191,31 @@ submit(uint8_t how, const uint8_t lun[8])
 	scsi_task_submit(t);
 	while ((how & RUN_WAIT) && s->busy)
 		fiber_cond_wait(&box.changed);
+}
+
+/* The administrator takes a unit away and gives it back, or hides it. */
+static void
+administer(unsigned what, unsigned lun)
+{
+	static struct scsi_view view;
+	int r;
+
+	if (what == 0) {
+		r = scsi_target_unmap(box.target, lun);
+		FUZZ_CHECK(r == 0 || r == -ENOENT);
+	} else if (what == 1) {
+		r = scsi_target_map(box.target, lun, box.lu[lun]);
+		FUZZ_CHECK(r == 0 || r == -EEXIST);
+	} else if (what == 2) {
+		memset(&view, 0, sizeof(view));
+		scsi_view_all(&view, lun);
+		view.luns[lun].shown = fuzz_u8(box.in) & 1;
+		view.luns[2].shown = true;
+		view.luns[2].lun = 0;
+		FUZZ_CHECK(scsi_nexus_set_view(box.nexus[lun], &view) == 0);
+	} else {
+		FUZZ_CHECK(scsi_lu_refresh(box.lu[lun]) == 0);
+	}
 }
 
 static void
@@ -167,10 +229,13 @@ run_one(void)
 	if (how & RUN_OTHER_LUN)
 		fuzz_fill(in, lun, sizeof(lun));
 	if (how & RUN_TMF) {
-		enum scsi_tmf function = fuzz_u8(in) % 8;
+		unsigned function = fuzz_u8(in) % 12;
 
-		(void)scsi_tmf(box.nexus[how & RUN_NEXUS], function, lun,
-		    fuzz_u8(in));
+		if (function < 8)
+			(void)scsi_tmf(box.nexus[how & RUN_NEXUS],
+			    (enum scsi_tmf)function, lun, fuzz_u8(in));
+		else
+			administer(function - 8, (how & RUN_LUN_1) != 0);
 	} else {
 		submit(how, lun);
 	}
@@ -189,30 +254,69 @@ pr_saved(void *arg, const void *image, size_t len)
 	return 0;
 }
 
-/* A unit that starts with an image of the input, sealed or as it is. */
+static void
+change_seen(void *arg, const struct scsi_change *ch)
+{
+	(void)arg;
+	FUZZ_CHECK(ch->initiator_port != NULL && ch->target != NULL);
+	FUZZ_CHECK(ch->command != NULL && ch->lun < SCSI_LUNS_MAX);
+	FUZZ_CHECK(ch->fate <= SCSI_CHANGE_ABORTED);
+}
+
+/* An image of the input, sealed or as it is; to be freed. */
+static uint8_t *
+image_take(bool sealed, size_t *ret_len)
+{
+	size_t len = fuzz_u16(box.in) % 2048;
+	uint8_t *image = fuzz_take(box.in, len);
+
+	if (sealed && len >= 4)
+		be32_store(image + len - 4, crc32c(0, image, len - 4));
+	*ret_len = len;
+	return image;
+}
+
+static void
+unit_disk(unsigned n)
+{
+	struct disk *d;
+
+	FUZZ_CHECK(disk_mem_open(BYTES, BLOCK, &d) == 0);
+	if (box.seed & (SEED_SLOW | SEED_ERRORS))
+		d = slow_disk_new(&box.sim, d,
+		    box.seed & SEED_SLOW ? 500000 : 0,
+		    box.seed & SEED_ERRORS ? 100000 : 0);
+	box.disk[n] = d;
+}
+
 static void
 unit_new(unsigned n, struct scsi_lu_conf *conf)
 {
-	struct fuzz_in *in = box.in;
-	uint8_t how = n == 0 ? fuzz_u8(in) : 0;
-	size_t len = how & 1 ? fuzz_u16(in) % 2048 : 0;
-	uint8_t *image = fuzz_take(in, len);
+	uint8_t how = n == 0 ? fuzz_u8(box.in) : 0;
+	uint8_t *pr = NULL, *sanitize = NULL;
 	int r;
 
-	if ((how & 2) && len >= 4)
-		be32_store(image + len - 4, crc32c(0, image, len - 4));
-	conf->pr_image = image;
-	conf->pr_image_len = len;
-	conf->pr_save = pr_saved;
-	FUZZ_CHECK(disk_mem_open(BYTES, BLOCK, &box.disk[n]) == 0);
+	if (how & IMAGE_PR)
+		pr = image_take(how & IMAGE_SEALED, &conf->pr_image_len);
+	if (how & IMAGE_SANITIZE)
+		sanitize = image_take(how & IMAGE_SEALED,
+		    &conf->sanitize_image_len);
+	conf->pr_image = pr;
+	conf->sanitize_image = sanitize;
+	conf->pr_save = conf->sanitize_save = pr_saved;
+	conf->on_change = change_seen;
+	/* NAA 602564d1 and 602564d2, then zeroes: seeds.txt names them. */
+	conf->uuid.b[3] = (uint8_t)(n + 1);
+	unit_disk(n);
 	r = scsi_lu_new(&box.env, box.disk[n], conf, &box.lu[n]);
-	FUZZ_CHECK(r == 0 || (r == -VMFS_ECORRUPT && image != NULL));
+	FUZZ_CHECK(r == 0 || (r == -VMFS_ECORRUPT && (pr || sanitize)));
 	if (r < 0) {
-		conf->pr_image = NULL;
+		conf->pr_image = conf->sanitize_image = NULL;
 		FUZZ_CHECK(scsi_lu_new(&box.env, box.disk[n], conf,
 		    &box.lu[n]) == 0);
 	}
-	free(image);
+	free(pr);
+	free(sanitize);
 	FUZZ_CHECK(scsi_target_map(box.target, n, box.lu[n]) == 0);
 }
 
@@ -243,7 +347,9 @@ readonly_holds(void)
 	static uint8_t buf[BYTES];
 	static const uint8_t zeroes[BYTES];
 
-	FUZZ_CHECK(disk_read(box.disk[1], 0, buf, sizeof(buf)) == 0);
+	/* An error of the disk says nothing about its bytes. */
+	while (disk_read(box.disk[1], 0, buf, sizeof(buf)) < 0)
+		;
 	FUZZ_CHECK(memcmp(buf, zeroes, sizeof(buf)) == 0);
 }
 
@@ -254,7 +360,7 @@ box_run(void *arg)
 	box_open();
 	while (box.in->left > 0)
 		run_one();
-	if (box.patient)
+	if (box.seed & SEED_PATIENT)
 		wait_all();
 	for (unsigned i = 0; i < NEXUSES; i++)
 		scsi_nexus_close(box.nexus[i]);
@@ -275,7 +381,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	memset(&box, 0, offsetof(typeof(box), saved));
 	box.in = &in;
-	box.patient = seed & 1;
+	box.seed = seed;
 	sim_init(&box.sim, seed);
 	FUZZ_CHECK(sim_run(&box.sim, UINT64_MAX / 4, box_run, NULL) ==
 	    SIM_DONE);
