@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Fibers on ucontext, with what the sanitizers must be told. */
+/* Stacks, switches, and what the sanitizers must be told of them. */
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "libvmfs/env/fiber_ctx.h"
+#include "libvmfs/env/fiber_switch.h"
 
 #ifdef FIBER_ASAN
 #include <sanitizer/asan_interface.h>
@@ -105,18 +106,68 @@ struct entry {
 	void *arg;
 };
 
-/* makecontext passes ints only: two halves of the pointer. */
 static void
-trampoline(unsigned lo, unsigned hi)
+trampoline(void *arg)
 {
-	struct entry *e = (struct entry *)((uintptr_t)lo |
-	    (uintptr_t)hi << 32);
-	struct entry entry = *e;
+	struct entry entry = *(const struct entry *)arg;
 
 	switch_finish(entry.ctx);
 	entry.fn(entry.arg);
 	abort();	/* fn must have switched away */
 }
+
+#ifdef FIBER_SWITCH
+static void
+context_make(struct fiber_ctx *c, char *bottom, size_t size, struct entry *e)
+{
+	(void)bottom;
+	(void)size;
+	c->sp = vmfs_fiber_first((void *)((uintptr_t)e & ~(uintptr_t)15),
+	    trampoline, e);
+}
+
+static void
+swap(struct fiber_ctx *from, struct fiber_ctx *to)
+{
+	vmfs_fiber_switch(&from->sp, to->sp);
+}
+#else
+/* makecontext passes ints only: two halves of the pointer. */
+static void
+trampoline_uc(unsigned lo, unsigned hi)
+{
+	trampoline((void *)((uintptr_t)lo | (uintptr_t)hi << 32));
+}
+
+static void
+context_make(struct fiber_ctx *c, char *bottom, size_t size, struct entry *e)
+{
+	(void)getcontext(&c->uc);
+	c->uc.uc_stack.ss_sp = bottom;
+	c->uc.uc_stack.ss_size = size;
+	c->uc.uc_link = NULL;
+	makecontext(&c->uc, (void (*)(void))(uintptr_t)trampoline_uc, 2,
+	    (unsigned)(uintptr_t)e, (unsigned)((uintptr_t)e >> 32));
+}
+
+/* ASan's own swapcontext warns on stderr that it may be wrong about fibers,
+ * which the annotations above prevent; programs would look as if they did. */
+static void
+swap(struct fiber_ctx *from, struct fiber_ctx *to)
+{
+#ifdef FIBER_ASAN
+	volatile bool resumed = false;
+
+	(void)getcontext(&from->uc);
+	if (!resumed) {
+		resumed = true;
+		(void)setcontext(&to->uc);
+	}
+#else
+	(void)swapcontext(&from->uc, &to->uc);
+#endif
+}
+#endif
 
 void
 fiber_ctx_set(struct fiber_ctx *c, void (*fn)(void *arg), void *arg)
@@ -131,12 +182,7 @@ fiber_ctx_set(struct fiber_ctx *c, void (*fn)(void *arg), void *arg)
 #ifdef FIBER_TSAN
 	c->tsan_fiber = __tsan_create_fiber(0);
 #endif
-	(void)getcontext(&c->uc);
-	c->uc.uc_stack.ss_sp = bottom;
-	c->uc.uc_stack.ss_size = size;
-	c->uc.uc_link = NULL;
-	makecontext(&c->uc, (void (*)(void))(uintptr_t)trampoline, 2,
-	    (unsigned)(uintptr_t)e, (unsigned)((uintptr_t)e >> 32));
+	context_make(c, bottom, size, e);
 }
 
 void
@@ -159,24 +205,6 @@ fiber_ctx_enter(struct fiber_ctx *loop)
 	loop->tsan_fiber = __tsan_get_current_fiber();
 #endif
 	(void)loop;
-}
-
-/* ASan's own swapcontext warns on stderr that it may be wrong about fibers,
- * which the annotations above prevent; programs would look as if they did. */
-static void
-swap(struct fiber_ctx *from, struct fiber_ctx *to)
-{
-#ifdef FIBER_ASAN
-	volatile bool resumed = false;
-
-	(void)getcontext(&from->uc);
-	if (!resumed) {
-		resumed = true;
-		(void)setcontext(&to->uc);
-	}
-#else
-	(void)swapcontext(&from->uc, &to->uc);
-#endif
 }
 
 void

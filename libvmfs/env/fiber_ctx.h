@@ -18,6 +18,13 @@
 #define FIBER_TSAN 1
 #endif
 
+/* Whether fiber_switch.h serves, or ucontext. */
+#if (defined(__x86_64__) || defined(__aarch64__)) && \
+    !defined(__SHSTK__) && !(defined(__CET__) && (__CET__ & 2)) && \
+    !defined(FIBER_ASAN) && !defined(FIBER_TSAN)
+#define FIBER_SWITCH 1
+#endif
+
 /*
  * Usable bytes of a stack; below it lies a guard page.  Memory is used only
  * as far as a fiber gets.  Sanitizers make frames several times larger.
@@ -30,7 +37,11 @@
 
 /* A context that can be switched to: a fiber's, or the loop's own. */
 struct fiber_ctx {
+#ifdef FIBER_SWITCH
+	void *sp;
+#else
 	ucontext_t uc;
+#endif
 	void *map;		/* stack with guard page; NULL for the loop */
 	const void *stack_bottom; /* for AddressSanitizer */
 	size_t stack_size;
