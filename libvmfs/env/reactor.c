@@ -19,16 +19,30 @@
 #define CQ_ENTRIES 8192
 /* Fibers run between two looks at the ring. */
 #define FIBERS_PER_TURN 64
-/*
- * The ring's time-out stops while the machine sleeps, the clock of timers
- * does not: look at it at least this often.
- */
-#define WAIT_MAX_NS NSEC_PER_SEC
+/* A reactor with work to do submits when so much is queued, or at the latest
+ * after so many turns: the call costs more than most turns. */
+#define SUBMIT_ENTRIES 16
+#define SUBMIT_TURNS 4
+/* A reactor with work to do looks at its timers at least every so many turns,
+ * besides when the ring's time-out says that one is due. */
+#define TIMER_TURNS 8
 
 struct reactor {
 	struct sched sched;
 	struct io_uring ring;
 	bool enabled;		/* ring belongs to a thread */
+	unsigned unsubmitted;	/* turns since something was submitted */
+	/*
+	 * One time-out stays on the ring, never later than the first timer: a
+	 * time-out of each wait would cost a look at the clock and a hardware
+	 * timer each.  It counts the time that the machine sleeps.
+	 */
+	struct reactor_op timeout_op;
+	bool timeout_armed;
+	uint64_t timeout_at;
+	struct __kernel_timespec timeout_ts;
+	bool timers_due;	/* it came */
+	unsigned untimed;	/* turns without a look at the timers */
 	unsigned inflight;	/* operations on the ring */
 	int offloads;
 	int wake_fd;
@@ -75,6 +89,7 @@ static const struct sched_ops reactor_sched_ops = {
 };
 
 static void wake_done(struct reactor_op *op, int res);
+static void timeout_done(struct reactor_op *op, int res);
 
 static int
 ring_init(struct io_uring *ring)
@@ -133,6 +148,7 @@ reactor_new(const char *name, struct reactor **ret_r)
 	(void)snprintf(r->name, sizeof(r->name), "%s", name);
 	sched_init(&r->sched, &reactor_sched_ops, r);
 	r->wake_op.done = wake_done;
+	r->timeout_op.done = timeout_done;
 	r->ready_tail = &r->ready;
 	*ret_r = r;
 	r = NULL;
@@ -269,34 +285,84 @@ wake_done(struct reactor_op *op, int res)
 	wake_arm(container_of(op, struct reactor, wake_op));
 }
 
+/* Between two turns. */
+static void
+submit_some(struct reactor *r)
+{
+	unsigned queued = io_uring_sq_ready(&r->ring);
+
+	if (queued == 0)
+		return;
+	r->unsubmitted++;
+	if (queued < SUBMIT_ENTRIES && r->unsubmitted < SUBMIT_TURNS)
+		return;
+	r->unsubmitted = 0;
+	(void)io_uring_submit(&r->ring);
+}
+
+static void
+timeout_done(struct reactor_op *op, int res)
+{
+	struct reactor *r = container_of(op, struct reactor, timeout_op);
+
+	(void)res;
+	r->timeout_armed = false;
+	r->timers_due = true;
+}
+
+/* Before a wait: the time-out ends it when the first timer is due. */
+static void
+timeout_arm(struct reactor *r)
+{
+	uint64_t deadline = sched_next_deadline(&r->sched);
+	struct io_uring_sqe *sqe;
+
+	if (deadline == UINT64_MAX ||
+	    (r->timeout_armed && deadline >= r->timeout_at))
+		return;
+	r->timeout_at = deadline;
+	r->timeout_ts.tv_sec = (int64_t)(deadline / NSEC_PER_SEC);
+	r->timeout_ts.tv_nsec = (int64_t)(deadline % NSEC_PER_SEC);
+	sqe = reactor_sqe(r);
+	if (r->timeout_armed) {
+		/* The clock stays.  If it fails, the time-out has just come. */
+		io_uring_prep_timeout_update(sqe, &r->timeout_ts,
+		    (uintptr_t)&r->timeout_op, IORING_TIMEOUT_ABS);
+		io_uring_sqe_set_data(sqe, NULL);
+		sqe->flags |= IOSQE_CQE_SKIP_SUCCESS;
+		return;
+	}
+	io_uring_prep_timeout(sqe, &r->timeout_ts, 0, IORING_TIMEOUT_ABS |
+	    IORING_TIMEOUT_BOOTTIME);
+	reactor_sqe_set_op(sqe, &r->timeout_op);
+	r->timeout_armed = true;
+}
+
 /* Submits what is queued; sleeps until something happens unless `busy`. */
 static void
 reactor_wait(struct reactor *r, bool busy)
 {
-	struct __kernel_timespec ts = { 0 };
-	struct io_uring_cqe *cqe = NULL;
-	uint64_t deadline = sched_next_deadline(&r->sched);
-	uint64_t now, ns = WAIT_MAX_NS;
-
 	if (busy) {
-		if (io_uring_sq_ready(&r->ring) > 0)
-			(void)io_uring_submit(&r->ring);
+		submit_some(r);
 		return;
 	}
-	if (deadline != UINT64_MAX) {
-		now = reactor_now(&r->sched);
-		ns = deadline <= now ? 0 : deadline - now;
-		if (ns > WAIT_MAX_NS)
-			ns = WAIT_MAX_NS;
-		ts.tv_sec = (int64_t)(ns / NSEC_PER_SEC);
-		ts.tv_nsec = (int64_t)(ns % NSEC_PER_SEC);
-	}
+	r->unsubmitted = 0;
+	timeout_arm(r);
 	atomic_store(&r->sleeping, true);
 	/* Who posts after this look sees that we sleep. */
 	if (!sched_has_posted(&r->sched) && !atomic_load(&r->stop))
-		(void)io_uring_submit_and_wait_timeout(&r->ring, &cqe, 1,
-		    deadline != UINT64_MAX ? &ts : NULL, NULL);
+		(void)io_uring_submit_and_wait(&r->ring, 1);
 	atomic_store(&r->sleeping, false);
+}
+
+static bool
+run_timers(struct reactor *r)
+{
+	if (!r->timers_due && ++r->untimed < TIMER_TURNS)
+		return false;
+	r->timers_due = false;
+	r->untimed = 0;
+	return sched_run_timers(&r->sched);
 }
 
 static bool
@@ -305,7 +371,7 @@ reactor_turn(struct reactor *r)
 	bool busy = sched_run_posted(&r->sched);
 
 	busy |= run_completions(r);
-	busy |= sched_run_timers(&r->sched);
+	busy |= run_timers(r);
 	for (unsigned i = 0; i < FIBERS_PER_TURN; i++) {
 		if (!sched_run_fiber(&r->sched))
 			break;
@@ -352,6 +418,8 @@ reactor_run(struct reactor *r)
 		ring_enable(&r->ring);
 		r->enabled = true;
 	}
+	/* Spares each call a look-up; works as well without. */
+	(void)io_uring_register_ring_fd(&r->ring);
 	wake_arm(r);
 	for (;;) {
 		bool busy = reactor_turn(r);
@@ -362,6 +430,8 @@ reactor_run(struct reactor *r)
 	}
 	offloads_drain(r);
 	reactor_drain(r);
+	r->timeout_armed = false;
+	(void)io_uring_unregister_ring_fd(&r->ring);
 	atomic_store(&r->stop, false);
 	current_reactor = NULL;
 }

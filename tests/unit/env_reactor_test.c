@@ -47,6 +47,51 @@ ATF_TC_BODY(sleep_lasts_at_least_its_time, tc)
 	ATF_CHECK_EQ(0, reactor_run_main(sleep_main, NULL));
 }
 
+static int
+short_nap(void *arg)
+{
+	(void)arg;
+	return usleep(2000);
+}
+
+static void
+set_true(void *arg)
+{
+	*(bool *)arg = true;
+}
+
+/* Waits with only the late timer armed, then with a sooner one. */
+static int
+sooner_main(void *arg)
+{
+	struct sched *s = sched_current();
+	bool late = false, soon = false;
+	struct sched_timer far = { .fn = set_true, .arg = &late };
+	struct sched_timer near = { .fn = set_true, .arg = &soon };
+
+	(void)arg;
+	ATF_REQUIRE_EQ(0, sched_timer_arm(s, &far,
+	    sched_now(s) + 3600 * NSEC_PER_SEC));
+	ATF_REQUIRE_EQ(0, offload_call(short_nap, NULL));
+	fiber_sleep(2 * NSEC_PER_MSEC);
+	/* And with a reactor that never waits. */
+	ATF_REQUIRE_EQ(0, sched_timer_arm(s, &near,
+	    sched_now(s) + 2 * NSEC_PER_MSEC));
+	while (!soon)
+		fiber_yield();
+	ATF_CHECK(!late);
+	sched_timer_cancel(s, &far);
+	/* The ring's time-out for it is still there. */
+	fiber_sleep(NSEC_PER_MSEC);
+	return 0;
+}
+
+ATF_TC_WITHOUT_HEAD(sooner_timer_overtakes_a_later_one);
+ATF_TC_BODY(sooner_timer_overtakes_a_later_one, tc)
+{
+	ATF_CHECK_EQ(0, reactor_run_main(sooner_main, NULL));
+}
+
 /* N posts from each of several threads; the last one stops the reactor. */
 enum { POSTERS = 3, POSTS = 2000 };
 
@@ -379,6 +424,7 @@ ATF_TP_ADD_TCS(tp)
 {
 	ATF_TP_ADD_TC(tp, run_main_returns_the_result);
 	ATF_TP_ADD_TC(tp, sleep_lasts_at_least_its_time);
+	ATF_TP_ADD_TC(tp, sooner_timer_overtakes_a_later_one);
 	ATF_TP_ADD_TC(tp, posts_of_many_threads_all_run_in_their_order);
 	ATF_TP_ADD_TC(tp, reactors_wake_each_other);
 	ATF_TP_ADD_TC(tp, poll_fd_waits_for_readiness);
