@@ -14,8 +14,14 @@
 #include "libvmfs/env/reactor.h"
 #include "libvmfs/env/sched_impl.h"
 
-/* Short reads (headers) are served from here; long ones go past it. */
-#define READ_AHEAD 16384
+/*
+ * Short reads (headers, a few blocks of data) are served from here, so that
+ * one call fetches many of them; the rest of long ones goes past it.
+ */
+#define READ_AHEAD ((size_t)64 << 10)
+/* ... but little of it after a long one, or data would be copied twice. */
+#define READ_AHEAD_LEAST ((size_t)512)
+#define READ_LONG ((size_t)32 << 10)
 #define LISTEN_BACKLOG 128
 #define IOV_WINDOW 64
 #define NEVER UINT64_MAX
@@ -32,6 +38,7 @@ struct net_listener {
 struct net_conn {
 	int fd;
 	size_t ahead_pos, ahead_end;
+	size_t ahead_want;	/* bytes of the next read ahead */
 	char peer[NET_ADDR_TEXT];
 	char local[NET_ADDR_TEXT];
 	char ahead[READ_AHEAD];
@@ -98,10 +105,12 @@ wait_for(struct net_wait *w, struct io_uring_sqe *sqe, uint64_t deadline)
 static uint64_t
 deadline_after(uint64_t timeout_ns)
 {
-	uint64_t now = sched_now(sched_current());
+	uint64_t now;
 
-	return timeout_ns == 0 || timeout_ns > NEVER - now ? NEVER :
-	    now + timeout_ns;
+	if (timeout_ns == 0)
+		return NEVER;
+	now = sched_now(sched_current());
+	return timeout_ns > NEVER - now ? NEVER : now + timeout_ns;
 }
 
 /* "192.0.2.1:3260" or "[2001:db8::1]:3260". */
@@ -296,6 +305,7 @@ conn_new(int fd, struct net_conn **ret_c)
 	(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
 	(void)setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &one, sizeof(one));
 	c->fd = fd;
+	c->ahead_want = READ_AHEAD;
 	socket_text(fd, getpeername, c->peer);
 	socket_text(fd, getsockname, c->local);
 	*ret_c = c;
@@ -346,17 +356,32 @@ net_conn_local(const struct net_conn *c)
 	return c->local;
 }
 
-/* At least one byte, or an error. */
+/* At least one byte, or an error; the kernel tries to fill it if `all`. */
 static int
-recv_some(struct net_conn *c, void *buf, size_t len, uint64_t deadline)
+recv_some(struct net_conn *c, void *buf, size_t len, bool all,
+    uint64_t deadline)
 {
 	struct net_wait w = { 0 };
 	struct io_uring_sqe *sqe = reactor_sqe(reactor_current());
 	int rc;
 
-	io_uring_prep_recv(sqe, c->fd, buf, len, 0);
+	io_uring_prep_recv(sqe, c->fd, buf, len, all ? MSG_WAITALL : 0);
 	rc = wait_for(&w, sqe, deadline);
 	return rc == 0 ? -ECONNRESET : rc;
+}
+
+/* Reads ahead for a read of len bytes; the more, the longer all were short. */
+static int
+recv_ahead(struct net_conn *c, size_t len, uint64_t deadline)
+{
+	int rc = recv_some(c, c->ahead,
+	    len > c->ahead_want ? len : c->ahead_want, false, deadline);
+
+	c->ahead_pos = 0;
+	c->ahead_end = rc > 0 ? (size_t)rc : 0;
+	if (c->ahead_want < READ_AHEAD)
+		c->ahead_want *= 2;
+	return rc;
 }
 
 /* Bytes read ahead; may be none. */
@@ -392,15 +417,14 @@ net_read(struct net_conn *c, void *buf, size_t len, uint64_t timeout_ns)
 		len -= n;
 		if (len == 0)
 			break;
-		if (len >= READ_AHEAD) {
-			rc = recv_some(c, p, len, deadline);
+		if (len >= READ_LONG) {
+			rc = recv_some(c, p, len, true, deadline);
 			n = rc > 0 ? (size_t)rc : 0;
 			p += n;
 			len -= n;
+			c->ahead_want = READ_AHEAD_LEAST;
 		} else {
-			rc = recv_some(c, c->ahead, READ_AHEAD, deadline);
-			c->ahead_pos = 0;
-			c->ahead_end = rc > 0 ? (size_t)rc : 0;
+			rc = recv_ahead(c, len, deadline);
 		}
 		if (rc < 0 && !transient(rc))
 			return rc;
@@ -423,16 +447,24 @@ iov_window(const struct iovec *iov, int iovcnt, size_t skip,
 	return n;
 }
 
+/*
+ * A socket mostly has room: then a call of its own sends sooner than the ring,
+ * which is looked at when all fibers wait, and spares them the second turn.
+ */
 static int
 send_some(struct net_conn *c, struct iovec *iov, size_t n, uint64_t deadline)
 {
 	struct msghdr msg = { .msg_iov = iov, .msg_iovlen = n };
 	struct net_wait w = { 0 };
-	struct io_uring_sqe *sqe = reactor_sqe(reactor_current());
-	int rc;
+	struct io_uring_sqe *sqe;
+	ssize_t sent = sendmsg(c->fd, &msg, MSG_NOSIGNAL | MSG_DONTWAIT);
+	int rc = sent < 0 ? -errno : (int)sent;
 
-	io_uring_prep_sendmsg(sqe, c->fd, &msg, MSG_NOSIGNAL);
-	rc = wait_for(&w, sqe, deadline);
+	if (rc == -EAGAIN) {
+		sqe = reactor_sqe(reactor_current());
+		io_uring_prep_sendmsg(sqe, c->fd, &msg, MSG_NOSIGNAL);
+		rc = wait_for(&w, sqe, deadline);
+	}
 	return rc == -EPIPE ? -ECONNRESET : rc;
 }
 
