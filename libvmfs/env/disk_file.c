@@ -136,6 +136,29 @@ io_finish(struct disk_req *req, int result)
 
 static void rw_done(struct reactor_op *op, int res);
 
+/*
+ * Memory is copied at once: the ring would hand it to a thread.  For more
+ * than a little of it that is right, the copy then goes on beside us.  False:
+ * the ring has to do it.
+ */
+static bool
+rw_inline(struct disk_file *f, struct disk_req *req)
+{
+	ssize_t n;
+
+	if (!f->memory || req->length > FILE_INLINE_MAX ||
+	    io_of(req)->slow != NULL)
+		return false;
+	if (req->op == DISK_READ)
+		n = preadv(f->fd, req->iov, req->iovcnt, (off_t)req->offset);
+	else
+		n = pwritev(f->fd, req->iov, req->iovcnt, (off_t)req->offset);
+	if (n < 0 || (uint64_t)n != req->length)
+		return false;
+	disk_complete(req, 0);
+	return true;
+}
+
 static void
 rw_queue(struct disk_req *req)
 {
@@ -309,7 +332,7 @@ file_submit(struct disk *d, struct disk_req *req)
 			rc = bounce_start(req);
 		if (rc < 0)
 			disk_complete(req, rc);
-		else
+		else if (!rw_inline(f, req))
 			rw_queue(req);
 		break;
 	case DISK_FLUSH:

@@ -14,6 +14,7 @@
 #define FILE_MAX_TRANSFER ((uint32_t)(32 * MIB))
 #define FILE_MAX_CAW ((uint32_t)(64 * KIB))
 #define FILE_MAX_HOLDS 64
+#define FILE_INLINE_MAX ((uint64_t)(64 * KIB))
 #define FILE_CAW_SPARE ((size_t)4096)
 #define FILE_CALLS_MAX 4		/* helper threads of one disk */
 
@@ -22,6 +23,7 @@ struct disk_file {
 	int fd;
 	bool direct;		/* fd is O_DIRECT */
 	bool block_device;
+	bool memory;		/* on tmpfs: its I/O never waits */
 	uint32_t mem_align;	/* of buffers when direct */
 
 	/* Threads of one description do not exclude each other by its locks:

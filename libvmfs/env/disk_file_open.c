@@ -9,11 +9,13 @@
  */
 #include <fcntl.h>
 #include <linux/fs.h>
+#include <linux/magic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
+#include <sys/statfs.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
@@ -222,6 +224,7 @@ static int
 inspect_file(struct disk_file *f, const struct stat *st)
 {
 	struct disk_info *info = &f->disk.info;
+	struct statfs fs;
 
 	info->size_bytes = (uint64_t)st->st_size;
 	info->block_size = 512;
@@ -231,6 +234,7 @@ inspect_file(struct disk_file *f, const struct stat *st)
 	if (info->max_atomic > 4096)
 		info->max_atomic = 4096;
 	info->unmap_granularity = (uint32_t)st->st_blksize;
+	f->memory = fstatfs(f->fd, &fs) == 0 && fs.f_type == TMPFS_MAGIC;
 	/* A hole behind the end changes nothing, but tells. */
 	if (fallocate(f->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
 	    (off_t)(info->size_bytes + MIB), 4096) == 0)

@@ -206,6 +206,45 @@ DISK_TC(shrunken_file_gives_io_errors)
 	ATF_CHECK_EQ(0, disk_read(D, 1 * MIB - 512, b, 512));
 }
 
+/* Data in memory takes two ways: at once, or beside when there is much. */
+static int
+memory_file(void *arg)
+{
+	char path[] = "/dev/shm/env_disk_file_test.XXXXXX", b[512];
+	int fd = mkstemp(path);
+	struct disk *d;
+
+	(void)arg;
+	ATF_REQUIRE(fd >= 0);
+	ATF_REQUIRE_EQ(0, ftruncate(fd, SIZE));
+	ATF_REQUIRE_EQ(0, disk_file_open(path, 0, &d));
+	unlink(path);
+	fill_pattern();
+	for (size_t n = 512; n <= sizeof(pattern); n *= 2) {
+		memset(out, 0, sizeof(out));
+		ATF_CHECK_EQ(0, disk_write(d, n, pattern, n, 0));
+		ATF_CHECK_EQ(0, disk_read(d, n, out, n));
+		ATF_CHECK_EQ(0, memcmp(pattern, out, n));
+		ATF_REQUIRE_EQ((ssize_t)n, pread(fd, out, n, (off_t)n));
+		ATF_CHECK_EQ(0, memcmp(pattern, out, n));
+	}
+	ATF_REQUIRE_EQ(0, ftruncate(fd, 1 * MIB + 100));
+	ATF_CHECK_EQ(-EIO, disk_read(d, 2 * MIB, b, 512));
+	ATF_CHECK_EQ(-EIO, disk_read(d, 1 * MIB, b, 512));
+	ATF_CHECK_EQ(0, disk_read(d, 1 * MIB - 512, b, 512));
+	disk_close(d);
+	close(fd);
+	return 0;
+}
+
+ATF_TC_WITHOUT_HEAD(file_in_memory_is_a_disk_like_others);
+ATF_TC_BODY(file_in_memory_is_a_disk_like_others, tc)
+{
+	if (access("/dev/shm", W_OK) < 0)
+		atf_tc_skip("no /dev/shm");
+	ATF_CHECK_EQ(0, reactor_run_main(memory_file, NULL));
+}
+
 DISK_TC(grown_file_is_seen_after_refresh)
 {
 	char b[512] = { 0 };
@@ -557,6 +596,7 @@ ATF_TP_ADD_TCS(tp)
 	ATF_TP_ADD_TC(tp, unmapped_blocks_of_a_file_read_zero);
 	ATF_TP_ADD_TC(tp, map_shows_holes_of_a_file);
 	ATF_TP_ADD_TC(tp, shrunken_file_gives_io_errors);
+	ATF_TP_ADD_TC(tp, file_in_memory_is_a_disk_like_others);
 	ATF_TP_ADD_TC(tp, grown_file_is_seen_after_refresh);
 	ATF_TP_ADD_TC(tp, full_device_is_no_space);
 	ATF_TP_ADD_TC(tp, write_across_the_end_of_space_is_no_space);
