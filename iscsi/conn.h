@@ -77,7 +77,7 @@ struct conn_task {
 	uint32_t itt;
 	struct scsi_task scsi;
 	uint8_t *buf;
-	uint32_t buf_size;
+	size_t buf_size;
 	bool granted;		/* buf has room for all, counted */
 	struct xfer xfer;
 	struct conn_tx tx;

@@ -4,8 +4,7 @@
 #include <string.h>
 
 #include "iscsi/conn.h"
-
-#define BUF_ALIGN 4096
+#include "libvmfs/env/iobuf.h"
 
 static struct list *
 bucket(const struct conn *c, uint32_t itt)
@@ -76,23 +75,23 @@ static int
 buf_resize(struct conn_task *t, uint32_t size)
 {
 	struct conn *c = t->conn;
+	size_t room = iobuf_size(size);
 	uint8_t *buf;
 
 	if (size <= t->buf_size)
 		return 0;
-	size = (size + BUF_ALIGN - 1) / BUF_ALIGN * BUF_ALIGN;
-	if (!data_take(c, size - t->buf_size))
+	if (!data_take(c, room - t->buf_size))
 		return -ENOBUFS;
-	buf = aligned_alloc(BUF_ALIGN, size);
+	buf = iobuf_get(size, &room);
 	if (!buf) {
-		data_drop(c, size - t->buf_size);
+		data_drop(c, room - t->buf_size);
 		return -ENOMEM;
 	}
 	if (t->xfer.received > 0 && t->buf)
 		memcpy(buf, t->buf, t->xfer.received);
-	free(t->buf);
+	iobuf_put(t->buf, t->buf_size);
 	t->buf = buf;
-	t->buf_size = size;
+	t->buf_size = room;
 	return 0;
 }
 
@@ -149,7 +148,7 @@ conn_task_free(struct conn_task *t)
 	list_del(&t->wait);
 	c->task_count--;
 	scsi_task_fini(&t->scsi);
-	free(t->buf);
+	iobuf_put(t->buf, t->buf_size);
 	data_drop(c, t->buf_size);
 	ungrant(t);
 	free(t);
@@ -446,7 +445,7 @@ static int
 task_plan(struct conn_task *t, const union iscsi_bhs *bhs)
 {
 	const struct scsi_task *st = &t->scsi;
-	uint32_t len = iscsi_data_len(bhs), want = 0;
+	uint32_t len = iscsi_data_len(bhs), want = 0, unasked;
 	uint32_t first = min_u32(st->edtl, t->conn->param[PARAM_FIRST_BURST]);
 	bool more = !(bhs->cmd.flags & ISCSI_FLAG_FINAL);
 	uint64_t asks;
@@ -464,7 +463,13 @@ task_plan(struct conn_task *t, const union iscsi_bhs *bhs)
 		return r;
 	/* Nothing is in buf yet: resize must not copy. */
 	t->xfer.received = 0;
-	r = buf_resize(t, more ? first : len);
+	r = -ENOBUFS;
+	unasked = more ? first : len;
+	/* All at once, if that takes nothing from those who wait. */
+	if (want > unasked && list_empty(&t->conn->waiting) && grant(t))
+		r = buf_resize(t, want);
+	if (r == -ENOBUFS)
+		r = buf_resize(t, unasked);
 	t->xfer.received = len;
 	return r;
 }

@@ -3,12 +3,9 @@
  * READ and WRITE, all CDB sizes, without a fiber: a chain of disk requests
  * under a shared range, one after the other where the disk limits transfers.
  */
-#include <stdlib.h>
-
 #include "iscsi/scsi/cmd.h"
 #include "libvmfs/base/be.h"
-
-#define BUFFER_ALIGN 4096
+#include "libvmfs/env/iobuf.h"
 
 static void rw_next(struct scsi_cmd *c);
 
@@ -86,17 +83,6 @@ buffer_take(struct scsi_cmd *c, uint64_t bytes)
 	return true;
 }
 
-/*
- * Aligned as disks like it and, unlike disk_buf_alloc, not zeroed: a read that
- * does not fill it returns no data.
- */
-static uint8_t *
-buffer_new(uint64_t bytes)
-{
-	return aligned_alloc(BUFFER_ALIGN,
-	    (bytes + BUFFER_ALIGN - 1) & ~(uint64_t)(BUFFER_ALIGN - 1));
-}
-
 bool
 scsi_read(struct scsi_cmd *c)
 {
@@ -108,7 +94,8 @@ scsi_read(struct scsi_cmd *c)
 	c->left = (uint64_t)blocks * c->lu->block_size;
 	if (!buffer_take(c, c->left))
 		return scsi_cmd_status(c, SCSI_TASK_SET_FULL);
-	c->data = buffer_new(c->left);
+	/* Not zeroed: a read that does not fill it returns no data. */
+	c->data = iobuf_get(c->left, &c->task->data_in_room);
 	if (c->data == NULL)
 		return scsi_cmd_status(c, SCSI_BUSY);
 	c->task->data_in = c->data;

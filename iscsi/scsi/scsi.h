@@ -230,6 +230,7 @@ struct scsi_task {
 	 */
 	uint8_t *data_in;
 	size_t data_in_len;
+	size_t data_in_room;	/* it is an iobuf of so many bytes; 0: not */
 	/* Bytes of data-out that the CDB asked for; the transport computes
 	 * residuals from it (over- and underflow, RFC 7143 11.4.5.1). */
 	uint64_t data_out_wanted;

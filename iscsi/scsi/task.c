@@ -9,6 +9,7 @@
 
 #include "iscsi/scsi/cmd.h"
 #include "iscsi/scsi/rod.h"
+#include "libvmfs/env/iobuf.h"
 
 static void cmd_start_work(void *arg);
 
@@ -372,6 +373,7 @@ task_submit(struct scsi_task *t, bool inner)
 	t->sense_len = 0;
 	t->data_in = NULL;
 	t->data_in_len = 0;
+	t->data_in_room = 0;
 	t->data_out_wanted = 0;
 	t->aborted = false;
 	t->cmd = c;
@@ -411,7 +413,10 @@ scsi_task_submit_inner(struct scsi_task *t)
 void
 scsi_task_fini(struct scsi_task *t)
 {
-	free(t->data_in);
+	if (t->data_in_room > 0)
+		iobuf_put(t->data_in, t->data_in_room);
+	else
+		free(t->data_in);
 	t->data_in = NULL;
 	if (t->cmd != NULL && t->cmd->held != NULL)
 		nexus_data_drop(t->cmd->held, t->cmd->buffered);

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "libvmfs/base/units.h"
+#include "libvmfs/env/iobuf.h"
 #include "libvmfs/env/reactor.h"
 #include "libvmfs/env/reactor_impl.h"
 #include "libvmfs/env/sched_impl.h"
@@ -420,6 +421,7 @@ reactor_run(struct reactor *r)
 	}
 	/* Spares each call a look-up; works as well without. */
 	(void)io_uring_register_ring_fd(&r->ring);
+	iobuf_thread_begin();
 	wake_arm(r);
 	for (;;) {
 		bool busy = reactor_turn(r);
@@ -432,6 +434,7 @@ reactor_run(struct reactor *r)
 	reactor_drain(r);
 	r->timeout_armed = false;
 	(void)io_uring_unregister_ring_fd(&r->ring);
+	iobuf_thread_end();
 	atomic_store(&r->stop, false);
 	current_reactor = NULL;
 }
