@@ -8,12 +8,15 @@
 
 #include "iscsi/scsi/scsi.h"
 #include "libvmfs/base/be.h"
+#include "libvmfs/base/units.h"
 #include "libvmfs/env/reactor.h"
 #include "libvmfs/env/shared.h"
 
 #define HOSTS 3U
 #define STEPS 400U
 #define BLOCK 512U
+/* With a host that has no processor for a while. */
+#define PATIENCE_NS (120 * NSEC_PER_SEC)
 
 struct cluster;
 
@@ -363,10 +366,12 @@ static int
 fence_others(struct host *h)
 {
 	struct cluster *c = h->cluster;
+	uint64_t give_up;
 
 	CHECK(pr_out(h, 0, 0, 1) == SCSI_GOOD);
 	CHECK(pr_out(h, 1, 1, 0) == SCSI_GOOD);
-	for (unsigned step = 1, tries = 0; step <= STEPS; step++) {
+	give_up = sched_now(h->env.sched) + PATIENCE_NS;
+	for (unsigned step = 1; step <= STEPS; step++) {
 		unsigned victim = 1 + step % (HOSTS - 1);
 		uint32_t r = pr_out(h, 5, 1, victim + 100);
 		uint8_t before[BLOCK], after[BLOCK];
@@ -374,7 +379,7 @@ fence_others(struct host *h)
 		CHECK(r == SCSI_GOOD || r == SCSI_RESERVATION_CONFLICT);
 		if (r != SCSI_GOOD) {
 			/* Not registered yet. */
-			CHECK(++tries < 1000000);
+			CHECK(sched_now(h->env.sched) < give_up);
 			step--;
 			fiber_yield();
 			continue;
@@ -385,6 +390,7 @@ fence_others(struct host *h)
 		CHECK(rw(h, false, victim, after) == SCSI_GOOD);
 		CHECK(memcmp(before, after, BLOCK) == 0);
 		atomic_fetch_add(&c->fence_step[victim], 1);
+		give_up = sched_now(h->env.sched) + PATIENCE_NS;
 	}
 	return 0;
 }
