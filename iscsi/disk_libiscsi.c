@@ -386,6 +386,7 @@ static const struct {
 	[DISK_PR_READ_RESERVATION] = { cut_single, false },
 	[DISK_HOLD_TEST] = { NULL, false },
 	[DISK_MAP] = { NULL, false },
+	[DISK_CRYPTO_ERASE] = { NULL, false },
 };
 
 static bool

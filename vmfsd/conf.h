@@ -22,7 +22,7 @@ struct conf_chap {
 struct conf_lun {
 	unsigned number;
 	char *source;		/* path, iscsi:// URL or ram:SIZE */
-	bool readonly, thin, same_to_end;
+	bool readonly, thin, same_to_end, encrypted;
 	int line;
 };
 

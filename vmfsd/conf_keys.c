@@ -271,9 +271,11 @@ lun_option(struct conf_parser *p, struct conf_lun *l, const char *option)
 		l->thin = true;
 	else if (strcmp(option, "same-to-end") == 0)
 		l->same_to_end = true;
+	else if (strcmp(option, "encrypted") == 0)
+		l->encrypted = true;
 	else
 		return conf_error(p, "LUN option '%s' is unknown; expected "
-		    "readonly, thin or same-to-end", option);
+		    "readonly, thin, same-to-end or encrypted", option);
 	return 0;
 }
 

@@ -13,6 +13,7 @@
 #include "vmfsd/call.h"
 #include "vmfsd/conf_allow.h"
 #include "vmfsd/exports_impl.h"
+#include "vmfsd/key_store.h"
 
 /* Memory, or none: each LUN of such a source is one of its own. */
 static bool
@@ -112,7 +113,8 @@ find_source(const struct exports *e, const struct conf_lun *l)
 		if (strcmp(x->conf->source, l->source) == 0 &&
 		    x->conf->readonly == l->readonly &&
 		    x->conf->thin == l->thin &&
-		    x->conf->same_to_end == l->same_to_end)
+		    x->conf->same_to_end == l->same_to_end &&
+		    x->conf->encrypted == l->encrypted)
 			return x;
 	}
 	return NULL;
@@ -191,6 +193,28 @@ make_unit(struct exports *e, struct export_lun *x, struct scsi_lu_conf *conf)
 	return rc;
 }
 
+/* Puts the unit's cipher on its disk. */
+static int
+encrypt(struct exports *e, struct export_lun *x, const struct uuid *unit)
+{
+	uint8_t key[DISK_CRYPT_KEY_SIZE];
+	struct disk_crypt_conf conf = {
+		.key = key, .save = key_store_save, .save_arg = &x->key,
+	};
+	int rc = key_store_open(&x->key, &e->env, e->conf->host_dir, unit,
+	    key);
+
+	if (rc == 0)
+		rc = disk_crypt_open(&e->env, x->disk, &conf, &x->disk);
+	explicit_bzero(key, sizeof(key));
+	if (rc != 0)
+		(void)snprintf(e->why, sizeof(e->why), "the key of '%s' in "
+		    "'%s' cannot be used: %s; bring the file back from a "
+		    "backup, or remove it to begin anew without the data",
+		    x->conf->source, x->key.path, vmfs_strerror(rc));
+	return rc;
+}
+
 /* ---- units ---- */
 
 static struct conf_lun *
@@ -247,7 +271,8 @@ unit_fill(struct exports *e, struct export_lun *x,
 		return rc;
 	unit_uuid(e, x, &conf.uuid);
 	conf.cache_id = cache_id(e, cl->source);
-	return make_unit(e, x, &conf);
+	rc = cl->encrypted ? encrypt(e, x, &conf.uuid) : 0;
+	return rc < 0 ? rc : make_unit(e, x, &conf);
 }
 
 static int

@@ -25,6 +25,7 @@ struct export_lun {
 	struct scsi_lu *lu;
 	struct pr_store pr;
 	struct pr_store sanitize;
+	struct pr_store key;
 	struct write_log writes;
 };
 

@@ -78,6 +78,7 @@ static const struct cdb_op table[] = {
 	    { 0x48, 0xbf, 0, 0, 0, 0, 0, 0xff, 0xff, 0x04 } }
 	SANITIZE(0x01, 0, OUT_LIST16, "SANITIZE OVERWRITE"),
 	SANITIZE(0x02, OP_THIN, OUT_LIST16, "SANITIZE BLOCK ERASE"),
+	SANITIZE(0x03, OP_CRYPTO, OUT_LIST16, "SANITIZE CRYPTO ERASE"),
 	SANITIZE(0x1f, 0, OUT_LIST16, "SANITIZE EXIT FAILURE MODE"),
 	{ 0x55, 0, 10, 0, ACCESS_WRITE, OUT_LIST16, "MODE SELECT(10)",
 	    scsi_mode_select, { 0x55, 0x11, 0, 0, 0, 0, 0, 0xff, 0xff, 0x04 } },
@@ -233,6 +234,8 @@ cdb_op_present(const struct cdb_op *op, const struct scsi_lu *lu)
 	    (!(op->flags & OP_REMOVABLE) || lu->removable) &&
 	    (!(op->flags & OP_ATOMIC) || lu->atomic_blocks_max > 0) &&
 	    (!(op->flags & OP_SANITIZE) || lu->sanitize.save != NULL) &&
+	    (!(op->flags & OP_CRYPTO) ||
+	    (lu->disk->info.caps & DISK_CAP_CRYPTO_ERASE)) &&
 	    (op->out != OUT_CAW || lu->caw_blocks_max > 0);
 }
 

@@ -27,6 +27,7 @@ enum cdb_flag {
 	OP_SANITIZE = 1 << 10,	/* only on units that can; is let in after a
 				 * sanitize operation failed */
 	OP_SANITIZING = 1 << 11, /* is let in during and after it as well */
+	OP_CRYPTO = 1 << 12,	/* only on disks with a key to forget */
 };
 
 /* Where a CDB says how much data-out it wants. */

@@ -155,6 +155,16 @@ block_erase(struct scsi_lu *lu)
 	return rc != 0 ? rc : disk_flush(lu->disk);
 }
 
+/* ---- CRYPTO ERASE ---- */
+
+static int
+crypto_erase(struct scsi_lu *lu)
+{
+	struct disk_req req = { .op = DISK_CRYPTO_ERASE };
+
+	return disk_run(lu->disk, &req);
+}
+
 /* ---- life ---- */
 
 static void
@@ -194,6 +204,8 @@ job_fiber(void *arg)
 
 	if (sz->job.service == SANITIZE_OVERWRITE)
 		rc = overwrite(lu);
+	else if (sz->job.service == SANITIZE_CRYPTO_ERASE)
+		rc = crypto_erase(lu);
 	else
 		rc = block_erase(lu);
 	if (rc == -ECANCELED)

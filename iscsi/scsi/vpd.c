@@ -179,8 +179,12 @@ vpd_characteristics(const struct scsi_cmd *c, uint8_t *p)
 	const struct scsi_lu *lu = c->lu;
 
 	be16_store(p, 0x0001);		/* does not rotate */
-	/* WABEREQ: what BLOCK ERASE leaves can be read. */
-	p[3] = lu->thin && lu->sanitize.save != NULL ? 0x40 : 0x00;
+	/* WABEREQ, WACEREQ: what BLOCK and CRYPTO ERASE leave can be read. */
+	if (lu->sanitize.save != NULL && lu->thin)
+		p[3] |= 0x40;
+	if (lu->sanitize.save != NULL &&
+	    (lu->disk->info.caps & DISK_CAP_CRYPTO_ERASE))
+		p[3] |= 0x10;
 	return 0x3c;
 }
 

@@ -214,6 +214,7 @@ execute(struct vdisk *v, struct disk_req *req)
 	case DISK_HOLD:
 	case DISK_UNHOLD:
 	case DISK_HOLD_TEST:
+	case DISK_CRYPTO_ERASE:
 		break;
 	}
 	return -EOPNOTSUPP;

@@ -33,6 +33,7 @@ static const struct {
 	[DISK_UNHOLD] = { 0, DISK_CAP_HOLD },
 	[DISK_HOLD_TEST] = { 0, DISK_CAP_HOLD },
 	[DISK_MAP] = { OP_RANGE, DISK_CAP_MAP },
+	[DISK_CRYPTO_ERASE] = { OP_CHANGES, DISK_CAP_CRYPTO_ERASE },
 };
 
 static void

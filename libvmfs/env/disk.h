@@ -37,6 +37,7 @@ enum disk_op {
 	DISK_HOLD_TEST,		/* 0: nobody holds `id`; -VMFS_EINUSE: held,
 				 * by this opener or another */
 	DISK_MAP,		/* what of the range is allocated: disk_map */
+	DISK_CRYPTO_ERASE,	/* nobody can read what was written before */
 };
 
 enum {
@@ -62,6 +63,7 @@ enum {
 	DISK_CAP_UNMAP = 1 << 4,
 	DISK_CAP_READONLY = 1 << 5,
 	DISK_CAP_MAP = 1 << 6,
+	DISK_CAP_CRYPTO_ERASE = 1 << 7,
 };
 
 /* PERSISTENT RESERVE OUT service actions (SPC-4 table 214). */

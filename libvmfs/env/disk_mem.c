@@ -262,6 +262,8 @@ mem_execute(struct disk_mem *m, struct disk_req *req)
 	case DISK_UNHOLD:
 	case DISK_HOLD_TEST:
 		return mem_hold(m, req);
+	case DISK_CRYPTO_ERASE:
+		break;
 	case DISK_FLUSH:
 	case DISK_RESERVE:	/* one initiator never conflicts */
 	case DISK_RELEASE:

@@ -11,6 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "iscsi/disk_crypt.h"
 #include "iscsi/target.h"
 #include "libvmfs/base/units.h"
 #include "libvmfs/env/net.h"
@@ -25,6 +26,7 @@ static const struct option options[] = {
 	{ "block-size", required_argument, NULL, 'b' },
 	{ "cache-id", required_argument, NULL, 'C' },
 	{ "chap", required_argument, NULL, 'c' },
+	{ "encrypted", no_argument, NULL, 'E' },
 	{ "discovery-chap", required_argument, NULL, 'd' },
 	{ "file", required_argument, NULL, 'f' },
 	{ "help", no_argument, NULL, 'h' },
@@ -52,7 +54,7 @@ static const char help[] =
 "  --ram, --size SIZE      a LUN in memory (default: one of 64 MiB)\n"
 "  --file PATH             a LUN on a file or block device\n"
 "  --block-size N          of memory LUNs that follow, 512 or 4096\n"
-"  --readonly --removable --thick --same-to-end   of all LUNs\n"
+"  --readonly --removable --thick --same-to-end --encrypted   of all LUNs\n"
 "  --write-rate SIZE       that all LUNs take a second at most\n"
 "  --uuid UUID             of the first LUN (default: random)\n"
 "  --cache-id N            of all LUNs; 0: none\n"
@@ -79,7 +81,7 @@ static struct {
 	struct scsi_lu_conf lu;
 	unsigned threads;
 	uint64_t write_rate;
-	bool verbose;
+	bool encrypted, verbose;
 } conf = {
 	.iqn = "iqn.2026-11.io.vmfsd:test", .allow = "*",
 	.listen = "127.0.0.1:0", .lu = { .thin = true }, .threads = 2,
@@ -152,6 +154,7 @@ parse_option(int opt, uint32_t *block_size)
 	case 'C': conf.lu.cache_id = number_option(optarg); break;
 	case 'd': chap_option(&conf.discovery, optarg); break;
 	case 'e': conf.lu.same_to_end = true; break;
+	case 'E': conf.encrypted = true; break;
 	case 'f': lun_option(optarg, NULL, 0); break;
 	case 'i': conf.iqn = optarg; break;
 	case 'l': conf.listen = optarg; break;
@@ -200,12 +203,22 @@ parse_options(int argc, char **argv)
 
 /* Serves until its input ends: nothing has to outlive it. */
 static int
-sanitize_save(void *arg, const void *image, size_t len)
+no_save(void *arg, const void *image, size_t len)
 {
 	(void)arg;
 	(void)image;
 	(void)len;
 	return 0;
+}
+
+static void
+encrypt(struct disk **d)
+{
+	uint8_t key[DISK_CRYPT_KEY_SIZE];
+	struct disk_crypt_conf c = { .key = key, .save = no_save };
+
+	run.env.random(&run.env, key, sizeof(key));
+	must(disk_crypt_open(&run.env, *d, &c, d), "encryption");
 }
 
 static void
@@ -221,11 +234,13 @@ lun_open(unsigned i)
 	else
 		r = disk_mem_open(l->size, l->block_size, &run.disks[i]);
 	must(r, l->path ? l->path : "memory LUN");
+	if (conf.encrypted)
+		encrypt(&run.disks[i]);
 	if (conf.write_rate > 0) {
 		run.slow[i].below = run.disks[i];
 		run.disks[i] = slow_disk_init(&run.slow[i], conf.write_rate);
 	}
-	lu.sanitize_save = sanitize_save;
+	lu.sanitize_save = no_save;
 	if (i > 0 || uuid_is_null(&lu.uuid))
 		env_uuid(&run.env, &lu.uuid);
 	must(scsi_lu_new(&run.env, run.disks[i], &lu, &run.lus[i]), "LUN");

@@ -371,6 +371,7 @@ execute(struct sim_op *op)
 			op->lun->scsi2 = false;
 		return 0;
 	case DISK_MAP:
+	case DISK_CRYPTO_ERASE:
 		break;
 	}
 	return -EOPNOTSUPP;

@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The key of an encrypted LUN: a file in the host's directory. */
+#ifndef VMFS_VMFSD_KEY_STORE_H
+#define VMFS_VMFSD_KEY_STORE_H
+
+#include <stdint.h>
+
+#include "iscsi/disk_crypt.h"
+#include "vmfsd/pr_store.h"
+
+/*
+ * Reads the key of the unit; one that has none yet gets one, which is durable
+ * when this returns 0.  -VMFS_ECORRUPT for a file that holds no key.
+ * Suspends.
+ */
+int key_store_open(struct pr_store *s, struct env *env, const char *dir,
+    const struct uuid *unit, uint8_t ret_key[DISK_CRYPT_KEY_SIZE]) MUST_CHECK;
+/* For disk_crypt_conf.save; arg is the store.  The file of the key before is
+ * written over, then removed.  Suspends. */
+int key_store_save(void *arg, const void *key, size_t len);
+
+#endif
