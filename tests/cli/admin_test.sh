@@ -201,6 +201,29 @@ a_stopped_process_is_named_body()
 	hosts_stop
 }
 
+admin_test_case why_io_waits_is_told
+why_io_waits_is_told_body()
+{
+	box_start
+	host_start esx1 "${lun}"
+	# shellcheck disable=SC2154
+	kill -STOP "${daemon_box}"
+	until_true 60 status_is esx1 frozen || atf_fail "I/O does not wait"
+	atf_check -s exit:6 -o match:'^status +frozen' \
+	    -o match:'^because +no pulse reached the LUN' \
+	    -o match:'^since +20' -o match:'^what to do +I/O goes on by itself' \
+	    vmfsctl -c esx1/ctl ds info ds1
+	atf_check -s exit:6 -o match:'esx1 +frozen .* no pulse reached' \
+	    vmfsctl -c esx1/ctl host ls ds1
+	atf_check -s exit:4 -e match:'cannot reach the LUN' \
+	    vmfsctl -c esx1/ctl host fence ds1 esx2
+	kill -CONT "${daemon_box}"
+	until_true 90 status_is esx1 ok || atf_fail "I/O does not go on"
+	atf_check -o not-match:because vmfsctl -c esx1/ctl ds info ds1
+	host_stop esx1
+	host_stop box
+}
+
 admin_test_case one_bad_datastore_stops_nothing_else
 one_bad_datastore_stops_nothing_else_body()
 {

@@ -161,6 +161,40 @@ hosts_share_a_lun_that_knows_only_reserve_body()
 	host_stop esx2
 }
 
+status_is()
+{
+	[ "$(vmfsctl -c "$1/ctl" ds info ds1 --json |
+	    jq -r .datastore.status)" = "$2" ]
+}
+
+mode_test_case a_lun_that_is_taken_away_is_lost_until_it_is_given_back
+a_lun_that_is_taken_away_is_lost_until_it_is_given_back_body()
+{
+	tgt_start
+	tgt_do --op new --mode target --tid 1 -T iqn.2026-11.test:tgt
+	tgt_do --op new --mode logicalunit --tid 1 --lun 1 -b "${PWD}/lun"
+	tgt_do --op bind --mode target --tid 1 -I ALL
+	url=iscsi://127.0.0.1:${tgt_port}/iqn.2026-11.test:tgt/1
+	atf_check -o ignore -e empty mkfs.vmfs --label=ds1 \
+	    --timers=${slow_timers} "${url}"
+	mode_host esx1 "${url}"
+	atf_check touch esx1/mnt/before
+	tgt_do --op delete --mode logicalunit --tid 1 --lun 1
+	until_true 60 status_is esx1 lost ||
+	    atf_fail "$(vmfsctl -c esx1/ctl -H ds ls)"
+	atf_check -s exit:6 -o match:'^because +LUN .* is permanently gone' \
+	    -o match:'^what to do +give the LUN back' \
+	    vmfsctl -c esx1/ctl ds info ds1
+	atf_check -s exit:1 -e ignore touch esx1/mnt/after
+	atf_check -o match:'error: datastore: ds1: the LUN is lost: .* gone;' \
+	    cat esx1/log
+	tgt_do --op new --mode logicalunit --tid 1 --lun 1 -b "${PWD}/lun"
+	atf_check vmfsctl -c esx1/ctl ds unmount --force ds1
+	atf_check vmfsctl -c esx1/ctl ds mount ds1
+	atf_check touch esx1/mnt/after
+	daemon_stop esx1
+}
+
 atf_init_test_cases()
 {
 	for case in ${cases}; do
