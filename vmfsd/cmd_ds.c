@@ -80,9 +80,9 @@ count_host(void *arg, const struct host_info *i)
 
 /* What to do when it is not well; NULL when it is. */
 static const char *
-advice(enum datastore_state state, bool failed)
+advice(const struct datastore *d)
 {
-	switch (state) {
+	switch (atomic_load(&d->state)) {
 	case DATASTORE_FROZEN:
 		return "I/O goes on by itself when the LUN answers; look at its "
 		    "paths and its target";
@@ -92,7 +92,11 @@ advice(enum datastore_state state, bool failed)
 		return "give the LUN back, then vmfsctl ds unmount --force and "
 		    "vmfsctl ds mount";
 	case DATASTORE_UNMOUNTED:
-		return failed ? "vmfsctl ds mount tries again" : NULL;
+		if (d->wanted)
+			return "it is tried again every 30 s, and by vmfsctl "
+			    "ds mount; vmfsctl ds unmount ends that";
+		return d->why[0] != '\0' ? "vmfsctl ds mount tries again" :
+		    NULL;
 	case DATASTORE_MOUNTED:
 	case DATASTORE_STATES:
 		break;
@@ -107,7 +111,7 @@ add_state(void *arg)
 	struct info_call *c = arg;
 	enum datastore_state state = atomic_load(&c->d->state);
 	bool failed = state == DATASTORE_UNMOUNTED && c->d->why[0] != '\0';
-	const char *todo = advice(state, failed);
+	const char *todo = advice(c->d);
 
 	(void)set(c->row, "status", json_string(failed ? "failed" :
 	    datastore_state_name(state)));
@@ -154,30 +158,40 @@ ds_row(struct datastore *d)
 	return c.row;
 }
 
+/* What can be said without waiting for a mount. */
 static void
-add_name(void *arg, struct datastore *d)
+add_base(void *arg, struct datastore *d)
 {
-	(void)json_array_append_new(arg, json_string(d->name));
+	char lun[LUN_TEXT_SIZE];
+	const char *doing = atomic_load(&d->doing);
+
+	(void)json_array_append_new(arg, json_pack("{s:s, s:s, s:s, s:s}",
+	    "name", d->name, "mount", d->mount, "lun", lun_text(d->lun, lun),
+	    "status", doing != NULL ? doing : "mounting"));
 }
 
 static int
 cmd_ds_ls(struct daemon *dm, json_t *args, json_t **ret_result, char *msg)
 {
-	json_t *names = json_array(), *rows = json_array(), *name;
+	json_t *all = json_array(), *rows = json_array(), *base;
 	struct datastore *d;
 	size_t i;
 
 	(void)args;
 	(void)msg;
-	datastores_each(&dm->datastores, add_name, names);
-	json_array_foreach(names, i, name) {
-		if (datastore_get(&dm->datastores, json_string_value(name),
-		    false, &d) < 0)
+	datastores_each(&dm->datastores, add_base, all);
+	json_array_foreach(all, i, base) {
+		int rc = datastore_try(&dm->datastores, json_string_value(
+		    json_object_get(base, "name")), &d);
+
+		if (rc == -EBUSY)
+			(void)json_array_append(rows, base);
+		if (rc < 0)
 			continue;
 		(void)json_array_append_new(rows, ds_row(d));
 		datastore_put(d);
 	}
-	json_decref(names);
+	json_decref(all);
 	*ret_result = json_pack("{s:o}", "datastores", rows);
 	return 0;
 }

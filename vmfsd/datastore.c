@@ -133,6 +133,22 @@ datastore_get(struct datastores *all, const char *name, bool need_mounted,
 	return 0;
 }
 
+int
+datastore_try(struct datastores *all, const char *name,
+    struct datastore **ret_d)
+{
+	struct datastore *d = datastore_ref(all, name);
+
+	if (d == NULL)
+		return -ENOENT;
+	if (pthread_rwlock_tryrdlock(&d->use) != 0) {
+		datastore_unref(d);
+		return -EBUSY;
+	}
+	*ret_d = d;
+	return 0;
+}
+
 void
 datastore_put(struct datastore *d)
 {

@@ -34,6 +34,9 @@ struct datastore {
 	struct datastores *all;
 	char *name, *lun, *mount;
 	bool readonly;
+	bool wanted;		/* could not be mounted at start: try again */
+	/* "mounting", "unmounting": `use` is held for long; NULL. */
+	_Atomic(const char *) doing;
 	bool listed;		/* from the configuration: stays when unmounted */
 	unsigned refs;		/* under datastores.mutex */
 	atomic_bool gone;	/* unmounted from outside, to be reaped */
@@ -89,6 +92,9 @@ int datastore_add(struct datastores *all, const struct conf_datastore *conf,
 int datastore_get(struct datastores *all, const char *name, bool need_mounted,
     struct datastore **ret_d) MUST_CHECK;
 void datastore_put(struct datastore *d);
+/* The same without waiting: -EBUSY while it is mounted or unmounted. */
+int datastore_try(struct datastores *all, const char *name,
+    struct datastore **ret_d) MUST_CHECK;
 /* Calls fn for each, with the list locked: fn must not block. */
 void datastores_each(struct datastores *all,
     void (*fn)(void *arg, struct datastore *d), void *arg);
@@ -96,6 +102,11 @@ void datastores_each(struct datastores *all,
 /* `why` (DATASTORE_WHY_SIZE) is the sentence for the admin on failure. */
 int datastore_mount(struct datastores *all, const char *name, char *why)
     MUST_CHECK;
+/* Marks one whose mount has failed as one to try again. */
+void datastore_want(struct datastores *all, const char *name);
+/* Tries those, until *stop; how many are left.  The log hears of one that
+ * fails only when the reason is new. */
+unsigned datastores_retry(struct datastores *all, const atomic_bool *stop);
 /* force: although files are open; their users see ENOTCONN. */
 int datastore_unmount(struct datastores *all, const char *name, bool force,
     char *why) MUST_CHECK;

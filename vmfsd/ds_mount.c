@@ -389,10 +389,9 @@ mount_locked(struct datastore *d, char *why)
 		(void)snprintf(why, DATASTORE_WHY_SIZE, "%s", d->why);
 		(void)!bring_down(d);
 		d->since_us = now_us(d);
-		log_error(d->all->log, "datastore: %s: not mounted: %s",
-		    d->name, why);
 		return rc;
 	}
+	d->wanted = false;
 	d->mounted_us = d->env.wall_us(&d->env);
 	log_info(d->all->log, "datastore: %s: mounted dir=%s lun=%s slot=%u "
 	    "incarnation=%llu", d->name, d->mount, lun_text(d->lun, lun),
@@ -401,15 +400,26 @@ mount_locked(struct datastore *d, char *why)
 }
 
 static int
+not_mounted(struct datastore *d, char *why)
+{
+	/* That nobody wants it any more is news, though. */
+	if (d->wanted) {
+		d->wanted = false;
+		d->why[0] = '\0';
+		return 0;
+	}
+	(void)snprintf(why, DATASTORE_WHY_SIZE, "datastore '%s' is not mounted",
+	    d->name);
+	return -ENODEV;
+}
+
+static int
 unmount_locked(struct datastore *d, bool force, char *why)
 {
 	int rc;
 
-	if (atomic_load(&d->state) == DATASTORE_UNMOUNTED) {
-		(void)snprintf(why, DATASTORE_WHY_SIZE,
-		    "datastore '%s' is not mounted", d->name);
-		return -ENODEV;
-	}
+	if (atomic_load(&d->state) == DATASTORE_UNMOUNTED)
+		return not_mounted(d, why);
 	rc = fuse_mount_umount(d->fuse);
 	if (rc < 0 && !force) {
 		(void)snprintf(why, DATASTORE_WHY_SIZE, "cannot unmount '%s': "
@@ -418,6 +428,7 @@ unmount_locked(struct datastore *d, bool force, char *why)
 		return rc;
 	}
 	rc = bring_down(d);
+	d->why[0] = '\0';
 	if (rc < 0) {
 		(void)snprintf(why, DATASTORE_WHY_SIZE, "datastore '%s' was "
 		    "not closed cleanly: %s; its journal is replayed at the "
@@ -425,7 +436,6 @@ unmount_locked(struct datastore *d, bool force, char *why)
 		log_error(d->all->log, "datastore: %s", why);
 		return rc;
 	}
-	d->why[0] = '\0';
 	log_info(d->all->log, "datastore: %s: unmounted", d->name);
 	d->all->on_unmounted(d->all->arg);
 	return 0;
@@ -433,20 +443,42 @@ unmount_locked(struct datastore *d, bool force, char *why)
 
 /* ---- for everybody ---- */
 
-int
-datastore_mount(struct datastores *all, const char *name, char *why)
+/* To mount or unmount it; NULL with a sentence. */
+static struct datastore *
+take(struct datastores *all, const char *name, const char *doing, char *why)
 {
 	struct datastore *d = datastore_ref(all, name);
-	int rc;
 
 	if (d == NULL) {
 		(void)snprintf(why, DATASTORE_WHY_SIZE, "there is no datastore "
 		    "'%s'; see vmfsctl ds ls", name);
-		return -ENOENT;
+		return NULL;
 	}
 	(void)pthread_rwlock_wrlock(&d->use);
-	rc = mount_locked(d, why);
+	atomic_store(&d->doing, doing);
+	return d;
+}
+
+static void
+give_back(struct datastore *d)
+{
+	atomic_store(&d->doing, NULL);
 	datastore_put(d);
+}
+
+int
+datastore_mount(struct datastores *all, const char *name, char *why)
+{
+	struct datastore *d = take(all, name, "mounting", why);
+	int rc;
+
+	if (d == NULL)
+		return -ENOENT;
+	rc = mount_locked(d, why);
+	if (rc < 0)
+		log_error(all->log, "datastore: %s: not mounted: %s", name,
+		    why);
+	give_back(d);
 	return rc;
 }
 
@@ -454,19 +486,79 @@ int
 datastore_unmount(struct datastores *all, const char *name, bool force,
     char *why)
 {
-	struct datastore *d = datastore_ref(all, name);
+	struct datastore *d = take(all, name, "unmounting", why);
 	int rc;
 
-	if (d == NULL) {
-		(void)snprintf(why, DATASTORE_WHY_SIZE, "there is no datastore "
-		    "'%s'; see vmfsctl ds ls", name);
+	if (d == NULL)
 		return -ENOENT;
-	}
-	(void)pthread_rwlock_wrlock(&d->use);
 	rc = unmount_locked(d, force, why);
-	datastore_put(d);
+	give_back(d);
 	return rc;
 }
+
+/* ---- once more ---- */
+
+void
+datastore_want(struct datastores *all, const char *name)
+{
+	struct datastore *d;
+
+	if (datastore_get(all, name, false, &d) < 0)
+		return;
+	d->wanted = atomic_load(&d->state) == DATASTORE_UNMOUNTED;
+	datastore_put(d);
+}
+
+/* 1: it is still wanted. */
+static unsigned
+retry_one(struct datastores *all, const char *name)
+{
+	char why[DATASTORE_WHY_SIZE], before[DATASTORE_WHY_SIZE];
+	struct datastore *d = take(all, name, "mounting", why);
+	unsigned left;
+
+	if (d == NULL)
+		return 0;
+	(void)snprintf(before, sizeof(before), "%s", d->why);
+	if (d->wanted && mount_locked(d, why) < 0 && strcmp(before, why) != 0)
+		log_error(all->log, "datastore: %s: not mounted: %s", name,
+		    why);
+	left = d->wanted;
+	give_back(d);
+	return left;
+}
+
+/* Datastores that are wanted; copied, as the list may change. */
+struct wanted {
+	char name[CONF_LIST_MAX][64];
+	unsigned n;
+};
+
+static void
+note_wanted(void *arg, struct datastore *d)
+{
+	struct wanted *w = arg;
+
+	/* Under the list's mutex alone: retry_one looks again. */
+	if (d->listed && w->n < CONF_LIST_MAX &&
+	    atomic_load(&d->state) == DATASTORE_UNMOUNTED)
+		(void)snprintf(w->name[w->n++], sizeof(w->name[0]), "%s",
+		    d->name);
+}
+
+unsigned
+datastores_retry(struct datastores *all, const atomic_bool *stop)
+{
+	struct wanted w = { .n = 0 };
+	unsigned left = 0;
+
+	datastores_each(all, note_wanted, &w);
+	for (unsigned i = 0; i < w.n && !atomic_load(stop); i++)
+		left += retry_one(all, w.name[i]);
+	return left;
+}
+
+/* ---- all of them ---- */
 
 /* One name that must go; copied, as the datastore may be freed. */
 struct pick {

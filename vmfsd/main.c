@@ -17,6 +17,7 @@
 #include "vmfsd/control.h"
 #include "vmfsd/membership.h"
 #include "vmfsd/options.h"
+#include "vmfsd/retry.h"
 
 /* A shutdown that hangs on a dead LUN ends like a crash, which is safe:
  * the others replay this host's journal. */
@@ -33,6 +34,7 @@ struct program {
 	struct daemon daemon;
 	struct control *control;
 	struct membership membership;
+	struct retry retry;
 	int signal_fd, event_fd, ready_fd;
 };
 
@@ -234,15 +236,17 @@ mount_all(struct program *p)
 		if (conf->datastore[i].noauto)
 			continue;
 		rc = mount_one(p, conf->datastore[i].name);
+		if (rc < 0)
+			datastore_want(all, conf->datastore[i].name);
 		failed += rc < 0;
 		if (!p->options.exit_on_unmount)
 			rc = 0;
 	}
-	if (rc == 0 && failed > 0)
-		log_warn(&p->log, "vmfsd: going on without %u datastore(s); "
-		    "vmfsctl ds ls tells why, vmfsctl ds mount tries again",
-		    failed);
-	return rc;
+	if (rc < 0 || failed == 0)
+		return rc;
+	log_warn(&p->log, "vmfsd: going on without %u datastore(s); vmfsctl "
+	    "ds ls tells why; their mount is tried again", failed);
+	return retry_start(&p->retry, all);
 }
 
 static int
@@ -296,6 +300,7 @@ stop(struct program *p)
 	(void)signal(SIGALRM, give_up);
 	(void)alarm(SHUTDOWN_LIMIT_S);
 	control_stop(p->control);
+	retry_stop(&p->retry);
 	failed = datastores_unmount_all(&d->datastores);
 	watchdog_share_free(d->datastores.watchdog);
 	datastores_fini(&d->datastores);

@@ -245,15 +245,26 @@ one_bad_datastore_stops_nothing_else_body()
 	atf_check -o match:' warn: vmfsd: going on without 1 datastore' \
 	    cat h/log
 	mount_failed h 'there is no such file or device'
-	atf_check -s exit:6 -o match:'^what to do +vmfsctl ds mount tries' \
+	atf_check -s exit:6 -o match:'^what to do +it is tried again' \
 	    vmfsctl -c h/ctl ds info ds1
 	atf_check touch h/mnt2/works
 	atf_check -o match:"${iqn}" vmfsctl -c h/ctl target ls
+	atf_check -o ignore mkfs.vmfs --timers=${timers} "${PWD}/empty"
 	mv empty later
-	atf_check -o ignore mkfs.vmfs --force --timers=${timers} "${PWD}/later"
-	atf_check vmfsctl -c h/ctl ds mount ds1
-	atf_check touch h/mnt/works
+	until_true 60 mountpoint -q h/mnt || atf_fail "not tried again"
 	atf_check -o not-match:failed vmfsctl -c h/ctl ds ls
+	atf_check -o inline:'1\n' grep -c 'ds1: not mounted' h/log
+	daemon_stop h
+	# An admin can end that.
+	mv later empty
+	daemon_start h
+	mount_failed h 'there is no such file or device'
+	atf_check vmfsctl -c h/ctl ds unmount ds1
+	atf_check -s exit:3 -e match:'is not mounted' \
+	    vmfsctl -c h/ctl ds unmount ds1
+	atf_check -o match:'^ds1	.*	unmounted	' vmfsctl -c h/ctl -H ds ls
+	mv empty later
+	atf_check vmfsctl -c h/ctl ds mount ds1
 	daemon_stop h
 }
 

@@ -179,7 +179,9 @@ a_lun_that_is_taken_away_is_lost_until_it_is_given_back_body()
 	    --timers=${slow_timers} "${url}"
 	mode_host esx1 "${url}"
 	atf_check touch esx1/mnt/before
-	tgt_do --op delete --mode logicalunit --tid 1 --lun 1
+	# It is refused while a command is there.
+	until_true 60 tgtadm -C "${tgt_port}" --lld iscsi --op delete \
+	    --mode logicalunit --tid 1 --lun 1 || atf_fail "tgt keeps it"
 	until_true 60 status_is esx1 lost ||
 	    atf_fail "$(vmfsctl -c esx1/ctl -H ds ls)"
 	atf_check -s exit:6 -o match:'^because +LUN .* is permanently gone' \
