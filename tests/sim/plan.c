@@ -18,6 +18,7 @@ const char *const trouble_name[TROUBLE_KINDS] = {
 	[TROUBLE_POOL] = "pool",
 	[TROUBLE_TWIN] = "twin",
 	[TROUBLE_IMAGE] = "image",
+	[TROUBLE_SESSION] = "session",
 	[TROUBLE_STATUS] = "status",
 	[TROUBLE_MISCOMPARE] = "miscompare",
 	[TROUBLE_SLOW] = "slow",
@@ -45,7 +46,7 @@ rate(const struct vsim *v, struct prng *p, enum trouble k, unsigned max_ppm)
 static const unsigned not_of_files = TROUBLE_BIT(TROUBLE_POWER) |
     TROUBLE_BIT(TROUBLE_ATTENTION) | TROUBLE_BIT(TROUBLE_LOST) |
     TROUBLE_BIT(TROUBLE_STATUS) | TROUBLE_BIT(TROUBLE_MISCOMPARE) |
-    TROUBLE_BIT(TROUBLE_PAUSE);
+    TROUBLE_BIT(TROUBLE_PAUSE) | TROUBLE_BIT(TROUBLE_SESSION);
 
 /*
  * Every draw is made whatever is switched off, so that a mask changes nothing
@@ -90,7 +91,12 @@ plan_make(struct vsim *v)
 		.twice_ppm = rate(v, &p, TROUBLE_TWICE, 5000),
 		.read_error_ppm = rate(v, &p, TROUBLE_READ, 50),
 		.late_ns = 600 * NSEC_PER_SEC,
+		.abort_ns = on(v, TROUBLE_SLOW) ?
+		    prng_below(&p, 5 * NSEC_PER_SEC) : 0,
 	};
+	/* What another host has fenced is over within the same bound. */
+	if (v->wc.faults.abort_ns > 0)
+		v->wc.faults.late_ns = LEASE_BOUND_MS / 2 * NSEC_PER_MSEC;
 	/* What time proves is true within the bound of an I/O's life. */
 	if (lease_by_time(v->wc.protocol)) {
 		v->wc.faults.slow_ns = 5 * NSEC_PER_SEC;

@@ -340,6 +340,8 @@ sim_path_heal(struct sim_lun *l, unsigned nexus)
 void
 sim_path_relogin(struct sim_lun *l, unsigned nexus, uint64_t within_ns)
 {
+	if (l->nexus[nexus].path != PATH_UP)
+		return;
 	sim_trace(l->sim, 0x1061, nexus, 0);
 	list_for_each(node, next, &l->ops) {
 		struct sim_op *op = list_entry(node, struct sim_op, node);

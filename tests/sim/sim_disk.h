@@ -122,8 +122,8 @@ void sim_path_exorcise(struct sim_lun *l, unsigned nexus);
  */
 void sim_path_pause(struct sim_lun *l, unsigned nexus);
 void sim_path_resume(struct sim_lun *l, unsigned nexus);
-/* The session ends: what had not left the host yet goes out in the next one,
- * within within_ns. */
+/* The session of a path that is up ends: what had not left the host yet goes
+ * out in the next one, within within_ns. */
 void sim_path_relogin(struct sim_lun *l, unsigned nexus, uint64_t within_ns);
 /* A cut nexus may be used by the next boot of its host. */
 void sim_path_reset(struct sim_lun *l, unsigned nexus);

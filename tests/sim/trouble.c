@@ -241,6 +241,14 @@ apply(struct vsim *v, enum trouble k, unsigned host)
 			heal(v, host);
 		}
 		return;
+	case TROUBLE_SESSION:
+		for (unsigned n = 0; n < 20; n++) {
+			sim_path_relogin(l, 2 * (unsigned)below(v,
+			    v->w.hosts) + (unsigned)below(v, 2),
+			    100 * NSEC_PER_MSEC);
+			fiber_sleep(below(v, NSEC_PER_SEC));
+		}
+		return;
 	case TROUBLE_OUTAGE:
 		outage(v);
 		return;

@@ -33,6 +33,7 @@ enum trouble {
 	TROUBLE_POOL,		/* the thin pool is full for a while */
 	TROUBLE_TWIN,		/* another host with the UUID of one */
 	TROUBLE_IMAGE,		/* none: fsck looks at a crash image */
+	TROUBLE_SESSION,	/* one session after the other is renewed */
 	/* Of commands; the plan gives their rates. */
 	TROUBLE_STATUS,		/* done, status lost */
 	TROUBLE_MISCOMPARE,
