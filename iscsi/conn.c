@@ -221,7 +221,7 @@ conn_login(struct conn *c)
 
 	c->policy = (struct login_policy){
 		.arg = c, .access = login_access, .random = login_random,
-		.window = c->server->limits.commands_max,
+		.window = c->server->limits.commands_max, .group = c->group,
 	};
 	login_init(&c->login, &c->policy);
 	while (r == 0 && !done && !c->dead)
@@ -370,7 +370,7 @@ conn_start_work(void *arg)
 }
 
 static struct conn *
-conn_new(struct iscsi_server *s, struct net_conn *net)
+conn_new(struct iscsi_server *s, struct net_conn *net, unsigned group)
 {
 	struct conn *c = calloc(1, sizeof(*c));
 
@@ -382,6 +382,7 @@ conn_new(struct iscsi_server *s, struct net_conn *net)
 	c->start = (struct sched_work){ .fn = conn_start_work, .arg = c };
 	c->order_work = (struct sched_work){ .fn = conn_obey, .arg = c };
 	c->net = net;
+	c->group = group;
 	c->max_recv = LOGIN_DATA_MAX;
 	c->text_ttt = ISCSI_NO_TAG;
 	c->alive.fn = alive_tick;
@@ -400,13 +401,13 @@ conn_new(struct iscsi_server *s, struct net_conn *net)
 }
 
 void
-conn_start(struct iscsi_server *s, struct net_conn *net)
+conn_start(struct iscsi_server *s, struct net_conn *net, unsigned group)
 {
 	struct conn *c = NULL;
 
 	shared_enter(&s->lock);
 	if (s->conn_count < s->limits.sessions_max + SERVER_LOGINS_MAX)
-		c = conn_new(s, net);
+		c = conn_new(s, net, group);
 	if (c)
 		sched_post(c->env->sched, &c->start);
 	shared_leave(&s->lock);

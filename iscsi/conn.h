@@ -118,6 +118,7 @@ struct conn {
 	struct iscsi_session *session;	/* NULL during login */
 	struct login login;
 	struct login_policy policy;
+	unsigned group;			/* portal group it came by */
 	struct acl_chap auth_in, auth_out;	/* copies, during login */
 	unsigned access_changes;	/* of the server, then */
 	uint32_t param[PARAM_COUNT];	/* active values, FFP */

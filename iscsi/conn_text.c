@@ -9,11 +9,11 @@
 #include "libvmfs/base/cleanup.h"
 
 static int
-add_address(struct conn *c, const char *portal)
+add_address(struct conn *c, const char *portal, unsigned group)
 {
-	char address[NET_ADDR_TEXT + 4];
+	char address[NET_ADDR_TEXT + 12];
 
-	snprintf(address, sizeof(address), "%s,1", portal);
+	snprintf(address, sizeof(address), "%s,%u", portal, group);
 	return text_add(&c->text_out, "TargetAddress", address);
 }
 
@@ -31,7 +31,7 @@ add_target(struct conn *c, const struct iscsi_target *t)
 	r = text_add(&c->text_out, "TargetName", scsi_target_iqn(t->scsi));
 	if (r < 0)
 		return r;
-	r = add_address(c, local);
+	r = add_address(c, local, c->group);
 	list_for_each(node, tmp, &c->server->portals) {
 		const struct iscsi_portal *p =
 		    list_entry(node, struct iscsi_portal, node);
@@ -40,7 +40,7 @@ add_target(struct conn *c, const struct iscsi_target *t)
 			return r;
 		if (portal_told(net_listener_addr(p->listener), local, told) &&
 		    strcmp(told, local) != 0)
-			r = add_address(c, told);
+			r = add_address(c, told, p->group);
 	}
 	return r;
 }

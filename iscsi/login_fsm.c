@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Login phase: stages, keys of both stages, answers; see login_fsm.h. */
 #include <ctype.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "iscsi/login_fsm.h"
@@ -236,13 +237,16 @@ first_checks(struct login *l)
 static int
 first_request(struct login *l, const union iscsi_bhs *req)
 {
+	unsigned group = l->policy->group;
 	int r = first_checks(l);
+	char tag[16];
 
 	if (r < 0)
 		return r;
 	if (!l->claim.discovery) {
 		/* Told with the first response, 13.9. */
-		r = answer(l, "TargetPortalGroupTag", "1");
+		(void)snprintf(tag, sizeof(tag), "%u", group ? group : 1);
+		r = answer(l, "TargetPortalGroupTag", tag);
 		if (r < 0)
 			return r;
 	}

@@ -55,6 +55,7 @@ struct login_policy {
 	    const struct login_claim *claim, struct login_auth *ret_auth);
 	void (*random)(void *arg, void *buf, size_t len);
 	uint32_t window;		/* commands, for MaxCmdSN */
+	unsigned group;			/* TargetPortalGroupTag; 0: 1 */
 };
 
 struct login {

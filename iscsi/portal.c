@@ -36,7 +36,7 @@ portal_run(void *arg)
 		if (r == -ECANCELED)
 			break;
 		if (r == 0) {
-			conn_start(s, net);
+			conn_start(s, net, p->group);
 			continue;
 		}
 		log_warn(s->env->log, "iscsi: accept failed: %s",
@@ -46,23 +46,73 @@ portal_run(void *arg)
 	portal_free(p);
 }
 
+/* "addr[:port][,group]" in two; -EINVAL. */
+static int
+portal_parse(const char *portal, char addr[NET_ADDR_TEXT], unsigned *ret_group)
+{
+	size_t len = strcspn(portal, ",");
+	unsigned long group = 1;
+	char *end;
+
+	if (len >= NET_ADDR_TEXT)
+		return -EINVAL;
+	if (portal[len] == ',') {
+		group = strtoul(portal + len + 1, &end, 10);
+		if (*end != '\0' || group == 0 || group > SCSI_GROUPS_MAX)
+			return -EINVAL;
+	}
+	memcpy(addr, portal, len);
+	addr[len] = '\0';
+	*ret_group = (unsigned)group;
+	return 0;
+}
+
+uint32_t
+portal_groups(const struct iscsi_server *s)
+{
+	uint32_t groups = 0;
+
+	list_for_each(node, tmp, &s->portals) {
+		const struct iscsi_portal *p =
+		    list_entry(node, struct iscsi_portal, node);
+
+		if (!p->closed)
+			groups |= 1U << (p->group - 1);
+	}
+	return groups;
+}
+
+void
+portal_groups_tell(struct iscsi_server *s)
+{
+	uint32_t groups = portal_groups(s);
+
+	list_for_each(node, tmp, &s->targets)
+		scsi_target_set_groups(list_entry(node, struct iscsi_target,
+		    node)->scsi, groups);
+}
+
 int
 iscsi_server_listen(struct iscsi_server *s, const char *portal,
     char *ret_addr)
 {
 	struct iscsi_portal *p = calloc(1, sizeof(*p));
+	char addr[NET_ADDR_TEXT];
 	int r;
 
 	if (!p)
 		return -ENOMEM;
 	p->server = s;
-	r = net_listen(portal, ISCSI_PORT, &p->listener);
+	r = portal_parse(portal, addr, &p->group);
+	if (r == 0)
+		r = net_listen(addr, ISCSI_PORT, &p->listener);
 	if (r < 0) {
 		free(p);
 		return r;
 	}
 	shared_enter(&s->lock);
 	list_add_tail(&s->portals, &p->node);
+	portal_groups_tell(s);
 	shared_leave(&s->lock);
 	r = sched_spawn(s->env->sched, "iscsi-portal", portal_run, p);
 	if (r < 0) {

@@ -10,6 +10,12 @@
 /* Their fibers end and unlink them soon; never suspends. */
 void portals_close(struct iscsi_server *s);
 
+/* Target portal groups that there are, as scsi_target_set_groups wants them,
+ * and all targets told so.  The server's lock is held. */
+uint32_t portal_groups(const struct iscsi_server *s);
+void portal_groups_tell(struct iscsi_server *s);
+
+
 /*
  * The address that an initiator which reached us at `local` is told of a
  * portal (RFC 7143 13.8): that of the portal; where that is every address of

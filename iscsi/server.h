@@ -25,6 +25,7 @@ struct iscsi_portal {
 	struct list node;
 	struct iscsi_server *server;
 	struct net_listener *listener;	/* gone when closed */
+	unsigned group;			/* target portal group tag */
 	bool closed;
 };
 
@@ -53,7 +54,8 @@ struct iscsi_target *server_target(const struct iscsi_server *s,
 /* Nobody is logged in to it, and it is on no list. */
 void server_target_free(struct iscsi_target *t);
 
-/* Serves a connection on a fiber of a worker's; takes c in any case. */
-void conn_start(struct iscsi_server *s, struct net_conn *net);
+/* Serves a connection that came by a portal of the group on a fiber of a
+ * worker's; takes net in any case. */
+void conn_start(struct iscsi_server *s, struct net_conn *net, unsigned group);
 
 #endif

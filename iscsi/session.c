@@ -10,14 +10,14 @@
 
 static struct iscsi_session *
 session_same(const struct iscsi_server *s, const struct login_claim *c,
-    const struct iscsi_target *t)
+    const struct iscsi_target *t, unsigned group)
 {
 	list_for_each(node, tmp, &s->sessions) {
 		struct iscsi_session *ss =
 		    list_entry(node, struct iscsi_session, node);
 
-		if (ss->target == t && strcmp(ss->initiator,
-		    c->initiator) == 0 &&
+		if (ss->target == t && ss->group == group &&
+		    strcmp(ss->initiator, c->initiator) == 0 &&
 		    memcmp(ss->isid, c->isid, sizeof(ss->isid)) == 0)
 			return ss;
 	}
@@ -51,18 +51,21 @@ nexus_open(struct iscsi_session *ss, const struct acl_entry *e)
 
 	snprintf(port, sizeof(port), "%s,i,0x%02x%02x%02x%02x%02x%02x",
 	    ss->initiator, i[0], i[1], i[2], i[3], i[4], i[5]);
-	return scsi_nexus_open_view(ss->target->scsi, ss->initiator, port,
-	    e->view, &ss->nexus) < 0 ? ISCSI_LOGIN_RESOURCES : ISCSI_LOGIN_OK;
+	if (scsi_nexus_open_view(ss->target->scsi, ss->initiator, port,
+	    e->view, &ss->nexus) < 0)
+		return ISCSI_LOGIN_RESOURCES;
+	scsi_nexus_set_group(ss->nexus, ss->group);
+	return ISCSI_LOGIN_OK;
 }
 
 /* Ends the session that this login replaces; false: the server stops. */
 static bool
 reinstate(struct iscsi_server *s, const struct login_claim *c,
-    const struct iscsi_target *t)
+    const struct iscsi_target *t, unsigned group)
 {
 	struct iscsi_session *old;
 
-	while ((old = session_same(s, c, t))) {
+	while ((old = session_same(s, c, t, group))) {
 		log_info(s->env->log,
 		    "iscsi: session reinstated tsih=%" PRIu16 " initiator=%s",
 		    old->tsih, old->initiator);
@@ -96,7 +99,7 @@ session_make(struct iscsi_server *s, const struct login *login,
 
 	if (!c->discovery && !(t = server_target(s, c->target)))
 		return ISCSI_LOGIN_NOT_FOUND;
-	if (t && !reinstate(s, c, t))
+	if (t && !reinstate(s, c, t, conn->group))
 		return ISCSI_LOGIN_RESOURCES;
 	if (t && !(access = access_still(s, conn, c)))
 		return ISCSI_LOGIN_RESOURCES;
@@ -108,6 +111,7 @@ session_make(struct iscsi_server *s, const struct login *login,
 	ss->server = s;
 	ss->target = t;
 	ss->conn = conn;
+	ss->group = conn->group;
 	memcpy(ss->initiator, c->initiator, sizeof(ss->initiator));
 	memcpy(ss->isid, c->isid, sizeof(ss->isid));
 	ss->window = (struct cmd_window){

@@ -25,6 +25,7 @@ struct iscsi_session {
 	char initiator[LOGIN_NAME_MAX];
 	uint8_t isid[6];
 	uint16_t tsih;
+	unsigned group;			/* portal group tag */
 	uint64_t since_us;
 	struct cmd_window window;
 	bool header_digest, data_digest;
@@ -41,8 +42,8 @@ session_count(_Atomic uint64_t *counter, uint64_t n)
 }
 
 /*
- * Opens the session that a login asked for.  One of the same initiator, ISID
- * and target is ended first (session reinstatement, 6.3.5).  ISCSI_LOGIN_OK
+ * Opens the session that a login asked for.  One of the same initiator, ISID,
+ * target and portal group is ended first (session reinstatement, 6.3.5).  ISCSI_LOGIN_OK
  * or the status to refuse with.  Suspends, on the connection's scheduler.
  */
 enum iscsi_login_status session_open(struct iscsi_server *s,

@@ -139,6 +139,7 @@ iscsi_server_add_target(struct iscsi_server *s, const char *iqn,
 		scsi_target_share(t->scsi, list_entry(s->targets.next,
 		    struct iscsi_target, node)->scsi);
 	shared_enter(&s->lock);
+	scsi_target_set_groups(t->scsi, portal_groups(s));
 	list_add_tail(&s->targets, &t->node);
 	shared_leave(&s->lock);
 	*ret_t = t->scsi;

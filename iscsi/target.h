@@ -50,8 +50,11 @@ int iscsi_server_add_worker(struct iscsi_server *s, const struct env *worker)
  * Suspends. */
 void iscsi_server_free(struct iscsi_server *s);
 
-/* "addr[:port]", default port 3260; ret_addr (NET_ADDR_TEXT) gets the real
- * address.  Suspends. */
+/*
+ * "addr[:port][,group]", default port 3260, target portal group 1 to
+ * SCSI_GROUPS_MAX, default 1; ret_addr (NET_ADDR_TEXT) gets the real address.
+ * Suspends.
+ */
 int iscsi_server_listen(struct iscsi_server *s, const char *portal,
     char *ret_addr) MUST_CHECK;
 

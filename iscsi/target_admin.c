@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "iscsi/conn.h"
+#include "iscsi/portal.h"
 #include "iscsi/server.h"
 
 struct scsi_target *
@@ -156,6 +157,7 @@ iscsi_server_unlisten(struct iscsi_server *s, const char *addr)
 	p = portal_at(s, addr);
 	if (p) {
 		p->closed = true;
+		portal_groups_tell(s);
 		net_listener_close(p->listener);
 		while (portal_listed(s, p))
 			shared_wait(&s->changed, &s->lock);

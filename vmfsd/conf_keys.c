@@ -128,22 +128,38 @@ static const struct conf_key control_keys[] = {
 	{ NULL, NULL },
 };
 
+/* "[:PORT][,GROUP]" behind an address. */
+static bool
+portal_ok(const char *value)
+{
+	size_t len = strcspn(value, ",");
+	const char *colon = memrchr(value, ':', len);
+	unsigned long n;
+	char *end;
+
+	if (value[len] == ',') {
+		n = strtoul(value + len + 1, &end, 10);
+		if (!isdigit((unsigned char)value[len + 1]) || *end != '\0' ||
+		    n == 0 || n > SCSI_GROUPS_MAX)
+			return false;
+	}
+	if (colon == NULL || (value[0] == '[' && colon[-1] != ']'))
+		return true;
+	n = strtoul(colon + 1, &end, 10);
+	return isdigit((unsigned char)colon[1]) && end == value + len &&
+	    n <= 65535;
+}
+
 static int
 portal_listen(struct conf_parser *p, const char *key, const char *value)
 {
 	struct conf *c = p->conf;
-	const char *colon = strrchr(value, ':');
 	int rc;
 
-	if (colon != NULL && (value[0] != '[' || colon[-1] == ']')) {
-		char *end;
-		unsigned long port = strtoul(colon + 1, &end, 10);
-
-		if (!isdigit((unsigned char)colon[1]) || *end != '\0' ||
-		    port > 65535)
-			return conf_error(p, "listen = '%s': expected "
-			    "ADDRESS[:PORT], port 0 to 65535", value);
-	}
+	if (!portal_ok(value))
+		return conf_error(p, "listen = '%s': expected "
+		    "ADDRESS[:PORT][,GROUP], port 0 to 65535, group 1 to %d",
+		    value, SCSI_GROUPS_MAX);
 	if (c->portals == CONF_LIST_MAX)
 		return conf_error(p, "more than %d portals", CONF_LIST_MAX);
 	rc = set_string(p, key, value, &c->portal[c->portals]);

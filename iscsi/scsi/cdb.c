@@ -191,6 +191,9 @@ static const struct cdb_op table[] = {
 	{ 0xa0, 0, 12, NO_LU_FLAGS | OP_UNLOCKED, ACCESS_FREE,
 	    OUT_NONE, "REPORT LUNS", scsi_report_luns,
 	    { 0xa0, 0, 0xff, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 0, 0x04 } },
+	{ 0xa3, 0x0a, 12, OP_SERVICE | OP_SANITIZING, ACCESS_STATUS, OUT_NONE,
+	    "REPORT TARGET PORT GROUPS", scsi_report_groups,
+	    { 0xa3, 0xff, 0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 0, 0x04 } },
 	{ 0xa3, 0x0c, 12, OP_SERVICE | OP_SANITIZING, ACCESS_READ, OUT_NONE,
 	    "REPORT SUPPORTED OPERATION CODES", scsi_report_opcodes,
 	    { 0xa3, 0x1f, 0x87, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0,
@@ -198,6 +201,9 @@ static const struct cdb_op table[] = {
 	{ 0xa3, 0x0d, 12, OP_SERVICE | OP_SANITIZING, ACCESS_READ, OUT_NONE,
 	    "REPORT SUPPORTED TASK MANAGEMENT FUNCTIONS", scsi_report_tmfs,
 	    { 0xa3, 0x1f, 0x80, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 0, 0x04 } },
+	{ 0xa4, 0x0a, 12, OP_SERVICE, ACCESS_WRITE, OUT_LIST32_6,
+	    "SET TARGET PORT GROUPS", scsi_set_groups,
+	    { 0xa4, 0x1f, 0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 0, 0x04 } },
 	{ 0xa8, 0, 12, PLAIN_READ, ACCESS_READ, OUT_NONE, "READ(12)",
 	    scsi_read, { 0xa8, 0xfa, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
 	    0xff, 0x1f, 0x04 } },
@@ -341,6 +347,8 @@ cdb_out_length(const struct cdb_op *op, const struct scsi_lu *lu,
 		return be16_load(cdb + 7);
 	case OUT_LIST32:
 		return be32_load(cdb + 5);
+	case OUT_LIST32_6:
+		return be32_load(cdb + 6);
 	case OUT_LIST32_10:
 		return be32_load(cdb + 10);
 	default:

@@ -40,6 +40,7 @@ enum cdb_out {
 	OUT_LIST8,		/* bytes in byte 4 */
 	OUT_LIST16,		/* bytes in bytes 7 and 8 */
 	OUT_LIST32,		/* bytes in bytes 5 to 8 */
+	OUT_LIST32_6,		/* bytes in bytes 6 to 9 */
 	OUT_LIST32_10,		/* bytes in bytes 10 to 13 */
 };
 

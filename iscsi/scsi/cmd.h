@@ -192,6 +192,9 @@ bool scsi_orwrite(struct scsi_cmd *c);
 bool scsi_extended_copy(struct scsi_cmd *c);
 bool scsi_receive_copy_results(struct scsi_cmd *c);
 bool scsi_copy_operation_abort(struct scsi_cmd *c);
+/* alua.c */
+bool scsi_report_groups(struct scsi_cmd *c);
+bool scsi_set_groups(struct scsi_cmd *c);
 /* rod_token.c, rod_write.c */
 bool scsi_populate_token(struct scsi_cmd *c);
 bool scsi_report_all_tokens(struct scsi_cmd *c);

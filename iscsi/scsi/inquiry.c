@@ -41,7 +41,7 @@ inquiry_standard(struct scsi_cmd *c, size_t allocation)
 	p[2] = VERSION_SPC4;
 	p[3] = 0x10 | 0x02;		/* HISUP, response data format */
 	p[4] = STANDARD_LEN - 5;
-	p[5] = 0x08;			/* 3PC: EXTENDED COPY */
+	p[5] = 0x30 | 0x08;		/* TPGS: both ways; 3PC */
 	p[7] = 0x02;			/* CMDQUE */
 	text_field(p + 8, 8, lu != NULL ? lu->vendor : "VMFSD");
 	text_field(p + 16, 16, lu != NULL ? lu->product : "");

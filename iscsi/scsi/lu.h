@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "iscsi/scsi/alua.h"
 #include "iscsi/scsi/pr.h"
 #include "iscsi/scsi/range.h"
 #include "iscsi/scsi/sanitize.h"
@@ -59,6 +60,7 @@ struct scsi_lu {
 	bool ejected;
 	const struct scsi_nexus *reserved_by;	/* RESERVE(6), RESERVE(10) */
 	struct pr_state pr;
+	struct alua alua;
 	struct scsi_lu_stats stats;
 	struct sanitize sanitize;
 	void (*on_change)(void *arg, const struct scsi_change *ch);

@@ -28,6 +28,7 @@ scsi_target_new(struct env *env, const char *iqn, struct scsi_target **ret_t)
 		free(t);
 		return -ENOMEM;
 	}
+	t->groups = 1;
 	t->env = env;
 	strcpy(t->iqn, iqn);
 	shared_lock_init(&t->lock);

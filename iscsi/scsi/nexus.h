@@ -34,6 +34,7 @@ struct scsi_target {
 	struct scsi_lu *luns[SCSI_LUNS_MAX];
 	struct list nexuses;
 	struct rod_store *rods;		/* of the box */
+	_Atomic uint32_t groups;	/* target port groups; bit 0: 1 */
 };
 
 /*

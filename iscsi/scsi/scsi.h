@@ -115,6 +115,13 @@ void scsi_lu_free(struct scsi_lu *lu);
  * DATA HAS CHANGED.  Errors of disk_refresh.  Suspends.
  */
 int scsi_lu_refresh(struct scsi_lu *lu) MUST_CHECK;
+/*
+ * Changes the asymmetric access state (SPC-4 table 307, 0 to 3) of the unit
+ * through a target port group; initiators hear of it by a unit attention.
+ * -EINVAL.  Any thread.
+ */
+int scsi_lu_set_access(struct scsi_lu *lu, unsigned group, unsigned state)
+    MUST_CHECK;
 struct disk *scsi_lu_disk(const struct scsi_lu *lu);
 
 /* ---- targets ---- */
@@ -126,6 +133,11 @@ int scsi_target_new(struct env *env, const char *iqn,
  * is mapped in t.
  */
 void scsi_target_share(struct scsi_target *t, struct scsi_target *with);
+/*
+ * Its target port groups, each with one port; bit n of the set stands for
+ * number n + 1.  Without this: number 1.
+ */
+void scsi_target_set_groups(struct scsi_target *t, uint32_t groups);
 /* Only when no nexus is left. */
 void scsi_target_free(struct scsi_target *t);
 const char *scsi_target_iqn(const struct scsi_target *t);

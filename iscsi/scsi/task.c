@@ -270,7 +270,8 @@ cmd_check(struct scsi_cmd *c)
 		scsi_cmd_bad_cdb(c, (uint16_t)(c->op->len - 1));
 		return false;
 	}
-	return (c->lu == NULL || cmd_lu_ready(c)) && cmd_data_out_complete(c);
+	return (c->lu == NULL || (alua_admits(c) && cmd_lu_ready(c))) &&
+	    cmd_data_out_complete(c);
 }
 
 /* Checks the command, and runs it if that can be done at once.  True: it is

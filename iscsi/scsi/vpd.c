@@ -83,42 +83,42 @@ name_uuid(const struct scsi_lu *lu, uint8_t *p)
 	return 4 + 18;
 }
 
-/* One target port and one port group, both number 1. */
+/* A group has one port, with its number. */
 static size_t
-name_port_number(uint8_t type, uint8_t *p)
+name_port_number(uint8_t type, unsigned number, uint8_t *p)
 {
 	uint8_t *b = designator(p, CODE_BINARY, ASSOC_PORT, type, 4);
 
-	be16_store(b + 2, 1);
+	be16_store(b + 2, (uint16_t)number);
 	return 4 + 4;
 }
 
 /* SCSI name string: NUL, then padded to a multiple of four. */
 static size_t
-name_scsi(const char *name, const char *suffix, uint8_t assoc, uint8_t *p)
+name_scsi(const char *name, uint8_t assoc, uint8_t *p)
 {
-	size_t name_len = strlen(name), suffix_len = strlen(suffix);
-	size_t len = (name_len + suffix_len + 1 + 3) & ~(size_t)3;
+	size_t name_len = strlen(name);
+	size_t len = (name_len + 1 + 3) & ~(size_t)3;
 	uint8_t *b = designator(p, CODE_UTF8, assoc, NAME_SCSI, len);
 
 	memcpy(b, name, name_len);
-	memcpy(b + name_len, suffix, suffix_len);
 	return 4 + len;
 }
 
 static size_t
 vpd_identification(const struct scsi_cmd *c, uint8_t *p)
 {
-	const char *iqn = c->nexus->target->iqn;
+	const struct scsi_nexus *n = c->nexus;
+	unsigned group = n->group;
 	size_t len = 0;
 
 	len += name_naa(c->lu, p + len);
 	len += name_t10(c->lu, p + len);
 	len += name_uuid(c->lu, p + len);
-	len += name_port_number(NAME_RELATIVE_PORT, p + len);
-	len += name_port_number(NAME_PORT_GROUP, p + len);
-	len += name_scsi(iqn, ",t,0x0001", ASSOC_PORT, p + len);
-	len += name_scsi(iqn, "", ASSOC_TARGET, p + len);
+	len += name_port_number(NAME_RELATIVE_PORT, group, p + len);
+	len += name_port_number(NAME_PORT_GROUP, group, p + len);
+	len += name_scsi(n->target_port, ASSOC_PORT, p + len);
+	len += name_scsi(n->target->iqn, ASSOC_TARGET, p + len);
 	return len;
 }
 
