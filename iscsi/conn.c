@@ -111,6 +111,11 @@ access_check(struct conn *c, const struct login_claim *claim,
 	e = acl_find(&t->acl, claim->initiator);
 	if (!e)
 		return ISCSI_LOGIN_FORBIDDEN;
+	if (t->redirect[0] != '\0') {
+		strcpy(c->redirect, t->redirect);
+		ret_auth->redirect = c->redirect;
+		return ISCSI_LOGIN_MOVED;
+	}
 	c->access_changes = s->access_changes;
 	return auth_keep(c, &e->in, &e->out, ret_auth);
 }

@@ -120,6 +120,7 @@ struct conn {
 	struct login_policy policy;
 	unsigned group;			/* portal group it came by */
 	struct acl_chap auth_in, auth_out;	/* copies, during login */
+	char redirect[ISCSI_ADDRESS_MAX];	/* likewise */
 	unsigned access_changes;	/* of the server, then */
 	uint32_t param[PARAM_COUNT];	/* active values, FFP */
 	uint32_t max_recv;		/* largest data segment we take */

@@ -216,6 +216,17 @@ take_keys(struct login *l)
 
 /* ---- stages ---- */
 
+/* TargetAddress without portal group tag, 13.8; nothing else is said. */
+static int
+moved(struct login *l)
+{
+	int r;
+
+	l->out.len = 0;
+	r = answer(l, "TargetAddress", l->auth.redirect);
+	return r < 0 ? r : login_fail(l, ISCSI_LOGIN_MOVED, "target moved");
+}
+
 static int
 first_checks(struct login *l)
 {
@@ -229,6 +240,8 @@ first_checks(struct login *l)
 	else if (!c->target[0])
 		return login_fail(l, ISCSI_LOGIN_MISSING, "no TargetName");
 	status = l->policy->access(l->policy->arg, c, &l->auth);
+	if (status == ISCSI_LOGIN_MOVED)
+		return moved(l);
 	if (status != ISCSI_LOGIN_OK)
 		return login_fail(l, status, "access denied");
 	return 0;
@@ -380,6 +393,11 @@ login_refuse(struct login *l, const union iscsi_bhs *req,
 	    req->login.flags & (ISCSI_LOGIN_STAGE << ISCSI_LOGIN_CSG_SHIFT);
 	ret_reply->bhs.login.status = be16((uint16_t)status);
 	ret_reply->close = true;
+	if (status == ISCSI_LOGIN_MOVED) {
+		ret_reply->bhs.login.data_len = be24((uint32_t)l->out.len);
+		ret_reply->text = l->out.data;
+		ret_reply->text_len = l->out.len;
+	}
 }
 
 static int

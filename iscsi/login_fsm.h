@@ -34,6 +34,7 @@ const char *login_state_name(enum login_state state);
 struct login_auth {
 	const char *in_user, *in_secret;	/* initiator proves */
 	const char *out_user, *out_secret;	/* we prove, if it asks */
+	const char *redirect;	/* with ISCSI_LOGIN_MOVED: where to */
 };
 
 /* What the first request claims; target "" for discovery. */

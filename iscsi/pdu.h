@@ -69,6 +69,7 @@ enum iscsi_reject {
 /* Login status, class in the high byte, 11.13.5. */
 enum iscsi_login_status {
 	ISCSI_LOGIN_OK = 0x0000,
+	ISCSI_LOGIN_MOVED = 0x0101,	/* temporarily */
 	ISCSI_LOGIN_INITIATOR_ERROR = 0x0200,
 	ISCSI_LOGIN_AUTH_FAILED = 0x0201,
 	ISCSI_LOGIN_FORBIDDEN = 0x0202,

@@ -19,6 +19,7 @@ struct iscsi_target {
 	struct list node;
 	struct scsi_target *scsi;
 	struct list acl;
+	char redirect[ISCSI_ADDRESS_MAX];	/* "": none */
 };
 
 struct iscsi_portal {

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The iSCSI server: targets, access, sessions for administration. */
+#include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -160,6 +161,34 @@ iscsi_server_allow(struct iscsi_server *s, const char *iqn,
 	s->access_changes += r == 0;
 	shared_leave(&s->lock);
 	return r;
+}
+
+/* Printable, and no text that would be a portal group tag. */
+static bool
+address_ok(const char *address)
+{
+	size_t len = strlen(address);
+
+	for (size_t i = 0; i < len; i++)
+		if (!isgraph((unsigned char)address[i]) || address[i] == ',')
+			return false;
+	return len > 0 && len < ISCSI_ADDRESS_MAX;
+}
+
+int
+iscsi_server_redirect(struct iscsi_server *s, const char *iqn,
+    const char *address)
+{
+	struct iscsi_target *t;
+
+	if (address != NULL && !address_ok(address))
+		return -EINVAL;
+	shared_enter(&s->lock);
+	t = server_target(s, iqn);
+	if (t)
+		strcpy(t->redirect, address != NULL ? address : "");
+	shared_leave(&s->lock);
+	return t ? 0 : -ENOENT;
 }
 
 /* ---- sessions, for people ---- */

@@ -22,6 +22,7 @@ struct iscsi_chap {
 	const char *secret;	/* 12 to 255 bytes */
 };
 
+#define ISCSI_ADDRESS_MAX 256U	/* with the NUL */
 #define ISCSI_SESSIONS_MAX 4096
 #define ISCSI_COMMANDS_MAX 1024
 #define ISCSI_SECONDS_MAX 3600
@@ -72,6 +73,14 @@ int iscsi_server_add_target(struct iscsi_server *s, const char *iqn,
 int iscsi_server_allow(struct iscsi_server *s, const char *iqn,
     const char *initiator, const struct iscsi_chap *in,
     const struct iscsi_chap *out) MUST_CHECK;
+
+/*
+ * Sends initiators that want to log in to another address, "host[:port]" as
+ * they reach it, which they ask for the same target; NULL ends that.  Sessions
+ * stay.  -ENOENT, -EINVAL for no such address.
+ */
+int iscsi_server_redirect(struct iscsi_server *s, const char *iqn,
+    const char *address) MUST_CHECK;
 
 /* Who may log in, by which proof, and what is seen then. */
 struct iscsi_access {

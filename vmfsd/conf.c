@@ -226,6 +226,7 @@ conf_fini(struct conf *c)
 		chap_fini(&t->in);
 		chap_fini(&t->out);
 		free(t->write_log);
+		free(t->redirect);
 	}
 	for (size_t i = 0; i < c->datastores; i++) {
 		free(c->datastore[i].name);

@@ -34,6 +34,7 @@ struct conf_target {
 	size_t allows;
 	struct conf_chap in, out;
 	char *write_log;	/* NULL: none */
+	char *redirect;		/* where to log in instead; NULL: here */
 	int line;
 };
 

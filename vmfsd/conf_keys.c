@@ -440,6 +440,12 @@ target_write_log(struct conf_parser *p, const char *key, const char *value)
 	return set_absolute(p, key, value, &this_target(p)->write_log);
 }
 
+static int
+target_redirect(struct conf_parser *p, const char *key, const char *value)
+{
+	return set_string(p, key, value, &this_target(p)->redirect);
+}
+
 static const struct conf_key target_keys[] = {
 	{ "lun.", target_lun },
 	{ "allow", target_allow },
@@ -447,6 +453,7 @@ static const struct conf_key target_keys[] = {
 	{ "chap-secret-file", target_chap_secret },
 	{ "mutual", target_mutual },
 	{ "mutual-secret-file", target_mutual_secret },
+	{ "redirect", target_redirect },
 	{ "write-log", target_write_log },
 	{ NULL, NULL },
 };

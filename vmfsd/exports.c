@@ -387,6 +387,8 @@ add_target(struct exports *e, const struct conf_target *ct)
 		rc = export_map(e, ct, &ct->lun[i]);
 	if (rc == 0)
 		rc = export_access(e, ct);
+	if (rc == 0 && ct->redirect != NULL)
+		rc = iscsi_server_redirect(e->server, ct->iqn, ct->redirect);
 	if (rc < 0 && e->why[0] == '\0')
 		(void)snprintf(e->why, sizeof(e->why),
 		    "cannot set up target '%s': %s", ct->iqn,

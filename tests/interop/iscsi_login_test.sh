@@ -74,6 +74,38 @@ inquiry_names_the_device_body()
 	target_stop
 }
 
+# LUN 1 is only where they are sent.
+atf_test_case redirected_initiator_logs_in_elsewhere
+redirected_initiator_logs_in_elsewhere_head()
+{
+	atf_set require.progs iscsi-inq
+}
+redirected_initiator_logs_in_elsewhere_body()
+{
+	target_start --ram 64M --ram 64M
+	elsewhere_pid=${target_pid}
+	exec 4>&3
+	rm target.in target.out
+	target_start --redirect "${portal}"
+	accepted "${target}/1"
+	target_stop
+	exec 4>&-
+	wait "${elsewhere_pid}" || atf_fail "the other target complained"
+}
+
+atf_test_case target_listens_on_ipv6
+target_listens_on_ipv6_head()
+{
+	atf_set require.progs iscsi-inq
+}
+target_listens_on_ipv6_body()
+{
+	grep -q ' lo$' /proc/net/if_inet6 2>/dev/null || atf_skip "no IPv6"
+	target_start --listen '[::1]:0'
+	accepted "${target}/0"
+	target_stop
+}
+
 atf_test_case missing_lun_or_target_is_refused
 missing_lun_or_target_is_refused_head()
 {
@@ -263,6 +295,8 @@ atf_init_test_cases()
 	atf_add_test_case discovery_hides_what_is_not_allowed
 	atf_add_test_case discovery_can_ask_for_chap
 	atf_add_test_case inquiry_names_the_device
+	atf_add_test_case redirected_initiator_logs_in_elsewhere
+	atf_add_test_case target_listens_on_ipv6
 	atf_add_test_case missing_lun_or_target_is_refused
 	atf_add_test_case initiator_not_allowed_is_refused
 	atf_add_test_case chap_lets_in_with_the_secret_only

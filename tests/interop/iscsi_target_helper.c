@@ -36,6 +36,7 @@ static const struct option options[] = {
 	{ "listen", required_argument, NULL, 'l' },
 	{ "login-timeout", required_argument, NULL, 't' },
 	{ "ram", required_argument, NULL, 'r' },
+	{ "redirect", required_argument, NULL, 'M' },
 	{ "readonly", no_argument, NULL, 'o' },
 	{ "removable", no_argument, NULL, 'R' },
 	{ "sessions", required_argument, NULL, 's' },
@@ -64,12 +65,13 @@ static const char help[] =
 "  --mutual USER:SECRET    we prove\n"
 "  --discovery-chap USER:SECRET\n"
 "  --listen PORTAL         default 127.0.0.1:0\n"
+"  --redirect ADDRESS      where initiators are sent to log in\n"
 "  --login-timeout S  --nop-interval S  --sessions N\n"
 "  --threads N             that serve connections (default: 2)\n"
 "  --verbose               log to standard error\n";
 
 static struct {
-	const char *iqn, *allow, *listen;
+	const char *iqn, *allow, *listen, *redirect;
 	struct iscsi_chap in, out, discovery;
 	struct iscsi_limits limits;
 	struct lun_conf {
@@ -158,6 +160,7 @@ parse_option(int opt, uint32_t *block_size)
 	case 'f': lun_option(optarg, NULL, 0); break;
 	case 'i': conf.iqn = optarg; break;
 	case 'l': conf.listen = optarg; break;
+	case 'M': conf.redirect = optarg; break;
 	case 'm': chap_option(&conf.out, optarg); break;
 	case 'n': conf.limits.nop_interval_s = number_option(optarg); break;
 	case 'o': conf.lu.readonly = true; break;
@@ -280,6 +283,8 @@ serve(void)
 		lun_open(i);
 	must(iscsi_server_allow(run.server, conf.iqn, conf.allow, &conf.in,
 	    &conf.out), "access");
+	must(iscsi_server_redirect(run.server, conf.iqn, conf.redirect),
+	    "redirection");
 	must(iscsi_server_discovery_auth(run.server, &conf.discovery, NULL),
 	    "discovery access");
 	must(iscsi_server_listen(run.server, conf.listen, portal),

@@ -109,6 +109,40 @@ ATF_TC_BODY(write_by_r2t_reads_back, tc)
 	finish(c);
 }
 
+ATF_TC_WITHOUT_HEAD(several_r2ts_are_outstanding_at_once);
+ATF_TC_BODY(several_r2ts_are_outstanding_at_once, tc)
+{
+	struct rig_conn *c;
+	union iscsi_bhs bhs;
+	uint32_t ttt[3];
+
+	rig_start(&defaults);
+	fill();
+	c = rig_login("InitialR2T=Yes\0ImmediateData=No\0"
+	    "MaxBurstLength=16384\0MaxOutstandingR2T=3\0");
+	rig_ready(c);
+	bhs = rig_rw(c, true, 0, 128);
+	rig_send(c, &bhs, NULL, 0);
+	for (uint32_t i = 0; i < 3; i++) {
+		rig_expect(c, ISCSI_R2T);
+		ATF_CHECK_EQ(i, be32_get(c->bhs.r2t.r2tsn));
+		ATF_CHECK_EQ(i * 16384, be32_get(c->bhs.r2t.offset));
+		ttt[i] = be32_get(c->bhs.r2t.ttt);
+	}
+	for (uint32_t i = 0; i < 3; i++)
+		send_data_out(c, be32_get(bhs.cmd.itt), ttt[i], 0, i * 16384,
+		    16384, true);
+	/* The fourth comes when the first is answered, and is the last. */
+	rig_expect(c, ISCSI_R2T);
+	ATF_CHECK_EQ(3 * 16384, be32_get(c->bhs.r2t.offset));
+	send_data_out(c, be32_get(bhs.cmd.itt), be32_get(c->bhs.r2t.ttt), 0,
+	    3 * 16384, 16384, true);
+	rig_expect(c, ISCSI_SCSI_RSP);
+	ATF_CHECK_EQ(SCSI_GOOD, c->bhs.rsp.status);
+	read_back(c, 128, 16384, 8192);
+	finish(c);
+}
+
 ATF_TC_WITHOUT_HEAD(immediate_then_unsolicited_then_r2t);
 ATF_TC_BODY(immediate_then_unsolicited_then_r2t, tc)
 {
@@ -652,6 +686,7 @@ ATF_TC_BODY(discovery_session_takes_no_commands, tc)
 ATF_TP_ADD_TCS(tp)
 {
 	ATF_TP_ADD_TC(tp, write_by_r2t_reads_back);
+	ATF_TP_ADD_TC(tp, several_r2ts_are_outstanding_at_once);
 	ATF_TP_ADD_TC(tp, immediate_then_unsolicited_then_r2t);
 	ATF_TP_ADD_TC(tp, both_digests_both_ways);
 	ATF_TP_ADD_TC(tp, reads_at_once_come_back_whole);

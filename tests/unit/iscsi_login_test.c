@@ -8,7 +8,7 @@
 #include "libvmfs/base/prng.h"
 
 #define NAMES "InitiatorName=iqn.host\0TargetName=iqn.disk\0"
-#define NO_CHAP { NULL, NULL, NULL, NULL }
+#define NO_CHAP { .in_user = NULL }
 #define SEC 0
 #define OPER 1
 #define FULL 3
@@ -183,6 +183,23 @@ ATF_TC_BODY(access_decides, tc)
 	SEND(OPER, FULL, NAMES);
 	ATF_CHECK_EQ(ISCSI_LOGIN_FORBIDDEN, status());
 	ATF_CHECK(R.close && !R.done);
+	login_fini(&L);
+}
+
+/* Nothing but the address, and no proof is asked before. */
+ATF_TC_WITHOUT_HEAD(moved_target_tells_its_address);
+ATF_TC_BODY(moved_target_tells_its_address, tc)
+{
+	begin((struct login_auth){
+	    .redirect = "box2.example:3261", .in_user = "host",
+	    .in_secret = "secret-of-twelve",
+	});
+	access_status = ISCSI_LOGIN_MOVED;
+	SEND(SEC, -1, NAMES "AuthMethod=CHAP,None\0");
+	ATF_CHECK_EQ(ISCSI_LOGIN_MOVED, status());
+	ATF_CHECK(R.close && !R.done);
+	ATF_CHECK_STREQ("box2.example:3261", answered("TargetAddress"));
+	ATF_CHECK_EQ(sizeof("TargetAddress=box2.example:3261"), R.text_len);
 	login_fini(&L);
 }
 
@@ -543,6 +560,7 @@ ATF_TP_ADD_TCS(tp)
 	ATF_TP_ADD_TC(tp, discovery_needs_no_target);
 	ATF_TP_ADD_TC(tp, missing_names_are_refused);
 	ATF_TP_ADD_TC(tp, access_decides);
+	ATF_TP_ADD_TC(tp, moved_target_tells_its_address);
 	ATF_TP_ADD_TC(tp, chap_passes_with_each_algorithm);
 	ATF_TP_ADD_TC(tp, chap_wrong_secret_is_refused);
 	ATF_TP_ADD_TC(tp, chap_wrong_user_is_refused);

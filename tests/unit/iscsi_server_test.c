@@ -45,6 +45,19 @@ SERVER_TC(target_name_is_taken_once)
 	ATF_CHECK_EQ(-EEXIST, iscsi_server_add_target(S, IQN, &t));
 }
 
+SERVER_TC(redirection_needs_a_target_and_an_address)
+{
+	struct scsi_target *t;
+
+	ATF_CHECK_EQ(-ENOENT, iscsi_server_redirect(S, IQN, "10.0.0.1"));
+	ATF_REQUIRE_EQ(0, iscsi_server_add_target(S, IQN, &t));
+	ATF_CHECK_EQ(0, iscsi_server_redirect(S, IQN, "[fd00::1]:3260"));
+	ATF_CHECK_EQ(0, iscsi_server_redirect(S, IQN, NULL));
+	ATF_CHECK_EQ(-EINVAL, iscsi_server_redirect(S, IQN, ""));
+	ATF_CHECK_EQ(-EINVAL, iscsi_server_redirect(S, IQN, "10.0.0.1,1"));
+	ATF_CHECK_EQ(-EINVAL, iscsi_server_redirect(S, IQN, "a b"));
+}
+
 SERVER_TC(target_name_has_a_length)
 {
 	struct scsi_target *t;
@@ -118,6 +131,7 @@ SERVER_TC(dropping_what_is_not_there_says_so)
 ATF_TP_ADD_TCS(tp)
 {
 	ATF_TP_ADD_TC(tp, target_name_is_taken_once);
+	ATF_TP_ADD_TC(tp, redirection_needs_a_target_and_an_address);
 	ATF_TP_ADD_TC(tp, target_name_has_a_length);
 	ATF_TP_ADD_TC(tp, access_needs_a_target_and_a_strong_secret);
 	ATF_TP_ADD_TC(tp, portals_are_told_to_those_who_reach_them);
