@@ -33,9 +33,11 @@ struct arena {
 	struct worker worker[WORLD_HOSTS_MAX];
 	struct { uint64_t version, host; } last[LOCKS];
 	uint64_t landed;
+	unsigned fenced;		/* by order */
 };
 
 static struct arena arena;
+static bool rash;		/* admins fence whom they like */
 
 /* What a worker writes under a lock. */
 struct stamp {
@@ -209,6 +211,23 @@ flip_path(struct world *w, unsigned i)
 		world_lose_path(w, i, path);
 }
 
+/* Any member, alive or not, by any member that is in order. */
+static void
+rash_order(struct world *w)
+{
+	unsigned by = (unsigned)sim_below(&w->sim, w->hosts);
+	unsigned whom = (unsigned)sim_below(&w->sim, w->hosts);
+	struct takeover_report r;
+	char why[HOST_WHY_SIZE];
+
+	if (by == whom || w->host[by].host == NULL ||
+	    path_of(w, by) != PATH_UP || w->host[by].status != HOST_OK)
+		return;
+	if (host_fence(w->host[by].host, w->host[whom].name, true, &r,
+	    why) == 0)
+		arena.fenced++;
+}
+
 static bool
 settled(struct world *w, unsigned i)
 {
@@ -248,6 +267,8 @@ play(struct world *w)
 	for (int t = 0; t < TROUBLES && !world_failed(w); t++) {
 		fiber_sleep(sim_below(&w->sim, 12 * NSEC_PER_SEC));
 		trouble(w, (unsigned)sim_below(&w->sim, w->hosts));
+		if (rash)
+			rash_order(w);
 		if (w->paths > 1)
 			flip_path(w, (unsigned)sim_below(&w->sim, w->hosts));
 	}
@@ -269,6 +290,7 @@ play(struct world *w)
 	for (unsigned i = 0; i < w->hosts && !world_failed(w); i++)
 		every_lock_can_be_had(w, i);
 	WORLD_CHECK(w, arena.landed > 0);
+	WORLD_CHECK(w, !rash || arena.fenced > 0);
 	for (unsigned i = 0; i < w->hosts && !world_failed(w); i++)
 		quit(w, i);
 }
@@ -347,6 +369,14 @@ ATF_TC_BODY(a_network_that_says_all_are_gone_does_no_harm, tc)
 	run(LOCK_ATS_PR, 3, NET_SAYS_GONE);
 }
 
+ATF_TC_WITHOUT_HEAD(an_admin_who_fences_anybody_does_no_harm);
+ATF_TC_BODY(an_admin_who_fences_anybody_does_no_harm, tc)
+{
+	(void)tc;
+	rash = true;
+	run(LOCK_ATS_PR, 4, NET_SILENT);
+}
+
 ATF_TP_ADD_TCS(tp)
 {
 	ATF_TP_ADD_TC(tp, no_write_left_in_a_lost_path_lands);
@@ -355,5 +385,6 @@ ATF_TP_ADD_TCS(tp)
 	ATF_TP_ADD_TC(tp, no_write_of_an_older_holder_lands_in_a_file);
 	ATF_TP_ADD_TC(tp, a_network_that_contradicts_itself_does_no_harm);
 	ATF_TP_ADD_TC(tp, a_network_that_says_all_are_gone_does_no_harm);
+	ATF_TP_ADD_TC(tp, an_admin_who_fences_anybody_does_no_harm);
 	return atf_no_error();
 }
