@@ -156,6 +156,8 @@ size_t vpd_copy(const struct scsi_cmd *c, uint8_t *p);
 /* mode.c */
 bool scsi_mode_sense(struct scsi_cmd *c);
 bool scsi_mode_select(struct scsi_cmd *c);
+/* log.c */
+bool scsi_log_sense(struct scsi_cmd *c);
 /* rsoc.c */
 bool scsi_report_opcodes(struct scsi_cmd *c);
 bool scsi_report_tmfs(struct scsi_cmd *c);

@@ -13,11 +13,26 @@ enum {
 	REPORT_EITHER = 3,
 };
 
-/* Command timeouts descriptor: no figures given, SPC-4 6.35.4. */
+/*
+ * Seconds after which an initiator may give a command up: what the slowest
+ * disk behind a unit may need for its longest extent.  0: none is told.
+ */
+static uint32_t
+recommended_timeout(const struct cdb_op *op)
+{
+	if (op->flags & OP_SANITIZE)
+		return 0;		/* as long as the unit is large */
+	if (op->flags & OP_FIBER)
+		return 120;
+	return op->flags & OP_MEDIUM ? 60 : 30;
+}
+
+/* Command timeouts descriptor, SPC-4 6.35.4; no nominal time. */
 static size_t
-timeouts_encode(uint8_t *p)
+timeouts_encode(const struct cdb_op *op, uint8_t *p)
 {
 	be16_store(p, TIMEOUTS_LEN - 2);
+	be32_store(p + 8, recommended_timeout(op));
 	return TIMEOUTS_LEN;
 }
 
@@ -42,7 +57,7 @@ report_all(struct scsi_cmd *c, bool timeouts, size_t allocation)
 		be16_store(d + 6, ops[i].len);
 		len += 8;
 		if (timeouts)
-			len += timeouts_encode(p + len);
+			len += timeouts_encode(&ops[i], p + len);
 	}
 	be32_store(p, (uint32_t)(len - 4));
 	return scsi_cmd_replied(c, len, allocation);
@@ -67,7 +82,7 @@ report_one(struct scsi_cmd *c, const struct cdb_op *op, bool timeouts,
 		len += op->len;
 		if (timeouts) {
 			p[1] |= 0x80;
-			len += timeouts_encode(p + len);
+			len += timeouts_encode(op, p + len);
 		}
 	}
 	return scsi_cmd_replied(c, len, allocation);

@@ -80,6 +80,50 @@ limits_and_capacity_are_told(struct rig *r)
 	ATF_CHECK_EQ(0xc0, buf[14]);
 }
 
+/* ---- LOG SENSE ---- */
+
+static uint32_t
+log_sense(struct rig *r, uint8_t page, uint8_t subpage, uint8_t from)
+{
+	uint8_t cdb[10] = { 0x4d, 0, page, subpage, [6] = from, [8] = 255 };
+
+	return rig_cmd_in(r->nexus[0], cdb, 10, buf, sizeof(buf), &len);
+}
+
+static void
+every_listed_log_page_is_there(struct rig *r)
+{
+	uint8_t list[16];
+	size_t count;
+
+	ATF_REQUIRE_EQ(RIG_GOOD, log_sense(r, 0x40, 0, 0));
+	count = be16_load(buf + 2);
+	ATF_REQUIRE(count <= sizeof(list) && len == count + 4);
+	memcpy(list, buf + 4, count);
+	ATF_REQUIRE_EQ(RIG_GOOD, log_sense(r, 0x40, 0xff, 0));
+	ATF_CHECK_EQ(0x40, buf[0]);
+	ATF_CHECK_EQ(2 * (count + 1), be16_load(buf + 2));
+	for (size_t i = 0; i < count; i++) {
+		ATF_REQUIRE_EQ(RIG_GOOD, log_sense(r, 0x40 | list[i], 0, 0));
+		ATF_CHECK_EQ(list[i], buf[0]);
+		ATF_CHECK_EQ(len, 4U + be16_load(buf + 2));
+	}
+	ATF_CHECK_EQ(0x052400, log_sense(r, 0x7e, 0, 0));
+	ATF_CHECK_EQ(0x052400, log_sense(r, 0x4d, 1, 0));
+}
+
+static void
+temperature_is_not_known(struct rig *r)
+{
+	ATF_REQUIRE_EQ(RIG_GOOD, log_sense(r, 0x4d, 0, 0));
+	ATF_REQUIRE_EQ(16, len);
+	ATF_CHECK_EQ(0xff, buf[9]);
+	ATF_REQUIRE_EQ(RIG_GOOD, log_sense(r, 0x4d, 0, 1));
+	ATF_REQUIRE_EQ(10, len);
+	ATF_CHECK_EQ(1, be16_load(buf + 4));
+	ATF_CHECK_EQ(0x052400, log_sense(r, 0x4d, 0, 2));
+}
+
 /* ---- LUNs without a unit ---- */
 
 static void
@@ -229,6 +273,10 @@ RIG_TEST(inquiry, NULL, inquiry_names_the_unit, "INQUIRY names the unit")
 RIG_TEST(vpd, NULL, every_listed_page_is_there, "every listed page is there")
 RIG_TEST(limits, set_512e, limits_and_capacity_are_told,
     "limits and capacity are told")
+RIG_TEST(log_pages, NULL, every_listed_log_page_is_there,
+    "every listed log page is there")
+RIG_TEST(temperature, NULL, temperature_is_not_known,
+    "the temperature is not known, and parameters can be asked for singly")
 RIG_TEST(unmapped, NULL, unmapped_lun_answers_as_spc_says,
     "a LUN without a unit answers as SPC says")
 RIG_TEST(d_sense, NULL, descriptor_sense_can_be_chosen,
@@ -248,6 +296,8 @@ ATF_TP_ADD_TCS(tp)
 	ATF_TP_ADD_TC(tp, inquiry);
 	ATF_TP_ADD_TC(tp, vpd);
 	ATF_TP_ADD_TC(tp, limits);
+	ATF_TP_ADD_TC(tp, log_pages);
+	ATF_TP_ADD_TC(tp, temperature);
 	ATF_TP_ADD_TC(tp, unmapped);
 	ATF_TP_ADD_TC(tp, d_sense);
 	ATF_TP_ADD_TC(tp, swp);
