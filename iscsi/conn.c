@@ -405,13 +405,43 @@ conn_new(struct iscsi_server *s, struct net_conn *net, unsigned group)
 	return c;
 }
 
+/*
+ * The connection that has been in login for the longest time gives way to a
+ * new one, so that peers who connect and say nothing do not keep others out.
+ * The lock is held.
+ */
+static bool
+login_gives_way(struct iscsi_server *s)
+{
+	list_for_each(node, tmp, &s->conns) {
+		struct conn *c = list_entry(node, struct conn, node);
+
+		if (c->logged_in || c->gave_way)
+			continue;
+		c->gave_way = true;
+		conn_order(c, CONN_KILL);
+		return true;
+	}
+	return false;
+}
+
+/* Those that give way may still be there: room for as many once more. */
+static bool
+room_for_another(struct iscsi_server *s)
+{
+	unsigned max = s->limits.sessions_max + SERVER_LOGINS_MAX;
+
+	return s->conn_count < max ||
+	    (s->conn_count < max + SERVER_LOGINS_MAX && login_gives_way(s));
+}
+
 void
 conn_start(struct iscsi_server *s, struct net_conn *net, unsigned group)
 {
 	struct conn *c = NULL;
 
 	shared_enter(&s->lock);
-	if (s->conn_count < s->limits.sessions_max + SERVER_LOGINS_MAX)
+	if (room_for_another(s))
 		c = conn_new(s, net, group);
 	if (c)
 		sched_post(c->env->sched, &c->start);

@@ -115,6 +115,7 @@ struct conn {
 	atomic_uint orders;		/* enum conn_orders, not obeyed yet */
 	struct sched_work order_work;
 	struct net_conn *net;
+	bool logged_in, gave_way;	/* under the server's lock */
 	struct iscsi_session *session;	/* NULL during login */
 	struct login login;
 	struct login_policy policy;

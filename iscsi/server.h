@@ -10,7 +10,8 @@
 #include "libvmfs/env/net.h"
 #include "libvmfs/env/shared.h"
 
-/* Connections that may be in login beyond the sessions allowed. */
+/* Connections that may be in login beyond the sessions allowed; above that
+ * the oldest gives way, and above twice that the new one is hung up on. */
 #define SERVER_LOGINS_MAX 64
 #define SERVER_WORKERS_MAX 64
 #define SERVER_SEND_TIMEOUT_S 30	/* a peer that reads nothing */
@@ -40,7 +41,7 @@ struct iscsi_server {
 
 	struct shared_lock lock;	/* guards all below */
 	struct list targets, portals, conns, sessions;
-	unsigned conn_count, session_count;
+	unsigned conn_count, session_count, discovery_count;
 	struct acl_chap discovery_in, discovery_out;
 	unsigned access_changes;	/* of any target, so far */
 	uint16_t last_tsih;

@@ -87,6 +87,13 @@ access_still(const struct iscsi_server *s, const struct conn *conn,
 	return acl_find(&t->acl, c->initiator);
 }
 
+/* Whoever may discover must not take the place of all who work. */
+static unsigned
+discovery_max(const struct iscsi_server *s)
+{
+	return (s->limits.sessions_max + 3) / 4;
+}
+
 static enum iscsi_login_status
 session_make(struct iscsi_server *s, const struct login *login,
     struct conn *conn, struct iscsi_session **ret_ss)
@@ -103,7 +110,8 @@ session_make(struct iscsi_server *s, const struct login *login,
 		return ISCSI_LOGIN_RESOURCES;
 	if (t && !(access = access_still(s, conn, c)))
 		return ISCSI_LOGIN_RESOURCES;
-	if (s->session_count >= s->limits.sessions_max)
+	if (s->session_count >= s->limits.sessions_max ||
+	    (!t && s->discovery_count >= discovery_max(s)))
 		return ISCSI_LOGIN_RESOURCES;
 	ss = calloc(1, sizeof(*ss));
 	if (!ss)
@@ -128,6 +136,8 @@ session_make(struct iscsi_server *s, const struct login *login,
 	ss->tsih = tsih_new(s);
 	ss->since_us = s->env->wall_us(s->env);
 	s->session_count++;
+	s->discovery_count += !t;
+	conn->logged_in = true;
 	list_add_tail(&s->sessions, &ss->node);
 	*ret_ss = ss;
 	return ISCSI_LOGIN_OK;
@@ -167,6 +177,7 @@ session_close(struct iscsi_session *ss)
 	shared_enter(&ss->server->lock);
 	list_del(&ss->node);
 	ss->server->session_count--;
+	ss->server->discovery_count -= !ss->target;
 	shared_broadcast(&ss->server->changed);
 	shared_leave(&ss->server->lock);
 	free(ss);
