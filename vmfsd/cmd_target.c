@@ -9,7 +9,7 @@
 
 struct target_call {
 	struct exports *exports;
-	json_t *list;
+	json_t *list, *targets, *portals;
 	const char *initiator;
 	uint16_t tsih;
 };
@@ -60,25 +60,34 @@ lun_row(const char *iqn, unsigned number, const struct export_lun *x)
 	return row;
 }
 
+static void
+list_target(struct target_call *c, const struct conf_target *t)
+{
+	(void)json_array_append_new(c->targets, json_pack(
+	    "{s:s, s:i, s:i, s:s}", "target", t->iqn, "luns", (int)t->luns,
+	    "allows", (int)t->allows, "chap",
+	    t->in.user != NULL ? t->in.user : ""));
+	for (size_t i = 0; i < t->luns; i++) {
+		unsigned n = t->lun[i].number;
+		struct export_lun *x = exports_find(c->exports, t->iqn, n);
+
+		if (x != NULL)
+			(void)json_array_append_new(c->list,
+			    lun_row(t->iqn, n, x));
+	}
+}
+
 static int
 list_targets(void *arg)
 {
 	struct target_call *c = arg;
-	const struct conf *conf = c->exports->conf;
+	const struct exports *e = c->exports;
 
-	for (size_t i = 0; i < conf->targets; i++) {
-		const struct conf_target *t = &conf->target[i];
-
-		for (size_t j = 0; j < t->luns; j++) {
-			unsigned n = t->lun[j].number;
-			struct export_lun *x = exports_find(c->exports,
-			    t->iqn, n);
-
-			if (x != NULL)
-				(void)json_array_append_new(c->list,
-				    lun_row(t->iqn, n, x));
-		}
-	}
+	for (size_t i = 0; i < e->conf->targets; i++)
+		list_target(c, &e->conf->target[i]);
+	for (size_t i = 0; i < e->addresses; i++)
+		(void)json_array_append_new(c->portals,
+		    json_string(e->address[i]));
 	return 0;
 }
 
@@ -86,25 +95,18 @@ static int
 cmd_target_ls(struct daemon *d, json_t *args, json_t **ret_result, char *msg)
 {
 	struct target_call c = { .exports = &d->exports };
-	json_t *portals;
 	int rc = need_target(d, msg);
 
 	(void)args;
 	if (rc < 0)
 		return rc;
 	c.list = json_array();
+	c.targets = json_array();
+	c.portals = json_array();
 	rc = call_on(d->exports.env.sched, list_targets, &c);
-	if (rc < 0) {
-		json_decref(c.list);
-		return rc;
-	}
-	portals = json_array();
-	for (size_t i = 0; i < d->exports.addresses; i++)
-		(void)json_array_append_new(portals,
-		    json_string(d->exports.address[i]));
-	*ret_result = json_pack("{s:o, s:o}", "portals", portals, "luns",
-	    c.list);
-	return 0;
+	*ret_result = json_pack("{s:o, s:o, s:o}", "portals", c.portals,
+	    "targets", c.targets, "luns", c.list);
+	return rc;
 }
 
 static void
@@ -164,26 +166,48 @@ drop_session(void *arg)
 }
 
 static int
-cmd_session_drop(struct daemon *d, json_t *args, json_t **ret_result, char *msg)
+kill_session(void *arg)
+{
+	struct target_call *c = arg;
+
+	return iscsi_server_kill_session(c->exports->server, c->initiator,
+	    c->tsih);
+}
+
+static int
+end_session(struct daemon *d, json_t *args, int (*how)(void *arg), char *msg)
 {
 	struct target_call c = { .exports = &d->exports };
 	int tsih = 0, rc = need_target(d, msg);
 
-	(void)ret_result;
 	if (rc < 0)
 		return rc;
 	if (json_unpack(args, "{s:s, s?i}", "initiator", &c.initiator, "tsih",
 	    &tsih) < 0 || tsih < 0 || tsih > UINT16_MAX) {
-		(void)snprintf(msg, CTL_MESSAGE_SIZE, "session drop needs an "
+		(void)snprintf(msg, CTL_MESSAGE_SIZE, "expected an "
 		    "initiator name and takes a session number (TSIH)");
 		return -EINVAL;
 	}
 	c.tsih = (uint16_t)tsih;
-	rc = call_on(d->exports.env.sched, drop_session, &c);
+	rc = call_on(d->exports.env.sched, how, &c);
 	if (rc == -ENOENT)
 		(void)snprintf(msg, CTL_MESSAGE_SIZE, "no session of '%s' is "
 		    "logged in; see vmfsctl session ls", c.initiator);
 	return rc;
+}
+
+static int
+cmd_session_drop(struct daemon *d, json_t *args, json_t **ret_result, char *msg)
+{
+	(void)ret_result;
+	return end_session(d, args, drop_session, msg);
+}
+
+static int
+cmd_session_kill(struct daemon *d, json_t *args, json_t **ret_result, char *msg)
+{
+	(void)ret_result;
+	return end_session(d, args, kill_session, msg);
 }
 
 static int
@@ -202,7 +226,9 @@ cmd_ping(struct daemon *d, json_t *args, json_t **ret_result, char *msg)
 const struct command commands_target[] = {
 	{ "ping", cmd_ping },
 	{ "target.ls", cmd_target_ls },
+	{ "lun.ls", cmd_target_ls },
 	{ "session.ls", cmd_session_ls },
 	{ "session.drop", cmd_session_drop },
+	{ "session.kill", cmd_session_kill },
 	{ NULL, NULL },
 };

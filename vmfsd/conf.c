@@ -206,6 +206,27 @@ chap_fini(struct conf_chap *c)
 }
 
 void
+conf_lun_fini(struct conf_lun *l)
+{
+	free(l->text);
+	free(l->source);
+}
+
+void
+conf_target_fini(struct conf_target *t)
+{
+	free(t->iqn);
+	for (size_t i = 0; i < t->luns; i++)
+		conf_lun_fini(&t->lun[i]);
+	for (size_t i = 0; i < t->allows; i++)
+		free(t->allow[i]);
+	chap_fini(&t->in);
+	chap_fini(&t->out);
+	free(t->write_log);
+	free(t->redirect);
+}
+
+void
 conf_fini(struct conf *c)
 {
 	free(c->host_name);
@@ -215,19 +236,8 @@ conf_fini(struct conf *c)
 	free(c->control);
 	for (size_t i = 0; i < c->portals; i++)
 		free(c->portal[i]);
-	for (size_t i = 0; i < c->targets; i++) {
-		struct conf_target *t = &c->target[i];
-
-		free(t->iqn);
-		for (size_t j = 0; j < t->luns; j++)
-			free(t->lun[j].source);
-		for (size_t j = 0; j < t->allows; j++)
-			free(t->allow[j]);
-		chap_fini(&t->in);
-		chap_fini(&t->out);
-		free(t->write_log);
-		free(t->redirect);
-	}
+	for (size_t i = 0; i < c->targets; i++)
+		conf_target_fini(&c->target[i]);
 	for (size_t i = 0; i < c->datastores; i++) {
 		free(c->datastore[i].name);
 		free(c->datastore[i].lun);

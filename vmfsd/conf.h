@@ -21,6 +21,7 @@ struct conf_chap {
 
 struct conf_lun {
 	unsigned number;
+	char *text;		/* source and options as they stand */
 	char *source;		/* path, iscsi:// URL or ram:SIZE */
 	bool readonly, thin, same_to_end, encrypted;
 	int line;
@@ -67,6 +68,9 @@ struct conf {
 int conf_read(FILE *in, const char *name, struct conf *ret_c,
     char msg[CONF_MESSAGE_SIZE]) MUST_CHECK;
 void conf_fini(struct conf *c);
+/* The content of single ones. */
+void conf_target_fini(struct conf_target *t);
+void conf_lun_fini(struct conf_lun *l);
 
 /* True for what may stand as host or datastore name: 1 to 63 characters out
  * of letters, digits, '.', '_' and '-', the first no '.' or '-'. */

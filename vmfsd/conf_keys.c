@@ -348,8 +348,11 @@ target_lun(struct conf_parser *p, const char *key, const char *value)
 			return conf_error(p, "lun.%u is already defined in "
 			    "line %d", l.number, t->lun[i].line);
 	l.source = strdup(source);
-	if (l.source == NULL)
+	l.text = strdup(value);
+	if (l.source == NULL || l.text == NULL) {
+		conf_lun_fini(&l);
 		return -ENOMEM;
+	}
 	t->lun[t->luns++] = l;
 	return 0;
 }

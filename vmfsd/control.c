@@ -35,7 +35,7 @@ find_command(const char *name)
 {
 	static const struct command *const tables[] = {
 		commands_ds, commands_host, commands_disk, commands_lock,
-		commands_target, commands_path,
+		commands_target, commands_path, commands_box,
 	};
 
 	for (size_t i = 0; i < sizeof(tables) / sizeof(tables[0]); i++)

@@ -3,6 +3,7 @@
 #ifndef VMFS_VMFSD_CONTROL_H
 #define VMFS_VMFSD_CONTROL_H
 
+#include "vmfsd/box.h"
 #include "vmfsd/ctl_msg.h"
 #include "vmfsd/datastore.h"
 #include "vmfsd/exports.h"
@@ -15,6 +16,7 @@ struct daemon {
 	struct identity identity;
 	struct datastores datastores;
 	struct exports exports;
+	struct box box;
 	const char *control;		/* path of the socket */
 };
 
@@ -31,6 +33,7 @@ struct command {
 
 /* Each table ends with a NULL name. */
 extern const struct command commands_host[], commands_path[];
+extern const struct command commands_box[];
 extern const struct command commands_ds[], commands_disk[], commands_lock[],
     commands_target[];
 

@@ -225,6 +225,7 @@ copy_conf(const struct conf_lun *from)
 	if (l == NULL)
 		return NULL;
 	*l = *from;
+	l->text = NULL;
 	l->source = strdup(from->source);
 	if (l->source != NULL)
 		return l;
@@ -371,6 +372,8 @@ export_access(struct exports *e, const struct conf_target *ct)
 	if (rc == 0)
 		rc = iscsi_server_set_access(e->server, ct->iqn, access,
 		    ct->allows);
+	if (rc == 0)
+		rc = iscsi_server_redirect(e->server, ct->iqn, ct->redirect);
 	if (ct->allows == 0)
 		log_warn(e->log, "target: %s: no allow line: nobody can log in",
 		    ct->iqn);
@@ -387,8 +390,6 @@ add_target(struct exports *e, const struct conf_target *ct)
 		rc = export_map(e, ct, &ct->lun[i]);
 	if (rc == 0)
 		rc = export_access(e, ct);
-	if (rc == 0 && ct->redirect != NULL)
-		rc = iscsi_server_redirect(e->server, ct->iqn, ct->redirect);
 	if (rc < 0 && e->why[0] == '\0')
 		(void)snprintf(e->why, sizeof(e->why),
 		    "cannot set up target '%s': %s", ct->iqn,
@@ -396,22 +397,59 @@ add_target(struct exports *e, const struct conf_target *ct)
 	return rc;
 }
 
+int
+export_remove_target(struct exports *e, const struct conf_target *ct)
+{
+	struct export_lun *x[CONF_LIST_MAX];
+	int rc;
+
+	for (size_t i = 0; i < ct->luns; i++)
+		x[i] = exports_find(e, ct->iqn, ct->lun[i].number);
+	rc = iscsi_server_remove_target(e->server, ct->iqn);
+	for (size_t i = 0; rc == 0 && i < ct->luns; i++)
+		if (x[i] != NULL && --x[i]->uses == 0)
+			unit_close(x[i]);
+	return rc;
+}
+
+/* ---- portals ---- */
+
+int
+export_listen(struct exports *e, const char *portal)
+{
+	int rc = iscsi_server_listen(e->server, portal,
+	    e->address[e->addresses]);
+
+	if (rc < 0)
+		(void)snprintf(e->why, sizeof(e->why),
+		    "cannot listen on portal '%s': %s", portal,
+		    vmfs_strerror(rc));
+	else
+		e->addresses++;
+	return rc;
+}
+
+int
+export_unlisten(struct exports *e, size_t i)
+{
+	int rc = iscsi_server_unlisten(e->server, e->address[i]);
+
+	if (rc < 0)
+		return rc;
+	e->addresses--;
+	memmove(e->address[i], e->address[i + 1],
+	    (e->addresses - i) * sizeof(e->address[i]));
+	return 0;
+}
+
 static int
 listen_all(struct exports *e)
 {
-	for (size_t i = 0; i < e->conf->portals; i++) {
-		const char *portal = e->conf->portal[i];
-		int rc = iscsi_server_listen(e->server, portal, e->address[i]);
+	int rc = 0;
 
-		if (rc < 0) {
-			(void)snprintf(e->why, sizeof(e->why),
-			    "cannot listen on portal '%s': %s", portal,
-			    vmfs_strerror(rc));
-			return rc;
-		}
-		e->addresses++;
-	}
-	return 0;
+	for (size_t i = 0; rc == 0 && i < e->conf->portals; i++)
+		rc = export_listen(e, e->conf->portal[i]);
+	return rc;
 }
 
 static int

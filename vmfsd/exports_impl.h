@@ -16,6 +16,12 @@ int export_map(struct exports *e, const struct conf_target *ct,
 /* Takes a LUN away; its source is closed with the last one.  -ENOENT. */
 int export_unmap(struct exports *e, const char *iqn, unsigned number)
     MUST_CHECK;
+/* Ends the sessions of a target and forgets it.  -ENOENT. */
+int export_remove_target(struct exports *e, const struct conf_target *ct)
+    MUST_CHECK;
+/* Adds an address, or closes the i-th. */
+int export_listen(struct exports *e, const char *portal) MUST_CHECK;
+int export_unlisten(struct exports *e, size_t i) MUST_CHECK;
 /* Who may log in to a target and what they see. */
 int export_access(struct exports *e, const struct conf_target *ct) MUST_CHECK;
 /* Reactors and server, when they are not there yet; any thread. */

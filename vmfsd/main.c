@@ -108,10 +108,10 @@ catch_signals(struct program *p)
 	sigset_t set;
 
 	(void)signal(SIGPIPE, SIG_IGN);
-	(void)signal(SIGHUP, SIG_IGN);
 	(void)sigemptyset(&set);
 	(void)sigaddset(&set, SIGTERM);
 	(void)sigaddset(&set, SIGINT);
+	(void)sigaddset(&set, SIGHUP);
 	(void)pthread_sigmask(SIG_BLOCK, &set, NULL);
 	p->signal_fd = signalfd(-1, &set, SFD_CLOEXEC);
 	p->event_fd = eventfd(0, EFD_CLOEXEC);
@@ -261,6 +261,7 @@ start(struct program *p)
 	rc = start_membership(p);
 	if (rc < 0)
 		return rc;
+	box_init(&d->box, options_config(&p->options), &d->exports, &p->log);
 	rc = exports_start(&d->exports, &p->conf, &d->identity, &p->log);
 	if (rc < 0) {
 		complain(p, d->exports.why);
@@ -306,6 +307,7 @@ stop(struct program *p)
 	datastores_fini(&d->datastores);
 	membership_stop(&p->membership);
 	exports_stop(&d->exports);
+	box_fini(&d->box);
 	identity_close(&d->identity);
 	if (p->options.pidfile != NULL)
 		(void)unlink(p->options.pidfile);
@@ -342,6 +344,19 @@ reap(struct program *p)
 	(void)pthread_sigmask(SIG_SETMASK, &before, NULL);
 }
 
+/* The log has each change. */
+static void
+reload(struct program *p)
+{
+	char why[BOX_WHY_SIZE];
+	struct conf_changes c;
+
+	if (box_reload(&p->daemon.box, false, false, &c, why) < 0)
+		log_warn(&p->log, "vmfsd: not reloaded: %s", why);
+	else
+		conf_changes_fini(&c);
+}
+
 /* Until a signal, or with --exit-on-unmount the last unmount. */
 static void
 wait_for_end(struct program *p)
@@ -366,6 +381,10 @@ wait_for_end(struct program *p)
 		}
 		if ((fds[0].revents & POLLIN) != 0 &&
 		    read(p->signal_fd, &si, sizeof(si)) == sizeof(si)) {
+			if (si.ssi_signo == SIGHUP) {
+				reload(p);
+				continue;
+			}
 			log_info(&p->log, "vmfsd: stopping: signal %u from "
 			    "process %u", si.ssi_signo, si.ssi_pid);
 			return;

@@ -177,10 +177,16 @@ apply_options(const struct options *o, struct conf *c)
 	return rc < 0 ? rc : check_names(c);
 }
 
+const char *
+options_config(const struct options *o)
+{
+	return o->config != NULL ? o->config : CONFIG_DEFAULT;
+}
+
 int
 options_load(const struct options *o, struct conf *ret_c)
 {
-	const char *path = o->config != NULL ? o->config : CONFIG_DEFAULT;
+	const char *path = options_config(o);
 	char msg[CONF_MESSAGE_SIZE];
 	struct conf c;
 	FILE *in = fopen(path, "re");

@@ -18,6 +18,8 @@ struct options {
 
 /* Handles --help and --version too; exits on usage errors (status 2). */
 void options_parse(struct options *o, int argc, char **argv);
+/* The file it is read from. */
+const char *options_config(const struct options *o);
 /* Reads the configuration and puts the options over it; says what is wrong
  * on stderr and returns -VMFS_ECONFIG. */
 int options_load(const struct options *o, struct conf *ret_c) MUST_CHECK;

@@ -12,7 +12,7 @@ struct settings {
 	const char *control;
 	unsigned table_flags;
 	const char *sharing;
-	bool json, force, eager, help;
+	bool json, force, eager, dry_run, help;
 };
 
 /* ---- help ---- */
@@ -27,21 +27,25 @@ static const char options_text[] =
 "  -p, --parsable        sizes in bytes, times in microseconds\n"
 "  -f, --force           ds unmount: although files are open;\n"
 "                        host fence: although it pulses;\n"
-"                        host forget: it is gone for good\n"
+"                        host forget: it is gone for good;\n"
+"                        target, lun, acl, reload: although in use\n"
+"  -n, --dry-run         reload: only show what would be done\n"
 "      --eager           disk create: every block allocated and zeroed\n"
 "      --sharing=HOW     disk set: multi-writer or none\n"
 "  -h, --help            show this, or the help of one command\n"
 "  -V, --version         show the version\n"
 "\n"
 "exit status: 0 done, 1 failed, 2 usage, 3 not found, 4 locked or busy,\n"
-"6 done, but a datastore is frozen, fenced, lost or failed to mount\n";
+"6 done, but a datastore is frozen, fenced, lost or failed to mount, or\n"
+"  part of a reload was refused\n";
 
 static void
 print_usage(FILE *out)
 {
 	fputs("usage: vmfsctl [options] NOUN VERB [arguments]\n\ncommands:\n", out);
 	for (const struct verb *v = verbs; v->noun != NULL; v++) {
-		int n = fprintf(out, "  %s %s%s%s", v->noun, v->verb,
+		int n = fprintf(out, "  %s%s%s%s%s", v->noun,
+		    *v->verb != '\0' ? " " : "", v->verb,
 		    *v->usage != '\0' ? " " : "", v->usage);
 
 		fprintf(out, "%*s%s\n", n < 44 ? 44 - n : 1, "", v->help);
@@ -74,6 +78,8 @@ find_verb(const char *noun, const char *verb)
 		if (strcmp(v->noun, noun) != 0)
 			continue;
 		noun_known = true;
+		if (*v->verb == '\0')
+			return v;
 		if (verb != NULL && strcmp(v->verb, verb) == 0)
 			return v;
 	}
@@ -97,20 +103,46 @@ value_of(const char *key, const char *text)
 	return json_integer(n);
 }
 
-static json_t *
-build_args(const struct settings *s, const struct verb *v, int argc,
-    char **argv)
+/* "NAME..." takes all that comes, as a list. */
+static bool
+rest_of(json_t *args, const char *key, char **argv, int argc)
 {
-	json_t *args = json_object();
+	size_t len = strlen(key);
+	json_t *all;
+
+	if (len < 3 || strcmp(key + len - 3, "...") != 0)
+		return false;
+	all = json_array();
+	for (int i = 0; i < argc; i++)
+		(void)json_array_append_new(all, json_string(argv[i]));
+	(void)json_object_setn_new(args, key, len - 3, all);
+	return true;
+}
+
+/* How many were taken. */
+static int
+take_args(json_t *args, const struct verb *v, int argc, char **argv)
+{
 	int i;
 
 	for (i = 0; i < argc; i++) {
 		if (i == VERB_KEYS_MAX || v->keys[i] == NULL)
 			usage_error("unexpected argument", argv[i]);
+		if (rest_of(args, v->keys[i], argv + i, argc - i))
+			return argc;
 		(void)json_object_set_new(args, v->keys[i],
 		    value_of(v->keys[i], argv[i]));
 	}
-	if (i < v->required) {
+	return i;
+}
+
+static json_t *
+build_args(const struct settings *s, const struct verb *v, int argc,
+    char **argv)
+{
+	json_t *args = json_object();
+
+	if (take_args(args, v, argc, argv) < v->required) {
 		fprintf(stderr, "vmfsctl: usage: vmfsctl %s %s %s\n", v->noun,
 		    v->verb, v->usage);
 		exit(CTL_EXIT_USAGE);
@@ -119,6 +151,8 @@ build_args(const struct settings *s, const struct verb *v, int argc,
 		(void)json_object_set_new(args, "force", json_true());
 	if (s->eager)
 		(void)json_object_set_new(args, "eager", json_true());
+	if (s->dry_run)
+		(void)json_object_set_new(args, "dry_run", json_true());
 	if (s->sharing != NULL)
 		(void)json_object_set_new(args, "sharing",
 		    json_string(s->sharing));
@@ -133,6 +167,7 @@ static const struct option long_options[] = {
 	{ "no-header", no_argument, NULL, 'H' },
 	{ "parsable", no_argument, NULL, 'p' },
 	{ "force", no_argument, NULL, 'f' },
+	{ "dry-run", no_argument, NULL, 'n' },
 	{ "eager", no_argument, NULL, OPT_EAGER },
 	{ "sharing", required_argument, NULL, OPT_SHARING },
 	{ "help", no_argument, NULL, 'h' },
@@ -150,7 +185,7 @@ parse_options(struct settings *s, int argc, char **argv)
 		.control = env != NULL && *env != '\0' ? env :
 		    CTL_SOCKET_DEFAULT,
 	};
-	while ((opt = getopt_long(argc, argv, "c:jHpfhV", long_options,
+	while ((opt = getopt_long(argc, argv, "c:jHpfnhV", long_options,
 	    NULL)) != -1) {
 		switch (opt) {
 		case 'c':
@@ -167,6 +202,9 @@ parse_options(struct settings *s, int argc, char **argv)
 			break;
 		case 'f':
 			s->force = true;
+			break;
+		case 'n':
+			s->dry_run = true;
 			break;
 		case OPT_EAGER:
 			s->eager = true;
@@ -206,7 +244,7 @@ degraded(const json_t *object)
 
 	return s != NULL && (strcmp(s, "frozen") == 0 ||
 	    strcmp(s, "fenced") == 0 || strcmp(s, "lost") == 0 ||
-	    strcmp(s, "failed") == 0);
+	    strcmp(s, "failed") == 0 || strcmp(s, "refused") == 0);
 }
 
 static enum ctl_exit
@@ -239,7 +277,8 @@ run(const struct settings *s, const struct verb *v, json_t *args)
 	enum ctl_exit status;
 	int rc;
 
-	(void)snprintf(cmd, sizeof(cmd), "%s.%s", v->noun, v->verb);
+	(void)snprintf(cmd, sizeof(cmd), "%s%s%s", v->noun,
+	    *v->verb != '\0' ? "." : "", v->verb);
 	rc = ctl_request(s->control, cmd, args, &answer);
 	if (rc < 0) {
 		fprintf(stderr, "vmfsctl: no vmfsd answers on '%s': %s; start "
@@ -262,6 +301,7 @@ main(int argc, char **argv)
 	const struct verb *v;
 	enum ctl_exit status;
 	json_t *args;
+	int used;
 
 	parse_options(&s, argc, argv);
 	argc -= optind;
@@ -275,7 +315,8 @@ main(int argc, char **argv)
 		print_verb_usage(stdout, v);
 		return CTL_EXIT_OK;
 	}
-	args = build_args(&s, v, argc - 2, argv + 2);
+	used = *v->verb != '\0' ? 2 : 1;
+	args = build_args(&s, v, argc - used, argv + used);
 	status = run(&s, v, args);
 	json_decref(args);
 	return (int)status;

@@ -167,6 +167,36 @@ static const struct column snapshot_columns[] = {
 
 static const struct column target_columns[] = {
 	{ "TARGET", "target", COLUMN_TEXT },
+	{ "LUNS", "luns", COLUMN_NUMBER },
+	{ "ALLOWS", "allows", COLUMN_NUMBER },
+	{ "CHAP", "chap", COLUMN_TEXT },
+	{ NULL, NULL, COLUMN_TEXT },
+};
+
+static const struct column acl_columns[] = {
+	{ "TARGET", "target", COLUMN_TEXT },
+	{ "INITIATOR", "initiator", COLUMN_TEXT },
+	{ "SEES", "sees", COLUMN_TEXT },
+	{ "CHAP", "chap", COLUMN_TEXT },
+	{ "MUTUAL", "mutual", COLUMN_TEXT },
+	{ NULL, NULL, COLUMN_TEXT },
+};
+
+static const struct column portal_columns[] = {
+	{ "PORTAL", "portal", COLUMN_TEXT },
+	{ "ADDRESS", "address", COLUMN_TEXT },
+	{ NULL, NULL, COLUMN_TEXT },
+};
+
+static const struct column change_columns[] = {
+	{ "CHANGE", "change", COLUMN_TEXT },
+	{ "STATUS", "status", COLUMN_TEXT },
+	{ "WHY", "why", COLUMN_TEXT },
+	{ NULL, NULL, COLUMN_TEXT },
+};
+
+static const struct column lun_columns[] = {
+	{ "TARGET", "target", COLUMN_TEXT },
 	{ "LUN", "lun", COLUMN_NUMBER },
 	{ "SIZE", "size", COLUMN_SIZE },
 	{ "SOURCE", "source", COLUMN_TEXT },
@@ -245,11 +275,46 @@ const struct verb verbs[] = {
 	    { "path", "name" }, 1, NULL, NULL },
 	{ "disk", "clone", DISK "[@NAME] " DISK, "linked clone of a snapshot",
 	    { "path", "to" }, 2, NULL, NULL },
-	{ "target", "ls", "", "exported LUNs",
-	    { NULL }, 0, "luns", target_columns },
+	{ "target", "ls", "", "exported targets",
+	    { NULL }, 0, "targets", target_columns },
+	{ "target", "create", "IQN", "a target, without LUNs as yet",
+	    { "iqn" }, 1, NULL, NULL },
+	{ "target", "change", "IQN KEY=VALUE...", "its lines in the file",
+	    { "iqn", "settings..." }, 2, NULL, NULL },
+	{ "target", "remove", "IQN", "a target with its LUNs",
+	    { "iqn" }, 1, NULL, NULL },
+	{ "lun", "ls", "", "exported LUNs",
+	    { NULL }, 0, "luns", lun_columns },
+	{ "lun", "create", "IQN N SOURCE[,OPTION] [SIZE]",
+	    "show a source; SIZE: make the file",
+	    { "iqn", "lun", "source", "size" }, 3, NULL, NULL },
+	{ "lun", "change", "IQN N SOURCE[,OPTION]", "its source or options",
+	    { "iqn", "lun", "source" }, 3, NULL, NULL },
+	{ "lun", "resize", "IQN N [SIZE]", "grow a file; or look again",
+	    { "iqn", "lun", "size" }, 2, NULL, NULL },
+	{ "lun", "remove", "IQN N", "take a LUN away",
+	    { "iqn", "lun" }, 2, NULL, NULL },
+	{ "acl", "ls", "", "initiators that may log in",
+	    { NULL }, 0, "acl", acl_columns },
+	{ "acl", "create", "IQN INITIATOR[,OPTION]", "let initiators log in",
+	    { "iqn", "initiator" }, 2, NULL, NULL },
+	{ "acl", "change", "IQN INITIATOR[,OPTION]", "what they see",
+	    { "iqn", "initiator" }, 2, NULL, NULL },
+	{ "acl", "remove", "IQN INITIATOR", "keep them out",
+	    { "iqn", "initiator" }, 2, NULL, NULL },
+	{ "portal", "ls", "", "where the target listens",
+	    { NULL }, 0, "portals", portal_columns },
+	{ "portal", "create", "ADDRESS[:PORT]", "listen there as well",
+	    { "address" }, 1, NULL, NULL },
+	{ "portal", "remove", "ADDRESS[:PORT]", "no longer; sessions stay",
+	    { "address" }, 1, NULL, NULL },
 	{ "session", "ls", "", "initiators that are logged in",
 	    { NULL }, 0, "sessions", session_columns },
 	{ "session", "drop", "INITIATOR [TSIH]", "end its sessions, or one",
 	    { "initiator", "tsih" }, 1, NULL, NULL },
+	{ "session", "kill", "INITIATOR [TSIH]", "the same without a word",
+	    { "initiator", "tsih" }, 1, NULL, NULL },
+	{ "reload", "", "", "apply what changed in the configuration",
+	    { NULL }, 0, "changes", change_columns },
 	{ NULL, NULL, NULL, NULL, { NULL }, 0, NULL, NULL },
 };

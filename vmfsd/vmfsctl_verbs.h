@@ -5,14 +5,15 @@
 
 #include "vmfsd/table.h"
 
-#define VERB_KEYS_MAX 3
+#define VERB_KEYS_MAX 4
 
-/* "NOUN.VERB" is the command of the control protocol. */
+/* "NOUN.VERB" is the command of the control protocol; a verb may be "". */
 struct verb {
 	const char *noun, *verb;
 	const char *usage;		/* of its arguments */
 	const char *help;
-	const char *keys[VERB_KEYS_MAX]; /* arguments in order */
+	/* Arguments in order; one that ends with "..." takes all the rest. */
+	const char *keys[VERB_KEYS_MAX];
 	int required;			/* how many of them */
 	const char *body;		/* member of the result to show */
 	const struct column *columns;	/* NULL: nothing to show */

@@ -36,6 +36,8 @@ commands() {
 	/^[^ \t]/ { on = 0 }
 	on && /^  [a-z]/ {
 		name = ""
+		sub(/^ +/, "")
+		sub(/  +.*/, "")	# what it does
 		for (i = 1; i <= NF && $i ~ /^[a-z][a-z-]*$/ && i <= 2; i++)
 			name = name (i > 1 ? " " : "") $i
 		print name

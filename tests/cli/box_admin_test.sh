@@ -1,0 +1,294 @@
+# SPDX-License-Identifier: BSD-2-Clause
+# The storage box is changed while initiators use it.
+. "${VMFS_SRCDIR}/tests/cli/hosts.subr"
+
+iqn=iqn.2026-11.test:box
+me=iqn.2026-11.test:me
+
+# Commands without -c go to the box.
+export VMFSD_CONTROL=box/ctl
+
+# box_start: a portal, one target with a LUN, comments as an admin has them.
+box_start()
+{
+	truncate -s 64M a b
+	{
+		printf '# where we listen\n[portal]\nlisten = 127.0.0.1:0\n\n'
+		printf '# our only target\n[target %s]\n' ${iqn}
+		printf 'lun.0 = %s,thin\n# ends with b\nallow = %s*\n' \
+		    "${PWD}/a" "${me%me}"
+	} | host_conf box
+	daemon_start box
+	portal=$(vmfsctl target ls --json | jq -r '.portals[0]')
+}
+
+url()
+{
+	echo "iscsi://${portal}/${iqn}/$1"
+}
+
+luns_seen()
+{
+	iscsi-ls -s -i "$1" "iscsi://${portal}" | grep -c Lun:
+}
+
+luns_are()
+{
+	_n=$(luns_seen ${me})
+	[ "${_n}" = "$1" ] || atf_fail "${_n} LUNs are seen, not $1"
+}
+
+# capacity_is LUN BYTES
+capacity_is()
+{
+	_n=$(capacity "$1")
+	[ "${_n}" = "$2" ] || atf_fail "LUN $1 has ${_n} bytes, not $2"
+}
+
+capacity()
+{
+	iscsi-readcapacity16 -i ${me} "$(url "$1")" |
+	    sed -n 's/.*Total size:\([0-9]*\).*/\1/p'
+}
+
+admin_test_case()
+{
+	atf_test_case "$1" cleanup
+	eval "$1_head() { atf_set require.user root; \
+	    atf_set require.progs 'iscsi-ls iscsi-readcapacity16 jq'; }"
+	eval "$1_cleanup() { hosts_cleanup; }"
+	cases="${cases} $1"
+}
+
+admin_test_case changes_are_live_and_in_the_file
+changes_are_live_and_in_the_file_body()
+{
+	box_start
+	atf_check vmfsctl lun create ${iqn} 3 "${PWD}/b,readonly"
+	atf_check vmfsctl lun create ${iqn} 4 "${PWD}/new,thin" 8M
+	atf_check vmfsctl lun create ${iqn} 5 ram:16M
+	luns_are 4
+	capacity_is 4 8388608
+	atf_check vmfsctl target create ${iqn}2
+	atf_check vmfsctl acl create ${iqn}2 "${me},7=0:ro"
+	atf_check vmfsctl lun create ${iqn}2 0 "${PWD}/b"
+	atf_check vmfsctl lun remove ${iqn} 5
+	cat >expected <<-EOF
+	# where we listen
+	[portal]
+	listen = 127.0.0.1:0
+
+	# our only target
+	[target ${iqn}]
+	lun.0 = ${PWD}/a,thin
+	lun.3 = ${PWD}/b,readonly
+	lun.4 = ${PWD}/new,thin
+	# ends with b
+	allow = iqn.2026-11.test:*
+
+	[target ${iqn}2]
+	allow = ${me},7=0:ro
+	lun.0 = ${PWD}/b
+	EOF
+	sed '1,/^socket/d' box/conf >got
+	atf_check diff -u expected got
+	luns_are 4
+	atf_check -o match:'Lun:7' iscsi-ls -s -i ${me} "iscsi://${portal}"
+	# The same after a restart.
+	host_stop box
+	daemon_start box
+	portal=$(vmfsctl target ls --json | jq -r '.portals[0]')
+	luns_are 4
+	host_stop box
+}
+
+admin_test_case a_host_works_on_while_luns_come_and_go
+a_host_works_on_while_luns_come_and_go_body()
+{
+	truncate -s 512M a
+	truncate -s 64M b
+	printf '[portal]\nlisten = 127.0.0.1:0\n[target %s]\n%s\n%s\n' ${iqn} \
+	    "lun.0 = ${PWD}/a,thin" "allow = iqn.2026-11.test:*" |
+	    host_conf box
+	daemon_start box
+	portal=$(vmfsctl target ls --json | jq -r '.portals[0]')
+	atf_check -o ignore mkfs.vmfs -L ds1 --timers=${timers} \
+	    --initiator=iqn.2026-11.test:admin "$(url 0)"
+	host_start esx1 "$(url 0)"
+	( while [ ! -e stop ]; do
+		dd if=/dev/urandom of=esx1/mnt/f bs=64k count=20 conv=fsync \
+		    2>>dd.err || { touch failed; break; }
+	done ) &
+	writer=$!
+	for i in 1 2 3 4 5 6; do
+		atf_check vmfsctl --force lun create ${iqn} 1 "${PWD}/b"
+		atf_check vmfsctl acl create ${iqn} "iqn.other:${i},0=1"
+		atf_check vmfsctl target create ${iqn}:${i}
+		atf_check vmfsctl --force lun remove ${iqn} 1
+		atf_check vmfsctl acl remove ${iqn} iqn.other:${i}
+		atf_check vmfsctl target remove ${iqn}:${i}
+	done
+	touch stop
+	wait ${writer}
+	[ ! -e failed ] || { cat dd.err; atf_fail "the host got errors"; }
+	atf_check -o inline:'ok\n' sh -c \
+	    "vmfsctl -c esx1/ctl -H ds ls | cut -f5"
+	host_stop esx1
+	host_stop box
+}
+
+admin_test_case what_is_in_use_stays
+what_is_in_use_stays_body()
+{
+	truncate -s 512M a
+	printf '[portal]\nlisten = 127.0.0.1:0\n[target %s]\n%s\n%s\n' ${iqn} \
+	    "lun.0 = ${PWD}/a,thin" "allow = iqn.2026-11.test:*" |
+	    host_conf box
+	daemon_start box
+	portal=$(vmfsctl target ls --json | jq -r '.portals[0]')
+	atf_check -o ignore mkfs.vmfs -L ds1 --timers=${timers} \
+	    --initiator=iqn.2026-11.test:admin "$(url 0)"
+	host_start esx1 "$(url 0)"
+	cp box/conf before
+	atf_check -s exit:4 -e match:'in use by 2 session.*esx1.*--force' \
+	    vmfsctl lun remove ${iqn} 0
+	atf_check -s exit:4 -e match:'in use' vmfsctl target remove ${iqn}
+	atf_check -s exit:4 -e match:'in use' \
+	    vmfsctl acl change ${iqn} 'iqn.2026-11.test:*,0=1'
+	atf_check -s exit:4 -e match:'in use' \
+	    vmfsctl acl remove ${iqn} 'iqn.2026-11.test:*'
+	atf_check -s exit:4 -e match:'in use' \
+	    vmfsctl lun change ${iqn} 0 "${PWD}/a"
+	atf_check cmp before box/conf
+	[ ! -e box/conf.new ] || atf_fail "a file was left"
+	atf_check touch esx1/mnt/still-works
+	# Who withdraws access by force ends sessions; who gives it back finds
+	# the host there again.
+	atf_check vmfsctl --force acl change ${iqn} 'iqn.2026-11.test:*,0=1'
+	until_true 30 eval 'vmfsctl -c esx1/ctl -H ds ls | grep -qv ok' ||
+	    atf_fail "the host did not notice"
+	atf_check vmfsctl acl change ${iqn} 'iqn.2026-11.test:*'
+	atf_check -s exit:3 -e match:'no session' vmfsctl session kill iqn.nobody
+	umount -l esx1/mnt
+	kill -9 "$(cat esx1/pid)"
+	rm -f esx1/pid
+	until_true 60 sh -c 'vmfsctl session ls --json |
+	    jq -e ".sessions == []"' || atf_fail "the sessions did not end"
+	atf_check vmfsctl target remove ${iqn}
+	host_stop box
+}
+
+admin_test_case a_lun_grows_and_does_not_shrink
+a_lun_grows_and_does_not_shrink_body()
+{
+	box_start
+	atf_check vmfsctl lun resize ${iqn} 0 96M
+	capacity_is 0 100663296
+	atf_check -s exit:2 -e match:'what shrinks loses data' \
+	    vmfsctl lun resize ${iqn} 0 32M
+	atf_check -o inline:'100663296\n' stat -c %s a
+	truncate -s 128M a
+	atf_check vmfsctl lun resize ${iqn} 0
+	capacity_is 0 134217728
+	atf_check vmfsctl lun create ${iqn} 1 ram:16M
+	atf_check -s exit:2 -e match:'only a file is resized' \
+	    vmfsctl lun resize ${iqn} 1 32M
+	atf_check -s exit:3 -e match:'no LUN 9' vmfsctl lun resize ${iqn} 9 32M
+	host_stop box
+}
+
+admin_test_case refusals_change_nothing
+refusals_change_nothing_body()
+{
+	box_start
+	cp box/conf before
+	atf_check -s exit:3 -e match:"cannot open '.*/none'" \
+	    vmfsctl lun create ${iqn} 1 "${PWD}/none"
+	atf_check -s exit:1 -e match:'already defined' \
+	    vmfsctl lun create ${iqn} 0 "${PWD}/b"
+	atf_check -s exit:1 -e match:'exists' \
+	    vmfsctl lun create ${iqn} 1 "${PWD}/b" 8M
+	atf_check -s exit:3 -e match:"no target 'iqn.no' with LUN 1" \
+	    vmfsctl lun create iqn.no 1 "${PWD}/b"
+	atf_check -s exit:3 -e match:'no target' vmfsctl lun remove ${iqn} 1
+	atf_check -s exit:1 -e match:'exists already' \
+	    vmfsctl target create ${iqn}
+	atf_check -s exit:1 -e match:'is no iSCSI name' vmfsctl target create x
+	atf_check -s exit:1 -e match:'expected readonly' \
+	    vmfsctl acl create ${iqn} 'iqn.x,write'
+	atf_check -s exit:1 -e match:'chap-secret-file go together' \
+	    vmfsctl target change ${iqn} chap=bob
+	atf_check -s exit:2 -e match:'control character' \
+	    vmfsctl acl create ${iqn} 'iqn.x
+	lun.9 = /etc/shadow'
+	atf_check -s exit:1 -e match:'cannot be reached' \
+	    vmfsctl portal remove 127.0.0.1:0
+	atf_check cmp before box/conf
+	[ ! -e box/conf.new ] || atf_fail "a file was left"
+	luns_are 1
+	host_stop box
+}
+
+admin_test_case secrets_and_portals_change_live
+secrets_and_portals_change_live_body()
+{
+	box_start
+	(umask 077 && echo 'a secret of twelve and more' >secret)
+	atf_check vmfsctl target change ${iqn} chap=bob \
+	    "chap-secret-file=${PWD}/secret"
+	atf_check -o match:'bob' vmfsctl acl ls
+	iscsi-readcapacity16 -i ${me} "$(url 0)" &&
+	    atf_fail "logged in without a secret"
+	atf_check vmfsctl target change ${iqn} chap= chap-secret-file=
+	capacity_is 0 67108864
+	atf_check vmfsctl portal create '[::1]:0'
+	v6=$(vmfsctl portal ls --json |
+	    jq -r '.portals[] | select(.portal == "[::1]:0").address')
+	atf_check -o match:'Total size:67108864' iscsi-readcapacity16 \
+	    -i ${me} "iscsi://${v6}/${iqn}/0"
+	atf_check vmfsctl portal remove 127.0.0.1:0
+	iscsi-readcapacity16 -i ${me} "$(url 0)" &&
+	    atf_fail "the portal still answers"
+	atf_check -o inline:'1\n' sh -c \
+	    "vmfsctl portal ls --json | jq '.portals | length'"
+	host_stop box
+}
+
+admin_test_case a_file_changed_by_hand_is_read_again
+a_file_changed_by_hand_is_read_again_body()
+{
+	box_start
+	cp box/conf before
+	{
+		sed -e "s|${PWD}/a,thin|${PWD}/a,readonly|" \
+		    -e 's/^name = box/name = crate/' before
+		printf 'lun.1 = %s\nlun.2 = %s\n' "${PWD}/b" "${PWD}/none"
+	} >box/conf
+	atf_check -s exit:4 -e match:'changed since it was read' \
+	    vmfsctl lun create ${iqn} 7 ram:8M
+	atf_check -o match:'change LUN 0 .*to do' -o match:'add LUN 1.*to do' \
+	    vmfsctl --dry-run reload
+	luns_are 1
+	atf_check -s exit:6 -o match:'change LUN 0 of .* done' \
+	    -o match:'add LUN 1 of .* done' \
+	    -o match:"add LUN 2 of .* refused .*cannot open '.*/none'" \
+	    -o match:'host.* refused .*started again' vmfsctl reload
+	luns_are 2
+	# What was refused is said again, and is no obstacle.
+	atf_check -s exit:6 -o not-match:'LUN 1' -o match:'LUN 2' vmfsctl reload
+	echo nonsense >>box/conf
+	atf_check -s exit:1 -e match:"conf:[0-9]*: 'nonsense' is neither" \
+	    vmfsctl reload
+	cp before box/conf
+	kill -HUP "$(cat box/pid)"
+	until_true 20 eval '[ "$(luns_seen ${me})" = 1 ]' ||
+	    atf_fail "SIGHUP was not heard"
+	host_stop box
+}
+
+atf_init_test_cases()
+{
+	for c in ${cases}; do
+		atf_add_test_case "${c}"
+	done
+}

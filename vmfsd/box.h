@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The storage box's configuration file and what runs by it: commands change
+ * one through the other (doc/adr/0007).
+ */
+#ifndef VMFS_VMFSD_BOX_H
+#define VMFS_VMFSD_BOX_H
+
+#include <pthread.h>
+
+#include "vmfsd/conf_diff.h"
+#include "vmfsd/conf_edit.h"
+#include "vmfsd/exports.h"
+
+#define BOX_WHY_SIZE 1024
+
+struct box {
+	pthread_mutex_t mutex;		/* one change at a time */
+	char *path;			/* of the file */
+	char *text;			/* as last read or written; NULL: not */
+	struct conf *start;		/* what the file said at the start */
+	struct exports *exports;
+	struct log *log;
+};
+
+/* The file cannot be read: then there are no changes either. */
+void box_init(struct box *b, const char *path, struct exports *e,
+    struct log *log);
+void box_fini(struct box *b);
+
+/*
+ * Changes lines of the file and, by them, the running target; both or none.
+ * -EBUSY: initiators use what goes away (and not `force`), or the file was
+ * changed by hand and is to be read first.  `why` (BOX_WHY_SIZE) is the
+ * sentence for the admin.  Blocks.
+ */
+int box_change(struct box *b, const struct conf_edit *edits, size_t count,
+    bool force, char *why) MUST_CHECK;
+
+/*
+ * Reads the file again and applies what can be applied; with `dry` only tells
+ * what that would be.  *ret_c, with the result of each change, is the
+ * caller's.  An error means that nothing was changed.
+ */
+int box_reload(struct box *b, bool force, bool dry,
+    struct conf_changes *ret_c, char *why) MUST_CHECK;
+
+#endif
