@@ -214,6 +214,72 @@ dropped_sessions_log_in_again_body()
 	host_stop box
 }
 
+# scsi LUN CDB [DATA-OUT]
+scsi()
+{
+	_lun=${lun%/0}/$1
+	shift
+	"${VMFS_BUILDDIR}/tests/interop/scsi_cmd" ${bytes:+-r ${bytes}} \
+	    "${_lun}" "$@"
+}
+
+unit_is_ready()
+{
+	[ "$(scsi 0 000000000000)" = GOOD ]
+}
+
+# 31 passes of "ab": long enough to be met at work.
+box_test_case sanitize_goes_on_after_a_kill
+sanitize_goes_on_after_a_kill_body()
+{
+	head -c 192M /dev/zero | tr '\0' x >store
+	box_start
+	[ "$(scsi 0 48810000000000000600 1f0000026162)" = GOOD ] ||
+	    atf_fail "not started"
+	[ "$(scsi 0 000000000000)" = 02/04/1b ] || atf_fail "not at work"
+	host_kill box
+	ls box/id/sanitize-* || atf_fail "nothing is written down"
+	box_start
+	until_true 120 unit_is_ready || atf_fail "it did not end"
+	atf_check -o match:'sanitize started' cat box/log
+	host_stop box
+	yes ab | tr -d '\n' | head -c 192M | cmp - store ||
+	    atf_fail "there is more than the pattern"
+}
+
+# The text is written, read after a restart, and noise without its key.
+box_test_case encrypted_lun_is_erased_by_its_key
+encrypted_lun_is_erased_by_its_key_body()
+{
+	text=$(printf 'in the clear%500s' '')
+	hex=$(printf '%s' "${text}" | od -An -v -tx1 | tr -d ' \n')
+	truncate -s 4M dark
+	box_start "lun.2 = ${PWD}/dark,thin,encrypted"
+	[ "$(scsi 2 2a000000000000000100 "${hex}")" = GOOD ] ||
+	    atf_fail "write"
+	host_stop box
+	atf_check -s exit:1 grep -q 'in the clear' dark
+	atf_check -o inline:'600\n' stat -c %a box/id/key-*
+	cat box/id/key-* >key.before
+	box_start "lun.2 = ${PWD}/dark,thin,encrypted"
+	bytes=512
+	[ "$(scsi 2 28000000000000000100)" = "GOOD
+${text}" ] || atf_fail "read"
+	bytes=
+	[ "$(scsi 2 48030000000000000000)" = GOOD ] || atf_fail "erase"
+	bytes=512
+	scsi 2 28000000000000000100 >noise
+	bytes=
+	atf_check -s exit:1 grep -q 'in the clear' noise
+	atf_check -s exit:1 -o ignore cmp box/id/key-* key.before
+	host_stop box
+	printf 'no key' >"$(echo box/id/key-*)"
+	! timeout 30 vmfsd --config=box/conf --pidfile="${PWD}/box/pid" \
+	    --log-file="${PWD}/box/log" >out 2>&1 ||
+	    atf_fail "started without the key"
+	atf_check -o match:'the key of .*dark.* cannot be used' cat out box/log
+}
+
 atf_init_test_cases()
 {
 	for c in ${cases}; do
