@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Commands on the built-in iSCSI target; and ping. */
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "libvmfs/base/lun_text.h"
@@ -196,6 +198,79 @@ end_session(struct daemon *d, json_t *args, int (*how)(void *arg), char *msg)
 	return rc;
 }
 
+/* ---- asymmetric access ---- */
+
+struct access_call {
+	struct exports *exports;
+	const char *iqn;
+	unsigned lun, group, state;
+};
+
+static int
+set_access(void *arg)
+{
+	struct access_call *c = arg;
+	struct export_lun *x = exports_find(c->exports, c->iqn, c->lun);
+
+	return x == NULL ? -ENOENT : scsi_lu_set_access(x->lu, c->group,
+	    c->state);
+}
+
+/* Of SPC-4 table 307; negative when there is none of that name. */
+static int
+access_state(const char *name)
+{
+	static const char *const names[] = {
+		"optimized", "non-optimized", "standby", "unavailable",
+	};
+
+	for (int i = 0; i < (int)(sizeof(names) / sizeof(names[0])); i++) {
+		if (strcmp(names[i], name) == 0)
+			return i;
+	}
+	return -1;
+}
+
+static bool
+number_parse(const char *text, unsigned *ret_n)
+{
+	char *end;
+	unsigned long n = strtoul(text, &end, 10);
+
+	*ret_n = (unsigned)n;
+	return *text >= '0' && *text <= '9' && *end == '\0' &&
+	    n < SCSI_LUNS_MAX;
+}
+
+static int
+cmd_lun_access(struct daemon *d, json_t *args, json_t **ret_result,
+    char *msg)
+{
+	struct access_call c = { .exports = &d->exports };
+	const char *lun, *group, *state;
+	int n, rc = need_target(d, msg);
+
+	(void)ret_result;
+	if (rc < 0)
+		return rc;
+	if (json_unpack(args, "{s:s, s:s, s:s, s:s}", "iqn", &c.iqn, "lun", &lun,
+	    "group", &group, "state", &state) < 0 ||
+	    !number_parse(lun, &c.lun) || (n = access_state(state)) < 0 ||
+	    !number_parse(group, &c.group) || c.group == 0 ||
+	    c.group > SCSI_GROUPS_MAX) {
+		(void)snprintf(msg, CTL_MESSAGE_SIZE, "lun access needs "
+		    "IQN, LUN, a portal group from 1 to %d, and optimized, "
+		    "non-optimized, standby or unavailable", SCSI_GROUPS_MAX);
+		return -EINVAL;
+	}
+	c.state = (unsigned)n;
+	rc = call_on(d->exports.env.sched, set_access, &c);
+	if (rc == -ENOENT)
+		(void)snprintf(msg, CTL_MESSAGE_SIZE, "target '%s' has no LUN "
+		    "%u; see vmfsctl lun ls", c.iqn, c.lun);
+	return rc;
+}
+
 static int
 cmd_session_drop(struct daemon *d, json_t *args, json_t **ret_result, char *msg)
 {
@@ -227,6 +302,7 @@ const struct command commands_target[] = {
 	{ "ping", cmd_ping },
 	{ "target.ls", cmd_target_ls },
 	{ "lun.ls", cmd_target_ls },
+	{ "lun.access", cmd_lun_access },
 	{ "session.ls", cmd_session_ls },
 	{ "session.drop", cmd_session_drop },
 	{ "session.kill", cmd_session_kill },

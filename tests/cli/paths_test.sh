@@ -117,7 +117,82 @@ cut_paths_cost_no_error_cleanup()
 	return 0
 }
 
+# groups: "GROUP=ACCESS" of the paths, each once.
+groups()
+{
+	vmfsctl -c esx1/ctl path ls ds1 --json | jq -r \
+	    '[.paths[] | "\(.group)=\(.access)"] | unique | join(",")'
+}
+groups_are()
+{
+	[ "$(groups)" = "$1" ]
+}
+groups_get()
+{
+	until_true 30 groups_are "$1" || {
+		cat esx1/log >&2
+		atf_fail "groups are $(groups), not $1"
+	}
+}
+access()
+{
+	atf_check vmfsctl -c box/ctl lun access "${iqn}" 0 "$@"
+}
+
+atf_test_case access_states_move_io cleanup
+access_states_move_io_head()
+{
+	atf_set require.user root
+}
+access_states_move_io_body()
+{
+	truncate -s 512M store
+	mkdir -p box
+	{
+		printf '[portal]\nlisten = 127.0.0.1:0\n'
+		printf 'listen = 127.0.0.1:0,2\n'
+		printf '[target %s]\nlun.0 = %s,thin\n' ${iqn} "${PWD}/store"
+		printf 'allow = iqn.2026-11.test:*\n'
+	} | host_conf box
+	daemon_start box
+	portals=$(vmfsctl -c box/ctl target ls --json |
+	    jq -r '.portals | join(",")')
+	lun="iscsi://${portals}/${iqn}/0"
+	atf_check -o ignore -e empty mkfs.vmfs -L ds1 --timers=${timers} \
+	    --initiator=iqn.2026-11.test:admin "${lun}"
+	host_start esx1 "${lun}"
+	groups_get 1=optimized,2=optimized
+	writer 2>writer.err &
+	writer=$!
+	until_true 30 writer_passes 10 || atf_fail "the writer does not start"
+	access 1 standby
+	groups_get 1=standby,2=optimized
+	writer_gets_on
+	access 1 non-optimized
+	access 2 unavailable
+	groups_get 1=non-optimized,2=unavailable
+	writer_gets_on
+	access 2 optimized
+	groups_get 1=non-optimized,2=optimized
+	writer_gets_on
+	touch writer.stop
+	wait ${writer}
+	atf_check -o empty cat writer.err
+	[ -e writer.good ] || atf_fail "the writer had an error"
+	atf_check -s exit:2 -e match:'a portal group from 1 to 16' \
+	    vmfsctl -c box/ctl lun access "${iqn}" 0 17 standby
+	atf_check -s exit:3 -e match:"target '${iqn}' has no LUN 7" \
+	    vmfsctl -c box/ctl lun access "${iqn}" 7 1 standby
+	host_stop esx1
+	host_stop box
+}
+access_states_move_io_cleanup()
+{
+	hosts_cleanup
+}
+
 atf_init_test_cases()
 {
+	atf_add_test_case access_states_move_io
 	atf_add_test_case cut_paths_cost_no_error
 }
