@@ -323,6 +323,36 @@ io_goes_on_after_a_silence_of_the_box_body()
 	host_stop box
 }
 
+# LUN 1 is that of another target, behind a relay that is stopped.  The kernel's
+# abort waits for the write, which could still reach the disk; LUN 0 does not.
+kernel_test_case lun_that_hangs_is_alone
+lun_that_hangs_is_alone_body()
+{
+	target_start --iqn iqn.2026-11.test:behind --ram 64M --cache-id 1
+	port=${portal##*:}
+	relay 1
+	port=0
+	# shellcheck disable=SC2154
+	box_start "lun.1 = iscsi://127.0.0.1:${path_1}/iqn.2026-11.test:behind/0"
+	guest_start
+	in_guest "login ${port}"
+	in_guest "verify /dev/\$(disk ${port} 1) --size=4M"
+	in_guest "echo 2 >/sys/block/\$(disk ${port} 1)/device/timeout"
+	# shellcheck disable=SC2154
+	kill -STOP -- "-${group_1}"
+	in_guest "(dd if=/dev/zero of=/dev/\$(disk ${port} 1) bs=64k count=1 \
+	    oflag=direct >/run/result 2>&1; echo \$? >/run/status) & true"
+	in_guest "timeouts() { test \$((\$(limit \$(disk ${port} 1) \
+	    device/iotmo_cnt))) -ge 1; }; until_true 60 timeouts"
+	in_guest "verify /dev/\$(disk ${port}) --size=4M"
+	kill -CONT -- "-${group_1}"
+	in_guest "until_true 60 test -s /run/status; cat /run/result"
+	in_guest "verify /dev/\$(disk ${port} 1) --size=4M"
+	guest_stop
+	host_stop box
+	target_stop
+}
+
 # A path that swallows and comes back, then another that is cut for good.
 kernel_test_case io_goes_on_when_a_portal_is_cut
 io_goes_on_when_a_portal_is_cut_body()
