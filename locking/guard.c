@@ -222,6 +222,8 @@ guard_start(struct guard *g, const struct guard_conf *conf)
 	*g = (struct guard){ .conf = *conf };
 	g->disk.ops = &guard_disk_ops;
 	g->disk.info = conf->below->info;
+	g->replay.ops = &guard_replay_ops;
+	g->replay.info = conf->below->info;
 	list_init(&g->parked);
 	fiber_cond_init(&g->wake);
 	fiber_cond_init(&g->settled);

@@ -46,7 +46,11 @@ struct guard_conf {
 };
 
 struct guard {
-	struct disk disk;
+	struct disk disk;		/* the datastore's */
+	/* The same LUN for the replay of others' journals, whose flushes must
+	 * not swallow what one has to tell the datastore. */
+	struct disk replay;
+	_Atomic int flush_error;	/* 0: no flush has failed */
 	struct guard_conf conf;
 	_Atomic int status;		/* enum host_status */
 	_Atomic int error;		/* requests get it when FENCED, LEFT */

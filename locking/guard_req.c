@@ -19,10 +19,27 @@ struct guard_req {
 	struct sched_work work;
 	struct list node;		/* in guard.parked */
 	unsigned conflicts, attentions;
+	bool replay;			/* came by guard.replay */
 	struct sched_timer again;
 };
 
 static void guard_try(struct guard_req *r);
+
+/*
+ * The LUN tells one flush that its cache was lost, whoever sent it; what
+ * others had written before is lost as well.  From then on no flush of the
+ * datastore succeeds: it must be mounted again.
+ */
+static int
+flush_result(struct guard_req *r, int result)
+{
+	struct guard *g = r->guard;
+
+	if (result < 0 && result != -VMFS_EATTENTION)
+		atomic_store(&g->flush_error, result);
+	return result == 0 && !r->replay ? atomic_load(&g->flush_error) :
+	    result;
+}
 
 static void
 complete(struct guard_req *r, int result)
@@ -30,6 +47,8 @@ complete(struct guard_req *r, int result)
 	struct disk_req *parent = r->parent;
 	struct guard *g = r->guard;
 
+	if (parent->op == DISK_FLUSH)
+		result = flush_result(r, result);
 	parent->result = result;
 	parent->sense = r->req.sense;
 	free(r);
@@ -229,9 +248,8 @@ guard_try(struct guard_req *r)
 }
 
 static void
-guard_submit(struct disk *d, struct disk_req *req)
+take(struct guard *g, struct disk_req *req, bool replay)
 {
-	struct guard *g = container_of(d, struct guard, disk);
 	struct guard_req *r = calloc(1, sizeof(*r));
 
 	if (r == NULL) {
@@ -240,9 +258,22 @@ guard_submit(struct disk *d, struct disk_req *req)
 	}
 	r->parent = req;
 	r->guard = g;
+	r->replay = replay;
 	r->home = sched_current();
 	atomic_fetch_add(&g->in_flight, 1);
 	guard_try(r);
+}
+
+static void
+guard_submit(struct disk *d, struct disk_req *req)
+{
+	take(container_of(d, struct guard, disk), req, false);
+}
+
+static void
+replay_submit(struct disk *d, struct disk_req *req)
+{
+	take(container_of(d, struct guard, replay), req, true);
 }
 
 static int
@@ -252,7 +283,7 @@ guard_refresh(struct disk *d)
 	int rc = disk_refresh(g->conf.below);
 
 	if (rc == 0)
-		d->info = g->conf.below->info;
+		d->info = g->replay.info = g->conf.below->info;
 	return rc;
 }
 
@@ -262,6 +293,11 @@ guard_close(struct disk *d)
 	/* The guard is a part of the host and ends with it. */
 	(void)d;
 }
+
+const struct disk_ops guard_replay_ops = {
+	.submit = replay_submit,
+	.close = guard_close,
+};
 
 const struct disk_ops guard_disk_ops = {
 	.submit = guard_submit,

@@ -5,7 +5,7 @@
 
 #include "locking/guard.h"
 
-extern const struct disk_ops guard_disk_ops;
+extern const struct disk_ops guard_disk_ops, guard_replay_ops;
 
 /* Sends every waiting request to its own thread to try again. */
 void guard_release_parked(struct guard *g);

@@ -18,6 +18,7 @@ struct disk_reserve {
 	struct disk *below;
 	struct fiber_mutex section;	/* RESERVE does not nest */
 	uint8_t *buf;			/* of the section */
+	int flush_error;		/* of a section: for who flushes next */
 };
 
 /* A request carried out by a fiber of its own. */
@@ -67,6 +68,14 @@ release(struct disk_reserve *d)
 	}
 }
 
+/* A flush that another one cannot make good. */
+static bool
+tells_loss(int rc)
+{
+	return rc < 0 && rc != -VMFS_ECONFLICT && rc != -VMFS_EATTENTION &&
+	    rc != -VMFS_EUNKNOWN;
+}
+
 static int
 compare_and_write(struct disk_reserve *d, struct disk_req *req)
 {
@@ -89,8 +98,14 @@ compare_and_write(struct disk_reserve *d, struct disk_req *req)
 	if (!d->conf.may_write(d->conf.arg))
 		return -VMFS_EATTENTION;
 	rc = disk_run(d->below, &w);
-	/* Not every such LUN knows FUA. */
-	return rc < 0 ? rc : disk_flush(d->below);
+	if (rc < 0)
+		return rc;
+	/* Not every such LUN knows FUA.  That the LUN lost its cache it tells
+	 * once, perhaps here. */
+	rc = disk_flush(d->below);
+	if (tells_loss(rc))
+		d->flush_error = rc;
+	return rc;
 }
 
 static int
@@ -147,6 +162,19 @@ read_main(void *arg)
 }
 
 static void
+flush_main(void *arg)
+{
+	struct job *j = arg;
+	struct disk_reserve *d = j->d;
+	struct disk_req *req = j->req;
+	int rc;
+
+	free(j);
+	rc = disk_flush(d->below);
+	disk_complete(req, rc == 0 ? d->flush_error : rc);
+}
+
+static void
 spawn(struct disk_reserve *d, struct disk_req *req, void (*fn)(void *arg))
 {
 	struct job *j = malloc(sizeof(*j));
@@ -169,6 +197,8 @@ reserve_submit(struct disk *disk, struct disk_req *req)
 		spawn(d, req, caw_main);
 	else if (req->op == DISK_READ)
 		spawn(d, req, read_main);
+	else if (req->op == DISK_FLUSH)
+		spawn(d, req, flush_main);
 	else
 		disk_submit(d->below, req);
 }

@@ -183,7 +183,7 @@ replay(struct takeover *t)
 
 	dead.incarnation--;	/* as the dead host left it */
 	if (dead.journal_block != 0)
-		rc = recover_journal(h->env, &h->guard.disk, &h->super, &dead,
+		rc = recover_journal(h->env, &h->guard.replay, &h->super, &dead,
 		    &t->report.replay);
 	t->report.replay_ms = elapsed_ms(h, start);
 	if (rc < 0)

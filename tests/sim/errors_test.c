@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What single errors of the LUN do to locks. */
+/* What single errors of the LUN do to locks, and what must learn of them. */
 #include <atf-c.h>
 #include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include "libvmfs/base/units.h"
 #include "locking/host_int.h"
@@ -137,8 +139,82 @@ ATF_TC_BODY(a_lock_wanted_again_before_that_stays, tc)
 	    play_again);
 }
 
+/* ---- a lost cache is told once ---- */
+
+/* Not flushed; nobody's data. */
+static int
+scribble(struct world *w, unsigned i)
+{
+	uint8_t *buf = disk_buf_alloc(BLOCK_SIZE);
+	int rc;
+
+	if (buf == NULL)
+		return -ENOMEM;
+	memset(buf, 0x5a, BLOCK_SIZE);
+	rc = disk_write(host_disk(w->host[i].host),
+	    (uint64_t)LOCK_BLOCK * 2 * BLOCK_SIZE, buf, BLOCK_SIZE, 0);
+	free(buf);
+	return rc;
+}
+
+static void
+play_section(struct world *w)
+{
+	struct lock_grant a;
+
+	if (!all_joined(w))
+		return;
+	WORLD_CHECK(w, scribble(w, 0) == 0);
+	sim_lun_power_loss(&w->lun);
+	WORLD_CHECK(w, lock(w, 0, LOCK_EXCLUSIVE, 0, &a) == -EIO);
+	WORLD_CHECK(w, disk_flush(host_disk(w->host[0].host)) == -EIO);
+	WORLD_CHECK(w, disk_flush(host_disk(w->host[0].host)) == -EIO);
+	leave_all(w);
+}
+
+ATF_TC_WITHOUT_HEAD(a_section_does_not_swallow_the_loss_of_a_cache);
+ATF_TC_BODY(a_section_does_not_swallow_the_loss_of_a_cache, tc)
+{
+	(void)tc;
+	run_seeds((struct world_conf){ .hosts = 1, .protocol = LOCK_RESERVE },
+	    play_section);
+}
+
+static bool
+has_taken_over(struct world *w, unsigned i)
+{
+	struct takeover_report report;
+
+	return host_last_takeover(w->host[i].host, &report);
+}
+
+static void
+play_replay(struct world *w)
+{
+	for (unsigned i = 0; i < w->hosts; i++)
+		WORLD_CHECK(w, world_mount(w, i) == 0);
+	if (world_failed(w))
+		return;
+	WORLD_CHECK(w, scribble(w, 0) == 0);
+	sim_lun_power_loss(&w->lun);
+	world_crash(w, 1);
+	WORLD_CHECK(w, world_wait(w, has_taken_over, 0, 60000));
+	WORLD_CHECK(w, disk_flush(host_disk(w->host[0].host)) == -EIO);
+	world_crash(w, 0);
+}
+
+ATF_TC_WITHOUT_HEAD(a_replay_does_not_swallow_the_loss_of_a_cache);
+ATF_TC_BODY(a_replay_does_not_swallow_the_loss_of_a_cache, tc)
+{
+	(void)tc;
+	run_seeds((struct world_conf){ .hosts = 2, .protocol = LOCK_ATS_PR },
+	    play_replay);
+}
+
 ATF_TP_ADD_TCS(tp)
 {
+	ATF_TP_ADD_TC(tp, a_section_does_not_swallow_the_loss_of_a_cache);
+	ATF_TP_ADD_TC(tp, a_replay_does_not_swallow_the_loss_of_a_cache);
 	ATF_TP_ADD_TC(tp, a_lock_whose_release_failed_is_given_back);
 	ATF_TP_ADD_TC(tp, a_lock_taken_unknowingly_is_given_back);
 	ATF_TP_ADD_TC(tp, a_lock_wanted_again_before_that_stays);

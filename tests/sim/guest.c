@@ -15,7 +15,6 @@
 
 #define PIECE 512u			/* sectors read at once */
 #define BUF_BYTES (2048 * ORACLE_SECTOR)
-#define CHUNK_SECTORS 128u
 
 static uint64_t
 below(struct guest *g, uint64_t bound)
@@ -55,12 +54,15 @@ is_excused(struct guest *g, int rc)
 	    TROUBLE_BIT(TROUBLE_DATA_PATH) | TROUBLE_BIT(TROUBLE_PULSE_PATH) |
 	    TROUBLE_BIT(TROUBLE_STARVE) | TROUBLE_BIT(TROUBLE_SLOW) |
 	    TROUBLE_BIT(TROUBLE_OUTAGE) | lost | io;
+	const unsigned any = TROUBLE_BIT(TROUBLE_STRIKE);
 
 	if (g->v->calm)
 		return false;
-	return (rc == -EIO && (g->v->mask & io)) ||
-	    (rc == -VMFS_EUNKNOWN && (g->v->mask & lost)) ||
-	    (rc == -VMFS_ELOCKED && (g->v->mask & sits)) ||
+	return (rc == -EIO && (g->v->mask & (io | any))) ||
+	    (rc == -VMFS_EUNKNOWN && (g->v->mask & (lost | any))) ||
+	    (rc == -VMFS_ELOCKED && (g->v->mask & (sits | any))) ||
+	    ((rc == -VMFS_EATTENTION || rc == -VMFS_EMISCOMPARE) &&
+	    (g->v->mask & any)) ||
 	    (rc == -ENOSPC && (g->v->mask & TROUBLE_BIT(TROUBLE_POOL)));
 }
 
@@ -387,7 +389,8 @@ session_open(struct guest *g, struct oracle_disk *d, struct fs_file *f,
 		while (steps-- > 0 && !g->stop && !world_failed(&g->v->w)) {
 			session_step(g, d, f, ino);
 			if (below(g, 4) == 0)
-				fiber_sleep(below(g, 20) * NSEC_PER_MSEC);
+				fiber_sleep(below(g, 20 * g->v->slow) *
+				    NSEC_PER_MSEC);
 		}
 	}
 	d->writer = -1;
@@ -648,8 +651,8 @@ guest_main(void *arg)
 	while (!g->stop && !world_failed(&g->v->w)) {
 		guest_step(g);
 		/* All that was asked for is done: only to be alive. */
-		fiber_sleep(below(g, g->v->ops < g->v->conf.ops ? 30 : 2000) *
-		    NSEC_PER_MSEC);
+		fiber_sleep(below(g, g->v->ops < g->v->conf.ops ?
+		    30 * g->v->slow : 2000) * NSEC_PER_MSEC);
 	}
 	free(g->buf);
 	g->running = false;

@@ -15,8 +15,10 @@ host_of(unsigned nexus)
 	return nexus / 2;
 }
 
+/* The incarnation, that is: a path that has the key of the host's next one
+ * carries nothing of it any more. */
 static bool
-could_write(const struct world *w, unsigned host)
+could_write(const struct world *w, unsigned host, uint64_t key)
 {
 	/* Time is the proof: I1 has to tell. */
 	if (lease_by_time(w->super.protocol))
@@ -24,7 +26,7 @@ could_write(const struct world *w, unsigned host)
 	for (unsigned n = 2 * host; n < 2 * host + 2; n++) {
 		const struct sim_nexus *x = &w->lun.nexus[n];
 
-		if (w->super.protocol == LOCK_ATS_PR ? x->key != 0 :
+		if (w->super.protocol == LOCK_ATS_PR ? x->key == key :
 		    x->n_holds > 0 && (x->path != PATH_CUT || x->in_flight > 0))
 			return true;
 	}
@@ -61,7 +63,7 @@ slot_landed(struct judge *j, unsigned slot, unsigned nexus,
 	if (hb.state != SLOT_RECOVERING || j->slot[owner] != slot ||
 	    hb.incarnation != j->incarnation[owner] + 1)
 		return;
-	if (could_write(w, owner))
+	if (could_write(w, owner, heartbeat_pr_key(slot, hb.incarnation - 1)))
 		world_fail(w, "I9: slot %u of host%u goes to recovering while "
 		    "the host could still write", slot, owner);
 	j->takeovers += j->ended[owner] != j->incarnation[owner];

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define CHUNK_SECTORS 128u
 #define WORDS (ORACLE_SECTOR / sizeof(uint64_t))
 
 static void *
@@ -164,15 +165,22 @@ oracle_unsure(struct oracle_disk *d)
 		d->sector[n].unsure = d->sector[n].issued != 0;
 }
 
+static void
+lose_chunk(struct oracle_disk *d, unsigned first)
+{
+	for (unsigned k = first; k < first + CHUNK_SECTORS &&
+	    k < d->sectors; k++)
+		d->sector[k].lost = true;
+}
+
 void
 oracle_power_loss(struct oracle_disk *d)
 {
 	oracle_unsure(d);
-	/* A write of a part takes its whole block to another place. */
+	/* A write of a part may take its whole chunk to another place. */
 	for (unsigned n = 0; n < d->sectors; n++)
 		if (d->sector[n].issued != 0)
-			for (unsigned k = n & ~7u; k < (n | 7u) + 1; k++)
-				d->sector[k].lost = true;
+			lose_chunk(d, n / CHUNK_SECTORS * CHUNK_SECTORS);
 }
 
 static bool

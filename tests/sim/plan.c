@@ -19,6 +19,7 @@ const char *const trouble_name[TROUBLE_KINDS] = {
 	[TROUBLE_TWIN] = "twin",
 	[TROUBLE_IMAGE] = "image",
 	[TROUBLE_SESSION] = "session",
+	[TROUBLE_STRIKE] = "strike",
 	[TROUBLE_STATUS] = "status",
 	[TROUBLE_MISCOMPARE] = "miscompare",
 	[TROUBLE_SLOW] = "slow",
@@ -104,5 +105,6 @@ plan_make(struct vsim *v)
 	}
 	v->wc.net = on(v, TROUBLE_NETWORK) ?
 	    (enum world_net)(1 + prng_below(&p, 3)) : NET_SILENT;
+	v->slow = prng_below(&p, 2) == 0 ? 1 : 1 + (unsigned)prng_below(&p, 40);
 	v->oracle.volatile_lun = on(v, TROUBLE_POWER);
 }

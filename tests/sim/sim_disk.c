@@ -55,6 +55,9 @@ answer(struct sim_op *op, int result)
 	op->req = NULL;
 	if (req == NULL)
 		return;
+	/* Told now, not before: until then no flush succeeds. */
+	if (op->op == DISK_FLUSH && result == -EIO)
+		op->lun->nexus[op->nexus].cache_lost = false;
 	req->sense = op->sense;
 	disk_complete(req, result);
 }

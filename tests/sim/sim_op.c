@@ -338,10 +338,8 @@ execute(struct sim_op *op)
 	case DISK_WRITE:
 		return put(op);
 	case DISK_FLUSH:
-		if (n->cache_lost) {
-			n->cache_lost = false;
+		if (n->cache_lost)
 			return -EIO;
-		}
 		return flush(op->lun);
 	case DISK_WRITE_ZEROES:
 	case DISK_UNMAP:

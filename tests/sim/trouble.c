@@ -39,7 +39,9 @@ mount_excused(const struct vsim *v, int rc)
 {
 	return !v->calm && (rc == -VMFS_EUNKNOWN || rc == -EIO ||
 	    rc == -VMFS_EFENCED || rc == -VMFS_EATTENTION || rc == -ENOSPC ||
-	    rc == -VMFS_EINUSE || rc == -VMFS_ECONFLICT);
+	    rc == -VMFS_EINUSE || rc == -VMFS_ECONFLICT ||
+	    ((v->mask & TROUBLE_BIT(TROUBLE_STRIKE)) &&
+	    (rc == -VMFS_EGONE || rc == -EBUSY || rc == -ENOLCK)));
 }
 
 void
@@ -137,6 +139,7 @@ outage(struct vsim *v)
 	for (unsigned i = 0; i < v->w.hosts; i++)
 		if (!is_well(v, i))
 			return;
+	v->w.lun.strike = (struct sim_strike){ 0 };
 	before = fences(v);
 	for (unsigned i = 0; i < v->w.hosts; i++)
 		world_lose_paths(&v->w, i);
@@ -196,6 +199,66 @@ twin(struct vsim *v, unsigned host)
 		if (is_well(v, host))
 			world_fail(w, "a twin of host%u was let in", host);
 		(void)!world_leave(w, w->hosts);
+	}
+}
+
+/* Some statuses say that nothing was executed. */
+static bool
+may_be_done(int result)
+{
+	return result == -VMFS_EUNKNOWN || result == -VMFS_EMISCOMPARE ||
+	    result == -EIO;
+}
+
+/* Some of the next commands of a host, on one of its paths or on both, fail:
+ * those of a moment, or of what it does next in its life. */
+static void
+strike(struct vsim *v, unsigned host)
+{
+#define OPS(a, b, c) (1u << DISK_##a | 1u << DISK_##b | 1u << DISK_##c)
+	static const struct {
+		unsigned ops;
+		int result;
+	} kinds[] = {
+		{ OPS(READ, READ, READ), -EIO },
+		{ OPS(READ, READ, READ), -VMFS_EUNKNOWN },
+		{ OPS(READ, CAW, WRITE), -VMFS_EATTENTION },
+		{ OPS(READ, CAW, WRITE), -VMFS_EUNKNOWN },
+		{ OPS(CAW, CAW, CAW), -VMFS_EUNKNOWN },
+		{ OPS(CAW, CAW, CAW), -VMFS_EMISCOMPARE },
+		{ OPS(CAW, CAW, CAW), -VMFS_ECONFLICT },
+		{ OPS(CAW, CAW, CAW), -EIO },
+		{ OPS(WRITE, WRITE_ZEROES, UNMAP), -EIO },
+		{ OPS(WRITE, FLUSH, CAW), -VMFS_ECONFLICT },
+		{ OPS(FLUSH, FLUSH, FLUSH), -EIO },
+		{ OPS(PR_OUT, PR_OUT, PR_OUT), -VMFS_EUNKNOWN },
+		{ OPS(PR_OUT, PR_OUT, PR_OUT), -VMFS_ECONFLICT },
+		{ OPS(PR_OUT, PR_OUT, PR_OUT), -VMFS_EATTENTION },
+		{ OPS(PR_OUT, PR_READ_KEYS, PR_READ_RESERVATION), -EIO },
+		{ OPS(PR_READ_KEYS, PR_READ_KEYS, PR_READ_RESERVATION),
+		    -VMFS_EUNKNOWN },
+		{ OPS(PR_READ_KEYS, PR_READ_KEYS, PR_READ_RESERVATION),
+		    -VMFS_EATTENTION },
+		{ OPS(HOLD, UNHOLD, HOLD_TEST), -EIO },
+		{ OPS(RESERVE, RELEASE, READ), -VMFS_EUNKNOWN },
+		{ OPS(RESERVE, RELEASE, RELEASE), -VMFS_EATTENTION },
+		{ OPS(RESERVE, READ, WRITE), -VMFS_ECONFLICT },
+		{ OPS(READ, CAW, PR_READ_KEYS), -VMFS_EGONE },
+	};
+#undef OPS
+	size_t k = below(v, sizeof(kinds) / sizeof(*kinds));
+	unsigned path = (unsigned)below(v, 3);
+
+	v->w.lun.strike = (struct sim_strike){
+		.result = kinds[k].result, .ops = kinds[k].ops,
+		.first = 2 * host + (path == 1), .last = 2 * host + (path > 0),
+		.times = 1u << below(v, 7), .skip = below(v, 8),
+		.done = below(v, 2) == 0 && may_be_done(kinds[k].result),
+	};
+	if (below(v, 2) == 0) {
+		crash(v, host);
+		world_boot(&v->w, host);
+		trouble_enter(v, host);
 	}
 }
 
@@ -268,6 +331,9 @@ apply(struct vsim *v, enum trouble k, unsigned host)
 		return;
 	case TROUBLE_TWIN:
 		twin(v, host);
+		return;
+	case TROUBLE_STRIKE:
+		strike(v, host);
 		return;
 	case TROUBLE_IMAGE:
 		image_check(v, v->wc.protocol != LOCK_FILE &&

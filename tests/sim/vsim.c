@@ -20,7 +20,7 @@ vsim_of(struct world *w)
 static void
 safety_phase(struct vsim *v)
 {
-	uint64_t rest = v->conf.ops / 60 * NSEC_PER_MSEC * 10;
+	uint64_t rest = v->conf.ops * NSEC_PER_MSEC / 15 * v->slow;
 
 	for (unsigned i = 0; i < v->w.hosts; i++)
 		trouble_enter(v, i);
@@ -51,6 +51,7 @@ liveness_phase(struct vsim *v)
 	struct world *w = &v->w;
 
 	w->lun.faults = (struct sim_faults){ 0 };
+	w->lun.strike = (struct sim_strike){ 0 };
 	w->net = NET_SILENT;
 	w->lun.pool_full = false;
 	for (unsigned i = 0; i < w->hosts; i++)

@@ -34,6 +34,7 @@ enum trouble {
 	TROUBLE_TWIN,		/* another host with the UUID of one */
 	TROUBLE_IMAGE,		/* none: fsck looks at a crash image */
 	TROUBLE_SESSION,	/* one session after the other is renewed */
+	TROUBLE_STRIKE,		/* one host's next commands of a kind fail */
 	/* Of commands; the plan gives their rates. */
 	TROUBLE_STATUS,		/* done, status lost */
 	TROUBLE_MISCOMPARE,
@@ -81,6 +82,9 @@ struct vsim {
 	struct guest guest[WORLD_HOSTS_MAX];
 	uint64_t ops;
 	bool calm;		/* liveness phase: no error is excused */
+	/* Guests think, and troubles last, so much longer: take-overs take
+	 * their time. */
+	unsigned slow;
 	struct vsim_totals totals;
 };
 
