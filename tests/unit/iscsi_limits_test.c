@@ -128,7 +128,9 @@ ATF_TC_BODY(immediate_commands_are_limited, tc)
 ATF_TC_WITHOUT_HEAD(connections_in_login_are_limited);
 ATF_TC_BODY(connections_in_login_are_limited, tc)
 {
-	const struct iscsi_limits limits = { .sessions_max = 2 };
+	const struct iscsi_limits limits = {
+		.sessions_max = 2, .login_timeout_s = 3600,
+	};
 	struct rig_conn *c[80], *last;
 
 	begin(&limits);
