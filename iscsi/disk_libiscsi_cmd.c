@@ -57,7 +57,8 @@ lcdb_caw(uint64_t lba, uint8_t blocks, uint32_t block_size, uint8_t flags)
 {
 	struct lcdb c = cdb16(0x89, flags, lba, blocks);
 
-	c.dir = blocks > 0 ? LCDB_OUT : LCDB_NONE;
+	/* Even without a block: istgt ends a session without the W bit. */
+	c.dir = LCDB_OUT;
 	c.xfer = 2 * blocks * block_size;
 	return c;
 }

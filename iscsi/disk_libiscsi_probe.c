@@ -213,7 +213,9 @@ probe_reservations(struct lsess *s, struct lprobe *p)
 	    &c);
 	if (is_transport(rc))
 		return rc;
-	if (rc == 0) {
+	/* Registrations that a restart of the target takes away, PTPL_C = 0,
+	 * would let a fenced host in again. */
+	if (rc == 0 && c.received >= 4 && (d[2] & 0x01) != 0) {
 		/* From a nexus that is not registered: must be refused. */
 		cdb = lcdb_pr_out(&pr, d);
 		c = (struct lcmd){ .cdb = cdb, .iov = &iov, .iovcnt = 1,

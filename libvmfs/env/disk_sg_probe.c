@@ -130,15 +130,19 @@ discover_provisioning(struct disk_sg *s)
 	s->unmap_zeroes = lbpws && reads_zero;
 }
 
-/* Reading the keys changes nothing: the trial for persistent reservations. */
+/*
+ * REPORT CAPABILITIES, SPC-4 6.15.4.  Registrations that the device forgets
+ * when it loses power, PTPL_C = 0, would let a fenced host in again.
+ */
 static bool
-read_keys_works(struct disk_sg *s)
+keeps_reservations(struct disk_sg *s)
 {
-	uint8_t cdb[10] = { 0x5e, 0x00 };
+	uint8_t cdb[10] = { 0x5e, 0x02 };
 	struct reply r;
 
 	be16_store(cdb + 7, 8);
-	return ask(s, cdb, sizeof(cdb), 8, &r) == 0 && r.len == 8;
+	return ask(s, cdb, sizeof(cdb), 8, &r) == 0 && r.len == 8 &&
+	    (r.b[2] & 0x01) != 0;
 }
 
 /*
@@ -152,7 +156,7 @@ discover_reservations(struct disk_sg *s)
 	int abort_action = opcode_supported(s, 0x5f,
 	    DISK_PR_PREEMPT_AND_ABORT);
 
-	if (abort_action != 0 && read_keys_works(s))
+	if (abort_action != 0 && keeps_reservations(s))
 		s->disk.info.caps |= DISK_CAP_PR;
 }
 

@@ -55,7 +55,9 @@ mode_test_case()
 
 tgt_cleanup()
 {
-	[ ! -s tgtd.pid ] || kill -9 "$(cat tgtd.pid)"
+	for file in tgtd.pid istgt.pid; do
+		[ ! -s ${file} ] || kill -9 "$(cat ${file})"
+	done
 	return 0
 }
 
@@ -151,6 +153,74 @@ hosts_share_a_lun_that_knows_only_reserve_body()
 	tgt_do --op bind --mode target --tid 1 -I ALL
 	url=iscsi://127.0.0.1:${tgt_port}/iqn.2026-11.test:tgt/1
 	atf_check -o match:'SCSI-2 RESERVE' -e empty mkfs.vmfs --label=ds1 \
+	    --timers=${slow_timers} "${url}"
+	mode_host esx1 "${url}"
+	mode_host esx2 "${url}"
+	hold_a_file
+	host_kill esx1
+	exec 9>&-
+	check_take_over
+	host_stop esx2
+}
+
+# Its disk is a LUN of iqn.2026-11.test:istgt.
+istgt_conf()
+{
+	cat <<-E
+	[Global]
+	  NodeBase "iqn.2026-11.test"
+	  PidFile ${PWD}/istgt.own
+	  AuthFile ${PWD}/auth
+	  DiscoveryAuthMethod None
+	  MaxSessions 16
+	  MaxConnections 4
+	  FirstBurstLength 262144
+	  MaxBurstLength 1048576
+	  MaxRecvDataSegmentLength 262144
+	[UnitControl]
+	[PortalGroup1]
+	  Portal DA1 127.0.0.1:$1
+	[InitiatorGroup1]
+	  InitiatorName "ALL"
+	  Netmask 127.0.0.0/8
+	[LogicalUnit1]
+	  TargetName istgt
+	  Mapping PortalGroup1 InitiatorGroup1
+	  AuthMethod None
+	  UnitType Disk
+	  LUN0 Storage ${PWD}/lun 512MB
+	E
+}
+
+istgt_answers()
+{
+	grep -q 'serial' istgt.log && kill -0 "$(cat istgt.pid)" &&
+	    iscsi-inq "${url}"
+}
+
+istgt_start()
+{
+	truncate -s 512M lun
+	: >auth
+	chmod 600 auth
+	for _try in 1 2 3 4 5; do
+		_port=$((20000 + ($$ * 7 + _try * 131) % 12000))
+		url=iscsi://127.0.0.1:${_port}/iqn.2026-11.test:istgt/0
+		istgt_conf "${_port}" >istgt.conf
+		istgt -D -c istgt.conf >istgt.log 2>&1 &
+		echo $! >istgt.pid
+		until_true 10 istgt_answers && return
+		kill -9 "$(cat istgt.pid)"
+	done
+	cat istgt.log
+	atf_fail "istgt does not start"
+}
+
+mode_test_case hosts_share_a_lun_that_forgets_reservations
+hosts_share_a_lun_that_forgets_reservations_body()
+{
+	istgt_start
+	atf_check -o match:'ATS . watchdog' -e empty mkfs.vmfs --label=ds1 \
 	    --timers=${slow_timers} "${url}"
 	mode_host esx1 "${url}"
 	mode_host esx2 "${url}"

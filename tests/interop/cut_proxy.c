@@ -15,6 +15,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "libvmfs/base/be.h"
+
 #define BHS_SIZE 48
 
 /* Where in the initiator's stream we are. */
@@ -54,12 +56,12 @@ connect_to(const char *portal)
 	return fd;
 }
 
-/* SCSI Command PDU (RFC 7143 11.3) with the opcode waited for. */
+/* SCSI Command PDU (RFC 7143 11.3) of the opcode waited for, with data. */
 static bool
 is_cut(const uint8_t *bhs, int opcode)
 {
 	return (bhs[0] & 0x3f) == 0x01 && (opcode == CUT_ANY ||
-	    (bhs[32] == opcode && (bhs[1] & 0x60) != 0));
+	    (bhs[32] == opcode && be32_load(bhs + 20) != 0));
 }
 
 /* True when the bytes complete the header of the command to cut at. */

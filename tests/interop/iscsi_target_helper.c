@@ -244,6 +244,7 @@ lun_open(unsigned i)
 		run.disks[i] = slow_disk_init(&run.slow[i], conf.write_rate);
 	}
 	lu.sanitize_save = no_save;
+	lu.pr_save = no_save;
 	if (i > 0 || uuid_is_null(&lu.uuid))
 		env_uuid(&run.env, &lu.uuid);
 	must(scsi_lu_new(&run.env, run.disks[i], &lu, &run.lus[i]), "LUN");

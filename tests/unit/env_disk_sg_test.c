@@ -15,6 +15,7 @@ static struct {
 	const char *vendor;
 	uint8_t type;
 	bool no_fua;		/* refuses the FUA bit */
+	bool forgets;		/* reservations, without power */
 	bool no_rsoc;		/* no REPORT SUPPORTED OPERATION CODES */
 	uint8_t absent[4];	/* opcodes it does not have */
 	uint8_t max_caw;
@@ -177,7 +178,8 @@ script_io(void *arg, struct sg_io_hdr *h)
 		if (opcode_absent(h->cmdp[0]))
 			answer_sense(h, 5, 0x20, 0);
 		else
-			answer(h, "\0\0\0\0\0\0\0\0", 8);
+			answer(h, dev.forgets ? "\0\x08\0\0\0\0\0\0" :
+			    "\0\x08\x01\0\0\0\0\0", 8);
 		return 0;
 	}
 	record(h);
@@ -298,6 +300,12 @@ SG_TC(missing_commands_are_missing_capabilities, without_device)
 	dev.max_caw = 0;
 	dev.provisioning = 0;
 	ATF_CHECK_EQ(0, caps_of_device());
+}
+
+SG_TC(reservations_that_power_takes_away_do_not_count, without_device)
+{
+	dev.forgets = true;
+	ATF_CHECK_EQ(DISK_CAP_CAW | DISK_CAP_UNMAP, caps_of_device());
 }
 
 SG_TC(old_device_is_asked_by_trial, without_device)
@@ -634,6 +642,7 @@ ATF_TP_ADD_TCS(tp)
 {
 	ATF_TP_ADD_TC(tp, capabilities_are_discovered);
 	ATF_TP_ADD_TC(tp, missing_commands_are_missing_capabilities);
+	ATF_TP_ADD_TC(tp, reservations_that_power_takes_away_do_not_count);
 	ATF_TP_ADD_TC(tp, old_device_is_asked_by_trial);
 	ATF_TP_ADD_TC(tp, attentions_do_not_disturb_discovery);
 	ATF_TP_ADD_TC(tp, ata_disks_and_other_devices_are_declined);

@@ -27,7 +27,7 @@ ATF_TC_BODY(commands_have_the_bytes_of_the_standard, tc)
 	check_cdb("caw", lcdb_caw(lba, 2, 512, 0), 16, CDB(0x89, 0, 1, 2, 3,
 	    4, 5, 6, 7, 8, 0, 0, 0, 2));
 	ATF_CHECK_EQ(2048, lcdb_caw(lba, 2, 512, 0).xfer);
-	ATF_CHECK_EQ(LCDB_NONE, lcdb_caw(0, 0, 512, 0).dir);
+	ATF_CHECK_EQ(LCDB_OUT, lcdb_caw(0, 0, 512, 0).dir);
 	check_cdb("write same", lcdb_write_same16(lba, 7, 512, LCDB_WS_UNMAP),
 	    16, CDB(0x93, 8, 1, 2, 3, 4, 5, 6, 7, 8, 0, 0, 0, 7));
 	check_cdb("sync", lcdb_sync16(), 16, CDB(0x91));
