@@ -50,7 +50,8 @@ struct scsi_cmd {
 	struct fiber *fiber;		/* waits for range */
 	/* Posted by others; at most one is under way. */
 	struct sched_work kick;
-	uint64_t read_bytes, written_bytes;	/* for lu->stats, at the end */
+	uint64_t read_bytes, written_bytes;	/* for the books, at the end */
+	uint64_t start_ns;		/* sched_now scale */
 
 	/* READ, WRITE, SYNCHRONIZE CACHE without a fiber. */
 	struct disk_req req;

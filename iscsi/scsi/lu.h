@@ -61,11 +61,13 @@ struct scsi_lu {
 	const struct scsi_nexus *reserved_by;	/* RESERVE(6), RESERVE(10) */
 	struct pr_state pr;
 	struct alua alua;
-	struct scsi_lu_stats stats;
+	struct scsi_lu_stats stats;	/* of the itls that are no more */
 	struct sanitize sanitize;
 	void (*on_change)(void *arg, const struct scsi_change *ch);
 	void *on_change_arg;
 };
+
+void stats_add(struct scsi_lu_stats *to, const struct scsi_lu_stats *s);
 
 void lu_ref(struct scsi_lu *lu);
 /* Frees it after the last one. */

@@ -99,6 +99,8 @@ itl_free(struct scsi_itl *itl)
 		return;
 	shared_enter(&itl->lu->lock);
 	list_del(&itl->lu_node);
+	if (!itl->gone)
+		stats_add(&itl->lu->stats, &itl->stats);
 	shared_leave(&itl->lu->lock);
 	list_del(&itl->gone_node);
 	lu_unref(itl->lu);
@@ -130,6 +132,7 @@ itl_lose(struct scsi_nexus *n, unsigned number)
 	shared_enter(&lu->lock);
 	list_del(&itl->lu_node);
 	itl->gone = true;
+	stats_add(&lu->stats, &itl->stats);
 	list_for_each(node, tmp, &lu->cmds) {
 		struct scsi_cmd *c = list_entry(node, struct scsi_cmd, node);
 
@@ -544,8 +547,28 @@ scsi_lun_decode(const uint8_t lun[8])
 	return number < SCSI_LUNS_MAX ? (int)number : -1;
 }
 
-void
-scsi_nexus_stats(const struct scsi_nexus *n, struct scsi_nexus_stats *ret_st)
+static void
+nexus_add_stats(struct scsi_itl *itl, struct scsi_nexus_stats *st)
 {
-	*ret_st = n->stats;
+	if (itl == NULL)
+		return;
+	shared_enter(&itl->lu->lock);
+	stats_add(&st->io, &itl->stats);
+	shared_leave(&itl->lu->lock);
+}
+
+void
+scsi_nexus_stats(struct scsi_nexus *n, struct scsi_nexus_stats *ret_st)
+{
+	struct scsi_nexus_stats st = { .conflicts = n->conflicts };
+
+	shared_enter(&n->target->lock);
+	for (unsigned i = 0; i < SCSI_LUNS_MAX; i++)
+		nexus_add_stats(n->itls[i], &st);
+	list_for_each(node, tmp, &n->gone)
+		nexus_add_stats(list_entry(node, struct scsi_itl, gone_node),
+		    &st);
+	shared_leave(&n->target->lock);
+	st.writes = st.io.writes;
+	*ret_st = st;
 }

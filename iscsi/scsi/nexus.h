@@ -51,6 +51,7 @@ struct scsi_itl {
 	struct ua_queue ua;
 	bool readonly;			/* by this nexus */
 	bool gone;			/* the nexus lost the unit */
+	struct scsi_lu_stats stats;
 	bool prevents_removal;
 	struct copy_op copies[COPY_OPS_MAX];
 	uint64_t copies_sequence;	/* operations begun */
@@ -82,7 +83,7 @@ struct scsi_nexus {
 	struct scsi_view view;		/* likewise */
 	unsigned pending;		/* tasks and functions not done */
 	struct fiber_cond idle;		/* broadcast when pending gets 0 */
-	struct scsi_nexus_stats stats;
+	uint64_t conflicts;
 	struct nexus_data *data;
 };
 

@@ -57,6 +57,44 @@ lu_start_held_back(struct scsi_lu *lu)
 	}
 }
 
+/* ---- books; with the unit's lock ---- */
+
+static unsigned
+latency_bucket(uint64_t ns)
+{
+	uint64_t us = ns / 1000;
+	unsigned b = us == 0 ? 0 : 64 - (unsigned)__builtin_clzll(us);
+
+	return b < SCSI_LATENCY_BUCKETS ? b : SCSI_LATENCY_BUCKETS - 1;
+}
+
+/* Reads of tokens have no initiator's. */
+static struct scsi_lu_stats *
+cmd_stats(const struct scsi_cmd *c)
+{
+	return c->task->rod != NULL ? &c->lu->stats : &c->itl->stats;
+}
+
+static void
+cmd_count_end(const struct scsi_cmd *c)
+{
+	struct scsi_lu_stats *st = cmd_stats(c);
+	uint64_t ns;
+
+	st->read_bytes += c->read_bytes;
+	st->write_bytes += c->written_bytes;
+	if (!c->admitted)
+		return;
+	ns = sched_now(c->sched) - c->start_ns;
+	if (c->op->run == scsi_read) {
+		st->read_ns += ns;
+		st->read_latency[latency_bucket(ns)]++;
+	} else if (c->op->flags & OP_WRITES) {
+		st->write_ns += ns;
+		st->write_latency[latency_bucket(ns)]++;
+	}
+}
+
 /* Takes c out of the task set. */
 static void
 lu_leave(struct scsi_lu *lu, struct scsi_cmd *c)
@@ -65,8 +103,7 @@ lu_leave(struct scsi_lu *lu, struct scsi_cmd *c)
 	if (cmd_is_ordered(c))
 		lu->ordered--;
 	range_release(&c->range);
-	lu->stats.read_bytes += c->read_bytes;
-	lu->stats.write_bytes += c->written_bytes;
+	cmd_count_end(c);
 	if (lu->held_back > 0)
 		lu_start_held_back(lu);
 	shared_broadcast(&lu->left);
@@ -91,7 +128,7 @@ cmd_set_result(struct scsi_cmd *c)
 	if (t->status != SCSI_GOOD && t->status != SCSI_CONDITION_MET) {
 		t->data_in_len = 0;
 		if (c->lu != NULL)
-			c->lu->stats.errors++;
+			cmd_stats(c)->errors++;
 	}
 }
 
@@ -148,14 +185,13 @@ cmd_fiber(void *arg)
 static void
 cmd_count(const struct scsi_cmd *c)
 {
-	struct scsi_lu_stats *st = &c->lu->stats;
+	struct scsi_lu_stats *st = cmd_stats(c);
 
 	if (c->op->run == scsi_read)
 		st->reads++;
-	else if (c->op->flags & OP_WRITES) {
+	else if (c->op->flags & OP_WRITES)
 		st->writes++;
-		c->nexus->stats.writes++;
-	} else
+	else
 		st->other++;
 }
 
@@ -218,7 +254,7 @@ cmd_admitted(struct scsi_cmd *c)
 	if (c->op == NULL)
 		return true;
 	if (cmd_conflicts(c)) {
-		c->nexus->stats.conflicts++;
+		c->nexus->conflicts++;
 		scsi_cmd_status(c, SCSI_RESERVATION_CONFLICT);
 		return false;
 	}
@@ -392,10 +428,12 @@ task_submit(struct scsi_task *t, bool inner)
 	c->sched = sched_current();
 	c->inner = inner;
 	cmd_lookup(c);
-	if (c->lu == NULL)
+	if (c->lu == NULL) {
 		cmd_start(c);
-	else
-		cmd_enter(c);
+		return;
+	}
+	c->start_ns = sched_now(c->sched);
+	cmd_enter(c);
 }
 
 void

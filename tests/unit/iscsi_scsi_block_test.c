@@ -236,6 +236,16 @@ compare_and_write_too_small_is_not_offered(struct rig *r)
 	ATF_CHECK_EQ(0x052000, rig_caw(r->nexus[0], 0, 1, data));
 }
 
+static uint64_t
+latency_sum(const uint64_t latency[SCSI_LATENCY_BUCKETS])
+{
+	uint64_t sum = 0;
+
+	for (unsigned i = 0; i < SCSI_LATENCY_BUCKETS; i++)
+		sum += latency[i];
+	return sum;
+}
+
 static void
 commands_are_counted(struct rig *r)
 {
@@ -253,6 +263,35 @@ commands_are_counted(struct rig *r)
 	ATF_CHECK_EQ(1, after.errors - before.errors);
 	ATF_CHECK_EQ(3 * RIG_BLOCK, after.write_bytes - before.write_bytes);
 	ATF_CHECK_EQ(2 * RIG_BLOCK, after.read_bytes - before.read_bytes);
+	ATF_CHECK(after.write_ns > before.write_ns);
+	ATF_CHECK_EQ(after.writes, latency_sum(after.write_latency));
+	ATF_CHECK_EQ(after.reads, latency_sum(after.read_latency));
+}
+
+/* Those of a unit outlive the session and the view that made them. */
+static void
+counters_outlive_a_session(struct rig *r)
+{
+	struct scsi_view none = { 0 };
+	struct scsi_lu_stats before, after;
+	struct scsi_nexus_stats own;
+	struct scsi_nexus *n;
+
+	ATF_REQUIRE_EQ(0, scsi_nexus_open(r->target, "iqn.x", "iqn.x,i,0x1",
+	    &n));
+	ATF_REQUIRE_EQ(0x062900, rig_tur(n));
+	scsi_lu_stats(r->lu, &before);
+	ATF_REQUIRE_EQ(RIG_GOOD, rig_write(n, 0, 3, buf));
+	ATF_REQUIRE_EQ(0, scsi_nexus_set_view(n, &none));
+	scsi_nexus_stats(n, &own);
+	ATF_CHECK_EQ(1, own.writes);
+	ATF_CHECK_EQ(3 * RIG_BLOCK, own.io.write_bytes);
+	scsi_lu_stats(r->lu, &after);
+	ATF_CHECK_EQ(1, after.writes - before.writes);
+	scsi_nexus_close(n);
+	scsi_lu_stats(r->lu, &after);
+	ATF_CHECK_EQ(1, after.writes - before.writes);
+	ATF_CHECK_EQ(3 * RIG_BLOCK, after.write_bytes - before.write_bytes);
 }
 
 /* While a write is in flight, a CAW of its blocks waits, others do not. */
@@ -360,6 +399,8 @@ RIG_TEST(caw_limit, set_no_caw, compare_and_write_has_a_limit,
 RIG_TEST(caw_tiny, set_tiny_caw, compare_and_write_too_small_is_not_offered,
     "COMPARE AND WRITE of less than a block is not offered")
 RIG_TEST(stats, NULL, commands_are_counted, "commands are counted")
+RIG_TEST(stats_outlive_a_session, NULL, counters_outlive_a_session,
+    "counters of a unit never fall")
 RIG_TEST(caw_order, set_no_caw,
     compare_and_write_waits_for_writes_of_its_blocks,
     "COMPARE AND WRITE waits for writes of its blocks only")
@@ -388,6 +429,7 @@ ATF_TP_ADD_TCS(tp)
 	ATF_TP_ADD_TC(tp, caw_limit);
 	ATF_TP_ADD_TC(tp, caw_tiny);
 	ATF_TP_ADD_TC(tp, stats);
+	ATF_TP_ADD_TC(tp, stats_outlive_a_session);
 	ATF_TP_ADD_TC(tp, caw_order);
 	ATF_TP_ADD_TC(tp, disk_errors);
 	ATF_TP_ADD_TC(tp, readonly);
