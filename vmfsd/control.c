@@ -36,6 +36,7 @@ find_command(const char *name)
 	static const struct command *const tables[] = {
 		commands_ds, commands_host, commands_disk, commands_lock,
 		commands_target, commands_path, commands_box,
+		commands_stats,
 	};
 
 	for (size_t i = 0; i < sizeof(tables) / sizeof(tables[0]); i++)

@@ -286,6 +286,7 @@ unit_open(struct exports *e, const struct conf_target *ct,
 	if (x == NULL)
 		return -ENOMEM;
 	x->writes.fd = -1;
+	x->since_us = e->env.wall_us(&e->env);
 	list_add_tail(&e->luns, &x->node);
 	rc = unit_fill(e, x, ct, cl);
 	if (rc < 0)

@@ -21,6 +21,7 @@ struct export_lun {
 	struct conf_lun *conf;		/* its own copy ... */
 	char *iqn, *write_log;		/* ... of what opened it first */
 	unsigned uses;			/* LUNs that are mapped to it */
+	uint64_t since_us;		/* wall clock; of its counters */
 	struct disk *disk;
 	struct scsi_lu *lu;
 	struct pr_store pr;

@@ -4,14 +4,17 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "vmfsd/ctl_client.h"
+#include "vmfsd/rates.h"
 #include "vmfsd/vmfsctl_verbs.h"
 
 struct settings {
 	const char *control;
 	unsigned table_flags;
 	const char *sharing;
+	unsigned interval_s;
 	bool json, force, eager, dry_run, help;
 };
 
@@ -30,6 +33,8 @@ static const char options_text[] =
 "                        host forget: it is gone for good;\n"
 "                        target, lun, acl, reload: although in use\n"
 "  -n, --dry-run         reload: only show what would be done\n"
+"  -i, --interval=S      stats: over so many seconds (default 1);\n"
+"                        0: since the LUN or session began\n"
 "      --eager           disk create: every block allocated and zeroed\n"
 "      --sharing=HOW     disk set: multi-writer or none\n"
 "  -h, --help            show this, or the help of one command\n"
@@ -167,6 +172,7 @@ static const struct option long_options[] = {
 	{ "no-header", no_argument, NULL, 'H' },
 	{ "parsable", no_argument, NULL, 'p' },
 	{ "force", no_argument, NULL, 'f' },
+	{ "interval", required_argument, NULL, 'i' },
 	{ "dry-run", no_argument, NULL, 'n' },
 	{ "eager", no_argument, NULL, OPT_EAGER },
 	{ "sharing", required_argument, NULL, OPT_SHARING },
@@ -175,6 +181,17 @@ static const struct option long_options[] = {
 	{ NULL, 0, NULL, 0 },
 };
 
+static unsigned
+seconds(const char *text)
+{
+	char *end;
+	unsigned long n = strtoul(text, &end, 10);
+
+	if (*text < '0' || *text > '9' || *end != '\0' || n > 3600)
+		usage_error("not 0 to 3600 seconds:", text);
+	return (unsigned)n;
+}
+
 static void
 parse_options(struct settings *s, int argc, char **argv)
 {
@@ -182,10 +199,11 @@ parse_options(struct settings *s, int argc, char **argv)
 	int opt;
 
 	*s = (struct settings){
+		.interval_s = 1,
 		.control = env != NULL && *env != '\0' ? env :
 		    CTL_SOCKET_DEFAULT,
 	};
-	while ((opt = getopt_long(argc, argv, "c:jHpfnhV", long_options,
+	while ((opt = getopt_long(argc, argv, "c:i:jHpfnhV", long_options,
 	    NULL)) != -1) {
 		switch (opt) {
 		case 'c':
@@ -202,6 +220,9 @@ parse_options(struct settings *s, int argc, char **argv)
 			break;
 		case 'f':
 			s->force = true;
+			break;
+		case 'i':
+			s->interval_s = seconds(optarg);
 			break;
 		case 'n':
 			s->dry_run = true;
@@ -269,23 +290,53 @@ print_result(const struct settings *s, const struct verb *v,
 	return bad ? CTL_EXIT_DEGRADED : CTL_EXIT_OK;
 }
 
-static enum ctl_exit
-run(const struct settings *s, const struct verb *v, json_t *args)
+/* NULL: nobody answers, and that has been said. */
+static json_t *
+ask(const struct settings *s, const struct verb *v, json_t *args)
 {
 	char cmd[64];
 	json_t *answer;
-	enum ctl_exit status;
 	int rc;
 
 	(void)snprintf(cmd, sizeof(cmd), "%s%s%s", v->noun,
 	    *v->verb != '\0' ? "." : "", v->verb);
 	rc = ctl_request(s->control, cmd, args, &answer);
-	if (rc < 0) {
-		fprintf(stderr, "vmfsctl: no vmfsd answers on '%s': %s; start "
-		    "vmfsd, or name its socket by --control\n", s->control,
-		    vmfs_strerror(rc));
-		return CTL_EXIT_FAILED;
+	if (rc == 0)
+		return answer;
+	fprintf(stderr, "vmfsctl: no vmfsd answers on '%s': %s; start "
+	    "vmfsd, or name its socket by --control\n", s->control,
+	    vmfs_strerror(rc));
+	return NULL;
+}
+
+/* Counters become rates between two answers. */
+static json_t *
+ask_rates(const struct settings *s, const struct verb *v, json_t *args)
+{
+	json_t *before = NULL, *now;
+
+	if (s->interval_s > 0) {
+		before = ask(s, v, args);
+		if (!json_is_true(json_object_get(before, "ok")))
+			return before;
+		(void)sleep(s->interval_s);
 	}
+	now = ask(s, v, args);
+	rates_add(json_object_get(before, "result"),
+	    json_object_get(now, "result"));
+	json_decref(before);
+	return now;
+}
+
+static enum ctl_exit
+run(const struct settings *s, const struct verb *v, json_t *args)
+{
+	bool rates = strcmp(v->verb, "stats") == 0;
+	json_t *answer = rates ? ask_rates(s, v, args) : ask(s, v, args);
+	enum ctl_exit status;
+
+	if (answer == NULL)
+		return CTL_EXIT_FAILED;
 	if (json_is_true(json_object_get(answer, "ok")))
 		status = print_result(s, v, json_object_get(answer, "result"));
 	else

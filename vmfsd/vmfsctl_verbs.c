@@ -208,6 +208,30 @@ static const struct column lun_columns[] = {
 	{ NULL, NULL, COLUMN_TEXT },
 };
 
+#define RATE_COLUMNS \
+	{ "READ/S", "read_iops", COLUMN_NUMBER }, \
+	{ "WRITE/S", "write_iops", COLUMN_NUMBER }, \
+	{ "IN/S", "write_bps", COLUMN_SIZE }, \
+	{ "OUT/S", "read_bps", COLUMN_SIZE }, \
+	{ "READ US", "read_us", COLUMN_NUMBER }, \
+	{ "99%", "read_p99_us", COLUMN_NUMBER }, \
+	{ "WRITE US", "write_us", COLUMN_NUMBER }, \
+	{ "99%", "write_p99_us", COLUMN_NUMBER }, \
+	{ "ERRORS", "errors", COLUMN_NUMBER }, \
+	{ NULL, NULL, COLUMN_TEXT }
+
+static const struct column lun_stats_columns[] = {
+	{ "TARGET", "target", COLUMN_TEXT },
+	{ "LUN", "lun", COLUMN_NUMBER },
+	RATE_COLUMNS,
+};
+
+static const struct column session_stats_columns[] = {
+	{ "TSIH", "tsih", COLUMN_NUMBER },
+	{ "INITIATOR", "initiator", COLUMN_TEXT },
+	RATE_COLUMNS,
+};
+
 static const struct column session_columns[] = {
 	{ "TSIH", "tsih", COLUMN_NUMBER },
 	{ "INITIATOR", "initiator", COLUMN_TEXT },
@@ -297,6 +321,8 @@ const struct verb verbs[] = {
 	{ "lun", "access", "IQN N GROUP STATE",
 	    "what its portals of a group are for",
 	    { "iqn", "lun", "group", "state" }, 4, NULL, NULL },
+	{ "lun", "stats", "", "what they do, over --interval",
+	    { NULL }, 0, "stats", lun_stats_columns },
 	{ "acl", "ls", "", "initiators that may log in",
 	    { NULL }, 0, "acl", acl_columns },
 	{ "acl", "create", "IQN INITIATOR[,OPTION]", "let initiators log in",
@@ -313,6 +339,8 @@ const struct verb verbs[] = {
 	    { "address" }, 1, NULL, NULL },
 	{ "session", "ls", "", "initiators that are logged in",
 	    { NULL }, 0, "sessions", session_columns },
+	{ "session", "stats", "", "what they do, over --interval",
+	    { NULL }, 0, "stats", session_stats_columns },
 	{ "session", "drop", "INITIATOR [TSIH]", "end its sessions, or one",
 	    { "initiator", "tsih" }, 1, NULL, NULL },
 	{ "session", "kill", "INITIATOR [TSIH]", "the same without a word",

@@ -55,7 +55,7 @@ admin_test_case()
 {
 	atf_test_case "$1" cleanup
 	eval "$1_head() { atf_set require.user root; \
-	    atf_set require.progs 'iscsi-ls iscsi-readcapacity16 jq'; }"
+	    atf_set require.progs 'iscsi-ls iscsi-readcapacity16 jq qemu-io'; }"
 	eval "$1_cleanup() { hosts_cleanup; }"
 	cases="${cases} $1"
 }
@@ -283,6 +283,25 @@ a_file_changed_by_hand_is_read_again_body()
 	kill -HUP "$(cat box/pid)"
 	until_true 20 eval '[ "$(luns_seen ${me})" = 1 ]' ||
 	    atf_fail "SIGHUP was not heard"
+	host_stop box
+}
+
+admin_test_case luns_and_sessions_tell_what_they_do
+luns_and_sessions_tell_what_they_do_body()
+{
+	box_start
+	atf_check -o match:'^TARGET .*READ/S' vmfsctl -i 0 lun stats
+	atf_check -o inline:'0\n' sh -c \
+	    "vmfsctl -i 0 --json lun stats | jq '.stats[0].write_bytes'"
+	atf_check -o match:'wrote 1048576/1048576' qemu-io --image-opts \
+	    -c 'write -P 7 0 1M' -c 'read -P 7 0 512k' "driver=iscsi,\
+transport=tcp,portal=${portal},target=${iqn},lun=0,initiator-name=${me}"
+	vmfsctl -i 0 --json lun stats >stats
+	atf_check -o inline:'true\n' jq '.stats[0] | .write_bytes >= 1048576 and
+	    .other > 0 and (.write_latency | add) == .writes and
+	    (.read_latency | add) == .reads' stats
+	atf_check -o inline:'[]\n' sh -c \
+	    "vmfsctl -i 0 --json session stats | jq -c .stats"
 	host_stop box
 }
 
