@@ -236,6 +236,8 @@ conf_fini(struct conf *c)
 	free(c->control);
 	for (size_t i = 0; i < c->portals; i++)
 		free(c->portal[i]);
+	chap_fini(&c->discovery_in);
+	chap_fini(&c->discovery_out);
 	for (size_t i = 0; i < c->targets; i++)
 		conf_target_fini(&c->target[i]);
 	for (size_t i = 0; i < c->datastores; i++) {

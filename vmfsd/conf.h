@@ -54,6 +54,8 @@ struct conf {
 	char *portal[CONF_LIST_MAX];
 	size_t portals;
 	struct iscsi_limits limits;	/* 0: the default of each */
+	struct conf_chap discovery_in, discovery_out;
+	int discovery_line;
 	struct conf_target target[CONF_LIST_MAX];
 	size_t targets;
 	struct conf_datastore datastore[CONF_LIST_MAX];

@@ -80,13 +80,16 @@ has_portal(const struct conf *c, const char *portal)
 }
 
 static bool
+same_chap(const struct conf_chap *a, const struct conf_chap *b)
+{
+	return same(a->user, b->user) && same(a->secret, b->secret);
+}
+
+static bool
 same_access(const struct conf_target *a, const struct conf_target *b)
 {
-	if (a->allows != b->allows || !same(a->in.user, b->in.user) ||
-	    !same(a->in.secret, b->in.secret) ||
-	    !same(a->out.user, b->out.user) ||
-	    !same(a->out.secret, b->out.secret) ||
-	    !same(a->redirect, b->redirect))
+	if (a->allows != b->allows || !same_chap(&a->in, &b->in) ||
+	    !same_chap(&a->out, &b->out) || !same(a->redirect, b->redirect))
 		return false;
 	for (size_t i = 0; i < a->allows; i++)
 		if (strcmp(a->allow[i], b->allow[i]) != 0)
@@ -216,6 +219,9 @@ conf_diff_restart(const struct conf *now, const struct conf *next,
 		add(&d, CHANGE_RESTART, "", 0, "[host] or [control]");
 	if (memcmp(&now->limits, &next->limits, sizeof(now->limits)) != 0)
 		add(&d, CHANGE_RESTART, "", 0, "[limits]");
+	if (!same_chap(&now->discovery_in, &next->discovery_in) ||
+	    !same_chap(&now->discovery_out, &next->discovery_out))
+		add(&d, CHANGE_RESTART, "", 0, "discovery-chap of [portal]");
 	if (!same_datastores(now, next))
 		add(&d, CHANGE_RESTART, "", 0, "[datastore] sections");
 	*c = d.changes;

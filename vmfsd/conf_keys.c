@@ -225,6 +225,71 @@ portal_write_buffers(struct conf_parser *p, const char *key,
 	return 0;
 }
 
+/* Secrets stand in files of their own that only root can read. */
+static int
+read_secret(struct conf_parser *p, const char *key, const char *path,
+    char **field)
+{
+	char text[SECRET_MAX + 3];
+	struct stat st;
+	size_t len;
+	FILE *f;
+	bool got;
+
+	if (*field != NULL)
+		return conf_error(p, "'%s' is given twice in %s", key,
+		    p->section_text);
+	f = fopen(path, "re");
+	if (f == NULL)
+		return conf_error(p, "%s: cannot read '%s': %s", key, path,
+		    strerror(errno));
+	if (fstat(fileno(f), &st) < 0 || (st.st_mode & 077) != 0) {
+		(void)fclose(f);
+		return conf_error(p, "%s: '%s' can be read by others; run "
+		    "chmod 600 '%s'", key, path, path);
+	}
+	got = fgets(text, sizeof(text), f) != NULL;
+	(void)fclose(f);
+	len = got ? strcspn(text, "\r\n") : 0;
+	if (len < SECRET_MIN || len > SECRET_MAX) {
+		explicit_bzero(text, sizeof(text));
+		return conf_error(p, "%s: the first line of '%s' has %zu "
+		    "characters; expected %d to %d", key, path, len,
+		    SECRET_MIN, SECRET_MAX);
+	}
+	*field = strndup(text, len);
+	explicit_bzero(text, sizeof(text));
+	return *field != NULL ? 0 : -ENOMEM;
+}
+
+static int
+portal_chap(struct conf_parser *p, const char *key, const char *value)
+{
+	p->conf->discovery_line = p->line;
+	return set_string(p, key, value, &p->conf->discovery_in.user);
+}
+
+static int
+portal_chap_secret(struct conf_parser *p, const char *key, const char *value)
+{
+	p->conf->discovery_line = p->line;
+	return read_secret(p, key, value, &p->conf->discovery_in.secret);
+}
+
+static int
+portal_mutual(struct conf_parser *p, const char *key, const char *value)
+{
+	p->conf->discovery_line = p->line;
+	return set_string(p, key, value, &p->conf->discovery_out.user);
+}
+
+static int
+portal_mutual_secret(struct conf_parser *p, const char *key, const char *value)
+{
+	p->conf->discovery_line = p->line;
+	return read_secret(p, key, value, &p->conf->discovery_out.secret);
+}
+
 static const struct conf_key portal_keys[] = {
 	{ "listen", portal_listen },
 	{ "sessions", portal_sessions },
@@ -232,6 +297,10 @@ static const struct conf_key portal_keys[] = {
 	{ "login-timeout", portal_login_timeout },
 	{ "keep-alive", portal_keep_alive },
 	{ "write-buffers", portal_write_buffers },
+	{ "discovery-chap", portal_chap },
+	{ "discovery-chap-secret-file", portal_chap_secret },
+	{ "discovery-mutual", portal_mutual },
+	{ "discovery-mutual-secret-file", portal_mutual_secret },
 	{ NULL, NULL },
 };
 
@@ -376,43 +445,6 @@ target_allow(struct conf_parser *p, const char *key, const char *value)
 	return rc;
 }
 
-/* Secrets stand in files of their own that only root can read. */
-static int
-read_secret(struct conf_parser *p, const char *key, const char *path,
-    char **field)
-{
-	char text[SECRET_MAX + 3];
-	struct stat st;
-	size_t len;
-	FILE *f;
-	bool got;
-
-	if (*field != NULL)
-		return conf_error(p, "'%s' is given twice in %s", key,
-		    p->section_text);
-	f = fopen(path, "re");
-	if (f == NULL)
-		return conf_error(p, "%s: cannot read '%s': %s", key, path,
-		    strerror(errno));
-	if (fstat(fileno(f), &st) < 0 || (st.st_mode & 077) != 0) {
-		(void)fclose(f);
-		return conf_error(p, "%s: '%s' can be read by others; run "
-		    "chmod 600 '%s'", key, path, path);
-	}
-	got = fgets(text, sizeof(text), f) != NULL;
-	(void)fclose(f);
-	len = got ? strcspn(text, "\r\n") : 0;
-	if (len < SECRET_MIN || len > SECRET_MAX) {
-		explicit_bzero(text, sizeof(text));
-		return conf_error(p, "%s: the first line of '%s' has %zu "
-		    "characters; expected %d to %d", key, path, len,
-		    SECRET_MIN, SECRET_MAX);
-	}
-	*field = strndup(text, len);
-	explicit_bzero(text, sizeof(text));
-	return *field != NULL ? 0 : -ENOMEM;
-}
-
 static int
 target_chap(struct conf_parser *p, const char *key, const char *value)
 {
@@ -547,22 +579,37 @@ const struct conf_section conf_sections[] = {
 
 /* ---- the whole ---- */
 
+/* Of the section "what 'name'"; the keys begin with `prefix`. */
+static int
+validate_chap(struct conf_parser *p, const char *what, const char *name,
+    const char *prefix, const struct conf_chap *in,
+    const struct conf_chap *out)
+{
+	if ((in->user == NULL) != (in->secret == NULL))
+		return conf_error(p, "%s '%s': %schap and %schap-secret-file "
+		    "go together", what, name, prefix, prefix);
+	if ((out->user == NULL) != (out->secret == NULL))
+		return conf_error(p, "%s '%s': %smutual and "
+		    "%smutual-secret-file go together", what, name, prefix,
+		    prefix);
+	if (out->user != NULL && in->user == NULL)
+		return conf_error(p, "%s '%s': %smutual needs %schap too",
+		    what, name, prefix, prefix);
+	if (out->secret != NULL && strcmp(in->secret, out->secret) == 0)
+		return conf_error(p, "%s '%s': the two CHAP secrets must "
+		    "differ", what, name);
+	return 0;
+}
+
 static int
 validate_target(struct conf_parser *p, const struct conf_target *t)
 {
+	int rc;
+
 	p->line = t->line;
-	if ((t->in.user == NULL) != (t->in.secret == NULL))
-		return conf_error(p, "target '%s': chap and chap-secret-file "
-		    "go together", t->iqn);
-	if ((t->out.user == NULL) != (t->out.secret == NULL))
-		return conf_error(p, "target '%s': mutual and "
-		    "mutual-secret-file go together", t->iqn);
-	if (t->out.user != NULL && t->in.user == NULL)
-		return conf_error(p, "target '%s': mutual needs chap too",
-		    t->iqn);
-	if (t->out.secret != NULL && strcmp(t->in.secret, t->out.secret) == 0)
-		return conf_error(p, "target '%s': the two CHAP secrets must "
-		    "differ", t->iqn);
+	rc = validate_chap(p, "target", t->iqn, "", &t->in, &t->out);
+	if (rc < 0)
+		return rc;
 	if (p->conf->portals == 0)
 		return conf_error(p, "target '%s' cannot be reached; expected "
 		    "a [portal] section with listen = ADDRESS[:PORT]", t->iqn);
@@ -573,7 +620,11 @@ int
 conf_validate(struct conf_parser *p)
 {
 	struct conf *c = p->conf;
-	int rc = 0;
+	int rc;
+
+	p->line = c->discovery_line;
+	rc = validate_chap(p, "section", "portal", "discovery-",
+	    &c->discovery_in, &c->discovery_out);
 
 	for (size_t i = 0; rc == 0 && i < c->targets; i++)
 		rc = validate_target(p, &c->target[i]);

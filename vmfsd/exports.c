@@ -444,6 +444,18 @@ export_unlisten(struct exports *e, size_t i)
 }
 
 static int
+discovery_auth(struct exports *e)
+{
+	const struct conf *c = e->conf;
+	struct iscsi_chap in = { c->discovery_in.user, c->discovery_in.secret };
+	struct iscsi_chap out = {
+		c->discovery_out.user, c->discovery_out.secret,
+	};
+
+	return iscsi_server_discovery_auth(e->server, &in, &out);
+}
+
+static int
 listen_all(struct exports *e)
 {
 	int rc = 0;
@@ -465,6 +477,8 @@ start_fiber(void *arg)
 		env_posix_init(&env, reactor_sched(e->worker[i]), e->log);
 		rc = iscsi_server_add_worker(e->server, &env);
 	}
+	if (rc == 0)
+		rc = discovery_auth(e);
 	for (size_t i = 0; rc == 0 && i < e->conf->targets; i++)
 		rc = add_target(e, &e->conf->target[i]);
 	return rc < 0 ? rc : listen_all(e);

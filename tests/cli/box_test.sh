@@ -280,6 +280,21 @@ ${text}" ] || atf_fail "read"
 	atf_check -o match:'the key of .*dark.* cannot be used' cat out box/log
 }
 
+box_test_case discovery_can_ask_for_chap
+discovery_can_ask_for_chap_body()
+{
+	printf 'secret-of-discovery' >secret
+	chmod 600 secret
+	box_start "[portal]" "discovery-chap = joe" \
+	    "discovery-chap-secret-file = ${PWD}/secret"
+	me=iqn.2026-11.test:me
+	atf_check -s not-exit:0 -o not-match:"${iqn}" -e ignore \
+	    iscsi-ls -i ${me} "iscsi://${portal}"
+	atf_check -o match:"${iqn}" \
+	    iscsi-ls -i ${me} "iscsi://joe%secret-of-discovery@${portal}"
+	host_stop box
+}
+
 atf_init_test_cases()
 {
 	for c in ${cases}; do

@@ -112,6 +112,8 @@ targets_are_checked_as_a_whole_body()
 	    bad "conf:5: lun.0 is already defined in line 4"
 	printf '[target iqn.a:b]\nlun.0 = /x\n' |
 	    bad "conf:1: .*cannot be reached; expected a \\[portal\\]"
+	printf '[portal]\nlisten = 127.0.0.1:0\ndiscovery-chap = bob\n' |
+	    bad "conf:3: .*discovery-chap and discovery-chap-secret-file go"
 	printf "${portal}"'[target iqn.a:b]\nlun.0 = /x\nchap = bob\n' |
 	    bad "conf:3: .*chap and chap-secret-file go together"
 }
