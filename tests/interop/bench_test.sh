@@ -15,7 +15,21 @@ target_is_measured_beside_its_peers_body()
 	    -o match:'^w4k-2x2 +[1-9]' -o match:'^w1m-1 +[1-9]' cat out
 }
 
+atf_test_case conformance_is_listed_and_summed
+conformance_is_listed_and_summed_head()
+{
+	atf_set require.progs iscsi-test-cu
+}
+conformance_is_listed_and_summed_body()
+{
+	atf_check -o save:out "${VMFS_SRCDIR}/bench/conformance.sh" \
+	    'TestUnitReady|ReadOnly|Mandatory'
+	atf_check -o match:'^ReadOnly.ReadOnlySBC	PASS	--readonly$' \
+	    -o match:'^all 4 families +4 +0 +0 +0$' cat out
+}
+
 atf_init_test_cases()
 {
+	atf_add_test_case conformance_is_listed_and_summed
 	atf_add_test_case target_is_measured_beside_its_peers
 }
