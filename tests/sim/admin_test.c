@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What admins order: fence a host by name, forget one; and what is noted. */
+/* What admins order: fence a host by name, forget one. */
 #include <atf-c.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -127,6 +127,9 @@ count_large(void *arg, const struct host_info *i)
 	unsigned *n = arg;
 
 	*n += i->at_large;
+	/* Seen by us, so we know when. */
+	if (i->at_large && i->since_us == 0)
+		*n += 100;
 }
 
 static unsigned
@@ -313,6 +316,140 @@ ATF_TC_BODY(wrong_orders_are_explained, tc)
 	    play_names);
 }
 
+struct ordering {
+	struct world *w;
+	unsigned by;
+	int rc;
+	bool done;
+};
+
+static void
+order_fence(void *arg)
+{
+	struct ordering *o = arg;
+	struct takeover_report r;
+	char why[HOST_WHY_SIZE] = "";
+
+	o->rc = host_fence(o->w->host[o->by].host, "host0", false, &r, why);
+	if (o->rc < 0 && why[0] == '\0')
+		world_fail(o->w, "fence: %s without a sentence",
+		    vmfs_strerror(o->rc));
+	o->done = true;
+}
+
+static void
+start(struct world *w, struct ordering *o, unsigned by)
+{
+	*o = (struct ordering){ .w = w, .by = by };
+	WORLD_CHECK(w, sched_spawn(w->host[by].env.sched, "order",
+	    order_fence, o) == 0);
+}
+
+static void
+play_fence_twice(struct world *w)
+{
+	struct ordering one, two;
+	struct lock_grant a, b;
+
+	join_all(w);
+	if (world_failed(w))
+		return;
+	WORLD_CHECK(w, lock(w, 0, 0, &a) == 0);
+	world_crash(w, 0);
+	start(w, &one, 1);
+	start(w, &two, 2);
+	while (!one.done || !two.done)
+		fiber_sleep(10 * NSEC_PER_MSEC);
+	/* Who is second hears that it has changed. */
+	WORLD_CHECK(w, one.rc == 0 || two.rc == 0);
+	WORLD_CHECK(w, one.rc == 0 || one.rc == -EBUSY || one.rc == -ENOENT);
+	WORLD_CHECK(w, two.rc == 0 || two.rc == -EBUSY || two.rc == -ENOENT);
+	WORLD_CHECK(w, lock(w, 1, 60000, &b) == 0);
+	WORLD_CHECK(w, unlock(w, 1, &b) == 0);
+	leave_all(w);
+}
+
+ATF_TC_WITHOUT_HEAD(two_admins_fence_one_host);
+ATF_TC_BODY(two_admins_fence_one_host, tc)
+{
+	(void)tc;
+	run_seeds((struct world_conf){ .hosts = 3, .protocol = LOCK_ATS_PR },
+	    play_fence_twice);
+}
+
+/* The LUN goes away for the one who fences while he listens. */
+static void
+play_fence_blind(struct world *w)
+{
+	struct ordering o;
+
+	join_all(w);
+	if (world_failed(w))
+		return;
+	let_pulse(w);
+	start(w, &o, 1);
+	for (unsigned i = 0; i < 2; i++)
+		world_lose_paths(w, i);
+	fiber_sleep((sim_below(&w->sim, 60) + 1) * NSEC_PER_SEC);
+	for (unsigned i = 0; i < 2; i++)
+		world_heal_paths(w, i);
+	while (!o.done)
+		fiber_sleep(10 * NSEC_PER_MSEC);
+	WORLD_CHECK(w, world_wait(w, is_ok, 0, 30000));
+	WORLD_CHECK(w, world_wait(w, is_ok, 1, 30000));
+	WORLD_CHECK(w, o.rc == -EBUSY || o.rc == -VMFS_EINUSE);
+	WORLD_CHECK(w, w->lun.preempts == 0);
+	leave_all(w);
+}
+
+ATF_TC_WITHOUT_HEAD(an_outage_is_no_silence_for_an_admin);
+ATF_TC_BODY(an_outage_is_no_silence_for_an_admin, tc)
+{
+	(void)tc;
+	run_seeds((struct world_conf){ .hosts = 2, .protocol = LOCK_ATS_PR },
+	    play_fence_blind);
+}
+
+/* ---- two hosts of one name, one after the other ---- */
+
+static void
+play_namesake(struct world *w)
+{
+	struct world_host *anew = &w->host[2];
+	struct lock_grant a;
+
+	WORLD_CHECK(w, world_join(w, 0) == 0);
+	WORLD_CHECK(w, world_join(w, 1) == 0);
+	world_crash(w, 0);
+	/* Installed anew: its name, another identity. */
+	(void)snprintf(anew->name, sizeof(anew->name), "host0");
+	if (world_join(w, 2) < 0)
+		world_fail(w, "%s", anew->why);
+	if (world_failed(w))
+		return;
+	/* The dead one is meant, not the one that is alive. */
+	WORLD_CHECK(w, fence(w, 1, "host0", false, "was fenced already") == 0);
+	WORLD_CHECK(w, host_status(anew->host) == HOST_OK);
+	WORLD_CHECK(w, at_large(w, 1) == 1);
+	WORLD_CHECK(w, forget(w, 1, "host0", true, NULL) == 0);
+	WORLD_CHECK(w, at_large(w, 1) == 0);
+	WORLD_CHECK(w, forget(w, 1, "host0", true, "is a member") ==
+	    -VMFS_EINUSE);
+	WORLD_CHECK(w, host_status(anew->host) == HOST_OK);
+	WORLD_CHECK(w, lock(w, 2, 0, &a) == 0);
+	WORLD_CHECK(w, unlock(w, 2, &a) == 0);
+	leave_all(w);
+	WORLD_CHECK(w, w->lun.reserved == 0);
+}
+
+ATF_TC_WITHOUT_HEAD(a_host_installed_anew_does_not_stand_for_the_old_one);
+ATF_TC_BODY(a_host_installed_anew_does_not_stand_for_the_old_one, tc)
+{
+	(void)tc;
+	run_seeds((struct world_conf){ .hosts = 3, .protocol = LOCK_ATS_PR },
+	    play_namesake);
+}
+
 /* ---- forget ---- */
 
 static void
@@ -441,6 +578,8 @@ play_forget_recovering(struct world *w)
 	WORLD_CHECK(w, slot_peek(w->host[2].host, slot, &hb) == 0);
 	WORLD_CHECK(w, forget(w, 2, "host0", true, "being replayed") ==
 	    -EBUSY);
+	WORLD_CHECK(w, fence(w, 2, "host0", true, "is fenced already") ==
+	    -EBUSY);
 	WORLD_CHECK(w, slot_unmark(w->host[2].host, &hb) == 0);
 	WORLD_CHECK(w, slot_peek(w->host[2].host, slot, &hb) == 0);
 	WORLD_CHECK(w, hb.state == SLOT_RECOVERING);
@@ -516,220 +655,6 @@ ATF_TC_BODY(a_host_that_comes_back_meanwhile_is_a_member, tc)
 	    play_forget_race);
 }
 
-/* ---- who holds a lock ---- */
-
-struct holders {
-	unsigned n, dead, self, live;
-	char dead_name[16];
-};
-
-static void
-count_holder(void *arg, const struct lock_holder *one)
-{
-	struct holders *all = arg;
-
-	all->n++;
-	all->self += one->state == HOLDER_SELF;
-	all->live += one->state == HOLDER_LIVE;
-	if (one->state != HOLDER_DEAD)
-		return;
-	all->dead++;
-	(void)snprintf(all->dead_name, sizeof(all->dead_name), "%.15s",
-	    one->name);
-}
-
-static void
-play_holders(struct world *w)
-{
-	struct lock_holder worst;
-	struct lock_grant g[3];
-	struct holders all = { 0 };
-
-	join_all(w);
-	for (unsigned i = 0; i < w->hosts && !world_failed(w); i++) {
-		struct lockops *l = host_locks(w->host[i].host);
-
-		g[i] = (struct lock_grant){ 0 };
-		WORLD_CHECK(w, l->vt->acquire(l, LOCK_BLOCK, LOCK_SHARED,
-		    LOCK_NOWAIT, 0, &g[i], NULL) == 0);
-	}
-	if (world_failed(w))
-		return;
-	world_crash(w, 0);
-	WORLD_CHECK(w, fence(w, 1, "host0", true, NULL) == 0);
-	WORLD_CHECK(w, host_lock_holders(w->host[1].host, LOCK_BLOCK,
-	    count_holder, &all) == 0);
-	WORLD_CHECK(w, all.n == 3 && all.dead == 1 && all.self == 1 &&
-	    all.live == 1);
-	WORLD_CHECK(w, strcmp(all.dead_name, "host0") == 0);
-	WORLD_CHECK(w, host_lock_break(w->host[1].host, LOCK_BLOCK, &worst) ==
-	    -VMFS_ELOCKED);
-	WORLD_CHECK(w, strcmp(worst.name, "host2") == 0 && worst.count == 2);
-	WORLD_CHECK(w, unlock(w, 2, &g[2]) == 0);
-	/* Of those that are left we are the only one. */
-	WORLD_CHECK(w, host_lock_break(w->host[1].host, LOCK_BLOCK, &worst) ==
-	    -VMFS_ELOCKED);
-	WORLD_CHECK(w, worst.state == HOLDER_SELF &&
-	    strcmp(worst.name, "host1") == 0);
-	WORLD_CHECK(w, unlock(w, 1, &g[1]) == 0);
-	WORLD_CHECK(w, host_lock_break(w->host[1].host, LOCK_BLOCK, &worst) ==
-	    0);
-	leave_all(w);
-}
-
-ATF_TC_WITHOUT_HEAD(all_holders_of_a_shared_lock_are_named);
-ATF_TC_BODY(all_holders_of_a_shared_lock_are_named, tc)
-{
-	(void)tc;
-	run_seeds((struct world_conf){ .hosts = 3, .protocol = LOCK_ATS_PR },
-	    play_holders);
-}
-
-/* ---- reports ---- */
-
-struct reports {
-	unsigned n;
-	struct takeover_report first, last;
-};
-
-static void
-collect(void *arg, const struct takeover_report *r)
-{
-	struct reports *all = arg;
-
-	if (all->n++ == 0)
-		all->first = *r;
-	all->last = *r;
-}
-
-static struct reports
-reports_of(struct world *w, unsigned i)
-{
-	struct reports all = { 0 };
-
-	host_takeovers(w->host[i].host, collect, &all);
-	return all;
-}
-
-static void
-play_reports(struct world *w)
-{
-	struct takeover_report mine, seen;
-	struct reports one, two;
-	unsigned taker;
-
-	join_all(w);
-	if (world_failed(w))
-		return;
-	world_crash(w, 0);
-	fiber_sleep(3 * (uint64_t)w->super.timers.fence_ms * NSEC_PER_MSEC);
-	one = reports_of(w, 1);
-	two = reports_of(w, 2);
-	WORLD_CHECK(w, one.n == 1 && two.n == 1);
-	taker = one.last.cause == TAKEOVER_SEEN ? 2 : 1;
-	mine = taker == 1 ? one.last : two.last;
-	seen = taker == 1 ? two.last : one.last;
-	WORLD_CHECK(w, mine.cause == TAKEOVER_SILENCE && mine.tries == 1);
-	WORLD_CHECK(w, mine.silent_ms >= w->super.timers.fence_ms);
-	WORLD_CHECK(w, strcmp(mine.by, w->host[taker].name) == 0);
-	for (int i = 1; i < TAKEOVER_STEPS; i++)
-		WORLD_CHECK(w, mine.at_us[i] >= mine.at_us[i - 1] &&
-		    mine.at_us[i - 1] != 0);
-	WORLD_CHECK(w, seen.cause == TAKEOVER_SEEN && seen.result == 0);
-	WORLD_CHECK(w, strcmp(seen.name, "host0") == 0);
-	WORLD_CHECK(w, strcmp(seen.by, w->host[taker].name) == 0);
-	WORLD_CHECK(w, seen.incarnation == mine.incarnation);
-	WORLD_CHECK(w, seen.at_us[TAKEOVER_FREED] != 0);
-	leave_all(w);
-}
-
-ATF_TC_WITHOUT_HEAD(a_take_over_is_reported_by_all_survivors);
-ATF_TC_BODY(a_take_over_is_reported_by_all_survivors, tc)
-{
-	(void)tc;
-	run_seeds((struct world_conf){ .hosts = 3, .protocol = LOCK_ATS_PR },
-	    play_reports);
-}
-
-static void
-play_ring(struct world *w)
-{
-	uint64_t oldest = 0;
-	struct reports all;
-
-	join_all(w);
-	for (int i = 0; i < TAKEOVERS_KEPT + 4 && !world_failed(w); i++) {
-		uint64_t ended = w->host[0].host->paths.incarnation;
-
-		oldest = i == 4 ? ended : oldest;
-		world_crash(w, 0);
-		world_boot(w, 0);
-		if (world_join(w, 0) < 0)
-			world_fail(w, "%s", w->host[0].why);
-		let_pulse(w);
-	}
-	if (world_failed(w))
-		return;
-	all = reports_of(w, 1);
-	WORLD_CHECK(w, all.n == TAKEOVERS_KEPT);
-	WORLD_CHECK(w, all.first.incarnation == oldest);
-	WORLD_CHECK(w, strcmp(all.last.by, "host0") == 0);
-	all = reports_of(w, 0);
-	WORLD_CHECK(w, all.n == 1 && all.last.cause == TAKEOVER_OWN_PAST);
-	leave_all(w);
-}
-
-ATF_TC_WITHOUT_HEAD(the_last_take_overs_are_kept);
-ATF_TC_BODY(the_last_take_overs_are_kept, tc)
-{
-	(void)tc;
-	run_seeds((struct world_conf){ .hosts = 2, .protocol = LOCK_ATS_PR },
-	    play_ring);
-}
-
-static void
-note_stuck(void *arg, const struct host_info *i)
-{
-	char *stuck = arg;
-
-	if (i->stuck[0] != '\0')
-		(void)snprintf(stuck, HOST_WHY_SIZE, "%s", i->stuck);
-}
-
-/* Cut off, but alive: its hold is there. */
-static void
-play_stuck(struct world *w)
-{
-	char stuck[HOST_WHY_SIZE] = "";
-	struct reports all;
-
-	join_all(w);
-	if (world_failed(w))
-		return;
-	world_pause(w, 0);
-	fiber_sleep(3 * (uint64_t)w->super.timers.fence_ms * NSEC_PER_MSEC);
-	all = reports_of(w, 1);
-	WORLD_CHECK(w, all.n == 1 && all.last.result == -VMFS_EINUSE);
-	WORLD_CHECK(w, all.last.tries > 2);
-	WORLD_CHECK(w, strstr(all.last.why, "end that process") != NULL);
-	host_list(w->host[1].host, note_stuck, stuck);
-	WORLD_CHECK(w, strcmp(stuck, all.last.why) == 0);
-	world_resume(w, 0);
-	let_pulse(w);
-	stuck[0] = '\0';
-	host_list(w->host[1].host, note_stuck, stuck);
-	WORLD_CHECK(w, stuck[0] == '\0');
-	leave_all(w);
-}
-
-ATF_TC_WITHOUT_HEAD(a_take_over_that_fails_tells_why_once);
-ATF_TC_BODY(a_take_over_that_fails_tells_why_once, tc)
-{
-	(void)tc;
-	run_seeds((struct world_conf){ .hosts = 2, .protocol = LOCK_FILE },
-	    play_stuck);
-}
-
 ATF_TP_ADD_TCS(tp)
 {
 	ATF_TP_ADD_TC(tp, a_dead_host_is_ended_when_the_admin_says_so);
@@ -738,14 +663,14 @@ ATF_TP_ADD_TCS(tp)
 	ATF_TP_ADD_TC(tp, force_does_not_break_a_hold);
 	ATF_TP_ADD_TC(tp, no_order_shortens_the_proof_by_time);
 	ATF_TP_ADD_TC(tp, wrong_orders_are_explained);
+	ATF_TP_ADD_TC(tp, two_admins_fence_one_host);
+	ATF_TP_ADD_TC(tp, an_outage_is_no_silence_for_an_admin);
+	ATF_TP_ADD_TC(tp,
+	    a_host_installed_anew_does_not_stand_for_the_old_one);
 	ATF_TP_ADD_TC(tp, a_forgotten_host_does_not_keep_the_lun_reserved);
 	ATF_TP_ADD_TC(tp, force_is_asked_only_where_it_is_dangerous);
 	ATF_TP_ADD_TC(tp, a_member_cannot_be_forgotten);
 	ATF_TP_ADD_TC(tp, a_host_in_recovery_cannot_be_forgotten);
 	ATF_TP_ADD_TC(tp, a_host_that_comes_back_meanwhile_is_a_member);
-	ATF_TP_ADD_TC(tp, all_holders_of_a_shared_lock_are_named);
-	ATF_TP_ADD_TC(tp, a_take_over_is_reported_by_all_survivors);
-	ATF_TP_ADD_TC(tp, the_last_take_overs_are_kept);
-	ATF_TP_ADD_TC(tp, a_take_over_that_fails_tells_why_once);
 	return atf_no_error();
 }

@@ -46,6 +46,15 @@ on_status(void *arg, enum host_status status, const char *why)
 		wh->world->abandon(wh);
 }
 
+static void
+on_takeover(void *arg, const struct takeover_report *r)
+{
+	struct world_host *wh = arg;
+
+	wh->takeovers += r->result == 0;
+	wh->takeover_troubles += r->result != 0;
+}
+
 /* Each host has a data and a heartbeat path. */
 static unsigned
 nexus(unsigned i, bool heartbeat)
@@ -190,7 +199,7 @@ world_join(struct world *w, unsigned i)
 		.name = wh->name, .host = wh->uuid, .machine = wh->machine,
 		.boot = wh->boot, .home = wh->home, .process = wh->process,
 		.member = &w->member,
-		.on_status = on_status, .arg = wh,
+		.on_status = on_status, .on_takeover = on_takeover, .arg = wh,
 		.watchdog = wh->watchdog,
 	};
 	if (rc == 0)

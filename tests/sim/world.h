@@ -32,6 +32,7 @@ struct world_host {
 	char why[256];			/* of the last refused join */
 	enum host_status status;	/* last one told */
 	unsigned frozen_times, fenced_times;
+	unsigned takeovers, takeover_troubles;	/* told */
 	struct watchdog_share *watchdog;	/* of the next join; NULL: none */
 };
 
