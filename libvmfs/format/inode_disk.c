@@ -164,11 +164,12 @@ snaptab_entry_get(const struct snaptab_entry_disk *d,
 	};
 
 	memcpy(e.name, d->name, sizeof(e.name));
-	if (le32_get(d->reserved) != 0 ||
+	/* Also of an entry that is not used: the name is a string. */
+	if (le32_get(d->reserved) != 0 || e.name[SNAPTAB_NAME_MAX] != '\0' ||
 	    !bytes_are_zero(d->reserved1, sizeof(d->reserved1)))
 		return -VMFS_ECORRUPT;
 	if (e.ino != 0 && (e.id == 0 || e.epoch > EPOCH_MAX ||
-	    e.name[0] == '\0' || e.name[SNAPTAB_NAME_MAX] != '\0'))
+	    e.name[0] == '\0'))
 		return -VMFS_ECORRUPT;
 	*ret_e = e;
 	return 0;

@@ -365,6 +365,8 @@ ATF_TC_BODY(snaptab_entry, tc)
 	snaptab_entry_put(&d, &in);
 	d.name[SNAPTAB_NAME_MAX] = 'x';
 	ATF_CHECK_EQ(snaptab_entry_get(&d, &out), -VMFS_ECORRUPT);
+	d.ino = le64(0);
+	ATF_CHECK_EQ(snaptab_entry_get(&d, &out), -VMFS_ECORRUPT);
 	snaptab_entry_put(&d, &in);
 	d.epoch = le32(EPOCH_MAX + 1);
 	ATF_CHECK_EQ(snaptab_entry_get(&d, &out), -VMFS_ECORRUPT);
