@@ -38,6 +38,19 @@ add_registration(void *arg, const char *port, uint64_t key, bool holder)
 }
 
 static json_t *
+sanitize_text(struct scsi_lu *lu)
+{
+	unsigned percent;
+	const char *state = scsi_lu_sanitize(lu, &percent);
+	char text[32];
+
+	if (strcmp(state, "running") != 0)
+		return json_string(state);
+	(void)snprintf(text, sizeof(text), "running %u%%", percent);
+	return json_string(text);
+}
+
+static json_t *
 lun_row(const char *iqn, unsigned number, const struct export_lun *x)
 {
 	struct disk_info *info = &x->disk->info;
@@ -59,6 +72,7 @@ lun_row(const char *iqn, unsigned number, const struct export_lun *x)
 	(void)json_object_set_new(row, "errors",
 	    json_integer((json_int_t)st.errors));
 	(void)json_object_set_new(row, "registrations", regs);
+	(void)json_object_set_new(row, "sanitize", sanitize_text(x->lu));
 	return row;
 }
 

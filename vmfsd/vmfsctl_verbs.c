@@ -205,6 +205,7 @@ static const struct column lun_columns[] = {
 	{ "READS", "reads", COLUMN_NUMBER },
 	{ "WRITES", "writes", COLUMN_NUMBER },
 	{ "ERRORS", "errors", COLUMN_NUMBER },
+	{ "SANITIZE", "sanitize", COLUMN_TEXT },
 	{ NULL, NULL, COLUMN_TEXT },
 };
 

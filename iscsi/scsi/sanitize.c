@@ -7,6 +7,7 @@
 #include "iscsi/scsi/cmd.h"
 #include "iscsi/scsi/rod.h"
 #include "libvmfs/base/be.h"
+#include "libvmfs/base/log.h"
 
 enum { BIT_IMMED = 0x80, BIT_ZNR = 0x40, BIT_AUSE = 0x20 };
 enum { OVERWRITE_HEAD = 4 };
@@ -33,14 +34,32 @@ sanitize_load(struct scsi_lu *lu, const struct scsi_lu_conf *conf)
 		return 0;
 	rc = sanitize_image_decode(conf->sanitize_image,
 	    conf->sanitize_image_len, &sz->state, &sz->job);
+	if (rc == 0 && sz->state == SANITIZE_FAILED)
+		log_warn(lu->env->log, "scsi: lu=%s is closed: SANITIZE "
+		    "failed, until another one succeeds", lu->serial);
 	if (rc != 0 || sz->state != SANITIZE_RUNNING)
 		return rc;
 	/* What cannot be finished stays closed. */
+	log_warn(lu->env->log, "scsi: lu=%s is closed: it was being "
+	    "sanitized", lu->serial);
 	if (lu->readonly || sz->save == NULL)
 		sz->state = SANITIZE_FAILED;
 	else
 		sanitize_start(lu);
 	return 0;
+}
+
+const char *
+scsi_lu_sanitize(struct scsi_lu *lu, unsigned *ret_percent)
+{
+	static const char *const names[] = { "none", "running", "failed" };
+	enum sanitize_state state;
+
+	shared_enter(&lu->lock);
+	state = lu->sanitize.state;
+	*ret_percent = lu->sanitize.progress * 100U / 65535;
+	shared_leave(&lu->lock);
+	return names[state];
 }
 
 /* ---- meanwhile ---- */

@@ -330,6 +330,8 @@ void scsi_nexus_stats(struct scsi_nexus *n,
     struct scsi_nexus_stats *ret_st);
 
 void scsi_lu_stats(struct scsi_lu *lu, struct scsi_lu_stats *ret_st);
+/* "none", "running" or "failed"; how much of it is done. */
+const char *scsi_lu_sanitize(struct scsi_lu *lu, unsigned *ret_percent);
 /* Persistent reservation state for people: calls fn once a registration,
  * with the unit locked: fn must not suspend nor call back. */
 void scsi_lu_registrations(struct scsi_lu *lu,

@@ -237,6 +237,8 @@ sanitize_goes_on_after_a_kill_body()
 	[ "$(scsi 0 48810000000000000600 1f0000026162)" = GOOD ] ||
 	    atf_fail "not started"
 	[ "$(scsi 0 000000000000)" = 02/04/1b ] || atf_fail "not at work"
+	atf_check -o match:'"sanitize": ?"running [0-9]+%"' \
+	    vmfsctl -c box/ctl target ls --json
 	host_kill box
 	ls box/id/sanitize-* || atf_fail "nothing is written down"
 	box_start

@@ -162,6 +162,7 @@ others_are_refused_meanwhile(struct rig *r)
 	static const uint8_t inquiry[6] = { 0x12, 0, 0, 0, 96 };
 	static const uint8_t luns[12] = { 0xa0, [9] = 64 };
 	struct rig_task t;
+	unsigned percent;
 	size_t len;
 
 	r->disk.disk.info.max_transfer = 64 * 1024;
@@ -191,6 +192,8 @@ others_are_refused_meanwhile(struct rig *r)
 	rig_wait(&t);
 	ATF_CHECK_EQ(65535 / 16, be16_load(t.task.sense + 16));
 	rig_fini(&t);
+	ATF_CHECK_STREQ("running", scsi_lu_sanitize(r->lu, &percent));
+	ATF_CHECK_EQ(100 / 16, percent);
 	rig_disk_let_go(r);
 	ATF_CHECK_EQ(RIG_GOOD, ready(r->nexus[1]));
 	check_pattern(r->disk.below, 0);

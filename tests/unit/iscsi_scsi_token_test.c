@@ -671,6 +671,34 @@ copy_page_is_well_formed(struct rig *r)
 	ATF_CHECK_EQ(ROD_RANGES_MAX, be16_load(in + 4 + 10));
 }
 
+static int
+nothing_saved(void *arg, const void *image, size_t len)
+{
+	(void)arg;
+	(void)image;
+	(void)len;
+	return 0;
+}
+
+static void
+set_sanitize(struct rig *r)
+{
+	r->conf.sanitize_save = nothing_saved;
+}
+
+static void
+sanitize_cancels_tokens(struct rig *r)
+{
+	static const uint8_t erase[10] = { 0x48, 0x02 };
+	uint8_t token[512];
+
+	data_fill();
+	ATF_REQUIRE_EQ(RIG_GOOD, rig_write(r->nexus[0], 0, 64, data));
+	token_make(r->nexus[0], &head, 1, token);
+	ATF_REQUIRE_EQ(RIG_GOOD, rig_cmd(r->nexus[1], erase, 10, NULL, 0));
+	ATF_CHECK_EQ(0x052308, put(r->nexus[0], token, 500, CHUNK));
+}
+
 RIG_TEST(between_targets, NULL, token_copies_between_targets,
     "a token copies between units of two targets")
 RIG_TEST(steps, NULL, token_copies_more_than_a_step,
@@ -715,6 +743,9 @@ RIG_TEST(bad_lists, NULL, bad_token_lists_are_refused,
 RIG_TEST(page, NULL, copy_page_is_well_formed,
     "VPD page 8Fh is well-formed")
 
+RIG_TEST(sanitized, set_sanitize, sanitize_cancels_tokens,
+    "SANITIZE cancels the tokens of its unit")
+
 ATF_TP_ADD_TCS(tp)
 {
 	ATF_TP_ADD_TC(tp, between_targets);
@@ -725,6 +756,7 @@ ATF_TP_ADD_TCS(tp)
 	ATF_TP_ADD_TC(tp, forged);
 	ATF_TP_ADD_TC(tp, different);
 	ATF_TP_ADD_TC(tp, cancelled);
+	ATF_TP_ADD_TC(tp, sanitized);
 	ATF_TP_ADD_TC(tp, race);
 	ATF_TP_ADD_TC(tp, barrier);
 	ATF_TP_ADD_TC(tp, expired);
