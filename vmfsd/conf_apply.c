@@ -246,6 +246,15 @@ lun_add(struct apply *a, struct conf_change *c)
 	return 0;
 }
 
+/* A virtual disk may wait for its datastore. */
+static int
+lun_close(struct exports *e, const struct conf_change *c)
+{
+	if (exports_find(e, c->name, c->lun) == NULL)
+		return 0;
+	return export_unmap(e, c->name, c->lun);
+}
+
 static int
 lun_remove(struct apply *a, struct conf_change *c)
 {
@@ -254,7 +263,7 @@ lun_remove(struct apply *a, struct conf_change *c)
 	int rc = check_use(a, c, (struct users){ .count = 0 });
 
 	if (rc == 0)
-		rc = l != NULL ? export_unmap(a->e, c->name, c->lun) : -ENOENT;
+		rc = l != NULL ? lun_close(a->e, c) : -ENOENT;
 	if (rc < 0)
 		return rc;
 	conf_lun_fini(l);
@@ -272,7 +281,7 @@ lun_change(struct apply *a, struct conf_change *c)
 	int rc = check_use(a, c, (struct users){ .count = 0 });
 
 	if (rc == 0)
-		rc = l != NULL ? export_unmap(a->e, c->name, c->lun) : -ENOENT;
+		rc = l != NULL ? lun_close(a->e, c) : -ENOENT;
 	if (rc < 0)
 		return rc;
 	old = *l;

@@ -383,9 +383,16 @@ lun_source(struct conf_parser *p, const char *source)
 			    source);
 		return 0;
 	}
+	if (strncmp(source, "vdisk:", 6) == 0) {
+		if (strstr(source + 6, ":/") == NULL || source[6] == ':')
+			return conf_error(p, "'%s': expected "
+			    "vdisk:DATASTORE:/PATH[@SNAPSHOT]", source);
+		return 0;
+	}
 	if (source[0] != '/' && strncmp(source, "iscsi://", 8) != 0)
 		return conf_error(p, "LUN source '%s': expected an absolute "
-		    "path, an iscsi:// URL, ram:SIZE or null:SIZE", source);
+		    "path, an iscsi:// URL, vdisk:DATASTORE:/PATH, ram:SIZE or "
+		    "null:SIZE", source);
 	return 0;
 }
 

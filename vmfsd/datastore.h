@@ -76,6 +76,15 @@ struct datastores {
 	/* A datastore was, or wants to be, unmounted.  Any thread. */
 	void (*on_unmounted)(void *arg);
 	void *arg;
+	/*
+	 * One was mounted.  And one is to be unmounted: whoever uses it lets
+	 * go, or refuses (never with force), with a sentence in why
+	 * (DATASTORE_WHY_SIZE).  NULL: nobody asks.
+	 */
+	void (*on_mounted)(void *users);
+	int (*before_unmount)(void *users, const char *name, bool force,
+	    char *why);
+	void *users;
 };
 
 void datastores_init(struct datastores *all, struct log *log,

@@ -414,12 +414,31 @@ not_mounted(struct datastore *d, char *why)
 }
 
 static int
+let_go(struct datastore *d, bool force, char *why)
+{
+	struct datastores *all = d->all;
+
+	return all->before_unmount != NULL ?
+	    all->before_unmount(all->users, d->name, force, why) : 0;
+}
+
+static void
+tell_mounted(struct datastores *all)
+{
+	if (all->on_mounted != NULL)
+		all->on_mounted(all->users);
+}
+
+static int
 unmount_locked(struct datastore *d, bool force, char *why)
 {
 	int rc;
 
 	if (atomic_load(&d->state) == DATASTORE_UNMOUNTED)
 		return not_mounted(d, why);
+	rc = let_go(d, force, why);
+	if (rc < 0)
+		return rc;
 	rc = fuse_mount_umount(d->fuse);
 	if (rc < 0 && !force) {
 		(void)snprintf(why, DATASTORE_WHY_SIZE, "cannot unmount '%s': "
@@ -479,6 +498,8 @@ datastore_mount(struct datastores *all, const char *name, char *why)
 		log_error(all->log, "datastore: %s: not mounted: %s", name,
 		    why);
 	give_back(d);
+	if (rc == 0)
+		tell_mounted(all);
 	return rc;
 }
 
@@ -525,6 +546,8 @@ retry_one(struct datastores *all, const char *name)
 		    why);
 	left = d->wanted;
 	give_back(d);
+	if (left == 0)
+		tell_mounted(all);
 	return left;
 }
 

@@ -12,6 +12,7 @@
 #include "libvmfs/base/units.h"
 #include "vmfsd/call.h"
 #include "vmfsd/conf_allow.h"
+#include "vmfsd/disk_ds.h"
 #include "vmfsd/exports_impl.h"
 #include "vmfsd/key_store.h"
 
@@ -38,6 +39,9 @@ open_source(struct exports *e, const struct conf_lun *l, struct disk **ret_d)
 		rc = size_parse(l->source + 5, &size);
 		return rc < 0 ? rc : disk_null_open(size, ret_d);
 	}
+	if (disk_ds_is(l->source, NULL))
+		return disk_ds_open(e->datastores, l->source,
+		    l->readonly ? DISK_OPEN_READONLY : 0, e->why, ret_d);
 	rc = lun_open(&e->env, l->source, l->readonly ? DISK_OPEN_READONLY : 0,
 	    &conf, ret_d);
 	if (rc < 0)
@@ -94,7 +98,8 @@ cache_id(struct exports *e, const char *source)
 {
 	if (strncmp(source, "iscsi://", 8) == 0)
 		return 0;
-	if (made_up(source))
+	/* What a virtual disk has not flushed is lost with us as well. */
+	if (made_up(source) || disk_ds_is(source, NULL))
 		return env_random_u64(&e->env) | 1;
 	return fnv1a(0xcbf29ce484222325u, &e->identity->boot,
 	    sizeof(e->identity->boot)) | 1;
@@ -381,6 +386,21 @@ export_access(struct exports *e, const struct conf_target *ct)
 	return rc;
 }
 
+/* Datastores are mounted after the target has started, perhaps from it. */
+static int
+map_or_wait(struct exports *e, const struct conf_target *ct,
+    const struct conf_lun *cl)
+{
+	int rc = export_map(e, ct, cl);
+
+	if (rc == 0 || !disk_ds_is(cl->source, NULL))
+		return rc;
+	log_info(e->log, "target: LUN %u of %s waits: %s", cl->number, ct->iqn,
+	    e->why);
+	e->why[0] = '\0';
+	return 0;
+}
+
 static int
 add_target(struct exports *e, const struct conf_target *ct)
 {
@@ -388,7 +408,7 @@ add_target(struct exports *e, const struct conf_target *ct)
 	int rc = iscsi_server_add_target(e->server, ct->iqn, &t);
 
 	for (size_t i = 0; rc == 0 && i < ct->luns; i++)
-		rc = export_map(e, ct, &ct->lun[i]);
+		rc = map_or_wait(e, ct, &ct->lun[i]);
 	if (rc == 0)
 		rc = export_access(e, ct);
 	if (rc < 0 && e->why[0] == '\0')
@@ -561,10 +581,12 @@ exports_run(struct exports *e)
 
 int
 exports_start(struct exports *e, struct conf *conf,
-    const struct identity *identity, struct log *log)
+    const struct identity *identity, struct datastores *datastores,
+    struct log *log)
 {
 	*e = (struct exports){
 		.conf = conf, .identity = identity, .log = log,
+		.datastores = datastores,
 	};
 	list_init(&e->luns);
 	return conf->portals == 0 ? 0 : exports_run(e);

@@ -8,6 +8,7 @@
 #include "libvmfs/env/net.h"
 #include "libvmfs/env/reactor.h"
 #include "vmfsd/conf.h"
+#include "vmfsd/datastore.h"
 #include "vmfsd/identity.h"
 #include "vmfsd/pr_store.h"
 #include "vmfsd/write_log.h"
@@ -33,6 +34,7 @@ struct export_lun {
 struct exports {
 	struct conf *conf;		/* what is in force; the caller's */
 	const struct identity *identity;
+	struct datastores *datastores;	/* of virtual disks */
 	struct log *log;
 	struct reactor *reactor;	/* NULL: no target is configured */
 	struct reactor *worker[EXPORTS_WORKERS_MAX];	/* connections */
@@ -48,8 +50,17 @@ struct exports {
 /* Opens every LUN, then listens.  On failure e->why tells the admin, and
  * exports_stop must still be called. */
 int exports_start(struct exports *e, struct conf *conf,
-    const struct identity *identity, struct log *log) MUST_CHECK;
+    const struct identity *identity, struct datastores *datastores,
+    struct log *log) MUST_CHECK;
 void exports_stop(struct exports *e);
+/* Opens the virtual disks that waited for their datastore.  Blocks. */
+void exports_retry(struct exports *e);
+/*
+ * Closes the virtual disks of a datastore, for its unmount; -EBUSY when
+ * initiators use one (and not force), with a sentence in why.  Blocks.
+ */
+int exports_let_go(struct exports *e, const char *datastore, bool force,
+    char *why, size_t why_size) MUST_CHECK;
 /* The unit that a target shows under a number, or NULL.  On e's reactor. */
 struct export_lun *exports_find(struct exports *e, const char *iqn,
     unsigned number);

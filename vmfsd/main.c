@@ -170,6 +170,29 @@ share_watchdog(struct program *p)
 	    watchdog_share_new(&conf, &p->daemon.datastores.watchdog);
 }
 
+/* LUNs of the target may be virtual disks of our datastores. */
+static void
+open_virtual_disks(void *arg)
+{
+	struct daemon *d = arg;
+
+	(void)pthread_mutex_lock(&d->box.mutex);
+	exports_retry(&d->exports);
+	(void)pthread_mutex_unlock(&d->box.mutex);
+}
+
+static int
+close_virtual_disks(void *arg, const char *name, bool force, char *why)
+{
+	struct daemon *d = arg;
+	int rc;
+
+	(void)pthread_mutex_lock(&d->box.mutex);
+	rc = exports_let_go(&d->exports, name, force, why, DATASTORE_WHY_SIZE);
+	(void)pthread_mutex_unlock(&d->box.mutex);
+	return rc;
+}
+
 static int
 start_identity(struct program *p)
 {
@@ -190,6 +213,9 @@ start_identity(struct program *p)
 	d->datastores.dir = p->conf.host_dir;
 	d->datastores.on_unmounted = some_unmounted;
 	d->datastores.arg = p;
+	d->datastores.users = d;
+	d->datastores.on_mounted = open_virtual_disks;
+	d->datastores.before_unmount = close_virtual_disks;
 	return rc < 0 ? rc : share_watchdog(p);
 }
 
@@ -262,7 +288,8 @@ start(struct program *p)
 	if (rc < 0)
 		return rc;
 	box_init(&d->box, options_config(&p->options), &d->exports, &p->log);
-	rc = exports_start(&d->exports, &p->conf, &d->identity, &p->log);
+	rc = exports_start(&d->exports, &p->conf, &d->identity,
+	    &d->datastores, &p->log);
 	if (rc < 0) {
 		complain(p, d->exports.why);
 		return rc;

@@ -305,6 +305,81 @@ transport=tcp,portal=${portal},target=${iqn},lun=0,initiator-name=${me}"
 	host_stop box
 }
 
+# I/O of an initiator: qemu_io LUN COMMAND; qemu_ro: only reads.
+qemu_io()
+{
+	atf_check -o ignore qemu-io ${ro:-} --image-opts -c "$2" \
+	    "driver=iscsi,transport=tcp,portal=${portal},target=${iqn},\
+lun=$1,initiator-name=${me}"
+}
+
+qemu_ro()
+{
+	ro=-r qemu_io "$@"
+}
+
+admin_test_case virtual_disks_are_luns_while_mounted
+virtual_disks_are_luns_while_mounted_body()
+{
+	lun_make store
+	{
+		printf '[portal]\nlisten = 127.0.0.1:0\n'
+		printf '[target %s]\nallow = *\n' ${iqn}
+		printf 'lun.0 = vdisk:ds1:/vm.vmdk,thin\nlun.1 = ram:8M\n'
+		printf '[datastore ds1]\nlun = %s\nmount = %s\n' \
+		    "${PWD}/store" "${PWD}/box/mnt"
+	} | host_conf box
+	daemon_start box
+	portal=$(vmfsctl target ls --json | jq -r '.portals[0]')
+	luns_are 1
+	atf_check vmfsctl disk create ds1:/vm.vmdk 64M
+	# Tried again with the next mount.
+	atf_check vmfsctl ds unmount ds1
+	atf_check vmfsctl ds mount ds1
+	luns_are 2
+	capacity_is 0 67108864
+	qemu_io 0 'write -P 5 0 1M'
+	qemu_io 0 'read -P 5 0 1M'
+	qemu_io 0 'read -P 0 1M 1M'
+	atf_check vmfsctl disk snapshot ds1:/vm.vmdk before
+	qemu_io 0 'write -P 6 0 1M'
+	atf_check -s exit:1 -e match:'is a snapshot: add readonly' \
+	    vmfsctl lun create ${iqn} 2 vdisk:ds1:/vm.vmdk@before
+	atf_check vmfsctl lun create ${iqn} 2 \
+	    vdisk:ds1:/vm.vmdk@before,readonly
+	qemu_io 0 'read -P 6 0 1M'
+	qemu_ro 2 'read -P 5 0 1M'
+	atf_check -s exit:3 -e match:'no such file' \
+	    vmfsctl lun create ${iqn} 3 vdisk:ds1:/none.vmdk
+	atf_check -s exit:1 -o match:'Pattern verification failed' -e ignore \
+	    qemu-io -r --image-opts -c 'read -P 6 0 1M' \
+	    "driver=iscsi,transport=tcp,portal=${portal},target=${iqn},\
+lun=2,initiator-name=${me}"
+	# Not below somebody's feet.
+	mkfifo cmds
+	qemu-io --image-opts "driver=iscsi,transport=tcp,portal=${portal},\
+target=${iqn},lun=0,initiator-name=${me}" <cmds >qemu.out 2>&1 &
+	exec 8>cmds
+	until_true 30 sh -c 'vmfsctl session ls --json |
+	    jq -e ".sessions != []"' || atf_fail "qemu-io did not log in"
+	atf_check -s exit:4 -e match:'vm.vmdk. is LUN 0 of .* session.* use' \
+	    vmfsctl ds unmount ds1
+	luns_are 3
+	exec 8>&-
+	until_true 30 sh -c 'vmfsctl session ls --json |
+	    jq -e ".sessions == []"' || atf_fail "qemu-io did not end"
+	atf_check vmfsctl ds unmount ds1
+	luns_are 1
+	atf_check vmfsctl lun remove ${iqn} 2
+	host_stop box
+	# At the next start the datastore comes after the target.
+	daemon_start box
+	portal=$(vmfsctl target ls --json | jq -r '.portals[0]')
+	luns_are 2
+	qemu_io 0 'read -P 6 0 1M'
+	host_stop box
+}
+
 atf_init_test_cases()
 {
 	for c in ${cases}; do

@@ -1,0 +1,217 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Virtual disks as LUNs, see disk_ds.h: the core's disk belongs to the fibers
+ * of its datastore's owner, so each request is carried there and back.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "iscsi/home_call.h"
+#include "vmfsd/disk_ds.h"
+#include "vmfsd/vdisk.h"
+
+struct disk_ds {
+	struct disk disk;
+	struct disk *below;
+	struct sched *owner;
+};
+
+struct carried {
+	struct disk_req req;	/* the one below */
+	struct disk_req *outer;
+	struct disk_ds *d;
+	struct sched_work work;
+};
+
+static struct disk_ds *
+disk_ds_of(struct disk *d)
+{
+	return container_of(d, struct disk_ds, disk);
+}
+
+static void
+carried_done(struct disk_req *req)
+{
+	struct carried *c = container_of(req, struct carried, req);
+	struct disk_req *outer = c->outer;
+	int result = req->result;
+
+	outer->sense = req->sense;
+	free(c);
+	disk_complete(outer, result);
+}
+
+static void
+carried_submit(void *arg)
+{
+	struct carried *c = arg;
+
+	disk_submit(c->d->below, &c->req);
+}
+
+static void
+carry_submit(struct disk *d, struct disk_req *req)
+{
+	struct carried *c = calloc(1, sizeof(*c));
+
+	if (c == NULL) {
+		disk_complete(req, -ENOMEM);
+		return;
+	}
+	c->req = *req;
+	c->req.done = carried_done;
+	c->outer = req;
+	c->d = disk_ds_of(d);
+	c->work = (struct sched_work){ .fn = carried_submit, .arg = c };
+	sched_post(c->d->owner, &c->work);
+}
+
+static int
+refresh_below(void *arg)
+{
+	return disk_refresh(((struct disk_ds *)arg)->below);
+}
+
+static int
+carry_refresh(struct disk *d)
+{
+	struct disk_ds *x = disk_ds_of(d);
+	int rc = home_call(x->owner, refresh_below, x);
+
+	if (rc == 0)
+		d->info.size_bytes = x->below->info.size_bytes;
+	return rc;
+}
+
+static int
+close_below(void *arg)
+{
+	disk_close(((struct disk_ds *)arg)->below);
+	return 0;
+}
+
+static void
+carry_close(struct disk *d)
+{
+	struct disk_ds *x = disk_ds_of(d);
+
+	/* Only memory can be short; then it stays open until the end. */
+	if (home_call(x->owner, close_below, x) == 0)
+		free(x);
+}
+
+static const struct disk_ops disk_ds_ops = {
+	.submit = carry_submit,
+	.refresh = carry_refresh,
+	.close = carry_close,
+};
+
+/* ---- opening, on the datastore's owner ---- */
+
+struct opening {
+	struct fs_call call;
+	const char *source;
+	unsigned flags;
+	struct disk *below;
+};
+
+static int
+open_file(struct opening *o, uint64_t ino)
+{
+	struct fs_call *c = &o->call;
+	unsigned mode = o->flags & DISK_OPEN_READONLY ? FS_READ :
+	    (unsigned)FS_READ | FS_WRITE;
+	struct fs_file *f;
+	int rc = fs_file_open(c->d->fs, ino, 0, mode, &f, &c->holder);
+
+	if (rc < 0)
+		return cmd_refuse(c, rc, c->path.path);
+	rc = fs_file_disk(f, o->source, &o->below);
+	if (rc < 0)
+		(void)!fs_file_close(f);
+	return rc;
+}
+
+static int
+open_below(void *arg)
+{
+	struct opening *o = arg;
+	struct fs_call *c = &o->call;
+	struct fs_snapshot s;
+	struct vdisk v;
+	int rc = vdisk_find(c, c->path.path, &v);
+
+	if (rc < 0 || c->path.snapshot[0] == '\0')
+		return rc < 0 ? rc : open_file(o, v.attr.ino);
+	if (!(o->flags & DISK_OPEN_READONLY))
+		return cmd_fail(c, -EROFS, "%s@%s is a snapshot: add readonly, "
+		    "or clone it", c->path.path, c->path.snapshot);
+	rc = fs_snapshot_find(c->d->fs, v.attr.ino, c->path.snapshot, &s);
+	if (rc < 0)
+		return cmd_fail(c, rc, "%s has no snapshot '%s'",
+		    c->path.path, c->path.snapshot);
+	return open_file(o, s.ino);
+}
+
+static int
+open_in(struct datastore *d, struct opening *o, struct disk **ret_d)
+{
+	struct disk_ds *x;
+	int rc;
+
+	if (atomic_load(&d->state) != DATASTORE_MOUNTED)
+		return cmd_fail(&o->call, -ENODEV, "datastore '%s' is %s",
+		    d->name, datastore_state_name(atomic_load(&d->state)));
+	x = calloc(1, sizeof(*x));
+	if (x == NULL)
+		return -ENOMEM;
+	rc = home_call(d->env.sched, open_below, o);
+	if (rc < 0) {
+		free(x);
+		return rc;
+	}
+	x->disk.ops = &disk_ds_ops;
+	x->disk.info = o->below->info;
+	x->below = o->below;
+	x->owner = d->env.sched;
+	*ret_d = &x->disk;
+	return 0;
+}
+
+int
+disk_ds_open(struct datastores *all, const char *source, unsigned flags,
+    char *why, struct disk **ret_d)
+{
+	struct opening o = {
+		.call.msg = why, .source = source, .flags = flags,
+	};
+	int rc = cmd_path_parse(source + strlen(DISK_DS_PREFIX), true,
+	    &o.call.path, why);
+
+	if (rc < 0)
+		return rc;
+	rc = datastore_try(all, o.call.path.ds, &o.call.d);
+	if (rc == -ENOENT)
+		return cmd_fail(&o.call, rc, "'%s': there is no datastore '%s'",
+		    source, o.call.path.ds);
+	if (rc < 0)
+		return cmd_fail(&o.call, rc, "'%s': datastore '%s' is being "
+		    "mounted or unmounted", source, o.call.path.ds);
+	rc = open_in(o.call.d, &o, ret_d);
+	datastore_put(o.call.d);
+	return rc;
+}
+
+bool
+disk_ds_is(const char *source, const char *datastore)
+{
+	size_t prefix = strlen(DISK_DS_PREFIX), len;
+
+	if (strncmp(source, DISK_DS_PREFIX, prefix) != 0)
+		return false;
+	if (datastore == NULL)
+		return true;
+	len = strlen(datastore);
+	return strncmp(source + prefix, datastore, len) == 0 &&
+	    source[prefix + len] == ':';
+}

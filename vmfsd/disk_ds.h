@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* A virtual disk of a datastore that this process has mounted, as a LUN. */
+#ifndef VMFS_VMFSD_DISK_DS_H
+#define VMFS_VMFSD_DISK_DS_H
+
+#include "libvmfs/env/disk.h"
+#include "vmfsd/datastore.h"
+
+#define DISK_DS_PREFIX "vdisk:"
+
+/* Whether a source is one, and of that datastore (NULL: of any). */
+bool disk_ds_is(const char *source, const char *datastore);
+
+/*
+ * Opens "vdisk:DATASTORE:/PATH[@SNAPSHOT]"; snapshots only for reading.
+ * Requests may come from any reactor; they run on the datastore's.  It must be
+ * closed before the datastore is unmounted.  -ENODEV: not mounted (or just
+ * being so); -VMFS_ELOCKED: in use on another host.  `why` (CTL_MESSAGE_SIZE)
+ * is the sentence for the admin.  Suspends.
+ */
+int disk_ds_open(struct datastores *all, const char *source, unsigned flags,
+    char *why, struct disk **ret_d) MUST_CHECK;
+
+#endif

@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* LUNs that come and go with the datastores of this host. */
+#include <stdio.h>
+#include <string.h>
+
+#include "vmfsd/call.h"
+#include "vmfsd/disk_ds.h"
+#include "vmfsd/exports_impl.h"
+
+struct each {
+	struct exports *e;
+	const char *datastore;
+	char *why;
+	size_t why_size;
+	bool check;		/* only whether they are in use */
+	const char *iqn;	/* of the target looked at */
+	unsigned users;
+};
+
+/* ---- after a mount ---- */
+
+static void
+retry_lun(struct exports *e, const struct conf_target *t,
+    const struct conf_lun *l)
+{
+	if (!disk_ds_is(l->source, NULL) ||
+	    exports_find(e, t->iqn, l->number) != NULL)
+		return;
+	e->why[0] = '\0';
+	if (export_map(e, t, l) == 0)
+		log_info(e->log, "target: LUN %u of %s: opened %s", l->number,
+		    t->iqn, l->source);
+	else
+		log_warn(e->log, "target: LUN %u of %s: %s", l->number, t->iqn,
+		    e->why);
+}
+
+static int
+retry_fiber(void *arg)
+{
+	struct exports *e = arg;
+
+	for (size_t i = 0; i < e->conf->targets; i++)
+		for (size_t j = 0; j < e->conf->target[i].luns; j++)
+			retry_lun(e, &e->conf->target[i],
+			    &e->conf->target[i].lun[j]);
+	return 0;
+}
+
+void
+exports_retry(struct exports *e)
+{
+	if (e->server != NULL)
+		(void)!call_on(e->env.sched, retry_fiber, e);
+}
+
+/* ---- before an unmount ---- */
+
+static void
+count_user(void *arg, const struct iscsi_session_info *s)
+{
+	struct each *x = arg;
+
+	x->users += strcmp(s->target, x->iqn) == 0;
+}
+
+static int
+let_go_lun(struct each *x, const struct conf_target *t,
+    const struct conf_lun *l)
+{
+	if (!disk_ds_is(l->source, x->datastore) ||
+	    exports_find(x->e, t->iqn, l->number) == NULL)
+		return 0;
+	if (!x->check)
+		return export_unmap(x->e, t->iqn, l->number);
+	x->iqn = t->iqn;
+	x->users = 0;
+	iscsi_server_sessions(x->e->server, count_user, x);
+	if (x->users == 0)
+		return 0;
+	(void)snprintf(x->why, x->why_size, "'%s' is LUN %u of %s, which %u "
+	    "session(s) use; log out there, or use --force", l->source,
+	    l->number, t->iqn, x->users);
+	return -EBUSY;
+}
+
+static int
+let_go_fiber(void *arg)
+{
+	struct each *x = arg;
+	const struct conf *c = x->e->conf;
+	int rc = 0;
+
+	for (size_t i = 0; rc == 0 && i < c->targets; i++)
+		for (size_t j = 0; rc == 0 && j < c->target[i].luns; j++)
+			rc = let_go_lun(x, &c->target[i], &c->target[i].lun[j]);
+	return rc;
+}
+
+int
+exports_let_go(struct exports *e, const char *datastore, bool force,
+    char *why, size_t why_size)
+{
+	struct each x = {
+		.e = e, .datastore = datastore, .why = why,
+		.why_size = why_size, .check = true,
+	};
+	int rc = 0;
+
+	if (e->server == NULL)
+		return 0;
+	if (!force)
+		rc = call_on(e->env.sched, let_go_fiber, &x);
+	x.check = false;
+	return rc < 0 ? rc : call_on(e->env.sched, let_go_fiber, &x);
+}
