@@ -58,7 +58,7 @@ write_some()
 		sleep 0.05
 	done
 	kill $!
-	wait $! || atf_fail "$(cat out)"
+	wait $! || atf_fail "status $?: $(tr '\n' ' ' <out)"
 }
 
 atf_test_case history_that_is_whole_is_good
