@@ -477,13 +477,15 @@ task_plan(struct conn_task *t, const union iscsi_bhs *bhs)
 static struct conn_task *
 task_new(struct conn *c, const union iscsi_bhs *bhs)
 {
-	struct conn_task *t = calloc(1, sizeof(*t));
+	/* calloc goes past the memory that a thread has at hand. */
+	struct conn_task *t = malloc(sizeof(*t));
 
 	if (!t)
 		return NULL;
-	t->conn = c;
-	t->itt = be32_get(bhs->cmd.itt);
-	t->immediate = iscsi_immediate(bhs);
+	*t = (struct conn_task){
+		.conn = c, .itt = be32_get(bhs->cmd.itt),
+		.immediate = iscsi_immediate(bhs),
+	};
 	list_init(&t->wait);
 	list_add_tail(bucket(c, t->itt), &t->node);
 	c->task_count++;

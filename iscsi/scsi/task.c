@@ -404,7 +404,8 @@ cmd_enter(struct scsi_cmd *c)
 static void
 task_submit(struct scsi_task *t, bool inner)
 {
-	struct scsi_cmd *c = calloc(1, sizeof(*c));
+	/* calloc goes past the memory that a thread has at hand. */
+	struct scsi_cmd *c = malloc(sizeof(*c));
 
 	t->status = SCSI_GOOD;
 	t->sense_len = 0;
@@ -422,11 +423,10 @@ task_submit(struct scsi_task *t, bool inner)
 		sched_post(sched_current(), &t->work);
 		return;
 	}
-	c->task = t;
-	c->nexus = t->nexus;
-	c->target = t->nexus->target;
-	c->sched = sched_current();
-	c->inner = inner;
+	*c = (struct scsi_cmd){
+		.task = t, .nexus = t->nexus, .target = t->nexus->target,
+		.sched = sched_current(), .inner = inner,
+	};
 	cmd_lookup(c);
 	if (c->lu == NULL) {
 		cmd_start(c);

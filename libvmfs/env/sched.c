@@ -257,17 +257,27 @@ sched_fibers(const struct sched *s)
 	return s->n_fibers;
 }
 
-void
-sched_post(struct sched *s, struct sched_work *w)
+static void
+post_push(struct sched *s, struct sched_work *w)
 {
-	struct sched_work *head;
+	struct sched_work *head = atomic_load(&s->posted);
 
-	/* Keeps s alive until the wake-up is done: see sched_fini. */
-	atomic_fetch_add(&s->posting, 1);
-	head = atomic_load(&s->posted);
 	do
 		w->next = head;
 	while (!atomic_compare_exchange_weak(&s->posted, &head, w));
+}
+
+void
+sched_post(struct sched *s, struct sched_work *w)
+{
+	/* Its own thread neither sleeps now nor ends s. */
+	if (s == current_sched) {
+		post_push(s, w);
+		return;
+	}
+	/* Keeps s alive until the wake-up is done: see sched_fini. */
+	atomic_fetch_add(&s->posting, 1);
+	post_push(s, w);
 	if (s->ops->wake != NULL)
 		s->ops->wake(s);
 	atomic_fetch_sub(&s->posting, 1);
