@@ -180,6 +180,9 @@ conn_tx_writer(void *arg)
 	while (r == 0 && !c->dead && !c->batch.last) {
 		if (!list_empty(&c->tx)) {
 			r = batch_send(c, &c->batch);
+			/* A send need not suspend; others have work, too. */
+			if (r == 0 && !list_empty(&c->tx))
+				fiber_yield();
 			continue;
 		}
 		c->writer_idle = true;

@@ -22,6 +22,8 @@
 /* ... but little of it after a long one, or data would be copied twice. */
 #define READ_AHEAD_LEAST ((size_t)512)
 #define READ_LONG ((size_t)32 << 10)
+/* A longer send leaves the reactor to others meanwhile. */
+#define SEND_AT_ONCE ((size_t)256 << 10)
 #define LISTEN_BACKLOG 128
 #define IOV_WINDOW 64
 #define NEVER UINT64_MAX
@@ -448,7 +450,7 @@ iov_window(const struct iovec *iov, int iovcnt, size_t skip,
 }
 
 /*
- * A socket mostly has room: then a call of its own sends sooner than the ring,
+ * A socket mostly has room for a little: then a call of its own sends sooner than the ring,
  * which is looked at when all fibers wait, and spares them the second turn.
  */
 static int
@@ -457,9 +459,16 @@ send_some(struct net_conn *c, struct iovec *iov, size_t n, uint64_t deadline)
 	struct msghdr msg = { .msg_iov = iov, .msg_iovlen = n };
 	struct net_wait w = { 0 };
 	struct io_uring_sqe *sqe;
-	ssize_t sent = sendmsg(c->fd, &msg, MSG_NOSIGNAL | MSG_DONTWAIT);
-	int rc = sent < 0 ? -errno : (int)sent;
+	size_t bytes = 0;
+	ssize_t sent;
+	int rc = -EAGAIN;
 
+	for (size_t i = 0; i < n; i++)
+		bytes += iov[i].iov_len;
+	if (bytes <= SEND_AT_ONCE) {
+		sent = sendmsg(c->fd, &msg, MSG_NOSIGNAL | MSG_DONTWAIT);
+		rc = sent < 0 ? -errno : (int)sent;
+	}
 	if (rc == -EAGAIN) {
 		sqe = reactor_sqe(reactor_current());
 		io_uring_prep_sendmsg(sqe, c->fd, &msg, MSG_NOSIGNAL);
