@@ -12,6 +12,7 @@
 /* A request without data: it cannot be stopped half way. */
 #define ERASE_STEP ((uint64_t)1 << 30)
 #define EXTENTS 64
+#define ATTENTIONS 8		/* in a row */
 
 static bool
 stopped(struct scsi_lu *lu)
@@ -42,6 +43,17 @@ step_max(const struct scsi_lu *lu)
 	return max != 0 && max < STEP ? max : STEP;
 }
 
+/* What the disk did not do because it had something to say is done again. */
+static int
+write_step(struct scsi_lu *lu, uint64_t at, const uint8_t *buf, size_t len)
+{
+	int rc = -VMFS_EATTENTION;
+
+	for (unsigned i = 0; rc == -VMFS_EATTENTION && i < ATTENTIONS; i++)
+		rc = disk_write(lu->disk, at, buf, len, 0);
+	return rc;
+}
+
 /* ---- OVERWRITE ---- */
 
 /* Each logical block begins with the pattern. */
@@ -68,7 +80,7 @@ overwrite_pass(struct scsi_lu *lu, uint8_t *buf, uint64_t step)
 			return -ECANCELED;
 		if (size - at < step)
 			step = size - at;
-		rc = disk_write(lu->disk, at, buf, step, 0);
+		rc = write_step(lu, at, buf, step);
 		tell_progress(sz, sz->job.pass, sz->job.passes, at, size);
 	}
 	return rc != 0 ? rc : disk_flush(lu->disk);
@@ -105,7 +117,7 @@ zero_extent(struct scsi_lu *lu, const uint8_t *zeroes, uint64_t at,
 			return -ECANCELED;
 		if (end - at < step)
 			step = end - at;
-		rc = disk_write(lu->disk, at, zeroes, step, 0);
+		rc = write_step(lu, at, zeroes, step);
 		tell_progress(&lu->sanitize, 0, 1, at,
 		    lu->disk->info.size_bytes);
 	}

@@ -261,6 +261,27 @@ failure_closes_until_the_next_success(struct rig *r)
 	ATF_CHECK_EQ(SANITIZE_NONE, saved_state());
 }
 
+/* A few unit attentions of the disk below, as after its restart. */
+static void
+set_attentions(struct rig *r)
+{
+	struct disk_fault *f;
+
+	set_up(r);
+	ATF_REQUIRE_EQ(0, disk_fault_open(r->disk.below, &f));
+	f->op = DISK_WRITE;
+	f->error = -VMFS_EATTENTION;
+	f->repeat = 3;
+	r->disk.below = &f->disk;
+}
+
+static void
+attentions_of_the_disk_are_no_failure(struct rig *r)
+{
+	ATF_REQUIRE_EQ(RIG_GOOD, overwrite(r, 0, 1));
+	check_pattern(r->disk.below, 0);
+}
+
 static void
 failure_with_ause_can_be_left(struct rig *r)
 {
@@ -502,6 +523,8 @@ RIG_TEST(outlives, set_up, operation_outlives_its_command,
     "the operation outlives aborts and resets")
 RIG_TEST(failure, set_up, failure_closes_until_the_next_success,
     "a failure closes the unit until the next success")
+RIG_TEST(attentions, set_attentions, attentions_of_the_disk_are_no_failure,
+    "unit attentions of the disk are no failure")
 RIG_TEST(ause, set_up, failure_with_ause_can_be_left,
     "a failure with AUSE can be left")
 RIG_TEST(not_begun, set_up, what_cannot_be_saved_is_not_begun,
@@ -536,6 +559,7 @@ ATF_TP_ADD_TCS(tp)
 	ATF_TP_ADD_TC(tp, in_flight);
 	ATF_TP_ADD_TC(tp, outlives);
 	ATF_TP_ADD_TC(tp, failure);
+	ATF_TP_ADD_TC(tp, attentions);
 	ATF_TP_ADD_TC(tp, ause);
 	ATF_TP_ADD_TC(tp, not_begun);
 	ATF_TP_ADD_TC(tp, not_ended);
