@@ -305,7 +305,8 @@ static int
 needs_restart(struct apply *a, struct conf_change *c)
 {
 	(void)a;
-	return refuse(c, -EBUSY, "takes effect when vmfsd is started again");
+	return refuse(c, -EBUSY, "%s: only a restart changes that; edit the "
+	    "file and start vmfsd again", c->text);
 }
 
 /* ---- all ---- */

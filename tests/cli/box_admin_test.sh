@@ -218,6 +218,10 @@ refusals_change_nothing_body()
 	    vmfsctl acl create ${iqn} 'iqn.x,write'
 	atf_check -s exit:1 -e match:'chap-secret-file go together' \
 	    vmfsctl target change ${iqn} chap=bob
+	atf_check -s exit:4 -e match:'write-log .* start vmfsd again' \
+	    vmfsctl target change ${iqn} "write-log=${PWD}/log"
+	atf_check -s exit:2 -e match:'have commands of their own' \
+	    vmfsctl target change ${iqn} allow=iqn.x
 	atf_check -s exit:2 -e match:'control character' \
 	    vmfsctl acl create ${iqn} 'iqn.x
 	lun.9 = /etc/shadow'
@@ -272,7 +276,7 @@ a_file_changed_by_hand_is_read_again_body()
 	atf_check -s exit:6 -o match:'change LUN 0 of .* done' \
 	    -o match:'add LUN 1 of .* done' \
 	    -o match:"add LUN 2 of .* refused .*cannot open '.*/none'" \
-	    -o match:'host.* refused .*started again' vmfsctl reload
+	    -o match:'host.* refused .*start vmfsd again' vmfsctl reload
 	luns_are 2
 	# What was refused is said again, and is no obstacle.
 	atf_check -s exit:6 -o not-match:'LUN 1' -o match:'LUN 2' vmfsctl reload
