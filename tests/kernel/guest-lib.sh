@@ -100,14 +100,15 @@ pattern()
 	head -c $((512 * $2)) /dev/zero | tr '\0' "$1"
 }
 
-# The paths to a LUN become /dev/mapper/mpatha.
+# The paths to a LUN become /dev/mapper/mpatha.  multipath_start [LINE]...: of
+# the section defaults.
 multipath_start()
 {
 	cat >/etc/multipath.conf <<EOF
 defaults {
+$(printf '	%s\n' "$@")
 	user_friendly_names yes
 	find_multipaths no
-	path_grouping_policy multibus
 	path_checker tur
 	polling_interval 1
 	max_polling_interval 2

@@ -94,7 +94,7 @@ disk_is_what_the_box_says_body()
 	in_guest "d=\$(disk ${port}); sg_vpd -a /dev/\$d && \
 	    sg_vpd -p di /dev/\$d && sg_vpd -p lbpv /dev/\$d && \
 	    sg_inq /dev/\$d && sg_modes -a /dev/\$d && \
-	    sg_opcodes /dev/\$d && sg_turs /dev/\$d" \
+	    sg_opcodes /dev/\$d && sg_logs -a /dev/\$d && sg_turs /dev/\$d" \
 	    -e empty -o match:"${iqn},t,0x0001" -o match:'Compare and write' \
 	    -o match:'thin provisioned'
 	in_guest "dd if=/dev/zero of=/dev/\$(disk ${port} 1) bs=4k count=1" \
@@ -363,7 +363,7 @@ io_goes_on_when_a_portal_is_cut_body()
 	guest_start
 	quick="conn[0].timeo.noop_out_interval=1 \
 	    conn[0].timeo.noop_out_timeout=1 session.timeo.replacement_timeout=2"
-	in_guest "multipath_start"
+	in_guest "multipath_start 'path_grouping_policy multibus'"
 	# shellcheck disable=SC2154
 	in_guest "login ${path_1} ${quick} && login ${path_2} ${quick}"
 	in_guest "paths_are 2 active && \
@@ -382,6 +382,98 @@ io_goes_on_when_a_portal_is_cut_body()
 	load_goes_on
 	load_ends
 	in_guest "sg_persist -n -k /dev/mapper/mpatha"
+	guest_stop
+	host_stop box
+}
+
+# The administrator moves I/O from a group of portals to another, and back.
+kernel_test_case io_follows_the_access_states
+io_follows_the_access_states_body()
+{
+	port2_is=,2
+	box_start
+	guest_start
+	in_guest "multipath_start 'path_grouping_policy group_by_prio' \
+	    'prio alua' 'failback immediate'"
+	in_guest "login ${port} && login ${port2} && paths_are 2 active && \
+	    until_true 20 test -b /dev/mapper/mpatha"
+	in_guest "sg_rtpg -d /dev/\$(disk ${port2})" -o save:groups
+	atf_check -o inline:'2\n' grep -c 'active/optimized' groups
+	in_guest "sg_vpd -p di /dev/\$(disk ${port2})" \
+	    -o match:'Target port group: 0x2'
+	load_start "\$(basename \$(readlink -f /dev/mapper/mpatha))"
+	load_goes_on
+	atf_check -o ignore vmfsctl -c box/ctl lun access ${iqn} 0 1 standby
+	# A unit attention may be waiting there.
+	in_guest "sg_turs /dev/\$(disk ${port2}); \
+	    sg_rtpg -d /dev/\$(disk ${port2})" -o match:'standby' \
+	    -o match:'active/optimized'
+	load_goes_on
+	in_guest "ios() { awk '{ print \$5 }' \
+	    /sys/block/\$(disk ${port})/stat; }; \
+	    still() { n=\$(ios); sleep 1; test \$(ios) -eq \$n; }; \
+	    until_true 30 still"
+	load_goes_on
+	# The other way round, this time by the initiator's wish.
+	in_guest "sg_stpg --tp=1,2 --state=ao,s /dev/\$(disk ${port2}) && \
+	    sg_rtpg -d /dev/\$(disk ${port2})" -o save:groups
+	atf_check -o inline:'optimized\nstandby\n' sh -c \
+	    "sed -n 's/.*(\(active.\)*\([a-z]*\))\$/\2/p' groups |
+	    grep -v available"
+	load_goes_on
+	load_ends
+	guest_stop
+	host_stop box
+}
+
+kernel_test_case disk_grows_under_a_file_system
+disk_grows_under_a_file_system_body()
+{
+	box_start
+	guest_start
+	in_guest "login ${port}"
+	in_guest "d=\$(disk ${port}); mkfs.ext4 -q /dev/\$d 128M && \
+	    mount -t ext4 /dev/\$d /mnt"
+	atf_check -o ignore vmfsctl -c box/ctl lun resize ${iqn} 0 1G
+	# The kernel hears of it with its next command, and then looks.
+	in_guest "sg_turs -v /dev/\$(disk ${port}); dmesg" -s ignore \
+	    -o match:'Capacity data has changed'
+	in_guest "d=\$(disk ${port}); echo 1 >/sys/block/\$d/device/rescan; \
+	    limit \$d size; resize2fs -f /dev/\$d && \
+	    verify /mnt/file --size=300M --bssplit=1M --number_ios=40" \
+	    -o match:'^2097152'
+	in_guest "umount /mnt && e2fsck -fn /dev/\$(disk ${port})"
+	guest_stop
+	host_stop box
+	[ "$(stat -c %s store)" -eq 1073741824 ] || atf_fail "the file is as it was"
+}
+
+kernel_test_case luns_come_and_go_under_load
+luns_come_and_go_under_load_body()
+{
+	box_start
+	guest_start
+	in_guest "login ${port}"
+	load_start "\$(disk ${port})"
+	load_goes_on
+	for round in 1 2; do
+		in_guest "dmesg -c >/dev/null"
+		atf_check -o ignore vmfsctl -c box/ctl lun create ${iqn} 5 \
+		    ram:64M
+		in_guest "until_true 20 eval 'dmesg -c | \
+		    grep -q \"LUN assignments on this target have changed\"'"
+		in_guest "iscsiadm -m session --rescan && \
+		    verify /dev/\$(disk ${port} 5) --size=4M"
+		atf_check -s exit:4 -o ignore -e match:'force' \
+		    vmfsctl -c box/ctl lun remove ${iqn} 5
+		atf_check -o ignore vmfsctl -c box/ctl --force lun remove \
+		    ${iqn} 5
+		in_guest "d=\$(disk ${port} 5); dd if=/dev/\$d bs=4k count=1 \
+		    iflag=direct of=/dev/null" -s not-exit:0 -o ignore
+		in_guest "echo 1 >/sys/block/\$(disk ${port} 5)/device/delete"
+		load_goes_on
+	done
+	load_ends
 	guest_stop
 	host_stop box
 }
