@@ -16,6 +16,8 @@
 #include "vmfsd/exports_impl.h"
 #include "vmfsd/key_store.h"
 
+#define PORT_WAIT_S 10
+
 /* Memory, or none: each LUN of such a source is one of its own. */
 static bool
 made_up(const char *source)
@@ -475,13 +477,34 @@ discovery_auth(struct exports *e)
 	return iscsi_server_discovery_auth(e->server, &in, &out);
 }
 
+/*
+ * The kernel ends a killed process's io_uring, and with it the listening socket,
+ * some time after the process: whoever restarts it at once finds the port in use.
+ */
+static int
+listen_at_start(struct exports *e, const char *portal)
+{
+	int rc = export_listen(e, portal);
+
+	if (rc == -EADDRINUSE)
+		log_info(e->log, "vmfsd: portal %s is in use; waiting up to "
+		    "%d s for it", portal, PORT_WAIT_S);
+	for (int i = 0; rc == -EADDRINUSE && i < PORT_WAIT_S * 20; i++) {
+		fiber_sleep(NSEC_PER_SEC / 20);
+		rc = export_listen(e, portal);
+	}
+	if (rc == 0)
+		e->why[0] = '\0';
+	return rc;
+}
+
 static int
 listen_all(struct exports *e)
 {
 	int rc = 0;
 
 	for (size_t i = 0; rc == 0 && i < e->conf->portals; i++)
-		rc = export_listen(e, e->conf->portal[i]);
+		rc = listen_at_start(e, e->conf->portal[i]);
 	return rc;
 }
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # A storage box exports a file LUN by iSCSI; hosts mount it from there.
 . "${VMFS_SRCDIR}/tests/cli/hosts.subr"
+. "${VMFS_SRCDIR}/tests/interop/iscsi_target.subr"
 
 iqn=iqn.2026-11.test:box
 secret="a secret of twelve and more"
@@ -110,6 +111,23 @@ write_log_tells_who_wrote_body()
 	atf_check -o match:true sh -c "vmfsctl -c box/ctl --json session ls |
 	    jq .sessions[0].writes\>0"
 	host_stop esx2
+	host_stop box
+}
+
+# The port of a vmfsd that was killed is free some time later.
+box_test_case start_waits_for_its_port
+start_waits_for_its_port_body()
+{
+	target_start
+	port=${portal##*:}
+	(
+		until_true 30 grep -q 'is in use; waiting' box/log ||
+		    echo "it does not say that it waits" >fault
+		kill "${target_pid}"
+	) &
+	box_start
+	[ ! -e fault ] || atf_fail "$(cat fault)"
+	atf_check -o match:"127.0.0.1:${port}" vmfsctl -c box/ctl portal ls
 	host_stop box
 }
 
