@@ -293,9 +293,13 @@ io_goes_on_after_restarts_of_the_box_body()
 	guest_start
 	in_guest "login ${port} session.timeo.replacement_timeout=120"
 	load_start "\$(disk ${port})"
-	for how in host_kill host_stop host_kill; do
+	for round in $(seq "$(rounds 3)"); do
 		load_goes_on
-		${how} box
+		if [ $((round % 3)) -eq 2 ]; then
+			host_stop box
+		else
+			host_kill box
+		fi
 		box_start
 	done
 	load_goes_on
@@ -371,11 +375,13 @@ io_goes_on_when_a_portal_is_cut_body()
 	load_start "\$(basename \$(readlink -f /dev/mapper/mpatha))"
 	load_goes_on
 	# shellcheck disable=SC2154
-	kill -STOP -- "-${group_1}"
-	in_guest "paths_are 1 failed"
-	load_goes_on
-	kill -CONT -- "-${group_1}"
-	in_guest "paths_are 2 active"
+	for round in $(seq "$(rounds 1)"); do
+		kill -STOP -- "-${group_1}"
+		in_guest "paths_are 1 failed"
+		load_goes_on
+		kill -CONT -- "-${group_1}"
+		in_guest "paths_are 2 active"
+	done
 	# shellcheck disable=SC2154
 	kill -KILL -- "-${group_2}"
 	in_guest "paths_are 1 failed"

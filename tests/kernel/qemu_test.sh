@@ -73,7 +73,7 @@ guest_io_goes_on_after_a_kill_of_the_box_body()
 	guest_start -drive "$(drive 0 werror=stop rerror=stop)" \
 	    -device virtio-blk-pci,drive=lun
 	load_start vdb
-	for round in 1 2 3; do
+	for round in $(seq "$(rounds 3)"); do
 		load_goes_on
 		host_kill box
 		box_start
