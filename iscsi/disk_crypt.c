@@ -262,9 +262,16 @@ crypt_close(struct disk *disk)
 	free(d);
 }
 
+static int
+crypt_space(struct disk *disk, struct disk_space *ret_space)
+{
+	return disk_space(crypt_of(disk)->below, ret_space);
+}
+
 static const struct disk_ops crypt_ops = {
 	.submit = crypt_submit,
 	.refresh = crypt_refresh,
+	.space = crypt_space,
 	.close = crypt_close,
 };
 

@@ -24,6 +24,7 @@ struct conf_lun {
 	char *text;		/* source and options as they stand */
 	char *source;		/* path, iscsi:// URL or ram:SIZE */
 	bool readonly, thin, same_to_end, encrypted;
+	unsigned warn_percent;	/* of the pool in use; 0: the default */
 	int line;
 };
 

@@ -348,6 +348,20 @@ lun_number(struct conf_parser *p, const char *key, unsigned *ret_number)
 }
 
 static int
+lun_warn(struct conf_parser *p, struct conf_lun *l, const char *value)
+{
+	char *end;
+	unsigned long n = strtoul(value, &end, 10);
+
+	if (!isdigit((unsigned char)*value) || n == 0 || n > 100 ||
+	    (*end != '\0' && strcmp(end, "%") != 0))
+		return conf_error(p, "warn=%s: expected 1 to 100 percent",
+		    value);
+	l->warn_percent = (unsigned)n;
+	return 0;
+}
+
+static int
 lun_option(struct conf_parser *p, struct conf_lun *l, const char *option)
 {
 	if (strcmp(option, "readonly") == 0 || strcmp(option, "ro") == 0)
@@ -358,9 +372,11 @@ lun_option(struct conf_parser *p, struct conf_lun *l, const char *option)
 		l->same_to_end = true;
 	else if (strcmp(option, "encrypted") == 0)
 		l->encrypted = true;
+	else if (strncmp(option, "warn=", 5) == 0)
+		return lun_warn(p, l, option + 5);
 	else
 		return conf_error(p, "LUN option '%s' is unknown; expected "
-		    "readonly, thin, same-to-end or encrypted", option);
+		    "readonly, thin, same-to-end, encrypted or warn=PERCENT", option);
 	return 0;
 }
 

@@ -262,6 +262,7 @@ unit_fill(struct exports *e, struct export_lun *x,
 	struct scsi_lu_conf conf = {
 		.readonly = cl->readonly, .thin = cl->thin,
 		.same_to_end = cl->same_to_end,
+		.warn_percent = cl->warn_percent,
 	};
 	int rc;
 

@@ -41,6 +41,14 @@ log_temperature(const struct scsi_lu *lu, uint16_t from, uint8_t *p)
 	return len;
 }
 
+/* ---- 0Ch: logical block provisioning, SBC-4 6.4.6 ---- */
+
+static size_t
+log_provisioning(const struct scsi_lu *lu, uint16_t from, uint8_t *p)
+{
+	return thin_log_encode(lu, from, p);
+}
+
 /* ---- 2Fh: informational exceptions, SPC-4 7.3.8 ---- */
 
 static size_t
@@ -64,28 +72,40 @@ static const struct {
 	log_fn *encode;
 } pages[] = {
 	{ 0x00, UINT16_MAX, log_supported },
+	{ 0x0c, 2, log_provisioning },
 	{ 0x0d, 1, log_temperature },
 	{ 0x2f, 0, log_exceptions },
 };
 #define PAGES (sizeof(pages) / sizeof(pages[0]))
 
+static bool
+page_present(const struct scsi_lu *lu, uint8_t page)
+{
+	return page != 0x0c || lu->pool.pool;
+}
+
 static size_t
 log_supported(const struct scsi_lu *lu, uint16_t from, uint8_t *p)
 {
-	(void)lu;
+	size_t len = 0;
+
 	(void)from;
-	for (size_t i = 0; i < PAGES; i++)
-		p[i] = pages[i].page;
-	return PAGES;
+	for (size_t i = 0; i < PAGES; i++) {
+		if (page_present(lu, pages[i].page))
+			p[len++] = pages[i].page;
+	}
+	return len;
 }
 
 /* Each page, and itself, which is the only one with a subpage. */
 static size_t
-supported_subpages(uint8_t *p)
+supported_subpages(const struct scsi_lu *lu, uint8_t *p)
 {
 	size_t len = 0;
 
 	for (size_t i = 0; i < PAGES; i++) {
+		if (!page_present(lu, pages[i].page))
+			continue;
 		p[len] = pages[i].page;
 		len += 2;
 		if (pages[i].page != 0)
@@ -106,7 +126,7 @@ log_reply(struct scsi_cmd *c, uint8_t page, size_t i)
 
 	if (p == NULL)
 		return true;
-	len = subpages ? supported_subpages(p + 4) :
+	len = subpages ? supported_subpages(c->lu, p + 4) :
 	    pages[i].encode(c->lu, be16_load(cdb + 5), p + 4);
 	p[0] = page | (subpages ? BIT_SPF : 0);
 	p[1] = cdb[3];
@@ -125,7 +145,7 @@ scsi_log_sense(struct scsi_cmd *c)
 		return scsi_cmd_bad_cdb(c, 1);
 	while (i < PAGES && pages[i].page != page)
 		i++;
-	if (i == PAGES)
+	if (i == PAGES || !page_present(c->lu, page))
 		return scsi_cmd_bad_cdb(c, 2);
 	if (cdb[3] != 0 && (cdb[3] != SUBPAGE_ALL || page != 0))
 		return scsi_cmd_bad_cdb(c, 3);

@@ -98,6 +98,7 @@ scsi_lu_new(struct env *env, struct disk *disk,
 	lu->block_size = bs;
 	lu->blocks = info->size_bytes / bs;
 	lu->caw_blocks_max = lu_caw_limit(lu);
+	thin_init(lu, conf->warn_percent);
 	lu->atomic_blocks_max = lu_atomic_limit(lu);
 	lu->same_to_end = conf->same_to_end;
 	list_init(&lu->itls);

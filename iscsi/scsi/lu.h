@@ -15,6 +15,7 @@
 #include "iscsi/scsi/range.h"
 #include "iscsi/scsi/sanitize.h"
 #include "iscsi/scsi/scsi.h"
+#include "iscsi/scsi/thin.h"
 #include "libvmfs/base/list.h"
 #include "libvmfs/env/shared.h"
 
@@ -61,6 +62,7 @@ struct scsi_lu {
 	const struct scsi_nexus *reserved_by;	/* RESERVE(6), RESERVE(10) */
 	struct pr_state pr;
 	struct alua alua;
+	struct thin pool;
 	struct scsi_lu_stats stats;	/* of the itls that are no more */
 	struct sanitize sanitize;
 	void (*on_change)(void *arg, const struct scsi_change *ch);

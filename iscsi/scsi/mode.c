@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * MODE SENSE and MODE SELECT, SPC-4 6.11 to 6.14.  Of all pages only D_SENSE
- * and SWP of the control page can be changed; nothing is saved.
+ * and SWP of the control page and the threshold of thin provisioning can be
+ * changed; nothing is saved.
  */
 #include <string.h>
 
@@ -9,14 +10,16 @@
 #include "libvmfs/base/be.h"
 
 enum { PC_CURRENT = 0, PC_CHANGEABLE = 1, PC_DEFAULT = 2, PC_SAVED = 3 };
-enum { PAGE_ALL = 0x3f, SUBPAGE_ALL = 0xff };
+enum { PAGE_ALL = 0x3f, SUBPAGE_ALL = 0xff, SUBPAGE_PROVISIONING = 0x02 };
 enum { CONTROL_D_SENSE = 0x04, CONTROL_SWP = 0x08, CONTROL_TAS = 0x40 };
 #define PAGE_CONTROL 0x0a
 #define MODE_MAX 256
 
-/* One page with its two-byte head; `changeable` asks for the mask. */
+enum { PAGE_SPF = 0x40 };
+
+/* One page with its head, of two bytes or with a subpage four. */
 struct mode_page {
-	uint8_t code;
+	uint8_t code, sub;
 	uint8_t len;		/* bytes after the head */
 	void (*encode)(const struct scsi_lu *lu, uint8_t pc, uint8_t *p);
 };
@@ -62,28 +65,65 @@ page_exceptions(const struct scsi_lu *lu, uint8_t pc, uint8_t *p)
 		p[2] = 0x08;		/* DEXCPT: there are none */
 }
 
+/* SBC-4 6.5.9. */
+static void
+page_provisioning(const struct scsi_lu *lu, uint8_t pc, uint8_t *p)
+{
+	thin_page_encode(lu, pc == PC_CHANGEABLE, p);
+}
+
 static const struct mode_page pages[] = {
-	{ 0x01, 0x0a, page_recovery },
-	{ 0x08, 0x12, page_caching },
-	{ PAGE_CONTROL, 0x0a, page_control },
-	{ 0x1c, 0x0a, page_exceptions },
+	{ 0x01, 0, 0x0a, page_recovery },
+	{ 0x08, 0, 0x12, page_caching },
+	{ PAGE_CONTROL, 0, 0x0a, page_control },
+	{ 0x1c, 0, 0x0a, page_exceptions },
+	{ 0x1c, SUBPAGE_PROVISIONING, THIN_PAGE_LEN, page_provisioning },
 };
 #define PAGES (sizeof(pages) / sizeof(pages[0]))
+
+static size_t
+page_head(const struct mode_page *page)
+{
+	return page->sub != 0 ? 4 : 2;
+}
+
+static bool
+page_present(const struct scsi_lu *lu, const struct mode_page *page)
+{
+	return page->sub != SUBPAGE_PROVISIONING || lu->pool.pool;
+}
+
+static bool
+page_wanted(const struct mode_page *page, uint8_t code, uint8_t sub)
+{
+	return (code == PAGE_ALL || code == page->code) &&
+	    (sub == SUBPAGE_ALL || sub == page->sub);
+}
 
 /* ---- MODE SENSE ---- */
 
 static size_t
-pages_encode(const struct scsi_lu *lu, uint8_t code, uint8_t pc, uint8_t *p)
+pages_encode(const struct scsi_lu *lu, uint8_t code, uint8_t sub, uint8_t pc,
+    uint8_t *p)
 {
 	size_t len = 0;
 
 	for (size_t i = 0; i < PAGES; i++) {
-		if (code != PAGE_ALL && code != pages[i].code)
+		const struct mode_page *page = &pages[i];
+		uint8_t *q = p + len;
+
+		if (!page_present(lu, page) || !page_wanted(page, code, sub))
 			continue;
-		p[len] = pages[i].code;
-		p[len + 1] = pages[i].len;
-		pages[i].encode(lu, pc, p + len);
-		len += 2U + pages[i].len;
+		q[0] = page->code;
+		if (page->sub == 0) {
+			q[1] = page->len;
+		} else {
+			q[0] |= PAGE_SPF;
+			q[1] = page->sub;
+			be16_store(q + 2, page->len);
+		}
+		page->encode(lu, pc, q);
+		len += page_head(page) + page->len;
 	}
 	return len;
 }
@@ -131,7 +171,7 @@ mode_reply(struct scsi_cmd *c, uint8_t code, uint8_t pc)
 	if (!(cdb[1] & 0x08))
 		bd = block_descriptor_encode(c->lu, longlba, p + head);
 	len += bd;
-	len += pages_encode(c->lu, code, pc, p + len);
+	len += pages_encode(c->lu, code, cdb[3], pc, p + len);
 	if (ten) {
 		be16_store(p, (uint16_t)(len - 2));
 		p[3] = device_specific(c);
@@ -150,13 +190,18 @@ scsi_mode_sense(struct scsi_cmd *c)
 {
 	const uint8_t *cdb = c->task->cdb;
 	uint8_t code = cdb[2] & 0x3f, pc = cdb[2] >> 6;
-	bool known = code == PAGE_ALL;
+	bool known = false, sub_known = false;
 
-	for (size_t i = 0; i < PAGES; i++)
-		known |= code == pages[i].code;
+	for (size_t i = 0; i < PAGES; i++) {
+		if (!page_present(c->lu, &pages[i]))
+			continue;
+		known |= page_wanted(&pages[i], code, SUBPAGE_ALL);
+		sub_known |= page_wanted(&pages[i], code, cdb[3]);
+	}
 	if (!known)
 		return scsi_cmd_bad_cdb(c, 2);
-	if (cdb[3] != 0 && !(cdb[3] == SUBPAGE_ALL && code == PAGE_ALL))
+	if (!sub_known || (code == PAGE_ALL && cdb[3] != 0 &&
+	    cdb[3] != SUBPAGE_ALL))
 		return scsi_cmd_bad_cdb(c, 3);
 	if (pc == PC_SAVED)
 		return scsi_cmd_fail(c, SENSE_SAVING_NOT_SUPPORTED);
@@ -174,49 +219,84 @@ page_acceptable(const struct scsi_lu *lu, const struct mode_page *page,
 
 	page->encode(lu, PC_CURRENT, now);
 	page->encode(lu, PC_CHANGEABLE, mask);
-	for (unsigned i = 2; i < 2U + page->len; i++) {
+	for (size_t i = page_head(page); i < page_head(page) + page->len; i++) {
 		if ((p[i] ^ now[i]) & ~mask[i])
 			return false;
 	}
 	return true;
 }
 
+/* Bytes of the page at p, of which `left` are there, head included; 0: the
+ * head is not all there. */
+static size_t
+page_size(const uint8_t *p, size_t left)
+{
+	if (left < 2)
+		return 0;
+	if (!(p[0] & PAGE_SPF))
+		return 2U + p[1];
+	return left < 4 ? 0 : 4U + be16_load(p + 2);
+}
+
+/* NULL: the unit has no such page. */
+static const struct mode_page *
+page_find(const struct scsi_lu *lu, const uint8_t *p)
+{
+	uint8_t sub = p[0] & PAGE_SPF ? p[1] : 0;
+
+	for (size_t i = 0; i < PAGES; i++) {
+		if ((p[0] & 0x3f) == pages[i].code && sub == pages[i].sub &&
+		    !(p[0] & PAGE_SPF) == (sub == 0) &&
+		    page_present(lu, &pages[i]))
+			return &pages[i];
+	}
+	return NULL;
+}
+
 /* False: sense is set. */
 static bool
 page_check(struct scsi_cmd *c, const uint8_t *p, size_t at, size_t left)
 {
-	for (size_t i = 0; i < PAGES; i++) {
-		if ((p[0] & 0x3f) != pages[i].code || (p[0] & 0x40))
-			continue;
-		if (p[1] != pages[i].len) {
-			scsi_cmd_bad_parameter(c, (uint16_t)(at + 1));
-			return false;
-		}
-		if (left < 2U + pages[i].len) {
-			scsi_cmd_fail(c, SENSE_PARAMETER_LIST_LENGTH);
-			return false;
-		}
-		if (page_acceptable(c->lu, &pages[i], p))
-			return true;
-		break;
-	}
-	scsi_cmd_bad_parameter(c, (uint16_t)at);
+	const struct mode_page *page = page_find(c->lu, p);
+	size_t size = page_size(p, left);
+
+	if (page == NULL)
+		scsi_cmd_bad_parameter(c, (uint16_t)at);
+	else if (size != page_head(page) + page->len)
+		scsi_cmd_bad_parameter(c, (uint16_t)(at + page_head(page) - 1));
+	else if (left < size)
+		scsi_cmd_fail(c, SENSE_PARAMETER_LIST_LENGTH);
+	else if (!page_acceptable(c->lu, page, p))
+		scsi_cmd_bad_parameter(c, (uint16_t)at);
+	else
+		return true;
 	return false;
+}
+
+static bool
+control_apply(struct scsi_lu *lu, const uint8_t *p)
+{
+	bool descriptor = p[2] & CONTROL_D_SENSE, swp = p[4] & CONTROL_SWP;
+
+	if (descriptor == lu->descriptor_sense &&
+	    swp == lu->software_write_protect)
+		return false;
+	lu->descriptor_sense = descriptor;
+	lu->software_write_protect = swp;
+	return true;
 }
 
 static void
 page_apply(struct scsi_cmd *c, const uint8_t *p)
 {
-	struct scsi_lu *lu = c->lu;
-	bool descriptor = p[2] & CONTROL_D_SENSE, swp = p[4] & CONTROL_SWP;
+	bool changed = false;
 
-	if ((p[0] & 0x3f) != PAGE_CONTROL ||
-	    (descriptor == lu->descriptor_sense &&
-	    swp == lu->software_write_protect))
-		return;
-	lu->descriptor_sense = descriptor;
-	lu->software_write_protect = swp;
-	ua_add_all(lu, SENSE_MODE_CHANGED, c->nexus);
+	if ((p[0] & 0x3f) == PAGE_CONTROL)
+		changed = control_apply(c->lu, p);
+	else if ((p[0] & PAGE_SPF) && p[1] == SUBPAGE_PROVISIONING)
+		changed = thin_page_apply(c->lu, p);
+	if (changed)
+		ua_add_all(c->lu, SENSE_MODE_CHANGED, c->nexus);
 }
 
 /*
@@ -270,13 +350,13 @@ scsi_mode_select(struct scsi_cmd *c)
 	if (first == 0)
 		return true;
 	/* All or nothing: look at every page before the first takes effect. */
-	for (size_t at = first; at < len; at += 2U + p[at + 1]) {
-		if (len - at < 2)
+	for (size_t at = first; at < len; at += page_size(p + at, len - at)) {
+		if (page_size(p + at, len - at) == 0)
 			return scsi_cmd_fail(c, SENSE_PARAMETER_LIST_LENGTH);
 		if (!page_check(c, p + at, at, len - at))
 			return true;
 	}
-	for (size_t at = first; at < len; at += 2U + p[at + 1])
+	for (size_t at = first; at < len; at += page_size(p + at, len - at))
 		page_apply(c, p + at);
 	return scsi_cmd_status(c, SCSI_GOOD);
 }

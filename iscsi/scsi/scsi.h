@@ -65,6 +65,9 @@ struct scsi_lu_conf {
 	 * length is done; else 0 is refused and the length limited. */
 	bool same_to_end;
 	uint32_t block_size;	/* 0: the disk's */
+	/* Pool in use at which initiators are told, where the disk knows
+	 * its space: 1 to 100; 0: 80. */
+	unsigned warn_percent;
 	/* Changes when acknowledged writes that were not flushed may be gone
 	 * (a reboot); told to initiators, 0: not told. */
 	uint64_t cache_id;

@@ -144,6 +144,8 @@ scsi_cmd_finish(struct scsi_cmd *c)
 {
 	struct scsi_lu *lu = c->lu;
 
+	if (lu != NULL && lu->pool.pool)
+		thin_wrote(c);
 	if (lu != NULL)
 		shared_enter(&lu->lock);
 	cmd_set_result(c);

@@ -191,6 +191,7 @@ vpd_characteristics(const struct scsi_cmd *c, uint8_t *p)
 static size_t
 vpd_provisioning(const struct scsi_cmd *c, uint8_t *p)
 {
+	p[0] = thin_exponent(c->lu);
 	if (c->lu->thin) {
 		/* LBPU, LBPWS, LBPWS10; LBPRZ: unmapped blocks read zeroes */
 		p[1] = 0x80 | 0x40 | 0x20 | 0x04;

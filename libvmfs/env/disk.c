@@ -146,6 +146,14 @@ disk_paths(struct disk *d, struct disk_path *p, unsigned max)
 	return d->ops->paths != NULL ? d->ops->paths(d, p, max) : 0;
 }
 
+int
+disk_space(struct disk *d, struct disk_space *ret_space)
+{
+	if (d->ops->space == NULL)
+		return -EOPNOTSUPP;
+	return d->ops->space(d, ret_space);
+}
+
 struct run_wait {
 	struct fiber *fiber;
 	bool done;

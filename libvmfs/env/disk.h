@@ -200,6 +200,11 @@ struct disk_path {
 	uint64_t losses;	/* times that the path was lost */
 };
 
+/* Where a disk that is allocated when written takes its space from, bytes. */
+struct disk_space {
+	uint64_t size, available;
+};
+
 struct disk;
 struct disk_ops {
 	/* Takes the request; done follows, always asynchronously. */
@@ -211,6 +216,8 @@ struct disk_ops {
 	unsigned (*late)(struct disk *d);
 	/* See disk_paths.  Suspends.  May be NULL. */
 	int (*paths)(struct disk *d, struct disk_path *p, unsigned max);
+	/* See disk_space; any thread.  May be NULL. */
+	int (*space)(struct disk *d, struct disk_space *ret_space);
 	/* Frees d.  No request may be in flight.  Suspends. */
 	void (*close)(struct disk *d);
 };
@@ -243,6 +250,12 @@ unsigned disk_late(struct disk *d);
 /* Fills p; the number of paths, which may be more than max; 0: the disk has
  * just one that nobody looks after.  Suspends. */
 int disk_paths(struct disk *d, struct disk_path *p, unsigned max);
+
+/*
+ * What the disk and others beside it can still allocate.  -EOPNOTSUPP when that
+ * is not known or has nothing to do with writes.  Any thread; takes moments.
+ */
+int disk_space(struct disk *d, struct disk_space *ret_space) MUST_CHECK;
 
 /* ---- for fibers: each suspends until the request is done ---- */
 

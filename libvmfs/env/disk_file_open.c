@@ -24,9 +24,28 @@
 
 #define DIRECT_ALIGN_MAX 4096
 
+/* Of the file system, as it tells those without privilege. */
+static int
+file_space(struct disk *d, struct disk_space *ret_space)
+{
+	const struct disk_file *f = disk_file_of(d);
+	struct statfs fs;
+
+	if (f->block_device)
+		return -EOPNOTSUPP;
+	if (fstatfs(f->fd, &fs) < 0)
+		return -errno;
+	*ret_space = (struct disk_space){
+		.size = (uint64_t)fs.f_blocks * (uint64_t)fs.f_bsize,
+		.available = (uint64_t)fs.f_bavail * (uint64_t)fs.f_bsize,
+	};
+	return 0;
+}
+
 static const struct disk_ops file_ops = {
 	.submit = file_submit,
 	.refresh = file_refresh,
+	.space = file_space,
 	.close = file_close,
 };
 

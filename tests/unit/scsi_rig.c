@@ -78,6 +78,17 @@ rig_disk_let_go_one(struct rig *r, unsigned i)
 	rig_disk_forward(d, req);
 }
 
+static int
+rig_disk_space(struct disk *d, struct disk_space *ret_space)
+{
+	const struct rig_disk *r = container_of(d, struct rig_disk, disk);
+
+	if (r->space.size == 0)
+		return -EOPNOTSUPP;
+	*ret_space = r->space;
+	return 0;
+}
+
 /* ---- rig ---- */
 
 struct rig_main {
@@ -88,7 +99,9 @@ struct rig_main {
 static void
 rig_open(struct rig *r, void (*setup)(struct rig *r))
 {
-	static const struct disk_ops ops = { .submit = rig_disk_submit };
+	static const struct disk_ops ops = {
+		.submit = rig_disk_submit, .space = rig_disk_space,
+	};
 	char name[64], port[96];
 
 	env_posix_init(&r->env, sched_current(), NULL);

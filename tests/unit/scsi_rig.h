@@ -24,6 +24,7 @@ struct rig_disk {
 	unsigned held_count;
 	uint64_t writes;	/* that reached the disk below */
 	int error;		/* when not 0: fail everything with it */
+	struct disk_space space;	/* of its pool; size 0: unknown */
 	/* Told of each request that goes to the disk below; may be NULL. */
 	void (*on_forward)(const struct disk_req *req);
 	struct sched_work work[64];
