@@ -28,6 +28,8 @@ finding(void *arg, const struct check_finding *f)
 		return;
 	/* Space that is lost until somebody runs fsck: counted, not failed. */
 	if (f->severity == CHECK_HARMLESS) {
+		log_info(im->v->w.env.log, "sim: look=%u rule=%s text=\"%s\"",
+		    im->round, check_rule_name(f->rule), f->text);
 		im->leaks++;
 		return;
 	}

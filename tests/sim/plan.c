@@ -106,5 +106,9 @@ plan_make(struct vsim *v)
 	v->wc.net = on(v, TROUBLE_NETWORK) ?
 	    (enum world_net)(1 + prng_below(&p, 3)) : NET_SILENT;
 	v->slow = prng_below(&p, 2) == 0 ? 1 : 1 + (unsigned)prng_below(&p, 40);
+	/* Dead hosts must not pile up faster than time proves them dead: each
+	 * keeps a journal and a cluster of the small LUN. */
+	if (lease_by_time(v->wc.protocol))
+		v->slow += 20;
 	v->oracle.volatile_lun = on(v, TROUBLE_POWER);
 }
