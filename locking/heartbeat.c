@@ -114,6 +114,9 @@ beat_once(struct beat *b)
 		guard_doubt(b->guard, "the LUN refused the pulse: reservation "
 		    "conflict");
 	}
+	/* Without its key no pulse finds out that the slot is gone. */
+	if (guard_status(b->guard) == HOST_FENCED)
+		b->stop = true;
 }
 
 static uint64_t

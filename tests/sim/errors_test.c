@@ -211,8 +211,37 @@ ATF_TC_BODY(a_replay_does_not_swallow_the_loss_of_a_cache, tc)
 	    play_replay);
 }
 
+/* ---- fenced in the middle of a mount ---- */
+
+static void
+play_mount(struct world *w)
+{
+	WORLD_CHECK(w, world_mount(w, 1) == 0);
+	if (world_failed(w))
+		return;
+	/* It claims its slot; no pulse follows. */
+	w->lun.strike = (struct sim_strike){
+		.result = -VMFS_ECONFLICT, .first = 1, .last = 1,
+		.ops = 1u << DISK_CAW, .skip = 1, .times = 100000,
+	};
+	WORLD_CHECK(w, world_mount(w, 0) == -VMFS_EFENCED);
+	w->lun.strike = (struct sim_strike){ 0 };
+	WORLD_CHECK(w, world_mount(w, 0) == 0);
+	for (unsigned i = 0; i < w->hosts; i++)
+		WORLD_CHECK(w, world_unmount(w, i) == 0);
+}
+
+ATF_TC_WITHOUT_HEAD(a_mount_that_is_fenced_ends);
+ATF_TC_BODY(a_mount_that_is_fenced_ends, tc)
+{
+	(void)tc;
+	run_seeds((struct world_conf){ .hosts = 2, .protocol = LOCK_ATS_PR },
+	    play_mount);
+}
+
 ATF_TP_ADD_TCS(tp)
 {
+	ATF_TP_ADD_TC(tp, a_mount_that_is_fenced_ends);
 	ATF_TP_ADD_TC(tp, a_section_does_not_swallow_the_loss_of_a_cache);
 	ATF_TP_ADD_TC(tp, a_replay_does_not_swallow_the_loss_of_a_cache);
 	ATF_TP_ADD_TC(tp, a_lock_whose_release_failed_is_given_back);
