@@ -125,7 +125,8 @@ wants_retry(struct lsess *s, struct lcmd *c)
 		return true;
 	}
 	if (lsense_result(sense) != -VMFS_EATTENTION ||
-	    lsense_is_reservation(sense) || c->retried || c->nexus != 0)
+	    lsense_is_reservation(sense) || c->nexus != 0 ||
+	    c->retried == s->logins + 1)
 		return false;
 	if (lsense_is_reset(sense) && s->reset_expected)
 		s->reset_expected = false;
@@ -133,7 +134,8 @@ wants_retry(struct lsess *s, struct lcmd *c)
 		return false;
 	log_info(s->env->log, "iscsi: unit attention lun=%s sense=%02x/%02x/%02x",
 	    s->url.name, sense->key, sense->asc, sense->ascq);
-	c->retried = true;
+	/* Another session, in which it may be sent, has an attention again. */
+	c->retried = s->logins + 1;
 	requeue(s, c, 0);
 	return true;
 }
@@ -383,7 +385,7 @@ lsess_submit(struct lsess *s, struct lcmd *c)
 {
 	c->sess = s;
 	c->task = NULL;
-	c->retried = false;
+	c->retried = 0;
 	c->not_before_ns = 0;
 	c->received = 0;
 	memset(&c->sense, 0, sizeof(c->sense));

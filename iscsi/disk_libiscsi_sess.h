@@ -63,7 +63,7 @@ struct lcmd {
 	struct scsi_task *task;
 	uint64_t deadline_ns;
 	uint64_t not_before_ns;	/* the target was busy: not sent earlier */
-	bool retried;
+	uint64_t retried;	/* in that session, by number from 1 */
 	bool answered;
 };
 
