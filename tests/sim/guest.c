@@ -529,7 +529,9 @@ do_revert(struct guest *g, struct oracle_disk *d, uint64_t ino)
 	rc = fs_snapshot_revert(fs_of(g), ino, found.id, &holder);
 	if (rc == 0)
 		oracle_reverted(&g->v->oracle, d, s);
-	else if (rc != -VMFS_ELOCKED)
+	else if (rc == -VMFS_ELOCKED)
+		oracle_not_reverted(d, s);
+	else
 		(void)bear(g, "revert", d, rc);
 }
 

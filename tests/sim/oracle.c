@@ -144,9 +144,11 @@ may_show(const struct oracle_disk *d, unsigned n, uint64_t word)
 	const struct oracle_sector *s = &d->sector[n];
 	uint32_t write = (uint32_t)(word >> 32);
 
-	if (word == s->flushed || (word == 0 && s->zeroed) ||
-	    (word == s->alt && s->has_alt))
+	if (word == s->flushed || (word == 0 && s->zeroed))
 		return true;
+	for (unsigned i = 0; i < s->alts; i++)
+		if (word == s->alt[i])
+			return true;
 	return write > s->since && write <= s->issued &&
 	    word == word_of(d, n, write);
 }
@@ -273,12 +275,18 @@ oracle_snap_read(const struct oracle_snap *s, unsigned first, unsigned count,
 	return true;
 }
 
+static uint64_t
+snap_word(const struct oracle_snap *s, unsigned n)
+{
+	return n < s->sectors ? s->word[n] : 0;
+}
+
 void
 oracle_reverted(struct oracle *o, struct oracle_disk *d,
     const struct oracle_snap *s)
 {
 	for (unsigned n = 0; n < d->sectors; n++)
-		settle(o, &d->sector[n], n < s->sectors ? s->word[n] : 0);
+		settle(o, &d->sector[n], snap_word(s, n));
 }
 
 void
@@ -287,9 +295,27 @@ oracle_maybe_reverted(struct oracle *o, struct oracle_disk *d,
 {
 	o->writes++;
 	for (unsigned n = 0; n < d->sectors; n++) {
-		d->sector[n].issued = o->writes;
-		d->sector[n].has_alt = true;
-		d->sector[n].alt = n < s->sectors ? s->word[n] : 0;
-		d->sector[n].unsure = true;
+		struct oracle_sector *q = &d->sector[n];
+
+		q->issued = o->writes;
+		if (q->alts == ORACLE_ALTS)
+			q->alts--;
+		q->alt[q->alts++] = snap_word(s, n);
+		q->unsure = true;
+	}
+}
+
+void
+oracle_not_reverted(struct oracle_disk *d, const struct oracle_snap *s)
+{
+	for (unsigned n = 0; n < d->sectors; n++) {
+		struct oracle_sector *q = &d->sector[n];
+
+		for (unsigned i = q->alts; i-- > 0;) {
+			if (q->alt[i] != snap_word(s, n))
+				continue;
+			q->alt[i] = q->alt[--q->alts];
+			break;
+		}
 	}
 }

@@ -18,6 +18,7 @@
 #define ORACLE_SECTOR 512u
 #define ORACLE_DISKS 12u
 #define ORACLE_SNAPS 4u
+#define ORACLE_ALTS 3u
 
 struct oracle_sector {
 	uint64_t flushed;	/* word, 0: zeroes */
@@ -25,8 +26,8 @@ struct oracle_sector {
 	uint32_t issued;	/* the newest write; 0: none since */
 	uint64_t last;		/* word that the newest of them left */
 	bool zeroed;		/* a punch is among those since */
-	bool has_alt;		/* a revert of unknown outcome is */
-	uint64_t alt;
+	unsigned alts;		/* reverts of unknown outcome are */
+	uint64_t alt[ORACLE_ALTS];
 	bool unsure;		/* which of them it shows is not known */
 	bool lost;		/* its space may show anything until the host
 				 * that wrote it has noticed and died */
@@ -107,6 +108,8 @@ bool oracle_snap_read(const struct oracle_snap *s, unsigned first,
 /* The live disk has the snapshot's content. */
 void oracle_reverted(struct oracle *o, struct oracle_disk *d,
     const struct oracle_snap *s);
+/* It was not, after all: another host has the disk. */
+void oracle_not_reverted(struct oracle_disk *d, const struct oracle_snap *s);
 /* It has, or has not. */
 void oracle_maybe_reverted(struct oracle *o, struct oracle_disk *d,
     const struct oracle_snap *s);

@@ -38,6 +38,9 @@ static void
 op_free(struct sim_op *op)
 {
 	sched_timer_cancel(&op->lun->sim->sched, &op->timer);
+	for (unsigned i = 0; op->aborts && i < SIM_NEXUS_MAX; i++)
+		if (op->lun->nexus[i].aborter == op)
+			op->lun->nexus[i].aborter = NULL;
 	if (!op->returning)
 		op->lun->nexus[op->nexus].in_flight--;
 	list_del(&op->node);
@@ -395,7 +398,13 @@ sim_path_reset(struct sim_lun *l, unsigned nexus)
 static void
 sim_close(struct disk *disk)
 {
-	free(container_of(disk, struct sim_disk, disk));
+	struct sim_disk *d = container_of(disk, struct sim_disk, disk);
+	struct sim_nexus *n = &d->lun->nexus[d->nexus];
+
+	/* Of a host that died the last commands still hold. */
+	if (n->path != PATH_CUT)
+		n->n_holds = 0;
+	free(d);
 }
 
 static const struct disk_ops sim_disk_ops = {

@@ -40,6 +40,7 @@ mount_excused(const struct vsim *v, int rc)
 	return !v->calm && (rc == -VMFS_EUNKNOWN || rc == -EIO ||
 	    rc == -VMFS_EFENCED || rc == -VMFS_EATTENTION || rc == -ENOSPC ||
 	    rc == -VMFS_EINUSE || rc == -VMFS_ECONFLICT ||
+	    rc == -VMFS_EMISCOMPARE ||
 	    ((v->mask & TROUBLE_BIT(TROUBLE_STRIKE)) &&
 	    (rc == -VMFS_EGONE || rc == -EBUSY || rc == -ENOLCK)));
 }
