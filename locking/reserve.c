@@ -59,13 +59,9 @@ reserve(struct disk_reserve *d)
 static void
 release(struct disk_reserve *d)
 {
-	for (int i = 0; i < RELEASE_TRIES; i++) {
-		int rc = run_plain(d, DISK_RELEASE);
-
-		/* A lost session took the reservation along. */
-		if (rc != -VMFS_EATTENTION && rc != -VMFS_ECONFLICT)
+	for (int i = 0; i < RELEASE_TRIES; i++)
+		if (run_plain(d, DISK_RELEASE) == 0)
 			return;
-	}
 }
 
 /* A flush that another one cannot make good. */

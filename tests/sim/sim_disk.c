@@ -404,6 +404,8 @@ sim_close(struct disk *disk)
 	/* Of a host that died the last commands still hold. */
 	if (n->path != PATH_CUT)
 		n->n_holds = 0;
+	if (n->path == PATH_UP && d->lun->scsi2_nexus == d->nexus)
+		d->lun->scsi2 = false;
 	free(d);
 }
 
