@@ -74,16 +74,16 @@ limit() { cat "/sys/block/$1/$2"; }
 # verify FILE [FIO OPTION]...: random writes of many sizes, then checked.
 verify()
 {
-	_file=$1
+	_file=$1 _out=/run/fio.$(basename "$1")
 	shift
 	fio --name=verify --filename="$_file" --rw=randwrite \
 	    --bssplit=4k/40:16k/30:64k/20:512k/10 --size=24M --direct=1 \
 	    --ioengine=libaio --iodepth=16 --verify=crc32c --verify_fatal=1 \
-	    --randrepeat=0 --output=/run/fio "$@" || {
-		cat /run/fio
+	    --randrepeat=0 --output="$_out" "$@" || {
+		cat "$_out"
 		return 1
 	}
-	grep -E 'err=|READ:|WRITE:' /run/fio
+	grep -E 'err=|READ:|WRITE:' "$_out"
 }
 
 # sha256 of COUNT blocks of 512 from BLOCK on, by the device's SCSI commands.
