@@ -26,6 +26,7 @@ struct iscsi_session {
 	uint8_t isid[6];
 	uint16_t tsih;
 	unsigned group;			/* portal group tag */
+	bool told_to_leave;		/* under the server's lock */
 	uint64_t since_us;
 	struct cmd_window window;
 	bool header_digest, data_digest;

@@ -168,9 +168,16 @@ iscsi_server_unlisten(struct iscsi_server *s, const char *addr)
 
 /* ---- sessions ---- */
 
+static bool
+session_matches(const struct iscsi_session *ss, const char *initiator,
+    uint16_t tsih)
+{
+	return tsih ? ss->tsih == tsih : strcmp(ss->initiator, initiator) == 0;
+}
+
 static unsigned
-sessions_matching(struct iscsi_server *s, const char *initiator,
-    uint16_t tsih, enum conn_orders order)
+order_matching(struct iscsi_server *s, const char *initiator, uint16_t tsih,
+    enum conn_orders order)
 {
 	unsigned count = 0;
 
@@ -178,14 +185,27 @@ sessions_matching(struct iscsi_server *s, const char *initiator,
 		struct iscsi_session *ss =
 		    list_entry(node, struct iscsi_session, node);
 
-		if (tsih ? ss->tsih != tsih :
-		    strcmp(ss->initiator, initiator) != 0)
+		if (!session_matches(ss, initiator, tsih))
 			continue;
+		ss->told_to_leave = true;
+		conn_order(ss->conn, order);
 		count++;
-		if (order)
-			conn_order(ss->conn, order);
 	}
 	return count;
+}
+
+/* Not of those that have come back meanwhile: some do at once. */
+static bool
+any_leaves(const struct iscsi_server *s, const char *initiator, uint16_t tsih)
+{
+	list_for_each(node, tmp, &s->sessions) {
+		const struct iscsi_session *ss =
+		    list_entry(node, struct iscsi_session, node);
+
+		if (ss->told_to_leave && session_matches(ss, initiator, tsih))
+			return true;
+	}
+	return false;
 }
 
 static int
@@ -197,9 +217,9 @@ end_sessions(struct iscsi_server *s, const char *initiator, uint16_t tsih,
 	if (!tsih && !initiator)
 		return -EINVAL;
 	shared_enter(&s->lock);
-	if (sessions_matching(s, initiator, tsih, order) == 0)
+	if (order_matching(s, initiator, tsih, order) == 0)
 		r = -ENOENT;
-	while (r == 0 && sessions_matching(s, initiator, tsih, 0) > 0)
+	while (r == 0 && any_leaves(s, initiator, tsih))
 		shared_wait(&s->changed, &s->lock);
 	shared_leave(&s->lock);
 	return r;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Changes to a server while initiators are logged in. */
 #include <atf-c.h>
+#include <pthread.h>
 #include <string.h>
 
 #include "iscsi/scsi/scsi.h"
@@ -166,6 +167,69 @@ ATF_TC_BODY(killed_session_is_not_told, tc)
 }
 
 static int
+drop_all(struct iscsi_server *s, void *arg)
+{
+	return iscsi_server_drop_session(s, arg, 0);
+}
+
+static void *
+drop_me(void *arg)
+{
+	char name[] = ME;
+
+	*(int *)arg = rig_do(drop_all, name);
+	return NULL;
+}
+
+static struct rig_conn *
+session_of_me(uint8_t isid)
+{
+	struct rig_conn *c = rig_connect();
+
+	ATF_REQUIRE_EQ(0, rig_login_as(c, ME, RIG_IQN, isid, 0, "", 0));
+	return c;
+}
+
+/* More answers than sockets hold: until it is closed, or reads, it stays. */
+static struct rig_conn *
+session_that_lingers(uint8_t isid)
+{
+	struct rig_conn *c = session_of_me(isid);
+
+	ATF_REQUIRE_EQ(SCSI_GOOD, rig_ready(c));
+	for (unsigned i = 0; i < 30; i++) {
+		union iscsi_bhs bhs = rig_rw(c, false, 0, 2048);
+
+		rig_send(c, &bhs, NULL, 0);
+	}
+	return c;
+}
+
+/* As the Linux kernel does. */
+ATF_TC_WITHOUT_HEAD(dropping_does_not_wait_for_who_comes_back_at_once);
+ATF_TC_BODY(dropping_does_not_wait_for_who_comes_back_at_once, tc)
+{
+	struct rig_conn *first, *lingers, *back;
+	pthread_t admin;
+	int result = -1;
+
+	(void)tc;
+	rig_start(&one_more);
+	first = session_of_me(1);
+	lingers = session_that_lingers(2);
+	ATF_REQUIRE_EQ(0, pthread_create(&admin, NULL, drop_me, &result));
+	rig_expect(first, ISCSI_ASYNC);
+	back = session_of_me(3);
+	rig_close(lingers);
+	ATF_REQUIRE_EQ(0, pthread_join(admin, NULL));
+	ATF_CHECK_EQ(0, result);
+	ATF_CHECK_EQ(SCSI_GOOD, rig_ready(back));
+	rig_close(first);
+	rig_close(back);
+	rig_stop();
+}
+
+static int
 portal_comes_and_goes(struct iscsi_server *s, void *arg)
 {
 	char addr[NET_ADDR_TEXT], again[NET_ADDR_TEXT];
@@ -203,6 +267,7 @@ ATF_TP_ADD_TCS(tp)
 	ATF_TP_ADD_TC(tp, access_withdrawn_ends_the_session);
 	ATF_TP_ADD_TC(tp, a_session_sees_its_view_change);
 	ATF_TP_ADD_TC(tp, killed_session_is_not_told);
+	ATF_TP_ADD_TC(tp, dropping_does_not_wait_for_who_comes_back_at_once);
 	ATF_TP_ADD_TC(tp, portals_come_and_go);
 	return atf_no_error();
 }
