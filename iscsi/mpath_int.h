@@ -36,6 +36,7 @@ struct leg {
 	bool haunted;
 	uint64_t lost_ns;
 	uint64_t again_ns;	/* after a check that failed: not before */
+	bool gone;		/* the last check: no such LUN any more */
 	/* Registered after the user joined; not to be trusted until admitted,
 	 * whatever happens to its session. */
 	bool unchecked;
@@ -109,8 +110,8 @@ int leg_run(struct leg *l, struct disk_req *req) MUST_CHECK;
 void mpath_submit(struct disk *d, struct disk_req *req);
 /* Sends what may be sent. */
 void mpath_pump(struct mpath *mp);
-/* Ends requests that waited for too long, and those of unknown outcome once
- * nothing of them can land any more. */
+/* Ends requests that waited for too long or for a LUN that is gone, and those of
+ * unknown outcome once nothing of them can land any more. */
 void mpath_expire(struct mpath *mp);
 void mreq_end(struct mreq *r, int result);
 /* The same from within submit: done comes later. */

@@ -239,6 +239,7 @@ check(struct leg *l)
 			rc = 0;
 		}
 	}
+	l->gone = rc == -VMFS_EGONE;
 	if (rc < 0) {
 		l->again_ns = env_now(mp->env) + MPATH_REOPEN_NS;
 		leg_lost(l, false);

@@ -70,11 +70,21 @@ mreq_end(struct mreq *r, int result)
 	deliver(r);
 }
 
+/* Every path is there and says that the LUN is not. */
+static bool
+lun_gone(const struct mpath *mp)
+{
+	for (unsigned i = 0; i < mp->count; i++)
+		if (!mp->legs[i].gone)
+			return false;
+	return true;
+}
+
 void
 mpath_expire(struct mpath *mp)
 {
 	uint64_t now = env_now(mp->env);
-	bool ghosts = mpath_haunted(mp);
+	bool ghosts = mpath_haunted(mp), over = lun_gone(mp);
 
 	list_for_each(node, tmp, &mp->unknown) {
 		struct mreq *r = list_entry(node, struct mreq, node);
@@ -87,10 +97,10 @@ mpath_expire(struct mpath *mp)
 	list_for_each(node, tmp, &mp->waiting) {
 		struct mreq *r = list_entry(node, struct mreq, node);
 
-		if (r->deadline_ns > now)
+		if (!over && r->deadline_ns > now)
 			continue;
 		list_del(node);
-		mreq_end(r, -VMFS_EUNKNOWN);
+		mreq_end(r, over ? -VMFS_EGONE : -VMFS_EUNKNOWN);
 	}
 }
 

@@ -108,6 +108,8 @@ leg_look(struct disk *d, struct mpath_look *ret_look)
 
 	*ret_look = (struct mpath_look){ .access = p->access,
 		.group = p->index + 1, .preferred = p->preferred };
+	if (*path(p->index) == PATH_CUT)
+		return -VMFS_EGONE;
 	return *path(p->index) == PATH_LOST ? -ENOTCONN : 0;
 }
 
@@ -275,6 +277,57 @@ ATF_TC_BODY(an_attention_about_registrations_is_told_and_ends_the_write, tc)
 {
 	(void)tc;
 	rig_run(2, preempted);
+}
+
+/* ---- a LUN that is no more ---- */
+
+/* The target ends its sessions and takes the LUN away: no command of the user
+ * hears of it, only the look at a path that is back. */
+static void
+taken_away(void)
+{
+	uint64_t before;
+
+	for (unsigned i = 0; i < 2; i++)
+		sim_path_lose(&rig.lun, i);
+	ATF_CHECK_EQ(-VMFS_EUNKNOWN, put(1));
+	for (unsigned i = 0; i < 2; i++) {
+		sim_path_heal(&rig.lun, i);
+		sim_path_cut(&rig.lun, i);
+	}
+	fiber_sleep(NSEC_PER_SEC);
+	before = rig.sim.now_ns;
+	ATF_CHECK_EQ(-VMFS_EGONE, put(2));
+	ATF_CHECK(rig.sim.now_ns - before < NSEC_PER_SEC);
+}
+
+ATF_TC_WITHOUT_HEAD(that_the_lun_is_gone_is_told_when_only_a_look_says_so);
+ATF_TC_BODY(that_the_lun_is_gone_is_told_when_only_a_look_says_so, tc)
+{
+	(void)tc;
+	rig_run(2, taken_away);
+}
+
+/* The other path may yet have the LUN. */
+static void
+taken_away_on_one(void)
+{
+	for (unsigned i = 0; i < 2; i++)
+		sim_path_lose(&rig.lun, i);
+	ATF_CHECK_EQ(-VMFS_EUNKNOWN, put(1));
+	sim_path_heal(&rig.lun, 0);
+	sim_path_cut(&rig.lun, 0);
+	fiber_sleep(NSEC_PER_SEC);
+	ATF_CHECK_EQ(-VMFS_EUNKNOWN, put(2));
+	sim_path_heal(&rig.lun, 1);
+	ATF_CHECK_EQ(0, put(3));
+}
+
+ATF_TC_WITHOUT_HEAD(a_lun_gone_on_one_path_is_waited_for_on_the_other);
+ATF_TC_BODY(a_lun_gone_on_one_path_is_waited_for_on_the_other, tc)
+{
+	(void)tc;
+	rig_run(2, taken_away_on_one);
 }
 
 /* ---- ghosts behind ports of their own ---- */
@@ -459,5 +512,7 @@ ATF_TP_ADD_TCS(tp)
 	ATF_TP_ADD_TC(tp, what_another_port_has_left_is_ended_by_a_reset);
 	ATF_TP_ADD_TC(tp, without_a_reset_io_waits_for_the_lost_path);
 	ATF_TP_ADD_TC(tp, a_read_left_in_a_lost_path_needs_no_reset);
+	ATF_TP_ADD_TC(tp, that_the_lun_is_gone_is_told_when_only_a_look_says_so);
+	ATF_TP_ADD_TC(tp, a_lun_gone_on_one_path_is_waited_for_on_the_other);
 	return atf_no_error();
 }

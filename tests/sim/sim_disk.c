@@ -305,6 +305,18 @@ sim_lun_attention(struct sim_lun *l, uint8_t asc, uint8_t ascq)
 }
 
 void
+sim_lun_reset(struct sim_lun *l, unsigned nexus)
+{
+	uint16_t kept = l->nexus[nexus].attention;
+
+	for (unsigned i = 0; i < SIM_NEXUS_MAX; i++)
+		sim_ops_abort(l, i);
+	l->scsi2 = false;
+	sim_lun_attention(l, 0x29, 0x03);
+	l->nexus[nexus].attention = kept;
+}
+
+void
 sim_path_cut(struct sim_lun *l, unsigned nexus)
 {
 	sim_trace(l->sim, 0xc07, nexus, 0);

@@ -100,6 +100,8 @@ void sim_lun_fini(struct sim_lun *l);
 /* The LUN loses power: what was not flushed is kept or lost by the seed, what
  * was in flight is lost, and each nexus that had unflushed writes learns it. */
 void sim_lun_power_loss(struct sim_lun *l);
+/* LOGICAL UNIT RESET: ends all commands, and tells all but the one who asked. */
+void sim_lun_reset(struct sim_lun *l, unsigned nexus);
 /* A unit attention for every nexus. */
 void sim_lun_attention(struct sim_lun *l, uint8_t asc, uint8_t ascq);
 /* The image after a power loss now, or as reads see it; into another LUN that

@@ -81,13 +81,15 @@ leg_open(void *arg, struct disk **ret_d)
 	return 0;
 }
 
-/* A path that is cut answers too: that the LUN is gone. */
+/* A path that is cut answers too, in a session of its own: that the LUN is
+ * gone. */
 static bool
 leg_alive(struct disk *d, uint64_t *ret_epoch)
 {
 	struct sim_leg *l = leg_of(d);
 
-	*ret_epoch = l->lun->nexus[l->nexus].sessions + 1;
+	*ret_epoch = l->lun->nexus[l->nexus].sessions + 1 +
+	    (path_of(l) == PATH_CUT);
 	return path_of(l) != PATH_LOST;
 }
 
@@ -101,8 +103,15 @@ leg_look(struct disk *d, struct mpath_look *ret_look)
 static int
 leg_reset(struct disk *d)
 {
-	(void)d;
-	return -EOPNOTSUPP;
+	struct sim_leg *l = leg_of(d);
+
+	do
+		fiber_sleep(LOGIN_NS);
+	while (path_of(l) == PATH_PAUSED);
+	if (path_of(l) != PATH_UP)
+		return -VMFS_EUNKNOWN;
+	sim_lun_reset(l->lun, l->nexus);
+	return 0;
 }
 
 static void
