@@ -5,6 +5,7 @@
 
 #include "libvmfs/base/units.h"
 #include "locking/lease.h"
+#include "locking/watchdog.h"
 #include "tests/sim/vsim.h"
 
 #define OUTAGE_NS (300 * NSEC_PER_SEC)
@@ -201,6 +202,8 @@ twin(struct vsim *v, unsigned host)
 			world_fail(w, "a twin of host%u was let in", host);
 		(void)!world_leave(w, w->hosts);
 	}
+	watchdog_share_free(other->watchdog);
+	other->watchdog = NULL;
 }
 
 /* Some statuses say that nothing was executed. */
