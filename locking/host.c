@@ -353,6 +353,8 @@ wrap_disks(struct host *h)
 	};
 	int rc = disk_reserve_open(&data, &h->wrapped[0]);
 
+	if (h->hb_lun == h->lun)
+		beat.beside = h->wrapped[0];
 	if (rc == 0)
 		rc = disk_reserve_open(&beat, &h->wrapped[1]);
 	if (rc < 0)
@@ -502,8 +504,8 @@ host_leave(struct host *h, bool crash)
 	    h->fence->protocol == LOCK_FILE))
 		h->fence->leave(&h->paths, at_large);
 	lockmgr_fini(h);
-	disk_close(h->wrapped[0]);
 	disk_close(h->wrapped[1]);
+	disk_close(h->wrapped[0]);
 	caw_fini(&h->beat.caw);
 	free(h->watch.table);
 	free(h);

@@ -62,8 +62,9 @@ struct host_conf {
  * incarnation (replaying its journal); takes a slot; starts the heartbeat.
  *
  * env is the datastore's scheduler; hb_env the heartbeat's (R4), which may be
- * the same in the simulator; hb_lun is the heartbeat's own path to the LUN
- * (may be the same disk).  Disks stay the caller's and outlive the host.
+ * the same in the simulator; hb_lun is the heartbeat's own path to the LUN,
+ * or the same disk where hb_env is env.  Disks stay the caller's and outlive
+ * the host.
  * Suspends.  -VMFS_EINUSE: a live host of that name or UUID is a member;
  * -ENOSPC: all slots taken; `why` (256 bytes) gets the sentence for the admin.
  */

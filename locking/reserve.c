@@ -16,7 +16,8 @@ struct disk_reserve {
 	struct disk disk;
 	struct disk_reserve_conf conf;
 	struct disk *below;
-	struct fiber_mutex section;	/* RESERVE does not nest */
+	struct fiber_mutex own;
+	struct fiber_mutex *section;	/* RESERVE does not nest */
 	uint8_t *buf;			/* of the section */
 	int flush_error;		/* of a section: for who flushes next */
 };
@@ -128,9 +129,9 @@ caw_main(void *arg)
 	int rc;
 
 	free(j);
-	fiber_mutex_lock(&d->section);
+	fiber_mutex_lock(d->section);
 	rc = section(d, req);
-	fiber_mutex_unlock(&d->section);
+	fiber_mutex_unlock(d->section);
 	disk_complete(req, rc);
 }
 
@@ -241,7 +242,9 @@ disk_reserve_open(const struct disk_reserve_conf *conf, struct disk **ret_d)
 	d->disk.info.max_caw = BLOCK_SIZE;
 	d->conf = *conf;
 	d->below = below;
-	fiber_mutex_init(&d->section);
+	fiber_mutex_init(&d->own);
+	d->section = conf->beside == NULL ? &d->own : container_of(conf->beside,
+	    struct disk_reserve, disk)->section;
 	*ret_d = &d->disk;
 	return 0;
 }

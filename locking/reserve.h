@@ -19,6 +19,9 @@
 struct disk_reserve_conf {
 	struct env *env;
 	struct disk *below;	/* the caller's, outlives it */
+	/* One of these over the same `below`, which outlives this one; NULL.
+	 * RESERVE does not nest: the two take turns, on one thread. */
+	struct disk *beside;
 	/* Is the lease still good?  Asked before the write of a section, which
 	 * may have waited; what it forbids ends with -VMFS_EATTENTION. */
 	bool (*may_write)(void *arg);

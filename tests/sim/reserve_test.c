@@ -14,7 +14,7 @@
 
 static struct {
 	unsigned inside, running;
-	bool flaps, flapping;
+	bool flaps, flapping, tools;
 	uint64_t version;
 } lock;
 
@@ -75,6 +75,11 @@ play(struct world *w)
 
 	lock.inside = lock.running = 0;
 	lock.version = 0;
+	/* Their pulses come by the same path, often. */
+	for (unsigned i = 0; i < HOSTS && lock.tools; i++)
+		w->host[i].tool = true;
+	if (lock.tools)
+		w->super.timers.pulse_ms = LEASE_PULSE_MIN_MS;
 	for (unsigned i = 0; i < HOSTS; i++)
 		if (world_join(w, i) < 0)
 			world_fail(w, "host%u: %s", i, w->host[i].why);
@@ -94,12 +99,13 @@ play(struct world *w)
 }
 
 static void
-take_turns(bool flaps)
+take_turns(bool flaps, bool tools)
 {
 	static struct world w;
 
 	lock.flaps = flaps;
-	for (uint64_t seed = 1; seed <= SEEDS; seed++) {
+	lock.tools = tools;
+	for (uint64_t seed = 1; seed <= (tools ? SEEDS / 3 : SEEDS); seed++) {
 		struct world_conf conf = {
 			.seed = seed, .hosts = HOSTS, .protocol = LOCK_RESERVE,
 			.faults = { .status_lost_ppm = 500,
@@ -116,14 +122,21 @@ ATF_TC_WITHOUT_HEAD(hosts_take_turns_under_reserve);
 ATF_TC_BODY(hosts_take_turns_under_reserve, tc)
 {
 	(void)tc;
-	take_turns(false);
+	take_turns(false, false);
 }
 
 ATF_TC_WITHOUT_HEAD(sessions_that_end_break_no_turn_under_reserve);
 ATF_TC_BODY(sessions_that_end_break_no_turn_under_reserve, tc)
 {
 	(void)tc;
-	take_turns(true);
+	take_turns(true, false);
+}
+
+ATF_TC_WITHOUT_HEAD(tools_with_one_path_take_turns_under_reserve);
+ATF_TC_BODY(tools_with_one_path_take_turns_under_reserve, tc)
+{
+	(void)tc;
+	take_turns(true, true);
 }
 
 ATF_TC_WITHOUT_HEAD(silence_proves_nothing_before_its_time);
@@ -151,6 +164,7 @@ ATF_TP_ADD_TCS(tp)
 {
 	ATF_TP_ADD_TC(tp, hosts_take_turns_under_reserve);
 	ATF_TP_ADD_TC(tp, sessions_that_end_break_no_turn_under_reserve);
+	ATF_TP_ADD_TC(tp, tools_with_one_path_take_turns_under_reserve);
 	ATF_TP_ADD_TC(tp, silence_proves_nothing_before_its_time);
 	return atf_no_error();
 }

@@ -83,7 +83,9 @@ open_paths(struct world *w, struct world_host *wh)
 {
 	int rc = open_path(w, wh, nexus(wh->index, false), &wh->lun);
 
-	if (rc == 0)
+	if (rc == 0 && wh->tool)
+		wh->hb_lun = wh->lun;
+	else if (rc == 0)
 		rc = open_path(w, wh, nexus(wh->index, true), &wh->hb_lun);
 	return rc;
 }
@@ -116,8 +118,9 @@ world_heal_path(struct world *w, unsigned i, unsigned path)
 static void
 close_paths(struct world_host *wh)
 {
+	if (wh->hb_lun != wh->lun)
+		disk_close(wh->hb_lun);
 	disk_close(wh->lun);
-	disk_close(wh->hb_lun);
 	wh->lun = wh->hb_lun = NULL;
 }
 
@@ -161,7 +164,8 @@ give_watchdog(struct world *w, struct world_host *wh)
 		.open = dog_open, .arg = w, .name = "sim",
 	};
 
-	if (!lease_by_time(w->super.protocol) || wh->watchdog != NULL)
+	if (!lease_by_time(w->super.protocol) || wh->watchdog != NULL ||
+	    wh->no_watchdog)
 		return 0;
 	return watchdog_share_new(&conf, &wh->watchdog);
 }
@@ -202,6 +206,12 @@ world_join(struct world *w, unsigned i)
 		.on_status = on_status, .on_takeover = on_takeover, .arg = wh,
 		.watchdog = wh->watchdog,
 	};
+
+	if (wh->tool) {
+		conf.member = NULL;
+		conf.on_status = NULL;
+		conf.on_takeover = NULL;
+	}
 	if (rc == 0)
 		rc = open_paths(w, wh);
 	if (rc == 0)

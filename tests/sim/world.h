@@ -34,6 +34,10 @@ struct world_host {
 	unsigned frozen_times, fenced_times;
 	unsigned takeovers, takeover_troubles;	/* told */
 	struct watchdog_share *watchdog;	/* of the next join; NULL: none */
+	bool no_watchdog;		/* not even where the protocol asks */
+	/* The next join is a tool's, such as fsck's: one disk for all, nobody
+	 * to tell, no network. */
+	bool tool;
 };
 
 struct world {
