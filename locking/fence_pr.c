@@ -133,23 +133,39 @@ pr_leave(const struct fence_paths *p, bool at_large)
 }
 
 static int
-reserve(const struct fence_paths *p, uint64_t key, char why[WHY_SIZE])
+read_reservation(struct disk *d, struct disk_pr *pr)
 {
-	struct disk_pr pr = { 0 };
-	int rc = -VMFS_EUNKNOWN, unknown = 0;
+	int rc = 0, unknown = 0;
 
-	for (int i = 0; i < UNKNOWN_TRIES && rc == -VMFS_EUNKNOWN; i++)
-		rc = pr_out(p->lun, DISK_PR_RESERVE, key, 0);
-	if (rc != -VMFS_ECONFLICT)
-		return rc;
 	for (int i = 0; i < TRIES; i++) {
-		rc = disk_pr_read_reservation(p->lun, &pr);
+		rc = disk_pr_read_reservation(d, pr);
 		if (!ask_again(rc, &unknown))
 			break;
 	}
-	if (rc < 0)
+	return rc;
+}
+
+static int
+reserve(const struct fence_paths *p, uint64_t key, char why[WHY_SIZE])
+{
+	struct disk_pr pr = { 0 };
+	int rc = -VMFS_ECONFLICT, unknown = 0;
+
+	/* Who stood in the way may have gone before we could look. */
+	for (int i = 0; i < TRIES && !pr.reserved; i++) {
+		rc = pr_out(p->lun, DISK_PR_RESERVE, key, 0);
+		if (ask_again(rc, &unknown))
+			continue;
+		if (rc != -VMFS_ECONFLICT)
+			return rc;
+		rc = read_reservation(p->lun, &pr);
+		if (rc < 0)
+			return rc;
+		rc = -VMFS_ECONFLICT;
+	}
+	if (!pr.reserved)
 		return rc;
-	if (pr.reserved && pr.type == DISK_PR_WRITE_EXCLUSIVE_AR)
+	if (pr.type == DISK_PR_WRITE_EXCLUSIVE_AR)
 		return 0;
 	why_say(why, "another program holds a "
 	    "persistent reservation of type %u on LUN %s; stop it, or clear "

@@ -109,8 +109,7 @@ tell(struct guard *g, enum host_status status)
 	log_line(g->conf.env->log, status == HOST_OK ? LOG_LEVEL_INFO :
 	    LOG_LEVEL_WARN, "guard: status=%s why=\"%s\"",
 	    host_status_name(status), g->why);
-	if (g->conf.on_status != NULL)
-		g->conf.on_status(g->conf.arg, status, g->why);
+	g->conf.on_status(g->conf.arg, status, g->why);
 }
 
 /* A doubt that is settled at once is not worth an admin's attention. */

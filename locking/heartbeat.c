@@ -47,8 +47,7 @@ order_finish(struct beat *b, int result)
 	struct beat_order *o = b->order;
 
 	b->order = NULL;
-	if (o != NULL)
-		order_answer(o, result);
+	order_answer(o, result);
 }
 
 /* What was found instead of our last image: still us? */
@@ -63,7 +62,8 @@ still_ours(struct beat *b)
 	    (found.state == SLOT_LIVE || found.state == SLOT_STOPPING);
 }
 
-/* One pulse, which carries out `order` (or NULL); 0: it is on the LUN. */
+/* One pulse, which carries out an ORDER_JOURNAL (or NULL); 0: it is on the
+ * LUN. */
 static int
 pulse(struct beat *b, const struct beat_order *order)
 {
@@ -73,7 +73,7 @@ pulse(struct beat *b, const struct beat_order *order)
 
 	next.pulse++;
 	next.nonce = env_random_u64(b->env);
-	if (order != NULL && order->kind == ORDER_JOURNAL) {
+	if (order != NULL) {
 		next.journal_block = order->journal_block;
 		next.journal_blocks = order->journal_blocks;
 	}
@@ -101,7 +101,7 @@ beat_once(struct beat *b)
 	int rc = pulse(b, order);
 
 	if (rc == 0) {
-		if (order != NULL && order->kind == ORDER_JOURNAL)
+		if (order != NULL)
 			order_finish(b, 0);
 		return;
 	}

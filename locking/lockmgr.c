@@ -206,8 +206,7 @@ give_up(struct host *h, unsigned flags, uint64_t deadline_ns,
 {
 	if (env_now(h->env) >= deadline_ns)
 		return true;
-	return (flags & LOCK_NOWAIT) != 0 && (holder->state == HOLDER_LIVE ||
-	    holder->state == HOLDER_SELF);
+	return (flags & LOCK_NOWAIT) != 0 && holder->state == HOLDER_LIVE;
 }
 
 static int

@@ -6,14 +6,12 @@
 #include "libvmfs/base/cleanup.h"
 #include "locking/lock_int.h"
 
-/* The incarnation `inc` against what its slot says now. */
+/* The incarnation `inc` of another host against what its slot says now. */
 static enum holder_state
 judge_slot(const struct host *h, const struct heartbeat *hb, uint64_t inc)
 {
 	uint64_t silent, fence_in;
 
-	if (hb->slot == h->paths.slot && inc == h->paths.incarnation)
-		return HOLDER_SELF;
 	if (hb->state == SLOT_RECOVERING && hb->incarnation <= inc + 1)
 		return HOLDER_RECOVERING;
 	if (hb->incarnation > inc)
@@ -44,8 +42,7 @@ holder_judge(struct host *h, unsigned slot, uint64_t incarnation,
 {
 	int rc;
 
-	if (slot >= SLOTS_MAX)
-		return -VMFS_ECORRUPT;
+	assert(slot < SLOTS_MAX);
 	if (slot == h->paths.slot) {
 		/* Ours: whoever had the slot before was recovered then. */
 		*ret_hb = own_slot(h);

@@ -6,9 +6,6 @@
 
 #include "locking/host_int.h"
 
-/* Joiners that meet at one slot; each round another one wins. */
-#define CLAIM_TRIES (4 * (int)SLOTS_MAX)
-
 static const bool moves[4][4] = {
 	/* To itself: its last owner is no longer at large. */
 	[SLOT_FREE] = { [SLOT_FREE] = true, [SLOT_LIVE] = true },
@@ -166,7 +163,8 @@ slot_claim(struct host *h, char why[WHY_SIZE])
 	unsigned slot;
 	int rc = -EAGAIN;
 
-	for (int i = 0; i < CLAIM_TRIES && rc == -EAGAIN; i++) {
+	/* Where another joiner was faster there is one slot less to pick. */
+	while (rc == -EAGAIN) {
 		rc = pick(h, &slot);
 		if (rc < 0) {
 			why_say(why, "all %u host slots "

@@ -160,8 +160,7 @@ recovery_orphaned(const struct host *h, const struct seen *s)
 {
 	const struct seen *r;
 
-	if (s->rec.recoverer >= SLOTS_MAX)
-		return true;
+	assert(s->rec.recoverer < SLOTS_MAX);
 	if (s->rec.recoverer == h->paths.slot)
 		return true;	/* ours, failed; or of our slot's last owner */
 	r = &h->watch.seen[s->rec.recoverer];
