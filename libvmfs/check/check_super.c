@@ -86,6 +86,9 @@ check_slot_dead(struct check *c, struct heartbeat *hb, uint8_t *block)
 	if (hb->journal_block != 0)
 		rc = recover_journal(c->conf->env, c->conf->disk, &c->super,
 		    &dead, &rep);
+	if (rc == -VMFS_ECORRUPT)
+		rc = recover_journal_cut(c->conf->env, c->conf->disk,
+		    &c->super, &dead, &rep);
 	if (rc != 0) {
 		check_report(c, CHECK_SLOT_DIRTY, CHECK_DAMAGE,
 		    SLOT_TABLE_BLOCK + hb->slot, false, "host %s (slot %u) "
@@ -93,6 +96,11 @@ check_slot_dead(struct check *c, struct heartbeat *hb, uint8_t *block)
 		    hb->slot, vmfs_strerror(rc));
 		return 0;
 	}
+	if (rep.cut)
+		check_report(c, CHECK_SLOT_DIRTY, CHECK_DAMAGE,
+		    SLOT_TABLE_BLOCK + hb->slot, c->conf->repair, "the journal "
+		    "of host %s (slot %u) is damaged: changes that the host "
+		    "had acknowledged are lost", hb->name, hb->slot);
 	check_report(c, CHECK_SLOT_DIRTY, CHECK_NOTE,
 	    SLOT_TABLE_BLOCK + hb->slot, c->conf->repair, "host %s (slot %u) "
 	    "did not leave in good order: journal replayed%s, %llu commits, "

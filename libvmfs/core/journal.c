@@ -3,6 +3,7 @@
  * The ring of commits: where the next one goes, and what is not needed any
  * more.  Replay is in recover.c.
  */
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -29,18 +30,13 @@ journal_max_commit(const struct journal *j)
 static uint32_t
 place(const struct journal *j, uint32_t pos, bool empty, uint32_t blocks)
 {
-	uint32_t end = j->blocks;
-
 	if (!empty && pos <= j->tail_pos)
 		return pos + blocks <= j->tail_pos ? pos : 0;
-	if (pos + blocks <= end)
+	if (pos + blocks <= j->blocks)
 		return pos;
 	/* Wrap; what lies before the tail must stay. */
-	if (empty)
-		return JOURNAL_FIRST_BLOCK + blocks <= end ?
-		    JOURNAL_FIRST_BLOCK : 0;
-	return JOURNAL_FIRST_BLOCK + blocks <= j->tail_pos ?
-	    JOURNAL_FIRST_BLOCK : 0;
+	return JOURNAL_FIRST_BLOCK + blocks <=
+	    (empty ? j->blocks : j->tail_pos) ? JOURNAL_FIRST_BLOCK : 0;
 }
 
 static bool
@@ -82,19 +78,8 @@ journal_half_full(const struct journal *j)
 static int
 write_at(struct ds *ds, uint32_t pos, const void *buf, size_t len)
 {
-	uint32_t max = ds->conf.disk->info.max_transfer;
-	size_t step = max >= BLOCK_SIZE ? max & ~(size_t)(BLOCK_SIZE - 1) : len;
-	uint64_t at = (ds->journal.base + pos) << BLOCK_SHIFT;
-	int r;
-
-	for (size_t done = 0; done < len; done += step) {
-		r = disk_write(ds->conf.disk, at + done,
-		    (const uint8_t *)buf + done,
-		    len - done < step ? len - done : step, DISK_FUA);
-		if (r < 0)
-			return r;
-	}
-	return 0;
+	return disk_write(ds->conf.disk, (ds->journal.base + pos) <<
+	    BLOCK_SHIFT, buf, len, DISK_FUA);
 }
 
 static void
@@ -135,8 +120,7 @@ journal_append(struct ds *ds, uint8_t *buf, struct journal_commit *c)
 	uint32_t at = place(j, j->pos, is_empty(j), blocks);
 	int r;
 
-	if (at == 0)
-		return -VMFS_ELIMIT;
+	assert(at != 0);	/* commit_fits has seen to it */
 	if (at != j->pos) {
 		r = j->pos < j->blocks ? write_wrap(ds) : 0;
 		if (r < 0)

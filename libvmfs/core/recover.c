@@ -24,6 +24,7 @@ struct replay {
 	const struct super *super;
 	const struct heartbeat *dead;
 	uint64_t base;
+	bool cut;		/* what is damaged ends the log */
 	struct journal_head head;
 	struct owner *owners;	/* hash table, linear probing */
 	size_t n_owners, max_owners;
@@ -323,12 +324,64 @@ replay_all(struct replay *p)
 	struct journal_commit c;
 	int r;
 
-	while ((r = next_commit(p, &c)) == 0) {
-		r = (c.flags & JOURNAL_WRAP) != 0 ? 0 : replay_commit(p, &c);
-		if (r < 0)
-			return r;
+	do {
+		r = next_commit(p, &c);
+		if (r == 0 && (c.flags & JOURNAL_WRAP) == 0)
+			r = replay_commit(p, &c);
+	} while (r == 0);
+	return r;
+}
+
+/* The highest number of a whole commit of the log, wherever in the ring. */
+static int
+newest_commit(struct replay *p, uint64_t *ret_sequence)
+{
+	uint32_t blocks = p->head.blocks - JOURNAL_FIRST_BLOCK;
+	struct journal_commit c;
+	uint64_t newest = 0;
+	int r;
+
+	r = ring_read(p, JOURNAL_FIRST_BLOCK, blocks, p->commit);
+	if (r < 0)
+		return r;
+	for (uint32_t i = 0; i < blocks; i++) {
+		const uint8_t *at = p->commit + (size_t)i * BLOCK_SIZE;
+
+		if (journal_commit_decode(at, &p->super->uuid,
+		    (size_t)(blocks - i) * BLOCK_SIZE, &c) == 0 &&
+		    c.incarnation == p->head.incarnation &&
+		    c.sequence > newest && journal_commit_check(at, &c) == 0)
+			newest = c.sequence;
 	}
-	return r == -ENOENT ? 0 : r;
+	*ret_sequence = newest;
+	return 0;
+}
+
+/*
+ * The end of the log, or a hole in it?  A commit is written when the one
+ * before it is durable: one that does not follow what was replayed proves that
+ * what is missing was whole once, and acknowledged.
+ */
+static int
+end_of_log(struct replay *p, int why)
+{
+	uint64_t newest;
+	int r;
+
+	if (why != -ENOENT && why != -VMFS_ECORRUPT)
+		return why;
+	r = newest_commit(p, &newest);
+	if (r < 0)
+		return r;
+	if (why == -ENOENT && newest < p->sequence)
+		return 0;
+	if (!p->cut)
+		return -VMFS_ECORRUPT;
+	/* None of them is taken for a part of the log again. */
+	if (newest > p->sequence)
+		p->sequence = newest;
+	p->report.cut = true;
+	return 0;
 }
 
 /* The tail goes behind the last commit.  A sequence is left out, so that what
@@ -355,13 +408,29 @@ journal_empty(struct replay *p)
 	return r;
 }
 
+/* With none of its heads left, all of the log is damage. */
+static int
+head_read(struct replay *p)
+{
+	int r = journal_head_read(p->disk, &p->super->uuid, p->base,
+	    p->dead->journal_blocks, &p->head);
+
+	if (r != -VMFS_ECORRUPT || !p->cut)
+		return r;
+	p->head = (struct journal_head) {
+		.incarnation = p->dead->incarnation,
+		.tail_block = JOURNAL_FIRST_BLOCK,
+		.blocks = p->dead->journal_blocks,
+	};
+	return 0;
+}
+
 static int
 recover_run(struct replay *p)
 {
 	int r;
 
-	r = journal_head_read(p->disk, &p->super->uuid, p->base,
-	    p->dead->journal_blocks, &p->head);
+	r = head_read(p);
 	if (r < 0)
 		return r;
 	/* The slot may be a breaker's by now; the log is whose head it is. */
@@ -373,16 +442,15 @@ recover_run(struct replay *p)
 	p->pos = (uint32_t)p->head.tail_block;
 	p->sequence = p->head.tail_sequence;
 	p->prev_crc = p->head.tail_prev_crc;
-	r = replay_all(p);
+	r = end_of_log(p, replay_all(p));
 	if (r == 0)
 		r = journal_empty(p);
 	return r;
 }
 
-int
-recover_journal(struct env *env, struct disk *disk,
-    const struct super *super, const struct heartbeat *dead,
-    struct recover_report *ret_r)
+static int
+recover(struct env *env, struct disk *disk, const struct super *super,
+    const struct heartbeat *dead, bool cut, struct recover_report *ret_r)
 {
 	struct replay p = {
 		.env = env,
@@ -390,13 +458,14 @@ recover_journal(struct env *env, struct disk *disk,
 		.super = super,
 		.dead = dead,
 		.base = dead->journal_block,
+		.cut = cut,
 		.block = disk_buf_alloc(BLOCK_SIZE),
 		.lock = disk_buf_alloc(BLOCK_SIZE),
 	};
 	int r = -ENOMEM;
 
 	if (p.block != NULL && p.lock != NULL)
-		r = p.base == 0 ? 0 : recover_run(&p);
+		r = recover_run(&p);
 	if (r == 0 && p.report.commits > 0)
 		log_info(env->log, "core: journal replayed slot=%u "
 		    "incarnation=%llu commits=%llu applied=%llu stale=%llu",
@@ -411,4 +480,20 @@ recover_journal(struct env *env, struct disk *disk,
 	if (r == 0)
 		*ret_r = p.report;
 	return r;
+}
+
+int
+recover_journal(struct env *env, struct disk *disk,
+    const struct super *super, const struct heartbeat *dead,
+    struct recover_report *ret_r)
+{
+	return recover(env, disk, super, dead, false, ret_r);
+}
+
+int
+recover_journal_cut(struct env *env, struct disk *disk,
+    const struct super *super, const struct heartbeat *dead,
+    struct recover_report *ret_r)
+{
+	return recover(env, disk, super, dead, true, ret_r);
 }

@@ -15,14 +15,21 @@ struct recover_report {
 	uint64_t applied;
 	uint64_t stale;		/* skipped: the block or its lock moved on */
 	uint64_t last_lsn;	/* merge into lockops.lsn */
+	bool cut;		/* what lay behind damage was given up */
 };
 
 /*
- * `dead` is the slot as the dead host left it: its journal and incarnation.
+ * `dead` is the slot as the dead host left it: its journal, which it must have,
+ * and incarnation.
  * Applies, flushes, then empties the journal.  Suspends.  `disk` is the
- * recovering host's guarded disk.
+ * recovering host's guarded disk.  -VMFS_ECORRUPT: the journal is damaged, with
+ * commits lost that were acknowledged; what comes before them is in place.
  */
 int recover_journal(struct env *env, struct disk *disk,
+    const struct super *super, const struct heartbeat *dead,
+    struct recover_report *ret_r) MUST_CHECK;
+/* The same for fsck, to which the damage is the end of the journal. */
+int recover_journal_cut(struct env *env, struct disk *disk,
     const struct super *super, const struct heartbeat *dead,
     struct recover_report *ret_r) MUST_CHECK;
 

@@ -102,6 +102,10 @@ fixture_recover(struct fixture *f, struct disk *disk,
 	dead.journal_block = l->journal_block;
 	dead.journal_blocks = l->journal_blocks;
 	lock_local_free(l);
+	*ret_r = (struct recover_report) { 0 };
+	/* It did not get that far. */
+	if (dead.journal_block == 0)
+		return 0;
 	return recover_journal(&f->env, disk, &f->super, &dead, ret_r);
 }
 
