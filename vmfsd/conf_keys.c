@@ -225,6 +225,16 @@ portal_write_buffers(struct conf_parser *p, const char *key,
 	return 0;
 }
 
+static int
+portal_busy_wait(struct conf_parser *p, const char *key, const char *value)
+{
+	if (strcmp(value, "yes") != 0 && strcmp(value, "no") != 0)
+		return conf_error(p, "%s = '%s': expected yes or no", key,
+		    value);
+	p->conf->no_busy_wait = value[0] == 'n';
+	return 0;
+}
+
 /* Secrets stand in files of their own that only root can read. */
 static int
 read_secret(struct conf_parser *p, const char *key, const char *path,
@@ -297,6 +307,7 @@ static const struct conf_key portal_keys[] = {
 	{ "login-timeout", portal_login_timeout },
 	{ "keep-alive", portal_keep_alive },
 	{ "write-buffers", portal_write_buffers },
+	{ "busy-wait", portal_busy_wait },
 	{ "discovery-chap", portal_chap },
 	{ "discovery-chap-secret-file", portal_chap_secret },
 	{ "discovery-mutual", portal_mutual },

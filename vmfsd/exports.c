@@ -542,13 +542,15 @@ stop_fiber(void *arg)
 }
 
 static int
-start_reactor(const char *name, struct reactor **ret_r)
+start_reactor(const char *name, bool spins, struct reactor **ret_r)
 {
 	struct reactor *r;
 	int rc = reactor_new(name, &r);
 
 	if (rc < 0)
 		return rc;
+	if (spins)
+		reactor_want_spin(r);
 	rc = reactor_start(r);
 	if (rc < 0)
 		reactor_free(r);
@@ -577,7 +579,8 @@ start_workers(struct exports *e)
 		cpus = EXPORTS_WORKERS_MAX;
 	while (rc == 0 && (e->workers == 0 || e->workers < (unsigned)cpus)) {
 		(void)snprintf(name, sizeof(name), "target-%u", e->workers);
-		rc = start_reactor(name, &e->worker[e->workers]);
+		rc = start_reactor(name, !e->conf->no_busy_wait,
+		    &e->worker[e->workers]);
 		e->workers += rc == 0;
 	}
 	return rc;
@@ -590,7 +593,7 @@ exports_run(struct exports *e)
 
 	if (e->reactor != NULL)
 		return 0;
-	rc = start_reactor("target", &e->reactor);
+	rc = start_reactor("target", false, &e->reactor);
 	if (rc == 0)
 		rc = start_workers(e);
 	if (rc == 0) {

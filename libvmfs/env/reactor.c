@@ -15,6 +15,7 @@
 #include "libvmfs/env/reactor.h"
 #include "libvmfs/env/reactor_impl.h"
 #include "libvmfs/env/sched_impl.h"
+#include "libvmfs/env/spin.h"
 
 #define SQ_ENTRIES 512
 #define CQ_ENTRIES 8192
@@ -50,6 +51,8 @@ struct reactor {
 	uint64_t wake_count;	/* read from wake_fd */
 	struct reactor_op wake_op;
 	struct reactor_op *ready, **ready_tail; /* completed, done not called */
+	bool spins;		/* wanted */
+	struct spin spin;
 	atomic_bool sleeping;
 	atomic_bool stop;
 	pthread_t thread;
@@ -339,6 +342,50 @@ timeout_arm(struct reactor *r)
 	r->timeout_armed = true;
 }
 
+/* Completions are there, or the kernel has some to deliver at the next call. */
+static bool
+ring_has_news(const struct reactor *r)
+{
+	unsigned flags = __atomic_load_n(r->ring.sq.kflags, __ATOMIC_ACQUIRE);
+
+	return (flags & (IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW)) != 0 ||
+	    io_uring_cq_ready(&r->ring) > 0;
+}
+
+/* Looks for work for a moment; false: there is none, sleep. */
+static bool
+look_out(struct reactor *r)
+{
+	uint64_t start = reactor_now(&r->sched), last = start, now = start;
+	enum spin_end end = SPIN_FOUND;
+
+	while (end == SPIN_FOUND && !ring_has_news(r) &&
+	    !sched_has_posted(&r->sched) && !atomic_load(&r->stop)) {
+		now = reactor_now(&r->sched);
+		if (now - last > SPIN_GAP_NS)
+			end = SPIN_PREEMPTED;
+		else if (now - start > SPIN_MAX_NS)
+			end = SPIN_VAIN;
+		last = now;
+	}
+	spin_end(&r->spin, end);
+	return end == SPIN_FOUND;
+}
+
+static void
+reactor_sleep(struct reactor *r)
+{
+	uint64_t start = r->spins ? reactor_now(&r->sched) : 0;
+
+	atomic_store(&r->sleeping, true);
+	/* Who posts after this look sees that we sleep. */
+	if (!sched_has_posted(&r->sched) && !atomic_load(&r->stop))
+		(void)io_uring_submit_and_wait(&r->ring, 1);
+	atomic_store(&r->sleeping, false);
+	if (r->spins)
+		spin_slept(&r->spin, reactor_now(&r->sched) - start);
+}
+
 /* Submits what is queued; sleeps until something happens unless `busy`. */
 static void
 reactor_wait(struct reactor *r, bool busy)
@@ -349,11 +396,12 @@ reactor_wait(struct reactor *r, bool busy)
 	}
 	r->unsubmitted = 0;
 	timeout_arm(r);
-	atomic_store(&r->sleeping, true);
-	/* Who posts after this look sees that we sleep. */
-	if (!sched_has_posted(&r->sched) && !atomic_load(&r->stop))
-		(void)io_uring_submit_and_wait(&r->ring, 1);
-	atomic_store(&r->sleeping, false);
+	if (r->spins && spin_begin(&r->spin)) {
+		(void)io_uring_submit(&r->ring);
+		if (look_out(r))
+			return;
+	}
+	reactor_sleep(r);
 }
 
 static bool
@@ -449,6 +497,12 @@ reactor_thread(void *arg)
 		realtime_enter(&r->granted);
 	reactor_run(r);
 	return NULL;
+}
+
+void
+reactor_want_spin(struct reactor *r)
+{
+	r->spins = true;
 }
 
 int

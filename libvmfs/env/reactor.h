@@ -31,6 +31,12 @@ struct reactor *reactor_current(void);
  */
 void reactor_run(struct reactor *r);
 /*
+ * It looks for work for a moment before it sleeps, where that pays (spin.h):
+ * for those that answer peers, not for those that wait for disks.  Before
+ * reactor_start.
+ */
+void reactor_want_spin(struct reactor *r);
+/*
  * Its thread, and the helper threads that its calls run on, shall not starve
  * (realtime.h).  Before reactor_start.  Errors: no helper thread.
  */

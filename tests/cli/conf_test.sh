@@ -34,6 +34,7 @@ good_configuration_is_accepted_body()
 	login-timeout = 5
 	keep-alive = 30
 	write-buffers = 512M
+	busy-wait = no
 	[target iqn.2026-11.test:box]
 	lun.0 = /srv/lun0,thin
 	lun.7 = ram:64M , readonly

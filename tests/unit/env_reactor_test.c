@@ -170,11 +170,13 @@ pong_hit(void *arg)
 	sched_post(reactor_sched(pong.r[pong.rounds % 2]), &pong.work);
 }
 
-ATF_TC_WITHOUT_HEAD(reactors_wake_each_other);
-ATF_TC_BODY(reactors_wake_each_other, tc)
+static void
+pong_play(bool spins)
 {
 	for (int i = 0; i < 2; i++) {
 		ATF_REQUIRE_EQ(0, reactor_new("pong", &pong.r[i]));
+		if (spins)
+			reactor_want_spin(pong.r[i]);
 		ATF_REQUIRE_EQ(0, reactor_start(pong.r[i]));
 	}
 	pong.work.fn = pong_hit;
@@ -184,6 +186,58 @@ ATF_TC_BODY(reactors_wake_each_other, tc)
 	for (int i = 0; i < 2; i++)
 		reactor_free(pong.r[i]);
 	ATF_CHECK_EQ(ROUNDS, pong.rounds);
+}
+
+ATF_TC_WITHOUT_HEAD(reactors_wake_each_other);
+ATF_TC_BODY(reactors_wake_each_other, tc)
+{
+	pong_play(false);
+}
+
+ATF_TC_WITHOUT_HEAD(reactors_that_look_out_hear_each_other);
+ATF_TC_BODY(reactors_that_look_out_hear_each_other, tc)
+{
+	pong_play(true);
+}
+
+/* One echoes what the test writes: the kernel has its news. */
+static struct {
+	struct reactor *r;
+	int in[2], out[2];
+} echo;
+
+static void
+echo_main(void *arg)
+{
+	char byte;
+
+	(void)arg;
+	for (int i = 0; i < ROUNDS; i++) {
+		ATF_CHECK_EQ(POLLIN, reactor_poll_fd(echo.in[0], POLLIN));
+		ATF_CHECK_EQ(1, read(echo.in[0], &byte, 1));
+		ATF_CHECK_EQ(1, write(echo.out[1], &byte, 1));
+	}
+	reactor_stop(echo.r);
+}
+
+ATF_TC_WITHOUT_HEAD(who_looks_out_sees_the_ring);
+ATF_TC_BODY(who_looks_out_sees_the_ring, tc)
+{
+	char byte = 'x';
+
+	ATF_REQUIRE_EQ(0, pipe(echo.in));
+	ATF_REQUIRE_EQ(0, pipe(echo.out));
+	ATF_REQUIRE_EQ(0, reactor_new("echo", &echo.r));
+	reactor_want_spin(echo.r);
+	ATF_REQUIRE_EQ(0, sched_spawn(reactor_sched(echo.r), "e", echo_main,
+	    NULL));
+	ATF_REQUIRE_EQ(0, reactor_start(echo.r));
+	for (int i = 0; i < ROUNDS; i++) {
+		ATF_CHECK_EQ(1, write(echo.in[1], &byte, 1));
+		ATF_CHECK_EQ(1, read(echo.out[0], &byte, 1));
+	}
+	reactor_join(echo.r);
+	reactor_free(echo.r);
 }
 
 static int pipe_fds[2];
@@ -427,6 +481,8 @@ ATF_TP_ADD_TCS(tp)
 	ATF_TP_ADD_TC(tp, sooner_timer_overtakes_a_later_one);
 	ATF_TP_ADD_TC(tp, posts_of_many_threads_all_run_in_their_order);
 	ATF_TP_ADD_TC(tp, reactors_wake_each_other);
+	ATF_TP_ADD_TC(tp, reactors_that_look_out_hear_each_other);
+	ATF_TP_ADD_TC(tp, who_looks_out_sees_the_ring);
 	ATF_TP_ADD_TC(tp, poll_fd_waits_for_readiness);
 	ATF_TP_ADD_TC(tp, offloaded_calls_all_return);
 	ATF_TP_ADD_TC(tp, group_bounds_the_calls_at_work);

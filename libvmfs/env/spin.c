@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* When to look for work before a sleep, see spin.h. */
+#include "libvmfs/env/spin.h"
+
+bool
+spin_begin(struct spin *s)
+{
+	if (s->pause > 0) {
+		s->pause--;
+		return false;
+	}
+	return s->short_waits >= SPIN_SHORT_WAITS;
+}
+
+static unsigned
+twice(unsigned pause)
+{
+	if (pause == 0)
+		return 1;
+	return pause < SPIN_PAUSE_MAX / 2 ? pause * 2 : SPIN_PAUSE_MAX;
+}
+
+void
+spin_end(struct spin *s, enum spin_end end)
+{
+	switch (end) {
+	case SPIN_FOUND:
+		s->next_pause /= 2;
+		break;
+	case SPIN_VAIN:
+		s->next_pause = twice(s->next_pause);
+		s->pause = s->next_pause;
+		s->short_waits = 0;
+		break;
+	case SPIN_PREEMPTED:
+		s->next_pause = s->pause = SPIN_PAUSE_MAX;
+		s->short_waits = 0;
+		break;
+	}
+}
+
+void
+spin_slept(struct spin *s, uint64_t ns)
+{
+	if (ns > SPIN_MAX_NS)
+		s->short_waits = 0;
+	else if (s->short_waits < SPIN_SHORT_WAITS)
+		s->short_waits++;
+}

@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Whether a thread that is out of work should look for more for a moment
+ * before it sleeps.  To be woken costs more than a short wait: two switches,
+ * and on a virtual machine a processor that the host has to start again.  But
+ * looking takes a processor from others, so it is done only
+ *
+ * - after several waits in a row that were short,
+ * - not for a while after one that was in vain, longer each time,
+ * - not for long after others have wanted the processor meanwhile.
+ */
+#ifndef VMFS_ENV_SPIN_H
+#define VMFS_ENV_SPIN_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define SPIN_MAX_NS ((uint64_t)20000)	/* of one look-out */
+/* Between two looks at the clock: more, and the thread has not run. */
+#define SPIN_GAP_NS ((uint64_t)10000)
+#define SPIN_SHORT_WAITS 4	/* in a row, before the first */
+#define SPIN_PAUSE_MAX 4096	/* waits that follow without */
+
+enum spin_end {
+	SPIN_FOUND,		/* work */
+	SPIN_VAIN,		/* none in SPIN_MAX_NS */
+	SPIN_PREEMPTED,		/* others want the processor */
+};
+
+struct spin {
+	unsigned short_waits;	/* in a row, at most SPIN_SHORT_WAITS */
+	unsigned pause;		/* waits that shall go by without */
+	unsigned next_pause;	/* after one in vain */
+};
+
+/* Before a wait.  False: sleep at once, and tell spin_slept. */
+bool spin_begin(struct spin *s);
+void spin_end(struct spin *s, enum spin_end end);
+/* After a wait without, of ns. */
+void spin_slept(struct spin *s, uint64_t ns);
+
+#endif

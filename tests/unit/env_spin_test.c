@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* When a thread looks for work before it sleeps. */
+#include <atf-c.h>
+
+#include "libvmfs/env/spin.h"
+
+/* After short waits in a row it looks out. */
+static void
+warm_up(struct spin *s)
+{
+	for (unsigned i = 0; i < SPIN_SHORT_WAITS; i++) {
+		ATF_CHECK(!spin_begin(s));
+		spin_slept(s, SPIN_MAX_NS);
+	}
+}
+
+/* Short waits that go by until it looks out again. */
+static unsigned
+waits_until_next(struct spin *s)
+{
+	unsigned n = 0;
+
+	for (; !spin_begin(s); n++)
+		spin_slept(s, 1);
+	return n;
+}
+
+ATF_TC_WITHOUT_HEAD(short_waits_in_a_row_begin_it);
+ATF_TC_BODY(short_waits_in_a_row_begin_it, tc)
+{
+	struct spin s = { 0 };
+
+	warm_up(&s);
+	for (int i = 0; i < 1000; i++) {
+		ATF_CHECK(spin_begin(&s));
+		spin_end(&s, SPIN_FOUND);
+	}
+}
+
+ATF_TC_WITHOUT_HEAD(a_long_wait_starts_the_count_anew);
+ATF_TC_BODY(a_long_wait_starts_the_count_anew, tc)
+{
+	struct spin s = { 0 };
+
+	for (unsigned i = 0; i < 100; i++) {
+		ATF_CHECK(!spin_begin(&s));
+		spin_slept(&s, i % SPIN_SHORT_WAITS == 0 ? SPIN_MAX_NS + 1 :
+		    1);
+	}
+}
+
+ATF_TC_WITHOUT_HEAD(after_one_in_vain_it_pauses_longer_each_time);
+ATF_TC_BODY(after_one_in_vain_it_pauses_longer_each_time, tc)
+{
+	struct spin s = { 0 };
+	unsigned n, before = 0;
+
+	warm_up(&s);
+	ATF_REQUIRE(spin_begin(&s));
+	for (int i = 0; i < 20; i++) {
+		spin_end(&s, SPIN_VAIN);
+		n = waits_until_next(&s);
+		ATF_CHECK(n >= SPIN_SHORT_WAITS);
+		ATF_CHECK(n >= before);
+		before = n;
+	}
+	ATF_CHECK_EQ(SPIN_PAUSE_MAX, before);
+}
+
+ATF_TC_WITHOUT_HEAD(success_shortens_the_next_pause);
+ATF_TC_BODY(success_shortens_the_next_pause, tc)
+{
+	struct spin s = { 0 };
+	unsigned n;
+
+	warm_up(&s);
+	ATF_REQUIRE(spin_begin(&s));
+	for (int i = 0; i < 10; i++) {
+		spin_end(&s, SPIN_VAIN);
+		n = waits_until_next(&s);
+	}
+	for (int i = 0; i < 20; i++) {
+		spin_end(&s, SPIN_FOUND);
+		ATF_REQUIRE(spin_begin(&s));
+	}
+	spin_end(&s, SPIN_VAIN);
+	ATF_CHECK_EQ(512, n);
+	ATF_CHECK_EQ(SPIN_SHORT_WAITS, waits_until_next(&s));
+}
+
+ATF_TC_WITHOUT_HEAD(who_is_preempted_pauses_for_long);
+ATF_TC_BODY(who_is_preempted_pauses_for_long, tc)
+{
+	struct spin s = { 0 };
+
+	warm_up(&s);
+	ATF_REQUIRE(spin_begin(&s));
+	spin_end(&s, SPIN_PREEMPTED);
+	ATF_CHECK_EQ(SPIN_PAUSE_MAX, waits_until_next(&s));
+}
+
+ATF_TP_ADD_TCS(tp)
+{
+	ATF_TP_ADD_TC(tp, short_waits_in_a_row_begin_it);
+	ATF_TP_ADD_TC(tp, a_long_wait_starts_the_count_anew);
+	ATF_TP_ADD_TC(tp, after_one_in_vain_it_pauses_longer_each_time);
+	ATF_TP_ADD_TC(tp, success_shortens_the_next_pause);
+	ATF_TP_ADD_TC(tp, who_is_preempted_pauses_for_long);
+	return atf_no_error();
+}
