@@ -387,6 +387,7 @@ static const struct {
 	[DISK_HOLD_TEST] = { NULL, false },
 	[DISK_MAP] = { NULL, false },
 	[DISK_CRYPTO_ERASE] = { NULL, false },
+	[DISK_SHARE] = { NULL, false },
 };
 
 static bool

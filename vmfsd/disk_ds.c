@@ -37,6 +37,7 @@ carried_done(struct disk_req *req)
 	int result = req->result;
 
 	outer->sense = req->sense;
+	outer->shared = req->shared;
 	free(c);
 	disk_complete(outer, result);
 }
@@ -49,16 +50,37 @@ carried_submit(void *arg)
 	disk_submit(c->d->below, &c->req);
 }
 
+static const struct disk_ops disk_ds_ops;
+
+/* The one that a virtual disk shares with, when it is of the same datastore. */
+static struct disk *
+source_below(const struct disk_ds *d, struct disk *from)
+{
+	if (from->ops != &disk_ds_ops || disk_ds_of(from)->owner != d->owner)
+		return NULL;
+	return disk_ds_of(from)->below;
+}
+
 static void
 carry_submit(struct disk *d, struct disk_req *req)
 {
-	struct carried *c = calloc(1, sizeof(*c));
+	struct disk *from = NULL;
+	struct carried *c;
 
+	if (req->op == DISK_SHARE) {
+		from = source_below(disk_ds_of(d), req->from);
+		if (from == NULL) {
+			disk_complete(req, -EOPNOTSUPP);
+			return;
+		}
+	}
+	c = calloc(1, sizeof(*c));
 	if (c == NULL) {
 		disk_complete(req, -ENOMEM);
 		return;
 	}
 	c->req = *req;
+	c->req.from = from;
 	c->req.done = carried_done;
 	c->outer = req;
 	c->d = disk_ds_of(d);

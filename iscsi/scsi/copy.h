@@ -85,6 +85,36 @@ void copy_inner_fini(struct copy_inner *i);
  * medium, else THIRD PARTY DEVICE FAILURE.  Returns true. */
 bool copy_inner_failed(struct scsi_cmd *c, const struct copy_inner *i);
 
+/* One end of a copy: blocks of a LUN of the nexus or, with `rod`, of the unit
+ * of a token. */
+struct copy_end {
+	unsigned lun;
+	struct rod *rod;
+	const struct scsi_lu *lu;
+	uint64_t lba;
+};
+
+/*
+ * Has the destination's disk take the blocks over from the source's without
+ * copying, where both can do that (DISK_SHARE): up to `bytes`, *ret_shared of
+ * them, 0 when they are to be copied.  *step, which is how much the caller would
+ * copy, is cut so that the next piece may be shared.  False: sense is set.
+ * Suspends.
+ */
+bool copy_share_try(struct scsi_cmd *c, const struct copy_end *from,
+    const struct copy_end *to, uint64_t bytes, uint64_t *step,
+    uint64_t *ret_shared);
+/* A READ(16) and a WRITE(16) of such a step, instead of data. */
+bool copy_share_read(struct scsi_cmd *c);
+bool copy_share_write(struct scsi_cmd *c, uint64_t lba, uint32_t blocks);
+
+/*
+ * Writes bytes of data at an end, zeroes to a thin unit as a hole.  False: sense
+ * is set.  Suspends.
+ */
+bool copy_put(struct scsi_cmd *c, const struct copy_end *to, uint64_t bytes,
+    const uint8_t *data);
+
 /* Block device range descriptors, SBC-4 5.12.3. */
 struct copy_range {
 	uint64_t lba;

@@ -112,19 +112,14 @@ fetch(struct transfer *t, uint8_t *to, size_t len)
 /* ---- writing ---- */
 
 static bool
-put(struct transfer *t, uint8_t opcode, uint8_t flags, uint64_t lba,
-    uint64_t bytes, const uint8_t *data)
+put_zeroes(struct transfer *t, uint64_t lba, uint64_t bytes)
 {
-	struct copy_inner i = {
-		.task = {
-			.data_out = data,
-			.data_out_len = data != NULL ? bytes : 0,
-		},
-	};
+	const struct scsi_lu *lu = t->c->lu;
+	struct copy_inner i = { .fiber = NULL };
 	bool ok;
 
-	copy_inner_run(t->c, &i, opcode, flags, t->lun, NULL, lba,
-	    (uint32_t)(bytes / t->c->lu->block_size));
+	copy_inner_run(t->c, &i, 0x93, lu->thin ? SAME_UNMAP_NDOB : SAME_NDOB,
+	    t->lun, NULL, lba, (uint32_t)(bytes / lu->block_size));
 	t->op->counter++;
 	ok = i.task.status == SCSI_GOOD;
 	if (!ok)
@@ -133,17 +128,72 @@ put(struct transfer *t, uint8_t opcode, uint8_t flags, uint64_t lba,
 	return ok;
 }
 
-static bool
-step_write(struct transfer *t, uint64_t lba, uint64_t bytes)
+/* Where t->from is, and how much of that range follows; 0: nowhere. */
+static uint64_t
+source_find(const struct transfer *t, struct copy_end *ret_end)
 {
+	uint32_t bs = t->rod->lu->block_size;
+	uint64_t at = t->from;
+
+	for (unsigned i = 0; i < t->rod->range_count; i++) {
+		const struct copy_range *r = &t->rod->ranges[i];
+		uint64_t bytes = (uint64_t)r->blocks * bs;
+
+		if (at >= bytes) {
+			at -= bytes;
+			continue;
+		}
+		*ret_end = (struct copy_end){
+			.rod = t->rod, .lu = t->rod->lu, .lba = r->lba + at / bs,
+		};
+		return at % bs == 0 ? bytes - at : 0;
+	}
+	return 0;
+}
+
+/* As copy_share_try, of what the token stands for. */
+static bool
+share(struct transfer *t, const struct copy_end *to, uint64_t bytes,
+    uint64_t *step, uint64_t *ret_shared)
+{
+	struct copy_end from;
+	uint64_t run = source_find(t, &from);
+
+	*ret_shared = 0;
+	if (run == 0)
+		return true;
+	if (!copy_share_try(t->c, &from, to, run < bytes ? run : bytes, step,
+	    ret_shared))
+		return false;
+	if (*ret_shared > 0 && rod_sense(t->rod) != SENSE_NONE)
+		return !scsi_cmd_fail(t->c, rod_sense(t->rod));
+	return true;
+}
+
+/* One step of up to `bytes`; how far it went is in *ret_step. */
+static bool
+step_write(struct transfer *t, uint64_t lba, uint64_t bytes,
+    uint64_t *ret_step)
+{
+	const struct scsi_lu *lu = t->c->lu;
+	const struct copy_end to = { .lun = t->lun, .lu = lu, .lba = lba };
+	uint64_t step = t->rod == NULL ?
+	    (uint64_t)LU_WRITE_SAME_BLOCKS_MAX * lu->block_size : STEP;
+	uint64_t shared;
 	bool ok;
 
+	if (step > bytes)
+		step = bytes;
+	*ret_step = step;
 	if (t->rod == NULL)
-		return put(t, 0x93, t->c->lu->thin ? SAME_UNMAP_NDOB :
-		    SAME_NDOB, lba, bytes, NULL);
-	ok = fetch(t, t->buf, bytes) && !t->c->aborted &&
-	    put(t, 0x8a, 0, lba, bytes, t->buf);
-	t->from += bytes;
+		return put_zeroes(t, lba, step);
+	if (!share(t, &to, bytes, &step, &shared))
+		return false;
+	*ret_step = shared > 0 ? shared : step;
+	ok = shared > 0 || (fetch(t, t->buf, step) && !t->c->aborted &&
+	    copy_put(t->c, &to, step, t->buf));
+	t->op->counter++;
+	t->from += *ret_step;
 	return ok;
 }
 
@@ -152,16 +202,13 @@ static bool
 range_write(struct transfer *t, const struct copy_range *r, uint64_t left)
 {
 	uint32_t bs = t->c->lu->block_size;
-	uint64_t bytes = (uint64_t)r->blocks * bs, done = 0;
-	uint64_t max = t->rod == NULL ?
-	    (uint64_t)LU_WRITE_SAME_BLOCKS_MAX * bs : STEP;
+	uint64_t bytes = (uint64_t)r->blocks * bs, done = 0, step;
 
 	if (left < bytes)
 		bytes = (left + bs - 1) / bs * bs;
 	while (done < bytes) {
-		uint64_t step = bytes - done < max ? bytes - done : max;
-
-		if (t->c->aborted || !step_write(t, r->lba + done / bs, step))
+		if (t->c->aborted || !step_write(t, r->lba + done / bs,
+		    bytes - done, &step))
 			return false;
 		done += step;
 		t->op->bytes += step;

@@ -4,6 +4,7 @@
  * under a shared range, one after the other where the disk limits transfers.
  */
 #include "iscsi/scsi/cmd.h"
+#include "iscsi/scsi/copy.h"
 #include "libvmfs/base/be.h"
 #include "libvmfs/env/iobuf.h"
 
@@ -91,6 +92,8 @@ scsi_read(struct scsi_cmd *c)
 
 	if (!scsi_cmd_extent(c, &lba, &blocks) || blocks == 0)
 		return true;
+	if (c->task->share != NULL)
+		return copy_share_read(c);
 	c->left = (uint64_t)blocks * c->lu->block_size;
 	if (!buffer_take(c, c->left))
 		return scsi_cmd_status(c, SCSI_TASK_SET_FULL);
@@ -132,6 +135,8 @@ scsi_write(struct scsi_cmd *c)
 
 	if (!scsi_cmd_extent(c, &lba, &blocks))
 		return true;
+	if (t->share != NULL)
+		return copy_share_write(c, lba, blocks);
 	if (t->data_out_len / bs < blocks)
 		blocks = (uint32_t)(t->data_out_len / bs);
 	if (blocks == 0)

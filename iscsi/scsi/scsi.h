@@ -255,6 +255,7 @@ struct scsi_task {
 	/* Of the device server. */
 	struct scsi_cmd *cmd;
 	struct rod *rod;	/* read from, by a task of its own */
+	struct copy_share *share;	/* shares blocks instead, copy.h */
 	struct sched_work work;
 };
 

@@ -442,6 +442,7 @@ void
 scsi_task_submit(struct scsi_task *t)
 {
 	t->rod = NULL;
+	t->share = NULL;
 	task_submit(t, false);
 }
 

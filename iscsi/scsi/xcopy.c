@@ -37,13 +37,6 @@ struct copy {
 	struct copy_op *op;
 };
 
-/* One end of a segment. */
-struct copy_end {
-	unsigned lun;
-	const struct scsi_lu *lu;
-	uint64_t lba;
-};
-
 /* ---- parameter list ---- */
 
 static bool
@@ -184,7 +177,9 @@ end_find(struct scsi_cmd *c, const struct copy *copy, unsigned index,
 			continue;
 		if (be24_load(d + 29) != itl->lu->block_size)
 			break;
-		*ret_end = (struct copy_end){ lun, itl->lu, lba };
+		*ret_end = (struct copy_end){
+			.lun = lun, .lu = itl->lu, .lba = lba,
+		};
 		return true;
 	}
 	scsi_cmd_fail(c, SENSE_COPY_UNREACHABLE);
@@ -200,46 +195,61 @@ end_holds(const struct copy_end *e, uint64_t bytes)
 
 /* ---- copying ---- */
 
-/* READ(16) or WRITE(16) of bytes at `at` bytes into the end. */
-static bool
-end_run(struct scsi_cmd *c, struct copy_inner *i, uint8_t opcode,
-    const struct copy_end *e, uint64_t at, uint64_t bytes)
+static struct copy_end
+end_at(const struct copy_end *e, uint64_t at)
 {
-	uint32_t bs = e->lu->block_size;
+	struct copy_end moved = *e;
 
-	copy_inner_run(c, i, opcode, 0, e->lun, NULL, e->lba + at / bs,
-	    (uint32_t)(bytes / bs));
-	if (i->task.status == SCSI_GOOD)
-		return !c->aborted;
-	copy_inner_failed(c, i);
-	return false;
+	moved.lba += at / e->lu->block_size;
+	return moved;
 }
 
-/* False: sense is set, or the command is aborted. */
+/* READ(16) and a write.  False: sense is set, or the command is aborted. */
 static bool
 copy_step(struct scsi_cmd *c, const struct copy_end *from,
-    const struct copy_end *to, uint64_t at, uint64_t bytes)
+    const struct copy_end *to, uint64_t bytes)
 {
-	struct copy_inner in = { .fiber = NULL }, out = { .fiber = NULL };
-	bool ok = end_run(c, &in, 0x88, from, at, bytes);
+	struct copy_inner in = { .fiber = NULL };
+	bool ok;
 
-	if (ok) {
-		out.task.data_out = in.task.data_in;
-		out.task.data_out_len = bytes;
-		ok = end_run(c, &out, 0x8a, to, at, bytes);
-		copy_inner_fini(&out);
-	}
+	copy_inner_run(c, &in, 0x88, 0, from->lun, NULL, from->lba,
+	    (uint32_t)(bytes / from->lu->block_size));
+	ok = in.task.status == SCSI_GOOD;
+	if (!ok)
+		copy_inner_failed(c, &in);
+	else if (c->aborted)
+		ok = false;
+	else
+		ok = copy_put(c, to, bytes, in.task.data_in);
 	copy_inner_fini(&in);
-	return ok;
+	return ok && !c->aborted;
 }
 
-/* Backwards where the blocks overlap so that a forward copy would eat them. */
+/*
+ * Shares or copies the next piece of a segment of which `done` bytes are done,
+ * backwards where the blocks overlap so that a forward copy would eat them.
+ */
+static bool
+copy_piece(struct scsi_cmd *c, const struct copy_end *from,
+    const struct copy_end *to, uint64_t done, uint64_t bytes,
+    uint64_t *ret_step)
+{
+	uint64_t step = bytes - done < COPY_STEP ? bytes - done : COPY_STEP;
+	bool backwards = from->lu == to->lu && from->lba < to->lba;
+	uint64_t at = backwards ? bytes - done - step : done, shared;
+	struct copy_end source = end_at(from, at), place = end_at(to, at);
+
+	if (!copy_share_try(c, &source, &place, bytes - done, &step, &shared))
+		return false;
+	*ret_step = shared > 0 ? shared : step;
+	return shared > 0 ? !c->aborted : copy_step(c, &source, &place, step);
+}
+
 static bool
 segment_copy(struct scsi_cmd *c, struct copy *copy, const uint8_t *d)
 {
 	struct copy_end from, to;
-	uint64_t bytes, at = 0;
-	bool backwards;
+	uint64_t bytes, done = 0, step;
 
 	if (!end_find(c, copy, be16_load(d + 4), be64_load(d + 12), &from) ||
 	    !end_find(c, copy, be16_load(d + 6), be64_load(d + 20), &to))
@@ -249,14 +259,10 @@ segment_copy(struct scsi_cmd *c, struct copy *copy, const uint8_t *d)
 	if (!end_holds(&from, bytes) || !end_holds(&to, bytes) ||
 	    bytes % to.lu->block_size != 0 || bytes % from.lu->block_size != 0)
 		return !scsi_cmd_fail(c, SENSE_COPY_ABORTED);
-	backwards = from.lu == to.lu && from.lba < to.lba;
-	while (at < bytes) {
-		uint64_t step = bytes - at < COPY_STEP ? bytes - at : COPY_STEP;
-
-		if (!copy_step(c, &from, &to,
-		    backwards ? bytes - at - step : at, step))
+	while (done < bytes) {
+		if (!copy_piece(c, &from, &to, done, bytes, &step))
 			return false;
-		at += step;
+		done += step;
 		copy->op->bytes += step;
 		copy->op->counter = (uint16_t)(copy->op->counter + 2);
 	}

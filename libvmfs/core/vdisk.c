@@ -189,6 +189,17 @@ do_map(struct vdisk *v, struct disk_req *req)
 	return 0;
 }
 
+static const struct disk_ops vdisk_ops;
+
+static int
+do_share(struct vdisk *v, struct disk_req *req)
+{
+	if (req->from->ops != &vdisk_ops)
+		return -EOPNOTSUPP;
+	return fs_file_share(vdisk_of(req->from)->f, v->f, req->offset,
+	    req->length, &req->shared);
+}
+
 static int
 execute(struct vdisk *v, struct disk_req *req)
 {
@@ -206,6 +217,8 @@ execute(struct vdisk *v, struct disk_req *req)
 		return do_caw(v, req);
 	case DISK_MAP:
 		return do_map(v, req);
+	case DISK_SHARE:
+		return do_share(v, req);
 	case DISK_RESERVE:
 	case DISK_RELEASE:
 	case DISK_PR_OUT:
@@ -331,7 +344,7 @@ fs_file_disk(struct fs_file *f, const char *name, struct disk **ret_d)
 	i->max_transfer = VDISK_MAX_TRANSFER;
 	i->max_caw = 255 * VDISK_BLOCK;
 	i->unmap_granularity = CHUNK_SIZE;
-	i->caps = DISK_CAP_CAW | DISK_CAP_MAP |
+	i->caps = DISK_CAP_CAW | DISK_CAP_MAP | DISK_CAP_SHARE |
 	    (f->mode == LOCK_MULTI_WRITER ? 0 : DISK_CAP_UNMAP) |
 	    (f->flags & FS_WRITE ? 0 : DISK_CAP_READONLY);
 	snprintf(i->kind, sizeof(i->kind), "vdisk");

@@ -34,6 +34,7 @@ static const struct {
 	[DISK_HOLD_TEST] = { 0, DISK_CAP_HOLD },
 	[DISK_MAP] = { OP_RANGE, DISK_CAP_MAP },
 	[DISK_CRYPTO_ERASE] = { OP_CHANGES, DISK_CAP_CRYPTO_ERASE },
+	[DISK_SHARE] = { OP_RANGE | OP_CHANGES, DISK_CAP_SHARE },
 };
 
 static void
@@ -113,6 +114,7 @@ disk_submit(struct disk *d, struct disk_req *req)
 
 	req->home = sched_current();
 	req->result = 0;
+	req->shared = 0;
 	memset(&req->sense, 0, sizeof(req->sense));
 	if (rc < 0 || ((op_rules[req->op].needs & OP_RANGE) != 0 &&
 	    req->length == 0))

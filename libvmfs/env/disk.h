@@ -38,7 +38,12 @@ enum disk_op {
 				 * by this opener or another */
 	DISK_MAP,		/* what of the range is allocated: disk_map */
 	DISK_CRYPTO_ERASE,	/* nobody can read what was written before */
+	DISK_SHARE,		/* the range becomes that of `from` at the same
+				 * place, by sharing space: disk_req.shared */
 };
+
+/* Ranges of DISK_SHARE begin and end at multiples of it. */
+#define DISK_SHARE_UNIT ((uint64_t)1 << 20)
 
 enum {
 	DISK_FUA = 1 << 0,	/* WRITE, CAW: durable before completion */
@@ -64,6 +69,7 @@ enum {
 	DISK_CAP_READONLY = 1 << 5,
 	DISK_CAP_MAP = 1 << 6,
 	DISK_CAP_CRYPTO_ERASE = 1 << 7,
+	DISK_CAP_SHARE = 1 << 8,	/* with some disks of its kind */
 };
 
 /* PERSISTENT RESERVE OUT service actions (SPC-4 table 214). */
@@ -148,6 +154,9 @@ struct disk_req {
 	struct disk_pr *pr;
 	struct disk_map *map;
 	uint64_t id;		/* HOLD, UNHOLD, HOLD_TEST */
+	/* SHARE: stays open until the request is done; -EOPNOTSUPP when the
+	 * two have no space in common. */
+	struct disk *from;
 	/* Called once, on the submitter's scheduler, never within submit. */
 	void (*done)(struct disk_req *req);
 	void *arg;
@@ -161,6 +170,7 @@ struct disk_req {
 	 */
 	int result;
 	struct disk_sense sense;
+	uint64_t shared;	/* SHARE: bytes done; the rest is to be copied */
 
 	/* Of the disk that has the request. */
 	struct sched *home;

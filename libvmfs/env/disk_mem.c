@@ -263,6 +263,7 @@ mem_execute(struct disk_mem *m, struct disk_req *req)
 	case DISK_HOLD_TEST:
 		return mem_hold(m, req);
 	case DISK_CRYPTO_ERASE:
+	case DISK_SHARE:
 		break;
 	case DISK_FLUSH:
 	case DISK_RESERVE:	/* one initiator never conflicts */

@@ -370,6 +370,7 @@ execute(struct sim_op *op)
 		return 0;
 	case DISK_MAP:
 	case DISK_CRYPTO_ERASE:
+	case DISK_SHARE:
 		break;
 	}
 	return -EOPNOTSUPP;
