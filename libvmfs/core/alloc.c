@@ -224,10 +224,17 @@ free_meta_local(struct txn *t, struct lease *l, uint64_t block)
 		mb_dirty(t, b, sizeof(struct block_hdr_disk), 32);
 		/* The array may have moved while the head was read. */
 		m = &l->mchunks[l->mchunk_of[chunk] - 1];
-		m->freed = (uint16_t)(m->freed | 1u << bit);
 		l->info.free_meta_blocks++;
 		lease_dirty(t, l);
-		mb_freed(t, block);
+		if (m->fresh >> bit & 1) {
+			/* No commit has it: it can be given out at once. */
+			m->fresh = (uint16_t)(m->fresh & ~(1u << bit));
+			m->busy = (uint16_t)(m->busy & ~(1u << bit));
+			mb_unmade(t, block);
+		} else {
+			m->freed = (uint16_t)(m->freed | 1u << bit);
+			mb_freed(t, block);
+		}
 	}
 	mb_put(b);
 	return r;

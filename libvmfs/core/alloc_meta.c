@@ -235,6 +235,11 @@ take_block(struct txn *t, struct lease *l, uint32_t chunk,
 		mc.type[bit] = (uint8_t)type;
 		metachunk_encode(b->data, &mc);
 		mb_dirty(t, b, sizeof(struct block_hdr_disk), 32);
+		/* The array may have moved while the head was read. */
+		m = &l->mchunks[l->mchunk_of[chunk] - 1];
+		/* Lock records are written past the transaction. */
+		if (block_hdr_offset(type) == 0)
+			m->fresh = (uint16_t)(m->fresh | 1u << bit);
 		l->info.free_meta_blocks--;
 		l->info.meta_hint = chunk;
 		lease_dirty(t, l);

@@ -76,6 +76,8 @@ mb_detach(struct mb *mb)
 		mb->in_hash = false;
 		mb->ds->n_cached--;
 	}
+	if (!list_empty(&mb->dirty_link))
+		mb->ds->txn.n_dirty--;
 	list_del(&mb->hash);
 	list_del(&mb->owned);
 	list_del(&mb->lru);
@@ -291,8 +293,10 @@ mb_dirty(struct txn *t, struct mblk *b, size_t off, size_t len)
 	last = (off + len - 1) / DIRTY_UNIT;
 	for (size_t i = first; i <= last && i < 64; i++)
 		mb->dirty |= 1ull << i;
-	if (list_empty(&mb->dirty_link))
+	if (list_empty(&mb->dirty_link)) {
 		list_add_tail(&t->dirty, &mb->dirty_link);
+		t->n_dirty++;
+	}
 }
 
 void
@@ -305,6 +309,15 @@ mb_freed(struct txn *t, uint64_t addr)
 	/* Stays findable until the commit: until then it is what was. */
 	mb->freed = true;
 	mb_dirty(t, &mb->pub, 0, 1);
+}
+
+void
+mb_unmade(struct txn *t, uint64_t addr)
+{
+	struct mb *mb = mb_find(t->ds, addr);
+
+	if (mb != NULL)
+		mb_detach(mb);
 }
 
 void

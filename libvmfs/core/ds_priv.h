@@ -46,7 +46,8 @@ struct txn {
 	struct ds *ds;
 	uint64_t id;		/* +1 at each commit */
 	unsigned handles;	/* begun, not ended */
-	unsigned reserved;	/* blocks promised to handles so far */
+	unsigned reserved;	/* dirty blocks, and those promised to handles */
+	unsigned n_dirty;	/* in the list */
 	struct list dirty;
 };
 
@@ -92,6 +93,7 @@ struct mchunk {
 	uint16_t busy;		/* not to be given out */
 	uint16_t freed;		/* in the running transaction */
 	uint16_t freed_committing;
+	uint16_t fresh;		/* taken in it; no commit knows of them */
 };
 
 /* A retired metachunk: may be data once a checkpoint is past `txn_id`. */
@@ -194,6 +196,8 @@ void mb_settle(struct mb *mb);
 void mb_detach(struct mb *mb);
 /* What the owner's bucket has, for checkpoints. */
 struct list *cache_owner_bucket(struct ds *ds, uint64_t owner);
+/* The block was taken and freed in this transaction: it never was. */
+void mb_unmade(struct txn *t, uint64_t addr);
 int mb_reads_block(struct ds *ds, uint64_t addr, enum block_type type,
     void *buf, struct block_hdr *ret_h) MUST_CHECK;
 

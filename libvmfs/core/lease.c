@@ -237,6 +237,7 @@ lease_commit_begins(struct ds *ds)
 		for (unsigned i = 0; i < l->n_mchunks; i++) {
 			l->mchunks[i].freed_committing = l->mchunks[i].freed;
 			l->mchunks[i].freed = 0;
+			l->mchunks[i].fresh = 0;
 		}
 	}
 }

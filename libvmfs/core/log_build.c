@@ -101,6 +101,7 @@ log_build(struct ds *ds, uint8_t *buf, struct journal_commit *c)
 			continue;
 		}
 		list_del(&mb->dirty_link);
+		ds->txn.n_dirty--;
 		if (mb->dirty != 0) {
 			pos += put_block(mb, buf, pos, &c->records);
 			mb->lsn = c->lsn;

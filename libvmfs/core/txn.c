@@ -47,7 +47,11 @@ txn_begin(struct ds *ds, unsigned blocks, struct txn **ret_t)
 void
 txn_end(struct txn *t)
 {
-	if (--t->handles == 0 && t->ds->closing)
+	if (--t->handles > 0)
+		return;
+	/* What was promised and not used is there for others again. */
+	t->reserved = t->n_dirty;
+	if (t->ds->closing)
 		fiber_cond_broadcast(&t->ds->changed);
 }
 

@@ -206,6 +206,47 @@ ALLOC_TEST(freed_metadata_block_waits_for_the_commit)
 	ATF_CHECK_EQ(a, b);
 }
 
+ALLOC_TEST(block_of_one_transaction_is_given_out_again)
+{
+	uint64_t a, b;
+	struct txn *t;
+
+	ATF_REQUIRE_EQ(txn_begin(f->ds, 4, &t), 0);
+	ATF_REQUIRE_EQ(alloc_meta(t, 0, BLOCK_MAP_LEAF, &a), 0);
+	ATF_REQUIRE_EQ(free_meta(t, a), 0);
+	ATF_REQUIRE_EQ(alloc_meta(t, a, BLOCK_MAP_LEAF, &b), 0);
+	txn_end(t);
+	ATF_CHECK_EQ(a, b);
+}
+
+/* Its lock record may be on the disk already. */
+ALLOC_TEST(lockable_block_waits_for_the_commit_in_any_case)
+{
+	uint64_t a, b;
+	struct txn *t;
+
+	ATF_REQUIRE_EQ(txn_begin(f->ds, 4, &t), 0);
+	ATF_REQUIRE_EQ(alloc_meta(t, 0, BLOCK_INODE, &a), 0);
+	ATF_REQUIRE_EQ(free_meta(t, a), 0);
+	ATF_REQUIRE_EQ(alloc_meta(t, a, BLOCK_MAP_LEAF, &b), 0);
+	txn_end(t);
+	ATF_CHECK(a != b);
+}
+
+ALLOC_TEST(unused_promises_cost_no_commit)
+{
+	struct txn *t;
+	uint64_t a;
+
+	ATF_REQUIRE_EQ(ds_commit(f->ds), 0);
+	a = f->ds->durable_id;
+	for (unsigned i = 0; i < 1000; i++) {
+		ATF_REQUIRE_EQ(txn_begin(f->ds, 24, &t), 0);
+		txn_end(t);
+	}
+	ATF_CHECK_EQ(f->ds->durable_id, a);
+}
+
 /* Allocates or frees n metadata blocks, some per transaction. */
 static void
 many_meta(struct fixture *f, uint64_t *blocks, unsigned n, bool take)
@@ -427,6 +468,10 @@ ATF_TP_ADD_TCS(tp)
 	ATF_TP_ADD_TC(tp, every_chunk_can_be_had_and_given_back);
 	ATF_TP_ADD_TC(tp, metadata_fits_into_the_last_free_chunk);
 	ATF_TP_ADD_TC(tp, freed_metadata_block_waits_for_the_commit);
+	ATF_TP_ADD_TC(tp, block_of_one_transaction_is_given_out_again);
+	ATF_TP_ADD_TC(tp,
+	    lockable_block_waits_for_the_commit_in_any_case);
+	ATF_TP_ADD_TC(tp, unused_promises_cost_no_commit);
 	ATF_TP_ADD_TC(tp, empty_metachunks_become_space_again);
 	ATF_TP_ADD_TC(tp, frees_for_another_host_wait_in_the_log);
 	ATF_TP_ADD_TC(tp, remote_log_grows_beyond_one_block);
