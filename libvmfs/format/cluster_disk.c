@@ -55,25 +55,36 @@ cluster_pair_set_meta(void *block, uint32_t pair, bool meta)
 	bit_set(cluster_at(block)->meta, pair, meta);
 }
 
+static bool
+bits_clear_from(const uint8_t *map, uint32_t first, uint32_t end)
+{
+	for (; first < end && first % 8 != 0; first++)
+		if (map[first / 8] >> (first % 8) & 1)
+			return false;
+	for (; first < end; first += 8)
+		if (map[first / 8] != 0)
+			return false;
+	return true;
+}
+
 /* Clear bits below `chunks`; chunks past the end must be clear as well. */
 static int
 count_free(const void *block, uint32_t chunks, uint32_t *ret_free)
 {
-	uint32_t n = 0;
+	const struct cluster_disk *d = cluster_at_const(block);
+	uint32_t used = 0;
 
-	for (uint32_t i = 0; i < CLUSTER_CHUNKS_MAX; i++) {
-		bool used = cluster_chunk_used(block, i);
+	if (!bits_clear_from(d->used, chunks, CLUSTER_CHUNKS_MAX) ||
+	    !bits_clear_from(d->meta, (chunks + 1) / 2,
+	    CLUSTER_CHUNKS_MAX / 2))
+		return -VMFS_ECORRUPT;
+	for (uint32_t i = 0; i < CLUSTER_CHUNKS_MAX / 64; i++) {
+		uint64_t word;
 
-		if (i >= chunks && used)
-			return -VMFS_ECORRUPT;
-		if (i < chunks && !used)
-			n++;
+		memcpy(&word, d->used + (size_t)i * 8, 8);
+		used += (uint32_t)__builtin_popcountll(word);
 	}
-	for (uint32_t pair = (chunks + 1) / 2; pair < CLUSTER_CHUNKS_MAX / 2;
-	    pair++)
-		if (cluster_pair_meta(block, pair))
-			return -VMFS_ECORRUPT;
-	*ret_free = n;
+	*ret_free = chunks - used;
 	return 0;
 }
 
