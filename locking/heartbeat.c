@@ -50,9 +50,8 @@ order_finish(struct beat *b, int result)
 	order_answer(o, result);
 }
 
-/* What was found instead of our last image: still us? */
-static bool
-still_ours(struct beat *b)
+bool
+beat_still_ours(const struct beat *b)
 {
 	struct heartbeat found;
 
@@ -81,7 +80,7 @@ pulse(struct beat *b, const struct beat_order *order)
 	for (int i = 0; i < PULSE_TRIES; i++) {
 		heartbeat_encode(b->caw.image, &b->volume, &next);
 		rc = caw_commit(&b->caw);
-		if (rc != -VMFS_EMISCOMPARE || !still_ours(b))
+		if (rc != -VMFS_EMISCOMPARE || !beat_still_ours(b))
 			break;
 		rc = -VMFS_EUNKNOWN;
 	}

@@ -40,6 +40,8 @@ int beat_start(struct beat *b) MUST_CHECK;
  * I/O in flight is done.
  */
 void beat_stop(struct beat *b);
+/* Is what caw found in the slot, instead of our last image, still us? */
+bool beat_still_ours(const struct beat *b);
 /* Writes where the journal is.  Suspends until it is on the LUN;
  * -VMFS_EFENCED. */
 int beat_set_journal(struct beat *b, uint64_t block, uint32_t blocks)

@@ -6,6 +6,8 @@
 
 #include "locking/host_int.h"
 
+#define FREE_TRIES 4
+
 static const bool moves[4][4] = {
 	/* To itself: its last owner is no longer at large. */
 	[SLOT_FREE] = { [SLOT_FREE] = true, [SLOT_LIVE] = true },
@@ -209,8 +211,15 @@ int
 slot_free(struct host *h)
 {
 	struct heartbeat hb = h->beat.rec;
+	int rc = -VMFS_EMISCOMPARE;
 
 	hb.state = SLOT_FREE;
 	hb.pulse++;
-	return slot_store(h, &h->beat.caw, &hb);
+	/* A pulse that an error has hidden from us is written over. */
+	for (int i = 0; i < FREE_TRIES && rc == -VMFS_EMISCOMPARE; i++) {
+		rc = slot_store(h, &h->beat.caw, &hb);
+		if (!beat_still_ours(&h->beat))
+			break;
+	}
+	return rc;
 }

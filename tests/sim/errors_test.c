@@ -139,6 +139,39 @@ ATF_TC_BODY(a_lock_wanted_again_before_that_stays, tc)
 	    play_again);
 }
 
+/* An error hides that a pulse was written; the host leaves before the next. */
+static void
+play_hidden_pulse(struct world *w)
+{
+	struct heartbeat hb;
+	unsigned slot;
+
+	if (!all_joined(w))
+		return;
+	slot = host_locks(w->host[0].host)->slot;
+	w->lun.strike = (struct sim_strike){
+		.result = -EIO, .done = true, .ops = 1u << DISK_CAW,
+		.first = 1, .last = 1, .times = 1,
+	};
+	while (w->lun.strike.seen == 0)
+		fiber_sleep(NSEC_PER_MSEC);
+	fiber_sleep(2 * NSEC_PER_MSEC);
+	WORLD_CHECK(w, atomic_load(&w->host[0].host->beat.failures) == 1);
+	WORLD_CHECK(w, world_leave(w, 0) == 0);
+	WORLD_CHECK(w, heartbeat_decode(w->lun.now +
+	    (SLOT_TABLE_BLOCK + slot) * (uint64_t)BLOCK_SIZE, &w->super.uuid,
+	    slot, &hb) == 0 && hb.state == SLOT_FREE);
+	leave_all(w);
+}
+
+ATF_TC_WITHOUT_HEAD(who_leaves_after_a_hidden_pulse_frees_its_slot);
+ATF_TC_BODY(who_leaves_after_a_hidden_pulse_frees_its_slot, tc)
+{
+	(void)tc;
+	run_seeds((struct world_conf){ .hosts = 2, .protocol = LOCK_ATS_PR },
+	    play_hidden_pulse);
+}
+
 /* ---- a lost cache is told once ---- */
 
 /* Not flushed; nobody's data. */
@@ -242,6 +275,7 @@ ATF_TC_BODY(a_mount_that_is_fenced_ends, tc)
 ATF_TP_ADD_TCS(tp)
 {
 	ATF_TP_ADD_TC(tp, a_mount_that_is_fenced_ends);
+	ATF_TP_ADD_TC(tp, who_leaves_after_a_hidden_pulse_frees_its_slot);
 	ATF_TP_ADD_TC(tp, a_section_does_not_swallow_the_loss_of_a_cache);
 	ATF_TP_ADD_TC(tp, a_replay_does_not_swallow_the_loss_of_a_cache);
 	ATF_TP_ADD_TC(tp, a_lock_whose_release_failed_is_given_back);
