@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The n-th command of a host ends in an error, for each n and many errors: when
- * it mounts, and when it takes a dead host over.  Either it succeeds or it says
- * so; when the trouble is over it works, and what was flushed is there.
+ * it mounts, leaves, takes a dead host over, uses locks or does what an admin
+ * orders.  Either it succeeds or it says so; when the trouble is over it works,
+ * and what was flushed is there.
  */
 #include <atf-c.h>
 #include <inttypes.h>
@@ -261,8 +262,183 @@ play_damage(struct world *w)
 	end(w);
 }
 
+/* ---- locks, without a file system ---- */
+
+#define LOCK_BLOCK 8192u
+
+static int
+take(struct world *w, unsigned i, uint64_t addr, enum lock_mode mode,
+    uint64_t ms, struct lock_grant *ret_g)
+{
+	struct lockops *l = host_locks(w->host[i].host);
+
+	*ret_g = (struct lock_grant){ 0 };
+	return l->vt->acquire(l, addr, mode, ms == 0 ? LOCK_NOWAIT : 0,
+	    w->sim.now_ns + ms * NSEC_PER_MSEC, ret_g, NULL);
+}
+
+static int
+give(struct world *w, unsigned i, struct lock_grant *g)
+{
+	struct lockops *l = host_locks(w->host[i].host);
+
+	return l->vt->release(l, g);
+}
+
 static void
-run_all(enum lock_protocol protocol, void (*play)(struct world *w))
+joins(struct world *w, unsigned i)
+{
+	int rc = world_join(w, i);
+
+	if (rc < 0)
+		world_fail(w, "host%u does not join: %s: %s", i,
+		    vmfs_strerror(rc), w->host[i].why);
+}
+
+static void
+leaves(struct world *w, unsigned i)
+{
+	int rc = world_leave(w, i);
+
+	if (rc < 0)
+		world_fail(w, "host%u does not leave: %s", i,
+		    vmfs_strerror(rc));
+}
+
+/* Whoever was fenced comes back; all locks can be had; all leave. */
+static void
+locks_end(struct world *w, unsigned hosts)
+{
+	struct lock_grant g;
+
+	for (unsigned i = 0; i < hosts && !world_failed(w); i++) {
+		if (host_status(w->host[i].host) == HOST_FENCED) {
+			WORLD_CHECK(w, world_leave(w, i) == 0);
+			joins(w, i);
+		}
+	}
+	for (unsigned i = 0; i < 2 * hosts && !world_failed(w); i++) {
+		WORLD_CHECK(w, take(w, i / 2, LOCK_BLOCK + i % 2,
+		    LOCK_EXCLUSIVE, WAIT_MS, &g) == 0);
+		WORLD_CHECK(w, give(w, i / 2, &g) == 0);
+	}
+	for (unsigned i = 0; i < hosts && !world_failed(w); i++)
+		leaves(w, i);
+}
+
+/* What host 1 has, host 0 does not get. */
+static void
+has_it_alone(struct world *w, enum lock_mode mode)
+{
+	struct lock_grant g;
+
+	if (host_status(w->host[1].host) != HOST_FENCED)
+		WORLD_CHECK(w, take(w, 0, LOCK_BLOCK, mode, 0, &g) ==
+		    -VMFS_ELOCKED);
+}
+
+static void
+count_holder(void *arg, const struct lock_holder *one)
+{
+	unsigned *n = arg;
+
+	(void)one;
+	(*n)++;
+}
+
+/* Host 1 does all that can be done with a lock; host 0 looks on. */
+static void
+use_locks(struct world *w)
+{
+	struct lockops *l = host_locks(w->host[1].host);
+	struct lock_holder holder;
+	struct lock_grant g;
+	unsigned n = 0;
+
+	if (take(w, 1, LOCK_BLOCK, LOCK_EXCLUSIVE, 60000, &g) == 0) {
+		has_it_alone(w, LOCK_SHARED);
+		if (host_lock_holders(w->host[1].host, LOCK_BLOCK,
+		    count_holder, &n) == 0)
+			WORLD_CHECK(w, n == 1);
+		(void)!give(w, 1, &g);
+	}
+	if (take(w, 1, LOCK_BLOCK, LOCK_SHARED, 60000, &g) == 0) {
+		has_it_alone(w, LOCK_EXCLUSIVE);
+		(void)!host_lock_break(w->host[1].host, LOCK_BLOCK, &holder);
+		has_it_alone(w, LOCK_EXCLUSIVE);
+		(void)!give(w, 1, &g);
+	}
+	/* Nobody that lives but us has had it. */
+	if (l->vt->query(l, LOCK_BLOCK, &holder) == 0)
+		WORLD_CHECK(w, holder.mode == LOCK_FREE ||
+		    holder.slot != host_locks(w->host[0].host)->slot);
+	if (l->vt->create(l, LOCK_BLOCK + 1, &g) == 0)
+		(void)!give(w, 1, &g);
+}
+
+static void
+play_locks(struct world *w)
+{
+	for (unsigned i = 0; i < 2; i++)
+		joins(w, i);
+	if (world_failed(w))
+		return;
+	strike(w, 1);
+	use_locks(w);
+	relent(w);
+	locks_end(w, 2);
+}
+
+/* The same while a dead host's lock, and its mark, stand in the way. */
+static void
+play_locks_of_the_dead(struct world *w)
+{
+	struct lock_grant g;
+
+	for (unsigned i = 0; i < 3; i++)
+		joins(w, i);
+	WORLD_CHECK(w, take(w, 2, LOCK_BLOCK, command % 2 == 0 ?
+	    LOCK_SHARED : LOCK_EXCLUSIVE, 0, &g) == 0);
+	if (world_failed(w))
+		return;
+	world_crash(w, 2);
+	fiber_sleep((w->super.timers.fence_ms - 1000) * NSEC_PER_MSEC);
+	strike(w, 1);
+	use_locks(w);
+	relent(w);
+	locks_end(w, 2);
+}
+
+/* ---- what an admin orders ---- */
+
+static void
+play_orders(struct world *w)
+{
+	struct takeover_report r;
+	struct lock_grant g;
+	char why[HOST_WHY_SIZE] = "";
+	unsigned slots = 0;
+	int rc;
+
+	for (unsigned i = 0; i < 3; i++)
+		joins(w, i);
+	WORLD_CHECK(w, take(w, 2, LOCK_BLOCK, LOCK_EXCLUSIVE, 0, &g) == 0);
+	if (world_failed(w))
+		return;
+	world_crash(w, 2);
+	strike(w, 1);
+	rc = host_fence(w->host[1].host, "host2", command % 4 < 2, &r, why);
+	WORLD_CHECK(w, rc == 0 ? r.at_us[TAKEOVER_FREED] != 0 :
+	    why[0] != '\0');
+	rc = host_forget(w->host[1].host, "host2", true, &slots, why);
+	WORLD_CHECK(w, rc == 0 ? slots == 1 : why[0] != '\0');
+	relent(w);
+	locks_end(w, 2);
+}
+
+static void
+run_all(enum lock_protocol protocol, unsigned hosts,
+    void (*play)(struct world *w))
 {
 	static struct world w;
 	uint64_t hash;
@@ -270,7 +446,7 @@ run_all(enum lock_protocol protocol, void (*play)(struct world *w))
 	for (error = 0; error < ERRORS; error++)
 		for (command = 0; command < COMMANDS; command++) {
 			struct world_conf conf = {
-				.seed = 1 + command, .hosts = 2,
+				.seed = 1 + command, .hosts = hosts,
 				.protocol = protocol,
 			};
 
@@ -286,7 +462,7 @@ run_all(enum lock_protocol protocol, void (*play)(struct world *w))
 	ATF_TC_BODY(name, tc) \
 	{ \
 		(void)tc; \
-		run_all(protocol, play); \
+		run_all(protocol, 2, play); \
 	}
 
 NTH_TEST(any_error_of_a_mount_is_survived, LOCK_ATS_PR, play_mount)
@@ -303,8 +479,46 @@ NTH_TEST(any_error_when_leaving_is_survived, LOCK_ATS_PR, play_leave)
 NTH_TEST(any_error_when_leaving_a_file_is_survived, LOCK_FILE, play_leave)
 NTH_TEST(a_damaged_journal_harms_nobody_else, LOCK_ATS_PR, play_damage)
 
+ATF_TC_WITHOUT_HEAD(any_error_of_a_lock_is_survived);
+ATF_TC_BODY(any_error_of_a_lock_is_survived, tc)
+{
+	(void)tc;
+	run_all(LOCK_ATS_PR, 2, play_locks);
+	run_all(LOCK_FILE, 2, play_locks);
+	run_all(LOCK_ATS_WATCHDOG, 2, play_locks);
+	run_all(LOCK_RESERVE, 2, play_locks);
+}
+
+ATF_TC_WITHOUT_HEAD(any_error_beside_a_lock_of_the_dead_is_survived);
+ATF_TC_BODY(any_error_beside_a_lock_of_the_dead_is_survived, tc)
+{
+	(void)tc;
+	run_all(LOCK_ATS_PR, 3, play_locks_of_the_dead);
+	run_all(LOCK_FILE, 3, play_locks_of_the_dead);
+}
+
+ATF_TC_WITHOUT_HEAD(any_error_before_time_is_the_proof_is_survived);
+ATF_TC_BODY(any_error_before_time_is_the_proof_is_survived, tc)
+{
+	(void)tc;
+	run_all(LOCK_ATS_WATCHDOG, 3, play_locks_of_the_dead);
+	run_all(LOCK_RESERVE, 3, play_locks_of_the_dead);
+}
+
+ATF_TC_WITHOUT_HEAD(any_error_of_an_order_is_survived);
+ATF_TC_BODY(any_error_of_an_order_is_survived, tc)
+{
+	(void)tc;
+	run_all(LOCK_ATS_PR, 3, play_orders);
+	run_all(LOCK_FILE, 3, play_orders);
+}
+
 ATF_TP_ADD_TCS(tp)
 {
+	ATF_TP_ADD_TC(tp, any_error_of_a_lock_is_survived);
+	ATF_TP_ADD_TC(tp, any_error_beside_a_lock_of_the_dead_is_survived);
+	ATF_TP_ADD_TC(tp, any_error_before_time_is_the_proof_is_survived);
+	ATF_TP_ADD_TC(tp, any_error_of_an_order_is_survived);
 	ATF_TP_ADD_TC(tp, any_error_of_a_mount_is_survived);
 	ATF_TP_ADD_TC(tp, any_error_of_a_mount_is_survived_in_a_file);
 	ATF_TP_ADD_TC(tp, any_error_of_a_mount_is_survived_under_reserve);

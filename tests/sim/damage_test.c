@@ -1,0 +1,691 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Slots and lock records that are damaged, or not what they were: nobody
+ * writes over them or takes them for a proof, and when they are whole again
+ * all goes on.
+ */
+#include <stdlib.h>
+
+#include "tests/sim/play.h"
+
+#define SEEDS 10
+#define UNUSED_SLOT 200u
+
+static const enum lock_protocol protocols[] = {
+	LOCK_ATS_PR, LOCK_FILE, LOCK_ATS_WATCHDOG, LOCK_RESERVE,
+};
+
+static void
+run(unsigned hosts, void (*play)(struct world *w))
+{
+	play_seeds((struct world_conf){ .hosts = hosts,
+	    .protocol = LOCK_ATS_PR }, SEEDS, play);
+}
+
+static void
+poke_lock(struct world *w, const struct lockrec *rec)
+{
+	uint8_t image[LOCK_RECORD_SIZE];
+
+	lockrec_encode(image, &w->super.uuid, rec);
+	play_poke(w, (uint64_t)rec->addr * BLOCK_SIZE, image, sizeof(image));
+}
+
+static struct lockrec
+peek_lock(struct world *w)
+{
+	struct lockrec rec = { .addr = LOCK_BLOCK };
+
+	WORLD_CHECK(w, lockrec_decode(w->lun.now + LOCK_BLOCK *
+	    (uint64_t)BLOCK_SIZE, &w->super.uuid, LOCK_BLOCK, &rec) == 0);
+	return rec;
+}
+
+/* ---- the own slot ---- */
+
+enum change { DAMAGED, OF_ANOTHER, LATER, LEFT, RECOVERED, CHANGES };
+static enum change change;
+static bool by_doubt;
+
+static void
+change_slot(struct world *w, unsigned slot)
+{
+	struct heartbeat hb = play_peek_slot(w, slot);
+
+	hb.nonce++;
+	switch (change) {
+	case DAMAGED:
+		play_damage(w, play_slot_at(slot) + 100);
+		return;
+	case OF_ANOTHER:
+		hb.host.b[0] ^= 1;
+		break;
+	case LATER:
+		hb.incarnation++;
+		break;
+	case LEFT:
+		hb.state = SLOT_FREE;
+		break;
+	default:
+		hb.incarnation++;
+		hb.state = SLOT_RECOVERING;
+		break;
+	}
+	play_poke_slot(w, &hb);
+}
+
+/* Either the next pulse finds out, or the look that follows a doubt. */
+static void
+play_own_slot(struct world *w)
+{
+	uint8_t *buf = disk_buf_alloc(BLOCK_SIZE), image[LOCK_RECORD_SIZE];
+	uint64_t at;
+
+	if (buf == NULL || !play_join_all(w))
+		goto out;
+	play_let_pulse(w);
+	at = play_slot_at(play_slot_of(w, 0));
+	change_slot(w, play_slot_of(w, 0));
+	memcpy(image, w->lun.now + at, sizeof(image));
+	if (by_doubt) {
+		w->lun.nexus[0].attention = 0x2900;
+		WORLD_CHECK(w, disk_read(host_disk(w->host[0].host), 0, buf,
+		    BLOCK_SIZE) == -VMFS_EFENCED);
+	}
+	WORLD_CHECK(w, world_wait(w, play_is_fenced, 0,
+	    w->super.timers.freeze_ms));
+	WORLD_CHECK(w, strstr(w->host[0].why, "taken by another host") !=
+	    NULL);
+	WORLD_CHECK(w, disk_write(host_disk(w->host[0].host), 65536, buf,
+	    BLOCK_SIZE, 0) == -VMFS_EFENCED);
+	play_let_pulse(w);
+	WORLD_CHECK(w, world_leave(w, 0) == 0);
+	WORLD_CHECK(w, memcmp(image, w->lun.now + at, sizeof(image)) == 0);
+out:
+	free(buf);
+}
+
+ATF_TC_WITHOUT_HEAD(who_has_lost_his_slot_stops_and_leaves_it_alone);
+ATF_TC_BODY(who_has_lost_his_slot_stops_and_leaves_it_alone, tc)
+{
+	(void)tc;
+	for (unsigned i = 0; i < 2 * CHANGES * 4; i++) {
+		change = (enum change)(i / 8);
+		by_doubt = i % 2 != 0;
+		play_seeds((struct world_conf){ .hosts = 1,
+		    .protocol = protocols[i / 2 % 4] }, 2, play_own_slot);
+	}
+}
+
+/* Pulses that the LUN had put off land between read and write of new ones. */
+static unsigned late_pulses;
+
+static void
+land_late(void *arg, unsigned nexus, const struct disk_req *req)
+{
+	struct world *w = arg;
+	struct heartbeat hb;
+
+	if (req->op != DISK_CAW || nexus != 1 || late_pulses == 0)
+		return;
+	late_pulses--;
+	hb = play_peek_slot(w, play_slot_of(w, 0));
+	hb.pulse--;
+	hb.nonce += 1 + late_pulses;
+	play_poke_slot(w, &hb);
+}
+
+static void
+play_late_pulses(struct world *w)
+{
+	struct heartbeat before, after;
+
+	if (!play_join_all(w))
+		return;
+	play_let_pulse(w);
+	before = play_peek_slot(w, play_slot_of(w, 0));
+	/* More than one pulse takes on, in the middle of two. */
+	late_pulses = 7;
+	w->lun.landed_arg = w;
+	w->lun.sent = land_late;
+	fiber_sleep(2 * w->super.timers.pulse_ms * NSEC_PER_MSEC);
+	WORLD_CHECK(w, late_pulses == 0);
+	WORLD_CHECK(w, play_is_ok(w, 0) && w->host[0].frozen_times == 0);
+	after = play_peek_slot(w, play_slot_of(w, 0));
+	WORLD_CHECK(w, after.pulse > before.pulse);
+	WORLD_CHECK(w, atomic_load(&w->host[0].host->beat.failures) == 1);
+	play_leave_all(w);
+	WORLD_CHECK(w, play_peek_slot(w, after.slot).state == SLOT_FREE);
+}
+
+ATF_TC_WITHOUT_HEAD(own_pulses_that_land_late_end_nobody);
+ATF_TC_BODY(own_pulses_that_land_late_end_nobody, tc)
+{
+	(void)tc;
+	run(1, play_late_pulses);
+}
+
+/* ---- slots of nobody ---- */
+
+static void
+play_damaged_table(struct world *w)
+{
+	for (unsigned i = 0; i < SLOTS_MAX; i++)
+		if (i != UNUSED_SLOT)
+			play_damage(w, play_slot_at(i) + 100);
+	WORLD_CHECK(w, world_join(w, 0) == 0);
+	if (world_failed(w))
+		return;
+	WORLD_CHECK(w, play_slot_of(w, 0) == UNUSED_SLOT);
+	WORLD_CHECK(w, world_join(w, 1) == -ENOSPC);
+	WORLD_CHECK(w, world_leave(w, 0) == 0);
+	/* Who knows which fenced hosts they stood for? */
+	WORLD_CHECK(w, w->lun.reserved != 0);
+	for (unsigned i = 0; i < SLOTS_MAX; i++)
+		if (i != UNUSED_SLOT)
+			play_damage(w, play_slot_at(i) + 100);
+	if (play_join_all(w))
+		play_leave_all(w);
+	WORLD_CHECK(w, w->lun.reserved == 0);
+}
+
+ATF_TC_WITHOUT_HEAD(damaged_slots_are_not_used);
+ATF_TC_BODY(damaged_slots_are_not_used, tc)
+{
+	(void)tc;
+	run(2, play_damaged_table);
+}
+
+/* A step that the table of moves does not have, or over a damaged slot. */
+static void
+play_store(struct world *w)
+{
+	struct heartbeat hb = { .slot = UNUSED_SLOT,
+		.state = SLOT_RECOVERING };
+	struct host *h;
+	struct caw c;
+
+	if (!play_join_all(w))
+		return;
+	h = w->host[0].host;
+	if (caw_init(&c, &h->guard.disk, SLOT_TABLE_BLOCK + UNUSED_SLOT,
+	    h->super.sector_size) < 0)
+		return;
+	WORLD_CHECK(w, slot_load(h, &c, UNUSED_SLOT, &hb) == 0);
+	hb.state = SLOT_RECOVERING;
+	WORLD_CHECK(w, slot_store(h, &c, &hb) == -VMFS_EMISCOMPARE);
+	hb.state = SLOT_LIVE;
+	play_damage(w, play_slot_at(UNUSED_SLOT) + 100);
+	WORLD_CHECK(w, slot_load(h, &c, UNUSED_SLOT, &hb) == -VMFS_ECORRUPT);
+	WORLD_CHECK(w, slot_store(h, &c, &hb) == -VMFS_ECORRUPT);
+	play_damage(w, play_slot_at(UNUSED_SLOT) + 100);
+	WORLD_CHECK(w, play_peek_slot(w, UNUSED_SLOT).state == SLOT_FREE);
+	caw_fini(&c);
+	play_leave_all(w);
+}
+
+ATF_TC_WITHOUT_HEAD(steps_that_slots_do_not_have_are_not_taken);
+ATF_TC_BODY(steps_that_slots_do_not_have_are_not_taken, tc)
+{
+	(void)tc;
+	run(1, play_store);
+}
+
+/* doc/LOCKING.md section 3. */
+ATF_TC_WITHOUT_HEAD(slots_and_hosts_have_the_moves_of_the_document);
+ATF_TC_BODY(slots_and_hosts_have_the_moves_of_the_document, tc)
+{
+	static const char *const slot[] = { "FF", "FL", "LL", "LS", "LF",
+	    "LR", "SS", "SF", "SR", "RR", "RF" };
+	static const char *const host[] = { "of", "oF", "oL", "fo", "fF",
+	    "fL", "FL" };
+	unsigned slots = 0, hosts = 0;
+
+	(void)tc;
+	for (unsigned from = 0; from < 6; from++)
+		for (unsigned to = 0; to < 6; to++) {
+			char s[] = { "FLSR??"[from], "FLSR??"[to], 0 };
+			char g[] = { "ofFL??"[from], "ofFL??"[to], 0 };
+			bool in_slot = false, in_host = false;
+
+			for (unsigned i = 0; i < 11; i++)
+				in_slot |= strcmp(slot[i], s) == 0;
+			for (unsigned i = 0; i < 7; i++)
+				in_host |= strcmp(host[i], g) == 0;
+			ATF_CHECK_EQ(in_slot, slot_move_ok(
+			    (enum slot_state)from, (enum slot_state)to));
+			ATF_CHECK_EQ(in_host, guard_move_ok(
+			    (enum host_status)from, (enum host_status)to));
+			slots += in_slot;
+			hosts += in_host;
+		}
+	ATF_CHECK_EQ(11, slots);
+	ATF_CHECK_EQ(7, hosts);
+}
+
+/* ---- the slot of a host that has a lock ---- */
+
+static enum lock_mode held;
+
+static void
+count(void *arg, const struct lock_holder *one)
+{
+	unsigned *n = arg;
+
+	(void)one;
+	(*n)++;
+}
+
+static void
+play_damaged_holder(struct world *w)
+{
+	struct takeover_report r;
+	struct lock_holder holder;
+	struct lock_grant a, b;
+	char why[HOST_WHY_SIZE];
+	unsigned slots, n = 0;
+	uint64_t at;
+
+	if (!play_join_all(w))
+		return;
+	WORLD_CHECK(w, play_lock(w, 0, held, 0, &a) == 0);
+	at = play_slot_at(play_slot_of(w, 0));
+	world_crash(w, 0);
+	play_damage(w, at + 100);
+	WORLD_CHECK(w, play_lock(w, 1, LOCK_EXCLUSIVE, 60000, &b) ==
+	    -VMFS_ECORRUPT);
+	play_damage(w, at + 101);
+	play_let_pulse(w);
+	WORLD_CHECK(w, host_lock_break(w->host[1].host, LOCK_BLOCK, &holder) ==
+	    -VMFS_ECORRUPT);
+	WORLD_CHECK(w, host_lock_holders(w->host[1].host, LOCK_BLOCK, count,
+	    &n) == -VMFS_ECORRUPT && n == 0);
+	WORLD_CHECK(w, host_fence(w->host[1].host, "host0", true, &r, why) ==
+	    -ENOENT);
+	WORLD_CHECK(w, host_forget(w->host[1].host, "host0", true, &slots,
+	    why) == -ENOENT);
+	fiber_sleep(2 * w->super.timers.fence_ms * NSEC_PER_MSEC);
+	WORLD_CHECK(w, w->lun.preempts == 0);
+	play_damage(w, at + 100);
+	play_damage(w, at + 101);
+	WORLD_CHECK(w, play_lock(w, 1, LOCK_EXCLUSIVE, TAKEOVER_MS, &b) == 0);
+	WORLD_CHECK(w, play_unlock(w, 1, &b) == 0);
+	play_leave_all(w);
+}
+
+ATF_TC_WITHOUT_HEAD(a_damaged_slot_proves_no_death);
+ATF_TC_BODY(a_damaged_slot_proves_no_death, tc)
+{
+	(void)tc;
+	held = LOCK_EXCLUSIVE;
+	run(2, play_damaged_holder);
+	held = LOCK_SHARED;
+	run(2, play_damaged_holder);
+}
+
+/* The slots of so many that they are read as one table. */
+static void
+play_damaged_crowd(struct world *w)
+{
+	struct lock_grant g[12];
+	struct lock_grant mine;
+	uint64_t at;
+
+	if (!play_join_all(w))
+		return;
+	for (unsigned i = 1; i < w->hosts; i++)
+		WORLD_CHECK(w, play_lock(w, i, LOCK_SHARED, 0, &g[i]) == 0);
+	at = play_slot_at(play_slot_of(w, 5));
+	play_damage(w, at + 100);
+	WORLD_CHECK(w, play_lock(w, 0, LOCK_EXCLUSIVE, 60000, &mine) ==
+	    -VMFS_ECORRUPT);
+	play_damage(w, at + 100);
+	WORLD_CHECK(w, play_lock(w, 0, LOCK_EXCLUSIVE, 0, &mine) ==
+	    -VMFS_ELOCKED);
+	w->lun.strike = (struct sim_strike){
+		.result = -EIO, .ops = 1u << DISK_READ, .skip = 1, .times = 1,
+	};
+	WORLD_CHECK(w, play_lock(w, 0, LOCK_EXCLUSIVE, 0, &mine) == -EIO);
+	w->lun.strike = (struct sim_strike){ 0 };
+	for (unsigned i = 1; i < w->hosts; i++)
+		WORLD_CHECK(w, play_unlock(w, i, &g[i]) == 0);
+	WORLD_CHECK(w, play_lock(w, 0, LOCK_EXCLUSIVE, 0, &mine) == 0);
+	WORLD_CHECK(w, play_unlock(w, 0, &mine) == 0);
+	play_leave_all(w);
+}
+
+ATF_TC_WITHOUT_HEAD(one_damaged_slot_among_many_holders_is_told);
+ATF_TC_BODY(one_damaged_slot_among_many_holders_is_told, tc)
+{
+	(void)tc;
+	run(12, play_damaged_crowd);
+}
+
+/* Written by hand; silent from now on. */
+static void
+play_stopping(struct world *w)
+{
+	struct lock_grant a, b;
+	struct heartbeat hb;
+
+	if (!play_join_all(w))
+		return;
+	WORLD_CHECK(w, play_lock(w, 0, LOCK_EXCLUSIVE, 0, &a) == 0);
+	hb = play_peek_slot(w, play_slot_of(w, 0));
+	world_crash(w, 0);
+	hb.state = SLOT_STOPPING;
+	hb.nonce++;
+	play_poke_slot(w, &hb);
+	WORLD_CHECK(w, play_lock(w, 1, LOCK_EXCLUSIVE, 0, &b) ==
+	    -VMFS_ELOCKED);
+	WORLD_CHECK(w, play_lock(w, 1, LOCK_EXCLUSIVE, TAKEOVER_MS, &b) == 0);
+	WORLD_CHECK(w, w->lun.preempts > 0);
+	WORLD_CHECK(w, play_unlock(w, 1, &b) == 0);
+	play_leave_all(w);
+}
+
+ATF_TC_WITHOUT_HEAD(who_dies_while_stopping_is_taken_over);
+ATF_TC_BODY(who_dies_while_stopping_is_taken_over, tc)
+{
+	(void)tc;
+	run(2, play_stopping);
+}
+
+/* ---- the slot of a recoverer ---- */
+
+/* As if host `by` had begun to take over `slot`. */
+static void
+mark(struct world *w, unsigned by, unsigned slot)
+{
+	struct heartbeat hb = play_peek_slot(w, slot);
+	const struct lockops *l = host_locks(w->host[by].host);
+
+	hb.state = SLOT_RECOVERING;
+	hb.incarnation++;
+	hb.nonce++;
+	hb.recoverer = l->slot;
+	hb.recoverer_incarnation = l->incarnation;
+	play_poke_slot(w, &hb);
+}
+
+static void
+play_damaged_recoverer(struct world *w)
+{
+	struct lock_grant a, b;
+	unsigned first;
+	uint64_t at;
+
+	if (!play_join_all(w))
+		return;
+	WORLD_CHECK(w, play_lock(w, 0, LOCK_EXCLUSIVE, 0, &a) == 0);
+	first = play_slot_of(w, 0);
+	at = play_slot_at(play_slot_of(w, 1));
+	world_crash(w, 0);
+	mark(w, 1, first);
+	world_crash(w, 1);
+	play_damage(w, at + 100);
+	/* Is he still at it?  Nobody can tell. */
+	WORLD_CHECK(w, play_lock(w, 2, LOCK_EXCLUSIVE,
+	    2 * (uint64_t)w->super.timers.fence_ms, &b) == -VMFS_ELOCKED);
+	WORLD_CHECK(w, play_peek_slot(w, first).state == SLOT_RECOVERING);
+	play_damage(w, at + 100);
+	WORLD_CHECK(w, play_lock(w, 2, LOCK_EXCLUSIVE, TAKEOVER_MS, &b) == 0);
+	WORLD_CHECK(w, play_unlock(w, 2, &b) == 0);
+	play_leave_all(w);
+}
+
+ATF_TC_WITHOUT_HEAD(a_recoverer_with_a_damaged_slot_is_waited_for);
+ATF_TC_BODY(a_recoverer_with_a_damaged_slot_is_waited_for, tc)
+{
+	(void)tc;
+	run(3, play_damaged_recoverer);
+}
+
+static bool comes_back;
+
+/* It left, came back to its slot and stands still: the recovery is nobody's. */
+static void
+play_recoverer_is_back(struct world *w)
+{
+	struct lock_grant a, b;
+	unsigned first, second;
+
+	if (!play_join_all(w))
+		return;
+	WORLD_CHECK(w, play_lock(w, 0, LOCK_EXCLUSIVE, 0, &a) == 0);
+	first = play_slot_of(w, 0);
+	second = play_slot_of(w, 1);
+	world_crash(w, 0);
+	world_lose_paths(w, 2);
+	mark(w, 1, first);
+	WORLD_CHECK(w, world_leave(w, 1) == 0);
+	if (comes_back) {
+		WORLD_CHECK(w, world_join(w, 1) == 0);
+		WORLD_CHECK(w, play_slot_of(w, 1) == second);
+		world_pause(w, 1);
+	}
+	WORLD_CHECK(w, play_peek_slot(w, first).state == SLOT_RECOVERING);
+	world_heal_paths(w, 2);
+	/* Whether it lives does not matter: it began as another. */
+	WORLD_CHECK(w, play_lock(w, 2, LOCK_EXCLUSIVE,
+	    w->super.timers.freeze_ms, &b) == 0);
+	WORLD_CHECK(w, play_unlock(w, 2, &b) == 0);
+	if (comes_back)
+		world_resume(w, 1);
+	play_leave_all(w);
+}
+
+ATF_TC_WITHOUT_HEAD(a_recovery_goes_on_when_its_host_has_gone);
+ATF_TC_BODY(a_recovery_goes_on_when_its_host_has_gone, tc)
+{
+	(void)tc;
+	comes_back = false;
+	run(3, play_recoverer_is_back);
+	comes_back = true;
+	run(3, play_recoverer_is_back);
+}
+
+/* ---- marks and names of incarnations long over ---- */
+
+/* Host 0 is recovered now; the lock is of an incarnation before that one. */
+static void
+play_older_lock(struct world *w)
+{
+	struct lock_grant b;
+	struct lockrec rec = { .addr = LOCK_BLOCK, .mode = held,
+		.version = 7 };
+	struct heartbeat hb;
+
+	if (!play_join_all(w))
+		return;
+	hb = play_peek_slot(w, play_slot_of(w, 0));
+	world_crash(w, 0);
+	hb.incarnation = 9;
+	play_poke_slot(w, &hb);
+	mark(w, 1, hb.slot);
+	if (held == LOCK_EXCLUSIVE) {
+		rec.slot = hb.slot;
+		rec.incarnation = 8;
+		rec.host = hb.host;
+	} else {
+		rec.holder[hb.slot] = lockrec_holder_mark(8);
+	}
+	poke_lock(w, &rec);
+	WORLD_CHECK(w, play_lock(w, 2, LOCK_EXCLUSIVE, 0, &b) == 0);
+	WORLD_CHECK(w, b.version > 7);
+	WORLD_CHECK(w, play_unlock(w, 2, &b) == 0);
+	/* Of the one that is being recovered it waits. */
+	rec.incarnation = held == LOCK_EXCLUSIVE ? 9 : 0;
+	if (held == LOCK_SHARED)
+		rec.holder[hb.slot] = lockrec_holder_mark(9);
+	poke_lock(w, &rec);
+	WORLD_CHECK(w, play_lock(w, 2, LOCK_EXCLUSIVE, 1000, &b) ==
+	    -VMFS_ELOCKED);
+	world_crash(w, 1);
+	WORLD_CHECK(w, play_lock(w, 2, LOCK_EXCLUSIVE, TAKEOVER_MS, &b) == 0);
+	WORLD_CHECK(w, play_unlock(w, 2, &b) == 0);
+	play_leave_all(w);
+}
+
+ATF_TC_WITHOUT_HEAD(only_locks_of_the_incarnation_in_recovery_wait);
+ATF_TC_BODY(only_locks_of_the_incarnation_in_recovery_wait, tc)
+{
+	(void)tc;
+	held = LOCK_EXCLUSIVE;
+	run(3, play_older_lock);
+	held = LOCK_SHARED;
+	run(3, play_older_lock);
+}
+
+/* Of what has never been nothing proves the end. */
+static void
+play_lock_of_the_future(struct world *w)
+{
+	struct lockrec rec = { .addr = LOCK_BLOCK, .mode = LOCK_EXCLUSIVE,
+		.version = 7, .slot = UNUSED_SLOT, .incarnation = 3 };
+	struct lock_holder holder;
+	struct lock_grant b;
+
+	if (!play_join_all(w))
+		return;
+	poke_lock(w, &rec);
+	WORLD_CHECK(w, play_lock(w, 0, LOCK_EXCLUSIVE, TAKEOVER_MS, &b) ==
+	    -VMFS_ELOCKED);
+	WORLD_CHECK(w, host_lock_break(w->host[0].host, LOCK_BLOCK, &holder) ==
+	    -VMFS_ELOCKED);
+	WORLD_CHECK(w, peek_lock(w).version == 7);
+	play_leave_all(w);
+}
+
+ATF_TC_WITHOUT_HEAD(a_lock_of_an_incarnation_that_never_was_stays);
+ATF_TC_BODY(a_lock_of_an_incarnation_that_never_was_stays, tc)
+{
+	(void)tc;
+	run(1, play_lock_of_the_future);
+}
+
+struct named {
+	unsigned dead, with_name;
+};
+
+static void
+note_name(void *arg, const struct lock_holder *one)
+{
+	struct named *n = arg;
+
+	n->dead += one->state == HOLDER_DEAD;
+	n->with_name += one->name[0] != '\0';
+}
+
+/* Marks of the dead are named while their slot still tells who it was. */
+static void
+play_names_of_marks(struct world *w)
+{
+	static const struct {
+		enum slot_state state;
+		uint64_t incarnation;	/* the mark is of 5 */
+		unsigned with_name;
+	} cases[] = {
+		{ SLOT_FREE, 5, 1 },	/* left, and left its mark */
+		{ SLOT_FREE, 6, 1 },	/* fenced */
+		{ SLOT_FREE, 8, 0 },	/* others had the slot since */
+		{ SLOT_RECOVERING, 8, 0 },
+		{ SLOT_LIVE, 6, 0 },	/* another has it */
+		{ SLOT_STOPPING, 6, 0 },
+	};
+	struct lockrec rec = { .addr = LOCK_BLOCK, .mode = LOCK_SHARED,
+		.version = 7 };
+
+	if (!play_join_all(w))
+		return;
+	rec.holder[UNUSED_SLOT] = lockrec_holder_mark(5);
+	poke_lock(w, &rec);
+	for (unsigned i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		struct heartbeat hb = play_stranger(w, UNUSED_SLOT);
+		struct named n = { 0 };
+
+		hb.state = cases[i].state;
+		hb.incarnation = cases[i].incarnation;
+		hb.recoverer = UNUSED_SLOT - 1;
+		play_poke_slot(w, &hb);
+		WORLD_CHECK(w, host_lock_holders(w->host[0].host, LOCK_BLOCK,
+		    note_name, &n) == 0);
+		if (n.dead != 1 || n.with_name != cases[i].with_name)
+			world_fail(w, "case %u: %u dead, %u named", i, n.dead,
+			    n.with_name);
+	}
+	play_leave_all(w);
+}
+
+ATF_TC_WITHOUT_HEAD(the_dead_are_named_while_their_slot_tells);
+ATF_TC_BODY(the_dead_are_named_while_their_slot_tells, tc)
+{
+	(void)tc;
+	run(1, play_names_of_marks);
+}
+
+/* ---- lock records ---- */
+
+static void
+play_damaged_lock(struct world *w)
+{
+	const uint64_t at = LOCK_BLOCK * (uint64_t)BLOCK_SIZE;
+	uint8_t image[LOCK_RECORD_SIZE];
+	struct lock_holder holder;
+	struct lock_grant a, b;
+	struct lockops *l;
+	unsigned n = 0;
+
+	if (!play_join_all(w))
+		return;
+	l = host_locks(w->host[1].host);
+	WORLD_CHECK(w, play_lock(w, 0, LOCK_EXCLUSIVE, 0, &a) == 0);
+	play_damage(w, at + 100);
+	memcpy(image, w->lun.now + at, sizeof(image));
+	WORLD_CHECK(w, play_lock(w, 1, LOCK_EXCLUSIVE, 10000, &b) ==
+	    -VMFS_ECORRUPT);
+	WORLD_CHECK(w, l->vt->query(l, LOCK_BLOCK, &holder) ==
+	    -VMFS_ECORRUPT);
+	WORLD_CHECK(w, host_lock_break(w->host[1].host, LOCK_BLOCK, &holder) ==
+	    -VMFS_ECORRUPT);
+	WORLD_CHECK(w, host_lock_holders(w->host[1].host, LOCK_BLOCK, count,
+	    &n) == -VMFS_ECORRUPT && n == 0);
+	WORLD_CHECK(w, play_unlock(w, 0, &a) == -VMFS_ECORRUPT);
+	play_let_pulse(w);
+	WORLD_CHECK(w, memcmp(image, w->lun.now + at, sizeof(image)) == 0);
+	play_damage(w, at + 100);
+	/* It is still ours; others wait until we have given it back. */
+	WORLD_CHECK(w, play_lock(w, 1, LOCK_EXCLUSIVE, 0, &b) ==
+	    -VMFS_ELOCKED);
+	WORLD_CHECK(w, play_lock(w, 0, LOCK_EXCLUSIVE, 0, &a) == 0);
+	WORLD_CHECK(w, play_unlock(w, 0, &a) == 0);
+	WORLD_CHECK(w, play_lock(w, 1, LOCK_EXCLUSIVE, 0, &b) == 0);
+	WORLD_CHECK(w, play_unlock(w, 1, &b) == 0);
+	play_leave_all(w);
+}
+
+ATF_TC_WITHOUT_HEAD(a_damaged_lock_is_told_and_left_alone);
+ATF_TC_BODY(a_damaged_lock_is_told_and_left_alone, tc)
+{
+	(void)tc;
+	run(2, play_damaged_lock);
+}
+
+ATF_TP_ADD_TCS(tp)
+{
+	ATF_TP_ADD_TC(tp, who_has_lost_his_slot_stops_and_leaves_it_alone);
+	ATF_TP_ADD_TC(tp, own_pulses_that_land_late_end_nobody);
+	ATF_TP_ADD_TC(tp, damaged_slots_are_not_used);
+	ATF_TP_ADD_TC(tp, steps_that_slots_do_not_have_are_not_taken);
+	ATF_TP_ADD_TC(tp, slots_and_hosts_have_the_moves_of_the_document);
+	ATF_TP_ADD_TC(tp, a_damaged_slot_proves_no_death);
+	ATF_TP_ADD_TC(tp, one_damaged_slot_among_many_holders_is_told);
+	ATF_TP_ADD_TC(tp, who_dies_while_stopping_is_taken_over);
+	ATF_TP_ADD_TC(tp, a_recoverer_with_a_damaged_slot_is_waited_for);
+	ATF_TP_ADD_TC(tp, a_recovery_goes_on_when_its_host_has_gone);
+	ATF_TP_ADD_TC(tp, only_locks_of_the_incarnation_in_recovery_wait);
+	ATF_TP_ADD_TC(tp, a_lock_of_an_incarnation_that_never_was_stays);
+	ATF_TP_ADD_TC(tp, the_dead_are_named_while_their_slot_tells);
+	ATF_TP_ADD_TC(tp, a_damaged_lock_is_told_and_left_alone);
+	return atf_no_error();
+}
