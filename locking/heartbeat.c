@@ -8,7 +8,7 @@
 /* Late pulses of ours that one pulse writes over. */
 #define PULSE_TRIES 4
 
-enum order_kind { ORDER_START, ORDER_JOURNAL, ORDER_STOP };
+enum order_kind { ORDER_START, ORDER_JOURNAL, ORDER_SUPER, ORDER_STOP };
 
 /* Lives on the stack of the fiber that waits for it. */
 struct beat_order {
@@ -16,6 +16,7 @@ struct beat_order {
 	struct beat *beat;
 	uint64_t journal_block;
 	uint32_t journal_blocks;
+	uint64_t super_generation;
 	int result;
 	bool done;
 	struct sched *home;
@@ -61,8 +62,8 @@ beat_still_ours(const struct beat *b)
 	    (found.state == SLOT_LIVE || found.state == SLOT_STOPPING);
 }
 
-/* One pulse, which carries out an ORDER_JOURNAL (or NULL); 0: it is on the
- * LUN. */
+/* One pulse, which carries out an order for the record (or NULL); 0: it is on
+ * the LUN. */
 static int
 pulse(struct beat *b, const struct beat_order *order)
 {
@@ -72,10 +73,12 @@ pulse(struct beat *b, const struct beat_order *order)
 
 	next.pulse++;
 	next.nonce = env_random_u64(b->env);
-	if (order != NULL) {
+	if (order != NULL && order->kind == ORDER_JOURNAL) {
 		next.journal_block = order->journal_block;
 		next.journal_blocks = order->journal_blocks;
 	}
+	if (order != NULL && order->kind == ORDER_SUPER)
+		next.super_generation = order->super_generation;
 	/* A miscompare with an older image of ours: write over it (L3). */
 	for (int i = 0; i < PULSE_TRIES; i++) {
 		heartbeat_encode(b->caw.image, &b->volume, &next);
@@ -219,6 +222,16 @@ beat_set_journal(struct beat *b, uint64_t block, uint32_t blocks)
 	struct beat_order o = {
 		.kind = ORDER_JOURNAL, .journal_block = block,
 		.journal_blocks = blocks,
+	};
+
+	return order_run(b, &o);
+}
+
+int
+beat_set_super(struct beat *b, uint64_t generation)
+{
+	struct beat_order o = {
+		.kind = ORDER_SUPER, .super_generation = generation,
 	};
 
 	return order_run(b, &o);

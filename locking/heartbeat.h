@@ -46,5 +46,7 @@ bool beat_still_ours(const struct beat *b);
  * -VMFS_EFENCED. */
 int beat_set_journal(struct beat *b, uint64_t block, uint32_t blocks)
     MUST_CHECK;
+/* The same for the generation of the superblock that this host goes by. */
+int beat_set_super(struct beat *b, uint64_t generation) MUST_CHECK;
 
 #endif

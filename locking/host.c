@@ -398,6 +398,7 @@ join(struct host *h, char why[WHY_SIZE])
 	h->locks.incarnation = h->paths.incarnation;
 	h->locks.journal_block = h->beat.rec.journal_block;
 	h->locks.journal_blocks = h->beat.rec.journal_blocks;
+	h->locks.super_told = h->beat.rec.super_generation;
 	rc = identity_confirm(h, stale, why);
 	if (rc == 0)
 		rc = start(h, why);

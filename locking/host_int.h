@@ -45,7 +45,7 @@ struct lockmgr {
 	struct list bucket[HELD_BUCKETS];	/* struct held */
 	struct list strays;		/* struct held: see lockmgr_tidy */
 	struct fiber_cond changed;
-	struct fiber_mutex journal;	/* one set_journal at a time */
+	struct fiber_mutex journal;	/* one order for the beat at a time */
 	uint64_t tries, lost;		/* compare-and-writes of records */
 };
 
@@ -167,6 +167,8 @@ void lockmgr_init(struct host *h);
 void lockmgr_fini(struct host *h);
 /* Gives back locks that an error has left with us on the LUN.  Suspends. */
 void lockmgr_tidy(struct host *h);
+/* This superblock is newer than ours. */
+void host_set_super(struct host *h, const struct super *s);
 /* State of the incarnation that holds something.  *ret_hb is its slot, read
  * freshly.  Suspends. */
 int holder_judge(struct host *h, unsigned slot, uint64_t incarnation,

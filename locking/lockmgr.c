@@ -433,12 +433,42 @@ lm_set_journal(struct lockops *l, uint64_t block, uint32_t blocks)
 	return rc;
 }
 
+void
+host_set_super(struct host *h, const struct super *s)
+{
+	/* The heartbeat's thread looks at the timers: they stay as they are. */
+	h->super.generation = s->generation;
+	h->super.blocks = s->blocks;
+	h->super.prev_blocks = s->prev_blocks;
+	h->super.segments = s->segments;
+	memcpy(h->super.segment, s->segment, sizeof(s->segment));
+	h->super.extents = s->extents;
+	memcpy(h->super.extent, s->extent, sizeof(s->extent));
+	memcpy(h->super.label, s->label, sizeof(s->label));
+}
+
+static int
+lm_set_super(struct lockops *l, const struct super *s)
+{
+	struct host *h = container_of(l, struct host, locks);
+	int rc;
+
+	fiber_mutex_lock(&h->lm.journal);
+	host_set_super(h, s);
+	rc = beat_set_super(&h->beat, s->generation);
+	if (rc == 0)
+		l->super_told = s->generation;
+	fiber_mutex_unlock(&h->lm.journal);
+	return rc;
+}
+
 static const struct lockops_vt lockmgr_vt = {
 	.acquire = lm_acquire,
 	.create = lm_create,
 	.release = lm_release,
 	.query = lm_query,
 	.set_journal = lm_set_journal,
+	.set_super = lm_set_super,
 };
 
 void

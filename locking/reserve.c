@@ -205,7 +205,11 @@ reserve_refresh(struct disk *disk)
 {
 	struct disk_reserve *d = container_of(disk, struct disk_reserve, disk);
 
-	return disk_refresh(d->below);
+	int rc = disk_refresh(d->below);
+
+	if (rc == 0)
+		d->disk.info.size_bytes = d->below->info.size_bytes;
+	return rc;
 }
 
 static void

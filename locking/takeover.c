@@ -173,16 +173,32 @@ look_again(struct takeover *t)
 	return fence(t, &gone);
 }
 
+/* The dead knew space that the volume has got since we looked. */
+static int
+follow_super(struct host *h, uint64_t generation)
+{
+	struct super s;
+	unsigned copies;
+	int rc;
+
+	if (generation <= h->super.generation)
+		return 0;
+	rc = super_reload(&h->guard.disk, &s, &copies);
+	if (rc == 0 && s.generation > h->super.generation)
+		host_set_super(h, &s);
+	return rc;
+}
+
 static int
 replay(struct takeover *t)
 {
 	struct host *h = t->h;
 	struct heartbeat dead = t->now;
 	uint64_t start = env_now(h->env);
-	int rc = 0;
+	int rc = follow_super(h, dead.super_generation);
 
 	dead.incarnation--;	/* as the dead host left it */
-	if (dead.journal_block != 0)
+	if (rc == 0 && dead.journal_block != 0)
 		rc = recover_journal(h->env, &h->guard.replay, &h->super, &dead,
 		    &t->report.replay);
 	t->report.replay_ms = elapsed_ms(h, start);

@@ -70,6 +70,27 @@ watch_rebase(struct host *h)
 		h->watch.seen[i].changed_ns = now;
 }
 
+/* Which superblocks the members go by: all who can still write. */
+static void
+note_supers(struct host *h)
+{
+	uint64_t seen = 0, all = UINT64_MAX;
+
+	for (unsigned i = 0; i < SLOTS_MAX; i++) {
+		const struct seen *s = &h->watch.seen[i];
+
+		if (!s->known || s->rec.state == SLOT_FREE ||
+		    s->rec.state == SLOT_RECOVERING)
+			continue;
+		if (s->rec.super_generation > seen)
+			seen = s->rec.super_generation;
+		if (s->rec.super_generation < all)
+			all = s->rec.super_generation;
+	}
+	h->locks.super_seen = seen;
+	h->locks.super_all = seen == 0 ? 0 : all;
+}
+
 static int
 read_and_note(struct host *h)
 {
@@ -82,6 +103,7 @@ read_and_note(struct host *h)
 	done = env_now(h->env);
 	for (unsigned i = 0; i < SLOTS_MAX; i++)
 		note(h, i, done);
+	note_supers(h);
 	/* Silence while we could not look is no silence (L7). */
 	if (w->done_ns != 0 && done - w->done_ns > h->lease.blind_ns)
 		watch_rebase(h);

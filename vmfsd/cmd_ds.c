@@ -247,10 +247,12 @@ add_lockmode(json_t *row, const struct super *s)
 static void
 add_super(json_t *row, struct datastore *d)
 {
-	const struct super *s = &d->super;
+	const struct super *s = ds_super(d->ds);
 	char uuid[UUID_TEXT_SIZE];
 	const struct lockops *l = d->locks;
 
+	(void)set(row, "lun_size", json_integer(
+	    (json_int_t)ds_disk(d->ds)->info.size_bytes));
 	(void)set(row, "uuid", json_string(uuid_text(&s->uuid, uuid)));
 	(void)set(row, "label", json_string(s->label));
 	add_lockmode(row, s);
@@ -266,12 +268,14 @@ add_super(json_t *row, struct datastore *d)
 	    "fence_ms", (int)s->timers.fence_ms));
 }
 
+/* The owner's fiber may be about to change the superblock. */
 static int
-add_takeover(void *arg)
+add_details(void *arg)
 {
 	struct info_call *c = arg;
 	struct takeover_report r;
 
+	add_super(c->row, c->d);
 	if (c->d->host == NULL || !host_last_takeover(c->d->host, &r))
 		return 0;
 	return set(c->row, "last_takeover", takeover_json(&r));
@@ -286,10 +290,8 @@ cmd_ds_info(struct daemon *dm, json_t *args, json_t **ret_result, char *msg)
 	if (rc < 0)
 		return rc;
 	c.row = ds_row(c.d);
-	if (atomic_load(&c.d->state) != DATASTORE_UNMOUNTED) {
-		add_super(c.row, c.d);
-		(void)!call_on(c.d->env.sched, add_takeover, &c);
-	}
+	if (atomic_load(&c.d->state) != DATASTORE_UNMOUNTED)
+		(void)!call_on(c.d->env.sched, add_details, &c);
 	datastore_put(c.d);
 	*ret_result = json_pack("{s:o}", "datastore", c.row);
 	return 0;

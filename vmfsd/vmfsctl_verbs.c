@@ -26,6 +26,7 @@ static const struct column ds_record[] = {
 	{ "uuid", "uuid", COLUMN_TEXT },
 	{ "capacity", "capacity", COLUMN_SIZE },
 	{ "free", "free", COLUMN_SIZE },
+	{ "lun size", "lun_size", COLUMN_SIZE },
 	{ "hosts", "hosts", COLUMN_NUMBER },
 	{ "locking", "protocol", COLUMN_TEXT },
 	{ "take-over", "takeover_ms", COLUMN_AGE },
@@ -35,6 +36,14 @@ static const struct column ds_record[] = {
 	{ "incarnation", "incarnation", COLUMN_NUMBER },
 	{ "created", "created_us", COLUMN_TIME },
 	{ "mounted", "mounted_us", COLUMN_TIME },
+	{ NULL, NULL, COLUMN_TEXT },
+};
+
+static const struct column grown_record[] = {
+	{ "datastore", "name", COLUMN_TEXT },
+	{ "before", "before", COLUMN_SIZE },
+	{ "capacity", "capacity", COLUMN_SIZE },
+	{ "lun size", "lun_size", COLUMN_SIZE },
 	{ NULL, NULL, COLUMN_TEXT },
 };
 
@@ -260,6 +269,10 @@ const struct verb verbs[] = {
 	    { "name" }, 1, NULL, NULL },
 	{ "ds", "unmount", "DS", "unmount it; --force: with files open",
 	    { "name" }, 1, NULL, NULL },
+	{ "ds", "grow", "DS", "take what its LUN has gained",
+	    { "name" }, 1, "grown", grown_record },
+	{ "ds", "label", "DS LABEL", "change the label on the LUN",
+	    { "name", "label" }, 2, NULL, NULL },
 	{ "host", "ls", "DS", "hosts that have the datastore mounted",
 	    { "name" }, 1, "hosts", host_columns },
 	{ "host", "takeovers", "DS", "whose rights ended, why, by whom",

@@ -6,6 +6,7 @@
 #include "libvmfs/base/cleanup.h"
 #include "libvmfs/base/units.h"
 #include "libvmfs/check/check_priv.h"
+#include "libvmfs/core/volume.h"
 
 static uint64_t
 cluster_count(const struct check *c)
@@ -122,6 +123,16 @@ check_cluster_meta(struct check *c, uint64_t n, const struct cluster_disk *d,
 	return 0;
 }
 
+/* One that was not changed since the volume grew knows fewer than it has. */
+static uint32_t
+chunks_known(const struct check *c, uint64_t n, const struct cluster_disk *d)
+{
+	uint32_t chunks = cluster_chunks(c, n), known = le32_get(d->chunks);
+
+	return (c->super.ro_compat & FEATURE_RO_COMPAT_GROWN) != 0 &&
+	    known > 0 && known < chunks ? known : chunks;
+}
+
 static int
 check_cluster(struct check *c, uint64_t n, uint64_t block, const void *buf,
     void *scratch)
@@ -145,6 +156,7 @@ check_cluster(struct check *c, uint64_t n, uint64_t block, const void *buf,
 		bit_set(c->unknown, n);
 		return 0;
 	}
+	chunks = chunks_known(c, n, d);
 	for (uint32_t i = 0; i < chunks; i++) {
 		if (bit_get(d->used, i))
 			bit_set(c->used, first + i);
@@ -172,7 +184,8 @@ check_mark_static(struct check *c)
 		const struct super_segment *g = &c->super.segment[i];
 
 		for (uint64_t b = g->table_block; b < g->table_block +
-		    g->clusters && b < c->super.blocks; b += 1)
+		    volume_table_blocks(&c->super, i) &&
+		    b < c->super.blocks; b += 1)
 			bit_set(c->seen, b / CHUNK_BLOCKS);
 	}
 	for (uint64_t b = 0; b < end && b < c->super.blocks; b += CHUNK_BLOCKS)

@@ -3,7 +3,6 @@
 #include <stdlib.h>
 
 #include "libvmfs/core/ds_priv.h"
-#include "libvmfs/core/volume.h"
 
 #define ALIGNED_WANT CHUNK_BLOCKS	/* a MiB: huge map entries need it */
 
@@ -270,7 +269,7 @@ lease_for_free(struct ds *ds, uint64_t cluster, struct lease **ret_l)
 	*ret_l = lease_find(ds, cluster);
 	if (*ret_l != NULL)
 		return 0;
-	if (cluster >= volume_clusters(&ds->super))
+	if (!ds_has_block(ds, cluster * ds->super.cluster_blocks))
 		return -VMFS_ECORRUPT;
 	if (ds->n_leases < LEASES_MAX)
 		r = lease_take(ds, cluster, ret_l);

@@ -151,7 +151,7 @@ mb_reads_block(struct ds *ds, uint64_t addr, enum block_type type, void *buf,
 {
 	int r;
 
-	if (addr == 0 || addr >= ds->super.blocks)
+	if (addr == 0 || !ds_has_block(ds, addr))
 		return -VMFS_ECORRUPT;
 	r = disk_read(ds->conf.disk, addr << BLOCK_SHIFT, buf, BLOCK_SIZE);
 	if (r < 0)

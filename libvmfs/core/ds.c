@@ -82,6 +82,8 @@ keep_once(struct ds *ds)
 {
 	int r = 0;
 
+	/* What it could not do it tries again the next time. */
+	(void)!ds_super_keep(ds);
 	if (has_work(ds))
 		r = ds_checkpoint(ds, 0);
 	if (r == 0)
@@ -162,7 +164,7 @@ first_cluster(const struct ds *ds)
 
 	for (unsigned i = 0; i < 8; i++)
 		spread |= (slot >> i & 1) << (7 - i);
-	return volume_clusters(&ds->super) * spread / SLOTS_MAX;
+	return ds_open_clusters(ds) * spread / SLOTS_MAX;
 }
 
 static int
@@ -185,6 +187,11 @@ open_writable(struct ds *ds)
 
 	if ((ds->super.ro_compat & ~FEATURE_RO_COMPAT_KNOWN) != 0)
 		return -EROFS;
+	ds->open_blocks = ds->super.prev_blocks > 0 ? ds->super.prev_blocks :
+	    ds->super.blocks;
+	r = ds_super_keep(ds);
+	if (r < 0)
+		return r;
 	ds->next_cluster = first_cluster(ds);
 	r = open_slot(ds);
 	if (r == 0)
@@ -239,16 +246,19 @@ int
 ds_open(const struct ds_conf *conf, struct ds **ret_ds)
 {
 	struct ds *ds = calloc(1, sizeof(*ds));
+	unsigned copies = SUPER_COPIES;
 	int r;
 
 	if (ds == NULL)
 		return -ENOMEM;
 	ds_init(ds, conf);
-	r = super_read(conf->disk, &ds->super);
+	r = super_reload(conf->disk, &ds->super, &copies);
 	if (r == 0)
 		r = cache_init(ds);
 	if (r == 0 && !conf->readonly)
 		r = open_writable(ds);
+	if (r == 0 && !conf->readonly)
+		ds_super_mend(ds, copies);
 	if (r < 0) {
 		open_failed(ds);
 		return r;

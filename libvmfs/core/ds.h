@@ -31,7 +31,7 @@
 #include "libvmfs/format/layout.h"
 #include "libvmfs/format/super.h"
 
-/* ---- superblock, for everybody (volume.c) ---- */
+/* ---- superblock, for everybody (super_io.c) ---- */
 
 /*
  * Reads the three copies and takes the valid one with the highest generation.
@@ -40,8 +40,19 @@
  * volume it carries.  On error ret_s may tell what was readable.
  */
 int super_read(struct disk *disk, struct super *ret_s) MUST_CHECK;
+#define SUPER_COPIES 3u
+/* The same, and how many of the copies are like the one it took. */
+int super_find(struct disk *disk, struct super *ret_s, unsigned *ret_copies)
+    MUST_CHECK;
+/* The same, of a LUN that may have grown since it was opened: then its size is
+ * read again. */
+int super_reload(struct disk *disk, struct super *ret_s, unsigned *ret_copies)
+    MUST_CHECK;
 /* Writes all three copies with generation + 1, flushed one by one. */
 int super_write(struct disk *disk, struct super *s) MUST_CHECK;
+/* Makes all copies like the newest, after a change that was cut short.  As
+ * super_write for whoever has the lock of the root directory. */
+int super_mend(struct disk *disk) MUST_CHECK;
 
 /* ---- a datastore ---- */
 
@@ -66,6 +77,19 @@ int ds_close(struct ds *ds) MUST_CHECK;
  * nothing is written any more.  Does not suspend.  ds_close still frees.
  */
 void ds_abandon(struct ds *ds);
+
+/* ---- growing (grow.c); under the lock of the root directory ---- */
+
+/*
+ * The volume takes what its LUN has gained.  -ENODATA: nothing;
+ * -VMFS_EINUSE: a member has not seen the last change yet, try again in a
+ * pulse; -VMFS_ELIMIT: it has grown too often.  The new space is used as soon
+ * as all members know of it.
+ */
+int ds_grow(struct ds *ds) MUST_CHECK;
+/* Writes a superblock with another label (SUPER_LABEL_MAX bytes at most).
+ * -VMFS_EINUSE as for ds_grow; -EINVAL. */
+int ds_set_label(struct ds *ds, const char *label) MUST_CHECK;
 
 struct env *ds_env(const struct ds *ds);
 struct disk *ds_disk(const struct ds *ds);

@@ -161,6 +161,9 @@ struct ds {
 	/* A big volume was just found to have no chunk [0], no run [1]. */
 	uint64_t full_until_ns[2];
 	uint64_t next_cluster;		/* where to look for the next lease */
+	/* Nothing is allocated behind it: not all members know that space. */
+	uint64_t open_blocks;
+	int super_error;		/* of the last look at the superblock */
 	uint16_t *cluster_free;	/* free chunks as last seen; space.c */
 	uint64_t cluster_scan_ns;	/* when all were seen; 0: never */
 	struct lock_grant slot_grant;	/* our slot, owner of slot info */
@@ -259,6 +262,8 @@ void lease_dirty(struct txn *t, struct lease *l);
 void lease_commit_begins(struct ds *ds);	/* while quiesced */
 void lease_commit_done(struct ds *ds);
 void lease_checkpoint_done(struct ds *ds, uint64_t txn_id);
+/* Clusters that we have got longer. */
+void lease_extend(struct ds *ds);
 /* Tells the LUN about freed chunks. */
 void lease_discard(struct ds *ds);
 bool bitmap_get(const uint8_t *map, uint32_t i);
@@ -277,6 +282,20 @@ int mchunk_retire(struct ds *ds) MUST_CHECK;
 int remote_free_add(struct txn *t, const struct remote_free *f) MUST_CHECK;
 /* Applies what can be applied. */
 int remote_free_apply(struct ds *ds) MUST_CHECK;
+
+/* ---- ds_super.c ---- */
+/* Reads the superblock again and goes by what is new in it. */
+int ds_super_reload(struct ds *ds) MUST_CHECK;
+/* For the housekeeper: what other members have changed; new space that all
+ * know by now is opened. */
+int ds_super_keep(struct ds *ds) MUST_CHECK;
+/* At ds_open: a change that was cut short is finished. */
+void ds_super_mend(struct ds *ds, unsigned copies);
+/* Is the block inside of the volume?  Looks whether that has grown. */
+bool ds_has_block(struct ds *ds, uint64_t block);
+/* What may be allocated, of a volume and of a cluster. */
+uint64_t ds_open_clusters(const struct ds *ds);
+uint32_t ds_open_chunks(const struct ds *ds, uint64_t cluster);
 
 /* ---- space.c ---- */
 void space_seen(struct ds *ds, uint64_t cluster, uint32_t free_chunks);

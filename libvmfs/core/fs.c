@@ -74,3 +74,31 @@ fs_statfs(struct fs *fs, struct fs_statfs *ret_s)
 	};
 	return 0;
 }
+
+/* One at a time, of all hosts and of this one. */
+static int
+change_super(struct fs *fs, const char *label, struct lock_holder *ret_holder)
+{
+	struct inode *ip;
+	int r;
+
+	r = inode_take(fs, fs_root(fs), LOCK_EXCLUSIVE, true, &ip, ret_holder);
+	if (r != 0)
+		return r;
+	fiber_rwlock_wrlock(&ip->content);
+	r = label != NULL ? ds_set_label(fs->ds, label) : ds_grow(fs->ds);
+	fiber_rwlock_unlock(&ip->content);
+	return inode_give(ip, LOCK_EXCLUSIVE, r);
+}
+
+int
+fs_grow(struct fs *fs, struct lock_holder *ret_holder)
+{
+	return change_super(fs, NULL, ret_holder);
+}
+
+int
+fs_set_label(struct fs *fs, const char *label, struct lock_holder *ret_holder)
+{
+	return change_super(fs, label, ret_holder);
+}

@@ -89,6 +89,14 @@ struct fs_dirent {
 int fs_readdir(struct fs *fs, uint64_t dir, uint64_t cookie,
     bool (*fn)(void *arg, const struct fs_dirent *e), void *arg) MUST_CHECK;
 
+/*
+ * Changes of the superblock (ds.h), serialized between hosts by the lock of
+ * the root directory.  -VMFS_ELOCKED after a while.
+ */
+int fs_grow(struct fs *fs, struct lock_holder *ret_holder) MUST_CHECK;
+int fs_set_label(struct fs *fs, const char *label,
+    struct lock_holder *ret_holder) MUST_CHECK;
+
 struct fs_statfs {
 	uint64_t total_bytes, free_bytes, files;
 };

@@ -66,6 +66,36 @@ load_bitmaps(struct lease *l)
 	l->cursor = 0;
 }
 
+/*
+ * The volume has grown since the cluster was written: it has more chunks than
+ * it knows, all free.  Its next change tells it.
+ */
+static void
+get_longer(const struct ds *ds, struct cluster_info *c)
+{
+	uint32_t open = ds_open_chunks(ds, c->cluster);
+
+	if (c->chunks != 0 && open > c->chunks) {
+		c->free_chunks += open - c->chunks;
+		c->chunks = open;
+	}
+}
+
+void
+lease_extend(struct ds *ds)
+{
+	list_for_each(node, tmp, &ds->leases) {
+		struct lease *l = list_entry(node, struct lease, link);
+		uint32_t had = l->info.chunks;
+
+		get_longer(ds, &l->info);
+		for (uint32_t i = had; i < l->info.chunks; i++)
+			bitmap_put(l->busy, i, false);
+		l->n_free += l->info.chunks - had;
+		space_seen(ds, l->cluster, l->info.free_chunks);
+	}
+}
+
 static int
 lease_load(struct ds *ds, struct lease *l)
 {
@@ -74,9 +104,16 @@ lease_load(struct ds *ds, struct lease *l)
 	r = mb_read(ds, &l->grant, l->grant.addr, BLOCK_CLUSTER, &l->b);
 	if (r == 0)
 		r = cluster_decode(l->b->data, l->cluster, &l->info);
+	/* Only growing makes a difference; others may be ahead of us. */
 	if (r == 0 && l->info.chunks !=
+	    volume_cluster_chunks(&ds->super, l->cluster) &&
+	    (ds->super.ro_compat & FEATURE_RO_COMPAT_GROWN) == 0)
+		r = -VMFS_ECORRUPT;
+	if (r == 0 && l->info.chunks >
 	    volume_cluster_chunks(&ds->super, l->cluster))
 		r = -VMFS_ECORRUPT;
+	if (r == 0)
+		get_longer(ds, &l->info);
 	if (r < 0) {
 		log_error(ds->conf.env->log, "core: cluster unusable "
 		    "cluster=%llu error=%s", (unsigned long long)l->cluster,
@@ -131,7 +168,7 @@ lease_take(struct ds *ds, uint64_t cluster, struct lease **ret_l)
 {
 	int r;
 
-	if (cluster >= volume_clusters(&ds->super))
+	if (!ds_has_block(ds, cluster * ds->super.cluster_blocks))
 		return -VMFS_ECORRUPT;
 	fiber_mutex_lock(&ds->lease_lock);
 	r = ds->health < 0 ? ds->health : take_locked(ds, cluster, ret_l);
@@ -172,8 +209,8 @@ static int
 search_all(struct ds *ds, uint32_t chunks, struct lease **ret_l)
 {
 	struct cluster_info seen[SPACE_BATCH];
-	uint64_t n = volume_clusters(&ds->super);
-	uint64_t start = ds->next_cluster, done, at;
+	uint64_t n = ds_open_clusters(ds);
+	uint64_t start = ds->next_cluster % n, done, at;
 	unsigned batch;
 	int r;
 
@@ -186,6 +223,7 @@ search_all(struct ds *ds, uint32_t chunks, struct lease **ret_l)
 		if (r < 0)
 			return r;
 		for (unsigned i = 0; i < batch; i++) {
+			get_longer(ds, &seen[i]);
 			r = try_cluster(ds, at + i, &seen[i], chunks, ret_l);
 			if (r != -ENOSPC) {
 				ds->next_cluster = (at + i + 1) % n;
@@ -199,7 +237,7 @@ search_all(struct ds *ds, uint32_t chunks, struct lease **ret_l)
 int
 lease_more(struct ds *ds, uint32_t chunks, struct lease **ret_l)
 {
-	bool big = volume_clusters(&ds->super) > BIG_VOLUME;
+	bool big = ds_open_clusters(ds) > BIG_VOLUME;
 	uint64_t now = env_now(ds->conf.env);
 	uint64_t *until = &ds->full_until_ns[chunks > 1];
 	int r;

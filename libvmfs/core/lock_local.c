@@ -310,12 +310,21 @@ local_set_journal(struct lockops *ops, uint64_t block, uint32_t blocks)
 	return r;
 }
 
+/* There is nobody else. */
+static int
+local_set_super(struct lockops *ops, const struct super *s)
+{
+	ops->super_seen = ops->super_all = ops->super_told = s->generation;
+	return 0;
+}
+
 static const struct lockops_vt local_vt = {
 	.acquire = local_acquire,
 	.create = local_create,
 	.release = local_release,
 	.query = local_query,
 	.set_journal = local_set_journal,
+	.set_super = local_set_super,
 };
 
 int
@@ -331,6 +340,8 @@ lock_local_new(struct env *env, struct disk *disk, const struct super *super,
 	l->ops.vt = &local_vt;
 	l->ops.slot = LOCAL_SLOT;
 	l->ops.incarnation = LOCAL_INCARNATION;
+	l->ops.super_told = super->generation;
+	l->ops.super_seen = l->ops.super_all = l->ops.super_told;
 	l->env = env;
 	l->disk = disk;
 	l->volume = super->uuid;

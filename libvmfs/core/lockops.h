@@ -52,6 +52,7 @@ enum {
 };
 
 struct lockops;
+struct super;
 struct lockops_vt {
 	/*
 	 * Takes the lock at addr.  On success the record's LSN is merged into
@@ -76,6 +77,8 @@ struct lockops_vt {
 	    struct lock_holder *ret_holder);
 	/* Records in our slot where our journal is (a new one was made). */
 	int (*set_journal)(struct lockops *l, uint64_t block, uint32_t blocks);
+	/* We go by this superblock now: tells the other members. */
+	int (*set_super)(struct lockops *l, const struct super *s);
 };
 
 struct lockops {
@@ -85,10 +88,13 @@ struct lockops {
 	uint64_t incarnation;	/* ours */
 	uint64_t journal_block;	/* of our slot; 0: none yet */
 	uint32_t journal_blocks;
+	/* Newest superblock that a member has told of, and the newest that all
+	 * live ones, we among them, go by; as far as was seen. */
+	uint64_t super_seen, super_all;
+	uint64_t super_told;		/* the one that the others know of us */
 };
 
 struct disk;
-struct super;
 struct env;
 /*
  * For mkfs, fsck and tests of the core: plays slot 0, incarnation 1, on a LUN

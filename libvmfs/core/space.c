@@ -16,23 +16,24 @@ space_seen(struct ds *ds, uint64_t cluster, uint32_t free_chunks)
 		ds->cluster_free[cluster] = (uint16_t)free_chunks;
 }
 
-int
-space_peek(struct ds *ds, uint64_t cluster, unsigned count,
+/* The volume's end may have moved since the cluster was written. */
+static uint32_t
+longer_by(const struct ds *ds, const struct cluster_info *c)
+{
+	uint32_t chunks = volume_cluster_chunks(&ds->super, c->cluster);
+
+	return chunks > c->chunks ? chunks - c->chunks : 0;
+}
+
+/* Cluster blocks that follow each other in one table. */
+static int
+peek_run(struct ds *ds, uint64_t cluster, unsigned count, uint8_t *buf,
     struct cluster_info *ret_c)
 {
-	cleanup_free uint8_t *buf = disk_buf_alloc((size_t)count * BLOCK_SIZE);
 	uint64_t first = volume_cluster_block(&ds->super, cluster);
 	struct block_hdr h;
 	int r;
 
-	if (buf == NULL)
-		return -ENOMEM;
-	/* A batch may cross into another segment's table. */
-	for (unsigned i = 0; i < count; i++)
-		ret_c[i] = (struct cluster_info) { 0 };
-	while (volume_cluster_block(&ds->super, cluster + count - 1) !=
-	    first + count - 1)
-		count--;
 	r = disk_read(ds->conf.disk, first << BLOCK_SHIFT, buf,
 	    (size_t)count * BLOCK_SIZE);
 	if (r < 0)
@@ -46,9 +47,36 @@ space_peek(struct ds *ds, uint64_t cluster, unsigned count,
 		    cluster_decode(b, cluster + i, &ret_c[i]) < 0)
 			continue;
 		if (lease_find(ds, cluster + i) == NULL)
-			space_seen(ds, cluster + i, ret_c[i].free_chunks);
+			space_seen(ds, cluster + i, ret_c[i].free_chunks +
+			    longer_by(ds, &ret_c[i]));
 	}
 	return 0;
+}
+
+int
+space_peek(struct ds *ds, uint64_t cluster, unsigned count,
+    struct cluster_info *ret_c)
+{
+	cleanup_free uint8_t *buf = disk_buf_alloc((size_t)count * BLOCK_SIZE);
+	unsigned done, n;
+	int r = 0;
+
+	if (buf == NULL)
+		return -ENOMEM;
+	for (unsigned i = 0; i < count; i++)
+		ret_c[i] = (struct cluster_info) { 0 };
+	/* A batch may cross into another segment's table. */
+	for (done = 0; done < count && r == 0; done += n) {
+		uint64_t at = cluster + done;
+		uint64_t first = volume_cluster_block(&ds->super, at);
+
+		for (n = 1; done + n < count; n++)
+			if (volume_cluster_block(&ds->super, at + n) !=
+			    first + n)
+				break;
+		r = peek_run(ds, at, n, buf, ret_c + done);
+	}
+	return r;
 }
 
 static int

@@ -1,10 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Reading and writing the three copies of the superblock. */
-#include <stdlib.h>
-#include <string.h>
-
-#include "libvmfs/base/cleanup.h"
-#include "libvmfs/core/ds.h"
+/* Arithmetic of a volume's layout, and how it grows. */
 #include "libvmfs/core/volume.h"
 #include "libvmfs/format/cluster.h"
 
@@ -22,13 +17,20 @@ volume_clusters(const struct super *s)
 }
 
 uint32_t
-volume_cluster_chunks(const struct super *s, uint64_t cluster)
+volume_chunks_below(const struct super *s, uint64_t blocks, uint64_t cluster)
 {
-	uint64_t left = s->blocks - cluster * s->cluster_blocks;
+	uint64_t first = cluster * s->cluster_blocks, left;
 
+	left = first < blocks ? blocks - first : 0;
 	if (left > s->cluster_blocks)
 		left = s->cluster_blocks;
 	return (uint32_t)(left / CHUNK_BLOCKS);
+}
+
+uint32_t
+volume_cluster_chunks(const struct super *s, uint64_t cluster)
+{
+	return volume_chunks_below(s, s->blocks, cluster);
 }
 
 uint64_t
@@ -58,97 +60,66 @@ volume_copy2_candidates(uint64_t blocks, uint64_t at[VOLUME_COPY2_MAX])
 	return n;
 }
 
-/* What was seen while looking for a copy. */
-struct search {
-	struct disk *disk;
-	void *buf;
-	struct super best;
-	bool found;
-	int error;		/* the most telling one so far */
-};
+uint64_t
+volume_table_blocks(const struct super *s, unsigned segment)
+{
+	uint64_t n = s->segment[segment].clusters;
 
-/* Damage tells more than absence, unknown features more than damage. */
+	/* What mkfs made ends where copy 2 of the superblock is. */
+	if (segment == 0)
+		return n;
+	return (n + VOLUME_TABLE_STEP - 1) / VOLUME_TABLE_STEP *
+	    VOLUME_TABLE_STEP;
+}
+
+/* Clusters from the last segment's end on: into its spare room if that is
+ * enough, else into a segment of their own. */
 static int
-worse(int a, int b)
+add_clusters(struct super *s, uint64_t clusters)
 {
-	static const int rank[] = { -VMFS_ENOTVMFS, -VMFS_ECORRUPT,
-	    -VMFS_EFEATURE };
-	int ra = 3, rb = 3;
+	struct super_segment *last = &s->segment[s->segments - 1];
+	uint64_t first = last->first_cluster + last->clusters;
 
-	for (int i = 0; i < 3; i++) {
-		ra = rank[i] == a ? i : ra;
-		rb = rank[i] == b ? i : rb;
+	if (clusters == first)
+		return 0;
+	if (s->segments > 1 && clusters - last->first_cluster <=
+	    volume_table_blocks(s, s->segments - 1)) {
+		last->clusters = clusters - last->first_cluster;
+		return 0;
 	}
-	return rb > ra ? b : a;
-}
-
-static void
-search_copy(struct search *q, uint64_t block)
-{
-	struct super s;
-	int r;
-
-	r = disk_read(q->disk, block << BLOCK_SHIFT, q->buf, BLOCK_SIZE);
-	if (r == 0)
-		r = super_decode(q->buf, block, &s);
-	if (r < 0) {
-		q->error = worse(q->error, r);
-		return;
-	}
-	if (!q->found || s.generation > q->best.generation)
-		q->best = s;
-	q->found = true;
+	if (s->segments == SUPER_SEGMENTS_MAX)
+		return -VMFS_ELIMIT;
+	s->segment[s->segments++] = (struct super_segment) {
+		.first_cluster = first,
+		.clusters = clusters - first,
+		.table_block = first * s->cluster_blocks,
+	};
+	return 0;
 }
 
 int
-super_read(struct disk *disk, struct super *ret_s)
+volume_plan_grow(const struct super *now, uint64_t lun_blocks,
+    struct super *ret_s)
 {
-	cleanup_free void *buf = disk_buf_alloc(BLOCK_SIZE);
-	struct search q = { .disk = disk, .buf = buf,
-	    .error = -VMFS_ENOTVMFS };
-	uint64_t blocks = disk->info.size_bytes >> BLOCK_SHIFT;
-	uint64_t at[VOLUME_COPY2_MAX];
-	unsigned n;
-
-	if (buf == NULL)
-		return -ENOMEM;
-	if (blocks <= CLUSTER_TABLE_BLOCK)
-		return -VMFS_ENOTVMFS;
-	search_copy(&q, SUPER_BLOCK_0);
-	search_copy(&q, SUPER_BLOCK_1);
-	if (q.found) {
-		if (q.best.copy2_block < blocks)
-			search_copy(&q, q.best.copy2_block);
-	} else {
-		/* As mkfs places it, for each size of a cluster. */
-		n = volume_copy2_candidates(blocks / CHUNK_BLOCKS *
-		    CHUNK_BLOCKS, at);
-		for (unsigned i = 0; i < n; i++)
-			search_copy(&q, at[i]);
-	}
-	if (!q.found)
-		return q.error;
-	*ret_s = q.best;
-	return q.best.blocks > blocks ? -ERANGE : 0;
-}
-
-int
-super_write(struct disk *disk, struct super *s)
-{
-	const uint64_t at[] = { SUPER_BLOCK_0, SUPER_BLOCK_1, s->copy2_block };
-	cleanup_free void *buf = disk_buf_alloc(BLOCK_SIZE);
+	struct super s = *now;
+	uint64_t blocks = lun_blocks / CHUNK_BLOCKS * CHUNK_BLOCKS;
+	uint64_t end = volume_clusters(now) * now->cluster_blocks;
 	int r;
 
-	if (buf == NULL)
-		return -ENOMEM;
-	s->generation++;
-	for (unsigned i = 0; i < 3; i++) {
-		super_encode(buf, at[i], s);
-		r = disk_write(disk, at[i] << BLOCK_SHIFT, buf, BLOCK_SIZE, 0);
-		if (r == 0)
-			r = disk_flush(disk);
-		if (r < 0)
-			return r;
-	}
+	if (blocks > UINT64_MAX >> 16)
+		return -EFBIG;
+	/* The next cluster must have room for a table and something else. */
+	if (blocks > end && blocks - end < 2 * VOLUME_TABLE_STEP)
+		blocks = end;
+	if (blocks <= now->blocks)
+		return -ENODATA;
+	s.prev_blocks = now->blocks;
+	s.blocks = blocks;
+	s.extent[s.extents - 1].blocks += blocks - now->blocks;
+	s.ro_compat |= FEATURE_RO_COMPAT_GROWN;
+	r = add_clusters(&s, volume_clusters(&s));
+	if (r < 0)
+		return r;
+	*ret_s = s;
 	return 0;
 }

@@ -17,7 +17,23 @@ unsigned volume_copy2_candidates(uint64_t blocks,
 uint64_t volume_clusters(const struct super *s);
 /* Chunks of a cluster; the last may be short. */
 uint32_t volume_cluster_chunks(const struct super *s, uint64_t cluster);
+/* The same of a volume that ends at `blocks`; 0 behind its end. */
+uint32_t volume_chunks_below(const struct super *s, uint64_t blocks,
+    uint64_t cluster);
 /* Block of a cluster in its segment's table; 0: no such cluster. */
 uint64_t volume_cluster_block(const struct super *s, uint64_t cluster);
+
+/*
+ * Tables of segments that were added by growing occupy a multiple of so many
+ * blocks: what is spare takes the clusters of later growth.
+ */
+#define VOLUME_TABLE_STEP 256u
+uint64_t volume_table_blocks(const struct super *s, unsigned segment);
+/*
+ * The superblock of the volume once it covers a LUN of so many blocks; moves
+ * nothing.  -ENODATA: nothing to gain; -EFBIG; -VMFS_ELIMIT: no segment left.
+ */
+int volume_plan_grow(const struct super *now, uint64_t lun_blocks,
+    struct super *ret_s) MUST_CHECK;
 
 #endif

@@ -12,10 +12,13 @@
 #define SUPER_EXTENTS_MAX 32
 #define SUPER_SEGMENTS_MAX 48
 
-/* Feature bits; none is defined yet, so any set bit is unknown.  Unknown
- * compat: ignore.  ro_compat: mount read-only.  incompat: refuse. */
+/* Feature bits.  Unknown compat: ignore.  ro_compat: mount read-only.
+ * incompat: refuse. */
 #define FEATURE_COMPAT_KNOWN 0ull
-#define FEATURE_RO_COMPAT_KNOWN 0ull
+/* The volume has grown: prev_blocks is set, tables of segments behind the
+ * first have room to spare, a cluster may not know yet that it got longer. */
+#define FEATURE_RO_COMPAT_GROWN (1ull << 0)
+#define FEATURE_RO_COMPAT_KNOWN FEATURE_RO_COMPAT_GROWN
 #define FEATURE_INCOMPAT_KNOWN 0ull
 
 /* How locks are taken and dead hosts fenced; chosen at mkfs, never mixed. */
@@ -84,7 +87,8 @@ struct super_disk {
 	uint8_t lun_serial[60];		/*  260 of extent 0: copied-LUN check */
 	le32_t watchdog_ms;		/*  320 0: the protocol has none */
 	le32_t bound_ms;		/*  324 likewise */
-	uint8_t reserved0[184];		/*  328 */
+	le64_t prev_blocks;		/*  328 before it last grew; 0: never */
+	uint8_t reserved0[176];		/*  336 */
 	struct super_extent_disk extent[SUPER_EXTENTS_MAX];	/*  512 */
 	struct super_segment_disk segment[SUPER_SEGMENTS_MAX];	/* 1792 */
 	uint8_t reserved1[1152];	/* 2944 */
@@ -93,6 +97,7 @@ static_assert(sizeof(struct super_disk) == BLOCK_SIZE, "super");
 static_assert(offsetof(struct super_disk, uuid) == 112, "uuid");
 static_assert(offsetof(struct super_disk, lock_protocol) == 232, "protocol");
 static_assert(offsetof(struct super_disk, watchdog_ms) == 320, "watchdog");
+static_assert(offsetof(struct super_disk, prev_blocks) == 328, "prev_blocks");
 static_assert(offsetof(struct super_disk, extent) == 512, "extents");
 static_assert(offsetof(struct super_disk, segment) == 1792, "segments");
 
@@ -111,6 +116,7 @@ struct super {
 	struct uuid uuid;
 	char label[SUPER_LABEL_MAX + 1];
 	uint64_t blocks, copy2_block, root_ino, created_us;
+	uint64_t prev_blocks;
 	uint32_t cluster_blocks, journal_blocks;
 	enum lock_protocol protocol;
 	struct timers timers;

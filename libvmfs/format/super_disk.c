@@ -90,7 +90,8 @@ super_check(const struct super *s)
 		return -VMFS_ECORRUPT;
 	if (s->copy2_block <= CLUSTER_TABLE_BLOCK ||
 	    s->copy2_block >= s->blocks || s->root_ino >= s->blocks ||
-	    s->protocol < LOCK_ATS_PR || s->protocol > LOCK_FILE)
+	    s->protocol < LOCK_ATS_PR || s->protocol > LOCK_FILE ||
+	    s->prev_blocks > s->blocks || s->prev_blocks % CHUNK_BLOCKS != 0)
 		return -VMFS_ECORRUPT;
 	if (!timers_are_valid(&s->timers) || !extents_are_valid(s) ||
 	    !segments_are_valid(s))
@@ -131,6 +132,7 @@ load(const struct super_disk *d, struct super *s)
 		.copy2_block = le64_get(d->copy2_block),
 		.root_ino = le64_get(d->root_ino),
 		.created_us = le64_get(d->created_us),
+		.prev_blocks = le64_get(d->prev_blocks),
 		.cluster_blocks = le32_get(d->cluster_blocks),
 		.journal_blocks = le32_get(d->journal_blocks),
 		.protocol = (enum lock_protocol)le16_get(d->lock_protocol),
@@ -219,6 +221,7 @@ super_encode(void *buf, uint64_t block, const struct super *s)
 	d->copy2_block = le64(s->copy2_block);
 	d->root_ino = le64(s->root_ino);
 	d->created_us = le64(s->created_us);
+	d->prev_blocks = le64(s->prev_blocks);
 	d->lock_protocol = le16((uint16_t)s->protocol);
 	d->slots = le16(SLOTS_MAX);
 	d->pulse_ms = le32(s->timers.pulse_ms);

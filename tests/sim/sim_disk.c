@@ -421,8 +421,18 @@ sim_close(struct disk *disk)
 	free(d);
 }
 
+static int
+sim_refresh(struct disk *disk)
+{
+	struct sim_disk *d = container_of(disk, struct sim_disk, disk);
+
+	d->disk.info.size_bytes = d->lun->info.size_bytes;
+	return 0;
+}
+
 static const struct disk_ops sim_disk_ops = {
 	.submit = sim_submit,
+	.refresh = sim_refresh,
 	.close = sim_close,
 };
 

@@ -452,6 +452,8 @@ world_run(struct world *w, const struct world_conf *conf,
 	    conf->block_size != 0 ? conf->block_size : 512, caps);
 	if (rc < 0)
 		return rc;
+	if (conf->first_bytes != 0)
+		w->lun.info.size_bytes = conf->first_bytes;
 	w->hosts = conf->hosts;
 	w->paths = conf->paths;
 	w->net = conf->net;

@@ -68,6 +68,9 @@ struct world_conf {
 	struct sim_faults faults;	/* from the first mount on */
 	uint64_t limit_ns;		/* virtual; 0: one hour */
 	uint64_t lun_bytes;		/* 0: 256 MiB */
+	/* What the LUN says it has until lun.info.size_bytes is set to
+	 * lun_bytes; 0: all. */
+	uint64_t first_bytes;
 };
 
 /*

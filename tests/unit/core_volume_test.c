@@ -139,7 +139,7 @@ VOLUME_TEST(read_only_takes_no_lock_and_writes_nothing)
 
 VOLUME_TEST(unknown_ro_compat_feature_keeps_writers_out)
 {
-	f->super.ro_compat = 1;
+	f->super.ro_compat = 1ull << 63;
 	ATF_REQUIRE_EQ(super_write(f->disk, &f->super), 0);
 	ATF_CHECK_EQ(fixture_mount(f), -EROFS);
 }

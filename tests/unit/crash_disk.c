@@ -310,11 +310,12 @@ crash_disk_image(struct crash_disk *c, size_t n, enum crash_kind kind,
 	prng_seed(&prng, seed);
 	for (size_t i = 0; i < n; i++) {
 		const struct record *w = &c->records[i];
-		bool durable = w->durable && w->flushed_at <= n;
+		bool durable = w->durable && w->flushed_at <=
+		    (kind == CRASH_UNFLUSHED ? n - 1 : n);
 
 		if (kind == CRASH_TORN && i + 1 == n)
 			apply_torn(p, w, &prng);
-		else if (kind != CRASH_LOST || durable ||
+		else if (kind < CRASH_LOST || durable ||
 		    (prng_u64(&prng) & 1) != 0)
 			paged_copy(p, w->offset, w->data, w->length, true);
 	}

@@ -24,6 +24,7 @@ enum crash_kind {
 	CRASH_CLEAN,	/* the first n writes are there, no other */
 	CRASH_TORN,	/* of the n-th only some sectors, chosen by seed */
 	CRASH_LOST,	/* of those not flushed nor FUA some are lost */
+	CRASH_UNFLUSHED, /* the same before the flush that follows the n-th */
 };
 /*
  * The LUN after the first n writes, as a disk of its own: it can be written

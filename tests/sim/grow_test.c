@@ -1,0 +1,342 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The LUN grows under three simulated hosts, one of which may die. */
+#include <atf-c.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "libvmfs/base/units.h"
+#include "libvmfs/check/check.h"
+#include "libvmfs/core/fs.h"
+#include "tests/sim/world.h"
+
+#ifndef SEEDS
+#define SEEDS 40
+#endif
+#define LUN_BYTES (160 * MIB)
+#define FIRST_BYTES (72 * MIB)
+#define TAKEOVER_MS 60000u
+
+static const struct sim_faults rough = {
+	.status_lost_ppm = 2000, .miscompare_ppm = 10000,
+	.slow_ppm = 1000, .slow_ns = 2 * NSEC_PER_SEC,
+	.late_ns = 3600 * NSEC_PER_SEC,
+};
+
+static void
+run_seeds(void (*play)(struct world *w))
+{
+	static struct world w;
+
+	for (uint64_t seed = 1; seed <= SEEDS; seed++) {
+		const struct world_conf conf = {
+			.seed = seed, .hosts = 3, .protocol = LOCK_ATS_PR,
+			.faults = rough, .lun_bytes = LUN_BYTES,
+			.first_bytes = FIRST_BYTES,
+		};
+		uint64_t hash;
+
+		if (world_run(&w, &conf, play, &hash) < 0)
+			atf_tc_fail("seed %" PRIu64 ": %s", seed, w.problem);
+	}
+}
+
+static void
+mount(struct world *w, unsigned i)
+{
+	int rc = world_mount(w, i);
+
+	if (rc < 0)
+		world_fail(w, "host%u: %s: %s", i, vmfs_strerror(rc),
+		    w->host[i].why);
+}
+
+static void
+mount_all(struct world *w)
+{
+	for (unsigned i = 0; i < w->hosts; i++)
+		mount(w, i);
+}
+
+static const struct super *
+super_of(struct world *w, unsigned i)
+{
+	return ds_super(w->host[i].ds);
+}
+
+static bool
+has_grown(struct world *w, unsigned i)
+{
+	return super_of(w, i)->blocks == LUN_BYTES / BLOCK_SIZE;
+}
+
+/* Until it is done, or the host is dead. */
+static int
+grow(struct world *w, unsigned i)
+{
+	uint64_t end = w->sim.now_ns + TAKEOVER_MS * NSEC_PER_MSEC;
+	struct lock_holder holder;
+	int rc;
+
+	w->lun.info.size_bytes = LUN_BYTES;
+	for (;;) {
+		rc = fs_grow(w->host[i].fs, &holder);
+		if ((rc != -VMFS_EINUSE && rc != -VMFS_ELOCKED) ||
+		    w->sim.now_ns > end)
+			return rc == -ENODATA ? 0 : rc;
+		fiber_sleep(NSEC_PER_SEC);
+	}
+}
+
+static struct fs_file *
+create(struct world *w, unsigned i, const char *name)
+{
+	struct lock_holder holder;
+	struct fs *fs = w->host[i].fs;
+	struct fs_file *f = NULL;
+	struct fs_attr a;
+	int rc = fs_create(fs, fs_root(fs), name, INODE_FILE, 0600, 0, 0, 0,
+	    &a);
+
+	if (rc == 0)
+		rc = fs_file_open(fs, a.ino, 0, FS_READ | FS_WRITE, &f,
+		    &holder);
+	if (rc < 0)
+		world_fail(w, "create %s on host%u: %s", name, i,
+		    vmfs_strerror(rc));
+	return f;
+}
+
+/* Writes MiBs, each with a stamp of its own, until there is no space; then
+ * again, until the limit; flushed ones are counted. */
+struct writer {
+	struct world *w;
+	struct fs_file *file;
+	unsigned want, flushed;
+	bool ended;
+};
+
+static void
+writer_main(void *arg)
+{
+	struct writer *wr = arg;
+	uint8_t *buf = disk_buf_alloc(MIB);
+	int rc = 0;
+
+	while (buf != NULL && wr->flushed < wr->want) {
+		memset(buf, (int)wr->flushed + 1, MIB);
+		rc = fs_file_write(wr->file, wr->flushed * MIB, buf, MIB);
+		if (rc == 0)
+			rc = fs_file_flush(wr->file);
+		if (rc == -ENOSPC)
+			fiber_sleep(NSEC_PER_SEC);
+		else if (rc < 0)
+			break;
+		wr->flushed += rc == 0;
+	}
+	free(buf);
+	wr->ended = true;
+}
+
+static void
+check_file(struct world *w, const struct writer *wr, struct fs_file *f)
+{
+	uint8_t *buf = disk_buf_alloc(MIB);
+
+	for (unsigned i = 0; i < wr->flushed && buf != NULL; i++) {
+		size_t got = 0;
+
+		WORLD_CHECK(w, fs_file_read(f, i * MIB, buf, MIB, &got) == 0);
+		WORLD_CHECK(w, got == MIB && buf[0] == (uint8_t)(i + 1) &&
+		    memcmp(buf, buf + 1, MIB - 1) == 0);
+	}
+	free(buf);
+}
+
+static struct fs_file *
+open_by_name(struct world *w, unsigned i, const char *name)
+{
+	uint64_t end = w->sim.now_ns + TAKEOVER_MS * NSEC_PER_MSEC;
+	struct fs *fs = w->host[i].fs;
+	struct lock_holder holder;
+	struct fs_file *f = NULL;
+	struct fs_attr a;
+	int rc;
+
+	do {
+		rc = fs_lookup(fs, fs_root(fs), name, &a);
+		if (rc == 0)
+			rc = fs_file_open(fs, a.ino, 0, FS_READ | FS_WRITE, &f,
+			    &holder);
+		if (rc == -VMFS_ELOCKED)
+			fiber_sleep(100 * NSEC_PER_MSEC);
+	} while (rc == -VMFS_ELOCKED && w->sim.now_ns < end);
+	if (rc < 0)
+		world_fail(w, "open %s on host%u: %s", name, i,
+		    vmfs_strerror(rc));
+	return f;
+}
+
+static void
+note(void *arg, const struct check_finding *f)
+{
+	if (f->severity != CHECK_NOTE)
+		world_fail(arg, "fsck: %s: %s", check_rule_name(f->rule),
+		    f->text);
+}
+
+static void
+check_lun(struct world *w)
+{
+	struct check_conf conf = {
+		.env = &w->env, .own_slot = -1, .finding = note, .arg = w,
+	};
+	struct check_result res;
+	struct disk *d;
+
+	w->lun.faults = (struct sim_faults){ .late_ns = 0 };
+	WORLD_CHECK(w, sim_disk_open(&w->lun, SIM_NEXUS_MAX - 1, &d) == 0);
+	/* The LUN may be reserved against a host that died. */
+	WORLD_CHECK(w, disk_overlay_open(d, &conf.disk) == 0);
+	WORLD_CHECK(w, check_run(&conf, &res) == 0);
+	disk_close(conf.disk);
+	disk_close(d);
+}
+
+static void
+end(struct world *w)
+{
+	for (unsigned i = 0; i < w->hosts; i++)
+		if (w->host[i].host != NULL)
+			WORLD_CHECK(w, world_unmount(w, i) == 0);
+	if (!world_failed(w))
+		check_lun(w);
+}
+
+/* One host grows the volume, another is short of space, a third looks on. */
+static void
+play_load(struct world *w)
+{
+	struct writer wr = { .w = w, .want = 110 };
+	struct fs_file *f;
+
+	mount_all(w);
+	if (world_failed(w) || (wr.file = create(w, 1, "vm")) == NULL)
+		return;
+	WORLD_CHECK(w, sched_spawn(&w->sim.sched, "writer", writer_main,
+	    &wr) == 0);
+	fiber_sleep(sim_below(&w->sim, 20000) * NSEC_PER_MSEC);
+	WORLD_CHECK(w, grow(w, 0) == 0);
+	while (!wr.ended)
+		fiber_sleep(100 * NSEC_PER_MSEC);
+	WORLD_CHECK(w, wr.flushed == wr.want);
+	WORLD_CHECK(w, fs_file_close(wr.file) == 0);
+	WORLD_CHECK(w, has_grown(w, 1) && has_grown(w, 2));
+	f = open_by_name(w, 2, "vm");
+	if (f != NULL) {
+		check_file(w, &wr, f);
+		WORLD_CHECK(w, fs_file_close(f) == 0);
+	}
+	end(w);
+}
+
+ATF_TC_WITHOUT_HEAD(a_host_without_space_goes_on_when_another_grows_it);
+ATF_TC_BODY(a_host_without_space_goes_on_when_another_grows_it, tc)
+{
+	(void)tc;
+	run_seeds(play_load);
+}
+
+struct grower {
+	struct world *w;
+	bool ended;
+};
+
+static void
+grower_main(void *arg)
+{
+	struct grower *g = arg;
+
+	(void)!grow(g->w, 0);
+	g->ended = true;
+}
+
+/* Who grows it dies anywhere in it; another does it again. */
+static void
+play_grower_dies(struct world *w)
+{
+	struct writer wr = { .w = w, .want = 110 };
+	struct grower g = { .w = w };
+
+	mount_all(w);
+	if (world_failed(w) || (wr.file = create(w, 1, "vm")) == NULL)
+		return;
+	WORLD_CHECK(w, sched_spawn(&w->sim.sched, "writer", writer_main,
+	    &wr) == 0);
+	fiber_sleep(sim_below(&w->sim, 5000) * NSEC_PER_MSEC);
+	WORLD_CHECK(w, sched_spawn(&w->sim.sched, "grower", grower_main,
+	    &g) == 0);
+	fiber_sleep(sim_below(&w->sim, 100) * NSEC_PER_MSEC);
+	world_crash_begin(w, 0);
+	while (!g.ended)
+		fiber_sleep(NSEC_PER_MSEC);
+	world_crash(w, 0);
+	w->lun.info.size_bytes = LUN_BYTES;
+	WORLD_CHECK(w, grow(w, 2) == 0);
+	while (!wr.ended)
+		fiber_sleep(100 * NSEC_PER_MSEC);
+	WORLD_CHECK(w, wr.flushed == wr.want);
+	check_file(w, &wr, wr.file);
+	WORLD_CHECK(w, fs_file_close(wr.file) == 0);
+	end(w);
+}
+
+ATF_TC_WITHOUT_HEAD(a_death_while_growing_is_got_over);
+ATF_TC_BODY(a_death_while_growing_is_got_over, tc)
+{
+	(void)tc;
+	run_seeds(play_grower_dies);
+}
+
+/* The journal of the dead has blocks of space that its heir must learn of. */
+static void
+play_writer_dies(struct world *w)
+{
+	struct writer wr = { .w = w, .want = 140 };
+	struct fs_file *f;
+
+	mount_all(w);
+	if (world_failed(w) || (wr.file = create(w, 1, "vm")) == NULL)
+		return;
+	WORLD_CHECK(w, grow(w, 0) == 0);
+	WORLD_CHECK(w, sched_spawn(&w->sim.sched, "writer", writer_main,
+	    &wr) == 0);
+	while (!wr.ended && wr.flushed < 70)
+		fiber_sleep(20 * NSEC_PER_MSEC);
+	fiber_sleep(sim_below(&w->sim, 2000) * NSEC_PER_MSEC);
+	world_crash_begin(w, 1);
+	while (!wr.ended)
+		fiber_sleep(NSEC_PER_MSEC);
+	world_crash(w, 1);
+	f = open_by_name(w, 0, "vm");
+	if (f != NULL) {
+		check_file(w, &wr, f);
+		WORLD_CHECK(w, fs_file_close(f) == 0);
+	}
+	end(w);
+}
+
+ATF_TC_WITHOUT_HEAD(what_was_flushed_into_new_space_outlives_its_writer);
+ATF_TC_BODY(what_was_flushed_into_new_space_outlives_its_writer, tc)
+{
+	(void)tc;
+	run_seeds(play_writer_dies);
+}
+
+ATF_TP_ADD_TCS(tp)
+{
+	ATF_TP_ADD_TC(tp, a_host_without_space_goes_on_when_another_grows_it);
+	ATF_TP_ADD_TC(tp, a_death_while_growing_is_got_over);
+	ATF_TP_ADD_TC(tp, what_was_flushed_into_new_space_outlives_its_writer);
+	return atf_no_error();
+}
