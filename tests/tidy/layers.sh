@@ -8,7 +8,7 @@
 cd "$1" || exit 2
 
 dirs=
-for d in libvmfs locking iscsi fuse mkfs fsck vmfsd hypervisor; do
+for d in libvmfs locking iscsi vhost fuse mkfs fsck vmfsd hypervisor; do
 	[ -d "$d" ] && dirs="$dirs $d"
 done
 [ -n "$dirs" ] || { echo "layers.sh: no sources in $1" >&2; exit 2; }
@@ -36,10 +36,11 @@ BEGIN {
 	    "libvmfs/vmdk")
 	allow("locking", "libvmfs locking")
 	allow("iscsi", "libvmfs/base libvmfs/env iscsi")
+	allow("vhost", "libvmfs/base libvmfs/env vhost")
 	allow("fuse", "libvmfs locking iscsi/disk_libiscsi.h fuse")
 	allow("mkfs", "libvmfs locking iscsi/disk_libiscsi.h mkfs")
 	allow("fsck", "libvmfs locking iscsi/disk_libiscsi.h fsck")
-	allow("vmfsd", "libvmfs locking iscsi fuse mkfs fsck vmfsd")
+	allow("vmfsd", "libvmfs locking iscsi vhost fuse mkfs fsck vmfsd")
 	allow("hypervisor", "hypervisor")
 	allow("libvmfs", "libvmfs/base")
 

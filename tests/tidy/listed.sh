@@ -7,7 +7,7 @@
 cd "$1" || exit 2
 
 dirs=
-for d in libvmfs locking iscsi fuse mkfs fsck vmfsd hypervisor tests; do
+for d in libvmfs locking iscsi vhost fuse mkfs fsck vmfsd hypervisor tests; do
 	[ -d "$d" ] && dirs="$dirs $d"
 done
 [ -n "$dirs" ] || { echo "listed.sh: no sources in $1" >&2; exit 2; }

@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Stream sockets of this machine that carry file descriptors, and eventfds:
+ * how a hypervisor on the same machine talks to an export.  For fibers of a
+ * reactor.
+ */
+#ifndef VMFS_ENV_LOCAL_H
+#define VMFS_ENV_LOCAL_H
+
+#include <stddef.h>
+
+#include "libvmfs/base/err.h"
+
+struct local_listener;
+struct local_conn;
+
+/*
+ * Listens at a path that only the owner may use (mode 0600).  A socket that
+ * nobody serves any more is replaced.  -EADDRINUSE: somebody serves it;
+ * -EEXIST: the path is no socket; -ENAMETOOLONG; errno of bind(2).
+ */
+int local_listen(const char *path, struct local_listener **ret_l) MUST_CHECK;
+/* Suspends until a peer connects; -ECANCELED at local_listener_close.  One
+ * fiber at a time. */
+int local_accept(struct local_listener *l, struct local_conn **ret_c)
+    MUST_CHECK;
+/* Removes the path.  Ends a local_accept that waits; none may be called
+ * later.  NULL is fine. */
+void local_listener_close(struct local_listener *l);
+
+/*
+ * Takes over a connected socket, as it comes from a peer.  The descriptor is
+ * the connection's, on failure the caller's.
+ */
+int local_adopt(int fd, struct local_conn **ret_c) MUST_CHECK;
+/*
+ * Suspends until len bytes are there.  Descriptors that come with them are the
+ * caller's: at most max, more are closed.  -ECONNRESET at the end of the
+ * stream; then no descriptor is left in fds.
+ */
+int local_recv(struct local_conn *c, void *buf, size_t len, int *fds,
+    unsigned max, unsigned *ret_fds) MUST_CHECK;
+/* Sends all; with a copy of fd unless it is -1.  Suspends. */
+int local_send(struct local_conn *c, const void *buf, size_t len, int fd)
+    MUST_CHECK;
+/* Wakes who receives or sends with -ECONNRESET. */
+void local_conn_shutdown(struct local_conn *c);
+/* No fiber may be inside a call.  NULL is fine. */
+void local_conn_close(struct local_conn *c);
+
+/* Suspends until the eventfd was signalled; 0 or a negative errno. */
+int event_wait(int fd) MUST_CHECK;
+/* Does not suspend. */
+void event_signal(int fd);
+
+#endif

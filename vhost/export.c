@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Life of an export, see export.h. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "vhost/impl.h"
+
+static void
+export_fiber(void *arg)
+{
+	struct vhost_export *e = arg;
+	struct local_conn *conn;
+	int rc;
+
+	while ((rc = local_accept(e->listener, &conn)) == 0) {
+		log_info(e->conf.log, "vhost: hypervisor connected disk=%s",
+		    e->name);
+		e->conn = conn;
+		session_serve(e, conn);
+		e->conn = NULL;
+		local_conn_close(conn);
+		if (e->stopping)
+			break;
+	}
+	if (!e->stopping)
+		log_error(e->conf.log, "vhost: no more hypervisors can "
+		    "connect disk=%s: %s", e->name, vmfs_strerror(rc));
+	e->done = true;
+	fiber_cond_broadcast(&e->changed);
+}
+
+static void
+export_free(struct vhost_export *e)
+{
+	free(e->socket);
+	free(e->name);
+	free(e);
+}
+
+static struct vhost_export *
+export_new(const struct vhost_conf *conf)
+{
+	struct vhost_export *e = calloc(1, sizeof(*e));
+
+	if (e == NULL)
+		return NULL;
+	e->conf = *conf;
+	if (e->conf.queues == 0)
+		e->conf.queues = 4;
+	e->disk = conf->disk;
+	e->socket = strdup(conf->socket);
+	e->name = strdup(conf->name);
+	fiber_cond_init(&e->changed);
+	if (e->socket != NULL && e->name != NULL)
+		return e;
+	export_free(e);
+	return NULL;
+}
+
+int
+vhost_export_start(const struct vhost_conf *conf, struct vhost_export **ret_e)
+{
+	struct vhost_export *e;
+	int rc;
+
+	if (conf->queues > VHOST_QUEUES_MAX)
+		return -EINVAL;
+	e = export_new(conf);
+	if (e == NULL)
+		return -ENOMEM;
+	rc = local_listen(e->socket, &e->listener);
+	if (rc == 0) {
+		rc = sched_spawn(sched_current(), "vhost", export_fiber, e);
+		if (rc < 0)
+			local_listener_close(e->listener);
+	}
+	if (rc < 0) {
+		export_free(e);
+		return rc;
+	}
+	*ret_e = e;
+	return 0;
+}
+
+void
+vhost_export_stop(struct vhost_export *e)
+{
+	if (e == NULL)
+		return;
+	e->stopping = true;
+	if (e->conn != NULL)
+		local_conn_shutdown(e->conn);
+	local_listener_close(e->listener);
+	while (!e->done)
+		fiber_cond_wait(&e->changed);
+	export_free(e);
+}
+
+void
+vhost_export_resized(struct vhost_export *e)
+{
+	if (disk_refresh(e->disk) < 0)
+		log_warn(e->conf.log, "vhost: size not known disk=%s",
+		    e->name);
+	if (e->session != NULL)
+		session_config_changed(e->session);
+}
+
+struct vhost_info
+vhost_export_info(const struct vhost_export *e)
+{
+	struct vhost_info i = e->stats;
+
+	i.connected = e->session != NULL;
+	i.running = e->running > 0;
+	return i;
+}

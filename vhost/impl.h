@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Inside of an export: the session with a front end (session.c), its queues
+ * (queue.c), the requests in them (blk.c).
+ */
+#ifndef VMFS_VHOST_IMPL_H
+#define VMFS_VHOST_IMPL_H
+
+#include "libvmfs/env/local.h"
+#include "vhost/export.h"
+#include "vhost/ring.h"
+
+struct vqueue;
+
+/* A request of the guest. */
+struct vreq {
+	struct disk_req disk;
+	struct vqueue *q;
+	struct vreq *next_free;
+	struct sched_timer again;
+	uint8_t *status;	/* in guest memory */
+	uint32_t written;	/* bytes there when it succeeds */
+	struct chain chain;
+};
+
+struct vqueue {
+	struct vsession *s;
+	struct ring ring;
+	struct vhost_addr addr;
+	int kick, call, err;		/* -1: none */
+	bool mapped;			/* addr was told */
+	bool enabled, started, stopping;
+	bool looping;			/* its fiber lives */
+	bool broken;			/* the driver's fault: it stays so */
+	unsigned busy;			/* requests not pushed yet */
+	uint16_t base;			/* next_avail while it is stopped */
+	struct vreq *free;
+	struct fiber_cond changed;
+	struct sched_work signal;
+	bool signal_posted;
+};
+
+struct vsession {
+	struct vhost_export *e;
+	struct local_conn *conn;
+	struct local_conn *backend;	/* our requests; NULL */
+	uint64_t features, protocol;	/* what the front end took */
+	struct vhost_mem mem;
+	struct vqueue q[VHOST_QUEUES_MAX];
+	void *inflight;			/* NULL */
+	size_t inflight_map;		/* bytes mapped */
+	struct vhost_inflight inflight_of;
+};
+
+struct vhost_export {
+	struct vhost_conf conf;
+	char *socket, *name;
+	struct disk *disk;		/* requests go there */
+	struct local_listener *listener;
+	struct local_conn *conn;	/* NULL: nobody is there */
+	struct vsession *session;
+	unsigned running;		/* queues */
+	bool owned, stopping, done;
+	struct vhost_info stats;
+	struct fiber_cond changed;
+};
+
+/* ---- session.c: in its fiber ---- */
+
+/* Serves one front end until it goes; frees nothing of conn. */
+void session_serve(struct vhost_export *e, struct local_conn *conn);
+void session_config_changed(struct vsession *s);
+
+/* ---- queue.c; all suspend ---- */
+
+void queue_init(struct vqueue *q, struct vsession *s);
+/* Starts when everything is told and it is enabled. */
+int queue_start(struct vqueue *q) MUST_CHECK;
+/* Until nothing of it is in flight. */
+void queue_stop(struct vqueue *q);
+void queue_fini(struct vqueue *q);
+/* Does not suspend: the request goes back to the guest. */
+void queue_done(struct vreq *rq, uint8_t status);
+
+/* ---- blk.c; nothing suspends ---- */
+
+uint64_t blk_features(const struct vhost_export *e);
+struct virtio_blk_config;
+void blk_config(const struct vhost_export *e,
+    struct virtio_blk_config *ret_c);
+/* Begins what the chain asks for; queue_done follows. */
+void blk_begin(struct vreq *rq);
+
+#endif
