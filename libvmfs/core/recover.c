@@ -204,8 +204,7 @@ place_is_sane(const struct replay *p, const struct journal_record *rec)
 
 	if (rec->addr >= p->super->blocks || rec->addr < SLOT_TABLE_BLOCK)
 		return false;
-	if (rec->addr >= SLOT_TABLE_BLOCK &&
-	    rec->addr < SLOT_TABLE_BLOCK + SLOTS_MAX)
+	if (rec->addr < SLOT_TABLE_BLOCK + SLOTS_MAX)
 		return rec->block_type == BLOCK_SLOT &&
 		    is_dead_slot(p, rec->addr);
 	return rec->addr != SUPER_BLOCK_1 &&
@@ -292,8 +291,6 @@ next_commit(struct replay *p, struct journal_commit *c)
 	uint32_t blocks;
 	int r;
 
-	if (p->pos >= p->head.blocks)
-		p->pos = JOURNAL_FIRST_BLOCK;
 	r = ring_read(p, p->pos, 1, p->commit);
 	if (r < 0)
 		return r;
@@ -311,8 +308,9 @@ next_commit(struct replay *p, struct journal_commit *c)
 	}
 	if (journal_commit_check(p->commit, c) < 0)
 		return -ENOENT;		/* torn: was never acknowledged */
-	p->pos = (c->flags & JOURNAL_WRAP) != 0 ? JOURNAL_FIRST_BLOCK :
-	    p->pos + blocks;
+	p->pos += blocks;
+	if ((c->flags & JOURNAL_WRAP) != 0 || p->pos >= p->head.blocks)
+		p->pos = JOURNAL_FIRST_BLOCK;
 	p->sequence++;
 	p->prev_crc = c->crc;
 	return 0;
@@ -396,8 +394,7 @@ journal_empty(struct replay *p)
 	for (unsigned i = 0; r == 0 && i < JOURNAL_FIRST_BLOCK; i++) {
 		h.head_sequence++;
 		h.addr = p->base + (h.head_sequence & 1);
-		h.tail_block = p->pos < h.blocks ? p->pos :
-		    JOURNAL_FIRST_BLOCK;
+		h.tail_block = p->pos;
 		h.tail_sequence = p->sequence + 1;
 		h.tail_prev_crc = p->prev_crc;
 		journal_head_encode(p->block, &p->super->uuid,

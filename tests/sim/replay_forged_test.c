@@ -194,6 +194,12 @@ lock_behind_the_end(struct sim_log *l)
 }
 
 static void
+lock_before_the_slots(struct sim_log *l)
+{
+	under(l, SLOT_TABLE_BLOCK - 1);
+}
+
+static void
 lock_of_a_slot(struct sim_log *l)
 {
 	under(l, SLOT_TABLE_BLOCK + (l->hb.slot ^ 1));
@@ -324,6 +330,7 @@ ATF_TC_BODY(what_is_not_the_dead_hosts_any_more_stays, tc)
 		void (*spoil)(struct sim_log *l);
 	} table[] = {
 		{ "lock behind the end", lock_behind_the_end },
+		{ "lock before the slots", lock_before_the_slots },
 		{ "lock of a slot", lock_of_a_slot },
 		{ "lock of nobody", lock_of_nobody },
 		{ "lock that is data", lock_that_is_data },

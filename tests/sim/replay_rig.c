@@ -158,7 +158,8 @@ refuses(struct world *w)
 	WORLD_CHECK(w, world_wait(w, has_trouble, 1, WAIT_MS));
 	WORLD_CHECK(w, !has_taken_over(w, 1));
 	host_takeovers(w->host[1].host, note_report, w);
-	WORLD_CHECK(w, opens(w, &f) == -VMFS_ELOCKED);
+	WORLD_CHECK(w, opens(w, &f) == -VMFS_ELOCKED ||
+	    w->lun.strike.result != 0);
 	check_target(w);
 	/* Others' work goes on. */
 	WORLD_CHECK(w, ds_health(w->host[1].ds) == 0 &&
@@ -181,6 +182,7 @@ replay_save(struct sim_log *l, uint64_t block, size_t blocks)
 static void
 mend(struct world *w)
 {
+	w->lun.strike = (struct sim_strike){ 0 };
 	while (saves > 0) {
 		saves--;
 		memcpy(sim_block(w, saved_at[saves]), saved[saves],

@@ -239,6 +239,44 @@ ATF_TC_BODY(a_journal_without_its_head_is_refused, tc)
 	replay_run("old tail", old_tail_is_gone, true, REPLAY_ROUNDS);
 }
 
+/* ---- what cannot be read ---- */
+
+static void
+unreadable(struct sim_log *l, uint64_t block)
+{
+	l->w->lun.strike = (struct sim_strike){
+		.result = -EIO, .first = 2, .last = 3, .times = UINT64_MAX / 2,
+		.ops = 1u << DISK_READ, .at = block * BLOCK_SIZE,
+	};
+}
+
+static void
+unreadable_lock(struct sim_log *l)
+{
+	unreadable(l, rig.ino);
+}
+
+static void
+unreadable_commit(struct sim_log *l)
+{
+	unreadable(l, l->hb.journal_block + l->pos[3]);
+}
+
+static void
+unreadable_ring(struct sim_log *l)
+{
+	unreadable(l, l->hb.journal_block + JOURNAL_FIRST_BLOCK);
+}
+
+ATF_TC_WITHOUT_HEAD(what_cannot_be_read_is_not_passed_over);
+ATF_TC_BODY(what_cannot_be_read_is_not_passed_over, tc)
+{
+	(void)tc;
+	replay_run("lock", unreadable_lock, true, REPLAY_ROUNDS);
+	replay_run("commit", unreadable_commit, true, REPLAY_ROUNDS);
+	replay_run("ring", unreadable_ring, true, REPLAY_ROUNDS);
+}
+
 /* ---- the admin's way out ---- */
 
 struct look {
@@ -310,6 +348,11 @@ ATF_TC_BODY(fsck_ends_a_journal_that_is_refused, tc)
 	for (how = 0; how < DAMAGES; how++)
 		replay_run(damages[how].name, fsck_ends_it, true,
 		    REPLAY_ROUNDS);
+	which = 0;
+	for (how = 0; how < DAMAGES; how++)
+		if (damages[how].whole)
+			replay_run(damages[how].name, fsck_ends_it, true,
+			    REPLAY_ROUNDS);
 	spoil_more = lose_both_heads;
 	replay_run("both heads", fsck_ends_it, true, REPLAY_ROUNDS);
 }
@@ -321,6 +364,7 @@ ATF_TP_ADD_TCS(tp)
 	ATF_TP_ADD_TC(tp, a_last_commit_that_is_not_whole_is_left_out);
 	ATF_TP_ADD_TC(tp, one_head_is_enough);
 	ATF_TP_ADD_TC(tp, a_journal_without_its_head_is_refused);
+	ATF_TP_ADD_TC(tp, what_cannot_be_read_is_not_passed_over);
 	ATF_TP_ADD_TC(tp, fsck_ends_a_journal_that_is_refused);
 	return atf_no_error();
 }

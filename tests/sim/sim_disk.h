@@ -38,6 +38,7 @@ struct sim_strike {
 	bool done;			/* executed all the same */
 	unsigned first, last;		/* nexuses */
 	unsigned ops;			/* mask of 1u << enum disk_op */
+	uint64_t at;			/* only there, a byte; 0: anywhere */
 	uint64_t skip, times;
 	uint64_t seen;			/* commands that it fits */
 };

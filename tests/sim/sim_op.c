@@ -419,7 +419,8 @@ strikes(struct sim_op *op)
 	struct sim_strike *s = &op->lun->strike;
 
 	if (s->result == 0 || op->req == NULL || op->nexus < s->first ||
-	    op->nexus > s->last || (s->ops & 1u << op->op) == 0)
+	    op->nexus > s->last || (s->ops & 1u << op->op) == 0 ||
+	    (s->at != 0 && s->at != op->offset))
 		return false;
 	s->seen++;
 	return s->seen > s->skip && s->seen <= s->skip + s->times;
