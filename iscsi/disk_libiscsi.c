@@ -9,6 +9,7 @@
 
 #include "iscsi/disk_libiscsi_disk.h"
 #include "libvmfs/base/units.h"
+#include "libvmfs/env/lba_status.h"
 
 #define OP_WINDOW 8
 #define TRANSFER_MAX MIB	/* bytes of one READ or WRITE */
@@ -137,6 +138,21 @@ op_note(struct op *op, int result, const struct disk_sense *sense)
 
 /* ---- answers ---- */
 
+/* The next command asks for what this answer does not tell. */
+static int
+map_answer(struct chunk *c)
+{
+	struct op *op = c->op;
+	uint32_t bs = op->d->lun.block_size;
+	uint64_t first = op->req->offset / bs;
+	uint64_t lba = first + c->offset / bs;
+	int rc = lba_status_add(c->data, c->cmd.received, bs,
+	    first + op->req->length / bs, &lba, op->req->map);
+
+	op->next = (lba - first) * bs;
+	return rc;
+}
+
 static int
 read_answer(struct chunk *c)
 {
@@ -150,6 +166,8 @@ read_answer(struct chunk *c)
 	case DISK_PR_READ_RESERVATION:
 		return lpr_parse_reservation(c->data, c->cmd.received,
 		    req->pr);
+	case DISK_MAP:
+		return map_answer(c);
 	default:
 		return 0;
 	}
@@ -334,6 +352,24 @@ cut_caw(struct op *op)
 	return c;
 }
 
+/* One at a time: how much an answer tells is not known before. */
+static struct chunk *
+cut_map(struct op *op)
+{
+	struct disk_req *req = op->req;
+	struct chunk *c = chunk_new(op, 1, LBA_STATUS_SIZE);
+
+	if (c == NULL)
+		return NULL;
+	if (op->next == 0)
+		req->map->count = 0;
+	c->cmd.cdb = lcdb_lba_status((req->offset + op->next) /
+	    op->d->lun.block_size, LBA_STATUS_SIZE);
+	c->cmd.retry_attention = true;
+	op->next = req->length;
+	return c;
+}
+
 /* Operations that are one command, whatever the length. */
 static struct chunk *
 cut_single(struct op *op)
@@ -385,7 +421,7 @@ static const struct {
 	[DISK_PR_READ_KEYS] = { cut_single, false },
 	[DISK_PR_READ_RESERVATION] = { cut_single, false },
 	[DISK_HOLD_TEST] = { NULL, false },
-	[DISK_MAP] = { NULL, false },
+	[DISK_MAP] = { cut_map, true },
 	[DISK_CRYPTO_ERASE] = { NULL, false },
 	[DISK_SHARE] = { NULL, false },
 };

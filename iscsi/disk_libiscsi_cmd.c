@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "libvmfs/base/be.h"
+#include "libvmfs/env/lba_status.h"
 
 enum {
 	STATUS_GOOD = 0x00,
@@ -102,6 +103,15 @@ lcdb_read_capacity16(void)
 		.xfer = 32 };
 
 	be32_store(c.b + 10, c.xfer);
+	return c;
+}
+
+struct lcdb
+lcdb_lba_status(uint64_t lba, uint32_t len)
+{
+	struct lcdb c = { .len = 16, .dir = LCDB_IN, .xfer = len };
+
+	lba_status_cdb(c.b, lba, len);
 	return c;
 }
 

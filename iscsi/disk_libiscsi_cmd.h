@@ -43,6 +43,7 @@ struct lcdb lcdb_write_same16(uint64_t lba, uint32_t blocks,
 /* SBC-4 5.35; fills the parameter list of LCDB_UNMAP_LIST bytes. */
 struct lcdb lcdb_unmap(uint64_t lba, uint32_t blocks, uint8_t *list);
 struct lcdb lcdb_read_capacity16(void);
+struct lcdb lcdb_lba_status(uint64_t lba, uint32_t len);
 
 /* SPC-4 and SPC-2. */
 struct lcdb lcdb_test_unit_ready(void);

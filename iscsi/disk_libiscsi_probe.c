@@ -104,7 +104,7 @@ lprobe_capacity(struct lsess *s, struct lprobe *p)
 	p->block_size = size;
 	p->phys_block_size = size << (data[13] & 0x0f);
 	/* LBPME and LBPRZ, SBC-4 5.20.2 */
-	p->write_same_unmap = (data[14] & 0xc0) == 0xc0;
+	p->write_same_unmap = p->unmapped_zero = (data[14] & 0xc0) == 0xc0;
 	return 0;
 }
 
@@ -175,6 +175,24 @@ probe_mode(struct lsess *s, struct lprobe *p)
 	if ((d[2] & 0x80) != 0)
 		p->caps |= DISK_CAP_READONLY;
 	p->fua = (d[2] & 0x10) != 0;
+	return 0;
+}
+
+/* A map is of use when what is not in it reads zeroes. */
+static int
+probe_map(struct lsess *s, struct lprobe *p)
+{
+	uint8_t d[24];
+	struct lcmd c;
+	int rc;
+
+	if (!p->unmapped_zero)
+		return 0;
+	rc = run_past_attentions(s, lcdb_lba_status(0, sizeof(d)), d, &c);
+	if (is_transport(rc))
+		return rc;
+	if (rc == 0 && c.received == sizeof(d))
+		p->caps |= DISK_CAP_MAP;
 	return 0;
 }
 
@@ -309,8 +327,8 @@ int
 lprobe_lun(struct lsess *s, struct lprobe *ret_probe)
 {
 	static int (*const steps[])(struct lsess *, struct lprobe *) = {
-		lprobe_capacity, probe_limits, probe_mode, probe_caw,
-		probe_reservations,
+		lprobe_capacity, probe_limits, probe_mode, probe_map,
+		probe_caw, probe_reservations,
 	};
 	struct lprobe p = { 0 };
 	int rc = inquiry_standard(s, &p.cache);

@@ -26,7 +26,8 @@ struct lprobe {
 	uint32_t unmap_granularity;	/* blocks, 0 = unknown */
 	unsigned caps;			/* DISK_CAP_ */
 	bool fua;
-	bool write_same_unmap;		/* unmapped blocks read zeroes */
+	bool unmapped_zero;		/* thin, unmapped blocks read zeroes */
+	bool write_same_unmap;		/* ... and WRITE SAME unmaps */
 	bool volatile_cache;		/* WCE, or not told */
 	struct lcache_id cache;
 	char serial[64];

@@ -5,6 +5,7 @@
 
 #include "libvmfs/base/be.h"
 #include "libvmfs/env/disk_sg_impl.h"
+#include "libvmfs/env/lba_status.h"
 
 #define PR_OUT_LIST 24		/* SPC-4 table 216 */
 #define PR_IN_HEADER 8
@@ -233,6 +234,33 @@ exec_write_zeroes(struct disk_sg *s, struct disk_req *req)
 	return rc;
 }
 
+/* GET LBA STATUS; addresses of the answer are those of the LUN. */
+static int
+exec_map(struct disk_sg *s, struct disk_req *req)
+{
+	uint32_t block = s->disk.info.block_size;
+	uint64_t lba = first_lba(s, req), end = lba + req->length / block;
+	uint8_t *buf = disk_buf_alloc(LBA_STATUS_SIZE);
+	int rc = buf != NULL ? 0 : -ENOMEM;
+
+	while (rc == 0 && lba < end) {
+		struct sg_data data = {
+			.direction = SG_DXFER_FROM_DEV,
+			.buf = buf,
+			.len = LBA_STATUS_SIZE,
+		};
+		uint8_t cdb[16];
+
+		lba_status_cdb(cdb, lba, LBA_STATUS_SIZE);
+		rc = sg_command(s, cdb, sizeof(cdb), &data, &req->sense);
+		if (rc == 0)
+			rc = lba_status_add(buf, data.received, block, end,
+			    &lba, req->map);
+	}
+	free(buf);
+	return rc;
+}
+
 int
 sg_execute(struct disk_sg *s, struct disk_req *req)
 {
@@ -249,6 +277,8 @@ sg_execute(struct disk_sg *s, struct disk_req *req)
 		return exec_unmap(s, req);
 	case DISK_WRITE_ZEROES:
 		return exec_write_zeroes(s, req);
+	case DISK_MAP:
+		return exec_map(s, req);
 	default:
 		return -EOPNOTSUPP;
 	}

@@ -54,7 +54,7 @@ int sg_command(struct disk_sg *s, const uint8_t *cdb, size_t cdb_len,
 int sg_result(uint8_t status, const uint8_t *sense_buf, size_t sense_len,
     struct disk_sense *sense);
 
-/* Executes CAW, RESERVE, RELEASE, PR_*, UNMAP, WRITE_ZEROES. */
+/* Executes CAW, RESERVE, RELEASE, PR_*, UNMAP, WRITE_ZEROES, MAP. */
 int sg_execute(struct disk_sg *s, struct disk_req *req) MUST_CHECK;
 
 /*

@@ -6,6 +6,7 @@
 
 #include "libvmfs/base/be.h"
 #include "libvmfs/env/disk_sg_impl.h"
+#include "libvmfs/env/lba_status.h"
 
 #define REPLY_SIZE 512
 /* A new session gets one unit attention per event since the last one. */
@@ -113,6 +114,17 @@ discover_limits(struct disk_sg *s)
 	    (uint32_t)granularity : 0;
 }
 
+/* Whether it answers, for a block: of no use to guess. */
+static bool
+tells_lba_status(struct disk_sg *s)
+{
+	uint8_t cdb[16];
+	struct reply r;
+
+	lba_status_cdb(cdb, s->first_lba, 24);
+	return ask(s, cdb, sizeof(cdb), 24, &r) == 0 && r.len == 24;
+}
+
 /* Logical block provisioning, SBC-4 6.6.6. */
 static void
 discover_provisioning(struct disk_sg *s)
@@ -128,6 +140,8 @@ discover_provisioning(struct disk_sg *s)
 	if (lbpu)
 		s->disk.info.caps |= DISK_CAP_UNMAP;
 	s->unmap_zeroes = lbpws && reads_zero;
+	if (reads_zero && tells_lba_status(s))
+		s->disk.info.caps |= DISK_CAP_MAP;
 }
 
 /*

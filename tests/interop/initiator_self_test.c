@@ -61,6 +61,33 @@ SELF_CASE(all_capabilities_are_found)
 	disk_close(d);
 }
 
+/* 600 pieces: more than an answer holds. */
+SELF_CASE(the_map_of_a_lun_is_read)
+{
+	struct disk *d = peer_lun(0);
+	struct disk_extent e[700];
+	struct disk_map map = { .extents = e, .max = 700 };
+	uint8_t *p = pattern(4096, 1);
+
+	ATF_REQUIRE(d->info.caps & DISK_CAP_MAP);
+	for (uint64_t i = 0; i < 300; i++)
+		ATF_REQUIRE_EQ(0, disk_write(d, 8192 * i + 4096, p, 4096, 0));
+	ATF_REQUIRE_EQ(0, disk_map(d, 0, 64 * MIB, &map));
+	ATF_REQUIRE_EQ(601, map.count);
+	for (unsigned i = 0; i < 600; i++) {
+		ATF_REQUIRE_EQ(4096, e[i].length);
+		ATF_REQUIRE_EQ(i % 2 == 1, e[i].allocated);
+	}
+	ATF_CHECK(!e[600].allocated);
+	ATF_CHECK_EQ(64 * MIB - 600 * 4096, e[600].length);
+	map = (struct disk_map){ .extents = e, .max = 3 };
+	ATF_REQUIRE_EQ(0, disk_map(d, 4096, MIB, &map));
+	ATF_CHECK_EQ(3, map.count);
+	ATF_CHECK(e[0].allocated && !e[1].allocated);
+	free(p);
+	disk_close(d);
+}
+
 SELF_CASE(luns_with_blocks_of_4_kib_work)
 {
 	struct disk *d = peer_lun(1);
@@ -716,6 +743,7 @@ ATF_TP_ADD_TCS(tp)
 {
 	ATF_TP_ADD_TC(tp, a_section_of_reserve_ends_with_its_session);
 	ATF_TP_ADD_TC(tp, all_capabilities_are_found);
+	ATF_TP_ADD_TC(tp, the_map_of_a_lun_is_read);
 	ATF_TP_ADD_TC(tp, luns_with_blocks_of_4_kib_work);
 	ATF_TP_ADD_TC(tp, compare_and_write_writes_when_equal);
 	ATF_TP_ADD_TC(tp, compare_and_write_tells_where_it_differs);

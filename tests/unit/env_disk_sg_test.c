@@ -23,13 +23,14 @@ static struct {
 	uint64_t max_same;
 	uint8_t provisioning;	/* VPD B2h byte 5 */
 	unsigned attentions;	/* pending */
+	bool lba_status;	/* knows GET LBA STATUS */
 	/* the answer to the next commands that are no discovery */
 	int io_error;
 	uint8_t status;
 	uint16_t host_status;
 	uint8_t sense[32];
 	uint8_t sense_len;
-	uint8_t reply[64];
+	uint8_t reply[128];
 	uint32_t reply_len;
 	unsigned busy;
 } dev;
@@ -174,6 +175,14 @@ script_io(void *arg, struct sg_io_hdr *h)
 		answer_rsoc(h);
 		return 0;
 	}
+	if (discovering && h->cmdp[0] == 0x9e) {
+		if (dev.lba_status)
+			answer(h, "\0\0\0\x14\0\0\0\0\0\0\0\0\0\0\0\0"
+			    "\0\0\0\1\0\0\0\0", 24);
+		else
+			answer_sense(h, 5, 0x20, 0);
+		return 0;
+	}
 	if (discovering) {
 		if (opcode_absent(h->cmdp[0]))
 			answer_sense(h, 5, 0x20, 0);
@@ -300,6 +309,75 @@ SG_TC(missing_commands_are_missing_capabilities, without_device)
 	dev.max_caw = 0;
 	dev.provisioning = 0;
 	ATF_CHECK_EQ(0, caps_of_device());
+}
+
+SG_TC(map_of_a_device_is_a_capability, without_device)
+{
+	dev.lba_status = true;
+	ATF_CHECK(caps_of_device() & DISK_CAP_MAP);
+	/* Unmapped blocks that may read anything are no holes. */
+	dev.provisioning = 0xe0;
+	ATF_CHECK_EQ(0, caps_of_device() & DISK_CAP_MAP);
+}
+
+/* A device with `count` descriptors: blocks and status of each. */
+static void
+reply_status(uint64_t lba, unsigned count, const uint8_t (*d)[2])
+{
+	memset(dev.reply, 0, sizeof(dev.reply));
+	put_be(dev.reply, 4, 4 + 16 * count);
+	for (unsigned i = 0; i < count; i++) {
+		put_be(dev.reply + 8 + 16 * i, 8, lba);
+		put_be(dev.reply + 16 + 16 * i, 4, d[i][0]);
+		dev.reply[20 + 16 * i] = d[i][1];
+		lba += d[i][0];
+	}
+	dev.reply_len = 8 + 16 * count;
+}
+
+SG_TC(map_is_that_of_the_device, without_device)
+{
+	/* From 2 blocks before to 40 behind what is asked for; anchored. */
+	static const uint8_t parts[][2] = {
+		{ 10, 0 }, { 16, 1 }, { 8, 2 }, { 80, 1 },
+	};
+	struct disk_extent e[4];
+	struct disk_map map = { .extents = e, .max = 4 };
+
+	dev.lba_status = true;
+	ATF_REQUIRE_EQ(0, open_sg(2048 * 512));
+	reply_status(2048 + 98, 4, parts);
+	ATF_REQUIRE_EQ(0, disk_map(D, 100 * 512, 72 * 512, &map));
+	check_cdb(0, "\x9e\x12\0\0\0\0\0\0\x08\x64\0\0\x10\x08\0\0", 16);
+	ATF_REQUIRE_EQ(4, map.count);
+	ATF_CHECK(e[0].allocated && e[0].length == 8 * 512);
+	ATF_CHECK(!e[1].allocated && e[1].length == 16 * 512);
+	ATF_CHECK(e[2].allocated && e[2].length == 8 * 512);
+	ATF_CHECK(!e[3].allocated && e[3].length == 40 * 512);
+	map = (struct disk_map){ .extents = e, .max = 2 };
+	ATF_REQUIRE_EQ(0, disk_map(D, 100 * 512, 72 * 512, &map));
+	ATF_CHECK_EQ(2, map.count);
+	disk_close(D);
+}
+
+SG_TC(map_that_says_nothing_is_an_error, without_device)
+{
+	static const uint8_t none[][2] = { { 0, 1 } }, part[][2] = { { 9, 1 } };
+	struct disk_extent e[4];
+	struct disk_map map = { .extents = e, .max = 4 };
+
+	dev.lba_status = true;
+	ATF_REQUIRE_EQ(0, open_sg(0));
+	reply_status(0, 1, none);
+	ATF_CHECK_EQ(-VMFS_EPROTO, disk_map(D, 0, SIZE, &map));
+	reply_status(1, 1, part);
+	ATF_CHECK_EQ(-VMFS_EPROTO, disk_map(D, 0, SIZE, &map));
+	dev.reply_len = 6;
+	ATF_CHECK_EQ(-VMFS_EPROTO, disk_map(D, 0, SIZE, &map));
+	/* Of the second answer nothing is new. */
+	reply_status(0, 1, part);
+	ATF_CHECK_EQ(-VMFS_EPROTO, disk_map(D, 0, SIZE, &map));
+	disk_close(D);
 }
 
 SG_TC(reservations_that_power_takes_away_do_not_count, without_device)
@@ -642,6 +720,9 @@ ATF_TP_ADD_TCS(tp)
 {
 	ATF_TP_ADD_TC(tp, capabilities_are_discovered);
 	ATF_TP_ADD_TC(tp, missing_commands_are_missing_capabilities);
+	ATF_TP_ADD_TC(tp, map_of_a_device_is_a_capability);
+	ATF_TP_ADD_TC(tp, map_is_that_of_the_device);
+	ATF_TP_ADD_TC(tp, map_that_says_nothing_is_an_error);
 	ATF_TP_ADD_TC(tp, reservations_that_power_takes_away_do_not_count);
 	ATF_TP_ADD_TC(tp, old_device_is_asked_by_trial);
 	ATF_TP_ADD_TC(tp, attentions_do_not_disturb_discovery);

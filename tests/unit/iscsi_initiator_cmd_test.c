@@ -35,6 +35,8 @@ ATF_TC_BODY(commands_have_the_bytes_of_the_standard, tc)
 	    0xb0, 1, 2));
 	check_cdb("reserve", lcdb_reserve6(), 6, CDB(0x16));
 	check_cdb("release", lcdb_release6(), 6, CDB(0x17));
+	check_cdb("lba status", lcdb_lba_status(lba, 0x1008), 16, CDB(0x9e,
+	    0x12, 1, 2, 3, 4, 5, 6, 7, 8, 0, 0, 0x10, 8));
 	check_cdb("pr in", lcdb_pr_in(1, 0x2000), 10, CDB(0x5e, 1, 0, 0, 0, 0,
 	    0, 0x20, 0));
 }
