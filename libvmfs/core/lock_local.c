@@ -11,9 +11,6 @@
 #include "libvmfs/env/env.h"
 #include "libvmfs/format/super.h"
 
-#define LOCAL_SLOT 0
-#define LOCAL_INCARNATION 1
-
 struct held {
 	uint64_t addr;
 	enum lock_mode mode;
@@ -132,16 +129,16 @@ record_take(struct lock_local *l, struct lockrec *rec, enum lock_mode mode)
 {
 	rec->version++;
 	rec->mode = mode;
-	rec->slot = LOCAL_SLOT;
-	rec->incarnation = LOCAL_INCARNATION;
+	rec->slot = l->ops.slot;
+	rec->incarnation = l->ops.incarnation;
 	rec->since_us = l->env->wall_us(l->env);
 	memset(&rec->host, 0, sizeof(rec->host));
 	memset(rec->name, 0, sizeof(rec->name));
 	memcpy(rec->name, "local", 5);
 	memset(rec->holder, 0, sizeof(rec->holder));
 	if (mode != LOCK_EXCLUSIVE)
-		rec->holder[LOCAL_SLOT] =
-		    lockrec_holder_mark(LOCAL_INCARNATION);
+		rec->holder[l->ops.slot] =
+		    lockrec_holder_mark(l->ops.incarnation);
 	if (rec->lsn > l->ops.lsn)
 		l->ops.lsn = rec->lsn;
 }
@@ -271,11 +268,11 @@ slot_read(struct lock_local *l, struct heartbeat *ret_h)
 {
 	int r;
 
-	r = disk_read(l->disk, (uint64_t)(SLOT_TABLE_BLOCK + LOCAL_SLOT) <<
+	r = disk_read(l->disk, (uint64_t)(SLOT_TABLE_BLOCK + l->ops.slot) <<
 	    BLOCK_SHIFT, l->sector, l->sector_size);
 	if (r < 0)
 		return r;
-	return heartbeat_decode(l->sector, &l->volume, LOCAL_SLOT, ret_h);
+	return heartbeat_decode(l->sector, &l->volume, l->ops.slot, ret_h);
 }
 
 static int
@@ -290,7 +287,7 @@ set_journal_locked(struct lock_local *l, uint64_t block, uint32_t blocks)
 	h.journal_block = block;
 	h.journal_blocks = blocks;
 	heartbeat_encode(l->sector, &l->volume, &h);
-	return disk_write(l->disk, (uint64_t)(SLOT_TABLE_BLOCK + LOCAL_SLOT) <<
+	return disk_write(l->disk, (uint64_t)(SLOT_TABLE_BLOCK + l->ops.slot) <<
 	    BLOCK_SHIFT, l->sector, l->sector_size, DISK_FUA);
 }
 
@@ -331,6 +328,14 @@ int
 lock_local_new(struct env *env, struct disk *disk, const struct super *super,
     struct lockops **ret_l)
 {
+	return lock_local_new_as(env, disk, super, 0, 1, ret_l);
+}
+
+int
+lock_local_new_as(struct env *env, struct disk *disk,
+    const struct super *super, unsigned slot, uint64_t incarnation,
+    struct lockops **ret_l)
+{
 	struct lock_local *l = calloc(1, sizeof(*l));
 	struct heartbeat h;
 	int r = -ENOMEM;
@@ -338,8 +343,8 @@ lock_local_new(struct env *env, struct disk *disk, const struct super *super,
 	if (l == NULL)
 		return -ENOMEM;
 	l->ops.vt = &local_vt;
-	l->ops.slot = LOCAL_SLOT;
-	l->ops.incarnation = LOCAL_INCARNATION;
+	l->ops.slot = slot;
+	l->ops.incarnation = incarnation;
 	l->ops.super_told = super->generation;
 	l->ops.super_seen = l->ops.super_all = l->ops.super_told;
 	l->env = env;

@@ -103,6 +103,13 @@ struct env;
  */
 int lock_local_new(struct env *env, struct disk *disk,
     const struct super *super, struct lockops **ret_l) MUST_CHECK;
+/*
+ * Another slot and incarnation: who comes after one that died.  All other
+ * incarnations are dead, and their journals have been replayed.
+ */
+int lock_local_new_as(struct env *env, struct disk *disk,
+    const struct super *super, unsigned slot, uint64_t incarnation,
+    struct lockops **ret_l) MUST_CHECK;
 void lock_local_free(struct lockops *l);
 
 #endif

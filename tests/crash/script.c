@@ -1,0 +1,243 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* See script.h: how a sequence begins, goes on and ends.  The operations are
+ * in script_ops.c. */
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "libvmfs/base/crc32c.h"
+#include "libvmfs/base/units.h"
+#include "tests/crash/script_ops.h"
+
+#define LUN_BYTES (64 * MIB)
+#define DISK_BYTES (17 * MIB)
+#define JOURNAL_ROOM 240u	/* commits of one block that fill most of it */
+
+void
+script_fail(struct script *s, const char *fmt, ...)
+{
+	va_list ap;
+
+	if (s->problem[0] != '\0')
+		return;
+	va_start(ap, fmt);
+	(void)vsnprintf(s->problem, sizeof(s->problem), fmt, ap);
+	va_end(ap);
+}
+
+static struct deed *
+deed_new(struct script *s, const char *what)
+{
+	struct deed *d;
+
+	if (s->deeds == s->max) {
+		s->max += s->max + 16;
+		s->deed = reallocarray(s->deed, s->max, sizeof(*d));
+		if (s->deed == NULL)
+			abort();
+	}
+	d = &s->deed[s->deeds++];
+	*d = (struct deed){ .what = what, .start = s->events.count };
+	s->truth.deed = d;
+	return d;
+}
+
+static void
+deed_done(struct script *s, struct deed *d)
+{
+	d->end = s->events.count;
+	d->space = malloc(sizeof(*d->space));
+	if (d->space == NULL)
+		abort();
+	*d->space = s->truth.space;
+	s->truth.deed = NULL;
+}
+
+/* ---- the beginning ---- */
+
+/* Commits until the journal is about to start over. */
+static int
+fill_journal(struct script *s)
+{
+	uint64_t n = JOURNAL_ROOM + prng_below(&s->prng, 12);
+	uint8_t b[HASH_BYTES];
+	int r = 0;
+
+	for (uint64_t i = 0; i < n && r == 0; i++) {
+		prng_fill(&s->prng, b, sizeof(b));
+		r = script_put(s, s->disk, 0, b, sizeof(b));
+		if (r == 0)
+			r = fs_file_flush(s->f);
+		if (r == 0 && i == n / 2)
+			r = ds_checkpoint(s->box.ds, 0);
+	}
+	return r;
+}
+
+/* Space that nothing shows: the rest is all there is to use. */
+static int
+fill_space(struct script *s)
+{
+	struct fs_file *f;
+	uint64_t at = 0;
+	unsigned o;
+	int r = script_create(s, "ballast", INODE_DISK, 256 * MIB, &o);
+
+	if (r == 0)
+		r = fs_file_open(s->box.fs, s->truth.object[o].ino, 0,
+		    FS_WRITE, &f, NULL);
+	if (r < 0)
+		return r;
+	while (r == 0) {
+		r = fs_file_allocate(f, at, MIB);
+		at += MIB;
+	}
+	if (r == -ENOSPC)
+		r = fs_file_punch(f, at - 6 * MIB, 6 * MIB);
+	if (r == 0)
+		return fs_file_close(f);
+	(void)!fs_file_close(f);
+	return r;
+}
+
+static int
+furnish(struct script *s)
+{
+	int r = script_create(s, "d", INODE_DISK, DISK_BYTES, &s->disk);
+
+	if (r == 0)
+		r = script_open_disk(s);
+	if (r == 0)
+		r = script_furnish(s);
+	if (r == 0 && s->variant.tight)
+		r = fill_space(s);
+	if (r == 0 && s->variant.wrap)
+		r = fill_journal(s);
+	return r == 0 ? fs_file_flush(s->f) : r;
+}
+
+static struct variant
+variant_of(uint32_t hash, uint64_t round)
+{
+	struct prng p;
+
+	prng_seed(&p, hash ^ (round << 32));
+	return (struct variant){
+		.block_size = prng_below(&p, 4) == 0 ? 4096 : 512,
+		.discard = prng_below(&p, 4) == 0,
+		.wrap = prng_below(&p, 4) == 0,
+		.tight = prng_below(&p, 4) == 0,
+	};
+}
+
+int
+script_begin(struct script *s, const char *name, uint64_t round)
+{
+	uint32_t hash = crc32c(0, name, strlen(name));
+	struct deed *d;
+	int r;
+
+	memset(s, 0, sizeof(*s));
+	(void)snprintf(s->name, sizeof(s->name), "%s", name);
+	s->round = round;
+	s->variant = variant_of(hash, round);
+	prng_seed(&s->prng, hash + round * 0x100000001b3u);
+	pages_init(&s->lun, NULL, LUN_BYTES, s->variant.block_size);
+	s->lun.events = &s->events;
+	s->lun.unhashed = true;
+	box_init(&s->box, &s->lun.disk, prng_u64(&s->prng));
+	d = deed_new(s, "beginning");
+	d->settles = true;
+	r = box_mkfs(&s->box);
+	/* Each slot has its journal: a host that dies while it makes one is
+	 * known to lose that space. */
+	for (unsigned i = 0; i < BOX_SLOTS && r == 0; i++) {
+		r = box_mount(&s->box, i, ++s->incarnation[i], false);
+		if (r == 0)
+			r = box_unmount(&s->box);
+	}
+	if (r == 0)
+		r = box_mount(&s->box, 0, ++s->incarnation[0],
+		    s->variant.discard);
+	if (r == 0) {
+		r = furnish(s);
+		if (r < 0)
+			box_kill(&s->box);
+	}
+	deed_done(s, d);
+	if (r < 0)
+		script_fail(s, "the beginning of a volume fails: %s",
+		    vmfs_strerror(r));
+	return r < 0 ? -EPROTO : 0;
+}
+
+/* ---- operations ---- */
+
+int
+script_op(struct script *s, unsigned op)
+{
+	struct deed *d = deed_new(s, script_op_name(op));
+	int r = script_op_do(s, op, d);
+
+	deed_done(s, d);
+	if (r < 0)
+		script_fail(s, "operation %zu, %s, fails: %s", s->deeds - 1,
+		    script_op_name(op), vmfs_strerror(r));
+	return r < 0 ? -EPROTO : 0;
+}
+
+/* Numbers of the operations in a list of names; their count. */
+static int
+parse(const char *list, unsigned *op)
+{
+	int n = 0;
+
+	while (*list != '\0' && n < SCRIPT_OPS_MAX) {
+		size_t len = strcspn(list, ",");
+		unsigned i = 0;
+
+		while (script_op_name(i) != NULL &&
+		    (strlen(script_op_name(i)) != len ||
+		    strncmp(script_op_name(i), list, len) != 0))
+			i++;
+		if (script_op_name(i) == NULL)
+			return -EINVAL;
+		op[n++] = i;
+		list += len + (list[len] == ',');
+	}
+	return *list == '\0' ? n : -EINVAL;
+}
+
+int
+script_play(struct script *s, const char *name, uint64_t round)
+{
+	unsigned op[SCRIPT_OPS_MAX];
+	int n = parse(name, op), r;
+
+	if (n < 0) {
+		memset(s, 0, sizeof(*s));
+		return n;
+	}
+	r = script_begin(s, name, round);
+	if (r < 0)
+		return r;
+	for (int i = 0; i < n && r == 0; i++)
+		r = script_op(s, op[i]);
+	if (s->box.locks != NULL)
+		box_kill(&s->box);
+	return r;
+}
+
+void
+script_fini(struct script *s)
+{
+	for (size_t i = 0; i < s->deeds; i++)
+		deed_fini(&s->deed[i]);
+	free(s->deed);
+	truth_fini(&s->truth);
+	if (s->lun.page != NULL)
+		pages_fini(&s->lun);
+	events_fini(&s->events);
+	memset(s, 0, sizeof(*s));
+}

@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Is a volume what it was promised to be, and does it go on working? */
+#ifndef TESTS_CRASH_VERIFY_H
+#define TESTS_CRASH_VERIFY_H
+
+#include "tests/crash/script.h"
+
+/*
+ * `disk` was replayed; it is changed.  0, or -EPROTO with the sentence in
+ * `problem`.  Suspends.
+ */
+int verify(const struct script *s, const struct promise *p,
+    struct pages *disk, char *problem, size_t size) MUST_CHECK;
+
+#endif
