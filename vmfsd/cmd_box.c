@@ -292,15 +292,19 @@ list_acl(void *arg)
 
 		for (size_t j = 0; j < t->allows; j++) {
 			size_t len = strcspn(t->allow[j], ",");
-			const char *rest = t->allow[j] + len;
+			bool own = t->allow_in[j].user != NULL;
+			const char *chap = own ? t->allow_in[j].user :
+			    t->in.user;
+			const char *mutual = own ? t->allow_out[j].user :
+			    t->out.user;
+			char sees[2048];
 
+			conf_allow_sees(t->allow[j], sees, sizeof(sees));
 			(void)json_array_append_new(c->list, json_pack(
 			    "{s:s, s:s%, s:s, s:s, s:s}", "target", t->iqn,
-			    "initiator", t->allow[j], len,
-			    "sees", *rest != '\0' ? rest + 1 : "all",
-			    "chap", t->in.user != NULL ? t->in.user : "",
-			    "mutual", t->out.user != NULL ?
-			    t->out.user : ""));
+			    "initiator", t->allow[j], len, "sees", sees,
+			    "chap", chap != NULL ? chap : "",
+			    "mutual", mutual != NULL ? mutual : ""));
 		}
 	}
 	return 0;

@@ -218,8 +218,11 @@ conf_target_fini(struct conf_target *t)
 	free(t->iqn);
 	for (size_t i = 0; i < t->luns; i++)
 		conf_lun_fini(&t->lun[i]);
-	for (size_t i = 0; i < t->allows; i++)
+	for (size_t i = 0; i < t->allows; i++) {
 		free(t->allow[i]);
+		chap_fini(&t->allow_in[i]);
+		chap_fini(&t->allow_out[i]);
+	}
 	chap_fini(&t->in);
 	chap_fini(&t->out);
 	free(t->write_log);

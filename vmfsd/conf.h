@@ -33,6 +33,8 @@ struct conf_target {
 	struct conf_lun lun[CONF_LIST_MAX];
 	size_t luns;
 	char *allow[CONF_LIST_MAX];	/* patterns of initiator names */
+	/* Their own secrets, in place of those of the target. */
+	struct conf_chap allow_in[CONF_LIST_MAX], allow_out[CONF_LIST_MAX];
 	size_t allows;
 	struct conf_chap in, out;
 	char *write_log;	/* NULL: none */

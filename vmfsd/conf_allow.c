@@ -53,6 +53,56 @@ map_entry(struct scsi_view *v, const char *p)
 	return true;
 }
 
+/* 1: it is one of these options; 0: it is not; -1: too long, or empty. */
+static int
+chap_option(struct conf_allow *a, const char *o)
+{
+	const struct {
+		const char *name;
+		char *to;
+		size_t size;
+	} known[] = {
+		{ "chap=", a->in.user, sizeof(a->in.user) },
+		{ "chap-secret-file=", a->in.file, sizeof(a->in.file) },
+		{ "mutual=", a->out.user, sizeof(a->out.user) },
+		{ "mutual-secret-file=", a->out.file, sizeof(a->out.file) },
+	};
+
+	for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
+		size_t len = strlen(known[i].name);
+
+		if (strncmp(o, known[i].name, len) != 0)
+			continue;
+		if (o[len] == '\0' || strlen(o + len) >= known[i].size)
+			return -1;
+		strcpy(known[i].to, o + len);
+		return 1;
+	}
+	return 0;
+}
+
+void
+conf_allow_sees(const char *text, char *buf, size_t size)
+{
+	struct conf_allow scratch;
+	const char *p = text + strcspn(text, ",");
+	size_t used = 0;
+	char option[1100];
+
+	buf[0] = '\0';
+	while (*p++ == ',') {
+		size_t len = strcspn(p, ",");
+
+		(void)snprintf(option, sizeof(option), "%.*s", (int)len, p);
+		if (chap_option(&scratch, option) == 0 && used < size)
+			used += (size_t)snprintf(buf + used, size - used,
+			    "%s%s", used > 0 ? "," : "", option);
+		p += len;
+	}
+	if (buf[0] == '\0')
+		(void)snprintf(buf, size, "all");
+}
+
 int
 conf_allow_parse(const char *text, struct conf_allow *ret_a, char *why,
     size_t why_size)
@@ -61,6 +111,7 @@ conf_allow_parse(const char *text, struct conf_allow *ret_a, char *why,
 	struct conf_allow a = { .all = true };
 	bool readonly = false, mapped = false;
 	char *save = NULL, *pattern;
+	int chap;
 
 	if (copy == NULL)
 		return -ENOMEM;
@@ -73,12 +124,17 @@ conf_allow_parse(const char *text, struct conf_allow *ret_a, char *why,
 	for (char *o; (o = strtok_r(NULL, ",", &save)) != NULL;) {
 		if (strcmp(o, "readonly") == 0 || strcmp(o, "ro") == 0)
 			readonly = true;
-		else if (map_entry(&a.view, o))
-			mapped = true;
-		else
+		else if ((chap = chap_option(&a, o)) < 0)
+			return refuse(why, why_size, "'%.64s': expected a "
+			    "user or file name behind '='", o);
+		else if (chap == 0 && !map_entry(&a.view, o))
 			return refuse(why, why_size, "'%.64s' of '%.200s': "
-			    "expected readonly, or M=N or M=N:ro for the "
-			    "target's LUN N, seen once as M", o, text);
+			    "expected readonly, M=N or M=N:ro for the target's "
+			    "LUN N, seen once as M, or chap=, "
+			    "chap-secret-file=, mutual=, mutual-secret-file=",
+			    o, text);
+		else
+			mapped |= chap == 0;
 	}
 	for (unsigned i = 0; i < SCSI_LUNS_MAX; i++) {
 		if (!mapped) {

@@ -193,20 +193,24 @@ target_remove(struct apply *a, struct conf_change *c)
 }
 
 static void
+access_copy(struct conf_target *to, const struct conf_target *from)
+{
+	memcpy(to->allow, from->allow, sizeof(to->allow));
+	memcpy(to->allow_in, from->allow_in, sizeof(to->allow_in));
+	memcpy(to->allow_out, from->allow_out, sizeof(to->allow_out));
+	to->allows = from->allows;
+	to->in = from->in;
+	to->out = from->out;
+	to->redirect = from->redirect;
+}
+
+static void
 access_swap(struct conf_target *a, struct conf_target *b)
 {
 	struct conf_target t = *a;
 
-	memcpy(a->allow, b->allow, sizeof(a->allow));
-	a->allows = b->allows;
-	a->in = b->in;
-	a->out = b->out;
-	a->redirect = b->redirect;
-	memcpy(b->allow, t.allow, sizeof(b->allow));
-	b->allows = t.allows;
-	b->in = t.in;
-	b->out = t.out;
-	b->redirect = t.redirect;
+	access_copy(a, b);
+	access_copy(b, &t);
 }
 
 static int

@@ -92,7 +92,9 @@ same_access(const struct conf_target *a, const struct conf_target *b)
 	    !same_chap(&a->out, &b->out) || !same(a->redirect, b->redirect))
 		return false;
 	for (size_t i = 0; i < a->allows; i++)
-		if (strcmp(a->allow[i], b->allow[i]) != 0)
+		if (strcmp(a->allow[i], b->allow[i]) != 0 ||
+		    !same_chap(&a->allow_in[i], &b->allow_in[i]) ||
+		    !same_chap(&a->allow_out[i], &b->allow_out[i]))
 			return false;
 	return true;
 }

@@ -3,15 +3,11 @@
 #include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "libvmfs/base/cleanup.h"
 #include "libvmfs/base/units.h"
 #include "vmfsd/conf_allow.h"
 #include "vmfsd/conf_keys.h"
-
-#define SECRET_MIN 12	/* RFC 7143 9.2.1: 96 bits */
-#define SECRET_MAX 255
 
 static int
 set_string(struct conf_parser *p, const char *key, const char *value,
@@ -235,43 +231,6 @@ portal_busy_wait(struct conf_parser *p, const char *key, const char *value)
 	return 0;
 }
 
-/* Secrets stand in files of their own that only root can read. */
-static int
-read_secret(struct conf_parser *p, const char *key, const char *path,
-    char **field)
-{
-	char text[SECRET_MAX + 3];
-	struct stat st;
-	size_t len;
-	FILE *f;
-	bool got;
-
-	if (*field != NULL)
-		return conf_error(p, "'%s' is given twice in %s", key,
-		    p->section_text);
-	f = fopen(path, "re");
-	if (f == NULL)
-		return conf_error(p, "%s: cannot read '%s': %s", key, path,
-		    strerror(errno));
-	if (fstat(fileno(f), &st) < 0 || (st.st_mode & 077) != 0) {
-		(void)fclose(f);
-		return conf_error(p, "%s: '%s' can be read by others; run "
-		    "chmod 600 '%s'", key, path, path);
-	}
-	got = fgets(text, sizeof(text), f) != NULL;
-	(void)fclose(f);
-	len = got ? strcspn(text, "\r\n") : 0;
-	if (len < SECRET_MIN || len > SECRET_MAX) {
-		explicit_bzero(text, sizeof(text));
-		return conf_error(p, "%s: the first line of '%s' has %zu "
-		    "characters; expected %d to %d", key, path, len,
-		    SECRET_MIN, SECRET_MAX);
-	}
-	*field = strndup(text, len);
-	explicit_bzero(text, sizeof(text));
-	return *field != NULL ? 0 : -ENOMEM;
-}
-
 static int
 portal_chap(struct conf_parser *p, const char *key, const char *value)
 {
@@ -283,7 +242,7 @@ static int
 portal_chap_secret(struct conf_parser *p, const char *key, const char *value)
 {
 	p->conf->discovery_line = p->line;
-	return read_secret(p, key, value, &p->conf->discovery_in.secret);
+	return conf_read_secret(p, key, value, &p->conf->discovery_in.secret);
 }
 
 static int
@@ -297,7 +256,7 @@ static int
 portal_mutual_secret(struct conf_parser *p, const char *key, const char *value)
 {
 	p->conf->discovery_line = p->line;
-	return read_secret(p, key, value, &p->conf->discovery_out.secret);
+	return conf_read_secret(p, key, value, &p->conf->discovery_out.secret);
 }
 
 static const struct conf_key portal_keys[] = {
@@ -460,6 +419,20 @@ target_lun(struct conf_parser *p, const char *key, const char *value)
 	return 0;
 }
 
+/* User and secret, of which the allow line has neither or both. */
+static int
+allow_chap(struct conf_parser *p, const char *key,
+    const struct conf_allow_chap *from, struct conf_chap *ret_c)
+{
+	int rc = 0;
+
+	if (from->user[0] != '\0')
+		rc = set_string(p, key, from->user, &ret_c->user);
+	if (rc == 0 && from->file[0] != '\0')
+		rc = conf_read_secret(p, key, from->file, &ret_c->secret);
+	return rc;
+}
+
 static int
 target_allow(struct conf_parser *p, const char *key, const char *value)
 {
@@ -474,9 +447,14 @@ target_allow(struct conf_parser *p, const char *key, const char *value)
 		return conf_error(p, "more than %d allow lines in a target",
 		    CONF_LIST_MAX);
 	rc = set_string(p, key, value, &t->allow[t->allows]);
+	if (rc < 0)
+		return rc;
+	t->allows++;
+	rc = allow_chap(p, key, &a.in, &t->allow_in[t->allows - 1]);
 	if (rc == 0)
-		t->allows++;
-	return rc;
+		rc = allow_chap(p, key, &a.out, &t->allow_out[t->allows - 1]);
+	return rc < 0 ? rc : conf_check_chap(p, "initiator", a.pattern, "",
+	    &t->allow_in[t->allows - 1], &t->allow_out[t->allows - 1]);
 }
 
 static int
@@ -488,7 +466,7 @@ target_chap(struct conf_parser *p, const char *key, const char *value)
 static int
 target_chap_secret(struct conf_parser *p, const char *key, const char *value)
 {
-	return read_secret(p, key, value, &this_target(p)->in.secret);
+	return conf_read_secret(p, key, value, &this_target(p)->in.secret);
 }
 
 static int
@@ -500,7 +478,7 @@ target_mutual(struct conf_parser *p, const char *key, const char *value)
 static int
 target_mutual_secret(struct conf_parser *p, const char *key, const char *value)
 {
-	return read_secret(p, key, value, &this_target(p)->out.secret);
+	return conf_read_secret(p, key, value, &this_target(p)->out.secret);
 }
 
 static int
@@ -613,35 +591,13 @@ const struct conf_section conf_sections[] = {
 
 /* ---- the whole ---- */
 
-/* Of the section "what 'name'"; the keys begin with `prefix`. */
-static int
-validate_chap(struct conf_parser *p, const char *what, const char *name,
-    const char *prefix, const struct conf_chap *in,
-    const struct conf_chap *out)
-{
-	if ((in->user == NULL) != (in->secret == NULL))
-		return conf_error(p, "%s '%s': %schap and %schap-secret-file "
-		    "go together", what, name, prefix, prefix);
-	if ((out->user == NULL) != (out->secret == NULL))
-		return conf_error(p, "%s '%s': %smutual and "
-		    "%smutual-secret-file go together", what, name, prefix,
-		    prefix);
-	if (out->user != NULL && in->user == NULL)
-		return conf_error(p, "%s '%s': %smutual needs %schap too",
-		    what, name, prefix, prefix);
-	if (out->secret != NULL && strcmp(in->secret, out->secret) == 0)
-		return conf_error(p, "%s '%s': the two CHAP secrets must "
-		    "differ", what, name);
-	return 0;
-}
-
 static int
 validate_target(struct conf_parser *p, const struct conf_target *t)
 {
 	int rc;
 
 	p->line = t->line;
-	rc = validate_chap(p, "target", t->iqn, "", &t->in, &t->out);
+	rc = conf_check_chap(p, "target", t->iqn, "", &t->in, &t->out);
 	if (rc < 0)
 		return rc;
 	if (p->conf->portals == 0)
@@ -657,7 +613,7 @@ conf_validate(struct conf_parser *p)
 	int rc;
 
 	p->line = c->discovery_line;
-	rc = validate_chap(p, "section", "portal", "discovery-",
+	rc = conf_check_chap(p, "section", "portal", "discovery-",
 	    &c->discovery_in, &c->discovery_out);
 
 	for (size_t i = 0; rc == 0 && i < c->targets; i++)

@@ -31,6 +31,15 @@ extern const struct conf_section conf_sections[];
 
 /* Writes "FILE:LINE: ..." to p->msg and returns -VMFS_ECONFIG. */
 int conf_error(struct conf_parser *p, const char *fmt, ...) PRINTF_LIKE(2, 3);
+/* The secret in a file; -VMFS_ECONFIG when others can read it, or it is too
+ * short or long. */
+int conf_read_secret(struct conf_parser *p, const char *key, const char *path,
+    char **field) MUST_CHECK;
+/* Whether users and secrets of "what 'name'" go together; its keys begin with
+ * `prefix`. */
+int conf_check_chap(struct conf_parser *p, const char *what, const char *name,
+    const char *prefix, const struct conf_chap *in,
+    const struct conf_chap *out) MUST_CHECK;
 /* What no single line shows: missing keys, duplicates. */
 int conf_validate(struct conf_parser *p) MUST_CHECK;
 

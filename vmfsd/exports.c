@@ -358,12 +358,15 @@ access_entry(struct exports *e, const struct conf_target *ct, size_t i,
     struct conf_allow *a, struct iscsi_access *ret_access)
 {
 	int rc = conf_allow_parse(ct->allow[i], a, e->why, sizeof(e->why));
+	bool own = ct->allow_in[i].user != NULL;
+	const struct conf_chap *in = own ? &ct->allow_in[i] : &ct->in;
+	const struct conf_chap *out = own ? &ct->allow_out[i] : &ct->out;
 
 	if (rc == 0)
 		*ret_access = (struct iscsi_access){
 			.initiator = a->pattern,
-			.in = { ct->in.user, ct->in.secret },
-			.out = { ct->out.user, ct->out.secret },
+			.in = { in->user, in->secret },
+			.out = { out->user, out->secret },
 			.view = a->all ? NULL : &a->view,
 		};
 	return rc;

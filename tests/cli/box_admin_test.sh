@@ -258,6 +258,45 @@ secrets_and_portals_change_live_body()
 	host_stop box
 }
 
+# logs_in USER SECRET [INITIATOR]
+logs_in()
+{
+	iscsi-readcapacity16 -i "${3:-${me}}" \
+	    "iscsi://$1%$2@${portal}/${iqn}/0" >/dev/null 2>&1
+}
+
+admin_test_case each_initiator_has_a_secret_of_its_own
+each_initiator_has_a_secret_of_its_own_body()
+{
+	box_start
+	umask 077
+	echo secret-of-bob >bob
+	echo secret-of-everybody >all
+	atf_check vmfsctl target change ${iqn} chap=all \
+	    "chap-secret-file=${PWD}/all"
+	atf_check vmfsctl acl create ${iqn} \
+	    "${me},0=0:ro,chap=bob,chap-secret-file=${PWD}/bob"
+	logs_in bob secret-of-bob || atf_fail "bob cannot log in"
+	logs_in all secret-of-everybody && atf_fail "bob needs no own secret"
+	logs_in all secret-of-everybody ${me}too ||
+	    atf_fail "others cannot log in"
+	logs_in bob secret-of-bob ${me}too && atf_fail "bob's is good for all"
+	vmfsctl --json acl ls >acl
+	atf_check -o inline:'bob 0=0:ro\n' jq -r \
+	    ".acl[] | select(.initiator == \"${me}\") |
+	    .chap + \" \" + .sees" acl
+	atf_check -s exit:1 -o ignore grep -q secret-of acl
+	# What stands in the file counts after a reload.
+	echo another-for-bob >bob
+	logs_in bob secret-of-bob || atf_fail "changed too early"
+	atf_check -o match:'access to target' vmfsctl reload
+	logs_in bob another-for-bob || atf_fail "the new one is refused"
+	logs_in bob secret-of-bob && atf_fail "the old one is good still"
+	chmod 644 bob
+	atf_check -s exit:1 -e match:'can be read by others' vmfsctl reload
+	host_stop box
+}
+
 admin_test_case a_file_changed_by_hand_is_read_again
 a_file_changed_by_hand_is_read_again_body()
 {

@@ -125,6 +125,12 @@ secrets_must_be_long_and_private_body()
 	start='[portal]\nlisten = 127.0.0.1:0\n[target iqn.a:b]\nlun.0 = /x\n'
 	umask 077
 	echo short >secret
+	printf "${start}allow = iqn.x,chap=bob\n" |
+	    bad "initiator 'iqn.x': chap and chap-secret-file go together"
+	printf "${start}allow = iqn.x,chap=\n" |
+	    bad "'chap=': expected a user or file name"
+	printf "${start}allow = iqn.x,chap-secret=x\n" |
+	    bad "'chap-secret=x' of .*: expected readonly"
 	printf "${start}chap = bob\nchap-secret-file = secret\n" |
 	    bad "conf:6: .*has 5 characters; expected 12 to 255"
 	echo "a secret of more than twelve" >secret
