@@ -35,16 +35,11 @@ pin_release(struct inode *ip)
 static int
 tables_free(struct inode *ip)
 {
-	struct txn *t;
 	int r;
 
 	if (ip->info.snaptab == 0)
 		return 0;
-	r = txn_begin(ip->fs->ds, 12, &t);
-	if (r != 0)
-		return r;
-	r = snaptab_free(t, ip);
-	txn_end(t);
+	r = snaptab_free(ip);
 	kin_forget(ip);
 	return r;
 }

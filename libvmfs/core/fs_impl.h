@@ -40,6 +40,7 @@ struct kin {
 	uint64_t ino, parent;
 	uint32_t id, epoch, flags;
 	bool origin;
+	bool loaded;		/* root is known */
 	struct map_root root;
 };
 
@@ -67,8 +68,11 @@ struct inode {
 	uint64_t seen_version;		/* of the lock, for unlocked readers */
 	struct list bucket[NODE_CACHE_BUCKETS], lru;
 	unsigned cached;
-	struct kin *kin;		/* family; NULL: not loaded */
+	struct kin *kin;		/* family by id; NULL: not loaded */
 	unsigned n_kin;
+	struct kin_index *kin_index;	/* NULL: to be made */
+	uint32_t *near;			/* the head's neighbours, likewise */
+	unsigned n_near;
 	uint64_t alloc_hint;		/* chunk */
 };
 
@@ -238,12 +242,27 @@ int map_written(struct inode *ip, uint64_t off, uint64_t len, uint64_t size)
 /* [off, off + len) becomes a hole where whole blocks allow it. */
 int map_punch(struct inode *ip, uint64_t off, uint64_t len) MUST_CHECK;
 
-/* ---- map_kin.c, map_prune.c: who else has this space ---- */
+/* ---- map_kin.c, kin_near.c, map_prune.c: who else has this space ---- */
 
 int kin_load(struct inode *ip) MUST_CHECK;
 void kin_forget(struct inode *ip);
 struct kin *kin_find(struct inode *ip, uint64_t ino);
 int kin_add(struct inode *ip, const struct kin *k) MUST_CHECK;
+void kin_remove(struct inode *ip, uint64_t ino);
+/* Root of ip->kin[i]; suspends when it is not known yet. */
+int kin_root(struct inode *ip, unsigned i, struct map_root *ret_root)
+    MUST_CHECK;
+/* A parent, a flag, the head's base or the list is about to change. */
+void kin_changed(struct inode *ip);
+/*
+ * Those that may share space with tree `self` (0: the head): indices of
+ * ip->kin, for the caller to free, and whether the head is one.  Does not
+ * suspend.
+ */
+int kin_near(struct inode *ip, uint64_t self, uint32_t **ret_list,
+    unsigned *ret_count, bool *ret_head) MUST_CHECK;
+/* ip->near of the head. */
+int kin_near_head(struct inode *ip) MUST_CHECK;
 /* Is the chunk in another tree of the family at this offset? */
 int kin_has_chunk(struct inode *ip, uint64_t off, uint64_t chunk, bool *ret)
     MUST_CHECK;
@@ -299,15 +318,30 @@ int snaptab_get(struct inode *ip, uint64_t ino,
     struct snaptab_entry_disk *ret_e) MUST_CHECK;
 /* -ENOENT also for one being deleted. */
 int snaptab_by_id(struct inode *ip, uint32_t id, uint64_t *ret_ino) MUST_CHECK;
-/* Entry of snapshot `ino` goes; those grown from it grow from its parent. */
+/* Whatever grew from snapshot `from` grows from `to`; a step for a block. */
+int snaptab_reparent(struct inode *ip, uint64_t from, uint64_t to) MUST_CHECK;
+/* Entry of snapshot `ino`, from which no other grew, goes. */
 int snaptab_cut(struct txn *t, struct inode *ip, uint64_t ino) MUST_CHECK;
-/* All blocks of the table, which is empty. */
-int snaptab_free(struct txn *t, struct inode *ip) MUST_CHECK;
+/* All blocks of the table, which is empty, in steps. */
+int snaptab_free(struct inode *ip) MUST_CHECK;
+
+/* ---- snapshot_list.c ---- */
+
+bool snapshot_possible(enum inode_type type);
+/* What the table says; size, alone_bytes, parent and clones are left 0. */
+void snapshot_tell(const struct inode *ip, const struct snaptab_entry_disk *e,
+    struct fs_snapshot *ret_s);
 
 /* ---- snapdelete.c: head held exclusively, inode.snaps locked ---- */
 
 /* Frees what snapshot `ino` alone holds, then it. */
 int snapshot_free(struct inode *ip, uint64_t ino,
+    struct lock_holder *ret_holder) MUST_CHECK;
+/*
+ * Deletes the oldest until there are only `keep`, none when clones need one
+ * (-EBUSY): before the disk goes, which takes the rest in one transaction.
+ */
+int snapshot_thin(struct fs *fs, uint64_t ino, unsigned keep,
     struct lock_holder *ret_holder) MUST_CHECK;
 /* Finishes deletions that were begun. */
 void snapshot_reap(struct inode *ip);

@@ -17,8 +17,9 @@
 
 struct prune {
 	struct inode *ip;
-	struct kin *other;	/* the trees that count beside the head's */
+	struct map_root *other;	/* the trees that count beside the head's */
 	unsigned n_other;
+	bool head;		/* that counts, too */
 	uint64_t bytes;
 };
 
@@ -106,7 +107,7 @@ group_compare(struct prune *p, const struct map_root *root, uint64_t off,
 static const struct map_root *
 other_root(const struct prune *p, unsigned i)
 {
-	return i == p->n_other ? &p->ip->info.map : &p->other[i].root;
+	return i == p->n_other ? &p->ip->info.map : &p->other[i];
 }
 
 /* The head, last in the list, counts unless it is what is pruned. */
@@ -321,19 +322,23 @@ node_prune(struct prune_tree *w, uint64_t addr, uint32_t birth,
 	return r;
 }
 
-/* The trees of the family without `self`. */
+/* The trees that may share something with that of `self`. */
 static int
 prune_others(struct prune *p, uint64_t self)
 {
-	struct inode *ip = p->ip;
+	cleanup_free uint32_t *near = NULL;
+	unsigned n;
+	int r;
 
-	p->other = calloc(ip->n_kin + 1, sizeof(*p->other));
+	r = kin_near(p->ip, self, &near, &n, &p->head);
+	if (r != 0)
+		return r;
+	p->other = calloc(n + 1, sizeof(*p->other));
 	if (p->other == NULL)
 		return -ENOMEM;
-	for (unsigned i = 0; i < ip->n_kin; i++)
-		if (ip->kin[i].origin || ip->kin[i].ino != self)
-			p->other[p->n_other++] = ip->kin[i];
-	return 0;
+	for (; p->n_other < n && r == 0; p->n_other++)
+		r = kin_root(p->ip, near[p->n_other], &p->other[p->n_other]);
+	return r;
 }
 
 /* The tree is no more; inode.map is held. */
@@ -355,8 +360,10 @@ root_erase(struct prune_tree *w, uint64_t self, uint64_t root, bool shared)
 		victim->info.chunks = 0;
 		r = inode_store(t, victim);
 	}
-	if (r == 0 && k != NULL)
+	if (r == 0 && k != NULL) {
 		k->root = (struct map_root){ 0 };
+		k->loaded = true;
+	}
 	txn_end(t);
 	return r;
 }
@@ -377,9 +384,11 @@ map_prune(struct inode *ip, uint64_t self, const struct map_root *tree,
 	r = kin_load(ip);
 	if (r == 0)
 		r = prune_others(&w.p, self);
-	if (r != 0)
+	if (r != 0) {
+		free(w.p.other);
 		return r;
-	w.others = w.p.n_other + (self != 0);
+	}
+	w.others = w.p.n_other + w.p.head;
 	fiber_rwlock_wrlock(&ip->map);
 	r = node_shared(&w, 0, root.level, root.block, &shared);
 	if (r == 0 && shared && victim != NULL)

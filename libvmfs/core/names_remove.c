@@ -6,6 +6,7 @@
 #define NAME_META 12u
 #define DEPTH_MAX 4096u
 #define RENAME_TRIES 8u
+#define VICTIM_SNAPSHOTS 16u	/* that go in one transaction with the name */
 
 static void
 dir_touch(struct inode *dip)
@@ -52,17 +53,29 @@ unlink_locked(struct inode *dip, const char *name, struct victim *v,
 	return r != 0 ? r : unlink_txn(dip, name, v);
 }
 
+/* The snapshots of what is about to lose its name. */
+static int
+victim_thin(struct fs *fs, const struct fs_attr *a, struct lock_holder *holder)
+{
+	if (a->snapshots <= VICTIM_SNAPSHOTS)
+		return 0;
+	return snapshot_thin(fs, a->ino, VICTIM_SNAPSHOTS, holder);
+}
+
 int
 fs_unlink(struct fs *fs, uint64_t dir, const char *name,
     struct lock_holder *ret_holder)
 {
 	struct names_set s = { 0 };
 	struct victim v = { 0 };
+	struct fs_attr a;
 	int r;
 
 	r = fs_writable(fs);
 	if (r == 0)
 		r = name_check(name);
+	if (r == 0 && fs_lookup(fs, dir, name, &a) == 0)
+		r = victim_thin(fs, &a, ret_holder);
 	if (r != 0)
 		return r;
 	names_set_add(&s, dir);
@@ -297,6 +310,8 @@ rename_once(struct rename *m)
 	r = fs_lookup(m->fs, m->dir, m->name, &m->from);
 	if (r == 0)
 		r = glance(m->fs, m->new_dir, m->new_name, &m->to);
+	if (r == 0 && (m->flags & FS_RENAME_NOREPLACE) == 0)
+		r = victim_thin(m->fs, &m->to, m->holder);
 	if (r != 0)
 		return r;
 	names_set_add(&m->s, m->dir);

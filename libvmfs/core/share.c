@@ -40,13 +40,15 @@ pin_reuse(struct pin *p)
 {
 	struct inode *from = p->from;
 	struct snaptab_entry_disk e;
+	struct map_root root;
 	struct kin *k;
 
 	if (kin_load(from) != 0)
 		return false;
 	k = kin_find(from, from->info.base_snapshot);
 	if (k == NULL || (k->flags & SNAPTAB_DELETING) ||
-	    k->root.block != from->info.map.block ||
+	    kin_root(from, (unsigned)(k - from->kin), &root) != 0 ||
+	    root.block != from->info.map.block ||
 	    snaptab_get(from, k->ino, &e) != 0 ||
 	    strncmp((const char *)e.name, FS_SHARE_PREFIX,
 	    strlen(FS_SHARE_PREFIX)) != 0)
@@ -170,13 +172,13 @@ share_begin(struct inode *from, struct inode *to)
 
 /* ---- taking over ---- */
 
-static const struct map_root *
-origin_root(const struct inode *ip)
+static int
+origin_root(struct inode *ip, struct map_root *ret_root)
 {
 	for (unsigned i = 0; i < ip->n_kin; i++)
 		if (ip->kin[i].origin)
-			return &ip->kin[i].root;
-	return NULL;
+			return kin_root(ip, i, ret_root);
+	return -EOPNOTSUPP;
 }
 
 static bool
@@ -313,22 +315,21 @@ static int
 share_groups(struct inode *from, struct inode *to, uint64_t off, uint64_t end,
     uint64_t *ret_end)
 {
-	const struct map_root *root;
+	struct map_root root;
 	uint64_t stop, same;
 	int r;
 
 	r = kin_load(to);
-	root = origin_root(to);
-	if (r == 0 && root == NULL)
-		r = -EOPNOTSUPP;
+	if (r == 0)
+		r = origin_root(to, &root);
 	for (same = stop = off; r == 0 && off < end && same == stop;
 	    off = same) {
 		stop = (off & ~(GROUP_SIZE - 1)) + GROUP_SIZE;
 		if (stop > end)
 			stop = end;
-		r = same_end(from, to, root, off, stop, &same);
+		r = same_end(from, to, &root, off, stop, &same);
 		if (r == 0 && same > off)
-			r = group_take(to, root, off, same);
+			r = group_take(to, &root, off, same);
 	}
 	if (r == 0)
 		*ret_end = off;

@@ -24,16 +24,6 @@ epoch_lower(struct inode *ip)
 		ip->info.snap_epoch = newest;
 }
 
-static void
-kin_remove(struct inode *ip, uint64_t ino)
-{
-	struct kin *k = kin_find(ip, ino);
-
-	if (k == NULL)
-		return;
-	*k = ip->kin[--ip->n_kin];
-}
-
 struct cut {
 	struct inode *ip;
 	uint64_t ino;
@@ -74,9 +64,37 @@ snapshot_mark(struct inode *ip, struct inode *sp)
 		r = inode_store(t, sp);
 	}
 	txn_end(t);
-	if (r == 0 && kin_find(ip, sp->ino) != NULL)
+	if (r != 0)
+		return r;
+	fiber_rwlock_wrlock(&ip->map);
+	kin_changed(ip);
+	if (kin_find(ip, sp->ino) != NULL)
 		kin_find(ip, sp->ino)->flags |= SNAPTAB_DELETING;
-	return r;
+	fiber_rwlock_unlock(&ip->map);
+	return 0;
+}
+
+/*
+ * Those that grew from it grow from its parent.  In steps, because the table
+ * may be long; until the last one they stand behind one that is being deleted.
+ */
+static int
+snapshot_orphans(struct inode *ip, uint64_t ino)
+{
+	struct kin *self = kin_find(ip, ino);
+	uint64_t parent = self != NULL ? self->parent : 0;
+	int r;
+
+	r = snaptab_reparent(ip, ino, parent);
+	if (r != 0)
+		return r;
+	fiber_rwlock_wrlock(&ip->map);
+	kin_changed(ip);
+	for (unsigned i = 0; i < ip->n_kin; i++)
+		if (ip->kin[i].parent == ino && !ip->kin[i].origin)
+			ip->kin[i].parent = parent;
+	fiber_rwlock_unlock(&ip->map);
+	return 0;
 }
 
 int
@@ -101,6 +119,8 @@ snapshot_free(struct inode *ip, uint64_t ino, struct lock_holder *ret_holder)
 		r = snapshot_mark(ip, sp);
 	if (r == 0)
 		r = map_prune(ip, ino, &sp->info.map, sp, &bytes);
+	if (r == 0)
+		r = snapshot_orphans(ip, ino);
 	if (r != 0)
 		return inode_give(sp, LOCK_EXCLUSIVE, r);
 	/* The head must not look into the table while an entry goes. */
@@ -132,6 +152,64 @@ snapshot_reap(struct inode *ip)
 		    "is not freed yet disk=%llu error=\"%s\"; tried again "
 		    "at the next delete or revert",
 		    (unsigned long long)ip->ino, vmfs_strerror(r));
+}
+
+/* -EBUSY when one that a clone needs is among them. */
+static int
+none_pinned(struct inode *ip)
+{
+	cleanup_free uint8_t *buf = disk_buf_alloc(BLOCK_SIZE);
+	struct inode_info info;
+	int r = buf != NULL ? 0 : -ENOMEM;
+
+	for (unsigned i = 0; i < ip->n_kin && r == 0; i++) {
+		uint64_t ino = ip->kin[i].ino;
+
+		if (ip->kin[i].origin)
+			continue;
+		r = block_read_unlocked(ip->fs->ds, ino, BLOCK_INODE, ino,
+		    buf);
+		if (r == 0)
+			r = inode_decode(buf, &info);
+		if (r == 0 && info.type == INODE_SNAPSHOT && info.clones > 0)
+			r = -EBUSY;
+	}
+	return r;
+}
+
+static int
+thin_locked(struct inode *ip, unsigned keep)
+{
+	unsigned i = 0;
+	int r;
+
+	r = kin_load(ip);
+	if (r == 0)
+		r = none_pinned(ip);
+	while (r == 0 && ip->info.snapshots > keep && i < ip->n_kin) {
+		if (ip->kin[i].origin)
+			i++;
+		else
+			r = snapshot_free(ip, ip->kin[i].ino, NULL);
+	}
+	return r;
+}
+
+int
+snapshot_thin(struct fs *fs, uint64_t ino, unsigned keep,
+    struct lock_holder *ret_holder)
+{
+	struct inode *ip;
+	int r;
+
+	r = inode_take(fs, ino, LOCK_EXCLUSIVE, false, &ip, ret_holder);
+	if (r != 0)
+		return r;
+	fiber_mutex_lock(&ip->snaps);
+	if (ip->info.snapshots > keep)
+		r = thin_locked(ip, keep);
+	fiber_mutex_unlock(&ip->snaps);
+	return inode_give(ip, LOCK_EXCLUSIVE, r);
 }
 
 int

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Snapshots: create, list, find, revert.  A snapshot is an inode with the
+ * Snapshots: create, revert.  A snapshot is an inode with the
  * head's root of that moment; the epochs say from then on which space the head
  * alone has.
  */
@@ -9,12 +9,6 @@
 #include "libvmfs/core/fs_impl.h"
 
 #define SNAP_BLOCKS 12u
-
-static bool
-has_snapshots(enum inode_type type)
-{
-	return type == INODE_DISK || type == INODE_FILE;
-}
 
 /* ---- create ---- */
 
@@ -43,7 +37,7 @@ create_check(struct snap_make *m)
 	size_t len = strlen(m->name);
 	int r;
 
-	if (!has_snapshots(m->ip->info.type))
+	if (!snapshot_possible(m->ip->info.type))
 		return -EINVAL;
 	if (len == 0 || len > SNAPTAB_NAME_MAX || m->name[0] == '#')
 		return len > SNAPTAB_NAME_MAX ? -ENAMETOOLONG : -EINVAL;
@@ -84,6 +78,7 @@ entry_init(struct snap_make *m, uint32_t flags)
 		.id = ip->info.next_snapshot_id,
 		.epoch = ip->info.epoch,
 		.flags = flags,
+		.loaded = true,
 		.root = ip->info.map,
 	};
 	m->e.ino = le64(m->kin.ino);
@@ -121,7 +116,7 @@ snap_in(struct txn *t, struct snap_make *m, uint32_t flags)
 	if (r == 0) {
 		r = snaptab_put(t, ip, 0, &m->e);
 		if (r != 0)
-			ip->n_kin--;
+			kin_remove(ip, m->kin.ino);
 	}
 	if (r != 0) {
 		struct lockops *l = ds_locks(ip->fs->ds);
@@ -150,8 +145,10 @@ create_in(struct snap_make *m)
 	if (r != 0)
 		return r;
 	r = snap_in(t, m, 0);
-	if (r == 0)
+	if (r == 0) {
+		kin_changed(ip);
 		ip->info.base_snapshot = m->kin.ino;
+	}
 	e = inode_store(t, ip);
 	txn_end(t);
 	return r != 0 ? r : e;
@@ -174,19 +171,6 @@ snap_publish(struct inode *ip, struct lock_grant *g)
 	return r != 0 ? r : e;
 }
 
-static void
-snap_tell(const struct inode *ip, const struct snaptab_entry_disk *e,
-    struct fs_snapshot *ret_s)
-{
-	*ret_s = (struct fs_snapshot){
-		.ino = le64_get(e->ino),
-		.id = le32_get(e->id),
-		.created_us = le64_get(e->created_us),
-		.is_head_base = ip->info.base_snapshot == le64_get(e->ino),
-	};
-	memcpy(ret_s->name, e->name, SNAPTAB_NAME_MAX);
-}
-
 static int
 create_locked(struct snap_make *m, struct fs_snapshot *ret_s)
 {
@@ -206,7 +190,7 @@ create_locked(struct snap_make *m, struct fs_snapshot *ret_s)
 	r = create_in(m);
 	fiber_rwlock_unlock(&ip->map);
 	if (r == 0) {
-		snap_tell(ip, &m->e, ret_s);
+		snapshot_tell(ip, &m->e, ret_s);
 		ret_s->size = ip->info.size;
 		parent = kin_find(ip, m->kin.parent);
 		ret_s->parent_id = parent != NULL ? parent->id : 0;
@@ -237,190 +221,6 @@ fs_snapshot_create(struct fs *fs, uint64_t ino, const char *name,
 	if (r == 0)
 		*ret_s = s;
 	return r;
-}
-
-/* ---- list and find ---- */
-
-struct snap_list {
-	struct inode *ip;
-	struct snaptab_entry_disk *e;
-	unsigned count;
-	int error;
-};
-
-static bool
-list_collect(void *arg, const struct snaptab_entry_disk *e)
-{
-	struct snap_list *l = arg;
-	struct snaptab_entry_disk *grown;
-
-	if (le32_get(e->flags) & SNAPTAB_DELETING)
-		return false;
-	grown = realloc(l->e, (l->count + 1) * sizeof(*grown));
-	if (grown == NULL) {
-		l->error = -ENOMEM;
-		return true;
-	}
-	grown[l->count++] = *e;
-	l->e = grown;
-	return false;
-}
-
-static int
-entry_order(const void *a, const void *b)
-{
-	const struct snaptab_entry_disk *x = a, *y = b;
-
-	return le32_get(x->id) < le32_get(y->id) ? -1 : 1;
-}
-
-static int
-snap_describe(struct inode *ip, const struct snaptab_entry_disk *e,
-    struct fs_snapshot *ret_s)
-{
-	cleanup_free uint8_t *buf = disk_buf_alloc(BLOCK_SIZE);
-	uint64_t ino = le64_get(e->ino);
-	struct inode_info info;
-	struct kin *parent;
-	int r;
-
-	if (buf == NULL)
-		return -ENOMEM;
-	r = block_read_unlocked(ip->fs->ds, ino, BLOCK_INODE, ino, buf);
-	if (r == 0)
-		r = inode_decode(buf, &info);
-	if (r != 0)
-		return r;
-	snap_tell(ip, e, ret_s);
-	ret_s->size = info.size;
-	ret_s->clones = info.clones;
-	parent = kin_find(ip, le64_get(e->parent));
-	ret_s->parent_id = parent != NULL ? parent->id : 0;
-	return map_prune(ip, ino, &info.map, NULL, &ret_s->alone_bytes);
-}
-
-/* All snapshots of a disk, by id, in an array for the caller to free. */
-static int
-list_get(struct inode *ip, struct fs_snapshot **ret_s, unsigned *ret_count)
-{
-	struct snap_list l = { .ip = ip };
-	struct fs_snapshot *s;
-	int r;
-
-	if (!has_snapshots(ip->info.type))
-		return -EINVAL;
-	r = kin_load(ip);
-	if (r == 0)
-		r = snaptab_each(ip, list_collect, &l);
-	if (r == 0)
-		r = l.error;
-	s = calloc(l.count + 1, sizeof(*s));
-	if (r == 0 && s == NULL)
-		r = -ENOMEM;
-	if (l.count > 1)
-		qsort(l.e, l.count, sizeof(*l.e), entry_order);
-	for (unsigned i = 0; i < l.count && r == 0; i++)
-		r = snap_describe(ip, &l.e[i], &s[i]);
-	free(l.e);
-	if (r != 0) {
-		free(s);
-		return r;
-	}
-	*ret_s = s;
-	*ret_count = l.count;
-	return 0;
-}
-
-/* Nobody here has the disk: read with an inode of our own. */
-static int
-list_unlocked(struct fs *fs, uint64_t ino, struct fs_snapshot **ret_s,
-    unsigned *ret_count)
-{
-	struct fs_snapshot *s = NULL;
-	unsigned count = 0;
-	struct reader rd;
-	struct inode *ip;
-	int r;
-
-	r = inode_private(fs, ino, &ip);
-	if (r != 0)
-		return r;
-	reader_init(&rd, ip);
-	while ((r = reader_begin(&rd)) == 0) {
-		free(s);
-		s = NULL;
-		kin_forget(ip);
-		ip->info = rd.info;
-		r = list_get(ip, &s, &count);
-		if (!reader_again(&rd, &r))
-			break;
-	}
-	inode_unref(ip);
-	if (r != 0) {
-		free(s);
-		return r;
-	}
-	*ret_s = s;
-	*ret_count = count;
-	return 0;
-}
-
-static int
-list_any(struct fs *fs, uint64_t ino, struct fs_snapshot **ret_s,
-    unsigned *ret_count)
-{
-	struct inode *ip;
-	int r;
-
-	r = inode_ref(fs, ino, &ip);
-	if (r != 0)
-		return r;
-	if (inode_share(ip)) {
-		fiber_mutex_lock(&ip->snaps);
-		r = list_get(ip, ret_s, ret_count);
-		fiber_mutex_unlock(&ip->snaps);
-		return inode_give(ip, LOCK_SHARED, r);
-	}
-	inode_unref(ip);
-	return list_unlocked(fs, ino, ret_s, ret_count);
-}
-
-int
-fs_snapshot_list(struct fs *fs, uint64_t ino,
-    bool (*fn)(void *arg, const struct fs_snapshot *s), void *arg)
-{
-	cleanup_free struct fs_snapshot *s = NULL;
-	unsigned count;
-	int r;
-
-	r = list_any(fs, ino, &s, &count);
-	for (unsigned i = 0; r == 0 && i < count && fn(arg, &s[i]); i++)
-		continue;
-	return r;
-}
-
-int
-fs_snapshot_find(struct fs *fs, uint64_t ino, const char *name,
-    struct fs_snapshot *ret_s)
-{
-	cleanup_free struct fs_snapshot *s = NULL;
-	unsigned long id = 0;
-	unsigned count;
-	char *end;
-	int r;
-
-	if (name[0] == '#') {
-		id = strtoul(name + 1, &end, 10);
-		if (end == name + 1 || *end != '\0')
-			return -ENOENT;
-	}
-	r = list_any(fs, ino, &s, &count);
-	for (unsigned i = 0; r == 0 && i < count; i++)
-		if (id != 0 ? s[i].id == id : strcmp(s[i].name, name) == 0) {
-			*ret_s = s[i];
-			return 0;
-		}
-	return r != 0 ? r : -ENOENT;
 }
 
 /* ---- revert ---- */
@@ -470,6 +270,7 @@ revert_in(struct snap_make *m, uint64_t to, const uint8_t *block,
 		i->inline_size = s->inline_size;
 		i->flags = (i->flags & ~(uint32_t)INODE_INLINE) |
 		    (s->flags & INODE_INLINE);
+		kin_changed(m->ip);
 		i->base_snapshot = to;
 		i->fork_epoch = i->snap_epoch;
 		i->mtime_ns = i->ctime_ns = fs_now_ns(m->ip->fs);

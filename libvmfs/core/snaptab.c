@@ -169,9 +169,27 @@ snaptab_put(struct txn *t, struct inode *ip, uint64_t ino,
 	return 0;
 }
 
-static void
-entries_reparent(struct txn *t, struct mblk *b, uint64_t from, uint64_t to)
+static bool
+has_child(const struct mblk *b, uint64_t parent)
 {
+	const struct snaptab_disk *d = (const void *)b->data;
+
+	for (unsigned i = 0; i < SNAPTAB_ENTRIES; i++)
+		if (le64_get(d->entry[i].ino) != 0 &&
+		    le64_get(d->entry[i].parent) == parent)
+			return true;
+	return false;
+}
+
+static int
+block_reparent(struct inode *ip, struct mblk *b, uint64_t from, uint64_t to)
+{
+	struct txn *t;
+	int r;
+
+	r = txn_begin(ip->fs->ds, 2, &t);
+	if (r != 0)
+		return r;
 	for (unsigned i = 0; i < SNAPTAB_ENTRIES; i++) {
 		struct snaptab_entry_disk e = tab(b)->entry[i];
 
@@ -180,53 +198,70 @@ entries_reparent(struct txn *t, struct mblk *b, uint64_t from, uint64_t to)
 		e.parent = le64(to);
 		entry_write(t, b, i, &e);
 	}
+	txn_end(t);
+	return 0;
+}
+
+int
+snaptab_reparent(struct inode *ip, uint64_t from, uint64_t to)
+{
+	uint64_t addr = ip->info.snaptab;
+	struct mblk *b;
+	int r = 0;
+
+	while (addr != 0 && r == 0) {
+		r = mb_read(ip->fs->ds, &ip->grant, addr, BLOCK_SNAPTAB, &b);
+		if (r != 0)
+			return r;
+		if (has_child(b, from))
+			r = block_reparent(ip, b, from, to);
+		addr = le64_get(tab(b)->next);
+		mb_put(b);
+	}
+	return r;
 }
 
 int
 snaptab_cut(struct txn *t, struct inode *ip, uint64_t ino)
 {
 	static const struct snaptab_entry_disk none;
-	uint64_t addr = ip->info.snaptab, parent;
 	struct snaptab_entry_disk e;
-	struct mblk *b;
 	int r;
 
 	r = snaptab_get(ip, ino, &e);
-	if (r != 0)
-		return r;
-	parent = le64_get(e.parent);
-	r = snaptab_put(t, ip, ino, &none);
-	while (addr != 0 && r == 0) {
-		r = mb_read(ip->fs->ds, &ip->grant, addr, BLOCK_SNAPTAB, &b);
-		if (r != 0)
-			return r;
-		entries_reparent(t, b, ino, parent);
-		addr = le64_get(tab(b)->next);
-		mb_put(b);
+	if (r == 0)
+		r = snaptab_put(t, ip, ino, &none);
+	if (r == 0 && ip->info.base_snapshot == ino) {
+		kin_changed(ip);
+		ip->info.base_snapshot = le64_get(e.parent);
 	}
-	if (ip->info.base_snapshot == ino)
-		ip->info.base_snapshot = parent;
 	return r;
 }
 
 int
-snaptab_free(struct txn *t, struct inode *ip)
+snaptab_free(struct inode *ip)
 {
 	struct mblk *b;
+	struct txn *t;
 	uint64_t next;
-	int r;
+	int r = 0, e;
 
-	while (ip->info.snaptab != 0) {
+	while (ip->info.snaptab != 0 && r == 0) {
 		r = mb_read(ip->fs->ds, &ip->grant, ip->info.snaptab,
 		    BLOCK_SNAPTAB, &b);
 		if (r != 0)
 			return r;
 		next = le64_get(tab(b)->next);
 		mb_put(b);
-		r = meta_free(t, ip->info.snaptab);
+		r = txn_begin(ip->fs->ds, 4, &t);
 		if (r != 0)
 			return r;
-		ip->info.snaptab = next;
+		r = meta_free(t, ip->info.snaptab);
+		if (r == 0)
+			ip->info.snaptab = next;
+		e = inode_store(t, ip);
+		r = r != 0 ? r : e;
+		txn_end(t);
 	}
-	return inode_store(t, ip);
+	return r;
 }
