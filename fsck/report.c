@@ -84,7 +84,7 @@ report_json_end(const struct check_result *res)
 	    "\"damage\":%llu,\"files\":%llu,\"directories\":%llu,"
 	    "\"disks\":%llu,\"snapshots\":%llu,\"total_bytes\":%llu,"
 	    "\"used_bytes\":%llu,\"metadata_bytes\":%llu}\n",
-	    uuid_text(&res->super.uuid, uuid), (unsigned long long)res->found,
+	    uuid_text(super_uuid(&res->super), uuid), (unsigned long long)res->found,
 	    (unsigned long long)res->fixed, (unsigned long long)res->damage,
 	    (unsigned long long)res->files, (unsigned long long)res->dirs,
 	    (unsigned long long)res->disks, (unsigned long long)res->snapshots,

@@ -103,7 +103,7 @@ check_datastore(struct run *r)
 		return 0;
 	return refuse(-EEXIST, "'%s' carries a datastore already (label '%s', "
 	    "%s%s); --force destroys it and all disks on it", r->name,
-	    old.label, uuid_text(&old.uuid, uuid),
+	    old.label, uuid_text(super_uuid(&old), uuid),
 	    rc < 0 ? ", damaged or of another version" : "");
 }
 
@@ -228,7 +228,7 @@ print_json(const struct run *r)
 	printf("{\n  \"api\": 1");
 	print_json_string("lun", r->name);
 	print_json_string("label", s->label);
-	print_json_string("uuid", uuid_text(&s->uuid, uuid));
+	print_json_string("uuid", uuid_text(super_uuid(s), uuid));
 	print_json_string("protocol", lock_protocol_name(s->protocol));
 	printf(",\n  \"size\": %llu,\n  \"cluster\": %llu,\n  \"journal\": "
 	    "%llu,\n  \"timers\": {\"pulse_ms\": %u, \"io_ms\": %u, "
@@ -249,7 +249,7 @@ print_text(const struct run *r)
 	printf("%s '%s' on %s\n", r->options.dry_run ?
 	    "would make datastore" : "datastore", s->label, r->name);
 	if (!r->options.dry_run)
-		printf("  uuid      %s\n", uuid_text(&s->uuid, uuid));
+		printf("  uuid      %s\n", uuid_text(super_uuid(s), uuid));
 	printf("  size      %s\n", size_text(s->blocks * BLOCK_SIZE, size));
 	printf("  clusters  %s each\n",
 	    size_text((uint64_t)s->cluster_blocks * BLOCK_SIZE, size));

@@ -253,7 +253,7 @@ add_super(json_t *row, struct datastore *d)
 
 	(void)set(row, "lun_size", json_integer(
 	    (json_int_t)ds_disk(d->ds)->info.size_bytes));
-	(void)set(row, "uuid", json_string(uuid_text(&s->uuid, uuid)));
+	(void)set(row, "uuid", json_string(uuid_text(super_uuid(s), uuid)));
 	(void)set(row, "label", json_string(s->label));
 	add_lockmode(row, s);
 	(void)set(row, "created_us", json_integer((json_int_t)s->created_us));

@@ -39,6 +39,9 @@ struct datastore {
 	_Atomic(const char *) doing;
 	bool listed;		/* from the configuration: stays when unmounted */
 	unsigned refs;		/* under datastores.mutex */
+	/* Of the LUN that is mounted, likewise; null and "" when none is. */
+	struct uuid volume;
+	char serial[64];
 	atomic_bool gone;	/* unmounted from outside, to be reaped */
 
 	/* Commands hold it for reading, mount and unmount for writing. */

@@ -8,6 +8,7 @@
 #include "libvmfs/base/lun_text.h"
 #include "vmfsd/call.h"
 #include "vmfsd/datastore_impl.h"
+#include "vmfsd/lun_copy.h"
 #include "vmfsd/takeover_log.h"
 
 /* What the admin is told; d->why is logged and kept for `vmfsctl ds info`. */
@@ -182,6 +183,9 @@ owner_up(void *arg)
 		(void)lun_super_text(d->lun, rc, d->why, sizeof(d->why));
 		return rc;
 	}
+	rc = lun_copy_check(d, &d->super, &d->disk->info);
+	if (rc < 0)
+		return rc;
 	rc = d->readonly ? look_on(d) : join(d);
 	if (rc < 0)
 		return rc;
@@ -333,6 +337,7 @@ bring_down(struct datastore *d)
 		rc = call_on(d->env.sched, owner_down, d);
 	if (d->beat != NULL)
 		(void)!call_on(d->beat_env.sched, beat_down, d);
+	lun_copy_forget(d);
 	stop_reactor(&d->owner);
 	stop_reactor(&d->beat);
 	atomic_store(&d->gone, false);

@@ -15,7 +15,7 @@ struct settings {
 	unsigned table_flags;
 	const char *sharing;
 	unsigned interval_s;
-	bool json, force, eager, dry_run, help;
+	bool json, force, eager, keep, dry_run, help;
 };
 
 /* ---- help ---- */
@@ -36,6 +36,7 @@ static const char options_text[] =
 "  -i, --interval=S      stats: over so many seconds (default 1);\n"
 "                        0: since the LUN or session began\n"
 "      --eager           disk create: every block allocated and zeroed\n"
+"      --keep            ds resignature: it is no copy, it has moved\n"
 "      --sharing=HOW     disk set: multi-writer or none\n"
 "  -h, --help            show this, or the help of one command\n"
 "  -V, --version         show the version\n"
@@ -156,6 +157,8 @@ build_args(const struct settings *s, const struct verb *v, int argc,
 		(void)json_object_set_new(args, "force", json_true());
 	if (s->eager)
 		(void)json_object_set_new(args, "eager", json_true());
+	if (s->keep)
+		(void)json_object_set_new(args, "keep", json_true());
 	if (s->dry_run)
 		(void)json_object_set_new(args, "dry_run", json_true());
 	if (s->sharing != NULL)
@@ -164,7 +167,7 @@ build_args(const struct settings *s, const struct verb *v, int argc,
 	return args;
 }
 
-enum { OPT_EAGER = 256, OPT_SHARING };
+enum { OPT_EAGER = 256, OPT_KEEP, OPT_SHARING };
 
 static const struct option long_options[] = {
 	{ "control", required_argument, NULL, 'c' },
@@ -175,6 +178,7 @@ static const struct option long_options[] = {
 	{ "interval", required_argument, NULL, 'i' },
 	{ "dry-run", no_argument, NULL, 'n' },
 	{ "eager", no_argument, NULL, OPT_EAGER },
+	{ "keep", no_argument, NULL, OPT_KEEP },
 	{ "sharing", required_argument, NULL, OPT_SHARING },
 	{ "help", no_argument, NULL, 'h' },
 	{ "version", no_argument, NULL, 'V' },
@@ -226,6 +230,9 @@ parse_options(struct settings *s, int argc, char **argv)
 			break;
 		case 'n':
 			s->dry_run = true;
+			break;
+		case OPT_KEEP:
+			s->keep = true;
 			break;
 		case OPT_EAGER:
 			s->eager = true;

@@ -47,6 +47,16 @@ static const struct column grown_record[] = {
 	{ NULL, NULL, COLUMN_TEXT },
 };
 
+static const struct column resigned_record[] = {
+	{ "lun", "lun", COLUMN_TEXT },
+	{ "label", "label", COLUMN_TEXT },
+	{ "before", "label_before", COLUMN_TEXT },
+	{ "uuid", "uuid", COLUMN_TEXT },
+	{ "before", "uuid_before", COLUMN_TEXT },
+	{ "lun id", "lun_serial", COLUMN_TEXT },
+	{ NULL, NULL, COLUMN_TEXT },
+};
+
 static const struct column lockmode_record[] = {
 	{ "datastore", "name", COLUMN_TEXT },
 	{ "locking", "protocol", COLUMN_TEXT },
@@ -273,6 +283,8 @@ const struct verb verbs[] = {
 	    { "name" }, 1, "grown", grown_record },
 	{ "ds", "label", "DS LABEL", "change the label on the LUN",
 	    { "name", "label" }, 2, NULL, NULL },
+	{ "ds", "resignature", "LUN [LABEL]", "a copy gets a UUID of its own",
+	    { "lun", "label" }, 1, "volume", resigned_record },
 	{ "host", "ls", "DS", "hosts that have the datastore mounted",
 	    { "name" }, 1, "hosts", host_columns },
 	{ "host", "takeovers", "DS", "whose rights ended, why, by whom",

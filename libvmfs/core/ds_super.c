@@ -23,7 +23,8 @@ ds_open_chunks(const struct ds *ds, uint64_t cluster)
 static bool
 follows(const struct super *a, const struct super *b)
 {
-	return uuid_equal(&a->uuid, &b->uuid) && b->blocks >= a->blocks &&
+	return uuid_equal(&a->uuid, &b->uuid) &&
+	    uuid_equal(&a->new_uuid, &b->new_uuid) && b->blocks >= a->blocks &&
 	    b->cluster_blocks == a->cluster_blocks &&
 	    b->sector_size == a->sector_size && b->protocol == a->protocol &&
 	    b->root_ino == a->root_ino && b->copy2_block == a->copy2_block;

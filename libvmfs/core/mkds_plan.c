@@ -152,8 +152,7 @@ mkds_plan(const struct disk_info *info, const struct mkds_conf *conf,
 	default_timers(&s.timers, s.protocol);
 	if (conf->label != NULL)
 		memcpy(s.label, conf->label, strlen(conf->label));
-	memcpy(s.lun_serial, info->serial,
-	    strnlen(info->serial, sizeof(s.lun_serial) - 1));
+	volume_rehome(&s, info);
 	plan_space(conf, info->size_bytes / CHUNK_SIZE * CHUNK_BLOCKS, &s);
 	/* Every host's journal is one run inside a cluster. */
 	if (s.journal_blocks > s.cluster_blocks / 2)

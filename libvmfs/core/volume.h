@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Arithmetic of a volume's layout; nothing here suspends. */
+/* Arithmetic of a volume's layout, its identity; nothing here suspends. */
 #ifndef VMFS_CORE_VOLUME_H
 #define VMFS_CORE_VOLUME_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
+#include "libvmfs/env/disk.h"
 #include "libvmfs/format/super.h"
 
 /* Where mkfs puts the third superblock; volume of `blocks` blocks. */
@@ -22,6 +24,18 @@ uint32_t volume_chunks_below(const struct super *s, uint64_t blocks,
     uint64_t cluster);
 /* Block of a cluster in its segment's table; 0: no such cluster. */
 uint64_t volume_cluster_block(const struct super *s, uint64_t cluster);
+
+/*
+ * Is this LUN not the one on which the volume was made?  False also when one
+ * of the two has no identity, or they are of different kinds (file, SCSI).
+ */
+bool volume_is_copy(const struct super *s, const struct disk_info *lun);
+/* What makes a copy a volume of its own, in its superblock: a UUID, a label
+ * "snap-xxxxxxxx-OLD" unless one is given, this LUN's identity. */
+int volume_resign(struct super *s, const struct disk_info *lun,
+    const struct uuid *uuid, const char *label) MUST_CHECK;
+/* The volume has moved to this LUN and stays what it was. */
+void volume_rehome(struct super *s, const struct disk_info *lun);
 
 /*
  * Tables of segments that were added by growing occupy a multiple of so many

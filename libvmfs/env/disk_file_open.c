@@ -239,12 +239,28 @@ inspect_device(struct disk_file *f, const struct stat *st)
 	return 0;
 }
 
+/* What a copy of the file has not, and a move within its file system keeps. */
+static void
+name_file(int fd, const struct stat *st, char *serial, size_t size)
+{
+	struct statx x;
+	unsigned long long born = 0;
+
+	if (statx(fd, "", AT_EMPTY_PATH, STATX_BTIME, &x) == 0 &&
+	    (x.stx_mask & STATX_BTIME) != 0)
+		born = (unsigned long long)x.stx_btime.tv_sec * 1000000000 +
+		    x.stx_btime.tv_nsec;
+	(void)snprintf(serial, size, "file.%llx.%llx",
+	    (unsigned long long)st->st_ino, born);
+}
+
 static int
 inspect_file(struct disk_file *f, const struct stat *st)
 {
 	struct disk_info *info = &f->disk.info;
 	struct statfs fs;
 
+	name_file(f->fd, st, info->serial, sizeof(info->serial));
 	info->size_bytes = (uint64_t)st->st_size;
 	info->block_size = 512;
 	info->phys_block_size = 4096;

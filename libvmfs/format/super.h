@@ -19,7 +19,9 @@
  * first have room to spare, a cluster may not know yet that it got longer. */
 #define FEATURE_RO_COMPAT_GROWN (1ull << 0)
 #define FEATURE_RO_COMPAT_KNOWN FEATURE_RO_COMPAT_GROWN
-#define FEATURE_INCOMPAT_KNOWN 0ull
+/* The volume is a copy that got a name of its own: new_uuid is set. */
+#define FEATURE_INCOMPAT_RESIGNED (1ull << 0)
+#define FEATURE_INCOMPAT_KNOWN FEATURE_INCOMPAT_RESIGNED
 
 /* How locks are taken and dead hosts fenced; chosen at mkfs, never mixed. */
 enum lock_protocol {
@@ -88,7 +90,8 @@ struct super_disk {
 	le32_t watchdog_ms;		/*  320 0: the protocol has none */
 	le32_t bound_ms;		/*  324 likewise */
 	le64_t prev_blocks;		/*  328 before it last grew; 0: never */
-	uint8_t reserved0[176];		/*  336 */
+	uint8_t new_uuid[16];		/*  336 of a copy; 0: none */
+	uint8_t reserved0[160];		/*  352 */
 	struct super_extent_disk extent[SUPER_EXTENTS_MAX];	/*  512 */
 	struct super_segment_disk segment[SUPER_SEGMENTS_MAX];	/* 1792 */
 	uint8_t reserved1[1152];	/* 2944 */
@@ -98,6 +101,7 @@ static_assert(offsetof(struct super_disk, uuid) == 112, "uuid");
 static_assert(offsetof(struct super_disk, lock_protocol) == 232, "protocol");
 static_assert(offsetof(struct super_disk, watchdog_ms) == 320, "watchdog");
 static_assert(offsetof(struct super_disk, prev_blocks) == 328, "prev_blocks");
+static_assert(offsetof(struct super_disk, new_uuid) == 336, "new_uuid");
 static_assert(offsetof(struct super_disk, extent) == 512, "extents");
 static_assert(offsetof(struct super_disk, segment) == 1792, "segments");
 
@@ -113,7 +117,8 @@ struct super_segment {
 struct super {
 	uint32_t version, sector_size;
 	uint64_t generation, compat, ro_compat, incompat;
-	struct uuid uuid;
+	struct uuid uuid;		/* in the header of every block */
+	struct uuid new_uuid;		/* see super_uuid */
 	char label[SUPER_LABEL_MAX + 1];
 	uint64_t blocks, copy2_block, root_ino, created_us;
 	uint64_t prev_blocks;
@@ -133,6 +138,9 @@ struct super {
 int super_decode(const void *buf, uint64_t block, struct super *ret_s)
     MUST_CHECK;
 void super_encode(void *buf, uint64_t block, const struct super *s);
+/* The UUID by which the datastore is known; of a copy that was resignatured
+ * not that of its blocks. */
+const struct uuid *super_uuid(const struct super *s);
 /* "ATS + persistent reservations" ... for people. */
 const char *lock_protocol_name(enum lock_protocol p);
 

@@ -21,6 +21,12 @@ lock_protocol_name(enum lock_protocol p)
 	return protocol_names[p];
 }
 
+const struct uuid *
+super_uuid(const struct super *s)
+{
+	return uuid_is_null(&s->new_uuid) ? &s->uuid : &s->new_uuid;
+}
+
 static bool
 power_of_two_within(uint32_t v, uint32_t min, uint32_t max)
 {
@@ -93,6 +99,9 @@ super_check(const struct super *s)
 	    s->protocol < LOCK_ATS_PR || s->protocol > LOCK_FILE ||
 	    s->prev_blocks > s->blocks || s->prev_blocks % CHUNK_BLOCKS != 0)
 		return -VMFS_ECORRUPT;
+	if (uuid_is_null(&s->new_uuid) ==
+	    ((s->incompat & FEATURE_INCOMPAT_RESIGNED) != 0))
+		return -VMFS_ECORRUPT;
 	if (!timers_are_valid(&s->timers) || !extents_are_valid(s) ||
 	    !segments_are_valid(s))
 		return -VMFS_ECORRUPT;
@@ -147,6 +156,7 @@ load(const struct super_disk *d, struct super *s)
 		},
 	};
 	memcpy(s->uuid.b, d->uuid, sizeof(d->uuid));
+	memcpy(s->new_uuid.b, d->new_uuid, sizeof(d->new_uuid));
 	memcpy(s->label, d->label, sizeof(d->label));
 	memcpy(s->lun_serial, d->lun_serial, sizeof(d->lun_serial));
 	load_tables(d, s);
@@ -214,6 +224,7 @@ super_encode(void *buf, uint64_t block, const struct super *s)
 	d->ro_compat = le64(s->ro_compat);
 	d->incompat = le64(s->incompat);
 	memcpy(d->uuid, s->uuid.b, sizeof(d->uuid));
+	memcpy(d->new_uuid, s->new_uuid.b, sizeof(d->new_uuid));
 	memcpy(d->label, s->label, strnlen(s->label, SUPER_LABEL_MAX));
 	d->blocks = le64(s->blocks);
 	d->cluster_blocks = le32(s->cluster_blocks);

@@ -100,6 +100,125 @@ label_is_changed_while_mounted_body()
 	hosts_stop
 }
 
+# datastore NAME LUN: more of them for a host that is not running.
+datastore()
+{
+	mkdir -p "mnt-$1"
+	printf '[datastore %s]\nlun = %s\nmount = %s\n' "$1" "$2" \
+	    "${PWD}/mnt-$1"
+}
+
+# As daemon_start leaves a host whose first datastore may be refused.
+copies_start()
+{
+	{
+		datastore ds1 "${PWD}/lun"
+		datastore ds2 "${PWD}/copy"
+	} | host_conf esx1
+	daemon_start esx1
+}
+
+volume_test_case copy_is_not_mounted_until_it_has_a_name_of_its_own
+copy_is_not_mounted_until_it_has_a_name_of_its_own_body()
+{
+	lun_make lun 256M
+	host_start esx1 "${PWD}/lun"
+	atf_check sh -c 'echo original >esx1/mnt/f'
+	host_stop esx1
+	atf_check cp --sparse=always lun copy
+	copies_start
+	atf_check -s exit:6 -o match:'^ds2	.*	failed	.*carries a copy of' \
+	    vmfsctl -c esx1/ctl -H ds ls
+	atf_check -s exit:1 -e match:'ds resignature LUN' \
+	    vmfsctl -c esx1/ctl ds mount ds2
+	atf_check -s exit:4 -e match:'is mounted; unmount it first' \
+	    vmfsctl -c esx1/ctl ds resignature ds1
+	atf_check -s exit:4 -e match:'mounted by 1 host: esx1' \
+	    vmfsctl -c esx1/ctl ds resignature "${PWD}/lun"
+	atf_check -o match:'label *snap-[0-9a-f]{8}-ds1' \
+	    vmfsctl -c esx1/ctl ds resignature "${PWD}/copy"
+	atf_check vmfsctl -c esx1/ctl ds mount ds2
+	atf_check -o inline:'original\n' cat mnt-ds2/f
+	atf_check sh -c 'echo changed >mnt-ds2/f; echo more >mnt-ds2/g'
+	atf_check -o inline:'original\n' cat mnt-ds1/f
+	uuids=$(vmfsctl -c esx1/ctl -j ds info ds1 | jq .datastore.uuid
+	    vmfsctl -c esx1/ctl -j ds info ds2 | jq .datastore.uuid)
+	[ "$(echo "${uuids}" | sort -u | wc -l)" -eq 2 ] ||
+	    atf_fail "both have UUID ${uuids}"
+	daemon_stop esx1
+	fsck_is_clean "$(realpath copy)"
+	fsck_is_clean "$(realpath lun)"
+	# And a copy of the copy.
+	atf_check cp --sparse=always copy again
+	mv again copy
+	copies_start
+	atf_check -o match:'label *snap-[0-9a-f]{8}-ds1' \
+	    vmfsctl -c esx1/ctl ds resignature ds2
+	atf_check -o match:'label *gold' \
+	    vmfsctl -c esx1/ctl ds resignature ds2 gold
+	atf_check vmfsctl -c esx1/ctl ds mount ds2
+	daemon_stop esx1
+}
+
+# What a host that died has left is in the copy as well.
+volume_test_case copy_of_a_mounted_lun_is_recovered
+copy_of_a_mounted_lun_is_recovered_body()
+{
+	lun_make lun 256M
+	host_start esx1 "${PWD}/lun"
+	atf_check sh -c 'echo flushed >esx1/mnt/f; sync esx1/mnt/f'
+	atf_check cp --sparse=always lun copy
+	atf_check -o match:'snap-' vmfsctl -c esx1/ctl \
+	    ds resignature "${PWD}/copy"
+	host_start esx2 "${PWD}/copy"
+	until_true 20 sh -c '[ "$(cat esx2/mnt/f)" = flushed ]' ||
+	    atf_fail "what was flushed is not there"
+	until_true 20 sh -c 'echo new >esx2/mnt/f' ||
+	    atf_fail "the lock of the dead is still there"
+	atf_check -o inline:'flushed\n' cat esx1/mnt/f
+	hosts_stop
+	fsck_is_clean "$(realpath copy)"
+	fsck_is_clean "$(realpath lun)"
+}
+
+volume_test_case datastore_may_move_to_another_lun
+datastore_may_move_to_another_lun_body()
+{
+	lun_make lun 256M
+	cp --sparse=always lun moved
+	mv moved lun
+	mkdir -p esx1
+	datastore ds1 "${PWD}/lun" | host_conf esx1
+	daemon_start esx1
+	atf_check -s exit:1 -e match:'--keep' vmfsctl -c esx1/ctl ds mount ds1
+	atf_check -o match:'label *ds1' vmfsctl -c esx1/ctl --keep \
+	    ds resignature ds1
+	atf_check vmfsctl -c esx1/ctl ds mount ds1
+	daemon_stop esx1
+}
+
+# LUNs of the box are told apart by the names that it gives them.
+volume_test_case copied_lun_of_a_box_is_detected
+copied_lun_of_a_box_is_detected_body()
+{
+	box_start
+	host_start esx1 "${lun}"
+	cp --sparse=always store store2
+	atf_check vmfsctl -c box/ctl lun create ${iqn} 1 "${PWD}/store2"
+	{
+		datastore ds1 "${lun%/0}/1"
+	} | host_conf esx2
+	daemon_start esx2
+	atf_check -s exit:1 -e match:'naa\.[0-9a-f]*, and this is naa\.' \
+	    vmfsctl -c esx2/ctl ds mount ds1
+	atf_check -o match:'label *silver' vmfsctl -c esx2/ctl \
+	    ds resignature ds1 silver
+	atf_check vmfsctl -c esx2/ctl ds mount ds1
+	daemon_stop esx2
+	host_stop esx1
+	host_stop box
+}
+
 atf_init_test_cases()
 {
 	for c in ${cases}; do

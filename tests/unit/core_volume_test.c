@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Superblock copies, plans of new datastores, read-only opening. */
 #include <atf-c.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -115,6 +116,48 @@ VOLUME_TEST(lun_smaller_than_its_volume_is_refused)
 	f->disk->info.size_bytes -= MIB;
 	ATF_CHECK_EQ(super_read(f->disk, &s), -ERANGE);
 	f->disk->info.size_bytes += MIB;
+}
+
+static bool
+is_copy(const char *was, const char *now)
+{
+	struct disk_info lun = { .size_bytes = 0 };
+	struct super s = { .version = 1 };
+
+	(void)snprintf(s.lun_serial, sizeof(s.lun_serial), "%s", was);
+	(void)snprintf(lun.serial, sizeof(lun.serial), "%s", now);
+	return volume_is_copy(&s, &lun);
+}
+
+ATF_TC_WITHOUT_HEAD(only_another_name_makes_a_copy);
+ATF_TC_BODY(only_another_name_makes_a_copy, tc)
+{
+	(void)tc;
+	ATF_CHECK(is_copy("naa.6001", "naa.6002"));
+	ATF_CHECK(is_copy("eui.6001", "naa.6001"));
+	ATF_CHECK(is_copy("file.1.2", "file.1.3"));
+	ATF_CHECK(!is_copy("naa.6001", "naa.6001"));
+	ATF_CHECK(!is_copy("", "naa.6001"));
+	ATF_CHECK(!is_copy("naa.6001", ""));
+	/* Exported by iSCSI the same file has another name. */
+	ATF_CHECK(!is_copy("file.1.2", "naa.6001"));
+}
+
+ATF_TC_WITHOUT_HEAD(label_of_a_copy_is_cut_at_a_character);
+ATF_TC_BODY(label_of_a_copy_is_cut_at_a_character, tc)
+{
+	struct super s = { .version = 1, .label = "a" };
+	struct disk_info lun = { .serial = "naa.1" };
+	struct uuid u = { { 0x1a, 0x2b, 0x3c, 0x4d } };
+
+	(void)tc;
+	for (unsigned i = 1; i + 2 <= SUPER_LABEL_MAX; i += 2)
+		memcpy(s.label + i, "\xc3\xa4", 3);
+	ATF_REQUIRE_EQ(volume_resign(&s, &lun, &u, NULL), 0);
+	ATF_CHECK_EQ(strncmp(s.label, "snap-1a2b3c4d-a\xc3\xa4", 17), 0);
+	ATF_CHECK_EQ(strlen(s.label), 63);
+	ATF_CHECK_STREQ("naa.1", s.lun_serial);
+	ATF_CHECK_EQ(volume_resign(&s, &lun, &u, ""), -EINVAL);
 }
 
 VOLUME_TEST(read_only_takes_no_lock_and_writes_nothing)
@@ -260,6 +303,8 @@ ATF_TP_ADD_TCS(tp)
 	ATF_TP_ADD_TC(tp, lun_smaller_than_its_volume_is_refused);
 	ATF_TP_ADD_TC(tp, read_only_takes_no_lock_and_writes_nothing);
 	ATF_TP_ADD_TC(tp, unknown_ro_compat_feature_keeps_writers_out);
+	ATF_TP_ADD_TC(tp, only_another_name_makes_a_copy);
+	ATF_TP_ADD_TC(tp, label_of_a_copy_is_cut_at_a_character);
 	ATF_TP_ADD_TC(tp, protocol_is_the_best_the_disk_can_do);
 	ATF_TP_ADD_TC(tp, plan_scales_with_the_volume);
 	ATF_TP_ADD_TC(tp, plan_refuses_what_cannot_be);

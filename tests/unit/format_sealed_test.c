@@ -280,7 +280,9 @@ ATF_TC_BODY(super_ranges, tc)
 	ATF_CHECK_EQ_MSG(super_result(&s), (error), #field);		\
 } while (0)
 	REFUSED(version, 2, -VMFS_EFEATURE);
-	REFUSED(incompat, 1, -VMFS_EFEATURE);
+	REFUSED(incompat, 1ull << 63, -VMFS_EFEATURE);
+	REFUSED(incompat, FEATURE_INCOMPAT_RESIGNED, -VMFS_ECORRUPT);
+	REFUSED(new_uuid.b[0], 1, -VMFS_ECORRUPT);
 	REFUSED(ro_compat, 1, 0);
 	REFUSED(compat, 1, 0);
 	REFUSED(sector_size, 1024, -VMFS_ECORRUPT);
