@@ -136,31 +136,8 @@ io_finish(struct disk_req *req, int result)
 
 static void rw_done(struct reactor_op *op, int res);
 
-/*
- * Memory is copied at once: the ring would hand it to a thread.  For more
- * than a little of it that is right, the copy then goes on beside us.  False:
- * the ring has to do it.
- */
-static bool
-rw_inline(struct disk_file *f, struct disk_req *req)
-{
-	ssize_t n;
-
-	if (!f->memory || req->length > FILE_INLINE_MAX ||
-	    io_of(req)->slow != NULL)
-		return false;
-	if (req->op == DISK_READ)
-		n = preadv(f->fd, req->iov, req->iovcnt, (off_t)req->offset);
-	else
-		n = pwritev(f->fd, req->iov, req->iovcnt, (off_t)req->offset);
-	if (n < 0 || (uint64_t)n != req->length)
-		return false;
-	disk_complete(req, 0);
-	return true;
-}
-
-static void
-rw_queue(struct disk_req *req)
+void
+file_rw_queue(struct disk_req *req)
 {
 	struct file_io *io = io_of(req);
 	struct iovec *iov = io->slow != NULL ? io->slow->iov : req->iov;
@@ -212,7 +189,7 @@ rw_done(struct reactor_op *op, int res)
 
 	if ((res == -EINTR || res == -EAGAIN) &&
 	    io->retries++ < RETRIES_MAX) {
-		rw_queue(req);
+		file_rw_queue(req);
 		return;
 	}
 	/* 0: the file has become shorter than the disk. */
@@ -234,7 +211,7 @@ rw_done(struct reactor_op *op, int res)
 	if (rc < 0)
 		io_finish(req, rc);
 	else
-		rw_queue(req);
+		file_rw_queue(req);
 }
 
 static void
@@ -332,8 +309,9 @@ file_submit(struct disk *d, struct disk_req *req)
 			rc = bounce_start(req);
 		if (rc < 0)
 			disk_complete(req, rc);
-		else if (!rw_inline(f, req))
-			rw_queue(req);
+		else if (!f->memory || io_of(req)->slow != NULL ||
+		    !file_memory_rw(f, req))
+			file_rw_queue(req);
 		break;
 	case DISK_FLUSH:
 		*io_of(req) = (struct file_io){ .f = f };
@@ -377,6 +355,7 @@ close_call(void *arg)
 {
 	struct disk_file *f = arg;
 
+	mapped_close(&f->mapped);
 	close(f->fd);
 	return 0;
 }

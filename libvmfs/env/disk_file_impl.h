@@ -8,13 +8,19 @@
 
 #include "libvmfs/base/units.h"
 #include "libvmfs/env/disk.h"
+#include "libvmfs/env/mapped.h"
 #include "libvmfs/env/reactor.h"
 #include "libvmfs/env/spare.h"
 
 #define FILE_MAX_TRANSFER ((uint32_t)(32 * MIB))
 #define FILE_MAX_CAW ((uint32_t)(64 * KIB))
 #define FILE_MAX_HOLDS 64
-#define FILE_INLINE_MAX ((uint64_t)(64 * KIB))
+/* Of a file in memory: the mapping is used from here on, the reactor copies
+ * up to there by itself, and by a call up to there. */
+#define FILE_COPY_MAPPED ((uint64_t)(16 * KIB))
+#define FILE_COPY_SOON ((uint64_t)(128 * KIB))
+#define FILE_CALL_SOON ((uint64_t)(64 * KIB))
+#define FILE_COPIES_MAX 4		/* helper threads that copy */
 #define FILE_CAW_SPARE ((size_t)4096)
 #define FILE_CALLS_MAX 4		/* helper threads of one disk */
 
@@ -24,11 +30,13 @@ struct disk_file {
 	bool direct;		/* fd is O_DIRECT */
 	bool block_device;
 	bool memory;		/* on tmpfs: its I/O never waits */
+	struct mapped mapped;	/* when memory, and may be written */
 	uint32_t mem_align;	/* of buffers when direct */
 
 	/* Threads of one description do not exclude each other by its locks:
 	 * one compare-and-write at a time. */
 	struct offload_group caws;
+	struct offload_group copies; /* long ones of memory */
 	struct offload_group calls; /* all other blocking calls */
 	struct spare call;	/* struct file_call */
 	struct spare caw_buf;	/* FILE_CAW_SPARE bytes */
@@ -52,6 +60,14 @@ int file_error(int error);
 void file_submit(struct disk *d, struct disk_req *req);
 int file_refresh(struct disk *d);
 void file_close(struct disk *d);
+
+/* A READ or WRITE that needs no bounce goes, or goes on, by the ring. */
+void file_rw_queue(struct disk_req *req);
+
+/* ---- disk_file_memory.c ---- */
+
+/* A READ or WRITE of a file in memory.  False: the ring has to do it. */
+bool file_memory_rw(struct disk_file *f, struct disk_req *req) MUST_CHECK;
 
 /* ---- disk_file_call.c: blocking, on helper threads ---- */
 

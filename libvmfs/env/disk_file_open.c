@@ -326,6 +326,11 @@ open_call(void *arg)
 		rc = lock_open_byte(c);
 	if (rc == 0 && c->f->direct)
 		rc = probe_direct(c->f);
+	/* Without a mapping it works as well.  Who may only read is not told
+	 * what is in memory (mincore). */
+	if (rc == 0 && c->f->memory && (c->flags & DISK_OPEN_READONLY) == 0)
+		(void)!mapped_open(c->f->fd, c->f->disk.info.size_bytes,
+		    &c->f->mapped);
 	/* From the page cache the kernel writes how and when it likes. */
 	if (!c->f->direct)
 		c->f->disk.info.max_atomic = 0;
@@ -408,6 +413,7 @@ disk_file_open(const char *path, unsigned flags, struct disk **ret_d)
 	}
 	pthread_mutex_init(&f->lock, NULL);
 	f->caws.limit = 1;
+	f->copies.limit = FILE_COPIES_MAX;
 	f->calls.limit = FILE_CALLS_MAX;
 	rc = hand_over(f, ret_d);
 	if (rc < 0)

@@ -206,20 +206,10 @@ DISK_TC(shrunken_file_gives_io_errors)
 	ATF_CHECK_EQ(0, disk_read(D, 1 * MIB - 512, b, 512));
 }
 
-/* Data in memory takes two ways: at once, or beside when there is much. */
-static int
-memory_file(void *arg)
+/* Writes and reads by each length, with the mapping and without. */
+static void
+memory_lengths(struct disk *d, int fd)
 {
-	char path[] = "/dev/shm/env_disk_file_test.XXXXXX", b[512];
-	int fd = mkstemp(path);
-	struct disk *d;
-
-	(void)arg;
-	ATF_REQUIRE(fd >= 0);
-	ATF_REQUIRE_EQ(0, ftruncate(fd, SIZE));
-	ATF_REQUIRE_EQ(0, disk_file_open(path, 0, &d));
-	unlink(path);
-	fill_pattern();
 	for (size_t n = 512; n <= sizeof(pattern); n *= 2) {
 		memset(out, 0, sizeof(out));
 		ATF_CHECK_EQ(0, disk_write(d, n, pattern, n, 0));
@@ -228,7 +218,38 @@ memory_file(void *arg)
 		ATF_REQUIRE_EQ((ssize_t)n, pread(fd, out, n, (off_t)n));
 		ATF_CHECK_EQ(0, memcmp(pattern, out, n));
 	}
+}
+
+/*
+ * Data in memory takes several ways: through a mapping or by a call, at once
+ * or beside when there is much.
+ */
+static int
+memory_file(void *arg)
+{
+	char path[] = "/dev/shm/env_disk_file_test.XXXXXX", b[512];
+	int fd = mkstemp(path);
+	struct disk *d;
+	struct stat st;
+
+	(void)arg;
+	ATF_REQUIRE(fd >= 0);
+	ATF_REQUIRE_EQ(0, ftruncate(fd, SIZE));
+	ATF_REQUIRE_EQ(0, disk_file_open(path, 0, &d));
+	unlink(path);
+	fill_pattern();
+	for (size_t n = 512; n <= sizeof(pattern); n *= 2)
+		ATF_CHECK_EQ(0, disk_read(d, 0, out, n));
+	ATF_REQUIRE_EQ(0, fstat(fd, &st));
+	ATF_CHECK_EQ(0, st.st_blocks);
+	/* First into holes, then what is there, then other data. */
+	memory_lengths(d, fd);
+	memory_lengths(d, fd);
+	memmove(pattern, pattern + 1, sizeof(pattern) - 1);
+	memory_lengths(d, fd);
 	ATF_REQUIRE_EQ(0, ftruncate(fd, 1 * MIB + 100));
+	ATF_CHECK_EQ(-EIO, disk_read(d, 2 * MIB, out, 128 * KIB));
+	ATF_CHECK_EQ(-EIO, disk_read(d, 2 * MIB, out, 256 * KIB));
 	ATF_CHECK_EQ(-EIO, disk_read(d, 2 * MIB, b, 512));
 	ATF_CHECK_EQ(-EIO, disk_read(d, 1 * MIB, b, 512));
 	ATF_CHECK_EQ(0, disk_read(d, 1 * MIB - 512, b, 512));
