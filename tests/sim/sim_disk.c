@@ -426,6 +426,8 @@ sim_refresh(struct disk *disk)
 {
 	struct sim_disk *d = container_of(disk, struct sim_disk, disk);
 
+	if (d->lun->nexus[d->nexus].path != PATH_UP)
+		return -VMFS_EUNKNOWN;
 	d->disk.info.size_bytes = d->lun->info.size_bytes;
 	return 0;
 }
