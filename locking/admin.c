@@ -86,16 +86,19 @@ say_unknown(const struct host *h, const char *name, bool at_large, char *why)
 	return -ENOENT;
 }
 
+static int
+say_blind(char *why)
+{
+	why_say(why, "this host cannot reach the LUN at the moment, "
+	    "or lost its rights: see vmfsctl ds ls");
+	return -EBUSY;
+}
+
 /* Only who is in order himself, and sees, may judge others. */
 static int
 look_around(struct host *h, char *why)
 {
-	int rc = guard_status(&h->guard) == HOST_OK ? watch_read(h) : -EBUSY;
-
-	if (rc < 0)
-		why_say(why, "this host cannot reach the LUN at the moment, "
-		    "or lost its rights: see vmfsctl ds ls");
-	return rc < 0 ? -EBUSY : 0;
+	return host_in_order(h) && watch_read(h) == 0 ? 0 : say_blind(why);
 }
 
 /* ---- fence ---- */
@@ -136,8 +139,9 @@ listen(struct host *h, const struct heartbeat *victim, char *why)
 		    s->rec.nonce == victim->nonce)
 			return 0;
 		fiber_sleep(h->lease.retry_ns);
-		if (h->stopping || guard_status(&h->guard) != HOST_OK)
-			return -EBUSY;
+		/* Else the look waits until the LUN is back. */
+		if (!host_in_order(h))
+			return say_blind(why);
 		rc = slot_peek(h, victim->slot, &now);
 		if (rc < 0)
 			return rc;
@@ -191,8 +195,8 @@ end(struct host *h, const struct heartbeat *victim,
 	}
 	if (rc < 0)
 		why_say(why, "cannot take over host \"%s\": %s%s",
-		    victim->name, ret_r->why[0] != '\0' ? ret_r->why :
-		    vmfs_strerror(rc), lease_by_time(h->super.protocol) ?
+		    victim->name, ret_r->why,
+		    lease_by_time(h->super.protocol) ?
 		    "; it is taken over then by itself" : "");
 	return rc;
 }

@@ -108,6 +108,8 @@ int slot_claim(struct host *h, char why[WHY_SIZE]) MUST_CHECK;
  * in its hands, which only the reservation keeps out: that must stay.
  */
 bool slot_at_large(const struct heartbeat *hb);
+/* Was its last owner this host?  A clone of it on another machine was not. */
+bool slot_was_ours(const struct host *h, const struct heartbeat *hb);
 /*
  * The owner of `seen`, a slot at large, is so no more.  0 also when the slot
  * has moved on meanwhile: then nothing was changed.  Suspends.
@@ -173,6 +175,14 @@ void host_set_super(struct host *h, const struct super *s);
  * freshly.  Suspends. */
 int holder_judge(struct host *h, unsigned slot, uint64_t incarnation,
     enum holder_state *ret_state, struct heartbeat *ret_hb) MUST_CHECK;
+
+/* May this host act on what it knows of others? */
+static inline bool
+host_in_order(struct host *h)
+{
+	return !h->stopping && guard_status(&h->guard) == HOST_OK &&
+	    guard_lease_good(&h->guard, h->env->sched);
+}
 
 /* Is there a path on which our key is not registered yet? */
 static inline bool

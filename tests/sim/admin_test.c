@@ -410,6 +410,77 @@ ATF_TC_BODY(an_outage_is_no_silence_for_an_admin, tc)
 	    play_fence_blind);
 }
 
+/* Its own lease ends while it listens; who is silent may be any reason. */
+static void
+play_fence_frozen(struct world *w)
+{
+	struct ordering o;
+	struct lock_grant a, b;
+
+	join_all(w);
+	if (world_failed(w))
+		return;
+	WORLD_CHECK(w, lock(w, 0, 0, &a) == 0);
+	let_pulse(w);
+	sim_path_lose(&w->lun, 3);
+	fiber_sleep((w->super.timers.freeze_ms - w->super.timers.pulse_ms -
+	    1000) * NSEC_PER_MSEC);
+	WORLD_CHECK(w, host_status(w->host[1].host) == HOST_OK);
+	world_crash(w, 0);
+	start(w, &o, 1);
+	while (!o.done)
+		fiber_sleep(10 * NSEC_PER_MSEC);
+	WORLD_CHECK(w, o.rc == -EBUSY);
+	WORLD_CHECK(w, w->lun.preempts == 0);
+	sim_path_heal(&w->lun, 3);
+	let_pulse(w);
+	WORLD_CHECK(w, host_status(w->host[1].host) == HOST_OK);
+	WORLD_CHECK(w, fence(w, 1, "host0", false, NULL) == 0);
+	WORLD_CHECK(w, lock(w, 1, 0, &b) == 0);
+	WORLD_CHECK(w, unlock(w, 1, &b) == 0);
+	leave_all(w);
+}
+
+ATF_TC_WITHOUT_HEAD(who_loses_its_lease_ends_nobody);
+ATF_TC_BODY(who_loses_its_lease_ends_nobody, tc)
+{
+	(void)tc;
+	run_seeds((struct world_conf){ .hosts = 2, .protocol = LOCK_ATS_PR },
+	    play_fence_frozen);
+}
+
+/* So many that the sentence does not name them all. */
+static void
+play_many_names(struct world *w)
+{
+	struct takeover_report r;
+	char why[HOST_WHY_SIZE] = "";
+
+	join_all(w);
+	if (world_failed(w))
+		return;
+	let_pulse(w);
+	memset(why, 'x', sizeof(why));
+	WORLD_CHECK(w, host_fence(w->host[0].host, "esx9", true, &r, why) ==
+	    -ENOENT);
+	WORLD_CHECK(w, strnlen(why, sizeof(why)) == sizeof(why) - 1);
+	WORLD_CHECK(w, strstr(why, "no host \"esx9\"") != NULL);
+	leave_all(w);
+}
+
+ATF_TC_WITHOUT_HEAD(a_long_list_of_hosts_is_cut);
+ATF_TC_BODY(a_long_list_of_hosts_is_cut, tc)
+{
+	static struct world w;
+	struct world_conf conf = { .seed = 1, .hosts = 40,
+		.protocol = LOCK_ATS_PR };
+	uint64_t hash;
+
+	(void)tc;
+	if (world_run(&w, &conf, play_many_names, &hash) < 0)
+		atf_tc_fail("%s", w.problem);
+}
+
 /* ---- two hosts of one name, one after the other ---- */
 
 static void
@@ -479,6 +550,83 @@ ATF_TC_BODY(a_forgotten_host_does_not_keep_the_lun_reserved, tc)
 	(void)tc;
 	run_seeds((struct world_conf){ .hosts = 3, .protocol = LOCK_ATS_PR },
 	    play_forget);
+}
+
+/* A slot at large, of a host of that name and another identity. */
+static unsigned
+put_at_large(struct world *w, const char *name, unsigned slot)
+{
+	uint8_t *at = w->lun.now + (SLOT_TABLE_BLOCK + slot) *
+	    (uint64_t)BLOCK_SIZE;
+	struct heartbeat hb = {
+		.slot = slot, .state = SLOT_FREE, .incarnation = 2,
+		.nonce = slot, .timers = w->super.timers,
+		.host = { .b = { 0x77, (uint8_t)slot } },
+		.recoverer_incarnation = 1,
+	};
+
+	(void)snprintf(hb.name, sizeof(hb.name), "%s", name);
+	heartbeat_encode(at, &w->super.uuid, &hb);
+	return slot;
+}
+
+static bool
+is_marked(struct world *w, unsigned slot)
+{
+	struct heartbeat hb = { .slot = slot };
+
+	WORLD_CHECK(w, slot_peek(w->host[1].host, slot, &hb) == 0);
+	return slot_at_large(&hb);
+}
+
+/*
+ * Host 0 was fenced, is back in another slot and could not clear its mark.  A
+ * host that had its name before, and a third, are at large as well.
+ */
+static void
+play_forget_some(struct world *w)
+{
+	unsigned old = put_at_large(w, "host0", 200);
+	unsigned other = put_at_large(w, "esx7", 201), back;
+
+	join_all(w);
+	if (world_failed(w))
+		return;
+	back = w->host[0].host->paths.slot;
+	world_crash(w, 0);
+	world_boot(w, 0);
+	/* Ends its past; the compare-and-write after that clears the mark. */
+	w->lun.strike = (struct sim_strike){
+		.result = -EIO, .ops = 1u << DISK_CAW, .skip = 2,
+		.times = 1,
+	};
+	WORLD_CHECK(w, world_join(w, 0) == 0);
+	WORLD_CHECK(w, w->lun.strike.seen == 3 && is_marked(w, back));
+	w->lun.strike = (struct sim_strike){ 0 };
+	let_pulse(w);
+	WORLD_CHECK(w, forget(w, 1, "esx9", true, "\"esx7\"") == -ENOENT);
+	/* The one that does not come back is meant. */
+	WORLD_CHECK(w, forget(w, 1, "host0", true, NULL) == 0);
+	WORLD_CHECK(w, !is_marked(w, old));
+	WORLD_CHECK(w, is_marked(w, other) && is_marked(w, back));
+	let_pulse(w);
+	WORLD_CHECK(w, forget(w, 1, "host0", true, "is a member") ==
+	    -VMFS_EINUSE);
+	WORLD_CHECK(w, forget(w, 1, "esx7", true, NULL) == 0);
+	WORLD_CHECK(w, host_status(w->host[0].host) == HOST_OK);
+	/* It takes its own mark away when it comes the next time. */
+	WORLD_CHECK(w, world_leave(w, 0) == 0 && world_join(w, 0) == 0);
+	WORLD_CHECK(w, !is_marked(w, back));
+	leave_all(w);
+	WORLD_CHECK(w, w->lun.reserved == 0);
+}
+
+ATF_TC_WITHOUT_HEAD(only_the_one_that_is_away_is_forgotten);
+ATF_TC_BODY(only_the_one_that_is_away_is_forgotten, tc)
+{
+	(void)tc;
+	run_seeds((struct world_conf){ .hosts = 2, .protocol = LOCK_ATS_PR },
+	    play_forget_some);
 }
 
 static void
@@ -669,6 +817,9 @@ ATF_TP_ADD_TCS(tp)
 	    a_host_installed_anew_does_not_stand_for_the_old_one);
 	ATF_TP_ADD_TC(tp, a_forgotten_host_does_not_keep_the_lun_reserved);
 	ATF_TP_ADD_TC(tp, force_is_asked_only_where_it_is_dangerous);
+	ATF_TP_ADD_TC(tp, who_loses_its_lease_ends_nobody);
+	ATF_TP_ADD_TC(tp, a_long_list_of_hosts_is_cut);
+	ATF_TP_ADD_TC(tp, only_the_one_that_is_away_is_forgotten);
 	ATF_TP_ADD_TC(tp, a_member_cannot_be_forgotten);
 	ATF_TP_ADD_TC(tp, a_host_in_recovery_cannot_be_forgotten);
 	ATF_TP_ADD_TC(tp, a_host_that_comes_back_meanwhile_is_a_member);
