@@ -33,7 +33,7 @@ time_leave(const struct fence_paths *p, bool at_large)
 static bool
 is_own_past(const struct fence_paths *p, const struct heartbeat *victim)
 {
-	return p->self != NULL && uuid_equal(&victim->host, &p->self->host) &&
+	return uuid_equal(&victim->host, &p->self->host) &&
 	    uuid_equal(&victim->machine, &p->self->machine);
 }
 

@@ -290,8 +290,7 @@ static bool
 is_home(const struct host *h, const struct heartbeat *hb)
 {
 	return slot_at_large(hb) && hb->state == SLOT_FREE &&
-	    uuid_equal(&hb->host, &h->conf.host) &&
-	    uuid_equal(&hb->machine, &h->conf.machine);
+	    slot_was_ours(h, hb);
 }
 
 /* What we and others left on the LUN in the past. */

@@ -72,6 +72,13 @@ slot_at_large(const struct heartbeat *hb)
 	    (hb->state == SLOT_FREE && hb->recoverer_incarnation != 0);
 }
 
+bool
+slot_was_ours(const struct host *h, const struct heartbeat *hb)
+{
+	return uuid_equal(&hb->host, &h->conf.host) &&
+	    uuid_equal(&hb->machine, &h->conf.machine);
+}
+
 /*
  * How good a free slot is: our last one, one that has a journal already, any;
  * that of a fenced host last, because it tells that the host is at large.
@@ -79,7 +86,7 @@ slot_at_large(const struct heartbeat *hb)
 static int
 score(const struct host *h, const struct heartbeat *hb)
 {
-	if (uuid_equal(&hb->host, &h->conf.host))
+	if (slot_was_ours(h, hb))
 		return 3;
 	if (slot_at_large(hb))
 		return 0;

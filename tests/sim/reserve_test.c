@@ -145,6 +145,8 @@ ATF_TC_BODY(silence_proves_nothing_before_its_time, tc)
 	struct timers t = { 3000, 8000, 12000, 75000, 75000, 30000, 30000 };
 	struct heartbeat self = { .host = { .b = { 1 } } };
 	struct heartbeat past = self, other = { .host = { .b = { 2 } } };
+	struct heartbeat clone = { .host = self.host,
+		.machine = { .b = { 3 } } };
 	struct fence_paths p = { .timers = &t, .self = &self };
 	char why[WHY_SIZE];
 
@@ -156,6 +158,9 @@ ATF_TC_BODY(silence_proves_nothing_before_its_time, tc)
 	ATF_CHECK_EQ(-VMFS_EINUSE, fence_watchdog.prove(&p, &past, 29999,
 	    why));
 	ATF_CHECK_EQ(0, fence_watchdog.prove(&p, &past, 30000, why));
+	/* Our name on another machine is not our past. */
+	ATF_CHECK_EQ(-VMFS_EINUSE, fence_watchdog.prove(&p, &clone, 74999,
+	    why));
 	ATF_CHECK_EQ(-VMFS_EINUSE, fence_reserve.prove(&p, &other, 74999,
 	    why));
 }

@@ -234,6 +234,7 @@ play_last_slot(struct world *w)
 		j[i] = (struct joiner){ .w = w, .host = i };
 		WORLD_CHECK(w, sched_spawn(&w->sim.sched, "joiner",
 		    joiner_main, &j[i]) == 0);
+		fiber_sleep(sim_below(&w->sim, 2 * NSEC_PER_MSEC));
 	}
 	while (!j[0].done || !j[1].done)
 		fiber_sleep(NSEC_PER_MSEC);
@@ -272,7 +273,119 @@ ATF_TC_WITHOUT_HEAD(the_last_slot_goes_to_one_of_two);
 ATF_TC_BODY(the_last_slot_goes_to_one_of_two, tc)
 {
 	(void)tc;
-	all_protocols(2, SEEDS, play_last_slot);
+	all_protocols(2, 3 * SEEDS, play_last_slot);
+}
+
+/* ---- the machine is another, the name and the rest are the same ---- */
+
+/* Its mark says that a clone of ours was fenced, and may yet wake up. */
+static void
+play_clone_at_large(struct world *w)
+{
+	struct heartbeat hb = play_stranger(w, 7);
+
+	hb.state = SLOT_FREE;
+	hb.incarnation = 2;
+	hb.recoverer = 8;
+	hb.recoverer_incarnation = 1;
+	hb.host = w->host[0].uuid;
+	play_poke_slot(w, &hb);
+	if (!play_join_all(w))
+		return;
+	WORLD_CHECK(w, play_slot_of(w, 0) != 7);
+	play_let_pulse(w);
+	play_leave_all(w);
+	WORLD_CHECK(w, play_peek_slot(w, 7).recoverer_incarnation == 1);
+	WORLD_CHECK(w, w->lun.reserved != 0);
+	/* Ours would be home. */
+	hb.machine = w->host[0].machine;
+	play_poke_slot(w, &hb);
+	if (!play_join_all(w))
+		return;
+	play_leave_all(w);
+	WORLD_CHECK(w, play_peek_slot(w, 7).recoverer_incarnation == 0);
+	WORLD_CHECK(w, w->lun.reserved == 0);
+}
+
+ATF_TC_WITHOUT_HEAD(a_fenced_clone_stays_at_large);
+ATF_TC_BODY(a_fenced_clone_stays_at_large, tc)
+{
+	(void)tc;
+	play_seeds((struct world_conf){ .hosts = 1, .protocol = LOCK_ATS_PR },
+	    SEEDS, play_clone_at_large);
+}
+
+/* ---- one's own past ---- */
+
+/* Others end it while we listen whether it lives. */
+static void
+play_past_ended(struct world *w)
+{
+	unsigned slot;
+
+	w->host[0].home = 0;
+	if (!play_join_all(w))
+		return;
+	slot = play_slot_of(w, 0);
+	world_crash(w, 0);
+	fiber_sleep((w->super.timers.fence_ms - w->super.timers.pulse_ms) *
+	    NSEC_PER_MSEC);
+	world_restart(w, 0);
+	WORLD_CHECK(w, world_join(w, 0) == 0);
+	if (world_failed(w))
+		return;
+	WORLD_CHECK(w, w->host[1].takeovers == 1);
+	WORLD_CHECK(w, play_slot_of(w, 0) == slot);
+	play_let_pulse(w);
+	WORLD_CHECK(w, play_is_ok(w, 0));
+	play_leave_all(w);
+	WORLD_CHECK(w, w->lun.reserved == 0);
+}
+
+ATF_TC_WITHOUT_HEAD(a_past_that_others_have_ended_leaves_its_slot);
+ATF_TC_BODY(a_past_that_others_have_ended_leaves_its_slot, tc)
+{
+	(void)tc;
+	play_seeds((struct world_conf){ .hosts = 2, .protocol = LOCK_ATS_PR },
+	    SEEDS, play_past_ended);
+}
+
+/* The kernel is at its last write for long: we join, its locks wait. */
+static void
+play_past_in_flight(struct world *w)
+{
+	struct sim_nexus *dying = &w->lun.nexus[0], before;
+	const struct world_host *past = &w->host[0];
+	struct lock_grant a, b;
+
+	WORLD_CHECK(w, world_join(w, 0) == 0);
+	WORLD_CHECK(w, play_lock(w, 0, LOCK_EXCLUSIVE, 0, &a) == 0);
+	before = *dying;
+	world_crash(w, 0);
+	memcpy(dying->holds, before.holds, sizeof(before.holds));
+	dying->n_holds = before.n_holds;
+	dying->path = PATH_LOST;
+	w->host[1].uuid = past->uuid;
+	w->host[1].machine = past->machine;
+	w->host[1].boot = past->boot;
+	w->host[1].home = past->home;
+	WORLD_CHECK(w, world_join(w, 1) == 0);
+	if (world_failed(w))
+		return;
+	WORLD_CHECK(w, play_lock(w, 1, LOCK_EXCLUSIVE, 10000, &b) ==
+	    -VMFS_ELOCKED);
+	world_boot(w, 0);	/* its hold goes */
+	WORLD_CHECK(w, play_lock(w, 1, LOCK_EXCLUSIVE, TAKEOVER_MS, &b) == 0);
+	WORLD_CHECK(w, play_unlock(w, 1, &b) == 0);
+	play_leave_all(w);
+}
+
+ATF_TC_WITHOUT_HEAD(the_locks_of_a_past_wait_for_its_last_write);
+ATF_TC_BODY(the_locks_of_a_past_wait_for_its_last_write, tc)
+{
+	(void)tc;
+	play_seeds((struct world_conf){ .hosts = 2, .protocol = LOCK_FILE },
+	    SEEDS, play_past_in_flight);
 }
 
 /* ---- others at the LUN's reservations ---- */
@@ -327,7 +440,105 @@ ATF_TC_BODY(a_reservation_that_has_just_ended_is_no_obstacle, tc)
 }
 
 static int answer, expected;
-static uint64_t answers;
+static uint64_t answers, skipped;
+
+/* What the LUN says to PERSISTENT RESERVE OUT while we join, for long. */
+static void
+play_no_registration(struct world *w)
+{
+	w->lun.strike = (struct sim_strike){
+		.result = answer, .ops = 1u << DISK_PR_OUT,
+		.skip = skipped, .times = 100,
+	};
+	WORLD_CHECK(w, world_join(w, 0) == answer);
+	WORLD_CHECK(w, strstr(w->host[0].why, "cannot register") != NULL);
+	w->lun.strike = (struct sim_strike){ 0 };
+	for (unsigned i = 0; i < SLOTS_MAX; i++)
+		WORLD_CHECK(w, play_peek_slot(w, i).state == SLOT_FREE);
+	WORLD_CHECK(w, world_join(w, 0) == 0);
+	play_leave_all(w);
+	WORLD_CHECK(w, w->lun.reserved == 0);
+}
+
+ATF_TC_WITHOUT_HEAD(who_cannot_register_claims_no_slot);
+ATF_TC_BODY(who_cannot_register_claims_no_slot, tc)
+{
+	static const int all[] = { -EIO, -VMFS_EATTENTION, -VMFS_EUNKNOWN,
+		-VMFS_ECONFLICT };
+
+	(void)tc;
+	for (unsigned i = 0; i < 8; i++) {
+		answer = all[i / 2];
+		/* REGISTER, or the RESERVE that follows. */
+		skipped = i % 2;
+		play_seeds((struct world_conf){ .hosts = 1,
+		    .protocol = LOCK_ATS_PR }, 2, play_no_registration);
+	}
+}
+
+/* Nobody answers who leaves: its key stays, until somebody comes. */
+static void
+play_key_left(struct world *w)
+{
+	WORLD_CHECK(w, world_join(w, 0) == 0);
+	w->lun.strike = (struct sim_strike){
+		.result = -VMFS_EUNKNOWN, .ops = 1u << DISK_PR_OUT,
+		.last = 1, .times = 100,
+	};
+	WORLD_CHECK(w, world_leave(w, 0) == 0);
+	w->lun.strike = (struct sim_strike){ 0 };
+	WORLD_CHECK(w, w->lun.nexus[0].key != 0);
+	WORLD_CHECK(w, world_join(w, 1) == 0);
+	WORLD_CHECK(w, w->lun.nexus[0].key == 0 && w->lun.nexus[1].key == 0);
+	play_leave_all(w);
+	WORLD_CHECK(w, w->lun.reserved == 0);
+}
+
+ATF_TC_WITHOUT_HEAD(a_key_that_stayed_behind_is_removed_by_the_next);
+ATF_TC_BODY(a_key_that_stayed_behind_is_removed_by_the_next, tc)
+{
+	(void)tc;
+	play_seeds((struct world_conf){ .hosts = 2, .protocol = LOCK_ATS_PR },
+	    SEEDS, play_key_left);
+}
+
+static void
+play_unreadable_keys(struct world *w)
+{
+	struct lock_grant a, b;
+
+	if (!play_join_all(w))
+		return;
+	WORLD_CHECK(w, play_lock(w, 0, LOCK_EXCLUSIVE, 0, &a) == 0);
+	world_crash(w, 0);
+	w->lun.strike = (struct sim_strike){
+		.result = answer, .ops = 1u << DISK_PR_READ_KEYS,
+		.last = 3, .times = 1000,
+	};
+	WORLD_CHECK(w, play_lock(w, 1, LOCK_EXCLUSIVE, 60000, &b) ==
+	    -VMFS_ELOCKED);
+	WORLD_CHECK(w, w->host[1].takeover_troubles == 1);
+	WORLD_CHECK(w, play_peek_slot(w, play_slot_of(w, 1)).state ==
+	    SLOT_LIVE);
+	w->lun.strike = (struct sim_strike){ 0 };
+	WORLD_CHECK(w, play_lock(w, 1, LOCK_EXCLUSIVE, TAKEOVER_MS, &b) == 0);
+	WORLD_CHECK(w, w->lun.preempts == 1);
+	WORLD_CHECK(w, play_unlock(w, 1, &b) == 0);
+	play_leave_all(w);
+}
+
+ATF_TC_WITHOUT_HEAD(without_a_look_at_the_keys_nothing_is_proven);
+ATF_TC_BODY(without_a_look_at_the_keys_nothing_is_proven, tc)
+{
+	static const int all[] = { -EIO, -VMFS_EATTENTION, -VMFS_EUNKNOWN };
+
+	(void)tc;
+	for (unsigned i = 0; i < 3; i++) {
+		answer = all[i];
+		play_seeds((struct world_conf){ .hosts = 2,
+		    .protocol = LOCK_ATS_PR }, 2, play_unreadable_keys);
+	}
+}
 
 /* Somebody's reservation of our type stands; reading it fails at first. */
 static void
@@ -501,6 +712,12 @@ play_small_reads(struct world *w)
 	WORLD_CHECK(w, play_lock(w, 1, LOCK_EXCLUSIVE, TAKEOVER_MS, &b) == 0);
 	WORLD_CHECK(w, play_unlock(w, 1, &b) == 0);
 	play_leave_all(w);
+	/* A part that cannot be read is not passed over. */
+	w->lun.strike = (struct sim_strike){
+		.result = -EIO, .ops = 1u << DISK_READ, .times = 1,
+		.skip = max_transfer < MIB ? 3 : 0, .last = 3,
+	};
+	WORLD_CHECK(w, world_join(w, 1) == -EIO);
 }
 
 ATF_TC_WITHOUT_HEAD(the_slot_table_is_read_in_parts_that_the_lun_takes);
@@ -560,6 +777,12 @@ ATF_TP_ADD_TCS(tp)
 	ATF_TP_ADD_TC(tp, the_last_slot_goes_to_one_of_two);
 	ATF_TP_ADD_TC(tp, a_reservation_of_another_program_is_respected);
 	ATF_TP_ADD_TC(tp, a_reservation_that_has_just_ended_is_no_obstacle);
+	ATF_TP_ADD_TC(tp, a_fenced_clone_stays_at_large);
+	ATF_TP_ADD_TC(tp, a_past_that_others_have_ended_leaves_its_slot);
+	ATF_TP_ADD_TC(tp, the_locks_of_a_past_wait_for_its_last_write);
+	ATF_TP_ADD_TC(tp, who_cannot_register_claims_no_slot);
+	ATF_TP_ADD_TC(tp, a_key_that_stayed_behind_is_removed_by_the_next);
+	ATF_TP_ADD_TC(tp, without_a_look_at_the_keys_nothing_is_proven);
 	ATF_TP_ADD_TC(tp, a_reservation_that_cannot_be_read_is_told);
 	ATF_TP_ADD_TC(tp, reserve_is_not_used_beside_registered_keys);
 	ATF_TP_ADD_TC(tp, a_key_behind_many_others_is_found);
