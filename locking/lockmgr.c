@@ -129,8 +129,7 @@ acquire_local(struct host *h, uint64_t addr, enum lock_mode mode,
 		holder_self(h, e, holder);
 		if (!e->busy && (flags & LOCK_NOWAIT) != 0)
 			return -VMFS_ELOCKED;
-		if (!fiber_cond_wait_until(&lm->changed, deadline_ns) &&
-		    env_now(h->env) >= deadline_ns)
+		if (!fiber_cond_wait_until(&lm->changed, deadline_ns))
 			return -VMFS_ELOCKED;
 	}
 	stray_forget(lm, addr);

@@ -117,6 +117,49 @@ ATF_TC_BODY(who_has_lost_his_slot_stops_and_leaves_it_alone, tc)
 	}
 }
 
+struct shown {
+	unsigned slot, self, others;
+};
+
+static void
+show(void *arg, const struct host_info *i)
+{
+	struct shown *s = arg;
+
+	s->self += i->self;
+	s->others += i->slot == s->slot && !i->self;
+}
+
+/* Seen by the watch before the pulse, or a request, finds out. */
+static void
+play_own_slot_shown(struct world *w)
+{
+	struct host *h;
+	struct shown s = { 0 };
+
+	if (!play_join_all(w))
+		return;
+	h = w->host[0].host;
+	s.slot = play_slot_of(w, 0);
+	host_list(h, show, &s);
+	WORLD_CHECK(w, s.self == 1 && s.others == 0);
+	change = LATER;
+	change_slot(w, s.slot);
+	WORLD_CHECK(w, watch_read(h) == 0);
+	host_list(h, show, &s);
+	WORLD_CHECK(w, s.self == 1 && s.others == 1);
+	WORLD_CHECK(w, world_wait(w, play_is_fenced, 0,
+	    w->super.timers.freeze_ms));
+	WORLD_CHECK(w, world_leave(w, 0) == 0);
+}
+
+ATF_TC_WITHOUT_HEAD(a_lost_slot_is_shown_as_anothers);
+ATF_TC_BODY(a_lost_slot_is_shown_as_anothers, tc)
+{
+	(void)tc;
+	run(1, play_own_slot_shown);
+}
+
 /* Pulses that the LUN had put off land between read and write of new ones. */
 static unsigned late_pulses;
 
@@ -156,6 +199,37 @@ play_late_pulses(struct world *w)
 	WORLD_CHECK(w, atomic_load(&w->host[0].host->beat.failures) == 1);
 	play_leave_all(w);
 	WORLD_CHECK(w, play_peek_slot(w, after.slot).state == SLOT_FREE);
+}
+
+/* Whatever it does, there is another one: it leaves, others end it. */
+static void
+play_late_for_ever(struct world *w)
+{
+	struct lock_grant a, b;
+	unsigned slot;
+
+	if (!play_join_all(w))
+		return;
+	slot = play_slot_of(w, 0);
+	play_let_pulse(w);
+	WORLD_CHECK(w, play_lock(w, 0, LOCK_EXCLUSIVE, 0, &a) == 0);
+	late_pulses = 1000;
+	w->lun.landed_arg = w;
+	w->lun.sent = land_late;
+	WORLD_CHECK(w, world_leave(w, 0) == -VMFS_EMISCOMPARE);
+	w->lun.sent = NULL;
+	WORLD_CHECK(w, play_peek_slot(w, slot).state == SLOT_LIVE);
+	WORLD_CHECK(w, play_lock(w, 1, LOCK_EXCLUSIVE, TAKEOVER_MS, &b) == 0);
+	WORLD_CHECK(w, w->lun.preempts == 1);
+	WORLD_CHECK(w, play_unlock(w, 1, &b) == 0);
+	play_leave_all(w);
+}
+
+ATF_TC_WITHOUT_HEAD(a_slot_that_cannot_be_freed_is_taken_over);
+ATF_TC_BODY(a_slot_that_cannot_be_freed_is_taken_over, tc)
+{
+	(void)tc;
+	run(2, play_late_for_ever);
 }
 
 ATF_TC_WITHOUT_HEAD(own_pulses_that_land_late_end_nobody);
@@ -294,6 +368,7 @@ play_damaged_holder(struct world *w)
 	play_damage(w, at + 100);
 	WORLD_CHECK(w, play_lock(w, 1, LOCK_EXCLUSIVE, 60000, &b) ==
 	    -VMFS_ECORRUPT);
+	play_let_pulse(w);
 	play_damage(w, at + 101);
 	play_let_pulse(w);
 	WORLD_CHECK(w, host_lock_break(w->host[1].host, LOCK_BLOCK, &holder) ==
@@ -359,6 +434,93 @@ ATF_TC_BODY(one_damaged_slot_among_many_holders_is_told, tc)
 {
 	(void)tc;
 	run(12, play_damaged_crowd);
+}
+
+/* A mark is taken from the slot that was seen, not from its successor. */
+static void
+play_unmark(struct world *w)
+{
+	struct heartbeat hb = play_stranger(w, UNUSED_SLOT), seen;
+	struct host *h;
+
+	hb.state = SLOT_FREE;
+	hb.recoverer = 1;
+	hb.recoverer_incarnation = 1;
+	play_poke_slot(w, &hb);
+	if (!play_join_all(w))
+		return;
+	h = w->host[0].host;
+	seen = hb;
+	seen.incarnation--;
+	WORLD_CHECK(w, slot_unmark(h, &seen) == 0);
+	seen = hb;
+	seen.host.b[0] ^= 1;
+	WORLD_CHECK(w, slot_unmark(h, &seen) == 0);
+	WORLD_CHECK(w, play_peek_slot(w, hb.slot).recoverer_incarnation == 1);
+	WORLD_CHECK(w, slot_unmark(h, &hb) == 0);
+	WORLD_CHECK(w, play_peek_slot(w, hb.slot).recoverer_incarnation == 0);
+	/* There is no mark any more: nothing is written. */
+	hb = play_peek_slot(w, hb.slot);
+	WORLD_CHECK(w, slot_unmark(h, &hb) == 0);
+	WORLD_CHECK(w, play_peek_slot(w, hb.slot).nonce == hb.nonce);
+	play_damage(w, play_slot_at(hb.slot) + 100);
+	WORLD_CHECK(w, slot_unmark(h, &hb) == -VMFS_ECORRUPT);
+	play_damage(w, play_slot_at(hb.slot) + 100);
+	play_leave_all(w);
+}
+
+ATF_TC_WITHOUT_HEAD(only_the_mark_that_was_seen_is_taken);
+ATF_TC_BODY(only_the_mark_that_was_seen_is_taken, tc)
+{
+	(void)tc;
+	run(1, play_unmark);
+}
+
+/* ---- a take-over of what is not there any more ---- */
+
+static void
+play_stale_victim(struct world *w)
+{
+	struct heartbeat hb = play_stranger(w, UNUSED_SLOT), stale;
+	struct takeover_report r;
+	struct host *h;
+
+	hb.state = SLOT_RECOVERING;
+	hb.incarnation = 9;
+	if (!play_join_all(w))
+		return;
+	h = w->host[0].host;
+	/* Somebody lives who recovers it, so that the watch leaves it alone. */
+	hb.recoverer = play_slot_of(w, 1);
+	hb.recoverer_incarnation = host_locks(w->host[1].host)->incarnation;
+	world_lose_paths(w, 1);
+	play_poke_slot(w, &hb);
+	for (unsigned i = 0; i < 3; i++) {
+		stale = hb;
+		if (i == 0)
+			stale.incarnation--;
+		else if (i == 1)
+			stale.host.b[0] ^= 1;
+		else
+			stale.state = SLOT_LIVE;
+		WORLD_CHECK(w, takeover_run(h, UNUSED_SLOT, &stale,
+		    TAKEOVER_ADMIN, &r) == -EAGAIN);
+		WORLD_CHECK(w, r.result == -EAGAIN && r.why[0] != '\0');
+	}
+	stale = play_peek_slot(w, UNUSED_SLOT);
+	WORLD_CHECK(w, stale.nonce == hb.nonce);
+	WORLD_CHECK(w, takeover_run(h, UNUSED_SLOT, &hb, TAKEOVER_ADMIN,
+	    &r) == 0);
+	world_heal_paths(w, 1);
+	play_let_pulse(w);
+	play_leave_all(w);
+}
+
+ATF_TC_WITHOUT_HEAD(what_has_changed_meanwhile_is_not_taken_over);
+ATF_TC_BODY(what_has_changed_meanwhile_is_not_taken_over, tc)
+{
+	(void)tc;
+	run(2, play_stale_victim);
 }
 
 /* Written by hand; silent from now on. */
@@ -485,6 +647,40 @@ ATF_TC_BODY(a_recovery_goes_on_when_its_host_has_gone, tc)
 	run(3, play_recoverer_is_back);
 }
 
+/* Who recovered the first has died and is recovered by one that is away. */
+static void
+play_chain(struct world *w)
+{
+	struct lock_grant a, b;
+	unsigned first, second;
+
+	if (!play_join_all(w))
+		return;
+	WORLD_CHECK(w, play_lock(w, 0, LOCK_EXCLUSIVE, 0, &a) == 0);
+	first = play_slot_of(w, 0);
+	second = play_slot_of(w, 1);
+	world_crash(w, 0);
+	mark(w, 1, first);
+	world_crash(w, 1);
+	world_lose_paths(w, 2);
+	mark(w, 2, second);
+	/* The second is in good hands, the first in nobody's. */
+	WORLD_CHECK(w, play_lock(w, 3, LOCK_EXCLUSIVE,
+	    w->super.timers.freeze_ms, &b) == 0);
+	WORLD_CHECK(w, play_peek_slot(w, second).state == SLOT_RECOVERING);
+	WORLD_CHECK(w, play_unlock(w, 3, &b) == 0);
+	world_heal_paths(w, 2);
+	WORLD_CHECK(w, world_wait(w, play_is_ok, 2, 30000));
+	play_leave_all(w);
+}
+
+ATF_TC_WITHOUT_HEAD(a_recoverer_in_recovery_recovers_nobody);
+ATF_TC_BODY(a_recoverer_in_recovery_recovers_nobody, tc)
+{
+	(void)tc;
+	run(4, play_chain);
+}
+
 /* ---- marks and names of incarnations long over ---- */
 
 /* Host 0 is recovered now; the lock is of an incarnation before that one. */
@@ -592,6 +788,7 @@ play_names_of_marks(struct world *w)
 		{ SLOT_RECOVERING, 8, 0 },
 		{ SLOT_LIVE, 6, 0 },	/* another has it */
 		{ SLOT_STOPPING, 6, 0 },
+		{ SLOT_FREE, 0, 0 },	/* nobody ever had it */
 	};
 	struct lockrec rec = { .addr = LOCK_BLOCK, .mode = LOCK_SHARED,
 		.version = 7 };
@@ -674,6 +871,11 @@ ATF_TC_BODY(a_damaged_lock_is_told_and_left_alone, tc)
 ATF_TP_ADD_TCS(tp)
 {
 	ATF_TP_ADD_TC(tp, who_has_lost_his_slot_stops_and_leaves_it_alone);
+	ATF_TP_ADD_TC(tp, a_lost_slot_is_shown_as_anothers);
+	ATF_TP_ADD_TC(tp, a_slot_that_cannot_be_freed_is_taken_over);
+	ATF_TP_ADD_TC(tp, only_the_mark_that_was_seen_is_taken);
+	ATF_TP_ADD_TC(tp, what_has_changed_meanwhile_is_not_taken_over);
+	ATF_TP_ADD_TC(tp, a_recoverer_in_recovery_recovers_nobody);
 	ATF_TP_ADD_TC(tp, own_pulses_that_land_late_end_nobody);
 	ATF_TP_ADD_TC(tp, damaged_slots_are_not_used);
 	ATF_TP_ADD_TC(tp, steps_that_slots_do_not_have_are_not_taken);

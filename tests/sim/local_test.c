@@ -279,6 +279,12 @@ ATF_TC_BODY(the_holders_of_a_lock_are_listed, tc)
 
 /* ---- locks that an error has left with us, or not ---- */
 
+static bool
+has_taken_over(struct world *w, unsigned i)
+{
+	return w->host[i].takeovers > 0;
+}
+
 /* Its compare-and-write fails and was not done: the record is another's. */
 static void
 fail_to_take(struct world *w, unsigned i, enum lock_mode mode)
@@ -328,6 +334,43 @@ ATF_TC_BODY(a_stray_that_is_not_ours_is_left_alone, tc)
 	run(2, play_stray_of_before);
 }
 
+/* Its mark in a shared record is of the life before. */
+static void
+play_mark_of_before(struct world *w)
+{
+	struct lock_grant a, b;
+	struct seen_holders s;
+	unsigned slot;
+
+	if (!play_join_all(w))
+		return;
+	WORLD_CHECK(w, play_lock(w, 0, LOCK_SHARED, 0, &a) == 0);
+	WORLD_CHECK(w, play_lock(w, 1, LOCK_SHARED, 0, &b) == 0);
+	slot = play_slot_of(w, 0);
+	world_crash(w, 0);
+	WORLD_CHECK(w, world_wait(w, has_taken_over, 1, 60000));
+	world_boot(w, 0);
+	WORLD_CHECK(w, world_join(w, 0) == 0);
+	if (world_failed(w))
+		return;
+	WORLD_CHECK(w, play_slot_of(w, 0) == slot);
+	s = holders(w, 0);
+	WORLD_CHECK(w, s.n == 2 && s.live == 1 && s.self == 0);
+	WORLD_CHECK(w, play_lock(w, 0, LOCK_EXCLUSIVE, 0, &a) ==
+	    -VMFS_ELOCKED);
+	WORLD_CHECK(w, play_unlock(w, 1, &b) == 0);
+	WORLD_CHECK(w, play_lock(w, 0, LOCK_EXCLUSIVE, 0, &a) == 0);
+	WORLD_CHECK(w, play_unlock(w, 0, &a) == 0);
+	play_leave_all(w);
+}
+
+ATF_TC_WITHOUT_HEAD(a_mark_of_the_life_before_is_not_ours);
+ATF_TC_BODY(a_mark_of_the_life_before_is_not_ours, tc)
+{
+	(void)tc;
+	run(2, play_mark_of_before);
+}
+
 static void
 play_stray_of_others(struct world *w)
 {
@@ -354,6 +397,16 @@ ATF_TC_BODY(a_stray_takes_nobody_elses_mark, tc)
 	run(2, play_stray_of_others);
 }
 
+static unsigned
+strays(struct world *w)
+{
+	unsigned n = 0;
+
+	list_for_each(node, next, &manager(w, 0)->strays)
+		n++;
+	return n;
+}
+
 /* The host leaves while it gives back what it has left. */
 static void
 play_stray_at_leave(struct world *w)
@@ -372,9 +425,10 @@ play_stray_at_leave(struct world *w)
 		};
 		WORLD_CHECK(w, l->vt->release(l, &g[i]) == -EIO);
 	}
-	/* One look at the others, or a part of it. */
-	fiber_sleep(sim_below(&w->sim, w->super.timers.pulse_ms *
-	    NSEC_PER_MSEC));
+	/* The look at the others that gives them back has begun. */
+	while (strays(w) == 4)
+		fiber_sleep(10000);
+	fiber_sleep(sim_below(&w->sim, NSEC_PER_MSEC));
 	WORLD_CHECK(w, world_leave(w, 0) == 0);
 	l = host_locks(w->host[1].host);
 	for (unsigned i = 0; i < 4; i++) {
@@ -411,10 +465,7 @@ play_stray_taken(struct world *w)
 		};
 		WORLD_CHECK(w, l->vt->release(l, &g[i]) == -EIO);
 	}
-	while (manager(w, 0)->strays.next == manager(w, 0)->strays.prev ||
-	    list_empty(&manager(w, 0)->strays))
-		fiber_sleep(NSEC_PER_MSEC);
-	while (manager(w, 0)->strays.next != manager(w, 0)->strays.prev)
+	while (strays(w) == 2)
 		fiber_sleep(10000);
 	WORLD_CHECK(w, play_lock(w, 0, LOCK_EXCLUSIVE, 0, &b) == 0);
 	play_let_pulse(w);
@@ -440,6 +491,7 @@ ATF_TP_ADD_TCS(tp)
 	ATF_TP_ADD_TC(tp, a_new_lock_is_newer_than_all_before);
 	ATF_TP_ADD_TC(tp, the_holders_of_a_lock_are_listed);
 	ATF_TP_ADD_TC(tp, a_stray_that_is_not_ours_is_left_alone);
+	ATF_TP_ADD_TC(tp, a_mark_of_the_life_before_is_not_ours);
 	ATF_TP_ADD_TC(tp, a_stray_takes_nobody_elses_mark);
 	ATF_TP_ADD_TC(tp, who_leaves_leaves_no_stray_in_the_way);
 	ATF_TP_ADD_TC(tp, a_stray_in_use_again_is_forgotten);

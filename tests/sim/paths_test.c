@@ -293,6 +293,45 @@ ATF_TC_BODY(a_path_that_comes_late_is_registered_and_carries_writes, tc)
 	    .protocol = LOCK_ATS_PR, .faults = calm }, play_late);
 }
 
+/* The same for a tool, whose pulses come by the same disk. */
+static bool
+tool_registered(struct world *w, unsigned i)
+{
+	return nexuses_with(w, key_of(w, i)) == 2 &&
+	    disk_late(w->host[i].lun) == 0;
+}
+
+static void
+play_late_tool(struct world *w)
+{
+	struct put p = { .w = w, .fill = 3 };
+
+	w->host[0].tool = true;
+	world_lose_path(w, 0, 1);
+	join_all(w);
+	if (world_failed(w))
+		return;
+	WORLD_CHECK(w, nexuses_with(w, key_of(w, 0)) == 1);
+	world_heal_path(w, 0, 1);
+	WORLD_CHECK(w, world_wait(w, tool_registered, 0, 30000));
+	world_lose_path(w, 0, 0);
+	put_start(&p);
+	put_wait(&p);
+	world_heal_path(w, 0, 0);
+	fiber_sleep(NSEC_PER_SEC);
+	WORLD_CHECK(w, host_status(w->host[0].host) == HOST_OK);
+	leave_all(w);
+	WORLD_CHECK(w, w->lun.reserved == 0);
+}
+
+ATF_TC_WITHOUT_HEAD(a_late_path_of_a_tool_is_registered);
+ATF_TC_BODY(a_late_path_of_a_tool_is_registered, tc)
+{
+	(void)tc;
+	run_seeds((struct world_conf){ .hosts = 2, .paths = 2,
+	    .protocol = LOCK_ATS_PR, .faults = calm }, play_late_tool);
+}
+
 /*
  * Just when the late path has its key a survivor marks the slot: the key was
  * not there when it looked, and it has replayed before the host looks again.
@@ -375,6 +414,7 @@ ATF_TP_ADD_TCS(tp)
 	ATF_TP_ADD_TC(tp, a_write_left_in_a_lost_path_never_lands);
 	ATF_TP_ADD_TC(tp,
 	    a_path_that_comes_late_is_registered_and_carries_writes);
+	ATF_TP_ADD_TC(tp, a_late_path_of_a_tool_is_registered);
 	ATF_TP_ADD_TC(tp, a_fenced_host_does_not_come_back_by_a_late_path);
 	ATF_TP_ADD_TC(tp, a_key_that_comes_back_is_gone_before_replay_ends);
 	return atf_no_error();

@@ -281,8 +281,107 @@ ATF_TC_BODY(a_take_over_that_fails_tells_why_once, tc)
 	    play_stuck);
 }
 
+/* ---- when it was fenced ---- */
+
+static void
+note_end(void *arg, const struct host_info *i)
+{
+	uint64_t *since = arg;
+
+	if (i->at_large)
+		*since = i->since_us;
+}
+
+static uint64_t
+end_seen_by(struct world *w, unsigned i)
+{
+	uint64_t since = UINT64_MAX;
+
+	host_list(w->host[i].host, note_end, &since);
+	return since;
+}
+
+/* By who did it, by who saw it, and not by who came later. */
+static void
+play_ends(struct world *w)
+{
+	struct takeover_report r;
+	char why[HOST_WHY_SIZE];
+	uint64_t mine, seen;
+
+	for (unsigned i = 0; i < 3; i++)
+		WORLD_CHECK(w, world_join(w, i) == 0);
+	if (world_failed(w))
+		return;
+	let_pulse(w);
+	world_crash(w, 0);
+	WORLD_CHECK(w, host_fence(w->host[1].host, "host0", true, &r,
+	    why) == 0);
+	let_pulse(w);
+	WORLD_CHECK(w, world_join(w, 3) == 0);
+	if (world_failed(w))
+		return;
+	mine = end_seen_by(w, 1);
+	seen = end_seen_by(w, 2);
+	WORLD_CHECK(w, mine == r.at_us[TAKEOVER_MARKED] && mine != 0);
+	/* At the next look, a pulse later at most. */
+	WORLD_CHECK(w, seen >= mine && seen - mine <=
+	    w->super.timers.pulse_ms * 1100u);
+	WORLD_CHECK(w, end_seen_by(w, 3) == 0);
+	leave_all(w);
+}
+
+ATF_TC_WITHOUT_HEAD(the_end_of_a_host_is_dated_by_those_who_saw_it);
+ATF_TC_BODY(the_end_of_a_host_is_dated_by_those_who_saw_it, tc)
+{
+	(void)tc;
+	run_seeds((struct world_conf){ .hosts = 4, .protocol = LOCK_ATS_PR },
+	    play_ends);
+}
+
+/* ---- names ---- */
+
+static const char *
+status_name(unsigned i)
+{
+	return host_status_name((enum host_status)i);
+}
+
+static const char *
+cause_name(unsigned i)
+{
+	return takeover_cause_name((enum takeover_cause)i);
+}
+
+static const char *
+step_name(unsigned i)
+{
+	return takeover_step_name((enum takeover_step)i);
+}
+
+static void
+check_names(const char *(*name)(unsigned i), unsigned n)
+{
+	for (unsigned i = 0; i < n; i++)
+		for (unsigned k = 0; k < i; k++)
+			ATF_CHECK(strcmp(name(i), name(k)) != 0);
+	ATF_CHECK(strcmp(name(n - 1), "unknown") != 0);
+	ATF_CHECK_STREQ("unknown", name(n));
+}
+
+ATF_TC_WITHOUT_HEAD(states_causes_and_steps_have_names);
+ATF_TC_BODY(states_causes_and_steps_have_names, tc)
+{
+	(void)tc;
+	check_names(status_name, HOST_LEFT + 1);
+	check_names(cause_name, TAKEOVER_SEEN + 1);
+	check_names(step_name, TAKEOVER_STEPS);
+}
+
 ATF_TP_ADD_TCS(tp)
 {
+	ATF_TP_ADD_TC(tp, the_end_of_a_host_is_dated_by_those_who_saw_it);
+	ATF_TP_ADD_TC(tp, states_causes_and_steps_have_names);
 	ATF_TP_ADD_TC(tp, all_holders_of_a_shared_lock_are_named);
 	ATF_TP_ADD_TC(tp, a_take_over_is_reported_by_all_survivors);
 	ATF_TP_ADD_TC(tp, the_last_take_overs_are_kept);

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "libvmfs/base/units.h"
+#include "libvmfs/format/layout.h"
 #include "locking/host_int.h"
 #include "tests/sim/world.h"
 
@@ -16,6 +17,7 @@ static struct fake {
 	unsigned armed, disarmed, pets;
 	uint64_t pet_ns, worst_ns;	/* last pet; longest hunger */
 	int open_error;
+	unsigned timeout_ms;		/* 0: it does not tell */
 } fake;
 
 static void
@@ -54,7 +56,7 @@ fake_open(void *arg, struct watchdog **ret_w)
 	if (fake.open_error != 0)
 		return fake.open_error;
 	fake.dog = (struct watchdog){
-		.ops = &fake_ops, .timeout_ms = WATCHDOG_TIMEOUT_MS,
+		.ops = &fake_ops, .timeout_ms = fake.timeout_ms,
 		.can_disarm = true, .name = "fake",
 	};
 	fake.armed++;
@@ -72,6 +74,7 @@ share_new(struct world *w)
 	struct watchdog_share *s = NULL;
 
 	memset(&fake, 0, sizeof(fake));
+	fake.timeout_ms = WATCHDOG_TIMEOUT_MS;
 	if (watchdog_share_new(&conf, &s) < 0)
 		world_fail(w, "no memory");
 	return s;
@@ -85,13 +88,14 @@ hungry(void)
 }
 
 static void
-run_seeds(unsigned hosts, void (*play)(struct world *w))
+run_protocol(enum lock_protocol protocol, unsigned hosts,
+    void (*play)(struct world *w))
 {
 	static struct world w;
 
 	for (uint64_t seed = 1; seed <= SEEDS; seed++) {
 		struct world_conf conf = {
-			.seed = seed, .hosts = hosts, .protocol = LOCK_ATS_PR,
+			.seed = seed, .hosts = hosts, .protocol = protocol,
 		};
 		uint64_t hash;
 
@@ -99,6 +103,12 @@ run_seeds(unsigned hosts, void (*play)(struct world *w))
 			atf_tc_fail("seed %llu: %s", (unsigned long long)seed,
 			    w.problem);
 	}
+}
+
+static void
+run_seeds(unsigned hosts, void (*play)(struct world *w))
+{
+	run_protocol(LOCK_ATS_PR, hosts, play);
 }
 
 static void
@@ -299,8 +309,46 @@ ATF_TC_BODY(without_its_watchdog_a_host_does_not_join, tc)
 	run_seeds(1, play_busy);
 }
 
+/* Where others count on it, it must bite in the time that they count on. */
+static void
+play_too_late(struct world *w)
+{
+	struct watchdog_share *s = share_new(w);
+	const unsigned limit = w->super.timers.watchdog_ms;
+	const unsigned wrong[] = { 0, limit + 1 };
+
+	for (unsigned i = 0; i < 2; i++) {
+		fake.timeout_ms = wrong[i];
+		w->host[0].watchdog = s;
+		WORLD_CHECK(w, world_join(w, 0) == -EOPNOTSUPP);
+		WORLD_CHECK(w, strstr(w->host[0].why, "make it shorter") !=
+		    NULL);
+		WORLD_CHECK(w, fake.armed == fake.disarmed);
+	}
+	/* It has given back what it had by then. */
+	for (unsigned i = 0; i < SLOTS_MAX; i++)
+		WORLD_CHECK(w, w->lun.now[(SLOT_TABLE_BLOCK + i) * BLOCK_SIZE +
+		    26] == SLOT_FREE);
+	fake.timeout_ms = limit;
+	WORLD_CHECK(w, world_join(w, 0) == 0);
+	fiber_sleep(60 * NSEC_PER_SEC);
+	WORLD_CHECK(w, world_leave(w, 0) == 0);
+	WORLD_CHECK(w, fake.armed == 3 && fake.disarmed == 3 && !hungry());
+	w->host[0].watchdog = NULL;
+	watchdog_share_free(s);
+}
+
+ATF_TC_WITHOUT_HEAD(a_watchdog_that_bites_too_late_is_refused);
+ATF_TC_BODY(a_watchdog_that_bites_too_late_is_refused, tc)
+{
+	(void)tc;
+	run_protocol(LOCK_ATS_WATCHDOG, 1, play_too_late);
+	run_protocol(LOCK_RESERVE, 1, play_too_late);
+}
+
 ATF_TP_ADD_TCS(tp)
 {
+	ATF_TP_ADD_TC(tp, a_watchdog_that_bites_too_late_is_refused);
 	ATF_TP_ADD_TC(tp, a_healthy_host_is_never_reset);
 	ATF_TP_ADD_TC(tp, a_lost_lun_resets_no_machine_that_others_can_fence);
 	ATF_TP_ADD_TC(tp, a_machine_that_only_it_can_fence_is_reset_in_time);
