@@ -552,83 +552,6 @@ ATF_TC_BODY(a_forgotten_host_does_not_keep_the_lun_reserved, tc)
 	    play_forget);
 }
 
-/* A slot at large, of a host of that name and another identity. */
-static unsigned
-put_at_large(struct world *w, const char *name, unsigned slot)
-{
-	uint8_t *at = w->lun.now + (SLOT_TABLE_BLOCK + slot) *
-	    (uint64_t)BLOCK_SIZE;
-	struct heartbeat hb = {
-		.slot = slot, .state = SLOT_FREE, .incarnation = 2,
-		.nonce = slot, .timers = w->super.timers,
-		.host = { .b = { 0x77, (uint8_t)slot } },
-		.recoverer_incarnation = 1,
-	};
-
-	(void)snprintf(hb.name, sizeof(hb.name), "%s", name);
-	heartbeat_encode(at, &w->super.uuid, &hb);
-	return slot;
-}
-
-static bool
-is_marked(struct world *w, unsigned slot)
-{
-	struct heartbeat hb = { .slot = slot };
-
-	WORLD_CHECK(w, slot_peek(w->host[1].host, slot, &hb) == 0);
-	return slot_at_large(&hb);
-}
-
-/*
- * Host 0 was fenced, is back in another slot and could not clear its mark.  A
- * host that had its name before, and a third, are at large as well.
- */
-static void
-play_forget_some(struct world *w)
-{
-	unsigned old = put_at_large(w, "host0", 200);
-	unsigned other = put_at_large(w, "esx7", 201), back;
-
-	join_all(w);
-	if (world_failed(w))
-		return;
-	back = w->host[0].host->paths.slot;
-	world_crash(w, 0);
-	world_boot(w, 0);
-	/* Ends its past; the compare-and-write after that clears the mark. */
-	w->lun.strike = (struct sim_strike){
-		.result = -EIO, .ops = 1u << DISK_CAW, .skip = 2,
-		.times = 1,
-	};
-	WORLD_CHECK(w, world_join(w, 0) == 0);
-	WORLD_CHECK(w, w->lun.strike.seen == 3 && is_marked(w, back));
-	w->lun.strike = (struct sim_strike){ 0 };
-	let_pulse(w);
-	WORLD_CHECK(w, forget(w, 1, "esx9", true, "\"esx7\"") == -ENOENT);
-	/* The one that does not come back is meant. */
-	WORLD_CHECK(w, forget(w, 1, "host0", true, NULL) == 0);
-	WORLD_CHECK(w, !is_marked(w, old));
-	WORLD_CHECK(w, is_marked(w, other) && is_marked(w, back));
-	let_pulse(w);
-	WORLD_CHECK(w, forget(w, 1, "host0", true, "is a member") ==
-	    -VMFS_EINUSE);
-	WORLD_CHECK(w, forget(w, 1, "esx7", true, NULL) == 0);
-	WORLD_CHECK(w, host_status(w->host[0].host) == HOST_OK);
-	/* It takes its own mark away when it comes the next time. */
-	WORLD_CHECK(w, world_leave(w, 0) == 0 && world_join(w, 0) == 0);
-	WORLD_CHECK(w, !is_marked(w, back));
-	leave_all(w);
-	WORLD_CHECK(w, w->lun.reserved == 0);
-}
-
-ATF_TC_WITHOUT_HEAD(only_the_one_that_is_away_is_forgotten);
-ATF_TC_BODY(only_the_one_that_is_away_is_forgotten, tc)
-{
-	(void)tc;
-	run_seeds((struct world_conf){ .hosts = 2, .protocol = LOCK_ATS_PR },
-	    play_forget_some);
-}
-
 static void
 play_forget_hold(struct world *w)
 {
@@ -819,7 +742,6 @@ ATF_TP_ADD_TCS(tp)
 	ATF_TP_ADD_TC(tp, force_is_asked_only_where_it_is_dangerous);
 	ATF_TP_ADD_TC(tp, who_loses_its_lease_ends_nobody);
 	ATF_TP_ADD_TC(tp, a_long_list_of_hosts_is_cut);
-	ATF_TP_ADD_TC(tp, only_the_one_that_is_away_is_forgotten);
 	ATF_TP_ADD_TC(tp, a_member_cannot_be_forgotten);
 	ATF_TP_ADD_TC(tp, a_host_in_recovery_cannot_be_forgotten);
 	ATF_TP_ADD_TC(tp, a_host_that_comes_back_meanwhile_is_a_member);

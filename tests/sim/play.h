@@ -151,4 +151,19 @@ play_stranger(struct world *w, unsigned slot)
 	return hb;
 }
 
+/* As if host `by` had begun to take over `slot`. */
+static inline void
+play_mark(struct world *w, unsigned by, unsigned slot)
+{
+	struct heartbeat hb = play_peek_slot(w, slot);
+	const struct lockops *l = host_locks(w->host[by].host);
+
+	hb.state = SLOT_RECOVERING;
+	hb.incarnation++;
+	hb.nonce++;
+	hb.recoverer = l->slot;
+	hb.recoverer_incarnation = l->incarnation;
+	play_poke_slot(w, &hb);
+}
+
 #endif
