@@ -151,12 +151,13 @@ check_status(struct session *s, const struct check_result *res)
 }
 
 static int
-check_on(struct session *s, struct disk *disk, int own_slot)
+check_on(struct session *s, struct disk *disk, struct lockops *locks)
 {
 	struct options *o = s->opt;
 	struct check_conf conf = {
 		.env = &s->env, .disk = disk, .repair = o->repair,
-		.own_slot = own_slot, .finding = report_finding,
+		.own_slot = locks == NULL ? -1 : (int)locks->slot,
+		.locks = locks, .finding = report_finding,
 		.progress = report_progress, .arg = &o->report,
 	};
 	struct check_result res;
@@ -180,7 +181,7 @@ check_only(struct session *s)
 	rc = disk_overlay_open(s->lun, &overlay);
 	if (rc != 0)
 		return fail(s, rc, "no memory");
-	rc = check_on(s, overlay, -1);
+	rc = check_on(s, overlay, NULL);
 	disk_close(overlay);
 	return rc;
 }
@@ -247,8 +248,7 @@ check_and_repair(struct session *s)
 	if (rc != 0)
 		return fail(s, rc, why[0] != '\0' ? why : "cannot join");
 	wait_recovered(s);
-	rc = check_on(s, host_disk(s->host),
-	    (int)host_locks(s->host)->slot);
+	rc = check_on(s, host_disk(s->host), host_locks(s->host));
 	if (host_leave(s->host, false) != 0 && rc == 0)
 		rc = fail(s, -EIO, "could not leave in good order");
 	return rc;

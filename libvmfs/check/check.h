@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include "libvmfs/base/err.h"
+#include "libvmfs/core/lockops.h"
 #include "libvmfs/env/disk.h"
 #include "libvmfs/env/env.h"
 #include "libvmfs/format/super.h"
@@ -24,6 +25,7 @@ enum check_rule {
 	CHECK_CLUSTER_COUNT,	/* its counters disagree with its bitmap */
 	CHECK_METACHUNK,	/* head of a metachunk damaged or wrong */
 	CHECK_INODE,		/* inode block damaged */
+	CHECK_LOCK,		/* lock record of a cluster or inode damaged */
 	CHECK_INODE_LOST,	/* inode that no directory names */
 	CHECK_NLINK,		/* link count differs from the names found */
 	CHECK_DIR,		/* directory block damaged */
@@ -57,6 +59,8 @@ struct check_conf {
 	struct disk *disk;
 	bool repair;
 	int own_slot;		/* slot of the member that checks, -1: none */
+	/* Of that member, for what needs the core; NULL: locks of its own. */
+	struct lockops *locks;
 	void (*finding)(void *arg, const struct check_finding *f);
 	/* Phase name and per mille of the whole; may be NULL. */
 	void (*progress)(void *arg, const char *phase, unsigned permille);

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* From the root directory to every inode, snapshot and map. */
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "libvmfs/base/cleanup.h"
 #include "libvmfs/check/check_priv.h"
-#include "libvmfs/format/lockrec.h"
+
+#define WALK_AHEAD 32u
 
 int
 check_walk_add(struct check_walk *w, const char *dir, const char *name,
@@ -26,77 +26,58 @@ check_walk_add(struct check_walk *w, const char *dir, const char *name,
 	return 0;
 }
 
-static int
-check_snaptab_block(struct check_walk *w, const struct snaptab_disk *d,
-    const struct check_todo *t, uint32_t *count)
+int
+check_inode_put(struct check *c, uint64_t ino, void *block,
+    const struct inode_info *i)
 {
-	for (unsigned i = 0; i < SNAPTAB_ENTRIES; i++) {
-		const struct snaptab_entry_disk *e = &d->entry[i];
-		struct check_todo proto = {
-			.ino = le64_get(e->ino), .type = INODE_SNAPSHOT,
-			.disk = t->ino,
-		};
-		struct check_ino *n;
-		char name[40];
-		int rc;
+	inode_encode(block, i);
+	return check_rewrite(c, ino, BLOCK_INODE, block);
+}
 
-		if (proto.ino == 0)
-			continue;
-		n = check_ino_get(w->c, proto.ino);
-		if (n == NULL)
-			return -ENOMEM;
-		n->names++;
-		(*count)++;
-		snprintf(name, sizeof(name), "snapshot #%u", le32_get(e->id));
-		rc = check_walk_add(w, t->path, name, strlen(name), &proto);
-		if (rc != 0)
-			return rc;
-	}
-	return 0;
+bool
+check_inode_exists(struct check *c, uint64_t ino)
+{
+	cleanup_free uint8_t *buf = disk_buf_alloc(BLOCK_SIZE);
+	struct inode_info i;
+
+	return buf != NULL && check_metachunk_of(c, ino) != NULL &&
+	    check_block(c, ino, BLOCK_INODE, buf) == 0 &&
+	    inode_decode(buf, &i) == 0 && i.type != INODE_FREE;
+}
+
+int
+check_drop(struct check *c, const struct check_todo *t)
+{
+	if (!c->conf->repair || t->dir == 0)
+		return 0;
+	if (t->dir < SLOT_TABLE_BLOCK + SLOTS_MAX)
+		return check_orphan_drop(c, t);
+	return t->disk != 0 ? check_snapshot_drop(c, t) :
+	    check_entry_drop(c, t);
 }
 
 static int
-check_snaptab(struct check_walk *w, const struct inode_info *i,
-    const struct check_todo *t)
+check_tree_of(struct check_walk *w, uint8_t *block, struct inode_info *i,
+    const struct check_todo *t, uint32_t alone_after)
 {
-	cleanup_free uint8_t *buf = disk_buf_alloc(BLOCK_SIZE);
-	uint64_t block = i->snaptab;
-	uint32_t count = 0;
-	int rc = 0;
+	struct check *c = w->c;
+	bool changed = false;
+	int rc;
 
-	if (buf == NULL)
-		return -ENOMEM;
-	while (block != 0 && rc == 0) {
-		rc = check_block(w->c, block, BLOCK_SNAPTAB, buf);
-		if (rc == -VMFS_ECORRUPT || (rc == 0 && !check_mark_meta(w->c,
-		    block, BLOCK_SNAPTAB, t->path))) {
-			check_report(w->c, CHECK_SNAPSHOT, CHECK_DAMAGE, block,
-			    false, "the snapshot table of %s (block %llu) is "
-			    "damaged", t->path, (unsigned long long)block);
-			return 0;
-		}
-		if (rc == 0)
-			rc = check_snaptab_block(w, (const void *)buf, t,
-			    &count);
-		block = le64_get(((const struct snaptab_disk *)(const void *)
-		    buf)->next);
-	}
-	if (rc == 0 && count != i->snapshots)
-		check_report(w->c, CHECK_SNAPSHOT, CHECK_HARMLESS, t->ino,
-		    false, "%s counts %u snapshots, has %u", t->path,
-		    i->snapshots, count);
-	return rc;
+	rc = check_map(c, t->ino, i, alone_after, t->path, &changed);
+	if (rc == 0 && changed && c->conf->repair)
+		rc = check_inode_put(c, t->ino, block, i);
+	return rc != 0 ? rc : check_snaptab(w, block, i, t);
 }
 
 /* What an inode holds, by its type. */
 static int
-check_inode_content(struct check_walk *w, const uint8_t *block,
-    const struct inode_info *i, const struct check_todo *t)
+check_inode_content(struct check_walk *w, uint8_t *block,
+    struct inode_info *i, const struct check_todo *t)
 {
 	struct check_result *res = w->c->res;
 	struct check_ino *origin;
 	uint32_t alone_after = i->snap_epoch;
-	int rc;
 
 	switch (i->type) {
 	case INODE_DIR:
@@ -107,10 +88,6 @@ check_inode_content(struct check_walk *w, const uint8_t *block,
 		return 0;
 	case INODE_SNAPSHOT:
 		res->snapshots++;
-		if (t->disk != 0 && i->disk != t->disk)
-			check_report(w->c, CHECK_SNAPSHOT, CHECK_DAMAGE,
-			    t->ino, false, "%s says that it belongs to disk "
-			    "%llu", t->path, (unsigned long long)i->disk);
 		alone_after = EPOCH_MAX;
 		break;
 	default:
@@ -124,19 +101,26 @@ check_inode_content(struct check_walk *w, const uint8_t *block,
 			return -ENOMEM;
 		origin->pins++;
 	}
-	rc = check_map(w->c, i, alone_after, t->path);
-	return rc != 0 ? rc : check_snaptab(w, i, t);
+	return check_tree_of(w, block, i, t, alone_after);
 }
 
 static bool
 check_inode_matches(struct check *c, const struct inode_info *i,
     const struct check_todo *t)
 {
+	bool repair = c->conf->repair && t->dir != 0;
+
+	if (t->disk != 0 && i->type == INODE_SNAPSHOT && i->disk != t->disk) {
+		check_report(c, CHECK_SNAPSHOT, CHECK_DAMAGE, t->ino, repair,
+		    "%s says that it belongs to disk %llu", t->path,
+		    (unsigned long long)i->disk);
+		return false;
+	}
 	if ((t->type == INODE_FREE || t->type == i->type) &&
 	    i->type != INODE_FREE &&
 	    (t->generation == 0 || t->generation == i->generation))
 		return true;
-	check_report(c, CHECK_DIR_ENTRY, CHECK_DAMAGE, t->ino, false,
+	check_report(c, CHECK_DIR_ENTRY, CHECK_DAMAGE, t->ino, repair,
 	    "%s names inode %llu, which is of another object (type %u, "
 	    "generation %u instead of type %u, generation %u)", t->path,
 	    (unsigned long long)t->ino, i->type, i->generation, t->type,
@@ -144,13 +128,68 @@ check_inode_matches(struct check *c, const struct inode_info *i,
 	return false;
 }
 
+/* An empty one; what it named gets names in lost+found. */
+static int
+check_root_rebuild(struct check *c, uint8_t *buf, struct inode_info *ret_i)
+{
+	uint64_t now_ns = c->conf->env->wall_us(c->conf->env) * 1000;
+	struct inode_info i = {
+		.generation = (uint32_t)env_random_u64(c->conf->env) | 1,
+		.type = INODE_DIR, .mode = 0755, .nlink = 2,
+		.flags = INODE_INLINE, .atime_ns = now_ns, .mtime_ns = now_ns,
+		.ctime_ns = now_ns, .btime_ns = now_ns,
+		.parent = c->super.root_ino, .epoch = 1,
+		.next_snapshot_id = 1,
+		.dir_seed = (uint32_t)env_random_u64(c->conf->env),
+	};
+
+	memset(buf + LOCK_RECORD_SIZE, 0, BLOCK_SIZE - LOCK_RECORD_SIZE);
+	inode_encode(buf, &i);
+	*ret_i = i;
+	return check_write_new(c, c->super.root_ino, BLOCK_INODE,
+	    c->super.root_ino, buf);
+}
+
+/* 1: *t is kept for check_salvage. */
+static int
+check_inode_damaged(struct check_walk *w, struct check_todo *t)
+{
+	struct check *c = w->c;
+	struct check_damaged *d;
+
+	check_report(c, CHECK_INODE, CHECK_DAMAGE, t->ino, c->conf->repair,
+	    "the inode of %s (block %llu) is damaged", t->path,
+	    (unsigned long long)t->ino);
+	if (t->dir < SLOT_TABLE_BLOCK + SLOTS_MAX ||
+	    check_metachunk_of(c, t->ino) == NULL)
+		return check_drop(c, t);
+	d = malloc(sizeof(*d));
+	if (d == NULL)
+		return -ENOMEM;
+	d->todo = t;
+	list_add_tail(&c->damaged, &d->node);
+	return 1;
+}
+
+/* A name too many, or one of nothing. */
+static int
+check_again_named(struct check_walk *w, const struct inode_info *i,
+    const struct check_todo *t)
+{
+	if (i->type != INODE_DIR && i->type != INODE_SNAPSHOT)
+		return 0;
+	check_report(w->c, CHECK_DIR_ENTRY, CHECK_DAMAGE, t->ino,
+	    w->c->conf->repair && t->dir != 0, "%s names inode %llu, which "
+	    "has another name", t->path, (unsigned long long)t->ino);
+	return check_drop(w->c, t);
+}
+
 /* Names and pins are counted by now only for what cannot get more of them. */
 static int
-check_inode(struct check_walk *w, const struct check_todo *t, uint8_t *buf)
+check_inode(struct check_walk *w, struct check_todo *t, uint8_t *buf)
 {
 	struct check_ino *n = check_ino_get(w->c, t->ino);
 	struct inode_info i;
-	struct lockrec l;
 	int rc;
 
 	if (n == NULL)
@@ -158,174 +197,70 @@ check_inode(struct check_walk *w, const struct check_todo *t, uint8_t *buf)
 	rc = check_block(w->c, t->ino, BLOCK_INODE, buf);
 	if (rc == 0)
 		rc = inode_decode(buf, &i);
-	if (rc == -VMFS_ECORRUPT) {
-		check_report(w->c, CHECK_INODE, CHECK_DAMAGE, t->ino, false,
-		    "the inode of %s (block %llu) is damaged", t->path,
-		    (unsigned long long)t->ino);
-		return 0;
+	if (rc == -VMFS_ECORRUPT && t->ino == w->c->super.root_ino &&
+	    t->dir == 0 && w->c->conf->repair) {
+		check_report(w->c, CHECK_INODE, CHECK_DAMAGE, t->ino, true,
+		    "the inode of the root directory is damaged: it starts "
+		    "empty");
+		rc = check_root_rebuild(w->c, buf, &i);
 	}
-	if (rc != 0 || !check_inode_matches(w->c, &i, t) || n->walked)
+	if (rc == -VMFS_ECORRUPT)
+		return check_inode_damaged(w, t);
+	if (rc != 0)
 		return rc;
+	if (!check_inode_matches(w->c, &i, t))
+		return check_drop(w->c, t);
+	if (n->walked)
+		return check_again_named(w, &i, t);
+	if (check_mark_meta(w->c, t->ino, BLOCK_INODE, t->path) ==
+	    MARK_NOWHERE) {
+		check_report(w->c, CHECK_DIR_ENTRY, CHECK_DAMAGE, t->ino,
+		    w->c->conf->repair && t->dir != 0, "%s names block %llu, "
+		    "which is in no metachunk", t->path,
+		    (unsigned long long)t->ino);
+		return check_drop(w->c, t);
+	}
 	n->walked = true;
-	if (lockrec_decode(buf, &w->c->super.uuid, t->ino, &l) != 0)
-		check_report(w->c, CHECK_INODE, CHECK_DAMAGE, t->ino, false,
-		    "the lock of %s (block %llu) is damaged: no host can open "
-		    "it", t->path, (unsigned long long)t->ino);
-	check_mark_meta(w->c, t->ino, BLOCK_INODE, t->path);
-	return check_inode_content(w, buf, &i, t);
+	rc = check_lock(w->c, t->ino, buf, t->path);
+	return rc != 0 ? rc : check_inode_content(w, buf, &i, t);
 }
 
-static int
+static void
+walk_ahead(struct check_walk *w)
+{
+	uint64_t blocks[WALK_AHEAD];
+	unsigned k = 0;
+
+	list_for_each(node, tmp, &w->todo) {
+		if (k == WALK_AHEAD)
+			break;
+		blocks[k++] = list_entry(node, struct check_todo, node)->ino;
+	}
+	check_read_ahead(w->c, blocks, k);
+}
+
+int
 check_walk_run(struct check_walk *w, uint8_t *buf)
 {
 	struct list *node;
+	unsigned n = 0;
 	int rc = 0;
 
-	while ((node = list_pop(&w->todo)) != NULL) {
-		struct check_todo *t = list_entry(node, struct check_todo,
-		    node);
+	while (!list_empty(&w->todo)) {
+		struct check_todo *t;
 
+		if (rc == 0 && n++ % WALK_AHEAD == 0)
+			walk_ahead(w);
+		node = list_pop(&w->todo);
+		t = list_entry(node, struct check_todo, node);
 		if (rc == 0)
 			rc = check_inode(w, t, buf);
-		free(t);
+		if (rc != 1)
+			free(t);
+		else
+			rc = 0;
 	}
 	return rc;
-}
-
-/* Inodes whose deletion a crash cut short are in a slot's orphan list. */
-static int
-check_orphans(struct check_walk *w, uint8_t *buf)
-{
-	for (unsigned s = 0; s < SLOTS_MAX; s++) {
-		const struct slot_info_disk *d = (const void *)(buf +
-		    LOCK_RECORD_SIZE);
-		int rc = check_block(w->c, SLOT_TABLE_BLOCK + s, BLOCK_SLOT,
-		    buf);
-
-		if (rc == -VMFS_ECORRUPT)
-			continue;
-		if (rc != 0)
-			return rc;
-		for (unsigned i = 0; i < le32_get(d->orphans) &&
-		    i < SLOT_ORPHANS_MAX; i++) {
-			struct check_todo proto = {
-				.ino = le64_get(d->orphan[i]),
-			};
-
-			rc = check_walk_add(w, "being deleted", "", 0, &proto);
-			if (rc != 0)
-				return rc;
-		}
-	}
-	return 0;
-}
-
-/* Chains of frees that wait for another host: their space is no leak. */
-static int
-check_remote_frees(struct check *c, uint64_t block, uint8_t *buf)
-{
-	const struct remote_free_disk *d = (const void *)buf;
-	int rc = 0;
-
-	while (block != 0 && (rc = check_block(c, block, BLOCK_REMOTE_FREE,
-	    buf)) == 0 && check_mark_meta(c, block, BLOCK_REMOTE_FREE,
-	    "a remote-free log")) {
-		for (unsigned i = 0; i < le32_get(d->count) &&
-		    i < REMOTE_FREE_ENTRIES; i++) {
-			uint64_t b = le64_get(d->entry[i].block);
-			struct check_metachunk *m = check_metachunk_of(c, b);
-
-			if (le32_get(d->entry[i].flags) & 1) {
-				if (m != NULL)
-					m->found = (uint16_t)(m->found |
-					    1u << (b % CHUNK_BLOCKS));
-				continue;
-			}
-			check_mark_chunks(c, b / CHUNK_BLOCKS,
-			    le32_get(d->entry[i].count) / CHUNK_BLOCKS, false,
-			    block, "a remote-free log");
-		}
-		block = le64_get(d->next);
-	}
-	return rc == -VMFS_ECORRUPT ? 0 : rc;
-}
-
-static int
-check_all_remote_frees(struct check *c, uint8_t *buf)
-{
-	for (unsigned s = 0; s < SLOTS_MAX; s++) {
-		const struct slot_info_disk *d = (const void *)(buf +
-		    LOCK_RECORD_SIZE);
-		int rc = check_block(c, SLOT_TABLE_BLOCK + s, BLOCK_SLOT, buf);
-
-		if (rc == 0)
-			rc = check_remote_frees(c, le64_get(d->remote_free),
-			    buf);
-		if (rc != 0 && rc != -VMFS_ECORRUPT)
-			return rc;
-	}
-	return 0;
-}
-
-/* Inodes that exist, and that nothing names: their space is kept. */
-static int
-check_lost(struct check_walk *w, uint8_t *buf)
-{
-	struct check *c = w->c;
-	int rc = 0;
-
-	for (size_t k = 0; k < c->mc_count && rc == 0; k++) {
-		for (unsigned i = 1; i < CHUNK_BLOCKS && rc == 0; i++) {
-			struct check_todo proto = {
-				.ino = c->mc[k].chunk * CHUNK_BLOCKS + i,
-			};
-			struct inode_info info;
-
-			if (c->mc[k].type[i] != BLOCK_INODE ||
-			    !(c->mc[k].used >> i & 1) ||
-			    (c->mc[k].found >> i & 1) ||
-			    check_block(c, proto.ino, BLOCK_INODE, buf) != 0 ||
-			    inode_decode(buf, &info) != 0 ||
-			    info.type == INODE_FREE)
-				continue;
-			check_report(c, CHECK_INODE_LOST, CHECK_HARMLESS,
-			    proto.ino, false, "inode %llu (type %u, %llu "
-			    "bytes) has no name; its content is kept",
-			    (unsigned long long)proto.ino, info.type,
-			    (unsigned long long)info.size);
-			rc = check_walk_add(w, "lost", "", 0, &proto);
-			if (rc == 0)
-				rc = check_walk_run(w, buf);
-		}
-	}
-	return rc;
-}
-
-/* Counts that are known only when everything was walked. */
-static int
-check_counts(struct check *c, uint8_t *buf)
-{
-	for (size_t k = 0; k < c->ino_max; k++) {
-		const struct check_ino *n = &c->ino[k];
-		struct inode_info i;
-
-		if (n->ino == 0 || !n->walked ||
-		    check_block(c, n->ino, BLOCK_INODE, buf) != 0 ||
-		    inode_decode(buf, &i) != 0)
-			continue;
-		if (n->names > 0 && i.type != INODE_DIR &&
-		    i.type != INODE_SNAPSHOT && i.nlink != n->names)
-			check_report(c, CHECK_NLINK, CHECK_HARMLESS, n->ino,
-			    false, "inode %llu counts %u names, has %u",
-			    (unsigned long long)n->ino, i.nlink, n->names);
-		if (i.type == INODE_SNAPSHOT && i.clones != n->pins)
-			check_report(c, CHECK_PIN,
-			    i.clones < n->pins ? CHECK_DAMAGE : CHECK_HARMLESS,
-			    n->ino, false, "snapshot %llu counts %u clones, "
-			    "has %u", (unsigned long long)n->ino, i.clones,
-			    n->pins);
-	}
-	return 0;
 }
 
 int
@@ -346,12 +281,17 @@ check_tree(struct check *c)
 	if (rc == 0)
 		rc = check_orphans(&w, buf);
 	if (rc == 0)
-		rc = check_all_remote_frees(c, buf);
+		rc = check_remote_frees(c, buf);
 	if (rc == 0)
 		rc = check_walk_run(&w, buf);
+	check_progress(c, "lost", 850);
+	if (rc == 0)
+		rc = check_stray_names(c, buf);
 	if (rc == 0)
 		rc = check_lost(&w, buf);
 	if (rc == 0)
+		rc = check_salvage(c);
+	if (rc == 0 && !c->again)
 		rc = check_counts(c, buf);
 	while (!list_empty(&w.todo))
 		free(list_entry(list_pop(&w.todo), struct check_todo, node));

@@ -78,6 +78,13 @@ int fs_rename(struct fs *fs, uint64_t dir, const char *name, uint64_t new_dir,
     const char *new_name, unsigned flags, struct lock_holder *ret_holder)
     MUST_CHECK;
 
+/*
+ * For fsck: gives a name to an inode that no directory names.  -EEXIST: there
+ * is such a name; -EINVAL: a snapshot, or the directory itself.
+ */
+int fs_adopt(struct fs *fs, uint64_t ino, uint64_t dir, const char *name)
+    MUST_CHECK;
+
 struct fs_dirent {
 	uint64_t ino;
 	enum inode_type type;

@@ -6,13 +6,16 @@ int
 snaptab_each(struct inode *ip, bool (*fn)(void *arg,
     const struct snaptab_entry_disk *e), void *arg)
 {
-	uint64_t addr = ip->info.snaptab;
+	uint64_t addr = ip->info.snaptab, blocks = 0;
 	const struct snaptab_disk *d;
 	bool stop = false;
 	struct nref n;
 	int r;
 
 	while (addr != 0 && !stop) {
+		/* Each block was made for a snapshot: more are a circle. */
+		if (blocks++ > ip->info.next_snapshot_id)
+			return -VMFS_ECORRUPT;
 		r = node_get(ip, inode_held(ip), addr, BLOCK_SNAPTAB,
 		    UINT32_MAX, &n);
 		if (r != 0)

@@ -186,16 +186,17 @@ struct damage {
 	enum block_type type;
 	unsigned skip, byte;
 	enum check_rule rule;
-	bool repairable;
+	bool repairable;	/* without a trace */
 };
 
 static const struct damage damages[] = {
 	{ BLOCK_SUPER, 0, 200, CHECK_SUPER_COPY, true },
 	{ BLOCK_SUPER, 2, 900, CHECK_SUPER_COPY, true },
-	{ BLOCK_CLUSTER, 0, 700, CHECK_CLUSTER, false },
-	{ BLOCK_METACHUNK, 0, 64, CHECK_METACHUNK, false },
+	{ BLOCK_CLUSTER, 0, 700, CHECK_CLUSTER, true },
+	{ BLOCK_METACHUNK, 0, 64, CHECK_METACHUNK, true },
+	{ BLOCK_INODE, 1, 40, CHECK_LOCK, true },
+	/* Repairs of these change the volume: tests/golden does them. */
 	{ BLOCK_INODE, 1, 600, CHECK_INODE, false },
-	{ BLOCK_INODE, 1, 40, CHECK_INODE, false },
 	{ BLOCK_MAP_NODE, 0, 300, CHECK_MAP, false },
 	{ BLOCK_MAP_LEAF, 0, 300, CHECK_MAP, false },
 	{ BLOCK_DIR_LEAF, 0, 90, CHECK_DIR, false },
