@@ -178,6 +178,17 @@ dirty_data(const struct vreq *rq)
 }
 
 static void
+note_safety(struct vreq *rq)
+{
+	struct vsession *s = rq->q->s;
+
+	if (rq->disk.op == DISK_FLUSH && rq->disk.result == 0)
+		session_flushed(s, rq->covers);
+	else if (rq->disk.op != DISK_READ)
+		session_changed(s);
+}
+
+static void
 done(struct disk_req *d)
 {
 	struct vreq *rq = container_of(d, struct vreq, disk);
@@ -185,6 +196,7 @@ done(struct disk_req *d)
 	if (d->result == -ENOSPC && wait_for_space(rq))
 		return;
 	count(rq);
+	note_safety(rq);
 	if (d->op == DISK_READ)
 		dirty_data(rq);
 	if (d->result == 0)
@@ -246,6 +258,19 @@ transfer(struct vreq *rq, bool write, uint64_t sector)
 	rq->written = write ? 1 : (uint32_t)bytes + 1;
 	set_data(rq, iov, n);
 	submit(rq, write ? DISK_WRITE : DISK_READ, sector * SECTOR, bytes);
+}
+
+static void
+flush(struct vreq *rq)
+{
+	struct vsession *s = rq->q->s;
+
+	if (s->lost_writes) {
+		queue_done(rq, VIRTIO_BLK_S_IOERR);
+		return;
+	}
+	rq->covers = s->acknowledged;
+	submit(rq, DISK_FLUSH, 0, 0);
 }
 
 static void
@@ -311,6 +336,7 @@ ranges_fiber(void *arg)
 	    i++)
 		status = range_run(rq, zero, &r[i]);
 	rq->q->s->e->stats.others++;
+	session_changed(rq->q->s);
 	queue_done(rq, status);
 }
 
@@ -348,7 +374,7 @@ blk_begin(struct vreq *rq)
 		transfer(rq, h.type == VIRTIO_BLK_T_OUT, h.sector);
 		break;
 	case VIRTIO_BLK_T_FLUSH:
-		submit(rq, DISK_FLUSH, 0, 0);
+		flush(rq);
 		break;
 	case VIRTIO_BLK_T_GET_ID:
 		tell_serial(rq);

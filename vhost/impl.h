@@ -20,6 +20,7 @@ struct vreq {
 	struct sched_timer again;
 	uint8_t *status;	/* in guest memory */
 	uint32_t written;	/* bytes there when it succeeds */
+	uint64_t covers;	/* a flush: so many `acknowledged` */
 	struct chain chain;
 };
 
@@ -48,6 +49,13 @@ struct vsession {
 	struct vhost_mem mem;
 	struct vqueue q[VHOST_QUEUES_MAX];
 	void *inflight;			/* NULL */
+	/*
+	 * A predecessor died with acknowledged writes that were not flushed:
+	 * no flush may say that all is well until the guest begins anew.
+	 */
+	bool lost_writes;
+	bool seasoned;			/* a queue goes on where it was */
+	uint64_t acknowledged;		/* requests that changed something */
 	size_t inflight_map;		/* bytes mapped */
 	struct vhost_inflight inflight_of;
 };
@@ -70,6 +78,15 @@ struct vhost_export {
 /* Serves one front end until it goes; frees nothing of conn. */
 void session_serve(struct vhost_export *e, struct local_conn *conn);
 void session_config_changed(struct vsession *s);
+/*
+ * What changed the disk is about to be acknowledged; a flush was; all queues
+ * have stopped and are flushed; a driver begins with empty rings, so it takes
+ * the disk as it is.  They do not suspend.
+ */
+void session_changed(struct vsession *s);
+void session_flushed(struct vsession *s, uint64_t covers);
+void session_stopped(struct vsession *s);
+void session_anew(struct vsession *s);
 
 /* ---- queue.c; all suspend ---- */
 

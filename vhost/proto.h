@@ -124,6 +124,11 @@ struct vhost_inflight_desc {
 	uint16_t next;
 	uint64_t counter;
 };
+/*
+ * Our own mark, in the part of queue 0: writes were acknowledged since the last
+ * flush.  It outlives us, they may not.
+ */
+#define VHOST_INFLIGHT_UNFLUSHED (1ull << 63)
 struct vhost_inflight_queue {
 	uint64_t features;
 	uint16_t version, desc_num, last_batch_head, used_idx;

@@ -176,14 +176,20 @@ own(struct vhost_export *e)
 }
 
 static void
-disown(struct vhost_export *e)
+disown(struct vsession *s)
 {
-	if (--e->running > 0 || !e->owned)
+	struct vhost_export *e = s->e;
+
+	if (--e->running > 0)
 		return;
-	e->owned = false;
-	if (disk_flush(e->disk) < 0)
+	if (disk_flush(e->disk) == 0)
+		session_stopped(s);
+	else
 		log_error(e->conf.log, "vhost: flush failed disk=%s",
 		    e->name);
+	if (!e->owned)
+		return;
+	e->owned = false;
 	if (e->conf.disown != NULL)
 		e->conf.disown(e->conf.arg, &e->disk);
 }
@@ -212,12 +218,14 @@ queue_start(struct vqueue *q)
 		rc = ring_start(r, q->base);
 	if (rc < 0)
 		return rc;
+	if (q->s->e->running == 0 && !q->s->seasoned)
+		session_anew(q->s);
 	own(q->s->e);
 	q->stopping = false;
 	rc = sched_spawn(sched_current(), "vhost-queue", queue_fiber, q);
 	q->started = q->looping = rc == 0;
 	if (rc < 0)
-		disown(q->s->e);
+		disown(q->s);
 	return rc;
 }
 
@@ -232,7 +240,7 @@ queue_stop(struct vqueue *q)
 		fiber_cond_wait(&q->changed);
 	q->started = false;
 	q->base = q->ring.next_avail;
-	disown(q->s->e);
+	disown(q->s);
 }
 
 void

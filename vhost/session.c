@@ -224,6 +224,10 @@ set_vring_base(struct vsession *s, struct message *m)
 	if (q == NULL || q->started)
 		return -EPROTO;
 	q->base = (uint16_t)m->p.state.num;
+	/* All are told before the first is enabled. */
+	if (q == s->q && s->e->running == 0)
+		s->seasoned = false;
+	s->seasoned = s->seasoned || q->base != 0;
 	return 0;
 }
 
@@ -362,6 +366,52 @@ inflight_drop(struct vsession *s)
 	s->inflight = NULL;
 }
 
+static uint64_t *
+unflushed_mark(struct vsession *s)
+{
+	struct vhost_inflight_queue *q;
+
+	if (s->inflight == NULL)
+		return NULL;
+	q = (void *)((uint8_t *)s->inflight + s->inflight_of.offset);
+	return &q->features;
+}
+
+void
+session_changed(struct vsession *s)
+{
+	uint64_t *mark = unflushed_mark(s);
+
+	s->acknowledged++;
+	if (mark != NULL && !(*mark & VHOST_INFLIGHT_UNFLUSHED))
+		__atomic_fetch_or(mark, VHOST_INFLIGHT_UNFLUSHED,
+		    __ATOMIC_SEQ_CST);
+}
+
+void
+session_flushed(struct vsession *s, uint64_t covers)
+{
+	uint64_t *mark = unflushed_mark(s);
+
+	if (mark != NULL && covers == s->acknowledged)
+		__atomic_fetch_and(mark, ~VHOST_INFLIGHT_UNFLUSHED,
+		    __ATOMIC_SEQ_CST);
+}
+
+void
+session_stopped(struct vsession *s)
+{
+	if (!s->lost_writes)
+		session_flushed(s, s->acknowledged);
+}
+
+void
+session_anew(struct vsession *s)
+{
+	s->lost_writes = false;
+	session_flushed(s, s->acknowledged);
+}
+
 static int
 inflight_map(struct vsession *s, const struct vhost_inflight *i, int fd)
 {
@@ -383,6 +433,13 @@ inflight_map(struct vsession *s, const struct vhost_inflight *i, int fd)
 	s->inflight = p;
 	s->inflight_map = end;
 	s->inflight_of = *i;
+	if (s->e->running == 0 &&
+	    *unflushed_mark(s) & VHOST_INFLIGHT_UNFLUSHED) {
+		s->lost_writes = true;
+		log_error(s->e->conf.log, "vhost: a vmfsd ended with writes "
+		    "of this guest that it had not flushed: its flushes fail "
+		    "until it is reset disk=%s", s->e->name);
+	}
 	return 0;
 }
 

@@ -112,7 +112,9 @@ int
 cmd_fs(struct daemon *dm, json_t *args, json_t **ret_result, char *msg,
     bool snapshot, int (*run)(struct fs_call *c))
 {
-	struct fs_call c = { .args = args, .msg = msg, .run = run };
+	struct fs_call c = {
+		.dm = dm, .args = args, .msg = msg, .run = run,
+	};
 	const char *text;
 	int rc = cmd_string(args, "path", &text, msg);
 

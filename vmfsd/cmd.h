@@ -26,6 +26,7 @@ int cmd_path_parse(const char *text, bool snapshot, struct cmd_path *ret_p,
 
 /* A command that runs as a fiber of a datastore. */
 struct fs_call {
+	struct daemon *dm;
 	struct datastore *d;
 	json_t *args;
 	json_t *result;

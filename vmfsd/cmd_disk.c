@@ -270,6 +270,9 @@ cmd_mv(struct daemon *dm, json_t *args, json_t **ret_result, char *msg)
 const struct command commands_disk[] = {
 	{ "disk.create", cmd_create },
 	{ "disk.set", cmd_disk_set },
+	{ "disk.attach", cmd_disk_attach },
+	{ "disk.detach", cmd_disk_detach },
+	{ "disk.attached", cmd_disk_attached },
 	{ "disk.inflate", cmd_disk_inflate },
 	{ "disk.ls", cmd_ls },
 	{ "disk.info", cmd_info },

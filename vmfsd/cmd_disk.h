@@ -15,6 +15,12 @@ int disk_target(struct fs_call *c, struct cmd_path *ret_p, char *flat,
 /* Allocates and zeroes what a thin disk has not; c->holder on -VMFS_ELOCKED. */
 int disk_inflate(struct fs_call *c, uint64_t ino) MUST_CHECK;
 
+int cmd_disk_attach(struct daemon *dm, json_t *args, json_t **ret_result,
+    char *msg);
+int cmd_disk_detach(struct daemon *dm, json_t *args, json_t **ret_result,
+    char *msg);
+int cmd_disk_attached(struct daemon *dm, json_t *args, json_t **ret_result,
+    char *msg);
 int cmd_disk_set(struct daemon *dm, json_t *args, json_t **ret_result,
     char *msg);
 int cmd_disk_inflate(struct daemon *dm, json_t *args, json_t **ret_result,

@@ -66,6 +66,7 @@ datastore_add(struct datastores *all, const struct conf_datastore *conf,
 		return -ENOMEM;
 	d->all = all;
 	d->listed = listed;
+	list_init(&d->attached);
 	d->readonly = conf->readonly;
 	(void)pthread_rwlock_init(&d->use, NULL);
 	d->name = strdup(conf->name);

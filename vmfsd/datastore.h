@@ -65,6 +65,7 @@ struct datastore {
 	struct fs_statfs space;
 	bool space_known, space_asked;
 	struct fiber_cond space_done;
+	struct list attached;	/* struct attachment, see attach.h */
 };
 
 struct datastores {

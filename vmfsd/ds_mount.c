@@ -6,6 +6,7 @@
 
 #include "iscsi/disk_libiscsi.h"
 #include "libvmfs/base/lun_text.h"
+#include "vmfsd/attach.h"
 #include "vmfsd/call.h"
 #include "vmfsd/datastore_impl.h"
 #include "vmfsd/lun_copy.h"
@@ -427,6 +428,28 @@ let_go(struct datastore *d, bool force, char *why)
 	    all->before_unmount(all->users, d->name, force, why) : 0;
 }
 
+struct guests {
+	struct datastore *d;
+	bool force;
+	char *why;
+};
+
+static int
+guests_fiber(void *arg)
+{
+	struct guests *g = arg;
+
+	return attach_let_go(g->d, g->force, g->why);
+}
+
+static int
+guests_let_go(struct datastore *d, bool force, char *why)
+{
+	struct guests g = { d, force, why };
+
+	return call_on(d->env.sched, guests_fiber, &g);
+}
+
 static void
 tell_mounted(struct datastores *all)
 {
@@ -442,6 +465,8 @@ unmount_locked(struct datastore *d, bool force, char *why)
 	if (atomic_load(&d->state) == DATASTORE_UNMOUNTED)
 		return not_mounted(d, why);
 	rc = let_go(d, force, why);
+	if (rc == 0)
+		rc = guests_let_go(d, force, why);
 	if (rc < 0)
 		return rc;
 	rc = fuse_mount_umount(d->fuse);

@@ -13,9 +13,9 @@
 struct settings {
 	const char *control;
 	unsigned table_flags;
-	const char *sharing;
 	unsigned interval_s;
-	bool json, force, eager, keep, dry_run, help;
+	bool json, help;
+	json_t *given;		/* options that the daemon takes */
 };
 
 /* ---- help ---- */
@@ -38,6 +38,9 @@ static const char options_text[] =
 "      --eager           disk create: every block allocated and zeroed\n"
 "      --keep            ds resignature: it is no copy, it has moved\n"
 "      --sharing=HOW     disk set: multi-writer or none\n"
+"      --socket=PATH     disk attach: where the hypervisor connects\n"
+"      --queues=N        disk attach: queues of the device (4)\n"
+"      --incoming        disk attach: a guest migrates here\n"
 "  -h, --help            show this, or the help of one command\n"
 "  -V, --version         show the version\n"
 "\n"
@@ -153,21 +156,31 @@ build_args(const struct settings *s, const struct verb *v, int argc,
 		    v->verb, v->usage);
 		exit(CTL_EXIT_USAGE);
 	}
-	if (s->force)
-		(void)json_object_set_new(args, "force", json_true());
-	if (s->eager)
-		(void)json_object_set_new(args, "eager", json_true());
-	if (s->keep)
-		(void)json_object_set_new(args, "keep", json_true());
-	if (s->dry_run)
-		(void)json_object_set_new(args, "dry_run", json_true());
-	if (s->sharing != NULL)
-		(void)json_object_set_new(args, "sharing",
-		    json_string(s->sharing));
+	(void)json_object_update(args, s->given);
 	return args;
 }
 
-enum { OPT_EAGER = 256, OPT_KEEP, OPT_SHARING };
+enum {
+	OPT_EAGER = 256, OPT_KEEP, OPT_SHARING, OPT_SOCKET, OPT_INCOMING,
+	OPT_QUEUES,
+};
+
+/* Options that become arguments of the command as they are. */
+static const struct passed {
+	int opt;
+	const char *key;
+	unsigned long max;		/* of a number; 0: a flag or a text */
+} passed[] = {
+	{ 'f', "force", 0 },
+	{ 'n', "dry_run", 0 },
+	{ OPT_EAGER, "eager", 0 },
+	{ OPT_KEEP, "keep", 0 },
+	{ OPT_INCOMING, "incoming", 0 },
+	{ OPT_SHARING, "sharing", 0 },
+	{ OPT_SOCKET, "socket", 0 },
+	{ OPT_QUEUES, "queues", 16 },
+	{ 0, NULL, 0 },
+};
 
 static const struct option long_options[] = {
 	{ "control", required_argument, NULL, 'c' },
@@ -180,20 +193,47 @@ static const struct option long_options[] = {
 	{ "eager", no_argument, NULL, OPT_EAGER },
 	{ "keep", no_argument, NULL, OPT_KEEP },
 	{ "sharing", required_argument, NULL, OPT_SHARING },
+	{ "socket", required_argument, NULL, OPT_SOCKET },
+	{ "incoming", no_argument, NULL, OPT_INCOMING },
+	{ "queues", required_argument, NULL, OPT_QUEUES },
 	{ "help", no_argument, NULL, 'h' },
 	{ "version", no_argument, NULL, 'V' },
 	{ NULL, 0, NULL, 0 },
 };
 
+/* 0 to max. */
 static unsigned
-seconds(const char *text)
+number(const char *what, const char *text, unsigned long max)
 {
 	char *end;
 	unsigned long n = strtoul(text, &end, 10);
 
-	if (*text < '0' || *text > '9' || *end != '\0' || n > 3600)
-		usage_error("not 0 to 3600 seconds:", text);
+	if (*text < '0' || *text > '9' || *end != '\0' || n > max) {
+		fprintf(stderr, "vmfsctl: not 0 to %lu %s: '%s'\n", max, what,
+		    text);
+		exit(CTL_EXIT_USAGE);
+	}
 	return (unsigned)n;
+}
+
+static void
+pass_on(struct settings *s, int opt)
+{
+	const struct passed *p = passed;
+	json_t *value;
+
+	while (p->key != NULL && p->opt != opt)
+		p++;
+	if (p->key == NULL) {
+		fputs("try 'vmfsctl --help'\n", stderr);
+		exit(CTL_EXIT_USAGE);
+	}
+	if (p->max > 0)
+		value = json_integer((json_int_t)number(p->key, optarg,
+		    p->max));
+	else
+		value = optarg != NULL ? json_string(optarg) : json_true();
+	(void)json_object_set_new(s->given, p->key, value);
 }
 
 static void
@@ -203,7 +243,7 @@ parse_options(struct settings *s, int argc, char **argv)
 	int opt;
 
 	*s = (struct settings){
-		.interval_s = 1,
+		.interval_s = 1, .given = json_object(),
 		.control = env != NULL && *env != '\0' ? env :
 		    CTL_SOCKET_DEFAULT,
 	};
@@ -222,23 +262,8 @@ parse_options(struct settings *s, int argc, char **argv)
 		case 'p':
 			s->table_flags |= TABLE_EXACT;
 			break;
-		case 'f':
-			s->force = true;
-			break;
 		case 'i':
-			s->interval_s = seconds(optarg);
-			break;
-		case 'n':
-			s->dry_run = true;
-			break;
-		case OPT_KEEP:
-			s->keep = true;
-			break;
-		case OPT_EAGER:
-			s->eager = true;
-			break;
-		case OPT_SHARING:
-			s->sharing = optarg;
+			s->interval_s = number("seconds", optarg, 3600);
 			break;
 		case 'h':
 			s->help = true;
@@ -247,8 +272,7 @@ parse_options(struct settings *s, int argc, char **argv)
 			puts("vmfsctl " VMFS_VERSION);
 			exit(0);
 		default:
-			fputs("try 'vmfsctl --help'\n", stderr);
-			exit(CTL_EXIT_USAGE);
+			pass_on(s, opt);
 		}
 	}
 }
@@ -377,5 +401,6 @@ main(int argc, char **argv)
 	args = build_args(&s, v, argc - used, argv + used);
 	status = run(&s, v, args);
 	json_decref(args);
+	json_decref(s.given);
 	return (int)status;
 }

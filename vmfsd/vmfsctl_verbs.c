@@ -172,6 +172,25 @@ static const struct column disk_record[] = {
 	{ NULL, NULL, COLUMN_TEXT },
 };
 
+static const struct column attachment_record[] = {
+	{ "disk", "disk", COLUMN_TEXT },
+	{ "socket", "socket", COLUMN_TEXT },
+	{ NULL, NULL, COLUMN_TEXT },
+};
+
+static const struct column attachment_columns[] = {
+	{ "DISK", "disk", COLUMN_TEXT },
+	{ "GUEST", "guest", COLUMN_TEXT },
+	{ "LOCK", "lock", COLUMN_TEXT },
+	{ "READ", "read_bytes", COLUMN_SIZE },
+	{ "WRITTEN", "written_bytes", COLUMN_SIZE },
+	{ "ERRORS", "errors", COLUMN_NUMBER },
+	{ "WAITING", "waiting", COLUMN_NUMBER },
+	{ "SOCKET", "socket", COLUMN_TEXT },
+	{ "WHY", "why", COLUMN_TEXT },
+	{ NULL, NULL, COLUMN_TEXT },
+};
+
 static const struct column snapshot_columns[] = {
 	{ "ID", "id", COLUMN_NUMBER },
 	{ "NAME", "name", COLUMN_TEXT },
@@ -310,6 +329,12 @@ const struct verb verbs[] = {
 	{ "disk", "set", DISK, "--sharing=multi-writer or none",
 	    { "path" }, 1, NULL, NULL },
 	{ "disk", "inflate", DISK, "allocate and zero all of a thin disk",
+	    { "path" }, 1, NULL, NULL },
+	{ "disk", "attach", DISK "[@NAME]", "give it to a hypervisor here",
+	    { "path" }, 1, "attachment", attachment_record },
+	{ "disk", "attached", "DS", "disks that hypervisors here have",
+	    { "name" }, 1, "attachments", attachment_columns },
+	{ "disk", "detach", DISK "[@NAME]", "take it back",
 	    { "path" }, 1, NULL, NULL },
 	{ "disk", "mv", DISK " " DISK, "rename a disk",
 	    { "path", "to" }, 2, NULL, NULL },

@@ -281,22 +281,53 @@ ATF_TC_BODY(more_chains_than_entries_stop_the_queue, tc)
 	rig_stop();
 }
 
+static int
+inflight_region(struct vhost_inflight *i, struct vhost_inflight_queue **ret_q)
+{
+	int fd = memfd_create("inflight", 0);
+
+	*i = (struct vhost_inflight){ .queues = 1, .queue_size = RIG_RING };
+	i->size = sizeof(**ret_q) + RIG_RING * sizeof((*ret_q)->desc[0]);
+	ATF_REQUIRE_EQ(0, ftruncate(fd, (off_t)i->size));
+	*ret_q = mmap(NULL, i->size, PROT_READ | PROT_WRITE, MAP_SHARED, fd,
+	    0);
+	ATF_REQUIRE(*ret_q != MAP_FAILED);
+	return fd;
+}
+
+/* A driver that has done `base` requests. */
+static struct front *
+front_with(const struct vhost_inflight *i, int fd, uint16_t base)
+{
+	struct front *f = front_connect();
+
+	f->avail->idx = f->used->idx = f->seen = base;
+	front_features(f, 0, 1ull << VHOST_PF_INFLIGHT_SHMFD);
+	(void)!front_ask(f, VHOST_SET_INFLIGHT_FD, i, sizeof(*i), fd, NULL,
+	    0);
+	front_memory(f);
+	front_queue(f, base, 0);
+	return f;
+}
+
+static uint8_t
+flush(struct front *f)
+{
+	return front_request(f, VIRTIO_BLK_T_FLUSH, 0, 0, false, NULL);
+}
+
 /* What a killed predecessor had taken is done again, the oldest first. */
 ATF_TC_WITHOUT_HEAD(requests_in_flight_outlive_the_export);
 ATF_TC_BODY(requests_in_flight_outlive_the_export, tc)
 {
-	struct vhost_inflight i = { .queues = 1, .queue_size = RIG_RING };
-	struct virtio_blk_outhdr *h;
 	struct vhost_inflight_queue *q;
+	struct virtio_blk_outhdr *h;
+	struct vhost_inflight i;
 	struct front *f;
-	int fd = memfd_create("inflight", 0);
+	int fd = inflight_region(&i, &q);
 	uint16_t status_at = 4096;
 
 	(void)tc;
-	i.size = sizeof(*q) + RIG_RING * sizeof(q->desc[0]);
-	ATF_REQUIRE_EQ(0, ftruncate(fd, (off_t)i.size));
-	q = mmap(NULL, i.size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-	ATF_REQUIRE(q != MAP_FAILED);
 	*q = (struct vhost_inflight_queue){ .version = 1,
 		.desc_num = RIG_RING };
 	rig_start(NULL);
@@ -322,6 +353,52 @@ ATF_TC_BODY(requests_in_flight_outlive_the_export, tc)
 	    NULL));
 	ATF_CHECK_EQ(3, q->used_idx);
 	ATF_CHECK_EQ(0, q->desc[0].inflight + q->desc[2].inflight);
+	front_close(f);
+	rig_stop();
+	munmap(q, i.size);
+	close(fd);
+}
+
+/* What was acknowledged may be gone with the process that had it. */
+ATF_TC_WITHOUT_HEAD(flushes_fail_after_unflushed_writes_were_lost);
+ATF_TC_BODY(flushes_fail_after_unflushed_writes_were_lost, tc)
+{
+	struct vhost_state s = { 0, 0 };
+	struct vhost_inflight_queue *q;
+	struct vhost_inflight i;
+	struct front *f;
+	int fd = inflight_region(&i, &q);
+
+	(void)tc;
+	rig_start(NULL);
+	f = front_with(&i, fd, 0);
+	ATF_CHECK_EQ(0, front_request(f, VIRTIO_BLK_T_OUT, 0, 512, false,
+	    NULL));
+	ATF_CHECK_EQ(VHOST_INFLIGHT_UNFLUSHED, q->features);
+	ATF_CHECK_EQ(0, flush(f));
+	ATF_CHECK_EQ(0, q->features);
+	ATF_CHECK_EQ(0, front_request(f, VIRTIO_BLK_T_OUT, 0, 512, false,
+	    NULL));
+	front_close(f);
+	while (rig_info().connected)
+		;
+	/* As kill -9 would leave it. */
+	memset(q, 0, i.size);
+	q->features = VHOST_INFLIGHT_UNFLUSHED;
+	f = front_with(&i, fd, 5);
+	ATF_CHECK_EQ(VIRTIO_BLK_S_IOERR, flush(f));
+	ATF_CHECK_EQ(0, front_request(f, VIRTIO_BLK_T_IN, 0, 512, true,
+	    NULL));
+	/* Stopped for a while, and an orderly end of us. */
+	ATF_CHECK_EQ(8, front_ask(f, VHOST_GET_VRING_BASE, &s, 8, -1, &s,
+	    sizeof(s)));
+	front_close(f);
+	f = front_with(&i, fd, 7);
+	ATF_CHECK_EQ(VIRTIO_BLK_S_IOERR, flush(f));
+	front_close(f);
+	/* The guest is reset. */
+	f = front_with(&i, fd, 0);
+	ATF_CHECK_EQ(0, flush(f));
 	front_close(f);
 	rig_stop();
 	munmap(q, i.size);
@@ -519,6 +596,7 @@ ATF_TP_ADD_TCS(tp)
 	ATF_TP_ADD_TC(tp, indirect_table_in_itself_stops_the_queue);
 	ATF_TP_ADD_TC(tp, more_chains_than_entries_stop_the_queue);
 	ATF_TP_ADD_TC(tp, requests_in_flight_outlive_the_export);
+	ATF_TP_ADD_TC(tp, flushes_fail_after_unflushed_writes_were_lost);
 	ATF_TP_ADD_TC(tp, pages_that_a_read_fills_are_logged);
 	ATF_TP_ADD_TC(tp, hypervisors_come_one_after_the_other);
 	ATF_TP_ADD_TC(tp, export_ends_while_a_guest_runs);

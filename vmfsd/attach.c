@@ -1,0 +1,246 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Life of attachments, see attach.h. */
+#include <inttypes.h>
+#include <libgen.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "fuse/refusal.h"
+#include "libvmfs/base/units.h"
+#include "vmfsd/attach.h"
+
+/* How long a migration's destination waits for its source to let go. */
+#define OWN_WAIT_NS (5 * NSEC_PER_SEC)
+#define OWN_AGAIN_NS (50 * NSEC_PER_MSEC)
+
+/* ---- the lock ---- */
+
+static int
+open_disk(struct attachment *a, unsigned mode, struct lock_holder *holder,
+    struct disk **ret_d)
+{
+	struct fs_file *f;
+	int rc = fs_file_open(a->d->fs, a->ino, 0, mode, &f, holder);
+
+	if (rc < 0)
+		return rc;
+	rc = fs_file_disk(f, a->path, ret_d);
+	if (rc < 0)
+		(void)!fs_file_close(f);
+	return rc;
+}
+
+static int
+own(void *arg, struct disk **disk)
+{
+	struct attachment *a = arg;
+	struct sched *s = sched_current();
+	uint64_t deadline = sched_now(s) + OWN_WAIT_NS;
+	struct lock_holder holder = { .mode = LOCK_FREE };
+	int rc = 0;
+
+	while (a->held == NULL) {
+		rc = open_disk(a, (unsigned)FS_READ | FS_WRITE, &holder,
+		    &a->held);
+		if (rc != -VMFS_ELOCKED || sched_now(s) >= deadline)
+			break;
+		fiber_sleep(OWN_AGAIN_NS);
+	}
+	a->why[0] = '\0';
+	if (rc == -VMFS_ELOCKED) {
+		char text[REFUSAL_SIZE];
+
+		(void)snprintf(a->why, sizeof(a->why), "%s", refusal_text(
+		    a->path, &holder, &a->d->super.timers, text));
+		log_warn(a->d->all->log, "attach: %s", a->why);
+	} else if (rc < 0) {
+		(void)snprintf(a->why, sizeof(a->why), "%s: %s", a->path,
+		    vmfs_strerror(rc));
+	}
+	if (rc == 0)
+		*disk = a->held;
+	return rc;
+}
+
+static void
+disown(void *arg, struct disk **disk)
+{
+	struct attachment *a = arg;
+
+	*disk = a->idle;
+	disk_close(a->held);
+	a->held = NULL;
+}
+
+/* ---- life ---- */
+
+struct attachment *
+attach_find(struct datastore *d, uint64_t ino)
+{
+	list_for_each(node, tmp, &d->attached) {
+		struct attachment *a =
+		    list_entry(node, struct attachment, node);
+
+		if (a->ino == ino)
+			return a;
+	}
+	return NULL;
+}
+
+static int
+socket_path(struct attachment *a, const struct attach_conf *conf)
+{
+	char dir[ATTACH_SOCKET_MAX];
+	int n;
+
+	if (conf->socket != NULL) {
+		n = snprintf(a->socket, sizeof(a->socket), "%s",
+		    conf->socket);
+		return n < (int)sizeof(a->socket) ? 0 : -ENAMETOOLONG;
+	}
+	n = snprintf(dir, sizeof(dir), "%s", conf->control);
+	if (n >= (int)sizeof(dir))
+		return -ENAMETOOLONG;
+	n = snprintf(a->socket, sizeof(a->socket), "%s/vhost", dirname(dir));
+	if (n < (int)sizeof(a->socket) && mkdir(a->socket, 0700) < 0 &&
+	    errno != EEXIST)
+		return -errno;
+	(void)snprintf(dir, sizeof(dir), "%s", a->socket);
+	n = snprintf(a->socket, sizeof(a->socket), "%s/%s-%" PRIx64, dir,
+	    a->d->name, a->ino);
+	return n < (int)sizeof(a->socket) ? 0 : -ENAMETOOLONG;
+}
+
+static int
+start(struct attachment *a, const struct attach_conf *conf)
+{
+	struct vhost_conf v = {
+		.socket = a->socket, .name = a->path, .queues = conf->queues,
+		.log = a->d->all->log, .disk = a->idle, .arg = a,
+	};
+	size_t len;
+
+	/* The end tells more: inode numbers begin with zeroes. */
+	len = strlen(a->idle->info.serial);
+	(void)snprintf(v.serial, sizeof(v.serial), "%.*s",
+	    (int)VHOST_SERIAL_SIZE, a->idle->info.serial +
+	    (len > VHOST_SERIAL_SIZE ? len - VHOST_SERIAL_SIZE : 0));
+	if (!a->readonly) {
+		v.own = own;
+		v.disown = disown;
+	}
+	return vhost_export_start(&v, &a->e);
+}
+
+static void
+attachment_free(struct attachment *a)
+{
+	disk_close(a->held);
+	disk_close(a->idle);
+	free(a->path);
+	free(a);
+}
+
+/* What the command's path names. */
+static int
+find(struct fs_call *c, struct attachment *a)
+{
+	struct fs_snapshot s;
+	struct vdisk v;
+	int rc = vdisk_find(c, c->path.path, &v);
+
+	if (rc < 0)
+		return rc;
+	a->ino = v.attr.ino;
+	if (c->path.snapshot[0] == '\0')
+		return 0;
+	a->readonly = true;
+	rc = fs_snapshot_find(c->d->fs, v.attr.ino, c->path.snapshot, &s);
+	if (rc < 0)
+		return cmd_fail(c, rc, "%s has no snapshot '%s'",
+		    c->path.path, c->path.snapshot);
+	a->ino = s.ino;
+	return 0;
+}
+
+static int
+open_all(struct fs_call *c, const struct attach_conf *conf,
+    struct attachment *a)
+{
+	int rc = find(c, a);
+
+	if (rc == 0 && attach_find(c->d, a->ino) != NULL)
+		return cmd_fail(c, -EEXIST, "%s is attached already; see "
+		    "vmfsctl disk attached %s", c->path.path, c->d->name);
+	if (rc == 0)
+		rc = open_disk(a, FS_READ, &c->holder, &a->idle);
+	if (rc == 0 && !a->readonly && !conf->incoming)
+		rc = open_disk(a, (unsigned)FS_READ | FS_WRITE, &c->holder,
+		    &a->held);
+	if (rc < 0)
+		return rc;
+	rc = socket_path(a, conf);
+	if (rc == 0)
+		rc = start(a, conf);
+	if (rc < 0)
+		return cmd_fail(c, rc, "cannot listen at '%s': %s", a->socket,
+		    vmfs_strerror(rc));
+	return 0;
+}
+
+int
+attach(struct fs_call *c, const struct attach_conf *conf,
+    struct attachment **ret_a)
+{
+	struct attachment *a = calloc(1, sizeof(*a));
+	int rc = -ENOMEM;
+
+	if (a == NULL)
+		return rc;
+	a->d = c->d;
+	if (asprintf(&a->path, "%s%s%s", c->path.path,
+	    c->path.snapshot[0] != '\0' ? "@" : "", c->path.snapshot) < 0)
+		a->path = NULL;
+	if (a->path != NULL)
+		rc = open_all(c, conf, a);
+	if (rc < 0) {
+		attachment_free(a);
+		return rc;
+	}
+	list_add_tail(&c->d->attached, &a->node);
+	log_info(c->d->all->log, "attach: %s: attached disk=%s socket=%s",
+	    c->d->name, a->path, a->socket);
+	*ret_a = a;
+	return 0;
+}
+
+void
+detach(struct attachment *a)
+{
+	list_del(&a->node);
+	vhost_export_stop(a->e);
+	log_info(a->d->all->log, "attach: %s: detached disk=%s", a->d->name,
+	    a->path);
+	attachment_free(a);
+}
+
+int
+attach_let_go(struct datastore *d, bool force, char *why)
+{
+	list_for_each(node, tmp, &d->attached) {
+		struct attachment *a =
+		    list_entry(node, struct attachment, node);
+
+		if (force || !vhost_export_info(a->e).connected)
+			continue;
+		(void)snprintf(why, DATASTORE_WHY_SIZE, "a hypervisor has the "
+		    "disk %s by %s; end it, or use --force", a->path,
+		    a->socket);
+		return -EBUSY;
+	}
+	while (!list_empty(&d->attached))
+		detach(list_entry(d->attached.next, struct attachment, node));
+	return 0;
+}

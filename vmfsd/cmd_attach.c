@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Commands that give virtual disks to hypervisors of this machine. */
+#include <stdio.h>
+#include <string.h>
+
+#include "vmfsd/attach.h"
+#include "vmfsd/call.h"
+#include "vmfsd/cmd_disk.h"
+
+static const char *
+guest_state(const struct vhost_info *i)
+{
+	return i->running ? "running" : i->connected ? "stopped" : "none";
+}
+
+static json_t *
+attachment_row(const struct attachment *a)
+{
+	struct vhost_info i = vhost_export_info(a->e);
+	json_t *row = json_pack("{s:s, s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:I, "
+	    "s:I, s:i}", "disk", a->path, "socket", a->socket,
+	    "guest", guest_state(&i),
+	    "lock", a->readonly ? "not needed" : a->held != NULL ? "held" :
+	    "free", "reads", (json_int_t)i.reads, "writes",
+	    (json_int_t)i.writes, "others", (json_int_t)i.others,
+	    "read_bytes", (json_int_t)i.read_bytes,
+	    "written_bytes", (json_int_t)i.written_bytes,
+	    "errors", (json_int_t)i.errors, "waiting", (int)i.waiting);
+
+	if (a->why[0] != '\0')
+		(void)json_object_set_new(row, "why", json_string(a->why));
+	return row;
+}
+
+static int
+take_conf(struct fs_call *c, struct attach_conf *conf)
+{
+	json_t *queues = json_object_get(c->args, "queues");
+
+	conf->socket = json_string_value(json_object_get(c->args, "socket"));
+	conf->incoming = json_is_true(json_object_get(c->args, "incoming"));
+	if (queues == NULL)
+		return 0;
+	if (!json_is_integer(queues) || json_integer_value(queues) < 1 ||
+	    json_integer_value(queues) > (json_int_t)VHOST_QUEUES_MAX)
+		return cmd_fail(c, -EINVAL, "a disk has 1 to %u queues",
+		    VHOST_QUEUES_MAX);
+	conf->queues = (unsigned)json_integer_value(queues);
+	return 0;
+}
+
+static int
+run_attach(struct fs_call *c)
+{
+	struct attach_conf conf = { .control = c->dm->control };
+	struct attachment *a;
+	int rc = take_conf(c, &conf);
+
+	if (rc == 0)
+		rc = attach(c, &conf, &a);
+	if (rc < 0)
+		return rc;
+	c->result = json_pack("{s:o}", "attachment", attachment_row(a));
+	return 0;
+}
+
+int
+cmd_disk_attach(struct daemon *dm, json_t *args, json_t **ret_result,
+    char *msg)
+{
+	return cmd_fs(dm, args, ret_result, msg, true, run_attach);
+}
+
+/* By the path that it was attached with: the disk may have another by now. */
+static struct attachment *
+find_by_path(struct fs_call *c)
+{
+	char path[sizeof(c->path.path) + sizeof(c->path.snapshot)];
+
+	(void)snprintf(path, sizeof(path), "%s%s%s", c->path.path,
+	    c->path.snapshot[0] != '\0' ? "@" : "", c->path.snapshot);
+	list_for_each(node, tmp, &c->d->attached) {
+		struct attachment *a =
+		    list_entry(node, struct attachment, node);
+
+		if (strcmp(a->path, path) == 0)
+			return a;
+	}
+	return NULL;
+}
+
+static int
+run_detach(struct fs_call *c)
+{
+	struct attachment *a = find_by_path(c);
+
+	if (a == NULL)
+		return cmd_fail(c, -ENOENT, "%s is not attached; see vmfsctl "
+		    "disk attached %s", c->path.path, c->d->name);
+	if (vhost_export_info(a->e).connected &&
+	    !json_is_true(json_object_get(c->args, "force")))
+		return cmd_fail(c, -EBUSY, "a hypervisor uses %s; end it, or "
+		    "use --force: its guest then loses the disk", a->path);
+	detach(a);
+	return 0;
+}
+
+int
+cmd_disk_detach(struct daemon *dm, json_t *args, json_t **ret_result,
+    char *msg)
+{
+	return cmd_fs(dm, args, ret_result, msg, true, run_detach);
+}
+
+/* ---- all of a datastore ---- */
+
+struct listing {
+	struct datastore *d;
+	json_t *rows;
+};
+
+static int
+list_fiber(void *arg)
+{
+	struct listing *l = arg;
+
+	list_for_each(node, tmp, &l->d->attached)
+		(void)json_array_append_new(l->rows, attachment_row(
+		    list_entry(node, struct attachment, node)));
+	return 0;
+}
+
+int
+cmd_disk_attached(struct daemon *dm, json_t *args, json_t **ret_result,
+    char *msg)
+{
+	struct listing l = { 0 };
+	int rc = cmd_datastore(dm, args, "name", true, &l.d, msg);
+
+	if (rc < 0)
+		return rc;
+	l.rows = json_array();
+	rc = call_on(l.d->env.sched, list_fiber, &l);
+	datastore_put(l.d);
+	*ret_result = json_pack("{s:o}", "attachments", l.rows);
+	return rc;
+}
