@@ -270,6 +270,7 @@ conn_end_session(struct conn *c)
 
 	if (!ss)
 		return;
+	session_abandon(ss);
 	while (c->tmf_count > 0)
 		fiber_cond_wait(&c->changed);
 	/* Its tasks are freed by their done; the rest are only ours. */

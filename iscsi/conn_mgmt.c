@@ -242,6 +242,7 @@ conn_logout(struct conn *c, const union iscsi_bhs *bhs)
 	} else {
 		/* Reservations and tasks are gone when the answer is out. */
 		c->draining = true;
+		session_abandon(c->session);
 		while (c->tmf_count > 0)
 			fiber_cond_wait(&c->changed);
 		session_end_nexus(c->session);

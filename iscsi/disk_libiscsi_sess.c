@@ -264,6 +264,25 @@ lsess_close(struct lsess *s)
 	sess_free(s);
 }
 
+/*
+ * A target may answer the log-in before the old session's commands have ended,
+ * and then holds back what comes for their unit: also this, which takes no unit
+ * attention away.
+ */
+static int
+old_commands_wait(struct lsess *s)
+{
+	uint8_t data[36];
+	struct iovec iov = { data, sizeof(data) };
+	struct lcmd c = {
+		.cdb = lcdb_inquiry(false, 0, sizeof(data)),
+		.iov = &iov, .iovcnt = 1, .internal = true,
+	};
+	int rc = lsess_run(s, &c);
+
+	return rc == -VMFS_EUNKNOWN || rc == -ENOMEM ? rc : 0;
+}
+
 int
 lsess_reinstate(struct lsess *via, const struct lsess *dead)
 {
@@ -276,7 +295,9 @@ lsess_reinstate(struct lsess *via, const struct lsess *dead)
 	struct lsess *s;
 	int rc = lsess_open(via->env, &via->url, &conf, &s);
 
-	if (rc == 0)
-		lsess_close(s);
+	if (rc < 0)
+		return rc;
+	rc = old_commands_wait(s);
+	lsess_close(s);
 	return rc;
 }

@@ -8,20 +8,13 @@
 #include "iscsi/conn.h"
 #include "iscsi/session.h"
 
-static struct iscsi_session *
-session_same(const struct iscsi_server *s, const struct login_claim *c,
+static bool
+session_is(const struct iscsi_session *ss, const struct login_claim *c,
     const struct iscsi_target *t, unsigned group)
 {
-	list_for_each(node, tmp, &s->sessions) {
-		struct iscsi_session *ss =
-		    list_entry(node, struct iscsi_session, node);
-
-		if (ss->target == t && ss->group == group &&
-		    strcmp(ss->initiator, c->initiator) == 0 &&
-		    memcmp(ss->isid, c->isid, sizeof(ss->isid)) == 0)
-			return ss;
-	}
-	return NULL;
+	return ss->target == t && ss->group == group &&
+	    strcmp(ss->initiator, c->initiator) == 0 &&
+	    memcmp(ss->isid, c->isid, sizeof(ss->isid)) == 0;
 }
 
 static bool
@@ -58,20 +51,35 @@ nexus_open(struct iscsi_session *ss, const struct acl_entry *e)
 	return ISCSI_LOGIN_OK;
 }
 
+/* True: one is to be waited for. */
+static bool
+end_old(struct iscsi_server *s, const struct login_claim *c,
+    const struct iscsi_target *t, unsigned group)
+{
+	bool wait = false;
+
+	list_for_each(node, tmp, &s->sessions) {
+		struct iscsi_session *old =
+		    list_entry(node, struct iscsi_session, node);
+
+		if (!session_is(old, c, t, group))
+			continue;
+		log_info(s->env->log,
+		    "iscsi: session reinstated tsih=%" PRIu16 " initiator=%s",
+		    old->tsih, old->initiator);
+		conn_order(old->conn, CONN_KILL);
+		wait |= !old->abandoned;
+	}
+	return wait;
+}
+
 /* Ends the session that this login replaces; false: the server stops. */
 static bool
 reinstate(struct iscsi_server *s, const struct login_claim *c,
     const struct iscsi_target *t, unsigned group)
 {
-	struct iscsi_session *old;
-
-	while ((old = session_same(s, c, t, group))) {
-		log_info(s->env->log,
-		    "iscsi: session reinstated tsih=%" PRIu16 " initiator=%s",
-		    old->tsih, old->initiator);
-		conn_order(old->conn, CONN_KILL);
+	while (end_old(s, c, t, group))
 		shared_wait(&s->changed, &s->lock);
-	}
 	return !s->stopping;
 }
 
@@ -156,10 +164,22 @@ session_open(struct iscsi_server *s, const struct login *login,
 }
 
 void
+session_abandon(struct iscsi_session *ss)
+{
+	if (ss->nexus)
+		scsi_nexus_abort(ss->nexus);
+	shared_enter(&ss->server->lock);
+	ss->abandoned = true;
+	shared_broadcast(&ss->server->changed);
+	shared_leave(&ss->server->lock);
+}
+
+void
 session_end_nexus(struct iscsi_session *ss)
 {
 	struct scsi_nexus *nexus;
 
+	session_abandon(ss);
 	shared_enter(&ss->server->lock);
 	nexus = ss->nexus;
 	ss->nexus = NULL;

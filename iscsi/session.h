@@ -27,6 +27,7 @@ struct iscsi_session {
 	uint16_t tsih;
 	unsigned group;			/* portal group tag */
 	bool told_to_leave;		/* under the server's lock */
+	bool abandoned;			/* likewise; another may take its place */
 	uint64_t since_us;
 	struct cmd_window window;
 	bool header_digest, data_digest;
@@ -44,13 +45,17 @@ session_count(_Atomic uint64_t *counter, uint64_t n)
 
 /*
  * Opens the session that a login asked for.  One of the same initiator, ISID,
- * target and portal group is ended first (session reinstatement, 6.3.5).  ISCSI_LOGIN_OK
+ * target and portal group is ended first (session reinstatement, 6.3.5); what
+ * of its commands is still at work holds up no unit but their own.  ISCSI_LOGIN_OK
  * or the status to refuse with.  Suspends, on the connection's scheduler.
  */
 enum iscsi_login_status session_open(struct iscsi_server *s,
     const struct login *login, struct conn *conn,
     struct iscsi_session **ret_ss) MUST_CHECK;
-/* I_T nexus loss: commands are aborted.  Suspends. */
+/* I_T nexus loss: commands are aborted, which a disk that hangs may delay; who
+ * logs in anew does not wait for that. */
+void session_abandon(struct iscsi_session *ss);
+/* The same, and waits for them.  Suspends. */
 void session_end_nexus(struct iscsi_session *ss);
 /* NULL is fine.  Suspends. */
 void session_close(struct iscsi_session *ss);

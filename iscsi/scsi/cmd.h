@@ -43,6 +43,7 @@ struct scsi_cmd {
 	enum cmd_state state;		/* under the unit's lock */
 	atomic_bool aborted;		/* start no more I/O, end soon */
 	bool abort_told;		/* ends with TASK ABORTED, not silent */
+	bool ghost;			/* its nexus is gone, see cmd_haunted */
 	struct scsi_sense sense;
 
 	struct range_lock range;
@@ -108,6 +109,8 @@ void scsi_cmd_post(struct scsi_cmd *c);
  * The unit's lock is held.
  */
 void scsi_cmd_abort(struct scsi_cmd *c, bool told);
+/* Aborts a command whose nexus is lost; likewise with the unit's lock. */
+void scsi_cmd_give_up(struct scsi_cmd *c);
 /*
  * Suspends until no aborted command but `self` (may be NULL) is left in the
  * task set.  The unit's lock is held, and is left meanwhile.

@@ -50,6 +50,7 @@ struct scsi_lu {
 	struct list cmds;		/* task set, in order of arrival */
 	unsigned ordered;		/* ORDERED tasks among them */
 	unsigned held_back;		/* tasks that wait for ordering */
+	unsigned ghosts;		/* tasks whose nexus is gone */
 	struct shared_cond left;	/* a task left, a PR OUT ended */
 	struct range_set ranges;
 	struct list rods;		/* valid ones of this unit, rod.h */

@@ -463,18 +463,35 @@ scsi_nexus_set_group(struct scsi_nexus *n, unsigned group)
 	    n->target->iqn, group);
 }
 
+/* Where it has no task its RESERVE(6) ends at once, else with the last. */
 static void
 nexus_abort_tasks(const struct scsi_nexus *n, struct scsi_lu *lu)
 {
+	bool any = false;
+
 	shared_enter(&lu->lock);
 	list_for_each(node, tmp, &lu->cmds) {
 		struct scsi_cmd *c = list_entry(node, struct scsi_cmd, node);
 
-		if (c->nexus == n)
-			scsi_cmd_abort(c, false);
+		if (c->nexus != n)
+			continue;
+		scsi_cmd_give_up(c);
+		any = true;
 	}
+	if (!any && lu->reserved_by == n)
+		lu->reserved_by = NULL;
 	shared_broadcast(&lu->left);
 	shared_leave(&lu->lock);
+}
+
+void
+scsi_nexus_abort(struct scsi_nexus *n)
+{
+	n->closing = true;
+	for (unsigned lun = 0; lun < SCSI_LUNS_MAX; lun++) {
+		if (n->itls[lun] != NULL)
+			nexus_abort_tasks(n, n->itls[lun]->lu);
+	}
 }
 
 static void
@@ -491,10 +508,7 @@ scsi_nexus_close(struct scsi_nexus *n)
 {
 	if (n == NULL)
 		return;
-	for (unsigned lun = 0; lun < SCSI_LUNS_MAX; lun++) {
-		if (n->itls[lun] != NULL)
-			nexus_abort_tasks(n, n->itls[lun]->lu);
-	}
+	scsi_nexus_abort(n);
 	while (n->pending > 0)
 		fiber_cond_wait(&n->idle);
 	for (unsigned lun = 0; lun < SCSI_LUNS_MAX; lun++) {

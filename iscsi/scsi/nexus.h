@@ -79,6 +79,7 @@ struct scsi_nexus {
 	unsigned group;				/* of that port, 1 and on */
 	/* Set under the target's lock, read without. */
 	_Atomic(struct scsi_itl *) itls[SCSI_LUNS_MAX];
+	bool closing;			/* scsi_nexus_abort was called */
 	struct list gone;		/* itls; under the target's lock */
 	struct scsi_view view;		/* likewise */
 	unsigned pending;		/* tasks and functions not done */

@@ -194,7 +194,13 @@ void scsi_nexus_set_group(struct scsi_nexus *n, unsigned group);
 int scsi_nexus_set_view(struct scsi_nexus *n, const struct scsi_view *view)
     MUST_CHECK;
 /*
- * I_T nexus loss: aborts its tasks (their done is called with aborted set
+ * I_T nexus loss: aborts its tasks and takes no more.  A later nexus of the
+ * same ports finds their units held back until they have ended.  Does not
+ * suspend; scsi_nexus_close must follow.
+ */
+void scsi_nexus_abort(struct scsi_nexus *n);
+/*
+ * The same, if that was not done yet: aborts its tasks (their done is called with aborted set
  * before this returns), drops RESERVE(6).  Suspends.
  */
 void scsi_nexus_close(struct scsi_nexus *n);

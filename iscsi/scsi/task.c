@@ -21,10 +21,42 @@ cmd_is_ordered(const struct scsi_cmd *c)
 	return c->task->attr == SCSI_ATTR_ORDERED;
 }
 
+/* Goes past ORDERED tasks. */
+static bool
+cmd_is_free(const struct scsi_cmd *c)
+{
+	return c->inner || c->task->attr == SCSI_ATTR_HEAD;
+}
+
+/*
+ * Whether tasks of an earlier session of the same I_T nexus are still at work
+ * here: what was sent before the session was lost must not land behind what is
+ * sent after it (doc/PROTOCOL.md).  REPORT LUNS finds the other units, also
+ * when this one does not answer any more.
+ */
+static bool
+cmd_haunted(const struct scsi_cmd *c)
+{
+	if (c->op != NULL && (c->op->run == scsi_report_luns ||
+	    c->op->run == scsi_request_sense))
+		return false;
+	list_for_each(node, tmp, &c->lu->cmds) {
+		const struct scsi_cmd *g =
+		    list_entry(node, struct scsi_cmd, node);
+
+		if (g->ghost && g->nexus != c->nexus && nexus_is(c->nexus,
+		    g->nexus->port, g->nexus->target_port))
+			return true;
+	}
+	return false;
+}
+
 static bool
 cmd_may_start(const struct scsi_cmd *c)
 {
-	if (c->inner || c->task->attr == SCSI_ATTR_HEAD)
+	if (c->lu->ghosts > 0 && cmd_haunted(c))
+		return false;
+	if (cmd_is_free(c))
 		return true;
 	if (cmd_is_ordered(c))
 		return c->lu->cmds.next == &c->node;
@@ -41,20 +73,36 @@ cmd_kick_off(struct scsi_cmd *c)
 	sched_post(c->sched, &c->kick);
 }
 
-/* Starts what no longer has an ORDERED task, or being one, any task before. */
+/* Starts what no longer has an ORDERED task, or being one, any task before,
+ * nor a ghost. */
 static void
 lu_start_held_back(struct scsi_lu *lu)
 {
+	bool behind = false;
+
 	list_for_each(node, tmp, &lu->cmds) {
 		struct scsi_cmd *c = list_entry(node, struct scsi_cmd, node);
 		bool ordered = cmd_is_ordered(c);
 
 		if (c->state == CMD_HELD_BACK &&
-		    (!ordered || lu->cmds.next == node))
+		    (cmd_is_free(c) || (!behind &&
+		    (!ordered || lu->cmds.next == node))) &&
+		    (lu->ghosts == 0 || !cmd_haunted(c)))
 			cmd_kick_off(c);
-		if (ordered)
-			return;
+		behind |= ordered;
 	}
+}
+
+/* RESERVE(6) of a nexus that is gone ends with its last task. */
+static void
+ghost_leave(struct scsi_lu *lu, const struct scsi_cmd *c)
+{
+	lu->ghosts--;
+	list_for_each(node, tmp, &lu->cmds)
+		if (list_entry(node, struct scsi_cmd, node)->nexus == c->nexus)
+			return;
+	if (lu->reserved_by == c->nexus)
+		lu->reserved_by = NULL;
 }
 
 /* ---- books; with the unit's lock ---- */
@@ -104,6 +152,8 @@ lu_leave(struct scsi_lu *lu, struct scsi_cmd *c)
 		lu->ordered--;
 	range_release(&c->range);
 	cmd_count_end(c);
+	if (c->ghost)
+		ghost_leave(lu, c);
 	if (lu->held_back > 0)
 		lu_start_held_back(lu);
 	shared_broadcast(&lu->left);
@@ -392,7 +442,9 @@ cmd_enter(struct scsi_cmd *c)
 
 	shared_enter(&lu->lock);
 	list_add_tail(&lu->cmds, &c->node);
-	may = cmd_may_start(c);
+	if (c->nexus->closing)
+		scsi_cmd_give_up(c);
+	may = c->aborted || cmd_may_start(c);
 	lu->ordered += cmd_is_ordered(c);
 	if (may) {
 		cmd_start(c);
@@ -479,6 +531,14 @@ scsi_cmd_abort(struct scsi_cmd *c, bool told)
 		cmd_kick_off(c);
 	else
 		range_cancel(&c->range);
+}
+
+void
+scsi_cmd_give_up(struct scsi_cmd *c)
+{
+	c->lu->ghosts += !c->ghost;
+	c->ghost = true;
+	scsi_cmd_abort(c, false);
 }
 
 static bool

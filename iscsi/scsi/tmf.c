@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Task management, SAM-5 clause 7.  Each function marks its tasks and returns
- * when the last one has left the task set: I/O in flight is never forgotten,
- * so nothing of an aborted write reaches the disk afterwards.
+ * when the last one of them has left the task set: I/O in flight is never
+ * forgotten, so nothing of an aborted write reaches the disk afterwards.
  */
 #include "iscsi/scsi/cmd.h"
 #include "libvmfs/base/log.h"
 
 /* Tasks of `only` (NULL: of all); those of others hear TASK ABORTED.  Like
- * all here with the unit's lock, which is left while it waits. */
+ * all here with the unit's lock. */
 static void
-lu_abort(struct scsi_lu *lu, const struct scsi_nexus *only,
+lu_mark(struct scsi_lu *lu, const struct scsi_nexus *only,
     const struct scsi_nexus *asking)
 {
 	list_for_each(node, tmp, &lu->cmds) {
@@ -20,23 +20,64 @@ lu_abort(struct scsi_lu *lu, const struct scsi_nexus *only,
 			scsi_cmd_abort(c, c->nexus != asking);
 	}
 	shared_broadcast(&lu->left);
-	scsi_lu_drain(lu, NULL);
 }
 
-static enum scsi_tmf_response
-abort_task(struct scsi_nexus *n, struct scsi_lu *lu, uint64_t tag)
+static bool
+is_of(const struct scsi_cmd *c, const struct scsi_nexus *n)
+{
+	return c->nexus == n ||
+	    (c->ghost && nexus_is(n, c->nexus->port, c->nexus->target_port));
+}
+
+/* An aborted task of the nexus, also of an earlier session; NULL: of any. */
+static bool
+is_left(const struct scsi_lu *lu, const struct scsi_nexus *only)
+{
+	list_for_each(node, tmp, &lu->cmds) {
+		const struct scsi_cmd *c =
+		    list_entry(node, struct scsi_cmd, node);
+
+		if (c->aborted && (only == NULL || is_of(c, only)))
+			return true;
+	}
+	return false;
+}
+
+/* The lock is left while it waits. */
+static void
+lu_abort(struct scsi_lu *lu, const struct scsi_nexus *only,
+    const struct scsi_nexus *asking)
+{
+	lu_mark(lu, only, asking);
+	while (is_left(lu, only))
+		shared_wait(&lu->left, &lu->lock);
+}
+
+static struct scsi_cmd *
+task_find(const struct scsi_nexus *n, const struct scsi_lu *lu, uint64_t tag)
 {
 	list_for_each(node, tmp, &lu->cmds) {
 		struct scsi_cmd *c = list_entry(node, struct scsi_cmd, node);
 
-		if (c->nexus == n && c->task->tag == tag) {
-			scsi_cmd_abort(c, false);
-			shared_broadcast(&lu->left);
-			scsi_lu_drain(lu, NULL);
-			return SCSI_TMF_COMPLETE;
-		}
+		if (c->nexus == n && c->task->tag == tag)
+			return c;
 	}
-	return SCSI_TMF_NO_TASK;
+	return NULL;
+}
+
+/* Others that were aborted may take longer, this one's answer does not. */
+static enum scsi_tmf_response
+abort_task(struct scsi_nexus *n, struct scsi_lu *lu, uint64_t tag)
+{
+	struct scsi_cmd *c = task_find(n, lu, tag);
+
+	if (c == NULL)
+		return SCSI_TMF_NO_TASK;
+	scsi_cmd_abort(c, false);
+	shared_broadcast(&lu->left);
+	while ((c = task_find(n, lu, tag)) != NULL && c->aborted)
+		shared_wait(&lu->left, &lu->lock);
+	return SCSI_TMF_COMPLETE;
 }
 
 static void
@@ -49,9 +90,19 @@ lu_reset(struct scsi_lu *lu, const struct scsi_nexus *asking, uint32_t ua)
 	ua_add_all(lu, ua, NULL);
 }
 
+/* All tasks are marked before the first unit is waited for. */
 static enum scsi_tmf_response
 target_reset(struct scsi_nexus *n, uint32_t ua)
 {
+	for (unsigned lun = 0; lun < SCSI_LUNS_MAX; lun++) {
+		struct scsi_itl *itl = n->itls[lun];
+
+		if (itl == NULL)
+			continue;
+		shared_enter(&itl->lu->lock);
+		lu_mark(itl->lu, NULL, n);
+		shared_leave(&itl->lu->lock);
+	}
 	for (unsigned lun = 0; lun < SCSI_LUNS_MAX; lun++) {
 		struct scsi_itl *itl = n->itls[lun];
 
