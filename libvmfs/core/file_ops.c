@@ -266,6 +266,42 @@ touch(struct inode *ip)
 	ip->times_dirty = true;
 }
 
+/*
+ * The end is about to move to `end` or behind it.  Bytes that were written
+ * behind the old end may have reached the disk in a crash that their end did
+ * not survive: they must not show now.  inode.content is held exclusively.
+ */
+static int
+clear_behind(struct inode *ip, uint64_t end)
+{
+	uint64_t size = ip->info.size, block = size - size % BLOCK_SIZE;
+	struct map_run run;
+	int r;
+
+	if (end <= size || block == size || (ip->info.flags & INODE_INLINE))
+		return 0;
+	r = map_run(ip, true, &ip->info.map, block, BLOCK_SIZE, &run);
+	if (r != 0 || !run.data)
+		return r;
+	if (end > block + BLOCK_SIZE)
+		end = block + BLOCK_SIZE;
+	return file_zero_at(ip, size, end - size);
+}
+
+/* A write that leaves a gap behind the end. */
+static int
+clear_gap(struct inode *ip, uint64_t offset)
+{
+	int r;
+
+	if (offset <= ip->info.size || ip->info.size % BLOCK_SIZE == 0)
+		return 0;
+	fiber_rwlock_wrlock(&ip->content);
+	r = clear_behind(ip, offset);
+	fiber_rwlock_unlock(&ip->content);
+	return r;
+}
+
 int
 fs_file_write(struct fs_file *f, uint64_t offset, const void *buf, size_t len)
 {
@@ -279,6 +315,9 @@ fs_file_write(struct fs_file *f, uint64_t offset, const void *buf, size_t len)
 		return r;
 	if (f->mode == LOCK_MULTI_WRITER)
 		return multi_write(ip, offset, buf, len);
+	r = clear_gap(ip, offset);
+	if (r != 0)
+		return r;
 	fiber_rwlock_rdlock(&ip->content);
 	touch(ip);
 	r = file_write_at(ip, offset, buf, len);
@@ -462,6 +501,8 @@ fs_file_truncate(struct fs_file *f, uint64_t size)
 	 * in between leaves zeroes, never old bytes behind a new end. */
 	if (size < ip->info.size)
 		r = punch_at(ip, size, INT64_MAX & ~(uint64_t)(BLOCK_SIZE - 1));
+	else
+		r = clear_behind(ip, size);
 	if (r == 0)
 		r = size_store(ip, size);
 	fiber_rwlock_unlock(&ip->content);

@@ -425,8 +425,77 @@ ATF_TC_BODY(power_cuts_lose_nothing_flushed, tc)
 		fixture_run(crash_main, &seed);
 }
 
+/* ---- what was written behind the end ---- */
+
+/* After a cut that kept the bytes of an append and not the new end. */
+static void
+cut_append(struct crash_disk *c, size_t n, bool by_write)
+{
+	struct rig *r = calloc(1, sizeof(*r));
+	struct recover_report rep;
+	struct fs_file *f;
+	struct fs_attr a;
+	struct disk *d;
+
+	ATF_REQUIRE_EQ(crash_disk_image(c, n, CRASH_CLEAN, 0, &d), 0);
+	fixture_init(&r->f, d, false);
+	ATF_REQUIRE_EQ(fixture_recover(&r->f, d, &rep), 0);
+	rig_mount(r);
+	ATF_REQUIRE_EQ(fs_resolve(r->fs, "/log", &a), 0);
+	ATF_REQUIRE_EQ(a.size, 5000);
+	f = rig_open(r, a.ino, FS_READ | FS_WRITE);
+	if (by_write)
+		rig_fill(f, 30000, 10, 3);
+	else
+		ATF_REQUIRE_EQ(fs_file_truncate(f, 30000), 0);
+	rig_expect(f, 0, 5000, 1);
+	rig_expect(f, 5000, 25000, 0);
+	rig_close(f);
+	rig_umount(r);
+	disk_close(d);
+	free(r);
+}
+
+static int
+append_main(void *arg)
+{
+	struct rig *r = calloc(1, sizeof(*r));
+	struct crash_disk *c;
+	struct fs_file *f;
+	size_t n;
+
+	ATF_REQUIRE_EQ(crash_disk_open(64 * MIB, 512, &c), 0);
+	fixture_init(&r->f, crash_disk_disk(c), true);
+	rig_mount(r);
+	f = rig_open(r, rig_create(r, "log", INODE_FILE, 0), FS_WRITE);
+	rig_fill(f, 0, 5000, 1);
+	ATF_REQUIRE_EQ(fs_file_flush(f), 0);
+	rig_fill(f, 5000, 2000, 2);
+	n = crash_disk_writes(c);
+	rig_close(f);
+	rig_umount(r);
+	cut_append(c, n, *(bool *)arg);
+	crash_disk_close(c);
+	free(r);
+	return 0;
+}
+
+ATF_TC_WITHOUT_HEAD(a_lost_append_does_not_show_when_the_file_grows);
+ATF_TC_BODY(a_lost_append_does_not_show_when_the_file_grows, tc)
+{
+	fixture_run(append_main, &(bool){ false });
+}
+
+ATF_TC_WITHOUT_HEAD(a_lost_append_does_not_show_before_a_later_write);
+ATF_TC_BODY(a_lost_append_does_not_show_before_a_later_write, tc)
+{
+	fixture_run(append_main, &(bool){ true });
+}
+
 ATF_TP_ADD_TCS(tp)
 {
 	ATF_TP_ADD_TC(tp, power_cuts_lose_nothing_flushed);
+	ATF_TP_ADD_TC(tp, a_lost_append_does_not_show_when_the_file_grows);
+	ATF_TP_ADD_TC(tp, a_lost_append_does_not_show_before_a_later_write);
 	return atf_no_error();
 }
