@@ -75,30 +75,40 @@ fill_journal(struct script *s)
 	return r;
 }
 
-/* Space that nothing shows: the rest is all there is to use. */
+static int
+allocate_all(struct fs_file *f, uint64_t step, uint64_t *at)
+{
+	int r;
+
+	do {
+		r = fs_file_allocate(f, *at, step);
+		*at += step;
+	} while (r == 0);
+	return r == -ENOSPC ? 0 : r;
+}
+
+/* All space but some chunks here and there, which are soon used again. */
 static int
 fill_space(struct script *s)
 {
+	uint64_t at = 0, holes = 2 + prng_below(&s->prng, 12);
 	struct fs_file *f;
-	uint64_t at = 0;
 	unsigned o;
-	int r = script_create(s, "ballast", INODE_DISK, 256 * MIB, &o);
+	int r = script_create(s, "ballast", INODE_DISK, 256 * MIB, &o), e;
 
 	if (r == 0)
 		r = fs_file_open(s->box.fs, s->truth.object[o].ino, 0,
 		    FS_WRITE, &f, NULL);
 	if (r < 0)
 		return r;
-	while (r == 0) {
-		r = fs_file_allocate(f, at, MIB);
-		at += MIB;
-	}
-	if (r == -ENOSPC)
-		r = fs_file_punch(f, at - 6 * MIB, 6 * MIB);
+	r = allocate_all(f, MIB, &at);
 	if (r == 0)
-		return fs_file_close(f);
-	(void)!fs_file_close(f);
-	return r;
+		r = allocate_all(f, CHUNK_SIZE, &at);
+	for (; holes > 0 && r == 0; holes--)
+		r = fs_file_punch(f, prng_below(&s->prng, at / CHUNK_SIZE) *
+		    CHUNK_SIZE, CHUNK_SIZE);
+	e = fs_file_close(f);
+	return r < 0 ? r : e;
 }
 
 static int
@@ -127,7 +137,7 @@ variant_of(uint32_t hash, uint64_t round)
 		.block_size = prng_below(&p, 4) == 0 ? 4096 : 512,
 		.discard = prng_below(&p, 4) == 0,
 		.wrap = prng_below(&p, 4) == 0,
-		.tight = prng_below(&p, 4) == 0,
+		.tight = prng_below(&p, 3) == 0,
 	};
 }
 
@@ -180,6 +190,11 @@ script_op(struct script *s, unsigned op)
 	struct deed *d = deed_new(s, script_op_name(op));
 	int r = script_op_do(s, op, d);
 
+	/* Then what was to be changed may have been changed in part. */
+	if (r == -ENOSPC && s->variant.tight) {
+		d->settles = false;
+		r = script_look(s);
+	}
 	deed_done(s, d);
 	if (r < 0)
 		script_fail(s, "operation %zu, %s, fails: %s", s->deeds - 1,

@@ -104,7 +104,7 @@ static uint64_t
 place(struct script *s, unsigned o, size_t length)
 {
 	static const struct { uint64_t from, bytes; } places[] = {
-		{ 0, 160 * KIB }, { MIB - 64 * KIB, 128 * KIB },
+		{ 0, KEEP_BYTES }, { MIB - 64 * KIB, 128 * KIB },
 		{ 16 * MIB - 32 * KIB, 64 * KIB },
 	};
 	unsigned n = object(s, o)->size > 16 * MIB + 128 * KIB ? 3 :
@@ -153,18 +153,26 @@ op_flush(struct script *s)
 }
 
 static int
-punch(struct script *s, uint64_t unit, uint64_t units)
+punch_at(struct script *s, uint64_t at, uint64_t len)
 {
-	uint64_t len = (1 + below(s, units)) * unit;
-	uint64_t at = place(s, s->disk, len) / unit * unit;
-
 	truth_zero(&s->truth, s->disk, at, len);
 	return fs_file_punch(s->f, at, len);
 }
 
 static int
+punch(struct script *s, uint64_t unit, uint64_t units)
+{
+	uint64_t len = (1 + below(s, units)) * unit;
+
+	return punch_at(s, place(s, s->disk, len) / unit * unit, len);
+}
+
+static int
 op_punch(struct script *s)
 {
+	/* What no snapshot has is free at once. */
+	if (below(s, 2) != 0)
+		return punch_at(s, CHUNK_SIZE, 2 * CHUNK_SIZE);
 	return below(s, 2) != 0 ? punch(s, CHUNK_SIZE, 3) :
 	    punch(s, BLOCK_SIZE, 20);
 }
@@ -296,6 +304,7 @@ op_rename(struct script *s)
 	unsigned i = some_name(s, INODE_FILE, false), old, moved;
 	char from[TRUTH_NAME_MAX], name[TRUTH_NAME_MAX];
 	bool from_sub, sub = below(s, 2) != 0;
+	int r;
 
 	if (i == UINT_MAX)
 		return op_create(s);
@@ -311,12 +320,15 @@ op_rename(struct script *s)
 	old = space_find(sp, name, sub);
 	if (old == i)
 		return op_flush(s);	/* a rename that does nothing */
+	r = fs_rename(s->box.fs, dir(s, from_sub), from, dir(s, sub), name, 0,
+	    NULL);
+	if (r < 0)
+		return r;
 	if (old != UINT_MAX)
 		space_drop_name(sp, old);
 	space_drop_name(sp, space_find(sp, from, from_sub));
 	space_name(sp, name, sub, moved);
-	return fs_rename(s->box.fs, dir(s, from_sub), from, dir(s, sub), name,
-	    0, NULL);
+	return 0;
 }
 
 /* What an object that goes takes with it. */
@@ -339,16 +351,17 @@ op_delete(struct script *s)
 	struct space *sp = &s->truth.space;
 	unsigned i = some_name(s, below(s, 3) == 0 ? INODE_FILE : INODE_DISK,
 	    false);
-	char name[TRUTH_NAME_MAX];
-	bool sub;
+	int r;
 
 	if (i == UINT_MAX)
 		return op_create(s);
-	memcpy(name, sp->name[i].name, sizeof(name));
-	sub = sp->name[i].sub;
+	r = fs_unlink(s->box.fs, dir(s, sp->name[i].sub), sp->name[i].name,
+	    NULL);
+	if (r < 0)
+		return r;
 	forget(s, sp->name[i].object);
 	space_drop_name(sp, i);
-	return fs_unlink(s->box.fs, dir(s, sub), name, NULL);
+	return 0;
 }
 
 /* ---- snapshots ---- */
@@ -435,14 +448,15 @@ op_drop(struct script *s)
 {
 	struct space *sp = &s->truth.space;
 	unsigned i = some_snap(s, false);
-	uint32_t id;
+	int r;
 
 	if (i == UINT_MAX)
 		return op_snap(s);
-	id = sp->snap[i].id;
-	space_drop_snap(sp, i);
-	return fs_snapshot_delete(s->box.fs, object(s, s->disk)->ino, id,
-	    NULL);
+	r = fs_snapshot_delete(s->box.fs, object(s, s->disk)->ino,
+	    sp->snap[i].id, NULL);
+	if (r == 0)
+		space_drop_snap(sp, i);
+	return r;
 }
 
 static int
@@ -522,10 +536,22 @@ find(struct script *s, unsigned o)
 	return r < 0 ? r : e;
 }
 
+int
+script_look(struct script *s)
+{
+	const struct space *sp = &s->truth.space;
+	int r = s->f == NULL ? script_open_disk(s) : 0;
+
+	for (unsigned i = 0; i < sp->names && r == 0; i++)
+		r = find(s, sp->name[i].object);
+	for (unsigned i = 0; i < sp->snaps && r == 0; i++)
+		r = find(s, sp->snap[i].object);
+	return r;
+}
+
 static int
 op_takeover(struct script *s)
 {
-	const struct space *sp = &s->truth.space;
 	int r;
 
 	box_kill(&s->box);
@@ -534,11 +560,7 @@ op_takeover(struct script *s)
 	s->slot = 1 - s->slot;
 	if (r == 0)
 		r = mount_next(s);
-	for (unsigned i = 0; i < sp->names && r == 0; i++)
-		r = find(s, sp->name[i].object);
-	for (unsigned i = 0; i < sp->snaps && r == 0; i++)
-		r = find(s, sp->snap[i].object);
-	return r;
+	return r == 0 ? script_look(s) : r;
 }
 
 /* ---- all of them ---- */
@@ -573,6 +595,9 @@ script_furnish(struct script *s)
 		if (r == 0)
 			r = op_write(s);
 	}
+	/* And what no snapshot has. */
+	if (r == 0)
+		r = put_random(s, s->disk, CHUNK_SIZE, 2 * CHUNK_SIZE);
 	if (r == 0)
 		r = op_clone(s);
 	if (r == 0)

@@ -16,6 +16,8 @@ int script_put(struct script *s, unsigned object, uint64_t offset,
     const uint8_t *data, size_t length) MUST_CHECK;
 /* What operations need to have something to work on. */
 int script_furnish(struct script *s) MUST_CHECK;
+/* The truth is what can be read now; the disk is open afterwards. */
+int script_look(struct script *s) MUST_CHECK;
 int script_op_do(struct script *s, unsigned op, struct deed *d) MUST_CHECK;
 
 #endif
