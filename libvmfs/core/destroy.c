@@ -3,9 +3,8 @@
 #include "libvmfs/core/fs_impl.h"
 #include "libvmfs/format/heartbeat.h"
 
-/* A clone's pin on the snapshot it came from goes. */
-static int
-pin_release(struct inode *ip)
+int
+pin_release(struct inode *ip, bool wait)
 {
 	struct inode *sp;
 	struct txn *t;
@@ -13,7 +12,7 @@ pin_release(struct inode *ip)
 
 	if ((ip->info.flags & INODE_CLONE) == 0)
 		return 0;
-	r = inode_take(ip->fs, ip->info.origin_snapshot, LOCK_EXCLUSIVE, true,
+	r = inode_take(ip->fs, ip->info.origin_snapshot, LOCK_EXCLUSIVE, wait,
 	    &sp, NULL);
 	if (r != 0)
 		return r;
@@ -61,7 +60,7 @@ content_free(struct inode *ip)
 		r = map_prune(ip, 0, &ip->info.map, ip, &bytes);
 	if (r == 0)
 		r = tables_free(ip);
-	return r != 0 ? r : pin_release(ip);
+	return r != 0 ? r : pin_release(ip, true);
 }
 
 /*

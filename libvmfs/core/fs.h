@@ -183,13 +183,38 @@ struct fs_snapshot {
 /* One transaction; works on an open disk.  Takes the lock of a closed one. */
 int fs_snapshot_create(struct fs *fs, uint64_t ino, const char *name,
     struct fs_snapshot *ret_s, struct lock_holder *ret_holder) MUST_CHECK;
+#define FS_SNAPSHOT_GROUP_MAX 64u
+/*
+ * The same of several disks at one moment, in one transaction: of all or of
+ * none.  inos in ascending order; ret_s has `count`.  *ret_which is the one
+ * that is locked.  -VMFS_ELIMIT: too many for the journal.
+ */
+int fs_snapshot_group(struct fs *fs, const uint64_t *inos, unsigned count,
+    const char *name, struct fs_snapshot *ret_s,
+    struct lock_holder *ret_holder, unsigned *ret_which) MUST_CHECK;
 int fs_snapshot_list(struct fs *fs, uint64_t ino,
     bool (*fn)(void *arg, const struct fs_snapshot *s), void *arg) MUST_CHECK;
 /* By name, or "#id".  -ENOENT. */
 int fs_snapshot_find(struct fs *fs, uint64_t ino, const char *name,
     struct fs_snapshot *ret_s) MUST_CHECK;
+/* Long work tells how far it is: false from step ends it, -ECANCELED. */
+struct fs_progress {
+	bool (*step)(void *arg, uint64_t done, uint64_t total);
+	void *arg;
+};
 /* -EBUSY while clones pin it. */
 int fs_snapshot_delete(struct fs *fs, uint64_t ino, uint32_t id,
+    struct lock_holder *ret_holder) MUST_CHECK;
+/*
+ * The same in two parts: afterwards nobody finds it, and then the space of all
+ * such is freed.  After a crash fs_snapshot_pending tells how many there are,
+ * as of the last checkpoint of whoever has the disk open.
+ */
+int fs_snapshot_forget(struct fs *fs, uint64_t ino, uint32_t id,
+    struct lock_holder *ret_holder) MUST_CHECK;
+int fs_snapshot_pending(struct fs *fs, uint64_t ino, unsigned *ret_count)
+    MUST_CHECK;
+int fs_snapshot_reap(struct fs *fs, uint64_t ino, const struct fs_progress *p,
     struct lock_holder *ret_holder) MUST_CHECK;
 /* The live disk becomes the snapshot's content; must not be open. */
 int fs_snapshot_revert(struct fs *fs, uint64_t ino, uint32_t id,
@@ -201,6 +226,23 @@ int fs_snapshot_revert(struct fs *fs, uint64_t ino, uint32_t id,
 int fs_clone(struct fs *fs, uint64_t snapshot_ino, uint64_t dir,
     const char *name, uint16_t mode, uint32_t uid, uint32_t gid,
     struct fs_attr *ret_a, struct lock_holder *ret_holder) MUST_CHECK;
+
+/*
+ * Everything that the disk shares with the snapshot it is a clone of becomes
+ * its own, by copying; then it is no clone any more.  The disk may be written
+ * meanwhile.  -EBUSY: it has snapshots, which share as well; -EINVAL: no clone;
+ * -VMFS_ELOCKED: all is copied, but another host reads that snapshot just now.
+ */
+int fs_file_promote(struct fs_file *f, const struct fs_progress *p) MUST_CHECK;
+/*
+ * Calls fn for the extents, whole blocks, in which two trees of one family
+ * differ (a disk and its snapshots, or 0: nothing at all), in ascending order,
+ * until it returns false.  What both share is not entered.  -EXDEV: they are
+ * not of one family.
+ */
+int fs_diff(struct fs *fs, uint64_t from, uint64_t to,
+    bool (*fn)(void *arg, uint64_t offset, uint64_t len, bool data), void *arg)
+    MUST_CHECK;
 
 /* How the names of snapshots begin that copies have made. */
 #define FS_SHARE_PREFIX "copy-"

@@ -73,6 +73,7 @@ struct inode {
 	struct kin_index *kin_index;	/* NULL: to be made */
 	uint32_t *near;			/* the head's neighbours, likewise */
 	unsigned n_near;
+	const struct fs_progress *progress;	/* of a deletion; snaps */
 	uint64_t alloc_hint;		/* chunk */
 };
 
@@ -343,8 +344,15 @@ int snapshot_free(struct inode *ip, uint64_t ino,
  */
 int snapshot_thin(struct fs *fs, uint64_t ino, unsigned keep,
     struct lock_holder *ret_holder) MUST_CHECK;
-/* Finishes deletions that were begun. */
-void snapshot_reap(struct inode *ip);
+/* Finishes deletions that were begun; the first error. */
+int snapshot_reap(struct inode *ip);
+/* A clone's pin on the snapshot it came from goes.  wait: for its lock. */
+int pin_release(struct inode *ip, bool wait) MUST_CHECK;
+static inline bool
+progress_step(const struct fs_progress *p, uint64_t done, uint64_t total)
+{
+	return p == NULL || p->step(p->arg, done, total);
+}
 
 /* ---- destroy.c ---- */
 

@@ -52,9 +52,11 @@ snapshot_mark(struct inode *ip, struct inode *sp)
 	int r;
 
 	r = snaptab_get(ip, sp->ino, &e);
-	if (r != 0)
-		return r;
-	r = txn_begin(ip->fs->ds, 4, &t);
+	/* Begun before. */
+	if (r == 0 && le32_get(e.flags) & SNAPTAB_DELETING)
+		return 0;
+	if (r == 0)
+		r = txn_begin(ip->fs->ds, 4, &t);
 	if (r != 0)
 		return r;
 	e.flags = le32(le32_get(e.flags) | SNAPTAB_DELETING);
@@ -97,12 +99,11 @@ snapshot_orphans(struct inode *ip, uint64_t ino)
 	return 0;
 }
 
-int
-snapshot_free(struct inode *ip, uint64_t ino, struct lock_holder *ret_holder)
+static int
+snapshot_hold(struct inode *ip, uint64_t ino, struct inode **ret_sp,
+    struct lock_holder *ret_holder)
 {
-	struct cut cut = { .ip = ip, .ino = ino };
 	struct inode *sp;
-	uint64_t bytes;
 	int r;
 
 	r = kin_load(ip);
@@ -117,8 +118,24 @@ snapshot_free(struct inode *ip, uint64_t ino, struct lock_holder *ret_holder)
 		r = -EBUSY;
 	if (r == 0)
 		r = snapshot_mark(ip, sp);
-	if (r == 0)
-		r = map_prune(ip, ino, &sp->info.map, sp, &bytes);
+	if (r != 0)
+		return inode_give(sp, LOCK_EXCLUSIVE, r);
+	*ret_sp = sp;
+	return 0;
+}
+
+int
+snapshot_free(struct inode *ip, uint64_t ino, struct lock_holder *ret_holder)
+{
+	struct cut cut = { .ip = ip, .ino = ino };
+	struct inode *sp;
+	uint64_t bytes;
+	int r;
+
+	r = snapshot_hold(ip, ino, &sp, ret_holder);
+	if (r != 0)
+		return r;
+	r = map_prune(ip, ino, &sp->info.map, sp, &bytes);
 	if (r == 0)
 		r = snapshot_orphans(ip, ino);
 	if (r != 0)
@@ -131,7 +148,7 @@ snapshot_free(struct inode *ip, uint64_t ino, struct lock_holder *ret_holder)
 	return r;
 }
 
-void
+int
 snapshot_reap(struct inode *ip)
 {
 	int r;
@@ -152,6 +169,7 @@ snapshot_reap(struct inode *ip)
 		    "is not freed yet disk=%llu error=\"%s\"; tried again "
 		    "at the next delete or revert",
 		    (unsigned long long)ip->ino, vmfs_strerror(r));
+	return r;
 }
 
 /* -EBUSY when one that a clone needs is among them. */
@@ -229,9 +247,54 @@ fs_snapshot_delete(struct fs *fs, uint64_t ino, uint32_t id,
 	fiber_mutex_lock(&ip->snaps);
 	r = snaptab_by_id(ip, id, &sino);
 	if (r == 0) {
-		snapshot_reap(ip);
+		(void)snapshot_reap(ip);
 		r = snapshot_free(ip, sino, ret_holder);
 	}
+	fiber_mutex_unlock(&ip->snaps);
+	return inode_give(ip, LOCK_EXCLUSIVE, r);
+}
+
+int
+fs_snapshot_forget(struct fs *fs, uint64_t ino, uint32_t id,
+    struct lock_holder *ret_holder)
+{
+	struct inode *ip, *sp;
+	uint64_t sino;
+	int r;
+
+	r = fs_writable(fs);
+	if (r == 0)
+		r = inode_take(fs, ino, LOCK_EXCLUSIVE, false, &ip,
+		    ret_holder);
+	if (r != 0)
+		return r;
+	fiber_mutex_lock(&ip->snaps);
+	r = snaptab_by_id(ip, id, &sino);
+	if (r == 0)
+		r = snapshot_hold(ip, sino, &sp, ret_holder);
+	if (r == 0)
+		r = inode_give(sp, LOCK_EXCLUSIVE, 0);
+	fiber_mutex_unlock(&ip->snaps);
+	return inode_give(ip, LOCK_EXCLUSIVE, r);
+}
+
+int
+fs_snapshot_reap(struct fs *fs, uint64_t ino, const struct fs_progress *p,
+    struct lock_holder *ret_holder)
+{
+	struct inode *ip;
+	int r;
+
+	r = fs_writable(fs);
+	if (r == 0)
+		r = inode_take(fs, ino, LOCK_EXCLUSIVE, false, &ip,
+		    ret_holder);
+	if (r != 0)
+		return r;
+	fiber_mutex_lock(&ip->snaps);
+	ip->progress = p;
+	r = snapshot_reap(ip);
+	ip->progress = NULL;
 	fiber_mutex_unlock(&ip->snaps);
 	return inode_give(ip, LOCK_EXCLUSIVE, r);
 }

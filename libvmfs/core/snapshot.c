@@ -9,6 +9,7 @@
 #include "libvmfs/core/fs_impl.h"
 
 #define SNAP_BLOCKS 12u
+#define SNAP_MORE 6u	/* for each further disk */
 
 /* ---- create ---- */
 
@@ -134,24 +135,45 @@ snap_in(struct txn *t, struct snap_make *m, uint32_t flags)
 	return 0;
 }
 
+/* The disks of one command, in the order of their numbers. */
+struct snap_group {
+	struct fs *fs;
+	struct snap_make *m;
+	unsigned count, held;
+};
+
 static int
-create_in(struct snap_make *m)
+create_one(struct txn *t, struct snap_make *m)
 {
-	struct inode *ip = m->ip;
-	struct txn *t;
 	int r, e;
 
-	r = txn_begin(ip->fs->ds, SNAP_BLOCKS, &t);
-	if (r != 0)
-		return r;
 	r = snap_in(t, m, 0);
 	if (r == 0) {
-		kin_changed(ip);
-		ip->info.base_snapshot = m->kin.ino;
+		kin_changed(m->ip);
+		m->ip->info.base_snapshot = m->kin.ino;
 	}
-	e = inode_store(t, ip);
-	txn_end(t);
+	e = inode_store(t, m->ip);
 	return r != 0 ? r : e;
+}
+
+/* All of them or, after an error, the first *ret_made. */
+static int
+create_in(struct snap_group *g, unsigned *ret_made)
+{
+	unsigned n = 0;
+	struct txn *t = NULL;
+	int r;
+
+	r = txn_begin(g->fs->ds, SNAP_BLOCKS + (g->count - 1) * SNAP_MORE, &t);
+	for (; r == 0 && n < g->count; n++) {
+		r = create_one(t, &g->m[n]);
+		if (r != 0)
+			break;
+	}
+	if (t != NULL)
+		txn_end(t);
+	*ret_made = n;
+	return r;
 }
 
 /*
@@ -172,55 +194,144 @@ snap_publish(struct inode *ip, struct lock_grant *g)
 }
 
 static int
-create_locked(struct snap_make *m, struct fs_snapshot *ret_s)
+create_ready(struct snap_group *g)
 {
-	struct inode *ip = m->ip;
-	struct kin *parent;
+	int r = 0;
+
+	for (unsigned i = 0; i < g->count && r == 0; i++) {
+		r = create_check(&g->m[i]);
+		if (r == 0)
+			r = kin_load(g->m[i].ip);
+	}
+	return r != 0 ? r : alloc_reserve(g->fs->ds, 0, 4 * g->count);
+}
+
+/* No write of any of the disks is under way, none begins meanwhile. */
+static void
+group_stop(struct snap_group *g)
+{
+	for (unsigned i = 0; i < g->count; i++)
+		fiber_rwlock_wrlock(&g->m[i].ip->content);
+	for (unsigned i = 0; i < g->count; i++)
+		fiber_rwlock_wrlock(&g->m[i].ip->map);
+}
+
+static void
+group_go(struct snap_group *g)
+{
+	for (unsigned i = 0; i < g->count; i++) {
+		fiber_rwlock_unlock(&g->m[i].ip->map);
+		fiber_rwlock_unlock(&g->m[i].ip->content);
+	}
+}
+
+static void
+create_tell(const struct snap_make *m, struct fs_snapshot *ret_s)
+{
+	const struct kin *parent = kin_find(m->ip, m->kin.parent);
+
+	snapshot_tell(m->ip, &m->e, ret_s);
+	ret_s->size = m->ip->info.size;
+	ret_s->parent_id = parent != NULL ? parent->id : 0;
+}
+
+static int
+create_locked(struct snap_group *g, struct fs_snapshot *ret_s)
+{
+	unsigned made = 0;
 	int r, e;
 
-	r = create_check(m);
-	if (r == 0)
-		r = kin_load(ip);
-	if (r == 0)
-		r = alloc_reserve(ip->fs->ds, 0, 4);
+	r = create_ready(g);
 	if (r != 0)
 		return r;
-	fiber_rwlock_wrlock(&ip->content);
-	fiber_rwlock_wrlock(&ip->map);
-	r = create_in(m);
-	fiber_rwlock_unlock(&ip->map);
-	if (r == 0) {
-		snapshot_tell(ip, &m->e, ret_s);
-		ret_s->size = ip->info.size;
-		parent = kin_find(ip, m->kin.parent);
-		ret_s->parent_id = parent != NULL ? parent->id : 0;
+	group_stop(g);
+	r = create_in(g, &made);
+	for (unsigned i = 0; i < g->count && r == 0; i++)
+		create_tell(&g->m[i], &ret_s[i]);
+	group_go(g);
+	for (unsigned i = 0; i < g->count; i++) {
+		e = snap_publish(g->m[i].ip, &g->m[i].g);
+		/* All or none. */
+		if (r != 0 && i < made && e == 0)
+			e = snapshot_free(g->m[i].ip, g->m[i].kin.ino, NULL);
+		r = r != 0 ? r : e;
 	}
-	fiber_rwlock_unlock(&ip->content);
-	e = snap_publish(ip, &m->g);
-	return r != 0 ? r : e;
+	return r;
+}
+
+static int
+group_take(struct snap_group *g, const uint64_t *inos, const char *name,
+    struct lock_holder *ret_holder, unsigned *ret_which)
+{
+	int r = 0;
+
+	for (; g->held < g->count; g->held++) {
+		struct snap_make *m = &g->m[g->held];
+
+		m->name = name;
+		r = inode_take(g->fs, inos[g->held], LOCK_EXCLUSIVE, false,
+		    &m->ip, ret_holder);
+		if (r != 0) {
+			*ret_which = g->held;
+			return r;
+		}
+	}
+	for (unsigned i = 0; i < g->count; i++)
+		fiber_mutex_lock(&g->m[i].ip->snaps);
+	return 0;
+}
+
+static int
+group_run(struct snap_group *g, const uint64_t *inos, const char *name,
+    struct fs_snapshot *ret_s, struct lock_holder *ret_holder,
+    unsigned *ret_which)
+{
+	int r;
+
+	r = group_take(g, inos, name, ret_holder, ret_which);
+	if (r == 0) {
+		r = create_locked(g, ret_s);
+		for (unsigned i = 0; i < g->count; i++)
+			fiber_mutex_unlock(&g->m[i].ip->snaps);
+	}
+	while (g->held > 0)
+		r = inode_give(g->m[--g->held].ip, LOCK_EXCLUSIVE, r);
+	return r;
+}
+
+int
+fs_snapshot_group(struct fs *fs, const uint64_t *inos, unsigned count,
+    const char *name, struct fs_snapshot *ret_s,
+    struct lock_holder *ret_holder, unsigned *ret_which)
+{
+	struct snap_group g = { .fs = fs, .count = count };
+	cleanup_free struct fs_snapshot *s = NULL;
+	int r = fs_writable(fs);
+
+	if (r != 0)
+		return r;
+	for (unsigned i = 1; i < count; i++)
+		if (inos[i - 1] >= inos[i])
+			return -EINVAL;
+	if (count == 0 || count > FS_SNAPSHOT_GROUP_MAX)
+		return -VMFS_ELIMIT;
+	g.m = calloc(count, sizeof(*g.m));
+	s = calloc(count, sizeof(*s));
+	r = g.m == NULL || s == NULL ? -ENOMEM :
+	    group_run(&g, inos, name, s, ret_holder, ret_which);
+	free(g.m);
+	if (r == 0)
+		memcpy(ret_s, s, count * sizeof(*s));
+	return r;
 }
 
 int
 fs_snapshot_create(struct fs *fs, uint64_t ino, const char *name,
     struct fs_snapshot *ret_s, struct lock_holder *ret_holder)
 {
-	struct snap_make m = { .name = name };
-	struct fs_snapshot s;
-	int r;
+	unsigned which;
 
-	r = fs_writable(fs);
-	if (r == 0)
-		r = inode_take(fs, ino, LOCK_EXCLUSIVE, false, &m.ip,
-		    ret_holder);
-	if (r != 0)
-		return r;
-	fiber_mutex_lock(&m.ip->snaps);
-	r = create_locked(&m, &s);
-	fiber_mutex_unlock(&m.ip->snaps);
-	r = inode_give(m.ip, LOCK_EXCLUSIVE, r);
-	if (r == 0)
-		*ret_s = s;
-	return r;
+	return fs_snapshot_group(fs, &ino, 1, name, ret_s, ret_holder, &which);
 }
 
 /* ---- revert ---- */
@@ -314,7 +425,7 @@ revert_locked(struct inode *ip, uint64_t to)
 		r = e;
 	/* The disk has changed already, whatever becomes of old snapshots. */
 	if (r == 0)
-		snapshot_reap(ip);
+		(void)snapshot_reap(ip);
 	return r;
 }
 

@@ -265,3 +265,32 @@ fs_snapshot_find(struct fs *fs, uint64_t ino, const char *name,
 	free(a.s);
 	return r;
 }
+
+static bool
+count_deleting(void *arg, const struct snaptab_entry_disk *e)
+{
+	struct snap_array *a = arg;
+
+	a->count += (le32_get(e->flags) & SNAPTAB_DELETING) != 0;
+	return false;
+}
+
+static int
+pending_get(struct inode *ip, void *arg, struct snap_array *ret)
+{
+	(void)arg;
+	ret->count = 0;
+	return snapshot_possible(ip->info.type) ?
+	    snaptab_each(ip, count_deleting, ret) : -EINVAL;
+}
+
+int
+fs_snapshot_pending(struct fs *fs, uint64_t ino, unsigned *ret_count)
+{
+	struct snap_array a = { 0 };
+	int r = read_any(fs, ino, pending_get, NULL, &a);
+
+	if (r == 0)
+		*ret_count = a.count;
+	return r;
+}

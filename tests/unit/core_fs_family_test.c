@@ -13,8 +13,12 @@
 #include "libvmfs/base/units.h"
 #include "tests/unit/core_fs_rig.h"
 
-#define DISK_SIZE (3 * MIB)
-#define BLOCKS (DISK_SIZE / BLOCK_SIZE)
+/* Three MiB of it are used, each in a map node of its own. */
+#define PARTS 3u
+#define PART_BLOCKS 256u
+#define PART_SPAN (272 * MIB)
+#define DISK_SIZE (PARTS * PART_SPAN)
+#define BLOCKS (PARTS * PART_BLOCKS)
 #define TREES 24
 #define STEPS 250
 
@@ -40,6 +44,13 @@ below(struct family *m, unsigned n)
 	return (unsigned)prng_below(&m->prng, n);
 }
 
+static uint64_t
+place(unsigned block)
+{
+	return block / PART_BLOCKS * PART_SPAN +
+	    block % PART_BLOCKS * BLOCK_SIZE;
+}
+
 static void
 family_open(struct family *m)
 {
@@ -50,11 +61,14 @@ static void
 tree_check(struct family *m, uint64_t ino, const struct tree *t)
 {
 	struct fs_file *f = rig_open(m->r, ino, FS_READ);
-	static uint8_t buf[DISK_SIZE];
+	static uint8_t buf[BLOCKS * BLOCK_SIZE];
 	size_t n;
 
-	ATF_REQUIRE_EQ(fs_file_read(f, 0, buf, DISK_SIZE, &n), 0);
-	ATF_REQUIRE_EQ(n, DISK_SIZE);
+	for (unsigned p = 0; p < PARTS; p++) {
+		ATF_REQUIRE_EQ(fs_file_read(f, p * PART_SPAN, buf + p * MIB,
+		    MIB, &n), 0);
+		ATF_REQUIRE_EQ(n, MIB);
+	}
 	for (size_t i = 0; i < BLOCKS; i++)
 		ATF_REQUIRE_MSG(buf[i * BLOCK_SIZE] == t->block[i] &&
 		    buf[(i + 1) * BLOCK_SIZE - 1] == t->block[i],
@@ -72,6 +86,47 @@ all_check(struct family *m)
 			tree_check(m, m->snap[i].ino, &m->snap[i]);
 }
 
+struct changed {
+	bool block[BLOCKS];
+	uint64_t last;
+};
+
+static bool
+mark_changed(void *arg, uint64_t off, uint64_t len, bool data)
+{
+	struct changed *c = arg;
+
+	(void)data;
+	ATF_REQUIRE(off >= c->last && len > 0 && off + len <= DISK_SIZE);
+	c->last = off + len;
+	for (; off < c->last; off += BLOCK_SIZE) {
+		ATF_REQUIRE(off % PART_SPAN < MIB);
+		c->block[off / PART_SPAN * PART_BLOCKS +
+		    off % PART_SPAN / BLOCK_SIZE] = true;
+	}
+	return true;
+}
+
+/* What the difference leaves out is alike. */
+static void
+diff_check(struct family *m)
+{
+	const struct tree *a = &m->snap[below(m, TREES)];
+	const struct tree *b = below(m, 2) ? &m->head :
+	    &m->snap[below(m, TREES)];
+	struct changed c = { 0 };
+
+	if (a->id == 0 || (b != &m->head && b->id == 0))
+		return;
+	ATF_REQUIRE_EQ(fs_diff(m->r->fs, a->ino, b == &m->head ? m->ino :
+	    b->ino, mark_changed, &c), 0);
+	for (unsigned i = 0; i < BLOCKS; i++)
+		ATF_REQUIRE_MSG(c.block[i] || a->block[i] == b->block[i],
+		    "block %u differs", i);
+	if (a == b)
+		ATF_CHECK_EQ(c.last, 0);
+}
+
 /* Few places, so that branches meet; now and then a whole MiB. */
 static void
 change(struct family *m, bool punch)
@@ -85,10 +140,10 @@ change(struct family *m, bool punch)
 		n = 256;
 	}
 	if (punch)
-		ATF_REQUIRE_EQ(fs_file_punch(m->f, first * BLOCK_SIZE,
+		ATF_REQUIRE_EQ(fs_file_punch(m->f, place(first),
 		    n * BLOCK_SIZE), 0);
 	else
-		rig_fill(m->f, first * BLOCK_SIZE, n * BLOCK_SIZE, v);
+		rig_fill(m->f, place(first), n * BLOCK_SIZE, v);
 	memset(m->head.block + first, v, n);
 }
 
@@ -116,8 +171,33 @@ drop(struct family *m)
 
 	if (t->id == 0)
 		return;
-	ATF_REQUIRE_EQ(fs_snapshot_delete(m->r->fs, m->ino, t->id, NULL), 0);
+	if (below(m, 2))
+		ATF_REQUIRE_EQ(fs_snapshot_delete(m->r->fs, m->ino, t->id,
+		    NULL), 0);
+	else
+		ATF_REQUIRE_EQ(fs_snapshot_forget(m->r->fs, m->ino, t->id,
+		    NULL), 0);
 	t->id = 0;
+}
+
+static bool
+few_steps(void *arg, uint64_t done, uint64_t total)
+{
+	int *left = arg;
+
+	ATF_CHECK(done <= total);
+	return (*left)-- > 0;
+}
+
+/* Deletions that were begun go on for a while, and end half-way. */
+static void
+reap(struct family *m)
+{
+	int left = (int)below(m, 4), r;
+	const struct fs_progress p = { few_steps, &left };
+
+	r = fs_snapshot_reap(m->r->fs, m->ino, &p, NULL);
+	ATF_REQUIRE(r == 0 || r == -ECANCELED);
 }
 
 static void
@@ -149,6 +229,9 @@ step(struct family *m)
 	case 7: case 8:
 		change(m, true);
 		break;
+	case 10:
+		reap(m);
+		break;
 	case 9:
 		/* The family is read again, from the table. */
 		rig_close(m->f);
@@ -174,13 +257,13 @@ body_random(struct rig *r)
 	family_open(m);
 	for (unsigned i = 0; i < STEPS; i++) {
 		step(m);
+		diff_check(m);
 		if (i % 25 == 24)
 			all_check(m);
 	}
 	rig_close(m->f);
 	all_check(m);
-	rig_umount(r);
-	rig_mount(r);
+	rig_remount(r);
 	if (seed % 2 == 0)
 		rig_unlink(r, "d");
 	free(m);
@@ -365,11 +448,138 @@ ATF_TC_BODY(what_a_copy_took_over_late_stays_the_origins, tc)
 	rig_run(64 * MIB, body_origin);
 }
 
+/* ---- several disks at one moment ---- */
+
+static void
+body_group(struct rig *r)
+{
+	uint64_t ino[3] = {
+		rig_create(r, "a", INODE_DISK, MIB),
+		rig_create(r, "b", INODE_DISK, MIB),
+		rig_create(r, "c", INODE_DISK, MIB),
+	};
+	struct fs_snapshot s[3] = { 0 };
+	unsigned which = 9;
+
+	ATF_REQUIRE(ino[0] < ino[1] && ino[1] < ino[2]);
+	ATF_REQUIRE_EQ(fs_snapshot_group(r->fs, ino, 3, "x", s, NULL, &which),
+	    0);
+	for (unsigned i = 0; i < 3; i++)
+		ATF_CHECK_STREQ(s[i].name, "x");
+	/* The last one has that name: none of them is made. */
+	ATF_REQUIRE_EQ(fs_snapshot_delete(r->fs, ino[0], s[0].id, NULL), 0);
+	ATF_REQUIRE_EQ(fs_snapshot_delete(r->fs, ino[1], s[1].id, NULL), 0);
+	ATF_CHECK_EQ(fs_snapshot_group(r->fs, ino, 3, "x", s, NULL, &which),
+	    -EEXIST);
+	ATF_CHECK_EQ(count_all(r, ino[0]), 0);
+	ATF_CHECK_EQ(count_all(r, ino[2]), 1);
+	ino[1] = ino[0];
+	ATF_CHECK_EQ(fs_snapshot_group(r->fs, ino, 2, "y", s, NULL, &which),
+	    -EINVAL);
+}
+
+ATF_TC_WITHOUT_HEAD(several_disks_get_a_snapshot_or_none);
+ATF_TC_BODY(several_disks_get_a_snapshot_or_none, tc)
+{
+	(void)tc;
+	rig_run(64 * MIB, body_group);
+}
+
+/* ---- a deletion that a crash cuts short ---- */
+
+static void
+body_forget(struct rig *r)
+{
+	uint64_t ino = rig_create(r, "d", INODE_DISK, 16 * MIB);
+	struct fs_file *f = rig_open(r, ino, FS_READ | FS_WRITE);
+	struct recover_report rep;
+	struct fs_snapshot s;
+	unsigned pending;
+	uint64_t before;
+
+	rig_fill(f, 0, 8 * MIB, 1);
+	ATF_REQUIRE_EQ(fs_file_flush(f), 0);
+	before = rig_free_bytes(r);
+	ATF_REQUIRE_EQ(fs_snapshot_create(r->fs, ino, "s", &s, NULL), 0);
+	rig_fill(f, 0, 8 * MIB, 2);
+	ATF_REQUIRE_EQ(fs_snapshot_forget(r->fs, ino, s.id, NULL), 0);
+	ATF_CHECK_EQ(count_all(r, ino), 0);
+	ATF_REQUIRE_EQ(fs_file_flush(f), 0);
+	fixture_crash(&r->f);
+	ATF_REQUIRE_EQ(fixture_recover(&r->f, r->f.disk, &rep), 0);
+	rig_mount(r);
+	ATF_REQUIRE_EQ(fs_snapshot_pending(r->fs, ino, &pending), 0);
+	ATF_CHECK_EQ(pending, 1);
+	ATF_REQUIRE_EQ(fs_snapshot_reap(r->fs, ino, NULL, NULL), 0);
+	ATF_REQUIRE_EQ(fs_snapshot_pending(r->fs, ino, &pending), 0);
+	ATF_CHECK_EQ(pending, 0);
+	ATF_REQUIRE_EQ(ds_commit(r->f.ds), 0);
+	ATF_CHECK(rig_free_bytes(r) + MIB >= before);
+	expect_head(r, ino, 2);
+}
+
+ATF_TC_WITHOUT_HEAD(a_deletion_goes_on_after_a_crash);
+ATF_TC_BODY(a_deletion_goes_on_after_a_crash, tc)
+{
+	(void)tc;
+	rig_run(64 * MIB, body_forget);
+}
+
+/* ---- clones that stand alone ---- */
+
+static void
+body_promote(struct rig *r)
+{
+	const uint64_t size = 20 * MIB + 2560;
+	uint64_t src = rig_create(r, "src", INODE_DISK, size);
+	struct fs_file *f = rig_open(r, src, FS_READ | FS_WRITE);
+	struct fs_snapshot s, own;
+	struct fs_attr a;
+
+	rig_fill(f, 0, 2 * MIB, 1);
+	rig_fill(f, 5 * MIB + BLOCK_SIZE, BLOCK_SIZE, 2);
+	rig_fill(f, 20 * MIB, 2560, 3);
+	ATF_REQUIRE_EQ(fs_snapshot_create(r->fs, src, "s", &s, NULL), 0);
+	rig_close(f);
+	ATF_REQUIRE_EQ(fs_clone(r->fs, s.ino, r->root, "c", 0600, 0, 0, &a,
+	    NULL), 0);
+	f = rig_open(r, a.ino, FS_READ | FS_WRITE);
+	rig_fill(f, MIB, BLOCK_SIZE, 4);
+	rig_fill(f, 5 * MIB, BLOCK_SIZE, 5);
+	ATF_REQUIRE_EQ(fs_snapshot_create(r->fs, a.ino, "o", &own, NULL), 0);
+	ATF_CHECK_EQ(fs_file_promote(f, NULL), -EBUSY);
+	ATF_REQUIRE_EQ(fs_snapshot_delete(r->fs, a.ino, own.id, NULL), 0);
+	ATF_REQUIRE_EQ(fs_file_promote(f, NULL), 0);
+	ATF_CHECK_EQ(fs_file_promote(f, NULL), -EINVAL);
+	rig_unlink(r, "src");
+	rig_expect(f, 0, MIB, 1);
+	rig_expect(f, MIB, BLOCK_SIZE, 4);
+	rig_expect(f, MIB + BLOCK_SIZE, MIB - BLOCK_SIZE, 1);
+	rig_expect(f, 2 * MIB, 3 * MIB, 0);
+	rig_expect(f, 5 * MIB, BLOCK_SIZE, 5);
+	rig_expect(f, 5 * MIB + BLOCK_SIZE, BLOCK_SIZE, 2);
+	rig_expect(f, 5 * MIB + 2 * BLOCK_SIZE, MIB, 0);
+	rig_expect(f, 20 * MIB, 2560, 3);
+	ATF_REQUIRE_EQ(fs_file_truncate(f, 21 * MIB), 0);
+	rig_expect(f, 20 * MIB + 2560, MIB - 2560, 0);
+	rig_close(f);
+}
+
+ATF_TC_WITHOUT_HEAD(a_promoted_clone_needs_no_template);
+ATF_TC_BODY(a_promoted_clone_needs_no_template, tc)
+{
+	(void)tc;
+	rig_run(128 * MIB, body_promote);
+}
+
 ATF_TP_ADD_TCS(tp)
 {
 	ATF_TP_ADD_TC(tp, random_histories_keep_every_tree);
 	ATF_TP_ADD_TC(tp, a_disk_has_ten_thousand_snapshots);
 	ATF_TP_ADD_TC(tp, one_with_a_hundred_children_is_deleted);
 	ATF_TP_ADD_TC(tp, what_a_copy_took_over_late_stays_the_origins);
+	ATF_TP_ADD_TC(tp, several_disks_get_a_snapshot_or_none);
+	ATF_TP_ADD_TC(tp, a_deletion_goes_on_after_a_crash);
+	ATF_TP_ADD_TC(tp, a_promoted_clone_needs_no_template);
 	return atf_no_error();
 }
