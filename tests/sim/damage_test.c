@@ -45,9 +45,12 @@ play_damaged_table(struct world *w)
 	for (unsigned i = 0; i < SLOTS_MAX; i++)
 		if (i != UNUSED_SLOT)
 			play_damage(w, play_slot_at(i) + 100);
+	w->lun.nexus[100].key = heartbeat_pr_key(7, 0);
 	WORLD_CHECK(w, world_join(w, 0) == 0);
 	if (world_failed(w))
 		return;
+	/* Nothing says that it is over. */
+	WORLD_CHECK(w, w->lun.nexus[100].key != 0);
 	WORLD_CHECK(w, play_slot_of(w, 0) == UNUSED_SLOT);
 	WORLD_CHECK(w, world_join(w, 1) == -ENOSPC);
 	WORLD_CHECK(w, world_leave(w, 0) == 0);
@@ -58,6 +61,7 @@ play_damaged_table(struct world *w)
 			play_damage(w, play_slot_at(i) + 100);
 	if (play_join_all(w))
 		play_leave_all(w);
+	WORLD_CHECK(w, w->lun.nexus[100].key == 0);
 	WORLD_CHECK(w, w->lun.reserved == 0);
 }
 
@@ -275,6 +279,7 @@ play_names_of_marks(struct world *w)
 		{ SLOT_LIVE, 6, 0 },	/* another has it */
 		{ SLOT_STOPPING, 6, 0 },
 		{ SLOT_FREE, 0, 0 },	/* nobody ever had it */
+		{ SLOT_RECOVERING, 0, 0 },
 	};
 	struct lockrec rec = { .addr = LOCK_BLOCK, .mode = LOCK_SHARED,
 		.version = 7 };

@@ -323,10 +323,11 @@ play_no_takeover(struct world *w)
 {
 	struct heartbeat hb = play_stranger(w, 200);
 
-	play_poke_slot(w, &hb);
-	w->lun.nexus[100].key = hb.pr_key;
 	if (!play_join_all(w))
 		return;
+	play_let_pulse(w);
+	play_poke_slot(w, &hb);
+	w->lun.nexus[100].key = hb.pr_key;
 	sim_path_lose(&w->lun, 1);
 	while (!lease_over(w))
 		fiber_sleep(NSEC_PER_MSEC);

@@ -365,6 +365,40 @@ ATF_TC_BODY(what_has_changed_meanwhile_is_not_taken_over, tc)
 	run(2, play_stale_victim);
 }
 
+/* The keys are looked at once more behind the mark; that look fails. */
+static void
+play_second_look(struct world *w)
+{
+	struct lock_grant a, b;
+	unsigned slot;
+
+	if (!play_join_all(w))
+		return;
+	WORLD_CHECK(w, play_lock(w, 0, LOCK_EXCLUSIVE, 0, &a) == 0);
+	slot = play_slot_of(w, 0);
+	world_crash(w, 0);
+	w->lun.strike = (struct sim_strike){
+		.result = -EIO, .ops = 1u << DISK_PR_READ_KEYS,
+		.skip = 2, .times = 1000, .last = 3,
+	};
+	WORLD_CHECK(w, play_lock(w, 1, LOCK_EXCLUSIVE, 60000, &b) ==
+	    -VMFS_ELOCKED);
+	WORLD_CHECK(w, play_peek_slot(w, slot).state == SLOT_RECOVERING);
+	WORLD_CHECK(w, w->lun.strike.seen > 3);
+	w->lun.strike = (struct sim_strike){ 0 };
+	WORLD_CHECK(w, play_lock(w, 1, LOCK_EXCLUSIVE, 10000, &b) == 0);
+	WORLD_CHECK(w, w->lun.preempts == 1);
+	WORLD_CHECK(w, play_unlock(w, 1, &b) == 0);
+	play_leave_all(w);
+}
+
+ATF_TC_WITHOUT_HEAD(without_the_second_look_nothing_is_replayed);
+ATF_TC_BODY(without_the_second_look_nothing_is_replayed, tc)
+{
+	(void)tc;
+	run(2, play_second_look);
+}
+
 /* ---- hosts at large ---- */
 
 /* A mark is taken from the slot that was seen, not from its successor. */
@@ -616,6 +650,7 @@ ATF_TP_ADD_TCS(tp)
 	ATF_TP_ADD_TC(tp, slots_and_hosts_have_the_moves_of_the_document);
 	ATF_TP_ADD_TC(tp, who_dies_while_stopping_is_taken_over);
 	ATF_TP_ADD_TC(tp, what_has_changed_meanwhile_is_not_taken_over);
+	ATF_TP_ADD_TC(tp, without_the_second_look_nothing_is_replayed);
 	ATF_TP_ADD_TC(tp, only_the_mark_that_was_seen_is_taken);
 	ATF_TP_ADD_TC(tp, only_the_one_that_is_away_is_forgotten);
 	ATF_TP_ADD_TC(tp, a_recoverer_with_a_damaged_slot_is_waited_for);
