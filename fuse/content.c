@@ -8,7 +8,11 @@
 
 #include "fuse/mount_impl.h"
 #include "libvmfs/base/cleanup.h"
+#include "libvmfs/base/units.h"
 
+/* How long an open for writing waits for another host, and looks again. */
+#define HANDOVER_NS (5 * NSEC_PER_SEC)
+#define HANDOVER_POLL_NS (20 * NSEC_PER_MSEC)
 /* FOPEN_PARALLEL_DIRECT_WRITES of newer kernels; older ones ignore it. */
 #define OPEN_PARALLEL_DIRECT_WRITES (1u << 6)
 
@@ -76,6 +80,32 @@ reply_open(fuse_req_t req, struct handle *h)
 		(void)handle_close(h);
 }
 
+/*
+ * A disk may be on its way here: its hypervisor on another host lets go just
+ * before ours wants it, or closes it a moment later than it says.
+ */
+static int
+handle_open_patiently(fuse_req_t req, uint64_t ino, int open_flags,
+    struct handle **ret_h, struct lock_holder *ret_holder)
+{
+	struct fuse_mount *m = mount_of(req);
+	struct sched *s = sched_current();
+	uint64_t deadline = sched_now(s) + HANDOVER_NS;
+	struct fs_attr a;
+	int rc;
+
+	for (;;) {
+		rc = handle_open(m, ino, open_flags, ret_h, ret_holder);
+		if (rc != -VMFS_ELOCKED || sched_now(s) >= deadline ||
+		    fuse_req_interrupted(req))
+			return rc;
+		if (fs_getattr(m->conf.fs, ino, &a) < 0 ||
+		    a.type != INODE_DISK)
+			return rc;
+		fiber_sleep(HANDOVER_POLL_NS);
+	}
+}
+
 void
 op_open(fuse_req_t req, fuse_ino_t node, struct fuse_file_info *fi)
 {
@@ -83,7 +113,7 @@ op_open(fuse_req_t req, fuse_ino_t node, struct fuse_file_info *fi)
 	uint64_t ino = ino_of(m, node);
 	struct lock_holder holder = { .mode = LOCK_FREE };
 	struct handle *h;
-	int rc = handle_open(m, ino, fi->flags, &h, &holder);
+	int rc = handle_open_patiently(req, ino, fi->flags, &h, &holder);
 
 	if (rc < 0)
 		reply_error(req, rc, "open for writing", ino, NULL, &holder);
