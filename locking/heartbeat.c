@@ -8,7 +8,9 @@
 /* Late pulses of ours that one pulse writes over. */
 #define PULSE_TRIES 4
 
-enum order_kind { ORDER_START, ORDER_JOURNAL, ORDER_SUPER, ORDER_STOP };
+enum order_kind {
+	ORDER_START, ORDER_JOURNAL, ORDER_SUPER, ORDER_SPACE, ORDER_STOP,
+};
 
 /* Lives on the stack of the fiber that waits for it. */
 struct beat_order {
@@ -79,6 +81,8 @@ pulse(struct beat *b, const struct beat_order *order)
 	}
 	if (order != NULL && order->kind == ORDER_SUPER)
 		next.super_generation = order->super_generation;
+	if (order != NULL && order->kind == ORDER_SPACE)
+		next.space_asked++;
 	/* A miscompare with an older image of ours: write over it (L3). */
 	for (int i = 0; i < PULSE_TRIES; i++) {
 		heartbeat_encode(b->caw.image, &b->volume, &next);
@@ -233,6 +237,14 @@ beat_set_super(struct beat *b, uint64_t generation)
 	struct beat_order o = {
 		.kind = ORDER_SUPER, .super_generation = generation,
 	};
+
+	return order_run(b, &o);
+}
+
+int
+beat_ask_space(struct beat *b)
+{
+	struct beat_order o = { .kind = ORDER_SPACE };
 
 	return order_run(b, &o);
 }

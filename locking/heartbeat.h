@@ -46,6 +46,8 @@ bool beat_still_ours(const struct beat *b);
  * -VMFS_EFENCED. */
 int beat_set_journal(struct beat *b, uint64_t block, uint32_t blocks)
     MUST_CHECK;
+/* The same for a request for space to all others. */
+int beat_ask_space(struct beat *b) MUST_CHECK;
 /* The same for the generation of the superblock that this host goes by. */
 int beat_set_super(struct beat *b, uint64_t generation) MUST_CHECK;
 

@@ -461,6 +461,20 @@ lm_set_super(struct lockops *l, const struct super *s)
 	return rc;
 }
 
+static int
+lm_ask_space(struct lockops *l)
+{
+	struct host *h = container_of(l, struct host, locks);
+	int rc;
+
+	if ((h->super.ro_compat & FEATURE_RO_COMPAT_ASKS) == 0)
+		return -EOPNOTSUPP;
+	fiber_mutex_lock(&h->lm.journal);
+	rc = beat_ask_space(&h->beat);
+	fiber_mutex_unlock(&h->lm.journal);
+	return rc;
+}
+
 static const struct lockops_vt lockmgr_vt = {
 	.acquire = lm_acquire,
 	.create = lm_create,
@@ -468,6 +482,7 @@ static const struct lockops_vt lockmgr_vt = {
 	.query = lm_query,
 	.set_journal = lm_set_journal,
 	.set_super = lm_set_super,
+	.ask_space = lm_ask_space,
 };
 
 void

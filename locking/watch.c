@@ -37,6 +37,14 @@ slots_read(struct disk *lun, void *table)
 	return rc;
 }
 
+/* For space, since we looked last; it may have joined meanwhile. */
+static bool
+has_asked(const struct heartbeat *before, const struct heartbeat *now)
+{
+	return now->space_asked > (now->incarnation == before->incarnation ?
+	    before->space_asked : 0);
+}
+
 static void
 note(struct host *h, unsigned slot, uint64_t now)
 {
@@ -50,6 +58,9 @@ note(struct host *h, unsigned slot, uint64_t now)
 		return;
 	memcpy(s->image, image, sizeof(s->image));
 	s->known = heartbeat_decode(image, &h->super.uuid, slot, &s->rec) == 0;
+	if (knew && s->known && slot != h->paths.slot && has_asked(&before,
+	    &s->rec))
+		h->locks.space_asked++;
 	if (knew && s->known)
 		history_saw(h, &before, &s->rec,
 		    (now - s->changed_ns) / NSEC_PER_MSEC);
@@ -91,6 +102,25 @@ note_supers(struct host *h)
 	h->locks.super_all = seen == 0 ? 0 : all;
 }
 
+static void
+count_dying(struct host *h)
+{
+	uint64_t silent_ms, unused;
+
+	h->locks.dying = 0;
+	for (unsigned i = 0; i < SLOTS_MAX; i++) {
+		const struct seen *s = &h->watch.seen[i];
+		enum holder_state state;
+
+		if (!s->known || i == h->paths.slot ||
+		    s->rec.state == SLOT_FREE)
+			continue;
+		state = watch_judge(h, i, &silent_ms, &unused);
+		h->locks.dying += state == HOLDER_RECOVERING ||
+		    silent_ms > s->rec.timers.pulse_ms * 3 / 2;
+	}
+}
+
 static int
 read_and_note(struct host *h)
 {
@@ -109,6 +139,7 @@ read_and_note(struct host *h)
 		watch_rebase(h);
 	w->sampled_ns = submitted;
 	w->done_ns = done;
+	count_dying(h);
 	return 0;
 }
 

@@ -152,7 +152,8 @@ alloc_chunks(struct txn *t, uint64_t hint, unsigned want,
 	if (ds->health < 0)
 		return ds->health;
 	n = take_leased(t, hint, &best, ret_chunk);
-	if (n == 0 && ds->n_leases < LEASES_KEPT) {
+	if (n == 0 && ds->n_leases < LEASES_KEPT &&
+	    env_now(ds->conf.env) >= ds->yield_until_ns) {
 		r = lease_more(ds, want, &l);
 		if (r == 0)
 			n = take_leased(t, hint, &best, ret_chunk);
@@ -345,19 +346,21 @@ has_room(struct ds *ds, uint64_t chunks, uint64_t meta_blocks)
 int
 alloc_reserve(struct ds *ds, unsigned chunks, unsigned meta_blocks)
 {
-	bool committed = false;
+	bool committed = false, waited = false;
 	struct lease *l;
 	int r = ds->health;
 
 	if (ds->conf.readonly)
 		return -EROFS;
 	while (r == 0 && !has_room(ds, chunks, meta_blocks)) {
+		space_stand_back(ds);
 		r = lease_more(ds, 1, &l);
-		if (r != -ENOSPC || committed)
+		if (r != -ENOSPC || waited)
 			continue;
 		/* What was freed a moment ago may be enough. */
+		waited = committed;
+		r = committed ? space_wait(ds, 1) : ds_commit(ds);
 		committed = true;
-		r = ds_commit(ds);
 	}
 	return r;
 }

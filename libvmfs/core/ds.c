@@ -6,7 +6,6 @@
 #include "libvmfs/core/ds_priv.h"
 #include "libvmfs/core/volume.h"
 
-#define CHECKPOINT_MS_DEFAULT 2000
 
 struct env *
 ds_env(const struct ds *ds)
@@ -92,6 +91,8 @@ keep_once(struct ds *ds)
 		r = mchunk_retire(ds);
 	if (r == 0)
 		r = remote_free_apply(ds);
+	if (r == 0)
+		r = space_answer(ds);
 	if (r == 0)
 		r = lease_trim(ds, false);
 	return r;
@@ -180,6 +181,18 @@ open_slot(struct ds *ds)
 	return r < 0 ? r : slot_info_check(ds->slot_block->data);
 }
 
+/* A new one may have to wait for what others lease. */
+static int
+open_journal(struct ds *ds)
+{
+	int r = journal_open(ds);
+
+	if (r != -ENOSPC)
+		return r;
+	r = space_wait(ds, ds->super.journal_blocks / CHUNK_BLOCKS);
+	return r < 0 ? r : journal_open(ds);
+}
+
 static int
 open_writable(struct ds *ds)
 {
@@ -195,7 +208,7 @@ open_writable(struct ds *ds)
 	ds->next_cluster = first_cluster(ds);
 	r = open_slot(ds);
 	if (r == 0)
-		r = journal_open(ds);
+		r = open_journal(ds);
 	if (r == 0)
 		r = sched_spawn(ds->conf.env->sched, "ds keeper", keeper, ds);
 	if (r == 0)
@@ -210,6 +223,7 @@ ds_init(struct ds *ds, const struct ds_conf *conf)
 	fiber_cond_init(&ds->changed);
 	fiber_cond_init(&ds->keeper_wake);
 	fiber_mutex_init(&ds->lease_lock);
+	fiber_mutex_init(&ds->asking);
 	list_init(&ds->logged);
 	list_init(&ds->leases);
 	list_init(&ds->lru);

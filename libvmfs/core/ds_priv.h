@@ -17,6 +17,7 @@
 #include "libvmfs/format/cluster.h"
 #include "libvmfs/format/journal.h"
 
+#define CHECKPOINT_MS_DEFAULT 2000	/* a round of the housekeeper */
 #define DIRTY_UNIT 64u		/* bytes that one bit of mb.dirty stands for */
 static_assert(BLOCK_SIZE / DIRTY_UNIT == 64, "dirty mask");
 
@@ -161,6 +162,12 @@ struct ds {
 	/* A big volume was just found to have no chunk [0], no run [1]. */
 	uint64_t full_until_ns[2];
 	uint64_t next_cluster;		/* where to look for the next lease */
+	/* space_wait.c */
+	bool locked_room;	/* the last search met room that others lease */
+	uint64_t hopeless_until_ns;	/* nobody gave any back */
+	uint64_t asked_seen;	/* requests of others that were answered */
+	uint64_t yield_until_ns;	/* who asked may take what we gave back */
+	struct fiber_mutex asking;
 	/* Nothing is allocated behind it: not all members know that space. */
 	uint64_t open_blocks;
 	int super_error;		/* of the last look at the superblock */
@@ -257,6 +264,9 @@ int lease_more(struct ds *ds, uint32_t chunks, struct lease **ret_l) MUST_CHECK;
 /* Gives back what is full, idle or too many; `all` at ds_close. */
 int lease_trim(struct ds *ds, bool all) MUST_CHECK;
 void lease_forget_all(struct ds *ds);
+/* Another host is short of space: gives back what is free here, except for one
+ * cluster in use when there are more. */
+int lease_yield(struct ds *ds) MUST_CHECK;
 /* Writes info into the block and the transaction. */
 void lease_dirty(struct txn *t, struct lease *l);
 void lease_commit_begins(struct ds *ds);	/* while quiesced */
@@ -296,6 +306,18 @@ bool ds_has_block(struct ds *ds, uint64_t block);
 /* What may be allocated, of a volume and of a cluster. */
 uint64_t ds_open_clusters(const struct ds *ds);
 uint32_t ds_open_chunks(const struct ds *ds, uint64_t cluster);
+
+/* ---- space_wait.c; outside of transactions ---- */
+/*
+ * There is no cluster with so many free chunks to be had, yet others lease
+ * some: asks for it, and waits while dead hosts are taken over.  0: there is
+ * one now, leased; -ENOSPC.
+ */
+int space_wait(struct ds *ds, uint32_t chunks) MUST_CHECK;
+/* For the housekeeper: answers the requests of others. */
+int space_answer(struct ds *ds) MUST_CHECK;
+/* Lets those who asked be first. */
+void space_stand_back(struct ds *ds);
 
 /* ---- space.c ---- */
 void space_seen(struct ds *ds, uint64_t cluster, uint32_t free_chunks);

@@ -330,6 +330,27 @@ make_in(struct ds *ds, struct lease *l, uint32_t blocks)
 	return write_cluster(ds, l);
 }
 
+/* In a cluster that we have already, or another one. */
+static int
+find_and_make(struct ds *ds, uint32_t blocks)
+{
+	struct lease *l;
+	int r = -ENOSPC;
+
+	list_for_each(node, tmp, &ds->leases) {
+		r = make_in(ds, list_entry(node, struct lease, link), blocks);
+		if (r != -ENOSPC)
+			return r;
+	}
+	while (r == -ENOSPC && ds->n_leases < LEASES_MAX) {
+		r = lease_more(ds, blocks / CHUNK_BLOCKS, &l);
+		if (r < 0)
+			return r;
+		r = make_in(ds, l, blocks);
+	}
+	return r;
+}
+
 static int
 journal_make(struct ds *ds)
 {
@@ -338,17 +359,10 @@ journal_make(struct ds *ds)
 		.tail_sequence = 1,
 	};
 	uint32_t blocks = ds->super.journal_blocks;
-	struct lease *l;
 	int r;
 
 	ds->journal.blocks = blocks;
-	do {
-		r = lease_more(ds, blocks / CHUNK_BLOCKS, &l);
-		if (r == 0)
-			r = make_in(ds, l, blocks);
-		else
-			return r;
-	} while (r == -ENOSPC && ds->n_leases < LEASES_MAX);
+	r = find_and_make(ds, blocks);
 	if (r == 0)
 		r = start_log(ds, &h);
 	if (r == 0)

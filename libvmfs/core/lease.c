@@ -195,6 +195,8 @@ try_cluster(struct ds *ds, uint64_t cluster, const struct cluster_info *seen,
 	    lease_find(ds, cluster) != NULL)
 		return -ENOSPC;
 	r = lease_take(ds, cluster, &l);
+	if (r == -VMFS_ELOCKED)
+		ds->locked_room = true;
 	if (r == -VMFS_ELOCKED || r == -VMFS_ECORRUPT)
 		return -ENOSPC;
 	if (r < 0)
@@ -214,6 +216,7 @@ search_all(struct ds *ds, uint32_t chunks, struct lease **ret_l)
 	unsigned batch;
 	int r;
 
+	ds->locked_room = false;
 	for (done = 0; done < n; done += batch) {
 		at = (start + done) % n;
 		batch = SPACE_BATCH;
@@ -448,14 +451,13 @@ next_closing(struct ds *ds)
 	return NULL;
 }
 
-int
-lease_trim(struct ds *ds, bool all)
+/* Gives back what is marked. */
+static int
+close_marked(struct ds *ds)
 {
 	struct lease *l;
 	int r;
 
-	if (mark_closing(ds, all) == 0)
-		return 0;
 	/* The journal must not reach back into what others get from here. */
 	r = ds_checkpoint(ds, 0);
 	if (r < 0)
@@ -467,6 +469,42 @@ lease_trim(struct ds *ds, bool all)
 	list_for_each(node, tmp, &ds->leases)
 		list_entry(node, struct lease, link)->closing = false;
 	return r < 0 ? r : ds->health;
+}
+
+int
+lease_trim(struct ds *ds, bool all)
+{
+	return mark_closing(ds, all) == 0 ? 0 : close_marked(ds);
+}
+
+/* The one that was used last. */
+static struct lease *
+freshest(struct ds *ds)
+{
+	struct lease *best = NULL;
+
+	list_for_each(node, tmp, &ds->leases) {
+		struct lease *l = list_entry(node, struct lease, link);
+
+		if (best == NULL || l->idle_ticks < best->idle_ticks)
+			best = l;
+	}
+	return best;
+}
+
+int
+lease_yield(struct ds *ds)
+{
+	struct lease *keep = ds->n_leases > 1 ? freshest(ds) : NULL;
+	unsigned n = 0;
+
+	list_for_each(node, tmp, &ds->leases) {
+		struct lease *l = list_entry(node, struct lease, link);
+
+		l->closing = l->users == 0 && l != keep;
+		n += l->closing;
+	}
+	return n == 0 ? 0 : close_marked(ds);
 }
 
 void

@@ -77,6 +77,13 @@ struct lockops_vt {
 	    struct lock_holder *ret_holder);
 	/* Records in our slot where our journal is (a new one was made). */
 	int (*set_journal)(struct lockops *l, uint64_t block, uint32_t blocks);
+	/*
+	 * Asks the other members to give back space that they lease and do not
+	 * use.  Returns when that can be seen; the answer is a cluster whose
+	 * lock can be had, some pulses later.  -EOPNOTSUPP: there are none who
+	 * would understand.
+	 */
+	int (*ask_space)(struct lockops *l);
 	/* We go by this superblock now: tells the other members. */
 	int (*set_super)(struct lockops *l, const struct super *s);
 };
@@ -92,6 +99,10 @@ struct lockops {
 	 * live ones, we among them, go by; as far as was seen. */
 	uint64_t super_seen, super_all;
 	uint64_t super_told;		/* the one that the others know of us */
+	uint64_t space_asked;	/* +1 each time another member asks for space */
+	/* Other members that are silent or being taken over: what they lease
+	 * comes free when that is over. */
+	unsigned dying;
 };
 
 struct disk;

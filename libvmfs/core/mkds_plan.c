@@ -131,6 +131,7 @@ mkds_plan(const struct disk_info *info, const struct mkds_conf *conf,
 {
 	struct super s = {
 		.version = 1,
+		.ro_compat = FEATURE_RO_COMPAT_ASKS,
 		.sector_size = info->block_size,
 		.uuid = conf->uuid,
 		.timers = conf->timers,

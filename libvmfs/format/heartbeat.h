@@ -53,7 +53,8 @@ struct heartbeat_disk {
 	le64_t home;		/* 248 what only one process of a machine can
 				 * have at a time, and which it has had: */
 	le64_t process;		/* 256 random; 0: neither is known */
-	uint8_t reserved2[248];	/* 264 */
+	le64_t space_asked;	/* 264 +1 each time it asks others for space */
+	uint8_t reserved2[240];	/* 272 */
 };
 static_assert(sizeof(struct heartbeat_disk) == LOCK_RECORD_SIZE, "heartbeat");
 static_assert(offsetof(struct heartbeat_disk, pr_key) == 72, "pr key");
@@ -61,6 +62,7 @@ static_assert(offsetof(struct heartbeat_disk, journal_block) == 224, "journal");
 static_assert(offsetof(struct heartbeat_disk, fence_hint_ms) == 236, "hint");
 static_assert(offsetof(struct heartbeat_disk, lsn) == 240, "lsn");
 static_assert(offsetof(struct heartbeat_disk, process) == 256, "process");
+static_assert(offsetof(struct heartbeat_disk, space_asked) == 264, "asked");
 
 struct heartbeat {
 	unsigned slot;
@@ -76,6 +78,7 @@ struct heartbeat {
 	uint32_t journal_blocks;
 	uint64_t lsn;
 	uint64_t home, process;
+	uint64_t space_asked;
 };
 
 /* All-zero sector: SLOT_FREE, incarnation 0.  -VMFS_ECORRUPT otherwise. */

@@ -89,6 +89,7 @@ heartbeat_decode(const void *sector, const struct uuid *volume,
 		.lsn = le64_get(d->lsn),
 		.home = le64_get(d->home),
 		.process = le64_get(d->process),
+		.space_asked = le64_get(d->space_asked),
 	};
 	memcpy(ret_h->host.b, d->host, sizeof(d->host));
 	memcpy(ret_h->machine.b, d->machine, sizeof(d->machine));
@@ -130,6 +131,7 @@ heartbeat_encode(void *sector, const struct uuid *volume,
 	d->lsn = le64(h->lsn);
 	d->home = le64(h->home);
 	d->process = le64(h->process);
+	d->space_asked = le64(h->space_asked);
 	d->crc32c = le32(crc32c_with_hole(d, sizeof(*d), HEARTBEAT_CRC_OFFSET));
 }
 

@@ -18,7 +18,11 @@
 /* The volume has grown: prev_blocks is set, tables of segments behind the
  * first have room to spare, a cluster may not know yet that it got longer. */
 #define FEATURE_RO_COMPAT_GROWN (1ull << 0)
-#define FEATURE_RO_COMPAT_KNOWN FEATURE_RO_COMPAT_GROWN
+/* Heartbeats ask for space (heartbeat.h): a host that takes the bytes for
+ * damage must be no member. */
+#define FEATURE_RO_COMPAT_ASKS (1ull << 1)
+#define FEATURE_RO_COMPAT_KNOWN \
+	(FEATURE_RO_COMPAT_GROWN | FEATURE_RO_COMPAT_ASKS)
 /* The volume is a copy that got a name of its own: new_uuid is set. */
 #define FEATURE_INCOMPAT_RESIGNED (1ull << 0)
 #define FEATURE_INCOMPAT_KNOWN FEATURE_INCOMPAT_RESIGNED
