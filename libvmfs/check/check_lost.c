@@ -236,10 +236,10 @@ lost_what(struct check *c, uint64_t ino, uint8_t *buf, struct inode_info *i)
 {
 	int rc;
 
-	if (i->type == INODE_SNAPSHOT) {
+	/* Of one that was being deleted only the entry had gone. */
+	if (i->type == INODE_SNAPSHOT && (i->flags & INODE_DELETING) == 0) {
 		rc = check_snapshot_restore(c, ino, i);
-		if (rc == -ENOENT && (i->flags & INODE_DELETING) == 0 &&
-		    list_empty(&c->damaged))
+		if (rc == -ENOENT && list_empty(&c->damaged))
 			rc = snapshot_promote(c, ino, buf, i);
 		/* Walked all the same: its space is not free. */
 		return rc == 0 || rc == -ENOENT ? 2 : rc;
