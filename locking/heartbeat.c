@@ -64,6 +64,21 @@ beat_still_ours(const struct beat *b)
 	    (found.state == SLOT_LIVE || found.state == SLOT_STOPPING);
 }
 
+/*
+ * Has our record rotted?  Nobody takes over a slot that cannot be read, and
+ * while the lease is good nobody had done so before; where a reservation
+ * fences, it refuses the pulse of who lost his key.
+ */
+static bool
+has_rotted(const struct beat *b)
+{
+	struct heartbeat found;
+
+	return heartbeat_decode(b->caw.old, &b->volume, b->rec.slot,
+	    &found) < 0 && heartbeat_was(b->caw.old, &b->volume,
+	    b->rec.slot) && guard_lease_good(b->guard, b->env->sched);
+}
+
 /* One pulse, which carries out an order for the record (or NULL); 0: it is on
  * the LUN. */
 static int
@@ -87,7 +102,8 @@ pulse(struct beat *b, const struct beat_order *order)
 	for (int i = 0; i < PULSE_TRIES; i++) {
 		heartbeat_encode(b->caw.image, &b->volume, &next);
 		rc = caw_commit(&b->caw);
-		if (rc != -VMFS_EMISCOMPARE || !beat_still_ours(b))
+		if (rc != -VMFS_EMISCOMPARE || (!beat_still_ours(b) &&
+		    !has_rotted(b)))
 			break;
 		rc = -VMFS_EUNKNOWN;
 	}

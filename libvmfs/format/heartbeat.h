@@ -84,6 +84,12 @@ struct heartbeat {
 /* All-zero sector: SLOT_FREE, incarnation 0.  -VMFS_ECORRUPT otherwise. */
 int heartbeat_decode(const void *sector, const struct uuid *volume,
     unsigned slot, struct heartbeat *ret_h) MUST_CHECK;
+/*
+ * Of a sector that heartbeat_decode refuses: has it been this slot's record, on
+ * this volume?  The volume and one of magic and slot say so.
+ */
+bool heartbeat_was(const void *sector, const struct uuid *volume,
+    unsigned slot);
 void heartbeat_encode(void *sector, const struct uuid *volume,
     const struct heartbeat *h);
 const char *slot_state_name(enum slot_state s);

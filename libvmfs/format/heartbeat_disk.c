@@ -52,6 +52,16 @@ heartbeat_check(const struct heartbeat_disk *d, const struct uuid *volume,
 	return 0;
 }
 
+bool
+heartbeat_was(const void *sector, const struct uuid *volume, unsigned slot)
+{
+	const struct heartbeat_disk *d = sector;
+
+	return memcmp(d->volume, volume->b, sizeof(d->volume)) == 0 &&
+	    (le32_get(d->magic) == HEARTBEAT_MAGIC ||
+	    le16_get(d->slot) == slot);
+}
+
 int
 heartbeat_decode(const void *sector, const struct uuid *volume,
     unsigned slot, struct heartbeat *ret_h)

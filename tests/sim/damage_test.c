@@ -37,6 +37,79 @@ peek_lock(struct world *w)
 	return rec;
 }
 
+/* ---- the own slot ---- */
+
+static void
+damage_own(struct world *w, unsigned host)
+{
+	play_damage(w, play_slot_at(play_slot_of(w, host)) + 100);
+}
+
+static bool
+slot_whole(struct world *w, unsigned i)
+{
+	struct heartbeat hb;
+	unsigned slot = play_slot_of(w, i);
+
+	return heartbeat_decode(w->lun.now + play_slot_at(slot),
+	    &w->super.uuid, slot, &hb) == 0;
+}
+
+static void
+play_own(struct world *w)
+{
+	if (!play_join_all(w))
+		return;
+	damage_own(w, 0);
+	WORLD_CHECK(w, !slot_whole(w, 0));
+	WORLD_CHECK(w, world_wait(w, slot_whole, 0, 10000));
+	WORLD_CHECK(w, w->host[0].status == HOST_OK &&
+	    w->host[0].frozen_times == 0);
+	play_leave_all(w);
+}
+
+ATF_TC_WITHOUT_HEAD(a_host_mends_its_own_slot);
+ATF_TC_BODY(a_host_mends_its_own_slot, tc)
+{
+	(void)tc;
+	run(2, play_own);
+}
+
+static bool
+is_fenced(struct world *w, unsigned i)
+{
+	return w->host[i].status == HOST_FENCED;
+}
+
+/* Somebody may have taken it over before it was damaged. */
+static void
+play_own_late(struct world *w)
+{
+	unsigned slot;
+
+	if (!play_join_all(w))
+		return;
+	slot = play_slot_of(w, 0);
+	world_pause(w, 0);
+	damage_own(w, 0);
+	fiber_sleep(60 * NSEC_PER_SEC);
+	world_resume(w, 0);
+	WORLD_CHECK(w, world_wait(w, is_fenced, 0, 60000));
+	WORLD_CHECK(w, !slot_whole(w, 0));
+	world_crash(w, 0);
+	play_damage(w, play_slot_at(slot) + 100);
+	play_leave_all(w);
+}
+
+ATF_TC_WITHOUT_HEAD(a_host_without_a_lease_mends_nothing);
+ATF_TC_BODY(a_host_without_a_lease_mends_nothing, tc)
+{
+	(void)tc;
+	run(2, play_own_late);
+	play_seeds((struct world_conf){ .hosts = 2,
+	    .protocol = LOCK_ATS_WATCHDOG }, SEEDS, play_own_late);
+}
+
 /* ---- slots of nobody ---- */
 
 static void
@@ -361,6 +434,8 @@ ATF_TC_BODY(a_damaged_lock_is_told_and_left_alone, tc)
 
 ATF_TP_ADD_TCS(tp)
 {
+	ATF_TP_ADD_TC(tp, a_host_mends_its_own_slot);
+	ATF_TP_ADD_TC(tp, a_host_without_a_lease_mends_nothing);
 	ATF_TP_ADD_TC(tp, damaged_slots_are_not_used);
 	ATF_TP_ADD_TC(tp, a_damaged_slot_proves_no_death);
 	ATF_TP_ADD_TC(tp, one_damaged_slot_among_many_holders_is_told);
