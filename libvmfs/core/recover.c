@@ -11,6 +11,8 @@
 #include "libvmfs/core/ds_priv.h"
 #include "libvmfs/core/recover.h"
 
+#define BLOCK_READS 2
+
 /* A lock's verdict, remembered: there are few owners and many records. */
 struct owner {
 	uint64_t addr;
@@ -80,6 +82,17 @@ is_dead_slot(const struct replay *p, uint64_t addr)
 	return addr == SLOT_TABLE_BLOCK + p->dead->slot;
 }
 
+/* -ENOENT: it is none.  One that is damaged must not pass for that. */
+static int
+record_read(const struct replay *p, const uint8_t *sector, uint64_t addr,
+    struct lockrec *ret_rec)
+{
+	if (lockrec_decode(sector, &p->super->uuid, addr, ret_rec) == 0)
+		return 0;
+	return lockrec_was(sector, &p->super->uuid, addr) ? -VMFS_ECORRUPT :
+	    -ENOENT;
+}
+
 /* What the lock record on disk says now. */
 static int
 owner_read(struct replay *p, uint64_t addr, struct owner *o)
@@ -99,9 +112,10 @@ owner_read(struct replay *p, uint64_t addr, struct owner *o)
 	r = disk_read(p->disk, addr << BLOCK_SHIFT, p->lock, BLOCK_SIZE);
 	if (r < 0)
 		return r;
+	r = record_read(p, p->lock, addr, &rec);
 	/* The block may be data by now: then it is no lock of the dead. */
-	if (lockrec_decode(p->lock, &p->super->uuid, addr, &rec) < 0)
-		return 0;
+	if (r < 0)
+		return r == -ENOENT ? 0 : r;
 	o->held = rec.mode == LOCK_EXCLUSIVE && rec.slot == p->dead->slot &&
 	    rec.incarnation == p->head.incarnation;
 	o->version = rec.version;
@@ -158,35 +172,60 @@ block_finish(struct replay *p)
  * A freed block that got a lock record, which no journal has, after the
  * commit: what the commit says is of its former life.
  */
-static bool
+static int
 became_lockable(const struct replay *p, const struct journal_record *rec,
-    uint64_t lsn)
+    uint64_t lsn, bool *ret_became)
 {
-	struct lockrec l;
+	struct lockrec l = { 0 };
+	int r = record_read(p, p->block, rec->addr, &l);
 
-	return block_hdr_offset(rec->block_type) == 0 &&
-	    lockrec_decode(p->block, &p->super->uuid, rec->addr, &l) == 0 &&
+	*ret_became = block_hdr_offset(rec->block_type) == 0 &&
 	    l.version > 0 && l.lsn >= lsn;
+	return r == -ENOENT ? 0 : r;
+}
+
+/*
+ * Is it whole?  What is not, may be torn, or was never written, and what the
+ * log has takes its place; a read that only came back wrong must not look so.
+ */
+static int
+block_read(struct replay *p, uint64_t addr, struct block_hdr *ret_h,
+    bool *ret_whole)
+{
+	int r = 0;
+
+	*ret_whole = false;
+	for (int i = 0; r == 0 && !*ret_whole && i < BLOCK_READS; i++) {
+		r = disk_read(p->disk, addr << BLOCK_SHIFT, p->block,
+		    BLOCK_SIZE);
+		*ret_whole = r == 0 && block_hdr_decode(p->block, 0,
+		    &p->super->uuid, addr, ret_h) == 0;
+	}
+	return r;
 }
 
 /* Of whatever type it is by now: a newer block of another type stays. */
 static int
 block_start(struct replay *p, const struct journal_record *rec, uint64_t lsn)
 {
+	struct heartbeat hb;
 	struct block_hdr h;
+	bool whole = false, became = false;
 	int r;
 
 	r = block_finish(p);
 	if (r == 0)
-		r = disk_read(p->disk, rec->addr << BLOCK_SHIFT, p->block,
-		    BLOCK_SIZE);
+		r = block_read(p, rec->addr, &h, &whole);
+	if (r == 0 && is_dead_slot(p, rec->addr))
+		r = heartbeat_decode(p->block, &p->super->uuid, p->dead->slot,
+		    &hb);
+	if (r == 0)
+		r = became_lockable(p, rec, lsn, &became);
 	if (r < 0)
 		return r;
 	p->addr = rec->addr;
-	r = block_hdr_decode(p->block, 0, &p->super->uuid, rec->addr, &h);
-	p->addr_newer = (r == 0 && h.lsn >= lsn) ||
-	    became_lockable(p, rec, lsn);
-	p->addr_valid = r == 0 && h.type == rec->block_type;
+	p->addr_newer = (whole && h.lsn >= lsn) || became;
+	p->addr_valid = whole && h.type == rec->block_type;
 	p->hdr = (struct block_hdr) {
 		.type = rec->block_type,
 		.addr = rec->addr,

@@ -63,6 +63,11 @@ lockrec_holder_mark(uint64_t incarnation)
 /* All-zero sector: LOCK_FREE, version 0.  -VMFS_ECORRUPT on anything wrong. */
 int lockrec_decode(const void *sector, const struct uuid *volume,
     uint64_t addr, struct lockrec *ret_l) MUST_CHECK;
+/*
+ * Of a sector that lockrec_decode refuses: has it been a record of this block?
+ * Two of magic, volume and address say so; else it is data by now.
+ */
+bool lockrec_was(const void *sector, const struct uuid *volume, uint64_t addr);
 void lockrec_encode(void *sector, const struct uuid *volume,
     const struct lockrec *l);
 

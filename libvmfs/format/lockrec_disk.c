@@ -37,6 +37,15 @@ lockrec_check(const struct lockrec_disk *d, const struct uuid *volume,
 	return 0;
 }
 
+bool
+lockrec_was(const void *sector, const struct uuid *volume, uint64_t addr)
+{
+	const struct lockrec_disk *d = sector;
+
+	return (le32_get(d->magic) == LOCKREC_MAGIC) + (le64_get(d->addr) ==
+	    addr) + (memcmp(d->volume, volume->b, sizeof(d->volume)) == 0) > 1;
+}
+
 int
 lockrec_decode(const void *sector, const struct uuid *volume, uint64_t addr,
     struct lockrec *ret_l)

@@ -226,6 +226,7 @@ put_lock(struct sim_log *l, uint64_t block, struct lockrec lock)
 {
 	lock.addr = block;
 	lock.slot = l->hb.slot;
+	lock.holder[l->hb.slot] = lock.mode == LOCK_SHARED;
 	lockrec_encode(sim_block(l->w, block), &l->w->super.uuid, &lock);
 }
 

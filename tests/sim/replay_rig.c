@@ -154,12 +154,14 @@ static void
 refuses(struct world *w)
 {
 	struct fs_file *f;
+	int rc;
 
 	WORLD_CHECK(w, world_wait(w, has_trouble, 1, WAIT_MS));
 	WORLD_CHECK(w, !has_taken_over(w, 1));
 	host_takeovers(w->host[1].host, note_report, w);
-	WORLD_CHECK(w, opens(w, &f) == -VMFS_ELOCKED ||
-	    w->lun.strike.result != 0);
+	rc = opens(w, &f);
+	WORLD_CHECK(w, rc == -VMFS_ELOCKED || rc == -VMFS_ECORRUPT ||
+	    (rc == -EIO && w->lun.strike.result != 0));
 	check_target(w);
 	/* Others' work goes on. */
 	WORLD_CHECK(w, ds_health(w->host[1].ds) == 0 &&

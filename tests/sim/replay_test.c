@@ -239,6 +239,31 @@ ATF_TC_BODY(a_journal_without_its_head_is_refused, tc)
 	replay_run("old tail", old_tail_is_gone, true, REPLAY_ROUNDS);
 }
 
+/* ---- damaged locks ---- */
+
+/* As if the lock were not the dead host's, its changes would be left out. */
+static void
+damaged_lock(struct sim_log *l)
+{
+	replay_save(l, rig.ino, 1);
+	sim_block(l->w, rig.ino)[200] ^= 1;
+}
+
+static void
+lock_with_another_magic(struct sim_log *l)
+{
+	replay_save(l, rig.ino, 1);
+	sim_block(l->w, rig.ino)[0] ^= 1;
+}
+
+ATF_TC_WITHOUT_HEAD(a_damaged_lock_is_nobodys_and_the_replay_refused);
+ATF_TC_BODY(a_damaged_lock_is_nobodys_and_the_replay_refused, tc)
+{
+	(void)tc;
+	replay_run("lock", damaged_lock, true, REPLAY_ROUNDS);
+	replay_run("magic", lock_with_another_magic, true, REPLAY_ROUNDS);
+}
+
 /* ---- what cannot be read ---- */
 
 static void
@@ -364,6 +389,7 @@ ATF_TP_ADD_TCS(tp)
 	ATF_TP_ADD_TC(tp, a_last_commit_that_is_not_whole_is_left_out);
 	ATF_TP_ADD_TC(tp, one_head_is_enough);
 	ATF_TP_ADD_TC(tp, a_journal_without_its_head_is_refused);
+	ATF_TP_ADD_TC(tp, a_damaged_lock_is_nobodys_and_the_replay_refused);
 	ATF_TP_ADD_TC(tp, what_cannot_be_read_is_not_passed_over);
 	ATF_TP_ADD_TC(tp, fsck_ends_a_journal_that_is_refused);
 	return atf_no_error();
