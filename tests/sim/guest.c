@@ -61,6 +61,8 @@ is_excused(struct guest *g, int rc)
 	return (rc == -EIO && (g->v->mask & (io | any))) ||
 	    (rc == -VMFS_EUNKNOWN && (g->v->mask & (lost | any))) ||
 	    (rc == -VMFS_ELOCKED && (g->v->mask & (sits | any))) ||
+	    ((rc == -VMFS_ECORRUPT || rc == -VMFS_EMISCOMPARE ||
+	    rc == -VMFS_ELOCKED) && rot_felt(g->v)) ||
 	    ((rc == -VMFS_EATTENTION || rc == -VMFS_EMISCOMPARE) &&
 	    (g->v->mask & any)) ||
 	    (rc == -ENOSPC && (g->v->mask & TROUBLE_BIT(TROUBLE_POOL)));
@@ -74,6 +76,7 @@ bear(struct guest *g, const char *what, const struct oracle_disk *d, int rc)
 
 	if (rc == 0)
 		return true;
+	g->v->totals.damaged += rc == -VMFS_ECORRUPT;
 	if (is_over(g, rc)) {
 		g->stop = true;
 		return false;

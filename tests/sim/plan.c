@@ -20,6 +20,7 @@ const char *const trouble_name[TROUBLE_KINDS] = {
 	[TROUBLE_IMAGE] = "image",
 	[TROUBLE_SESSION] = "session",
 	[TROUBLE_STRIKE] = "strike",
+	[TROUBLE_ROT] = "rot",
 	[TROUBLE_STATUS] = "status",
 	[TROUBLE_MISCOMPARE] = "miscompare",
 	[TROUBLE_SLOW] = "slow",
@@ -27,6 +28,7 @@ const char *const trouble_name[TROUBLE_KINDS] = {
 	[TROUBLE_TWICE] = "twice",
 	[TROUBLE_READ] = "read-error",
 	[TROUBLE_NETWORK] = "network",
+	[TROUBLE_FLIP] = "flip",
 };
 
 static bool
@@ -91,6 +93,7 @@ plan_make(struct vsim *v)
 		.lost_ppm = rate(v, &p, TROUBLE_LOST, 300),
 		.twice_ppm = rate(v, &p, TROUBLE_TWICE, 5000),
 		.read_error_ppm = rate(v, &p, TROUBLE_READ, 50),
+		.flip_ppm = rate(v, &p, TROUBLE_FLIP, 2000),
 		.late_ns = 600 * NSEC_PER_SEC,
 		.abort_ns = on(v, TROUBLE_SLOW) ?
 		    prng_below(&p, 5 * NSEC_PER_SEC) : 0,

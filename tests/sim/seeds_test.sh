@@ -24,7 +24,18 @@ fresh_seeds_body() {
 	tail -n 2 out
 }
 
+atf_test_case rotten_seeds
+rotten_seeds_head() {
+	atf_set descr "metadata that rots is told, and nothing is lost for it"
+}
+rotten_seeds_body() {
+	atf_check -s exit:0 -o ignore -e ignore \
+	    "${VMFS_BUILDDIR}/tests/sim/vmfs-sim" --seeds 2040-2059 \
+	    --faults rot,flip,crash,leave,image
+}
+
 atf_init_test_cases() {
 	atf_add_test_case regression_seeds
 	atf_add_test_case fresh_seeds
+	atf_add_test_case rotten_seeds
 }

@@ -18,6 +18,7 @@
 #define SIM_HOLDS_MAX 8
 
 struct sim_faults {
+	unsigned flip_ppm;	/* of reads: a bit of metadata comes wrong */
 	unsigned status_lost_ppm;	/* done, but the status gets lost */
 	unsigned miscompare_ppm;	/* CAW done, reported as MISCOMPARE */
 	unsigned slow_ppm;		/* takes up to slow_ns */
@@ -92,7 +93,7 @@ struct sim_lun {
 	void (*registered)(void *arg, unsigned nexus, uint64_t key);
 	void *registered_arg;
 	/* counters */
-	uint64_t aborted, late, preempts, flushes;
+	uint64_t aborted, late, preempts, flushes, flips;
 };
 
 int sim_lun_init(struct sim_lun *l, struct sim *sim, uint64_t size,

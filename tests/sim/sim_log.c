@@ -63,15 +63,26 @@ follows(const struct sim_log *l, struct journal_commit *c)
 void
 sim_log_read(struct world *w, const char *host, struct sim_log *ret_l)
 {
+	struct heartbeat hb = { 0 };
+
+	memset(ret_l, 0, sizeof(*ret_l));
+	find_slot(w, host, &hb);
+	if (!world_failed(w))
+		sim_log_of(w, &hb, ret_l);
+}
+
+void
+sim_log_of(struct world *w, const struct heartbeat *hb, struct sim_log *ret_l)
+{
 	struct journal_commit c;
 	struct sim_log *l = ret_l;
 
 	memset(l, 0, sizeof(*l));
 	l->w = w;
-	find_slot(w, host, &l->hb);
-	if (world_failed(w))
-		return;
+	l->hb = *hb;
 	find_head(l);
+	if (l->head.blocks == 0)
+		return;
 	l->pos[0] = (uint32_t)l->head.tail_block;
 	while (l->count < SIM_LOG_MAX && follows(l, &c)) {
 		uint32_t next = l->pos[l->count] +

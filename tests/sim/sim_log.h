@@ -24,6 +24,9 @@ struct sim_log {
 uint8_t *sim_block(struct world *w, uint64_t block);
 /* The journal of the slot that names the host; the world fails without. */
 void sim_log_read(struct world *w, const char *host, struct sim_log *ret_l);
+/* That of a slot; no commits when no head is whole. */
+void sim_log_of(struct world *w, const struct heartbeat *hb,
+    struct sim_log *ret_l);
 /* Commit i, in its place; all of its blocks follow each other. */
 uint8_t *sim_log_at(const struct sim_log *l, unsigned i);
 /* A commit that nobody made. */

@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* What a command does at the simulated LUN. */
+#include <endian.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "libvmfs/base/crc32c.h"
+#include "libvmfs/format/heartbeat.h"
+#include "libvmfs/format/journal.h"
 #include "tests/sim/sim_op.h"
 
 /* One write not flushed yet. */
@@ -313,6 +316,48 @@ changes(enum disk_op op)
 	    op == DISK_UNMAP || op == DISK_CAW;
 }
 
+/* By its looks. */
+static bool
+is_metadata(const uint8_t *block)
+{
+	static const uint32_t magic[] = {
+		BLOCK_MAGIC, LOCKREC_MAGIC, HEARTBEAT_MAGIC,
+		JOURNAL_COMMIT_MAGIC,
+	};
+	uint32_t m;
+
+	memcpy(&m, block, sizeof(m));
+	for (size_t i = 0; i < sizeof(magic) / sizeof(magic[0]); i++)
+		if (le32toh(m) == magic[i])
+			return true;
+	return false;
+}
+
+/* What checksums cover, and on its way only. */
+static void
+flip(struct sim_op *op)
+{
+	uint64_t first = op->offset / BLOCK_SIZE * BLOCK_SIZE;
+	uint64_t blocks = (op->offset + op->length - first + BLOCK_SIZE - 1) /
+	    BLOCK_SIZE;
+	uint64_t block = first + sim_below(op->lun->sim, blocks) * BLOCK_SIZE;
+	uint64_t at = block + sim_below(op->lun->sim, BLOCK_SIZE);
+
+	if (!is_metadata(op->lun->now + block) || at < op->offset)
+		return;
+	at -= op->offset;
+	for (int i = 0; i < op->req->iovcnt; i++) {
+		uint8_t *to = op->req->iov[i].iov_base;
+
+		if (at < op->req->iov[i].iov_len) {
+			op->lun->flips++;
+			to[at] ^= (uint8_t)(1u << sim_below(op->lun->sim, 8));
+			return;
+		}
+		at -= op->req->iov[i].iov_len;
+	}
+}
+
 static void
 give(struct sim_op *op)
 {
@@ -322,6 +367,9 @@ give(struct sim_op *op)
 		memcpy(op->req->iov[i].iov_base, p, op->req->iov[i].iov_len);
 		p += op->req->iov[i].iov_len;
 	}
+	if (op->req != NULL && sim_chance(op->lun->sim,
+	    op->lun->faults.flip_ppm))
+		flip(op);
 }
 
 static int

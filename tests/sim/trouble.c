@@ -42,6 +42,7 @@ mount_excused(const struct vsim *v, int rc)
 	    rc == -VMFS_EFENCED || rc == -VMFS_EATTENTION || rc == -ENOSPC ||
 	    rc == -VMFS_EINUSE || rc == -VMFS_ECONFLICT ||
 	    rc == -VMFS_EMISCOMPARE ||
+	    ((rc == -VMFS_ECORRUPT || rc == -EUCLEAN) && rot_felt(v)) ||
 	    ((v->mask & TROUBLE_BIT(TROUBLE_STRIKE)) &&
 	    (rc == -VMFS_EGONE || rc == -EBUSY || rc == -ENOLCK)));
 }
@@ -131,6 +132,7 @@ outage(struct vsim *v)
 {
 	uint64_t before;
 
+	rot_mend(v, true);
 	for (unsigned i = 0; i < v->w.hosts; i++) {
 		heal(v, i);
 		if (!is_well(v, i))
@@ -266,6 +268,37 @@ strike(struct vsim *v, unsigned host)
 	}
 }
 
+/* What is in a cache nobody misses: mostly a host has to read it again. */
+static void
+rot(struct vsim *v, unsigned host)
+{
+	for (uint64_t n = 1 + below(v, 6); n > 0; n--)
+		rot_begin(v);
+	switch (below(v, 4)) {
+	case 0:
+		return;
+	case 1:
+		trouble_quit(v, host);
+		trouble_enter(v, host);
+		return;
+	default:
+		crash(v, host);
+		world_boot(&v->w, host);
+		trouble_enter(v, host);
+		return;
+	}
+}
+
+static void
+power_loss(struct vsim *v)
+{
+	for (unsigned i = 0; i < ORACLE_DISKS; i++)
+		if (v->oracle.disk[i].sector != NULL)
+			oracle_power_loss(&v->oracle.disk[i]);
+	sim_lun_power_loss(&v->w.lun);
+	sim_lun_attention(&v->w.lun, 0x29, 0x01);
+}
+
 static void
 apply(struct vsim *v, enum trouble k, unsigned host)
 {
@@ -320,11 +353,7 @@ apply(struct vsim *v, enum trouble k, unsigned host)
 		outage(v);
 		return;
 	case TROUBLE_POWER:
-		for (unsigned i = 0; i < ORACLE_DISKS; i++)
-			if (v->oracle.disk[i].sector != NULL)
-				oracle_power_loss(&v->oracle.disk[i]);
-		sim_lun_power_loss(l);
-		sim_lun_attention(l, 0x29, 0x01);
+		power_loss(v);
 		return;
 	case TROUBLE_ATTENTION:
 		code = below(v, 4);
@@ -339,8 +368,12 @@ apply(struct vsim *v, enum trouble k, unsigned host)
 	case TROUBLE_STRIKE:
 		strike(v, host);
 		return;
+	case TROUBLE_ROT:
+		rot(v, host);
+		return;
 	case TROUBLE_IMAGE:
-		image_check(v, v->wc.protocol != LOCK_FILE &&
+		if (!rot_now(v))
+			image_check(v, v->wc.protocol != LOCK_FILE &&
 		    below(v, 2) == 0);
 		return;
 	default:
@@ -354,6 +387,7 @@ trouble_one(struct vsim *v)
 	unsigned host = (unsigned)below(v, v->w.hosts);
 	enum trouble k = (enum trouble)below(v, TROUBLE_EVENTS);
 
+	rot_mend(v, false);
 	/* Mostly troubles are over before the next one strikes the host. */
 	if (!is_well(v, host)) {
 		trouble_relieve(v, host);

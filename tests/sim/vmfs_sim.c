@@ -38,7 +38,7 @@ static const char invariants[] =
 "Checked: I1 one writer (device, opens), I2 lock versions (device), I3 flushed\n"
 "data, I4 foreign data (guests), I5 I6 fsck of crash images, I7 snapshots\n"
 "(guests), I8 no write while frozen, I9 fence before mark (device), I10\n"
-"liveness, I11 outage, I13 same trace, I14 bounded.\n";
+"liveness, I11 outage, I12 rot, I13 same trace, I14 bounded.\n";
 
 struct program {
 	struct vsim_conf conf;
@@ -209,11 +209,12 @@ report(const struct program *p, uint64_t failed, double cpu)
 
 	printf("%" PRIu64 " runs, %" PRIu64 " failed, %.0f a minute and core; "
 	    "%.1f virtual hours, %" PRIu64 " operations, %" PRIu64
-	    " crash images (%" PRIu64 " lost space), %" PRIu64 " take-overs, %" PRIu64 " fences\n",
+	    " crash images (%" PRIu64 " lost space), %" PRIu64 " take-overs, %" PRIu64 " fences, %" PRIu64 " flips, %" PRIu64
+	    " times told that something is damaged\n",
 	    t->runs, failed, (double)t->runs / cpu * 60,
 	    (double)t->virtual_ns / 3600e9, t->ops, t->images, t->leaky_images,
 	    t->takeovers,
-	    t->fences);
+	    t->fences, t->flips, t->damaged);
 	for (unsigned k = 0; k < TROUBLE_EVENTS; k++)
 		printf("%s %" PRIu64 "%s", trouble_name[k], t->troubles[k],
 		    k + 1 < TROUBLE_EVENTS ? ", " : "\n");

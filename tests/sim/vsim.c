@@ -52,6 +52,7 @@ liveness_phase(struct vsim *v)
 
 	w->lun.faults = (struct sim_faults){ 0 };
 	w->lun.strike = (struct sim_strike){ 0 };
+	rot_mend(v, true);
 	w->net = NET_SILENT;
 	w->lun.pool_full = false;
 	for (unsigned i = 0; i < w->hosts; i++)
@@ -64,6 +65,20 @@ liveness_phase(struct vsim *v)
 		if (!world_wait(w, settled, i, CALM_MS))
 			world_fail(w, "I10: host%u does not come back", i);
 	fiber_sleep(10 * NSEC_PER_SEC);
+}
+
+/* I12: what rots costs nobody his mount. */
+static void
+judge_rot(struct vsim *v)
+{
+	const unsigned rot = TROUBLE_BIT(TROUBLE_ROT) |
+	    TROUBLE_BIT(TROUBLE_FLIP) | TROUBLE_BIT(TROUBLE_IMAGE) |
+	    TROUBLE_BIT(TROUBLE_LEAVE);
+
+	for (unsigned i = 0; i < v->w.hosts; i++)
+		if ((v->mask & ~rot) == 0 && v->w.host[i].fenced_times > 0)
+			world_fail(&v->w, "I12: host%u was fenced for what "
+			    "is rotten: %s", i, v->w.host[i].why);
 }
 
 static void
@@ -102,6 +117,8 @@ play(struct world *w)
 	if (!world_failed(w))
 		liveness_phase(v);
 	if (!world_failed(w))
+		judge_rot(v);
+	if (!world_failed(w))
 		last_look(v);
 	if (world_failed(w))
 		clean_up(v);
@@ -118,6 +135,8 @@ add_up(const struct vsim *v, struct vsim_totals *t)
 	t->leaky_images += v->totals.leaky_images;
 	t->takeovers += v->judge.takeovers;
 	t->fences += v->w.lun.preempts;
+	t->flips += v->w.lun.flips;
+	t->damaged += v->totals.damaged;
 	t->virtual_ns += v->w.sim.now_ns;
 	t->events += v->w.sim.events;
 }

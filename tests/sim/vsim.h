@@ -7,6 +7,7 @@
  *   plan.c      which faults, how often, from the seed
  *   guest.c     what a host's guest does and checks
  *   trouble.c   what happens to hosts and LUN
+ *   rot.c       metadata that rots
  *   image.c     the LUN as a crash would leave it, checked by fsck
  *   vsim.c      the run: safety phase, liveness phase, last look
  */
@@ -35,6 +36,7 @@ enum trouble {
 	TROUBLE_IMAGE,		/* none: fsck looks at a crash image */
 	TROUBLE_SESSION,	/* one session after the other is renewed */
 	TROUBLE_STRIKE,		/* one host's next commands of a kind fail */
+	TROUBLE_ROT,		/* a bit of a metadata block flips at rest */
 	/* Of commands; the plan gives their rates. */
 	TROUBLE_STATUS,		/* done, status lost */
 	TROUBLE_MISCOMPARE,
@@ -43,6 +45,7 @@ enum trouble {
 	TROUBLE_TWICE,
 	TROUBLE_READ,		/* read errors */
 	TROUBLE_NETWORK,	/* the membership lies */
+	TROUBLE_FLIP,		/* a bit of it, only in what a read brings */
 	TROUBLE_KINDS,
 };
 #define TROUBLE_BIT(k) (1u << (k))
@@ -67,9 +70,17 @@ struct guest {
 	bool crashed;
 };
 
+#define ROTS 16u			/* sectors that are rotten at once */
+#define ROT_SECTOR 512u
+struct rot {
+	uint64_t at;		/* byte of the LUN */
+	uint64_t until_ns;	/* mended then; 0: none */
+	uint8_t was[ROT_SECTOR], is[ROT_SECTOR];
+};
+
 struct vsim_totals {
 	uint64_t runs, ops, troubles[TROUBLE_KINDS], images, leaky_images,
-	    takeovers, fences, virtual_ns, events;
+	    takeovers, fences, virtual_ns, events, flips, damaged;
 };
 
 struct vsim {
@@ -85,6 +96,8 @@ struct vsim {
 	/* Guests think, and troubles last, so much longer: take-overs take
 	 * their time. */
 	unsigned slow;
+	struct rot rot[ROTS];
+	uint64_t rot_ended_ns;	/* the last one; 0: never */
 	struct vsim_totals totals;
 };
 
@@ -105,6 +118,15 @@ void trouble_one(struct vsim *v);
 void trouble_relieve(struct vsim *v, unsigned host);
 void trouble_quit(struct vsim *v, unsigned host);
 void trouble_enter(struct vsim *v, unsigned host);
+
+/* rot.c */
+void rot_begin(struct vsim *v);
+/* Those whose time is over, or all. */
+void rot_mend(struct vsim *v, bool all);
+/* Is anything rotten?  Or may somebody still feel that it was, or meet what
+ * only comes wrong? */
+bool rot_now(const struct vsim *v);
+bool rot_felt(const struct vsim *v);
 
 /* image.c: replays and checks a copy of the LUN, twice. */
 void image_check(struct vsim *v, bool power_loss);
