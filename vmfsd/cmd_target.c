@@ -6,8 +6,10 @@
 #include <unistd.h>
 
 #include "libvmfs/base/lun_text.h"
+#include "vmfsd/box_keep.h"
 #include "vmfsd/call.h"
 #include "vmfsd/control.h"
+#include "vmfsd/lun_settings.h"
 
 struct target_call {
 	struct exports *exports;
@@ -230,21 +232,6 @@ set_access(void *arg)
 	    c->state);
 }
 
-/* Of SPC-4 table 307; negative when there is none of that name. */
-static int
-access_state(const char *name)
-{
-	static const char *const names[] = {
-		"optimized", "non-optimized", "standby", "unavailable",
-	};
-
-	for (int i = 0; i < (int)(sizeof(names) / sizeof(names[0])); i++) {
-		if (strcmp(names[i], name) == 0)
-			return i;
-	}
-	return -1;
-}
-
 static bool
 number_parse(const char *text, unsigned *ret_n)
 {
@@ -262,6 +249,7 @@ cmd_lun_access(struct daemon *d, json_t *args, json_t **ret_result,
 {
 	struct access_call c = { .exports = &d->exports };
 	const char *lun, *group, *state;
+	char why[BOX_WHY_SIZE] = "";
 	int n, rc = need_target(d, msg);
 
 	(void)ret_result;
@@ -269,7 +257,7 @@ cmd_lun_access(struct daemon *d, json_t *args, json_t **ret_result,
 		return rc;
 	if (json_unpack(args, "{s:s, s:s, s:s, s:s}", "iqn", &c.iqn, "lun", &lun,
 	    "group", &group, "state", &state) < 0 ||
-	    !number_parse(lun, &c.lun) || (n = access_state(state)) < 0 ||
+	    !number_parse(lun, &c.lun) || (n = lun_access_state(state)) < 0 ||
 	    !number_parse(group, &c.group) || c.group == 0 ||
 	    c.group > SCSI_GROUPS_MAX) {
 		(void)snprintf(msg, CTL_MESSAGE_SIZE, "lun access needs "
@@ -282,6 +270,11 @@ cmd_lun_access(struct daemon *d, json_t *args, json_t **ret_result,
 	if (rc == -ENOENT)
 		(void)snprintf(msg, CTL_MESSAGE_SIZE, "target '%s' has no LUN "
 		    "%u; see vmfsctl lun ls", c.iqn, c.lun);
+	if (rc == 0)
+		rc = box_keep(&d->box, why);
+	if (rc < 0 && why[0] != '\0')
+		(void)snprintf(msg, CTL_MESSAGE_SIZE, "changed until the next "
+		    "start only: %s", why);
 	return rc;
 }
 

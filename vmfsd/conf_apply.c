@@ -305,6 +305,29 @@ lun_change(struct apply *a, struct conf_change *c)
 	return rc;
 }
 
+/* A virtual disk that waits for its datastore gets them when it is opened. */
+static int
+lun_settings(struct apply *a, struct conf_change *c)
+{
+	struct conf_target *now = conf_find_target(a->e->conf, c->name);
+	struct conf_target *next = conf_find_target(a->next, c->name);
+	struct conf_lun *l = now != NULL ? conf_find_lun(now, c->lun) : NULL;
+	struct conf_lun *n = next != NULL ? conf_find_lun(next, c->lun) : NULL;
+	struct export_lun *x = exports_find(a->e, c->name, c->lun);
+	char *text;
+
+	if (l == NULL || n == NULL)
+		return -ENOENT;
+	if (x != NULL)
+		scsi_lu_set(x->lu, &n->settings, n->warn_percent);
+	l->settings = n->settings;
+	l->warn_percent = n->warn_percent;
+	text = l->text;
+	l->text = n->text;
+	n->text = text;
+	return 0;
+}
+
 static int
 needs_restart(struct apply *a, struct conf_change *c)
 {
@@ -323,6 +346,7 @@ static int (*const actions[])(struct apply *a, struct conf_change *c) = {
 	[CHANGE_TARGET_ADD] = target_add,
 	[CHANGE_LUN] = lun_change,
 	[CHANGE_LUN_ADD] = lun_add,
+	[CHANGE_LUN_SETTINGS] = lun_settings,
 	[CHANGE_ACCESS] = access_change,
 	[CHANGE_RESTART] = needs_restart,
 };

@@ -122,6 +122,29 @@ removals(struct diff *d, const struct conf *now, const struct conf *next)
 			    "remove portal %s", now->portal[i]);
 }
 
+/* Do only its settings differ? */
+static bool
+same_unit(const struct conf_lun *a, const struct conf_lun *b)
+{
+	return same(a->source, b->source) && a->readonly == b->readonly &&
+	    a->thin == b->thin && a->same_to_end == b->same_to_end &&
+	    a->encrypted == b->encrypted;
+}
+
+static void
+setting_changes(struct diff *d, const struct conf_target *old,
+    const struct conf_target *t)
+{
+	for (size_t j = 0; old != NULL && j < t->luns; j++) {
+		const struct conf_lun *l = &t->lun[j];
+		const struct conf_lun *o = lun_of(old, l->number);
+
+		if (o != NULL && !same(o->text, l->text) && same_unit(o, l))
+			add(d, CHANGE_LUN_SETTINGS, t->iqn, l->number,
+			    "settings of LUN %u of %s", l->number, t->iqn);
+	}
+}
+
 static void
 lun_changes(struct diff *d, const struct conf_target *old,
     const struct conf_target *t, bool changed)
@@ -132,7 +155,8 @@ lun_changes(struct diff *d, const struct conf_target *old,
 		    lun_of(old, l->number) : NULL;
 		char source[LUN_TEXT_SIZE];
 
-		if (changed ? o == NULL || same(o->text, l->text) : o != NULL)
+		if (changed ? o == NULL || same(o->text, l->text) ||
+		    same_unit(o, l) : o != NULL)
 			continue;
 		add(d, changed ? CHANGE_LUN : CHANGE_LUN_ADD, t->iqn,
 		    l->number, "%s LUN %u of %s: %s",
@@ -156,6 +180,9 @@ additions(struct diff *d, const struct conf *now, const struct conf *next)
 		for (size_t i = 0; i < next->targets; i++)
 			lun_changes(d, target_of(now, next->target[i].iqn),
 			    &next->target[i], changed != 0);
+	for (size_t i = 0; i < next->targets; i++)
+		setting_changes(d, target_of(now, next->target[i].iqn),
+		    &next->target[i]);
 	for (size_t i = 0; i < next->targets; i++) {
 		const struct conf_target *t = &next->target[i];
 		const struct conf_target *o = target_of(now, t->iqn);

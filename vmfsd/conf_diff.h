@@ -15,6 +15,7 @@ enum conf_change_kind {
 	CHANGE_TARGET_ADD,
 	CHANGE_LUN,		/* its source or options */
 	CHANGE_LUN_ADD,
+	CHANGE_LUN_SETTINGS,	/* options that need no new unit */
 	CHANGE_ACCESS,		/* allow lines, secrets, redirect of a target */
 	CHANGE_RESTART,		/* what only a restart changes */
 };

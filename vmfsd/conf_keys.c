@@ -8,6 +8,7 @@
 #include "libvmfs/base/units.h"
 #include "vmfsd/conf_allow.h"
 #include "vmfsd/conf_keys.h"
+#include "vmfsd/lun_settings.h"
 
 static int
 set_string(struct conf_parser *p, const char *key, const char *value,
@@ -318,22 +319,11 @@ lun_number(struct conf_parser *p, const char *key, unsigned *ret_number)
 }
 
 static int
-lun_warn(struct conf_parser *p, struct conf_lun *l, const char *value)
-{
-	char *end;
-	unsigned long n = strtoul(value, &end, 10);
-
-	if (!isdigit((unsigned char)*value) || n == 0 || n > 100 ||
-	    (*end != '\0' && strcmp(end, "%") != 0))
-		return conf_error(p, "warn=%s: expected 1 to 100 percent",
-		    value);
-	l->warn_percent = (unsigned)n;
-	return 0;
-}
-
-static int
 lun_option(struct conf_parser *p, struct conf_lun *l, const char *option)
 {
+	char why[200];
+	int rc = 0;
+
 	if (strcmp(option, "readonly") == 0 || strcmp(option, "ro") == 0)
 		l->readonly = true;
 	else if (strcmp(option, "thin") == 0)
@@ -342,12 +332,15 @@ lun_option(struct conf_parser *p, struct conf_lun *l, const char *option)
 		l->same_to_end = true;
 	else if (strcmp(option, "encrypted") == 0)
 		l->encrypted = true;
-	else if (strncmp(option, "warn=", 5) == 0)
-		return lun_warn(p, l, option + 5);
 	else
+		rc = lun_setting_parse(option, l, why, sizeof(why));
+	if (rc == -EINVAL)
+		return conf_error(p, "%s", why);
+	if (rc == -ENOENT)
 		return conf_error(p, "LUN option '%s' is unknown; expected "
-		    "readonly, thin, same-to-end, encrypted or warn=PERCENT", option);
-	return 0;
+		    "readonly, thin, same-to-end, encrypted, warn=PERCENT, "
+		    "warn-free=SIZE or group.N=STATE", option);
+	return rc;
 }
 
 static int

@@ -263,6 +263,9 @@ unit_fill(struct exports *e, struct export_lun *x,
 		.readonly = cl->readonly, .thin = cl->thin,
 		.same_to_end = cl->same_to_end,
 		.warn_percent = cl->warn_percent,
+		.settings = &cl->settings,
+		.on_setting = e->on_setting,
+		.on_setting_arg = e->on_setting_arg,
 	};
 	int rc;
 
@@ -616,7 +619,8 @@ exports_start(struct exports *e, struct conf *conf,
 {
 	*e = (struct exports){
 		.conf = conf, .identity = identity, .log = log,
-		.datastores = datastores,
+		.datastores = datastores, .on_setting = e->on_setting,
+		.on_setting_arg = e->on_setting_arg,
 	};
 	list_init(&e->luns);
 	return conf->portals == 0 ? 0 : exports_run(e);

@@ -45,6 +45,9 @@ struct exports {
 	char address[CONF_LIST_MAX][NET_ADDR_TEXT];	/* real ones */
 	size_t addresses;
 	char why[EXPORTS_WHY_SIZE];
+	/* See scsi_lu_conf; set before the start. */
+	void (*on_setting)(void *arg);
+	void *on_setting_arg;
 };
 
 /* Opens every LUN, then listens.  On failure e->why tells the admin, and

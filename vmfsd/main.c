@@ -14,6 +14,7 @@
 
 #include "locking/watchdog.h"
 #include "vmfsd/background.h"
+#include "vmfsd/box_keep.h"
 #include "vmfsd/control.h"
 #include "vmfsd/membership.h"
 #include "vmfsd/options.h"
@@ -35,6 +36,7 @@ struct program {
 	struct control *control;
 	struct membership membership;
 	struct retry retry;
+	struct box_keeper keeper;
 	int signal_fd, event_fd, ready_fd;
 };
 
@@ -288,6 +290,9 @@ start(struct program *p)
 	if (rc < 0)
 		return rc;
 	box_init(&d->box, options_config(&p->options), &d->exports, &p->log);
+	rc = box_keeper_start(&p->keeper, &d->box);
+	if (rc < 0)
+		return rc;
 	rc = exports_start(&d->exports, &p->conf, &d->identity,
 	    &d->datastores, &p->log);
 	if (rc < 0) {
@@ -328,6 +333,7 @@ stop(struct program *p)
 	(void)signal(SIGALRM, give_up);
 	(void)alarm(SHUTDOWN_LIMIT_S);
 	control_stop(p->control);
+	box_keeper_stop(&p->keeper);
 	retry_stop(&p->retry);
 	failed = datastores_unmount_all(&d->datastores);
 	watchdog_share_free(d->datastores.watchdog);

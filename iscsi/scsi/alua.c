@@ -97,14 +97,18 @@ static void
 group_set(struct scsi_lu *lu, unsigned group, uint8_t state, uint8_t cause,
     const struct scsi_nexus *by)
 {
-	lu->alua.groups[group - 1].cause = cause;
+	if (by != NULL)
+		lu->alua.groups[group - 1].cause = cause;
 	if (lu->alua.groups[group - 1].state == state)
 		return;
+	lu->alua.groups[group - 1].cause = cause;
 	lu->alua.groups[group - 1].state = state;
 	log_info(lu->env->log, "scsi: access state lu=%s group=%u state=%u "
 	    "by=%s", lu->serial, group, state,
 	    by != NULL ? by->port : "administrator");
 	ua_add_all(lu, SENSE_ACCESS_STATE_CHANGED, by);
+	if (by != NULL && lu->on_setting != NULL)
+		lu->on_setting(lu->on_setting_arg);
 }
 
 /* All descriptors are looked at before the first takes effect. */

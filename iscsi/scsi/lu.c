@@ -90,6 +90,8 @@ scsi_lu_new(struct env *env, struct disk *disk,
 	lu->disk = disk;
 	lu_identify(lu, conf);
 	lu->cache_id = conf->cache_id;
+	lu->on_setting = conf->on_setting;
+	lu->on_setting_arg = conf->on_setting_arg;
 	lu->on_change = conf->on_change;
 	lu->on_change_arg = conf->on_change_arg;
 	lu->readonly = conf->readonly || (info->caps & DISK_CAP_READONLY);
@@ -98,7 +100,9 @@ scsi_lu_new(struct env *env, struct disk *disk,
 	lu->block_size = bs;
 	lu->blocks = info->size_bytes / bs;
 	lu->caw_blocks_max = lu_caw_limit(lu);
-	thin_init(lu, conf->warn_percent);
+	thin_init(lu, conf->warn_percent, conf->settings);
+	for (unsigned i = 0; i < SCSI_GROUPS_MAX && conf->settings != NULL; i++)
+		lu->alua.groups[i].state = conf->settings->access[i];
 	lu->atomic_blocks_max = lu_atomic_limit(lu);
 	lu->same_to_end = conf->same_to_end;
 	list_init(&lu->itls);
@@ -117,6 +121,28 @@ scsi_lu_new(struct env *env, struct disk *disk,
 	}
 	*ret_lu = lu;
 	return 0;
+}
+
+void
+scsi_lu_settings(struct scsi_lu *lu, struct scsi_lu_settings *ret_s)
+{
+	struct scsi_lu_settings s = { .threshold_set = false };
+
+	shared_enter(&lu->lock);
+	for (unsigned i = 0; i < SCSI_GROUPS_MAX; i++)
+		s.access[i] = lu->alua.groups[i].state;
+	thin_settings(&lu->pool, &s);
+	shared_leave(&lu->lock);
+	*ret_s = s;
+}
+
+void
+scsi_lu_set(struct scsi_lu *lu, const struct scsi_lu_settings *s,
+    unsigned warn_percent)
+{
+	for (unsigned i = 0; i < SCSI_GROUPS_MAX; i++)
+		(void)!scsi_lu_set_access(lu, i + 1, s->access[i]);
+	thin_set(lu, warn_percent, s);
 }
 
 void

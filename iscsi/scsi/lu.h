@@ -66,6 +66,8 @@ struct scsi_lu {
 	struct thin pool;
 	struct scsi_lu_stats stats;	/* of the itls that are no more */
 	struct sanitize sanitize;
+	void (*on_setting)(void *arg);
+	void *on_setting_arg;
 	void (*on_change)(void *arg, const struct scsi_change *ch);
 	void *on_change_arg;
 };

@@ -2,7 +2,7 @@
 /*
  * MODE SENSE and MODE SELECT, SPC-4 6.11 to 6.14.  Of all pages only D_SENSE
  * and SWP of the control page and the threshold of thin provisioning can be
- * changed; nothing is saved.
+ * changed, and only the latter saved.
  */
 #include <string.h>
 
@@ -15,7 +15,8 @@ enum { CONTROL_D_SENSE = 0x04, CONTROL_SWP = 0x08, CONTROL_TAS = 0x40 };
 #define PAGE_CONTROL 0x0a
 #define MODE_MAX 256
 
-enum { PAGE_SPF = 0x40 };
+enum { PAGE_SPF = 0x40, PAGE_PS = 0x80 };
+enum { SELECT_SP = 0x01, SELECT_PF = 0x10 };
 
 /* One page with its head, of two bytes or with a subpage four. */
 struct mode_page {
@@ -69,7 +70,8 @@ page_exceptions(const struct scsi_lu *lu, uint8_t pc, uint8_t *p)
 static void
 page_provisioning(const struct scsi_lu *lu, uint8_t pc, uint8_t *p)
 {
-	thin_page_encode(lu, pc == PC_CHANGEABLE, p);
+	thin_page_encode(lu, pc == PC_CHANGEABLE ? THIN_CHANGEABLE :
+	    pc == PC_SAVED ? THIN_SAVED : THIN_CURRENT, p);
 }
 
 static const struct mode_page pages[] = {
@@ -91,6 +93,13 @@ static bool
 page_present(const struct scsi_lu *lu, const struct mode_page *page)
 {
 	return page->sub != SUBPAGE_PROVISIONING || lu->pool.pool;
+}
+
+/* PS, SPC-4 7.5.1. */
+static bool
+page_saveable(const struct scsi_lu *lu, const struct mode_page *page)
+{
+	return page->sub == SUBPAGE_PROVISIONING && lu->on_setting != NULL;
 }
 
 static bool
@@ -122,6 +131,7 @@ pages_encode(const struct scsi_lu *lu, uint8_t code, uint8_t sub, uint8_t pc,
 			q[1] = page->sub;
 			be16_store(q + 2, page->len);
 		}
+		q[0] |= page_saveable(lu, page) ? PAGE_PS : 0;
 		page->encode(lu, pc, q);
 		len += page_head(page) + page->len;
 	}
@@ -190,20 +200,23 @@ scsi_mode_sense(struct scsi_cmd *c)
 {
 	const uint8_t *cdb = c->task->cdb;
 	uint8_t code = cdb[2] & 0x3f, pc = cdb[2] >> 6;
-	bool known = false, sub_known = false;
+	bool known = false, sub_known = false, saveable = true;
 
 	for (size_t i = 0; i < PAGES; i++) {
 		if (!page_present(c->lu, &pages[i]))
 			continue;
 		known |= page_wanted(&pages[i], code, SUBPAGE_ALL);
-		sub_known |= page_wanted(&pages[i], code, cdb[3]);
+		if (!page_wanted(&pages[i], code, cdb[3]))
+			continue;
+		sub_known = true;
+		saveable &= page_saveable(c->lu, &pages[i]);
 	}
 	if (!known)
 		return scsi_cmd_bad_cdb(c, 2);
 	if (!sub_known || (code == PAGE_ALL && cdb[3] != 0 &&
 	    cdb[3] != SUBPAGE_ALL))
 		return scsi_cmd_bad_cdb(c, 3);
-	if (pc == PC_SAVED)
+	if (pc == PC_SAVED && !saveable)
 		return scsi_cmd_fail(c, SENSE_SAVING_NOT_SUPPORTED);
 	return mode_reply(c, code, pc);
 }
@@ -268,6 +281,8 @@ page_check(struct scsi_cmd *c, const uint8_t *p, size_t at, size_t left)
 		scsi_cmd_fail(c, SENSE_PARAMETER_LIST_LENGTH);
 	else if (!page_acceptable(c->lu, page, p))
 		scsi_cmd_bad_parameter(c, (uint16_t)at);
+	else if ((c->task->cdb[1] & SELECT_SP) && !page_saveable(c->lu, page))
+		scsi_cmd_bad_cdb(c, 1);
 	else
 		return true;
 	return false;
@@ -297,6 +312,8 @@ page_apply(struct scsi_cmd *c, const uint8_t *p)
 		changed = thin_page_apply(c->lu, p);
 	if (changed)
 		ua_add_all(c->lu, SENSE_MODE_CHANGED, c->nexus);
+	if (c->task->cdb[1] & SELECT_SP)
+		thin_page_save(c->lu);
 }
 
 /*
@@ -340,11 +357,13 @@ scsi_mode_select(struct scsi_cmd *c)
 	size_t len = c->task->data_out_wanted;
 	size_t first;
 
-	if (cdb[1] & 0x01)		/* SP: nothing can be saved */
+	/* Without a pool nothing can be saved. */
+	if ((cdb[1] & SELECT_SP) &&
+	    (!c->lu->pool.pool || c->lu->on_setting == NULL))
 		return scsi_cmd_bad_cdb(c, 1);
 	if (len == 0)
 		return scsi_cmd_status(c, SCSI_GOOD);
-	if (!(cdb[1] & 0x10))		/* PF */
+	if (!(cdb[1] & SELECT_PF))
 		return scsi_cmd_bad_cdb(c, 1);
 	first = mode_list_head(c, p, len);
 	if (first == 0)

@@ -53,6 +53,14 @@ struct scsi_change {
 	enum scsi_change_fate fate;
 };
 
+/* What initiators and administrators change of a unit, and is to last. */
+struct scsi_lu_settings {
+	uint8_t access[SCSI_GROUPS_MAX]; /* by port group; SPC-4 table 307 */
+	bool threshold_set;		/* else the warn_percent of the unit */
+	bool threshold_on;
+	uint64_t threshold_free;	/* bytes available; whole MiB count */
+};
+
 struct scsi_lu_conf {
 	const char *serial;	/* VPD 80h; NULL: derived from uuid */
 	struct uuid uuid;	/* names the unit in VPD 83h (NAA 6) */
@@ -68,6 +76,14 @@ struct scsi_lu_conf {
 	/* Pool in use at which initiators are told, where the disk knows
 	 * its space: 1 to 100; 0: 80. */
 	unsigned warn_percent;
+	const struct scsi_lu_settings *settings;	/* NULL: all zero */
+	/*
+	 * An initiator has changed a setting that is to last.  On any
+	 * reactor, with the unit locked: must not suspend nor call back.
+	 * NULL: nothing lasts.
+	 */
+	void (*on_setting)(void *arg);
+	void *on_setting_arg;
 	/* Changes when acknowledged writes that were not flushed may be gone
 	 * (a reboot); told to initiators, 0: not told. */
 	uint64_t cache_id;
@@ -118,6 +134,11 @@ void scsi_lu_free(struct scsi_lu *lu);
  * DATA HAS CHANGED.  Errors of disk_refresh.  Suspends.
  */
 int scsi_lu_refresh(struct scsi_lu *lu) MUST_CHECK;
+/* What is to last of the unit's settings.  Any thread. */
+void scsi_lu_settings(struct scsi_lu *lu, struct scsi_lu_settings *ret_s);
+/* Changes them; initiators hear of it by unit attentions.  Any thread. */
+void scsi_lu_set(struct scsi_lu *lu, const struct scsi_lu_settings *s,
+    unsigned warn_percent);
 /*
  * Changes the asymmetric access state (SPC-4 table 307, 0 to 3) of the unit
  * through a target port group; initiators hear of it by a unit attention.

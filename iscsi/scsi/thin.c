@@ -25,18 +25,68 @@ sets_of(uint64_t bytes)
 	return sets < UINT32_MAX ? (uint32_t)sets : UINT32_MAX;
 }
 
+/* True: something is different now. */
+static bool
+threshold_set(struct thin *t, bool enabled, uint32_t threshold)
+{
+	if (enabled == t->enabled && threshold == t->threshold)
+		return false;
+	t->enabled = enabled;
+	t->threshold = threshold;
+	t->reached = false;
+	t->until_look = 0;
+	return true;
+}
+
+/* Of a pool of so many bytes; what is configured lasts. */
+static bool
+configure(struct thin *t, uint64_t size, unsigned percent,
+    const struct scsi_lu_settings *s)
+{
+	bool set = s != NULL && s->threshold_set, changed;
+
+	if (percent == 0 || percent > 100)
+		percent = THIN_WARN_PERCENT;
+	changed = threshold_set(t, !set || s->threshold_on, set ?
+	    sets_of(s->threshold_free) : sets_of(size / 100 * (100 - percent)));
+	t->saved = set;
+	t->saved_enabled = t->enabled;
+	t->saved_threshold = t->threshold;
+	return changed;
+}
+
 void
-thin_init(struct scsi_lu *lu, unsigned percent)
+thin_init(struct scsi_lu *lu, unsigned percent,
+    const struct scsi_lu_settings *s)
 {
 	struct disk_space space;
 
 	if (!lu->thin || disk_space(lu->disk, &space) < 0)
 		return;
-	if (percent == 0 || percent > 100)
-		percent = THIN_WARN_PERCENT;
 	lu->pool.pool = true;
-	lu->pool.enabled = true;
-	lu->pool.threshold = sets_of(space.size / 100 * (100 - percent));
+	(void)configure(&lu->pool, space.size, percent, s);
+}
+
+void
+thin_set(struct scsi_lu *lu, unsigned percent,
+    const struct scsi_lu_settings *s)
+{
+	struct disk_space space;
+
+	if (!lu->pool.pool || disk_space(lu->disk, &space) < 0)
+		return;
+	shared_enter(&lu->lock);
+	if (configure(&lu->pool, space.size, percent, s))
+		ua_add_all(lu, SENSE_MODE_CHANGED, NULL);
+	shared_leave(&lu->lock);
+}
+
+void
+thin_settings(const struct thin *t, struct scsi_lu_settings *s)
+{
+	s->threshold_set = t->saved;
+	s->threshold_on = t->saved_enabled;
+	s->threshold_free = t->saved_threshold * THIN_SET_BYTES;
 }
 
 uint8_t
@@ -106,35 +156,42 @@ thin_wrote(const struct scsi_cmd *c)
 
 /* One descriptor: soft, of what is available, armed while that falls. */
 void
-thin_page_encode(const struct scsi_lu *lu, bool changeable, uint8_t *p)
+thin_page_encode(const struct scsi_lu *lu, enum thin_values values, uint8_t *p)
 {
+	const struct thin *t = &lu->pool;
+	bool saved = values == THIN_SAVED;
 	uint8_t *d = p + DESCRIPTOR_AT;
 
-	if (changeable) {
+	if (values == THIN_CHANGEABLE) {
 		d[0] = ENABLED;
 		be32_store(d + 4, UINT32_MAX);
 		return;
 	}
-	d[0] = lu->pool.enabled ? ENABLED : 0;
+	d[0] = (saved ? t->saved_enabled : t->enabled) ? ENABLED : 0;
 	d[1] = RESOURCE_AVAILABLE;
-	be32_store(d + 4, lu->pool.threshold);
+	be32_store(d + 4, saved ? t->saved_threshold : t->threshold);
 }
 
 bool
 thin_page_apply(struct scsi_lu *lu, const uint8_t *p)
 {
 	const uint8_t *d = p + DESCRIPTOR_AT;
-	bool enabled = d[0] & ENABLED;
-	uint32_t threshold = be32_load(d + 4);
+
+	return threshold_set(&lu->pool, d[0] & ENABLED, be32_load(d + 4));
+}
+
+void
+thin_page_save(struct scsi_lu *lu)
+{
 	struct thin *t = &lu->pool;
 
-	if (enabled == t->enabled && threshold == t->threshold)
-		return false;
-	t->enabled = enabled;
-	t->threshold = threshold;
-	t->reached = false;
-	t->until_look = 0;
-	return true;
+	if (t->saved_enabled == t->enabled &&
+	    t->saved_threshold == t->threshold)
+		return;
+	t->saved = true;
+	t->saved_enabled = t->enabled;
+	t->saved_threshold = t->threshold;
+	lu->on_setting(lu->on_setting_arg);
 }
 
 static size_t

@@ -297,6 +297,84 @@ each_initiator_has_a_secret_of_its_own_body()
 	host_stop box
 }
 
+# scsi CDB [DATA-OUT]: to LUN 0
+scsi()
+{
+	"${VMFS_BUILDDIR}/tests/interop/scsi_cmd" ${bytes:+-r ${bytes}} \
+	    -i ${me} "$(url 0)" "$@"
+}
+
+# states_are STATE...: access states of the groups, as initiators see them.
+states_are()
+{
+	_now=$(bytes=64 scsi a30a00000000000000400000 | tail -c +10 |
+	    od -An -v -tu1 -w12 | awk '{ printf("%s%d", n++ ? " " : "", $1) }')
+	[ "${_now}" = "$*" ] || atf_fail "access states are ${_now}, not $*"
+}
+
+# Soft threshold of the current (0) or saved (3) values, MiB available.
+threshold()
+{
+	_page=$(printf %02x $(($1 * 64 + 28)))
+	bytes=32 scsi 5a08${_page}02000000002000 | tail -c 4 |
+	    od -An -v -tu4 --endian=big | tr -d ' '
+}
+
+# select_threshold SP MIB
+select_threshold()
+{
+	[ "$(scsi "551${1}0000000000002000" 00000000000000005c020014$(
+	    printf '%024d' 0)80010000$(printf %08x "$2"))" = GOOD ] ||
+	    atf_fail "MODE SELECT was refused"
+}
+
+line_has()
+{
+	until_true 30 grep -q "^lun.0 = .*,thin$1\$" box/conf ||
+	    atf_fail "$(grep '^lun.0' box/conf) does not end with $1"
+}
+
+admin_test_case what_initiators_set_is_there_after_a_restart
+what_initiators_set_is_there_after_a_restart_body()
+{
+	box_start
+	atf_check vmfsctl portal create '127.0.0.1:0,2'
+	states_are 0 0
+	# SET TARGET PORT GROUPS: 2 is standby.
+	[ "$(scsi a40a00000000000000080000 0000000002000002)" = GOOD ] ||
+	    atf_fail "the state was not set"
+	line_has ,group.2=standby
+	select_threshold 1 1234
+	line_has ,group.2=standby,warn-free=1234M
+	# Not to be saved.
+	select_threshold 0 999
+	[ "$(threshold 0) $(threshold 3)" = "999 1234" ] ||
+	    atf_fail "thresholds are $(threshold 0) $(threshold 3)"
+	atf_check vmfsctl lun access ${iqn} 0 1 non-optimized
+	line_has ,group.1=non-optimized,group.2=standby,warn-free=1234M
+	states_are 1 2
+	host_kill box
+	daemon_start box
+	portal=$(vmfsctl target ls --json | jq -r '.portals[0]')
+	states_are 1 2
+	[ "$(threshold 0) $(threshold 3)" = "1234 1234" ] ||
+	    atf_fail "thresholds are $(threshold 0) $(threshold 3)"
+	# By hand, while an initiator is logged in.
+	mkfifo cmds
+	qemu-io --image-opts "driver=iscsi,transport=tcp,portal=${portal},\
+target=${iqn},lun=0,initiator-name=${me}" <cmds >qemu.out 2>&1 &
+	exec 8>cmds
+	until_true 30 sh -c 'vmfsctl session ls --json |
+	    jq -e ".sessions != []"' || atf_fail "qemu-io did not log in"
+	sed -i 's/,group.*/,group.1=unavailable,warn=off/' box/conf
+	atf_check -o match:'settings of LUN 0' vmfsctl reload
+	exec 8>&-
+	atf_check vmfsctl lun access ${iqn} 0 1 optimized
+	line_has ,warn=off
+	states_are 0 0
+	host_stop box
+}
+
 admin_test_case a_file_changed_by_hand_is_read_again
 a_file_changed_by_hand_is_read_again_body()
 {

@@ -125,6 +125,14 @@ secrets_must_be_long_and_private_body()
 	start='[portal]\nlisten = 127.0.0.1:0\n[target iqn.a:b]\nlun.0 = /x\n'
 	umask 077
 	echo short >secret
+	printf "${start}lun.1 = /x,group.17=standby\n" |
+	    bad "'group.17=standby': expected group.1 to group.16"
+	printf "${start}lun.1 = /x,group.1=off\n" |
+	    bad "'group.1=off': expected group.1 to group.16"
+	printf "${start}lun.1 = /x,warn-free=much\n" |
+	    bad "warn-free=much: expected the space"
+	printf "${start}lun.1 = /x,warn=101\n" |
+	    bad "warn=101: expected 1 to 100 percent, or off"
 	printf "${start}allow = iqn.x,chap=bob\n" |
 	    bad "initiator 'iqn.x': chap and chap-secret-file go together"
 	printf "${start}allow = iqn.x,chap=\n" |

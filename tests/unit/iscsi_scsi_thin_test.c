@@ -112,6 +112,87 @@ full_pool_refuses_until_there_is_space(struct rig *r)
 	ATF_CHECK_EQ(1, r->disk.writes);
 }
 
+static unsigned settings;
+
+static void
+note_setting(void *arg)
+{
+	(void)arg;
+	settings++;
+}
+
+static void
+set_keeper(struct rig *r)
+{
+	set_pool(r);
+	r->conf.on_setting = note_setting;
+}
+
+static uint32_t
+threshold_of(struct rig *r, uint8_t pc)
+{
+	ATF_REQUIRE_EQ(RIG_GOOD, sense_page(r, pc, 0x1c, 2));
+	ATF_CHECK_EQ(0xdc, in[8]);
+	return be32_load(in + 8 + 20);
+}
+
+/* Saved values are told to whoever keeps them. */
+static void
+saved_threshold_is_kept(struct rig *r)
+{
+	static const uint8_t sp[10] = { 0x55, 0x11, [8] = 32 };
+	struct scsi_lu_settings s;
+
+	ATF_CHECK_EQ(20, threshold_of(r, 0));
+	ATF_CHECK_EQ(20, threshold_of(r, 3));
+	scsi_lu_settings(r->lu, &s);
+	ATF_CHECK(!s.threshold_set);
+	be32_store(in + 28, 7);
+	memset(in, 0, 3);
+	in[8] &= 0x7f;
+	ATF_CHECK_EQ(RIG_GOOD, rig_cmd(r->nexus[0], sp, 10, in, 32));
+	ATF_CHECK_EQ(1, settings);
+	scsi_lu_settings(r->lu, &s);
+	ATF_CHECK(s.threshold_set && s.threshold_on);
+	ATF_CHECK_EQ(7 * MIB, s.threshold_free);
+	/* Only until a restart. */
+	ATF_REQUIRE_EQ(7, threshold_of(r, 0));
+	be32_store(in + 28, 5);
+	in[8] &= 0x7f;
+	ATF_CHECK_EQ(RIG_GOOD, select_page(r->nexus[0]));
+	ATF_CHECK_EQ(5, threshold_of(r, 0));
+	ATF_CHECK_EQ(7, threshold_of(r, 3));
+	ATF_CHECK_EQ(1, settings);
+	/* Of other pages nothing is saved. */
+	ATF_CHECK_EQ(0x053900, sense_page(r, 3, 0x0a, 0));
+	ATF_REQUIRE_EQ(RIG_GOOD, sense_page(r, 0, 0x0a, 0));
+	memset(in, 0, 3);
+	ATF_CHECK_EQ(0x052400, rig_cmd(r->nexus[0],
+	    (const uint8_t[10]){ 0x55, 0x11, [8] = 20 }, 10, in, 20));
+}
+
+static void
+settings_change_while_it_runs(struct rig *r)
+{
+	struct scsi_lu_settings s = {
+		.access = { 0, 2 }, .threshold_set = true,
+		.threshold_on = true, .threshold_free = 3 * MIB,
+	};
+
+	scsi_lu_set(r->lu, &s, 0);
+	ATF_CHECK_EQ(0x062a06, rig_tur(r->nexus[0]));
+	ATF_CHECK_EQ(0x062a01, rig_tur(r->nexus[0]));
+	ATF_CHECK_EQ(3, threshold_of(r, 0));
+	scsi_lu_set(r->lu, &s, 0);
+	ATF_CHECK_EQ(RIG_GOOD, rig_tur(r->nexus[0]));
+	s = (struct scsi_lu_settings){ .threshold_set = false };
+	scsi_lu_set(r->lu, &s, 90);
+	ATF_CHECK_EQ(0x062a06, rig_tur(r->nexus[0]));
+	ATF_CHECK_EQ(0x062a01, rig_tur(r->nexus[0]));
+	ATF_CHECK_EQ(10, threshold_of(r, 0));
+	ATF_CHECK_EQ(0, settings);
+}
+
 static void
 set_warn(struct rig *r)
 {
@@ -244,6 +325,11 @@ RIG_TEST(counts, set_pool, counts_are_told_in_sets,
 RIG_TEST(no_pool, NULL, unit_without_pool_says_nothing,
     "a unit whose disk knows no pool has no thresholds")
 
+RIG_TEST(saved, set_keeper, saved_threshold_is_kept,
+    "MODE SELECT with SP saves the threshold, and nothing else")
+RIG_TEST(live, set_keeper, settings_change_while_it_runs,
+    "settings change while initiators are logged in, who hear of it")
+
 ATF_TP_ADD_TCS(tp)
 {
 	ATF_TP_ADD_TC(tp, told);
@@ -255,6 +341,8 @@ ATF_TP_ADD_TCS(tp)
 	ATF_TP_ADD_TC(tp, mode_bad);
 	ATF_TP_ADD_TC(tp, subpages);
 	ATF_TP_ADD_TC(tp, counts);
+	ATF_TP_ADD_TC(tp, saved);
+	ATF_TP_ADD_TC(tp, live);
 	ATF_TP_ADD_TC(tp, no_pool);
 	return atf_no_error();
 }
