@@ -1,0 +1,292 @@
+#!/bin/sh
+# SPDX-License-Identifier: BSD-2-Clause
+# usage: bench/datapath.sh [-g] [-r ROUNDS] [-t SECONDS] [-m MEDIA] [CELL]...
+# The way from a guest to the LUN: vhost-user-blk and the mount, beside the raw
+# device and what qemu-storage-daemon makes of it, one after the other, round by
+# round.
+#
+#   -g          exit status 1 when a goal is missed
+#   -r ROUNDS   rounds; the median is printed (3)
+#   -t SECONDS  measured of each cell, path and round (1)
+#   -m MEDIA    of ram (a loop device on a file in memory) and disk (a file
+#               beside the build); both by default
+# CELLS, all by default, are [r|w]SIZE[k|m]-DEPTH.
+# Paths: raw (fio on the device, which is 1), vhost, vhost-cow (right after a
+# snapshot), mount (fio on the file in the mount), qsd-vhost, qsd-fuse.
+# Needs root, a build, fio, qemu-storage-daemon, room for 3 GiB.
+srcdir=$(cd "$(dirname "$0")/.." && pwd)
+build=$(cd "${VMFS_BUILDDIR:-${srcdir}/build}" && pwd) || exit 1
+disk_mib=512
+
+usage()
+{
+	sed -n '3,/^# Needs/s/^# \{0,1\}//p' "$0" >&2
+	exit 2
+}
+
+rounds=3 seconds=1 media="ram disk" strict=
+while getopts gr:t:m: opt; do
+	case ${opt} in
+	g) strict=yes ;;
+	r) rounds=${OPTARG} ;;
+	t) seconds=${OPTARG} ;;
+	m) media=${OPTARG} ;;
+	*) usage ;;
+	esac
+done
+shift $((OPTIND - 1))
+cells=${*:-r4k-1 w4k-1 r4k-32 w4k-32 w64k-8 r1m-4 w1m-4}
+paths="raw vhost vhost-cow mount qsd-vhost qsd-fuse"
+
+cell_parse()
+{
+	_size=${1%%-*} depth=${1#*-}
+	case ${_size} in
+	r*k) rw=r bytes=$((1024 * $(echo "${_size}" | tr -dc 0-9))) ;;
+	w*k) rw=w bytes=$((1024 * $(echo "${_size}" | tr -dc 0-9))) ;;
+	r*m) rw=r bytes=$((1048576 * $(echo "${_size}" | tr -dc 0-9))) ;;
+	w*m) rw=w bytes=$((1048576 * $(echo "${_size}" | tr -dc 0-9))) ;;
+	*) usage ;;
+	esac
+}
+
+# goal_of MEDIUM PATH CELL: as a ratio to raw, "-" for none.
+goal_of()
+{
+	case $1/$2/$3 in
+	disk/vhost/?4k-*) echo 0.95 ;;
+	ram/vhost/?4k-32) echo 0.6 ;;
+	ram/mount/?4k-32) echo 0.7 ;;
+	disk/mount/?4k-32) echo 0.75 ;;
+	ram/mount/?4k-1) echo 0.4 ;;
+	disk/vhost/?1m-*|disk/mount/?1m-*) echo 0.95 ;;
+	*) echo - ;;
+	esac
+}
+
+work=$(mktemp -d "${TMPDIR:-/tmp}/datapath.XXXXXX")
+pids=
+clean_up()
+{
+	vmfsctl ds unmount --force ds >/dev/null 2>&1
+	for p in ${pids}; do
+		kill "${p}" 2>/dev/null && wait "${p}" 2>/dev/null
+	done
+	umount -l "${work}/mnt" "${work}/qsd.raw" 2>/dev/null
+	for l in "${work}"/loop.*; do
+		[ ! -s "${l}" ] || losetup -d "$(cat "${l}")"
+	done
+	rm -rf "${work}" "${store:?}"
+}
+store=${work}/store
+trap clean_up EXIT
+trap 'exit 1' INT TERM
+
+vmfsctl() { "${build}/vmfsd/vmfsctl" -c "${work}/ctl" "$@"; }
+
+wait_for()
+{
+	_end=$(($(date +%s) + 20))
+	until "$@" >/dev/null 2>&1; do
+		[ "$(date +%s)" -lt ${_end} ] || {
+			echo "datapath.sh: in vain: $*" >&2
+			exit 1
+		}
+		sleep 0.05
+	done
+}
+
+# device NAME SIZE_MIB: its path into ${work}/dev.NAME.
+device()
+{
+	truncate -s "$2M" "${store}/$1"
+	echo "${store}/$1" >"${work}/dev.$1"
+	[ "${medium}" = ram ] || return 0
+	losetup --direct-io=off --find --show "${store}/$1" >"${work}/loop.$1" ||
+	    exit 1
+	cp "${work}/loop.$1" "${work}/dev.$1"
+}
+
+up()
+{
+	store=${build}/datapath.$$
+	driver=file
+	if [ "${medium}" = ram ]; then
+		store=/dev/shm/datapath.$$
+		driver=host_device
+	fi
+	mkdir -p "${store}" "${work}/mnt"
+	device raw ${disk_mib}
+	device lun $((disk_mib * 4))
+	dd if=/dev/zero of="$(cat "${work}/dev.raw")" bs=1M count=${disk_mib} \
+	    conv=notrunc status=none
+	"${build}/mkfs/mkfs.vmfs" --label=ds "$(cat "${work}/dev.lun")" \
+	    >/dev/null || exit 1
+	cat >"${work}/conf" <<-END
+	[host]
+	name = bench
+	dir = ${work}/id
+	[control]
+	socket = ${work}/ctl
+	[datastore ds]
+	lun = $(cat "${work}/dev.lun")
+	mount = ${work}/mnt
+	END
+	"${build}/vmfsd/vmfsd" --config="${work}/conf" \
+	    --pidfile="${work}/pid" --log-file="${work}/log" &
+	pids=$!
+	wait_for test -s "${work}/pid"
+	for d in plain cow; do
+		vmfsctl disk create --eager ds:/${d}.vmdk ${disk_mib}M || exit 1
+	done
+	qemu-storage-daemon --blockdev "driver=${driver},node-name=f,aio=io_uring,\
+filename=$(cat "${work}/dev.raw"),cache.direct=on" \
+	    --export "type=vhost-user-blk,id=v,node-name=f,writable=on,\
+addr.type=unix,addr.path=${work}/qsd" >"${work}/qsd.log" 2>&1 &
+	pids="${pids} $!"
+	wait_for test -S "${work}/qsd"
+}
+
+down()
+{
+	vmfsctl ds unmount --force ds >/dev/null
+	for p in ${pids}; do
+		kill "${p}" && wait "${p}"
+	done 2>/dev/null
+	pids=
+	for l in "${work}"/loop.*; do
+		[ ! -s "${l}" ] || losetup -d "$(cat "${l}")"
+	done
+	rm -rf "${work:?}"/* "${store:?}"
+}
+
+fio_on()
+{
+	_rw=randread
+	[ ${rw} = r ] || _rw=randwrite
+	fio --name=x --filename="$1" --rw=${_rw} --bs=${bytes} \
+	    --iodepth="${depth}" --ioengine="$2" --direct=1 --time_based \
+	    --runtime="${seconds}" --size=${disk_mib}M --randrepeat=0 \
+	    --norandommap --output-format=json >"${work}/fio" 2>&1 || {
+		cat "${work}/fio" >&2
+		exit 1
+	}
+	jq "[.jobs[0].read.iops, .jobs[0].write.iops] | max | floor" \
+	    "${work}/fio"
+}
+
+vhost_on()
+{
+	"${build}/bench/vhost_load" "$1" ${rw} ${bytes} "${depth}" \
+	    "${seconds}" $((disk_mib * 1048576))
+}
+
+# ours DISK: attached for one measurement.
+ours()
+{
+	vmfsctl disk attach --socket="${work}/ours" "ds:/$1.vmdk" >/dev/null &&
+	    vhost_on "${work}/ours"
+	vmfsctl disk detach --force "ds:/$1.vmdk"
+}
+
+# The export of a daemon ends with it: one for each.
+qsd_fuse()
+{
+	: >"${work}/qsd.raw"
+	qemu-storage-daemon --blockdev "driver=${driver},node-name=f,aio=io_uring,\
+filename=$(cat "${work}/dev.raw"),cache.direct=on" \
+	    --export "type=fuse,id=e,node-name=f,writable=on,\
+mountpoint=${work}/qsd.raw" >"${work}/qsd-fuse.log" 2>&1 &
+	_pid=$!
+	wait_for mountpoint -q "${work}/qsd.raw"
+	fio_on "${work}/qsd.raw" libaio
+	kill ${_pid} && wait ${_pid} 2>/dev/null
+}
+
+measure()
+{
+	case $1 in
+	raw) fio_on "$(cat "${work}/dev.raw")" io_uring ;;
+	vhost) ours plain ;;
+	vhost-cow)
+		vmfsctl disk snapshot ds:/cow.vmdk s >/dev/null
+		ours cow
+		vmfsctl disk rm-snapshot ds:/cow.vmdk@s >/dev/null
+		;;
+	mount) fio_on "${work}/mnt/plain-flat.vmdk" libaio ;;
+	qsd-vhost) vhost_on "${work}/qsd" ;;
+	qsd-fuse) qsd_fuse ;;
+	esac
+}
+
+: >"${work}.results"
+for medium in ${media}; do
+	up
+	for _ in $(seq "${rounds}"); do
+		for cell in ${cells}; do
+			cell_parse "${cell}"
+			for p in ${paths}; do
+				echo "${medium} ${cell} ${p} $(measure "${p}")"
+			done
+		done
+	done >>"${work}.results"
+	down
+done
+for medium in ${media}; do
+	for cell in ${cells}; do
+		for p in ${paths}; do
+			echo "goal ${medium} ${cell} ${p}" \
+			    "$(goal_of "${medium}" "${p}" "${cell}")"
+		done
+	done
+done >>"${work}.results"
+awk -v paths="${paths}" -v strict="${strict}" '
+$1 == "goal" { goal[$2, $3, $4] = $5; next }
+{
+	key = $1 SUBSEP $2 SUBSEP $3
+	v[key, ++n[key]] = $4
+	if (!(($1, $2) in seen)) {
+		seen[$1, $2] = 1
+		order[++rows] = $1 SUBSEP $2
+	}
+}
+function median(key,   i, j, t, a) {
+	for (i = 1; i <= n[key]; i++)
+		a[i] = v[key, i] + 0
+	for (i = 1; i <= n[key]; i++)
+		for (j = i + 1; j <= n[key]; j++)
+			if (a[j] < a[i]) {
+				t = a[i]
+				a[i] = a[j]
+				a[j] = t
+			}
+	return a[int((n[key] + 1) / 2)]
+}
+END {
+	np = split(paths, p, " ")
+	printf "%-12s", "ops/s, x raw"
+	for (i = 1; i <= np; i++)
+		printf "%24s", p[i]
+	print ""
+	for (r = 1; r <= rows; r++) {
+		split(order[r], k, SUBSEP)
+		raw = median(order[r] SUBSEP "raw")
+		printf "%-12s", k[1] " " k[2]
+		for (i = 1; i <= np; i++) {
+			m = median(order[r] SUBSEP p[i])
+			g = goal[k[1], k[2], p[i]]
+			x = raw > 0 ? m / raw : 0
+			note = ""
+			if (g != "-" && g != "") {
+				note = " (" g (x < g ? " MISSED)" : ")")
+				missed += x < g
+			}
+			printf "%24s", sprintf("%d %.2f%s", m, x, note)
+		}
+		print ""
+	}
+	exit (strict != "" && missed > 0)
+}' "${work}.results"
+rc=$?
+rm -f "${work}.results"
+exit ${rc}
