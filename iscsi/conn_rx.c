@@ -142,6 +142,40 @@ static const struct rx_row {
 	[ISCSI_LOGOUT_REQ] = { conn_logout, true, true },
 };
 
+struct rx_turn {
+	struct sched_work work;
+	struct fiber *reader;
+	bool over;
+};
+
+static void
+rx_turn_over(void *arg)
+{
+	struct rx_turn *t = arg;
+
+	t->over = true;
+	fiber_unpark(t->reader);
+}
+
+/*
+ * Lets requests gather, if none is under way: what is done at once is answered
+ * in one turn, and who waits for a disk is not kept from the next request.
+ */
+static void
+rx_gather(struct conn *c)
+{
+	struct rx_turn t = {
+		.work = { .fn = rx_turn_over, .arg = &t },
+		.reader = fiber_self(),
+	};
+
+	sched_post(c->env->sched, &t.work);
+	while (!t.over)
+		fiber_park();
+	if (c->session->window.in_flight == 0 && c->immediate_count == 0)
+		net_gather(c->net);
+}
+
 int
 conn_rx_pdu(struct conn *c)
 {
@@ -153,6 +187,8 @@ conn_rx_pdu(struct conn *c)
 	/* A peer that asks and does not read its answers has to wait. */
 	while (c->tx_units >= CONN_TX_MAX && !c->dead)
 		fiber_cond_wait(&c->room);
+	if (net_gather_pays(c->net))
+		rx_gather(c);
 	r = conn_rx_header(c, 0);
 	if (r < 0)
 		return r;

@@ -3,6 +3,7 @@
 #ifndef VMFS_ENV_NET_H
 #define VMFS_ENV_NET_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/uio.h>
@@ -40,6 +41,13 @@ int net_read(struct net_conn *c, void *buf, size_t len, uint64_t timeout_ns)
     MUST_CHECK;
 int net_writev(struct net_conn *c, struct iovec *iov, int iovcnt,
     uint64_t timeout_ns) MUST_CHECK;
+/*
+ * For a reader at the begin of a request: whether it pays to let more of them
+ * gather (gather.h), and to do so, if all that came is answered.  net_gather
+ * suspends, for SPIN_MAX_NS at most.
+ */
+bool net_gather_pays(struct net_conn *c);
+void net_gather(struct net_conn *c);
 /* Wakes reader and writer with -ECONNRESET. */
 void net_conn_shutdown(struct net_conn *c);
 /* No fiber may be inside net_read or net_writev. */

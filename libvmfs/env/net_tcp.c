@@ -10,6 +10,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "libvmfs/env/gather.h"
 #include "libvmfs/env/net.h"
 #include "libvmfs/env/reactor.h"
 #include "libvmfs/env/sched_impl.h"
@@ -41,6 +42,7 @@ struct net_conn {
 	int fd;
 	size_t ahead_pos, ahead_end;
 	size_t ahead_want;	/* bytes of the next read ahead */
+	struct gather gather;
 	char peer[NET_ADDR_TEXT];
 	char local[NET_ADDR_TEXT];
 	char ahead[READ_AHEAD];
@@ -308,6 +310,7 @@ conn_new(int fd, struct net_conn **ret_c)
 	(void)setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &one, sizeof(one));
 	c->fd = fd;
 	c->ahead_want = READ_AHEAD;
+	gather_init(&c->gather);
 	socket_text(fd, getpeername, c->peer);
 	socket_text(fd, getsockname, c->local);
 	*ret_c = c;
@@ -411,6 +414,8 @@ net_read(struct net_conn *c, void *buf, size_t len, uint64_t timeout_ns)
 	uint64_t deadline = deadline_after(timeout_ns);
 	char *p = buf;
 
+	if (len <= c->ahead_end - c->ahead_pos)
+		gather_served(&c->gather);
 	while (len > 0) {
 		size_t n = take_ahead(c, p, len);
 		int rc;
@@ -432,6 +437,19 @@ net_read(struct net_conn *c, void *buf, size_t len, uint64_t timeout_ns)
 			return rc;
 	}
 	return 0;
+}
+
+bool
+net_gather_pays(struct net_conn *c)
+{
+	return c->ahead_pos == c->ahead_end && gather_pays(&c->gather);
+}
+
+void
+net_gather(struct net_conn *c)
+{
+	if (reactor_rest())
+		gather_done(&c->gather);
 }
 
 /* The next buffers; `skip` bytes of the first, fewer than it has, are sent. */

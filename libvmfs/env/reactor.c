@@ -10,6 +10,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "libvmfs/base/list.h"
 #include "libvmfs/base/units.h"
 #include "libvmfs/env/iobuf.h"
 #include "libvmfs/env/reactor.h"
@@ -53,6 +54,9 @@ struct reactor {
 	struct reactor_op *ready, **ready_tail; /* completed, done not called */
 	bool spins;		/* wanted */
 	struct spin spin;
+	struct list resting;	/* struct rest_wait */
+	uint64_t rest_end;	/* of all of them */
+	unsigned rest_pause;	/* that shall not be, others want to run */
 	atomic_bool sleeping;
 	atomic_bool stop;
 	pthread_t thread;
@@ -154,6 +158,7 @@ reactor_new(const char *name, struct reactor **ret_r)
 	r->wake_op.done = wake_done;
 	r->timeout_op.done = timeout_done;
 	r->ready_tail = &r->ready;
+	list_init(&r->resting);
 	*ret_r = r;
 	r = NULL;
 out:
@@ -352,6 +357,13 @@ ring_has_news(const struct reactor *r)
 	    io_uring_cq_ready(&r->ring) > 0;
 }
 
+static bool
+has_news(struct reactor *r)
+{
+	return ring_has_news(r) || sched_has_posted(&r->sched) ||
+	    atomic_load(&r->stop);
+}
+
 /* Looks for work for a moment; false: there is none, sleep. */
 static bool
 look_out(struct reactor *r)
@@ -359,8 +371,7 @@ look_out(struct reactor *r)
 	uint64_t start = reactor_now(&r->sched), last = start, now = start;
 	enum spin_end end = SPIN_FOUND;
 
-	while (end == SPIN_FOUND && !ring_has_news(r) &&
-	    !sched_has_posted(&r->sched) && !atomic_load(&r->stop)) {
+	while (end == SPIN_FOUND && !has_news(r)) {
 		now = reactor_now(&r->sched);
 		if (now - last > SPIN_GAP_NS)
 			end = SPIN_PREEMPTED;
@@ -370,6 +381,65 @@ look_out(struct reactor *r)
 	}
 	spin_end(&r->spin, end);
 	return end == SPIN_FOUND;
+}
+
+/* ---- rests ---- */
+
+struct rest_wait {
+	struct list node;
+	struct fiber *fiber;
+	bool over;
+};
+
+bool
+reactor_rest(void)
+{
+	struct reactor *r = reactor_current();
+	struct rest_wait w = { .fiber = fiber_self() };
+
+	if (!r->spins)
+		return false;
+	if (r->rest_pause > 0) {
+		r->rest_pause--;
+		return false;
+	}
+	if (list_empty(&r->resting))
+		r->rest_end = reactor_now(&r->sched) + SPIN_MAX_NS;
+	list_add_tail(&r->resting, &w.node);
+	while (!w.over)
+		fiber_park();
+	return true;
+}
+
+static void
+rests_end(struct reactor *r)
+{
+	struct list *node;
+
+	while ((node = list_pop(&r->resting)) != NULL) {
+		struct rest_wait *w = list_entry(node, struct rest_wait, node);
+
+		w->over = true;
+		fiber_unpark(w->fiber);
+	}
+}
+
+/* Looks for other work until the rests are over; if busy, only whether. */
+static void
+rest(struct reactor *r, bool busy)
+{
+	uint64_t now = reactor_now(&r->sched), last;
+
+	do {
+		last = now;
+		now = reactor_now(&r->sched);
+		if (now - last > SPIN_GAP_NS)
+			r->rest_pause = SPIN_PREEMPTED_PAUSE;
+		if (now >= r->rest_end || r->rest_pause > 0) {
+			rests_end(r);
+			return;
+		}
+	} while (!busy && !has_news(r));
 }
 
 static void
@@ -392,9 +462,16 @@ reactor_wait(struct reactor *r, bool busy)
 {
 	if (busy) {
 		submit_some(r);
+		if (!list_empty(&r->resting))
+			rest(r, true);
 		return;
 	}
 	r->unsubmitted = 0;
+	if (!list_empty(&r->resting)) {
+		(void)io_uring_submit(&r->ring);
+		rest(r, false);
+		return;
+	}
 	timeout_arm(r);
 	if (r->spins && spin_begin(&r->spin)) {
 		(void)io_uring_submit(&r->ring);

@@ -71,6 +71,12 @@ struct io_uring_sqe;
  * reactor_sqe_set_op, it is submitted before the reactor next sleeps. */
 struct io_uring_sqe *reactor_sqe(struct reactor *r);
 void reactor_sqe_set_op(struct io_uring_sqe *sqe, struct reactor_op *op);
+/*
+ * Suspends the calling fiber for SPIN_MAX_NS, while the reactor looks out for
+ * other work.  False: not suspended, the reactor does not look out (spin.h),
+ * or others want its processor.
+ */
+bool reactor_rest(void);
 /* Suspends the calling fiber until fd is ready; events and result as poll(2)
  * (POLLIN..), or negative errno. */
 int reactor_poll_fd(int fd, short events);

@@ -33,7 +33,7 @@ spin_end(struct spin *s, enum spin_end end)
 		s->short_waits = 0;
 		break;
 	case SPIN_PREEMPTED:
-		s->next_pause = s->pause = SPIN_PAUSE_MAX;
+		s->pause = SPIN_PREEMPTED_PAUSE;
 		s->short_waits = 0;
 		break;
 	}

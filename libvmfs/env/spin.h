@@ -20,6 +20,7 @@
 #define SPIN_GAP_NS ((uint64_t)10000)
 #define SPIN_SHORT_WAITS 4	/* in a row, before the first */
 #define SPIN_PAUSE_MAX 4096	/* waits that follow without */
+#define SPIN_PREEMPTED_PAUSE 256	/* when others want to run */
 
 enum spin_end {
 	SPIN_FOUND,		/* work */

@@ -156,6 +156,19 @@ net_writev(struct net_conn *c, struct iovec *iov, int iovcnt,
 	return 0;
 }
 
+bool
+net_gather_pays(struct net_conn *c)
+{
+	/* Always: that way is then taken, too. */
+	return c != NULL;
+}
+
+void
+net_gather(struct net_conn *c)
+{
+	(void)c;
+}
+
 void
 net_conn_shutdown(struct net_conn *c)
 {

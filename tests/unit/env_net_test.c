@@ -4,6 +4,8 @@
 #include <atf-c.h>
 #include <netinet/in.h>
 #include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -363,8 +365,85 @@ ATF_TC_BODY(ipv6_portals_are_understood, tc)
 	ATF_CHECK_EQ(0, rc);
 }
 
+/* ---- a reader that lets requests gather ---- */
+
+enum { REQUESTS = 20000, REQUEST = 96 };
+static struct reactor *resting;
+static struct net_listener *rest_portal;
+static atomic_int rest_port;
+
+static int
+read_requests(struct net_conn *c)
+{
+	char buf[REQUEST];
+	int rc = 0;
+
+	for (unsigned i = 0; rc == 0 && i < REQUESTS; i++) {
+		if (net_gather_pays(c))
+			net_gather(c);
+		rc = net_read(c, buf, REQUEST / 2, 0);
+		if (rc == 0)
+			rc = net_read(c, buf + REQUEST / 2, REQUEST / 2, 0);
+		ATF_CHECK_EQ(0, memcmp(buf, sent + (size_t)i * REQUEST,
+		    REQUEST));
+	}
+	return rc;
+}
+
+static void
+rest_main(void *arg)
+{
+	struct net_conn *c = NULL;
+	struct iovec iov = { (void *)(uintptr_t)"k", 1 };
+
+	(void)arg;
+	ATF_REQUIRE_EQ(0, net_accept(rest_portal, &c));
+	ATF_CHECK_EQ(0, read_requests(c));
+	ATF_CHECK_EQ(0, net_writev(c, &iov, 1, 0));
+	net_conn_close(c);
+	net_listener_close(rest_portal);
+	reactor_stop(resting);
+}
+
+static void
+rest_listen(void *arg)
+{
+	(void)arg;
+	ATF_REQUIRE_EQ(0, net_listen("127.0.0.1:0", 0, &rest_portal));
+	atomic_store(&rest_port,
+	    atoi(strchr(net_listener_addr(rest_portal), ':') + 1));
+	rest_main(NULL);
+}
+
+/* They come without waiting for answers, and a few at a time. */
+ATF_TC_WITHOUT_HEAD(requests_that_gather_all_arrive);
+ATF_TC_BODY(requests_that_gather_all_arrive, tc)
+{
+	char byte;
+	int fd;
+
+	fill_sent();
+	ATF_REQUIRE_EQ(0, reactor_new("rest", &resting));
+	reactor_want_spin(resting);
+	ATF_REQUIRE_EQ(0, sched_spawn(reactor_sched(resting), "rest",
+	    rest_listen, NULL));
+	ATF_REQUIRE_EQ(0, reactor_start(resting));
+	while (atomic_load(&rest_port) == 0)
+		sched_yield();
+	port = (uint16_t)atomic_load(&rest_port);
+	fd = client_connect();
+	send_all(fd, sent, (size_t)REQUESTS * REQUEST / 2, 4096);
+	send_all(fd, sent + (size_t)REQUESTS * REQUEST / 2,
+	    (size_t)REQUESTS * REQUEST / 2, REQUEST);
+	ATF_CHECK_EQ(1, recv(fd, &byte, 1, 0));
+	close(fd);
+	reactor_join(resting);
+	reactor_free(resting);
+}
+
 ATF_TP_ADD_TCS(tp)
 {
+	ATF_TP_ADD_TC(tp, requests_that_gather_all_arrive);
 	ATF_TP_ADD_TC(tp, pieces_of_any_size_are_echoed);
 	ATF_TP_ADD_TC(tp, write_beyond_the_socket_buffer_arrives_whole);
 	ATF_TP_ADD_TC(tp, read_from_a_silent_peer_times_out);

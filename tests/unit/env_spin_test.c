@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* When a thread looks for work before it sleeps. */
+/* When a thread looks for work before it sleeps, and a reader lets requests
+ * gather. */
 #include <atf-c.h>
 
+#include "libvmfs/env/gather.h"
 #include "libvmfs/env/spin.h"
 
 /* After short waits in a row it looks out. */
@@ -96,11 +98,93 @@ ATF_TC_BODY(who_is_preempted_pauses_for_long, tc)
 	warm_up(&s);
 	ATF_REQUIRE(spin_begin(&s));
 	spin_end(&s, SPIN_PREEMPTED);
-	ATF_CHECK_EQ(SPIN_PAUSE_MAX, waits_until_next(&s));
+	ATF_CHECK_EQ(SPIN_PREEMPTED_PAUSE, waits_until_next(&s));
+}
+
+/* One receive, which serves some reads besides the one that needed it. */
+static bool
+receive(struct gather *g, unsigned served)
+{
+	bool pays;
+
+	for (unsigned i = 0; i < served; i++)
+		gather_served(g);
+	pays = gather_pays(g);
+	if (pays)
+		gather_done(g);
+	return pays;
+}
+
+/* Receives until the next try. */
+static unsigned
+receives_until_next(struct gather *g, unsigned served)
+{
+	unsigned n = 0;
+
+	while (!receive(g, served))
+		n++;
+	return n;
+}
+
+ATF_TC_WITHOUT_HEAD(who_waits_for_answers_is_tried_ever_less_often);
+ATF_TC_BODY(who_waits_for_answers_is_tried_ever_less_often, tc)
+{
+	struct gather g;
+	unsigned before = GATHER_PAUSE_MIN, n = 0;
+
+	gather_init(&g);
+	ATF_CHECK_EQ(before, receives_until_next(&g, 0));
+	for (int i = 0; i < 20; i++) {
+		n = receives_until_next(&g, GATHER_MANY - 1);
+		/* The one that shows that it was in vain counts. */
+		ATF_CHECK(n >= before);
+		before = n;
+	}
+	ATF_CHECK_EQ(GATHER_PAUSE_MAX, n);
+}
+
+ATF_TC_WITHOUT_HEAD(while_many_come_they_gather);
+ATF_TC_BODY(while_many_come_they_gather, tc)
+{
+	struct gather g;
+
+	gather_init(&g);
+	(void)receives_until_next(&g, 0);
+	for (int i = 0; i < 1000; i++)
+		ATF_CHECK(receive(&g, GATHER_MANY));
+	/* Then one with less, and soon the next try. */
+	ATF_CHECK_EQ(GATHER_PAUSE_MIN, receives_until_next(&g, 0));
+}
+
+ATF_TC_WITHOUT_HEAD(many_at_once_begin_it_without_a_try);
+ATF_TC_BODY(many_at_once_begin_it_without_a_try, tc)
+{
+	struct gather g;
+
+	gather_init(&g);
+	ATF_CHECK(!receive(&g, GATHER_MANY - 1));
+	ATF_CHECK(receive(&g, GATHER_MANY));
+}
+
+/* Without a rest nothing is learnt about it. */
+ATF_TC_WITHOUT_HEAD(what_did_not_gather_is_not_judged);
+ATF_TC_BODY(what_did_not_gather_is_not_judged, tc)
+{
+	struct gather g;
+
+	gather_init(&g);
+	(void)receives_until_next(&g, 0);
+	(void)receive(&g, GATHER_MANY);
+	g.gathered = false;
+	ATF_CHECK(gather_pays(&g));
 }
 
 ATF_TP_ADD_TCS(tp)
 {
+	ATF_TP_ADD_TC(tp, who_waits_for_answers_is_tried_ever_less_often);
+	ATF_TP_ADD_TC(tp, while_many_come_they_gather);
+	ATF_TP_ADD_TC(tp, many_at_once_begin_it_without_a_try);
+	ATF_TP_ADD_TC(tp, what_did_not_gather_is_not_judged);
 	ATF_TP_ADD_TC(tp, short_waits_in_a_row_begin_it);
 	ATF_TP_ADD_TC(tp, a_long_wait_starts_the_count_anew);
 	ATF_TP_ADD_TC(tp, after_one_in_vain_it_pauses_longer_each_time);
