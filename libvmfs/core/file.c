@@ -288,6 +288,9 @@ piece_write(struct inode *ip, uint64_t off, uint64_t end, const void *buf,
 	}
 	if (r == 0)
 		r = piece_data(&p);
+	/* Perhaps all that the map needs is committed by now: then it is the
+	 * inode that has the data flushed before the lock is free. */
+	ip->times_dirty = ip->times_dirty || r == 0;
 	if (r == 0 && (!p.valid || (grows && end > ip->info.size)))
 		r = map_written(ip, off, end - off, grows ? end : 0);
 	range_unlock(ip, &range);

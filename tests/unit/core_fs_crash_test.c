@@ -492,9 +492,72 @@ ATF_TC_BODY(a_lost_append_does_not_show_before_a_later_write, tc)
 	fixture_run(append_main, &(bool){ true });
 }
 
+/* ---- what a close promises ---- */
+
+static void
+cut_after_close(struct crash_disk *c, uint64_t ino, uint64_t seed)
+{
+	struct rig *r = calloc(1, sizeof(*r));
+	struct recover_report rep;
+	struct fs_file *f;
+	struct disk *d;
+
+	ATF_REQUIRE_EQ(crash_disk_image(c, crash_disk_writes(c), CRASH_LOST,
+	    seed, &d), 0);
+	fixture_init(&r->f, d, false);
+	ATF_REQUIRE_EQ(fixture_recover(&r->f, d, &rep), 0);
+	rig_mount(r);
+	f = rig_open(r, ino, FS_READ);
+	rig_expect(f, 0, 512, 2);
+	rig_close(f);
+	rig_umount(r);
+	disk_close(d);
+	free(r);
+}
+
+/* In a block that is valid: nothing but the data changes. */
+static int
+close_main(void *arg)
+{
+	struct rig *r = calloc(1, sizeof(*r));
+	uint8_t old[512], new[512];
+	struct crash_disk *c;
+	struct fs_file *f;
+	struct disk *d;
+	uint64_t ino;
+
+	(void)arg;
+	memset(old, 1, sizeof(old));
+	memset(new, 2, sizeof(new));
+	ATF_REQUIRE_EQ(crash_disk_open(64 * MIB, 512, &c), 0);
+	fixture_init(&r->f, crash_disk_disk(c), true);
+	rig_mount(r);
+	ino = rig_create(r, "disk", INODE_DISK, MIB);
+	f = rig_open(r, ino, FS_READ | FS_WRITE);
+	rig_fill(f, 0, 4096, 1);
+	ATF_REQUIRE_EQ(ds_checkpoint(r->f.ds, 0), 0);
+	ATF_REQUIRE_EQ(fs_file_disk(f, "disk", &d), 0);
+	ATF_REQUIRE_EQ(disk_caw(d, 0, old, new, sizeof(new)), 0);
+	disk_close(d);
+	for (uint64_t seed = 1; seed <= 16; seed++)
+		cut_after_close(c, ino, seed);
+	rig_umount(r);
+	crash_disk_close(c);
+	free(r);
+	return 0;
+}
+
+ATF_TC_WITHOUT_HEAD(data_is_durable_when_the_last_writer_has_closed);
+ATF_TC_BODY(data_is_durable_when_the_last_writer_has_closed, tc)
+{
+	(void)tc;
+	fixture_run(close_main, NULL);
+}
+
 ATF_TP_ADD_TCS(tp)
 {
 	ATF_TP_ADD_TC(tp, power_cuts_lose_nothing_flushed);
+	ATF_TP_ADD_TC(tp, data_is_durable_when_the_last_writer_has_closed);
 	ATF_TP_ADD_TC(tp, a_lost_append_does_not_show_when_the_file_grows);
 	ATF_TP_ADD_TC(tp, a_lost_append_does_not_show_before_a_later_write);
 	return atf_no_error();
