@@ -284,9 +284,10 @@ static int
 check_journal_heads(struct check *c, struct heartbeat *hb, uint8_t *block)
 {
 	cleanup_free uint8_t *buf = disk_buf_alloc(BLOCK_SIZE);
-	struct journal_head head, good = { .head_sequence = 0 };
+	struct recover_report rep = { .commits = 0 };
 	unsigned bad = 0, bad_copy = 0;
-	uint64_t lsn = 0;
+	struct heartbeat dead = *hb;
+	struct journal_head head;
 	int rc;
 
 	if (buf == NULL)
@@ -299,14 +300,10 @@ check_journal_heads(struct check *c, struct heartbeat *hb, uint8_t *block)
 			    hb->journal_block + i, &head);
 		if (rc != 0 && rc != -VMFS_ECORRUPT)
 			return rc;
-		if (rc == 0) {
-			good = head;
-			lsn = le64_get(((const struct block_hdr_disk *)
-			    (const void *)buf)->lsn);
-		} else {
-			bad++;
-			bad_copy = i;
-		}
+		if (rc == 0 && head.incarnation > dead.incarnation)
+			dead.incarnation = head.incarnation;
+		bad += rc != 0;
+		bad_copy = rc != 0 ? i : bad_copy;
 	}
 	if (bad == 0)
 		return 0;
@@ -317,14 +314,12 @@ check_journal_heads(struct check *c, struct heartbeat *hb, uint8_t *block)
 	    "new one", hb->slot);
 	if (!c->conf->repair)
 		return 0;
-	if (bad == 1) {
-		good.head_sequence++;
-		good.addr = hb->journal_block + bad_copy;
-		journal_head_encode(buf, &c->super.uuid,
-		    SLOT_TABLE_BLOCK + hb->slot, lsn, &good);
-		return disk_write(c->conf->disk, good.addr * BLOCK_SIZE, buf,
-		    BLOCK_SIZE, 0);
-	}
+	/* The older head may stand before commits that have long been in
+	 * their places: replay passes over them. */
+	if (bad == 1)
+		rc = replay(c, &dead, &rep);
+	if (bad == 1 && rc != -VMFS_ECORRUPT)
+		return rc;
 	hb->journal_block = 0;
 	hb->journal_blocks = 0;
 	heartbeat_encode(block, &c->super.uuid, hb);

@@ -194,6 +194,19 @@ unmount(struct mount *m)
 	return rc;
 }
 
+struct disk *
+volume_clone(struct disk *from)
+{
+	struct disk *d = cow_disk_new(VOLUME_BYTES);
+	static uint8_t buf[MIB];
+
+	for (uint64_t at = 0; at < VOLUME_BYTES; at += MIB) {
+		MUST(disk_read(from, at, buf, MIB) == 0);
+		MUST(disk_write(d, at, buf, MIB, 0) == 0);
+	}
+	return d;
+}
+
 void
 volume_make(struct volume *v)
 {
@@ -209,13 +222,7 @@ volume_make(struct volume *v)
 	v->journal = m.locks->journal_block;
 	MUST(unmount(&m) == 0);
 	v->older = d;
-	v->disk = cow_disk_new(VOLUME_BYTES);
-	for (uint64_t at = 0; at < VOLUME_BYTES; at += MIB) {
-		static uint8_t buf[MIB];
-
-		MUST(disk_read(d, at, buf, MIB) == 0);
-		MUST(disk_write(v->disk, at, buf, MIB, 0) == 0);
-	}
+	v->disk = volume_clone(d);
 	MUST(mount_on(v, v->disk, &m) == 0);
 	populate_last(v, m.fs);
 	MUST(unmount(&m) == 0);
@@ -288,14 +295,35 @@ expected(unsigned object, uint64_t at)
 	return fill;
 }
 
-/* 4 KiB at a time is all one fill, or what a damaged map made of it. */
+/* Every block is all one fill, or what a damaged map made of it. */
+static bool
+block_is(const uint8_t *block, size_t len, uint8_t fill)
+{
+	return block[0] == fill && memcmp(block, block + 1, len - 1) == 0;
+}
+
+static bool
+look_at_blocks(struct look *l, const uint8_t *buf, size_t n, unsigned object,
+    uint64_t at)
+{
+	bool holes = (l->harmed & object) && !(l->harmed & VOL_NO_HOLES);
+
+	for (size_t i = 0; i < n; i += BLOCK_SIZE) {
+		size_t len = n - i < BLOCK_SIZE ? n - i : BLOCK_SIZE;
+
+		if (!block_is(buf + i, len, expected(object, at + i)) &&
+		    !(holes && block_is(buf + i, len, 0)))
+			return false;
+	}
+	return true;
+}
+
 static void
 look_at_range(struct look *l, struct fs_file *f, unsigned object,
     const char *name, uint64_t from, uint64_t to)
 {
 	bool harmed = (l->harmed & object) != 0;
 	static uint8_t buf[READ_BYTES];
-	uint8_t want = 0;
 	size_t n;
 
 	for (uint64_t at = from; at < to; at += READ_BYTES) {
@@ -306,12 +334,8 @@ look_at_range(struct look *l, struct fs_file *f, unsigned object,
 				complain(l, vmfs_strerror(rc), name, at);
 			continue;
 		}
-		for (size_t i = 0; i < n; i++) {
-			if (i % BLOCK_SIZE == 0)
-				want = expected(object, at + i);
-			if (buf[i] == want || (harmed && buf[i] == 0))
-				continue;
-			complain(l, "has wrong data", name, at + i);
+		if (!look_at_blocks(l, buf, n, object, at)) {
+			complain(l, "has wrong data", name, at);
 			return;
 		}
 		if (n < READ_BYTES && !harmed && object != VOL_BIG)
@@ -334,12 +358,14 @@ look_at_object(struct look *l, uint64_t ino, unsigned object,
 			complain(l, vmfs_strerror(rc), name, 0);
 		return;
 	}
-	look_at_range(l, f, object, name, 0, 3 * MIB);
+	look_at_range(l, f, object, name, 0, 2 * MIB + 256 * KIB);
 	if (object & (VOL_DISK | VOL_ONE | VOL_TWO | VOL_CLONE))
 		look_at_range(l, f, object, name, 512 * MIB - READ_BYTES,
 		    512 * MIB + READ_BYTES);
 	if (object == VOL_TWIN)
-		look_at_range(l, f, object, name, 299 * MIB, 309 * MIB);
+		for (unsigned i = 300; i <= 308; i += 8)
+			look_at_range(l, f, object, name,
+			    i * MIB - READ_BYTES, i * MIB + 2 * READ_BYTES);
 	rc = fs_file_close(f);
 	if (rc != 0 && (!(l->harmed & object) || l->repaired))
 		complain(l, vmfs_strerror(rc), name, 0);
@@ -493,6 +519,8 @@ look_at_small(struct look *l)
 		if (l->dir_seen[i] > 1)
 			complain(l, "is there twice", "a file of /dir", i);
 	}
+	if (l->harmed & VOL_MANY)
+		return;
 	if (lost > ((l->harmed & VOL_DIR) ? 1u : 0))
 		complain(l, "files are gone", "/dir", lost);
 	lost = !l->deep_seen;
@@ -530,9 +558,9 @@ look_at_all(struct look *l)
 	look_for(l, l->v->twin, "/twin", VOL_TWIN);
 	look_for(l, l->v->big, "/big", VOL_BIG);
 	look_at_snapshots(l);
-	if (l->repaired || l->harmed == 0)
+	if (l->repaired)
 		look_at_small(l);
-	if (!(l->harmed & VOL_NAMES) && (l->repaired || l->harmed == 0))
+	if (!(l->harmed & VOL_NAMES) && l->repaired)
 		look_at_names(l);
 	if (!(l->harmed & VOL_LINK) &&
 	    (fs_resolve(l->fs, "/link", &a) != 0 || fs_readlink(l->fs, a.ino,

@@ -26,6 +26,8 @@ enum {
 	VOL_SMALL = 1 << 7,	/* likewise /small, a directory in its inode */
 	VOL_LINK = 1 << 8,	/* /link */
 	VOL_NAMES = 1 << 9,	/* small files may have other names */
+	VOL_MANY = 1 << 10,	/* any number of small files may be lost */
+	VOL_NO_HOLES = 1 << 11,	/* harmed ones fail: no zeroes for data */
 };
 
 struct volume {
@@ -44,6 +46,8 @@ void volume_run(struct volume *v, void (*fn)(void *arg), void *arg);
 /* Makes it; suspends. */
 void volume_make(struct volume *v);
 void volume_free(struct volume *v);
+/* A disk of its own with the same content. */
+struct disk *volume_clone(struct disk *from);
 /* A host dies on a copy with its last changes in its journal. */
 void volume_crash(struct volume *v, struct disk *d);
 /*
