@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "fsck/report.h"
+#include "fsck/undo.h"
 #include "iscsi/disk_libiscsi.h"
 #include "libvmfs/core/ds.h"
 #include "libvmfs/env/reactor.h"
@@ -22,7 +23,9 @@ enum {
 
 struct options {
 	const char *lun, *initiator;
-	bool repair;
+	const char *undo;	/* file to write */
+	const char *rollback;	/* file to go back by */
+	bool repair, force;
 	struct report report;
 	int status;
 };
@@ -40,12 +43,16 @@ static void
 usage(FILE *to)
 {
 	fputs("usage: fsck.vmfs [options] LUN\n"
+	    "       fsck.vmfs --rollback FILE LUN\n"
 	    "Checks the datastore on LUN (a file, a block device or\n"
 	    "iscsi://[user[%secret]@]portal[:port][,portal...]/iqn/lun).\n\n"
 	    "  -n, --no             check only, write nothing (the default)\n"
 	    "  -y, --yes            repair everything that can be repaired\n"
 	    "  -p, --preen          the same; for boot scripts\n"
-	    "  -f, --force          accepted and ignored: every run is a full check\n"
+	    "      --undo FILE      keep in FILE what repairs overwrite\n"
+	    "      --rollback FILE  undo them: put back what FILE has\n"
+	    "  -f, --force          every run is a full check; --rollback of a run\n"
+	    "                       that was cut short\n"
 	    "  -C, --progress       show progress even without a terminal\n"
 	    "      --initiator IQN  iSCSI name to log in with\n"
 	    "      --json           report as one JSON object\n"
@@ -58,7 +65,7 @@ usage(FILE *to)
 static int
 options_parse(struct options *o, int argc, char **argv)
 {
-	enum { OPT_JSON = 256, OPT_INITIATOR };
+	enum { OPT_JSON = 256, OPT_INITIATOR, OPT_UNDO, OPT_ROLLBACK };
 	static const struct option longs[] = {
 		{ "no", no_argument, NULL, 'n' },
 		{ "yes", no_argument, NULL, 'y' },
@@ -67,6 +74,8 @@ options_parse(struct options *o, int argc, char **argv)
 		{ "progress", no_argument, NULL, 'C' },
 		{ "initiator", required_argument, NULL, OPT_INITIATOR },
 		{ "json", no_argument, NULL, OPT_JSON },
+		{ "undo", required_argument, NULL, OPT_UNDO },
+		{ "rollback", required_argument, NULL, OPT_ROLLBACK },
 		{ "help", no_argument, NULL, 'h' },
 		{ "version", no_argument, NULL, 'V' },
 		{ NULL, 0, NULL, 0 },
@@ -83,12 +92,19 @@ options_parse(struct options *o, int argc, char **argv)
 			o->repair = true;
 			break;
 		case 'f':
+			o->force = true;
 			break;
 		case 'C':
 			o->report.progress = true;
 			break;
 		case OPT_INITIATOR:
 			o->initiator = optarg;
+			break;
+		case OPT_UNDO:
+			o->undo = optarg;
+			break;
+		case OPT_ROLLBACK:
+			o->rollback = optarg;
 			break;
 		case OPT_JSON:
 			o->report.json = true;
@@ -108,6 +124,10 @@ options_parse(struct options *o, int argc, char **argv)
 		return -EINVAL;
 	}
 	o->lun = argv[optind];
+	if (o->undo != NULL && (!o->repair || o->rollback != NULL)) {
+		fputs("fsck.vmfs: --undo goes with -y\n", stderr);
+		return -EINVAL;
+	}
 	return 0;
 }
 
@@ -254,6 +274,67 @@ check_and_repair(struct session *s)
 	return rc;
 }
 
+/* All that is written while we are a member, heartbeats, too: afterwards the
+ * LUN is what it was. */
+static int
+check_with_undo(struct session *s)
+{
+	struct disk *lun = s->lun, *undo;
+	int rc, e;
+
+	rc = undo_open(s->opt->undo, lun, &s->super.uuid, &undo);
+	if (rc != 0)
+		return fail(s, rc, s->opt->undo);
+	s->lun = undo;
+	rc = check_and_repair(s);
+	s->lun = lun;
+	e = undo_finish(undo);
+	disk_close(undo);
+	if (e != 0)
+		fail(s, e, s->opt->undo);
+	return rc != 0 ? rc : e;
+}
+
+static int
+roll_back(struct session *s)
+{
+	struct options *o = s->opt;
+	struct undo_result r;
+	int rc;
+
+	rc = undo_rollback(o->rollback, s->lun, o->force, &r);
+	if (rc == -VMFS_EMISCOMPARE)
+		return fail(s, rc, "not rolled back: this is not the LUN that "
+		    "the undo file is of, or it was written since");
+	if (rc == -EAGAIN)
+		return fail(s, rc, "not rolled back: the run that wrote the "
+		    "undo file did not end; if nothing has used the LUN since, "
+		    "add --force");
+	if (rc != 0)
+		return fail(s, rc, o->rollback);
+	printf("%s: rolled back, %llu writes, %llu KiB\n", o->lun,
+	    (unsigned long long)r.records,
+	    (unsigned long long)(r.bytes / 1024));
+	return 0;
+}
+
+static int
+run(struct session *s)
+{
+	int rc;
+
+	rc = super_read(s->lun, &s->super);
+	if (rc != 0 && s->opt->rollback == NULL)
+		return fail(s, rc, "cannot read the superblock");
+	if (rc == 0 && refuse_alive(s) != 0)
+		return -VMFS_EINUSE;
+	if (s->opt->rollback != NULL)
+		return roll_back(s);
+	if (s->opt->undo != NULL)
+		return check_with_undo(s);
+	return s->opt->repair ? check_and_repair(s) : check_only(s);
+}
+
 static int
 fsck_main(void *arg)
 {
@@ -266,17 +347,11 @@ fsck_main(void *arg)
 		.level = LOG_LEVEL_WARN, .sink = log_sink_stderr,
 	};
 	env_posix_init(&s.env, sched_current(), &s.log);
-	rc = lun_open(&s.env, o->lun, o->repair ? 0 : DISK_OPEN_READONLY,
-	    &conf, &s.lun);
+	rc = lun_open(&s.env, o->lun, o->repair || o->rollback != NULL ? 0 :
+	    DISK_OPEN_READONLY, &conf, &s.lun);
 	if (rc != 0)
 		return fail(&s, rc, "cannot open the LUN");
-	rc = super_read(s.lun, &s.super);
-	if (rc != 0)
-		fail(&s, rc, "cannot read the superblock");
-	if (rc == 0)
-		rc = refuse_alive(&s);
-	if (rc == 0)
-		rc = o->repair ? check_and_repair(&s) : check_only(&s);
+	rc = run(&s);
 	disk_close(s.lun);
 	return rc;
 }

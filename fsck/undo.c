@@ -1,0 +1,402 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* See undo.h. */
+#include <assert.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "fsck/undo.h"
+#include "libvmfs/base/cleanup.h"
+#include "libvmfs/base/crc32c.h"
+#include "libvmfs/base/le.h"
+
+#define UNDO_MAGIC "VMFSUND1"
+#define RECORD_MAGIC 0x31524455u	/* "UDR1" */
+#define PAGE 4096u
+#define SECTOR 512u
+#define PIECE (1u << 20)	/* bytes of a record at most */
+#define SEEN_MIN 1024u
+
+enum { RECORD_OLD = 1, RECORD_NEW = 2, RECORD_END = 3 };
+
+struct undo_head {
+	uint8_t magic[8];
+	le64_t size;
+	uint8_t volume[16];
+	uint8_t reserved[PAGE - 32];
+};
+
+struct undo_record {
+	le32_t magic, kind;
+	le64_t offset;
+	le32_t length, crc;
+	uint8_t reserved[8];
+};
+static_assert(sizeof(struct undo_head) == PAGE, "head");
+static_assert(sizeof(struct undo_record) == 32, "record");
+
+/* Sectors of a page that are in the file. */
+struct seen {
+	uint64_t page;		/* 1 + number; 0: empty */
+	uint8_t sectors;
+};
+
+struct undo {
+	struct disk disk;
+	struct disk *below;
+	FILE *f;
+	struct fiber_mutex lock;
+	struct seen *seen;	/* open addressing */
+	size_t count, max;
+	int error;		/* the file could not be written */
+};
+
+static struct undo *
+undo_of(struct disk *d)
+{
+	return container_of(d, struct undo, disk);
+}
+
+/* ---- what the file has ---- */
+
+static struct seen *
+seen_slot(struct seen *table, size_t max, uint64_t page)
+{
+	size_t i = (size_t)(page * 0x9e3779b97f4a7c15ull) & (max - 1);
+
+	while (table[i].page != 0 && table[i].page != page + 1)
+		i = (i + 1) & (max - 1);
+	return &table[i];
+}
+
+static int
+seen_grow(struct undo *u)
+{
+	size_t max = u->max == 0 ? SEEN_MIN : u->max * 2;
+	struct seen *t = calloc(max, sizeof(*t));
+
+	if (t == NULL)
+		return -ENOMEM;
+	for (size_t i = 0; i < u->max; i++)
+		if (u->seen[i].page != 0)
+			*seen_slot(t, max, u->seen[i].page - 1) = u->seen[i];
+	free(u->seen);
+	u->seen = t;
+	u->max = max;
+	return 0;
+}
+
+/* Adds a range; *ret_new when some of it was not there. */
+static int
+seen_add(struct undo *u, uint64_t offset, uint64_t length, bool *ret_new)
+{
+	*ret_new = false;
+	for (uint64_t at = offset; at < offset + length; at += SECTOR) {
+		uint8_t bit = (uint8_t)(1u << (at / SECTOR % 8));
+		struct seen *s;
+
+		if (u->count * 2 >= u->max && seen_grow(u) != 0)
+			return -ENOMEM;
+		s = seen_slot(u->seen, u->max, at / PAGE);
+		if (s->page == 0) {
+			s->page = at / PAGE + 1;
+			u->count++;
+		}
+		*ret_new |= !(s->sectors & bit);
+		s->sectors |= bit;
+	}
+	return 0;
+}
+
+/* ---- writing ---- */
+
+static int
+record_put(struct undo *u, unsigned kind, uint64_t offset, uint32_t length,
+    const void *data)
+{
+	struct undo_record r = {
+		.magic = le32(RECORD_MAGIC), .kind = le32(kind),
+		.offset = le64(offset), .length = le32(length),
+		.crc = le32(crc32c(0, data, length)),
+	};
+
+	if (fwrite(&r, sizeof(r), 1, u->f) != 1 || (kind == RECORD_OLD &&
+	    fwrite(data, length, 1, u->f) != 1))
+		return -EIO;
+	return 0;
+}
+
+/* What stands there goes to the file before it is overwritten. */
+static int
+keep(struct undo *u, uint64_t offset, uint64_t length)
+{
+	cleanup_free uint8_t *buf = disk_buf_alloc(PIECE);
+	bool fresh;
+	int rc;
+
+	if (buf == NULL)
+		return -ENOMEM;
+	rc = seen_add(u, offset, length, &fresh);
+	if (rc != 0 || !fresh)
+		return rc;
+	for (uint64_t at = 0; at < length && rc == 0; at += PIECE) {
+		uint32_t n = length - at < PIECE ? (uint32_t)(length - at) :
+		    PIECE;
+
+		rc = disk_read(u->below, offset + at, buf, n);
+		if (rc == 0)
+			rc = record_put(u, RECORD_OLD, offset + at, n, buf);
+	}
+	if (rc == 0 && (fflush(u->f) != 0 || fdatasync(fileno(u->f)) != 0))
+		rc = -errno;
+	return rc;
+}
+
+static bool
+writes(const struct disk_req *req)
+{
+	return req->op == DISK_WRITE || req->op == DISK_WRITE_ZEROES ||
+	    req->op == DISK_UNMAP || req->op == DISK_CAW;
+}
+
+static void
+undo_fiber(void *arg)
+{
+	struct disk_req *req = arg;
+	struct undo *u = req->priv[0];
+	struct disk_req below = *req;
+
+	fiber_mutex_lock(&u->lock);
+	if (u->error == 0)
+		u->error = keep(u, req->offset, req->length);
+	fiber_mutex_unlock(&u->lock);
+	/* Without a way back there is no way on. */
+	req->result = u->error != 0 ? u->error : disk_run(u->below, &below);
+	req->sense = below.sense;
+	req->done(req);
+}
+
+static void
+undo_submit(struct disk *d, struct disk_req *req)
+{
+	struct undo *u = undo_of(d);
+
+	if (!writes(req)) {
+		disk_submit(u->below, req);
+		return;
+	}
+	req->priv[0] = u;
+	if (sched_spawn(sched_current(), "undo", undo_fiber, req) != 0)
+		disk_complete(req, -ENOMEM);
+}
+
+static void
+undo_close(struct disk *d)
+{
+	struct undo *u = undo_of(d);
+
+	if (u->f != NULL)
+		fclose(u->f);
+	free(u->seen);
+	free(u);
+}
+
+static const struct disk_ops undo_ops = {
+	.submit = undo_submit,
+	.close = undo_close,
+};
+
+int
+undo_open(const char *path, struct disk *below, const struct uuid *volume,
+    struct disk **ret_d)
+{
+	struct undo_head h = { .size = le64(below->info.size_bytes) };
+	struct undo *u = calloc(1, sizeof(*u));
+	int rc = 0;
+
+	if (u == NULL)
+		return -ENOMEM;
+	u->disk.ops = &undo_ops;
+	u->disk.info = below->info;
+	u->below = below;
+	fiber_mutex_init(&u->lock);
+	memcpy(h.magic, UNDO_MAGIC, sizeof(h.magic));
+	memcpy(h.volume, volume->b, sizeof(h.volume));
+	u->f = fopen(path, "wxe");
+	if (u->f == NULL)
+		rc = -errno;
+	else if (fwrite(&h, sizeof(h), 1, u->f) != 1 || fflush(u->f) != 0 ||
+	    fsync(fileno(u->f)) != 0)
+		rc = -EIO;
+	if (rc != 0)
+		undo_close(&u->disk);
+	else
+		*ret_d = &u->disk;
+	return rc;
+}
+
+int
+undo_finish(struct disk *d)
+{
+	cleanup_free uint8_t *buf = disk_buf_alloc(PAGE);
+	struct undo *u = undo_of(d);
+	int rc = u->error;
+
+	if (buf == NULL)
+		return -ENOMEM;
+	for (size_t i = 0; i < u->max && rc == 0; i++) {
+		uint64_t page = u->seen[i].page;
+
+		for (unsigned s = 0; s < PAGE / SECTOR && page != 0 && rc == 0;
+		    s++) {
+			uint64_t at = (page - 1) * PAGE + s * SECTOR;
+			uint32_t n = u->disk.info.block_size;
+
+			if (!(u->seen[i].sectors >> s & 1) || at % n != 0)
+				continue;
+			rc = disk_read(u->below, at, buf, n);
+			if (rc == 0)
+				rc = record_put(u, RECORD_NEW, at, n, buf);
+		}
+	}
+	if (rc == 0)
+		rc = record_put(u, RECORD_END, 0, 0, buf);
+	if (fflush(u->f) != 0 || fsync(fileno(u->f)) != 0)
+		rc = rc != 0 ? rc : -errno;
+	return rc;
+}
+
+/* ---- going back ---- */
+
+struct old {
+	uint64_t offset;
+	uint32_t length;
+	long at;		/* of its data in the file */
+};
+
+struct rollback {
+	FILE *f;
+	struct disk *lun;
+	struct old *old;
+	size_t count, max;
+	bool ended, changed;
+	uint8_t *buf;
+};
+
+static int
+old_add(struct rollback *b, uint64_t offset, uint32_t length)
+{
+	if (b->count == b->max) {
+		size_t max = b->max * 2 + 64;
+		struct old *p = reallocarray(b->old, max, sizeof(*p));
+
+		if (p == NULL)
+			return -ENOMEM;
+		b->old = p;
+		b->max = max;
+	}
+	b->old[b->count++] = (struct old){
+		offset, length, ftell(b->f) - (long)length,
+	};
+	return 0;
+}
+
+/* -ENOENT: the end, or a record that was not finished. */
+static int
+record_get(struct rollback *b)
+{
+	struct undo_record r;
+	uint64_t offset;
+	uint32_t n;
+	int rc;
+
+	if (fread(&r, sizeof(r), 1, b->f) != 1 ||
+	    le32_get(r.magic) != RECORD_MAGIC)
+		return -ENOENT;
+	offset = le64_get(r.offset);
+	n = le32_get(r.length);
+	if (le32_get(r.kind) == RECORD_END) {
+		b->ended = true;
+		return -ENOENT;
+	}
+	if (n == 0 || n > PIECE || offset > b->lun->info.size_bytes ||
+	    n > b->lun->info.size_bytes - offset ||
+	    (offset | n) % b->lun->info.block_size != 0)
+		return -VMFS_ECORRUPT;
+	if (le32_get(r.kind) == RECORD_NEW) {
+		rc = disk_read(b->lun, offset, b->buf, n);
+		b->changed |= rc == 0 &&
+		    crc32c(0, b->buf, n) != le32_get(r.crc);
+		return rc;
+	}
+	if (fread(b->buf, n, 1, b->f) != 1 ||
+	    crc32c(0, b->buf, n) != le32_get(r.crc))
+		return -ENOENT;
+	return old_add(b, offset, n);
+}
+
+static int
+rollback_read(struct rollback *b)
+{
+	struct undo_head h;
+	int rc;
+
+	if (fread(&h, sizeof(h), 1, b->f) != 1 ||
+	    memcmp(h.magic, UNDO_MAGIC, sizeof(h.magic)) != 0)
+		return -VMFS_ECORRUPT;
+	if (le64_get(h.size) != b->lun->info.size_bytes)
+		return -VMFS_EMISCOMPARE;
+	while ((rc = record_get(b)) == 0)
+		;
+	return rc == -ENOENT ? 0 : rc;
+}
+
+/* The last first: what stood there before all of them comes to stand. */
+static int
+rollback_write(struct rollback *b, struct undo_result *r)
+{
+	int rc = 0;
+
+	for (size_t i = b->count; i-- > 0 && rc == 0;) {
+		const struct old *o = &b->old[i];
+
+		if (fseek(b->f, o->at, SEEK_SET) != 0 ||
+		    fread(b->buf, o->length, 1, b->f) != 1)
+			return -EIO;
+		rc = disk_write(b->lun, o->offset, b->buf, o->length, 0);
+		r->records++;
+		r->bytes += o->length;
+	}
+	return rc != 0 ? rc : disk_flush(b->lun);
+}
+
+int
+undo_rollback(const char *path, struct disk *lun, bool force,
+    struct undo_result *ret_r)
+{
+	struct rollback b = { .lun = lun, .buf = disk_buf_alloc(PIECE) };
+	struct undo_result r = { .records = 0 };
+	int rc = b.buf == NULL ? -ENOMEM : 0;
+
+	b.f = fopen(path, "re");
+	if (b.f == NULL)
+		rc = -errno;
+	if (rc == 0)
+		rc = rollback_read(&b);
+	if (rc == 0 && b.changed)
+		rc = -VMFS_EMISCOMPARE;
+	r.unfinished = !b.ended;
+	if (rc == 0 && !b.ended && !force)
+		rc = -EAGAIN;
+	if (rc == 0)
+		rc = rollback_write(&b, &r);
+	if (b.f != NULL)
+		fclose(b.f);
+	free(b.old);
+	free(b.buf);
+	if (rc == 0)
+		*ret_r = r;
+	return rc;
+}

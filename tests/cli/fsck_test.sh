@@ -1,0 +1,129 @@
+# SPDX-License-Identifier: BSD-2-Clause
+# fsck.vmfs: exit status, repairs, and the way back.
+. "${VMFS_SRCDIR}/tests/cli/hosts.subr"
+
+make_lun()
+{
+	truncate -s 256M lun
+	atf_check -o ignore -e empty mkfs.vmfs -L ds1 --timers=${timers} lun
+}
+
+# damage BLOCK BYTE: something else is written there.
+damage()
+{
+	printf '\377\125' |
+	    dd of=lun bs=1 seek=$(($1 * 4096 + $2)) conv=notrunc 2>/dev/null
+}
+
+sum()
+{
+	sha256sum <"$1"
+}
+
+atf_test_case exit_status_tells
+exit_status_tells_body()
+{
+	make_lun
+	atf_check -s exit:0 -o match:'lun: clean' -e empty fsck.vmfs lun
+	damage 16 200
+	before=$(sum lun)
+	atf_check -s exit:4 -o match:'copy 0 .*not fixed' -e empty \
+	    fsck.vmfs -n lun
+	atf_check_equal "${before}" "$(sum lun)"
+	atf_check -s exit:1 -o match:'copy 0 .*\[fixed\]' -e empty \
+	    fsck.vmfs -y lun
+	atf_check -s exit:0 -o match:clean -e empty fsck.vmfs lun
+	atf_check -s exit:16 -o empty -e match:usage fsck.vmfs
+	atf_check -s exit:16 -o empty -e match:'goes with -y' \
+	    fsck.vmfs --undo u lun
+	truncate -s 256M nothing
+	atf_check -s exit:8 -o empty -e match:superblock fsck.vmfs nothing
+}
+
+atf_test_case json_names_rules_and_blocks
+json_names_rules_and_blocks_body()
+{
+	make_lun
+	damage 768 700
+	atf_check -s exit:4 -o save:out -e empty fsck.vmfs --json lun
+	atf_check -o inline:'cluster\n768\nfalse\n' \
+	    jq -r '.findings[0] | .rule, .block, .fixed' out
+	atf_check -o inline:'1\n0\n' jq -r '.found, .fixed' out
+}
+
+atf_test_case undo_brings_back_every_byte
+undo_brings_back_every_byte_body()
+{
+	make_lun
+	damage 16 200
+	damage 768 700
+	damage 300 4
+	before=$(sum lun)
+	# While it is a member it tells of the damaged slot, too.
+	atf_check -s exit:1 -o ignore -e match:'slot damaged' \
+	    fsck.vmfs -y --undo undo lun
+	atf_check -o match:clean -e empty fsck.vmfs lun
+	atf_check -o match:'rolled back' -e empty \
+	    fsck.vmfs --rollback undo lun
+	atf_check_equal "${before}" "$(sum lun)"
+	atf_check -s exit:4 -o match:'3 problems' -e empty fsck.vmfs lun
+}
+
+atf_test_case undo_takes_no_file_that_is_there
+undo_takes_no_file_that_is_there_body()
+{
+	make_lun
+	damage 16 200
+	before=$(sum lun)
+	echo mine >undo
+	atf_check -s exit:8 -o empty -e match:'undo: File exists' \
+	    fsck.vmfs -y --undo undo lun
+	atf_check_equal "${before}" "$(sum lun)"
+	atf_check -o inline:'mine\n' cat undo
+}
+
+atf_test_case rollback_refuses_what_was_written_since
+rollback_refuses_what_was_written_since_body()
+{
+	make_lun
+	damage 16 200
+	atf_check -s exit:1 -o ignore -e empty \
+	    fsck.vmfs -y --undo undo lun
+	damage 16 300
+	before=$(sum lun)
+	atf_check -s exit:8 -o empty -e match:'written since' \
+	    fsck.vmfs --rollback undo lun
+	truncate -s 512M other
+	atf_check -s exit:8 -o empty -e match:'not the LUN' \
+	    fsck.vmfs --rollback undo other
+	atf_check -s exit:8 -o empty -e match:'lun' \
+	    fsck.vmfs --rollback lun lun
+	atf_check_equal "${before}" "$(sum lun)"
+}
+
+atf_test_case rollback_of_a_run_that_was_cut_short_needs_force
+rollback_of_a_run_that_was_cut_short_needs_force_body()
+{
+	make_lun
+	damage 16 200
+	before=$(sum lun)
+	atf_check -s exit:1 -o ignore -e empty \
+	    fsck.vmfs -y --undo undo lun
+	# The last record says that the run ended.
+	truncate -s -32 undo
+	atf_check -s exit:8 -o empty -e match:'add --force' \
+	    fsck.vmfs --rollback undo lun
+	atf_check -o match:'rolled back' -e empty \
+	    fsck.vmfs -f --rollback undo lun
+	atf_check_equal "${before}" "$(sum lun)"
+}
+
+atf_init_test_cases()
+{
+	atf_add_test_case exit_status_tells
+	atf_add_test_case json_names_rules_and_blocks
+	atf_add_test_case undo_brings_back_every_byte
+	atf_add_test_case undo_takes_no_file_that_is_there
+	atf_add_test_case rollback_refuses_what_was_written_since
+	atf_add_test_case rollback_of_a_run_that_was_cut_short_needs_force
+}
