@@ -2,9 +2,16 @@
 /* Chunks of data: taking runs out of leased clusters, freeing. */
 #include <stdlib.h>
 
+#include "libvmfs/base/units.h"
 #include "libvmfs/core/ds_priv.h"
 
 #define ALIGNED_WANT CHUNK_BLOCKS	/* a MiB: huge map entries need it */
+/* Chunks of the windows that files which grow side by side get, at most. */
+#define WINDOW_MAX 1024u	/* 64 MiB */
+#define WINDOW_MIN 64u
+#define NO_WINDOW_NS (5 * NSEC_PER_SEC)
+#define LEASES_GROWING 16u	/* that one host takes for them, or ... */
+#define LEASES_SHARE 8u		/* ... so much of all, if that is less */
 
 /* What a search may take. */
 struct search {
@@ -79,7 +86,6 @@ take_chunks(struct txn *t, struct lease *l, uint32_t first, uint32_t n)
 	}
 	l->n_free -= n;
 	l->info.free_chunks -= n;
-	l->cursor = first + n < l->info.chunks ? first + n : 0;
 	mb_dirty(t, l->b, LOCK_RECORD_SIZE +
 	    offsetof(struct cluster_disk, used) + first / 8,
 	    (first + n - 1) / 8 - first / 8 + 1);
@@ -110,7 +116,123 @@ take_from(struct txn *t, struct lease *l, uint64_t hint,
 	n = find_run(l, start_in(l, hint), q, &i);
 	if (n > 0) {
 		take_chunks(t, l, i, n);
+		l->cursor = i + n < l->info.chunks ? i + n : 0;
 		*ret_chunk = l->first_chunk + i;
+	}
+	return n;
+}
+
+/* ---- files that grow ---- */
+
+/* All of it where the file's last chunk ends: it goes on in one piece. */
+static uint32_t
+take_next(struct txn *t, uint64_t hint, const struct search *q,
+    uint64_t *ret_chunk)
+{
+	struct lease *l = hint == 0 ? NULL :
+	    lease_find(t->ds, cluster_of_chunk(t->ds, hint));
+	uint32_t i;
+
+	if (l == NULL || l->closing || hint - l->first_chunk >= l->info.chunks)
+		return 0;
+	i = (uint32_t)(hint - l->first_chunk);
+	if ((q->want == ALIGNED_WANT && i % ALIGNED_WANT != 0) ||
+	    run_at(l, i, q) != q->want)
+		return 0;
+	take_chunks(t, l, i, q->want);
+	*ret_chunk = hint;
+	return q->want;
+}
+
+/* The last wholly free window of the cluster: far from its cursor. */
+static bool
+find_window(const struct lease *l, uint32_t size, uint32_t *ret_i)
+{
+	const struct search q = { size, true, false };
+
+	if (l->closing || l->n_free < size)
+		return false;
+	for (uint32_t n = l->info.chunks / size; n-- > 0; ) {
+		if (run_at(l, n * size, &q) == size) {
+			*ret_i = n * size;
+			return true;
+		}
+	}
+	return false;
+}
+
+/*
+ * The file has grown before and cannot go on where it was, because another
+ * one took that place: were both to take what comes next, they would part it
+ * between them, a MiB each.  Nothing is reserved; the rest of the window is
+ * the best place for nobody else as long as there are others.
+ */
+static uint32_t
+take_window(struct txn *t, uint32_t size, const struct search *q,
+    uint64_t *ret_chunk)
+{
+	uint32_t i;
+
+	list_for_each(node, tmp, &t->ds->leases) {
+		struct lease *l = list_entry(node, struct lease, link);
+
+		if (!find_window(l, size, &i))
+			continue;
+		take_chunks(t, l, i, q->want);
+		*ret_chunk = l->first_chunk + i;
+		return q->want;
+	}
+	return 0;
+}
+
+/* Many writers get many clusters, but leave most to other hosts. */
+static bool
+may_lease(struct ds *ds)
+{
+	uint64_t share = ds_open_clusters(ds) / LEASES_SHARE;
+	unsigned n = 0;
+
+	if (share > LEASES_GROWING)
+		share = LEASES_GROWING;
+	if (share < LEASES_KEPT)
+		share = LEASES_KEPT;
+	/* Full ones are given back in the next round. */
+	list_for_each(node, tmp, &ds->leases)
+		n += list_entry(node, struct lease, link)->n_free >= WINDOW_MIN;
+	return n < share && ds->n_leases < LEASES_MAX &&
+	    env_now(ds->conf.env) >= ds->yield_until_ns;
+}
+
+static bool
+lease_window(struct ds *ds, uint32_t size)
+{
+	uint64_t *until = &ds->no_window_until_ns[size == WINDOW_MAX];
+	uint64_t now = env_now(ds->conf.env);
+	struct lease *l;
+
+	/* Not one look at the whole table for each MiB. */
+	if (now < *until)
+		return false;
+	if (lease_more(ds, size, &l) == 0)
+		return true;
+	*until = now + NO_WINDOW_NS;
+	return false;
+}
+
+static uint32_t
+take_growing(struct txn *t, uint64_t hint, const struct search *q,
+    uint64_t *ret_chunk)
+{
+	uint32_t n = take_next(t, hint, q, ret_chunk);
+
+	if (hint == 0 || q->want != ALIGNED_WANT)
+		return n;
+	for (uint32_t size = WINDOW_MAX; size >= WINDOW_MIN && n == 0;
+	    size /= 4) {
+		n = take_window(t, size, q, ret_chunk);
+		while (n == 0 && size > WINDOW_MIN && may_lease(t->ds) &&
+		    lease_window(t->ds, size))
+			n = take_window(t, size, q, ret_chunk);
 	}
 	return n;
 }
@@ -151,7 +273,9 @@ alloc_chunks(struct txn *t, uint64_t hint, unsigned want,
 		return -EINVAL;
 	if (ds->health < 0)
 		return ds->health;
-	n = take_leased(t, hint, &best, ret_chunk);
+	n = take_growing(t, hint, &best, ret_chunk);
+	if (n == 0)
+		n = take_leased(t, hint, &best, ret_chunk);
 	if (n == 0 && ds->n_leases < LEASES_KEPT &&
 	    env_now(ds->conf.env) >= ds->yield_until_ns) {
 		r = lease_more(ds, want, &l);

@@ -161,6 +161,8 @@ struct ds {
 	struct fiber_mutex lease_lock;	/* taking and giving back */
 	/* A big volume was just found to have no chunk [0], no run [1]. */
 	uint64_t full_until_ns[2];
+	/* No cluster has a window of the lesser [0], the larger size [1]. */
+	uint64_t no_window_until_ns[2];
 	uint64_t next_cluster;		/* where to look for the next lease */
 	/* space_wait.c */
 	bool locked_room;	/* the last search met room that others lease */
