@@ -8,6 +8,7 @@
 #include "libvmfs/base/units.h"
 #include "libvmfs/check/check.h"
 #include "libvmfs/core/fs.h"
+#include "locking/host_int.h"
 #include "tests/sim/world.h"
 
 #ifndef SEEDS
@@ -333,8 +334,42 @@ ATF_TC_BODY(what_was_flushed_into_new_space_outlives_its_writer, tc)
 	run_seeds(play_writer_dies);
 }
 
+/* The heir is a member without a file system, such as fsck. */
+static void
+play_heir_is_a_tool(struct world *w)
+{
+	const struct host *heir;
+
+	mount(w, 0);
+	w->host[1].tool = true;
+	WORLD_CHECK(w, world_join(w, 1) == 0);
+	if (world_failed(w))
+		return;
+	heir = w->host[1].host;
+	WORLD_CHECK(w, grow(w, 0) == 0 && has_grown(w, 0));
+	/* It does not follow by itself. */
+	WORLD_CHECK(w, heir->super.blocks == FIRST_BYTES / BLOCK_SIZE);
+	world_crash(w, 0);
+	while (!host_last_takeover(heir, &(struct takeover_report){ 0 }) &&
+	    !world_failed(w))
+		fiber_sleep(NSEC_PER_SEC);
+	WORLD_CHECK(w, heir->super.blocks == LUN_BYTES / BLOCK_SIZE);
+	WORLD_CHECK(w, world_leave(w, 1) == 0);
+	w->host[1].tool = false;
+	mount(w, 1);
+	end(w);
+}
+
+ATF_TC_WITHOUT_HEAD(an_heir_follows_before_it_replays);
+ATF_TC_BODY(an_heir_follows_before_it_replays, tc)
+{
+	(void)tc;
+	run_seeds(play_heir_is_a_tool);
+}
+
 ATF_TP_ADD_TCS(tp)
 {
+	ATF_TP_ADD_TC(tp, an_heir_follows_before_it_replays);
 	ATF_TP_ADD_TC(tp, a_host_without_space_goes_on_when_another_grows_it);
 	ATF_TP_ADD_TC(tp, a_death_while_growing_is_got_over);
 	ATF_TP_ADD_TC(tp, what_was_flushed_into_new_space_outlives_its_writer);

@@ -411,6 +411,50 @@ ATF_TC_BODY(without_the_second_look_nothing_is_replayed, tc)
 	run(2, play_second_look);
 }
 
+/*
+ * The victim has told of a superblock that we have not seen.  It is looked
+ * for; that nobody can read one keeps the journal from being replayed.
+ */
+static void
+play_newer_super(struct world *w)
+{
+	const uint64_t at[] = { SUPER_BLOCK_0 * BLOCK_SIZE,
+		SUPER_BLOCK_1 * BLOCK_SIZE,
+		w->super.copy2_block * BLOCK_SIZE };
+	struct lock_grant a, b;
+	struct heartbeat hb;
+
+	if (!play_join_all(w))
+		return;
+	WORLD_CHECK(w, play_lock(w, 0, LOCK_EXCLUSIVE, 0, &a) == 0);
+	hb = play_peek_slot(w, play_slot_of(w, 0));
+	world_crash(w, 0);
+	hb.super_generation++;
+	hb.nonce++;
+	play_poke_slot(w, &hb);
+	for (unsigned i = 0; i < 3; i++)
+		play_damage(w, at[i] + 200);
+	WORLD_CHECK(w, play_lock(w, 1, LOCK_EXCLUSIVE, 60000, &b) ==
+	    -VMFS_ELOCKED);
+	WORLD_CHECK(w, play_peek_slot(w, hb.slot).state == SLOT_RECOVERING);
+	WORLD_CHECK(w, w->host[1].takeover_troubles == 1);
+	for (unsigned i = 0; i < 3; i++)
+		play_damage(w, at[i] + 200);
+	WORLD_CHECK(w, play_lock(w, 1, LOCK_EXCLUSIVE, 10000, &b) == 0);
+	/* There was none newer after all. */
+	WORLD_CHECK(w, w->host[1].host->super.generation ==
+	    w->super.generation);
+	WORLD_CHECK(w, play_unlock(w, 1, &b) == 0);
+	play_leave_all(w);
+}
+
+ATF_TC_WITHOUT_HEAD(a_victims_superblock_is_read_before_its_journal);
+ATF_TC_BODY(a_victims_superblock_is_read_before_its_journal, tc)
+{
+	(void)tc;
+	run(2, play_newer_super);
+}
+
 /* ---- hosts at large ---- */
 
 /* A mark is taken from the slot that was seen, not from its successor. */
@@ -663,6 +707,7 @@ ATF_TP_ADD_TCS(tp)
 	ATF_TP_ADD_TC(tp, who_dies_while_stopping_is_taken_over);
 	ATF_TP_ADD_TC(tp, what_has_changed_meanwhile_is_not_taken_over);
 	ATF_TP_ADD_TC(tp, without_the_second_look_nothing_is_replayed);
+	ATF_TP_ADD_TC(tp, a_victims_superblock_is_read_before_its_journal);
 	ATF_TP_ADD_TC(tp, only_the_mark_that_was_seen_is_taken);
 	ATF_TP_ADD_TC(tp, only_the_one_that_is_away_is_forgotten);
 	ATF_TP_ADD_TC(tp, a_recoverer_with_a_damaged_slot_is_waited_for);
