@@ -3,7 +3,8 @@
 # usage: bench/target.sh [-g] [-r ROUNDS] [-t SECONDS] [-T TARGETS] [CELL]...
 # The speed of our target beside tgt's and istgt's: one after the other, round
 # by round, on one file in memory, by the same initiator (bench/iscsi_load,
-# which is libiscsi), and what TCP over loopback would allow.
+# which is libiscsi), and what TCP over loopback would allow: "tcp" is two ends
+# that only read and write, "tcp-i" a client that makes libiscsi's calls.
 #
 #   -g          exit status 1 when a goal is missed
 #   -r ROUNDS   rounds; the median is printed (5)
@@ -13,8 +14,9 @@
 #               and the initiator cost
 # CELLS, all by default, are [r|w]SIZE[k|m]-DEPTH[xSESSIONS], as in r4k-32x4.
 # Reads and writes of 4 KiB are random, others sequential.
-# Prints operations a second, ratios with their goals, and the CPU time of
-# each target.  Needs root, a build and room for 512 MiB in /dev/shm.
+# Prints operations a second, ratios with their goals, the CPU time of each
+# target, and how busy the initiator was: with 1.00 of a thread it is what
+# limits.  Needs root, a build and room for 512 MiB in /dev/shm.
 srcdir=$(cd "$(dirname "$0")/.." && pwd)
 build=$(cd "${VMFS_BUILDDIR:-${srcdir}/build}" && pwd) || exit 1
 size_mib=512
@@ -194,10 +196,11 @@ istgt_up()
 run()
 {
 	cell_parse "$2"
-	if [ "$1" = tcp ]; then
-		_q=48 _a=$((48 + bytes))
+	if [ "${1%-i}" = tcp ]; then
+		_q=48 _a=$((48 + bytes)) _as=${1#tcp}
 		[ ${rw} = r ] || _q=${_a} _a=48
-		_line=$("${build}/bench/tcp_ceiling" -q ${_q} -a ${_a} \
+		# shellcheck disable=SC2086 # nothing, or -i
+		_line=$("${build}/bench/tcp_ceiling" ${_as} -q ${_q} -a ${_a} \
 		    -d "${depth}" -n "${sessions}" -t "${seconds}") || exit 1
 	else
 		eval "_url=\${$1_url} _pid=\${$1_pid}"
@@ -232,7 +235,7 @@ i=0
 while [ ${i} -lt "${rounds}" ]; do
 	i=$((i + 1))
 	for cell in ${cells}; do
-		for t in ${targets} tcp; do
+		for t in ${targets} tcp tcp-i; do
 			run "${t}" "${cell}"
 		done
 	done
@@ -242,8 +245,8 @@ done
 
 for cell in ${cells}; do
 	cell_parse "${cell}"
-	echo "cell ${cell} ${bytes} $(goals_of "${cell}")"
-done | awk -v targets="${targets} tcp" '
+	echo "cell ${cell} ${bytes} $(goals_of "${cell}") ${sessions}"
+done | awk -v targets="${targets} tcp tcp-i" -v seconds="${seconds}" '
 function median(t, c,    n, a, i, j, v) {
 	n = count[t, c]
 	for (i = 1; i <= n; i++) {
@@ -265,6 +268,12 @@ function ratio(a, b, goal,    text) {
 	missed += a / b < goal
 	return text sprintf(" (%s%s)", goal, a / b < goal ? " MISSED" : "")
 }
+function busy(t, c) {
+	if (count[t, c] == 0)
+		return "-"
+	return sprintf("%.2f", client[t, c] / count[t, c] / seconds / \
+	    sessions[c])
+}
 function costs(t, c,    each) {
 	if (done[t, c] == 0)
 		return "-"
@@ -273,38 +282,54 @@ function costs(t, c,    each) {
 }
 FILENAME != "-" {
 	ops[$1, $2, ++count[$1, $2]] = $3
+	client[$1, $2] += $4
 	cpu[$1, $2] += $5
 	done[$1, $2] += $6
 	next
 }
-{ cell[++cells] = $2; bytes[$2] = $3; goal_tgt[$2] = $4; goal_tcp[$2] = $5 }
+{ cell[++cells] = $2; bytes[$2] = $3; goal_tgt[$2] = $4; goal_tcp[$2] = $5
+	sessions[$2] = $6 }
 END {
 	n = split(targets, t, " ")
 	printf "%-10s", "OPS/S"
 	for (i = 1; i <= n; i++)
 		printf "%9s", t[i]
-	printf "  %-16s%-16s%s\n", "/tgt (goal)", "/tcp (goal)", "/istgt"
+	printf "  %-19s%-20s%-8s%s\n", "/tgt (goal)", "/tcp (goal)", "/tcp-i",
+	    "/istgt"
 	for (k = 1; k <= cells; k++) {
 		c = cell[k]
 		printf "%-10s", c
 		for (i = 1; i <= n; i++)
 			printf "%9.0f", median(t[i], c)
 		o = median("ours", c)
-		printf "  %-16s%-16s%s\n",
+		printf "  %-19s%-20s%-8s%s\n",
 		    ratio(o, median("tgt", c), goal_tgt[c]),
 		    ratio(o, median("tcp", c), goal_tcp[c]),
+		    ratio(o, median("tcp-i", c), "-"),
 		    ratio(o, median("istgt", c), "-")
 	}
 	printf "\nCPU of target, seconds per 100000 operations, per GiB\n%-10s",
 	    ""
-	for (i = 1; i < n; i++)
+	for (i = 1; i < n - 1; i++)
 		printf "%16s", t[i]
 	printf "\n"
 	for (k = 1; k <= cells; k++) {
 		c = cell[k]
 		printf "%-10s", c
-		for (i = 1; i < n; i++)
+		for (i = 1; i < n - 1; i++)
 			printf "%16s", costs(t[i], c)
+		printf "\n"
+	}
+	printf "\nCPU of the initiator, of 1.00 of each of its threads\n%-10s",
+	    ""
+	for (i = 1; i < n - 1; i++)
+		printf "%9s", t[i]
+	printf "\n"
+	for (k = 1; k <= cells; k++) {
+		c = cell[k]
+		printf "%-10s", c
+		for (i = 1; i < n - 1; i++)
+			printf "%9s", busy(t[i], c)
 		printf "\n"
 	}
 	exit missed > 0
