@@ -25,6 +25,7 @@ struct conf_lun {
 	char *source;		/* path, iscsi:// URL or ram:SIZE */
 	bool readonly, thin, same_to_end, encrypted;
 	unsigned warn_percent;	/* of the pool in use; 0: the default */
+	uint64_t pool_bytes;	/* that it may take at most; 0: no limit */
 	struct scsi_lu_settings settings;
 	int line;
 };

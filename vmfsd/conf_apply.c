@@ -315,11 +315,14 @@ lun_settings(struct apply *a, struct conf_change *c)
 	struct conf_lun *n = next != NULL ? conf_find_lun(next, c->lun) : NULL;
 	struct export_lun *x = exports_find(a->e, c->name, c->lun);
 	char *text;
+	int rc;
 
 	if (l == NULL || n == NULL)
 		return -ENOENT;
-	if (x != NULL)
-		scsi_lu_set(x->lu, &n->settings, n->warn_percent);
+	rc = x != NULL ? export_set(a->e, x, n) : 0;
+	if (rc < 0)
+		return rc;
+	l->pool_bytes = n->pool_bytes;
 	l->settings = n->settings;
 	l->warn_percent = n->warn_percent;
 	text = l->text;

@@ -338,8 +338,8 @@ lun_option(struct conf_parser *p, struct conf_lun *l, const char *option)
 		return conf_error(p, "%s", why);
 	if (rc == -ENOENT)
 		return conf_error(p, "LUN option '%s' is unknown; expected "
-		    "readonly, thin, same-to-end, encrypted, warn=PERCENT, "
-		    "warn-free=SIZE or group.N=STATE", option);
+		    "readonly, thin, same-to-end, encrypted, pool=SIZE, "
+		    "warn=PERCENT, warn-free=SIZE or group.N=STATE", option);
 	return rc;
 }
 

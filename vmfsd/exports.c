@@ -255,6 +255,39 @@ unit_close(struct export_lun *x)
 	free(x);
 }
 
+/*
+ * A thin unit on a file may take what the file system has, or its own part of
+ * that.
+ */
+static int
+limit(struct exports *e, struct export_lun *x, const struct conf_lun *cl)
+{
+	int rc = cl->thin ? disk_quota_open(x->disk, cl->pool_bytes,
+	    &x->quota) : -EOPNOTSUPP;
+
+	if (rc == 0)
+		x->disk = x->quota;
+	if (rc != -EOPNOTSUPP || cl->pool_bytes == 0)
+		return rc == -EOPNOTSUPP ? 0 : rc;
+	(void)snprintf(e->why, sizeof(e->why), "'%s': pool= is for thin LUNs "
+	    "on files", cl->source);
+	return -EINVAL;
+}
+
+int
+export_set(struct exports *e, struct export_lun *x, const struct conf_lun *cl)
+{
+	if (x->quota != NULL) {
+		disk_quota_set(x->quota, cl->pool_bytes);
+	} else if (cl->pool_bytes != 0) {
+		(void)snprintf(e->why, sizeof(e->why), "'%s': pool= is for "
+		    "thin LUNs on files", cl->source);
+		return -EINVAL;
+	}
+	scsi_lu_set(x->lu, &cl->settings, cl->warn_percent);
+	return 0;
+}
+
 static int
 unit_fill(struct exports *e, struct export_lun *x,
     const struct conf_target *ct, const struct conf_lun *cl)
@@ -279,6 +312,8 @@ unit_fill(struct exports *e, struct export_lun *x,
 			return -ENOMEM;
 	}
 	rc = open_source(e, cl, &x->disk);
+	if (rc == 0)
+		rc = limit(e, x, cl);
 	if (rc < 0)
 		return rc;
 	unit_uuid(e, x, &conf.uuid);

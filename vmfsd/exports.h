@@ -24,6 +24,7 @@ struct export_lun {
 	unsigned uses;			/* LUNs that are mapped to it */
 	uint64_t since_us;		/* wall clock; of its counters */
 	struct disk *disk;
+	struct disk *quota;		/* in the stack of disk, or NULL */
 	struct scsi_lu *lu;
 	struct pr_store pr;
 	struct pr_store sanitize;

@@ -13,6 +13,7 @@
 #define GROUP "group."
 #define WARN "warn="
 #define WARN_FREE "warn-free="
+#define POOL "pool="
 
 static const char *const states[] = {
 	"optimized", "non-optimized", "standby", "unavailable",
@@ -92,6 +93,20 @@ warn_free_parse(const char *option, struct conf_lun *l, char *why, size_t size)
 	return 0;
 }
 
+static int
+pool_parse(const char *option, struct conf_lun *l, char *why, size_t size)
+{
+	uint64_t bytes;
+
+	if (size_parse(option + strlen(POOL), &bytes) < 0 || bytes < MIB) {
+		(void)snprintf(why, size, "%.64s: expected what the LUN may "
+		    "take at most, as 100G", option);
+		return -EINVAL;
+	}
+	l->pool_bytes = bytes;
+	return 0;
+}
+
 int
 lun_setting_parse(const char *option, struct conf_lun *l, char *why,
     size_t why_size)
@@ -102,6 +117,8 @@ lun_setting_parse(const char *option, struct conf_lun *l, char *why,
 		return warn_parse(option, l, why, why_size);
 	if (begins(option, WARN_FREE))
 		return warn_free_parse(option, l, why, why_size);
+	if (begins(option, POOL))
+		return pool_parse(option, l, why, why_size);
 	return -ENOENT;
 }
 

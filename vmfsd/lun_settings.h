@@ -11,8 +11,8 @@
 /* Number of an access state (SPC-4 table 307); negative: no such name. */
 int lun_access_state(const char *name);
 /*
- * Takes an option "group.N=STATE", "warn=PERCENT", "warn=off" or
- * "warn-free=SIZE".  -ENOENT: it is none of these; -EINVAL with what is
+ * Takes an option "group.N=STATE", "warn=PERCENT", "warn=off",
+ * "warn-free=SIZE" or "pool=SIZE".  -ENOENT: it is none of these; -EINVAL with what is
  * expected in why.
  */
 int lun_setting_parse(const char *option, struct conf_lun *l, char *why,

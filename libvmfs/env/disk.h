@@ -213,6 +213,7 @@ struct disk_path {
 /* Where a disk that is allocated when written takes its space from, bytes. */
 struct disk_space {
 	uint64_t size, available;
+	uint64_t used;		/* by this disk */
 };
 
 struct disk;
@@ -336,5 +337,16 @@ struct disk_fault {
 	int error;		/* negative */
 };
 int disk_fault_open(struct disk *below, struct disk_fault **ret_f) MUST_CHECK;
+
+/*
+ * A disk that allocates at most about `limit` bytes of its pool (0: no limit):
+ * what is under way when the limit is reached may go beyond it.  Writes to what
+ * is not allocated then end with -ENOSPC, and disk_space tells of the limit.
+ * Owns `below` on success.  Errors of disk_space, -ENOMEM.
+ */
+int disk_quota_open(struct disk *below, uint64_t limit, struct disk **ret_d)
+    MUST_CHECK;
+/* Of such a disk; any thread. */
+void disk_quota_set(struct disk *d, uint64_t limit);
 
 #endif

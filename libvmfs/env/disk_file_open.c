@@ -30,14 +30,16 @@ file_space(struct disk *d, struct disk_space *ret_space)
 {
 	const struct disk_file *f = disk_file_of(d);
 	struct statfs fs;
+	struct stat st;
 
 	if (f->block_device)
 		return -EOPNOTSUPP;
-	if (fstatfs(f->fd, &fs) < 0)
+	if (fstatfs(f->fd, &fs) < 0 || fstat(f->fd, &st) < 0)
 		return -errno;
 	*ret_space = (struct disk_space){
 		.size = (uint64_t)fs.f_blocks * (uint64_t)fs.f_bsize,
 		.available = (uint64_t)fs.f_bavail * (uint64_t)fs.f_bsize,
+		.used = (uint64_t)st.st_blocks * 512,
 	};
 	return 0;
 }

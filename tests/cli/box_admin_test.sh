@@ -375,6 +375,32 @@ target=${iqn},lun=0,initiator-name=${me}" <cmds >qemu.out 2>&1 &
 	host_stop box
 }
 
+admin_test_case a_pool_is_full_until_it_is_made_larger
+a_pool_is_full_until_it_is_made_larger_body()
+{
+	box_start
+	truncate -s 64M c
+	atf_check -s exit:2 -e match:'pool= is for thin LUNs' \
+	    vmfsctl lun create ${iqn} 1 "${PWD}/c,pool=8M"
+	atf_check vmfsctl lun create ${iqn} 1 "${PWD}/c,thin,pool=9M,warn=off"
+	qemu_io 1 'write -P 5 0 8M'
+	atf_check -s exit:1 -o ignore -e match:'No space|failed' qemu-io \
+	    --image-opts -c 'write -P 6 32M 2M' "driver=iscsi,transport=tcp,\
+portal=${portal},target=${iqn},lun=1,initiator-name=${me}"
+	qemu_io 1 'write -P 7 1M 1M'
+	mkfifo cmds
+	qemu-io --image-opts "driver=iscsi,transport=tcp,portal=${portal},\
+target=${iqn},lun=1,initiator-name=${me}" <cmds >qemu.out 2>&1 &
+	exec 8>cmds
+	until_true 30 sh -c 'vmfsctl session ls --json |
+	    jq -e ".sessions != []"' || atf_fail "qemu-io did not log in"
+	atf_check vmfsctl lun change ${iqn} 1 "${PWD}/c,thin,pool=20M,warn=off"
+	exec 8>&-
+	qemu_io 1 'write -P 6 32M 2M'
+	qemu_io 1 'read -P 7 1M 1M'
+	host_stop box
+}
+
 admin_test_case a_file_changed_by_hand_is_read_again
 a_file_changed_by_hand_is_read_again_body()
 {

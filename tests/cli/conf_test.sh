@@ -131,6 +131,8 @@ secrets_must_be_long_and_private_body()
 	    bad "'group.1=off': expected group.1 to group.16"
 	printf "${start}lun.1 = /x,warn-free=much\n" |
 	    bad "warn-free=much: expected the space"
+	printf "${start}lun.1 = /x,thin,pool=1k\n" |
+	    bad "pool=1k: expected what the LUN may take at most"
 	printf "${start}lun.1 = /x,warn=101\n" |
 	    bad "warn=101: expected 1 to 100 percent, or off"
 	printf "${start}allow = iqn.x,chap=bob\n" |
