@@ -109,35 +109,69 @@ run_fiber(void *arg)
 }
 
 int
+cmd_fiber(struct fs_call *c, int (*run)(struct fs_call *c))
+{
+	struct fs_call *call = c;
+
+	call->run = run;
+	return call_on(c->d->env.sched, run_fiber, call);
+}
+
+static int
+call_run(struct fs_call *c, enum task_place place)
+{
+	int (*run)(struct fs_call *c) = c->run;
+	int rc;
+
+	if (atomic_load(&c->d->state) == DATASTORE_FROZEN)
+		return cmd_fail(c, -EBUSY, "datastore '%s' waits for its LUN; "
+		    "the command would hang", c->d->name);
+	rc = place == TASK_THREAD ? run(c) : cmd_fiber(c, run);
+	if (rc < 0 && c->msg[0] == '\0')
+		(void)cmd_refuse(c, rc, c->path.path);
+	return rc;
+}
+
+static int
+fs_call(struct daemon *dm, struct fs_call *c, bool snapshot,
+    enum task_place place, json_t **ret_result)
+{
+	const char *text;
+	int rc = cmd_string(c->args, "path", &text, c->msg);
+
+	if (rc == 0)
+		rc = cmd_path_parse(text, snapshot, &c->path, c->msg);
+	if (rc == 0)
+		rc = get_datastore(dm, c->path.ds, true, &c->d, c->msg);
+	if (rc < 0)
+		return rc;
+	rc = call_run(c, place);
+	datastore_put(c->d);
+	if (rc < 0)
+		json_decref(c->result);
+	else
+		*ret_result = c->result;
+	return rc;
+}
+
+int
 cmd_fs(struct daemon *dm, json_t *args, json_t **ret_result, char *msg,
     bool snapshot, int (*run)(struct fs_call *c))
 {
-	struct fs_call c = {
-		.dm = dm, .args = args, .msg = msg, .run = run,
-	};
-	const char *text;
-	int rc = cmd_string(args, "path", &text, msg);
+	struct fs_call c = { .args = args, .msg = msg, .run = run };
 
-	if (rc == 0)
-		rc = cmd_path_parse(text, snapshot, &c.path, msg);
-	if (rc == 0)
-		rc = get_datastore(dm, c.path.ds, true, &c.d, msg);
-	if (rc < 0)
-		return rc;
-	if (atomic_load(&c.d->state) == DATASTORE_FROZEN) {
-		rc = cmd_fail(&c, -EBUSY, "datastore '%s' waits for its LUN; "
-		    "the command would hang", c.d->name);
-	} else {
-		rc = call_on(c.d->env.sched, run_fiber, &c);
-		if (rc < 0 && msg[0] == '\0')
-			(void)cmd_refuse(&c, rc, c.path.path);
-	}
-	datastore_put(c.d);
-	if (rc < 0)
-		json_decref(c.result);
-	else
-		*ret_result = c.result;
-	return rc;
+	return fs_call(dm, &c, snapshot, TASK_FIBER, ret_result);
+}
+
+int
+cmd_fs_task(struct daemon *dm, json_t *args, json_t **ret_result, char *msg,
+    enum task_place place, int (*run)(struct fs_call *c), struct task *task)
+{
+	struct fs_call c = {
+		.args = args, .msg = msg, .run = run, .task = task,
+	};
+
+	return fs_call(dm, &c, true, place, ret_result);
 }
 
 int
@@ -165,6 +199,8 @@ cmd_refuse(struct fs_call *c, int error, const char *object)
 		    object, c->d->name);
 	case -EEXIST:
 		return cmd_fail(c, error, "%s exists already", object);
+	case -ECANCELED:
+		return cmd_fail(c, error, "%s: cancelled", object);
 	case -ENOSPC:
 		return cmd_fail(c, error, "datastore '%s' is full; delete "
 		    "disks or snapshots (%s)", c->d->name, object);

@@ -33,6 +33,7 @@ struct fs_call {
 	struct cmd_path path;
 	struct lock_holder holder;
 	char *msg;
+	struct task *task;	/* for task_step; NULL: none */
 	int (*run)(struct fs_call *c);
 };
 /*
@@ -41,6 +42,12 @@ struct fs_call {
  */
 int cmd_fs(struct daemon *dm, json_t *args, json_t **ret_result, char *msg,
     bool snapshot, int (*run)(struct fs_call *c)) MUST_CHECK;
+/* The same with a task, which takes paths with a snapshot. */
+int cmd_fs_task(struct daemon *dm, json_t *args, json_t **ret_result,
+    char *msg, enum task_place place, int (*run)(struct fs_call *c),
+    struct task *task) MUST_CHECK;
+/* run on a fiber of c's datastore, for one that is on a thread. */
+int cmd_fiber(struct fs_call *c, int (*run)(struct fs_call *c)) MUST_CHECK;
 /* printf into c->msg; returns error. */
 int cmd_fail(struct fs_call *c, int error, const char *fmt, ...)
     PRINTF_LIKE(3, 4);

@@ -49,30 +49,18 @@ disk_names(struct fs_call *c, const struct cmd_path *p, char *flat,
 	return 0;
 }
 
-/* All of its space, zeroed, at once. */
-int
-disk_inflate(struct fs_call *c, uint64_t ino)
-{
-	struct fs_file *f;
-	int rc = fs_file_open(c->d->fs, ino, 0, FS_READ | FS_WRITE, &f,
-	    &c->holder), rc2;
-
-	if (rc < 0)
-		return rc;
-	rc = fs_file_inflate(f);
-	rc2 = fs_file_close(f);
-	return rc < 0 ? rc : rc2;
-}
-
 static int
 run_create(struct fs_call *c)
 {
 	struct fs *fs = c->d->fs;
+	enum disk_format format = DISK_THIN;
 	char flat[256];
 	uint64_t size = 0, dir = 0;
 	struct fs_attr a;
 	int rc = wanted_size(c, &size);
 
+	if (rc == 0)
+		rc = disk_format_wanted(c, &format);
 	if (rc == 0)
 		rc = disk_names(c, &c->path, flat, sizeof(flat), &dir);
 	if (rc < 0)
@@ -80,8 +68,7 @@ run_create(struct fs_call *c)
 	rc = fs_create(fs, dir, flat, INODE_DISK, fresh.mode, 0, 0, size, &a);
 	if (rc < 0)
 		return rc;
-	if (json_is_true(json_object_get(c->args, "eager")))
-		rc = disk_inflate(c, a.ino);
+	rc = disk_format_apply(c, a.ino, format);
 	if (rc == 0)
 		rc = vdisk_write_descriptor(c, dir, c->path.name, flat, size,
 		    &fresh);
@@ -96,10 +83,17 @@ run_create(struct fs_call *c)
 	return 0;
 }
 
+/* What takes long is a task. */
 static int
 cmd_create(struct daemon *dm, json_t *args, json_t **ret_result, char *msg)
 {
-	return cmd_fs(dm, args, ret_result, msg, false, run_create);
+	if (json_is_true(json_object_get(args, "eager")))
+		(void)json_object_set_new(args, "format",
+		    json_string("eagerzeroedthick"));
+	if (json_object_get(args, "format") == NULL)
+		return cmd_fs(dm, args, ret_result, msg, false, run_create);
+	return task_start(dm, "create", args, TASK_FIBER, run_create,
+	    ret_result, msg);
 }
 
 /* ---- list, show ---- */
@@ -196,8 +190,7 @@ run_rm(struct fs_call *c)
 	/* The extent first: when it is locked nothing has changed. */
 	rc = fs_unlink(c->d->fs, v.dir, v.flat, &c->holder);
 	if (rc == -EBUSY)
-		return cmd_fail(c, rc, "%s has a snapshot that clones need; "
-		    "remove the clones first", c->path.path);
+		return disk_clones_refuse(c, &v, 0);
 	if (rc < 0)
 		return cmd_refuse(c, rc, v.flat);
 	if (v.descriptor[0] != '\0')
@@ -274,6 +267,13 @@ const struct command commands_disk[] = {
 	{ "disk.detach", cmd_disk_detach },
 	{ "disk.attached", cmd_disk_attached },
 	{ "disk.inflate", cmd_disk_inflate },
+	{ "disk.convert", cmd_disk_convert },
+	{ "disk.punch", cmd_disk_punch },
+	{ "disk.resize", cmd_disk_resize },
+	{ "disk.promote", cmd_disk_promote },
+	{ "disk.diff", cmd_disk_diff },
+	{ "disk.export", cmd_disk_export },
+	{ "disk.import", cmd_disk_import },
 	{ "disk.ls", cmd_ls },
 	{ "disk.info", cmd_info },
 	{ "disk.rm", cmd_rm },

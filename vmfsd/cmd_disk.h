@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Commands on disks, in three files. */
+/* Commands on disks, in several files. */
 #ifndef VMFS_VMFSD_CMD_DISK_H
 #define VMFS_VMFSD_CMD_DISK_H
 
@@ -12,8 +12,24 @@ int disk_names(struct fs_call *c, const struct cmd_path *p, char *flat,
 int disk_target(struct fs_call *c, struct cmd_path *ret_p, char *flat,
     size_t size, uint64_t *ret_dir) MUST_CHECK;
 
-/* Allocates and zeroes what a thin disk has not; c->holder on -VMFS_ELOCKED. */
-int disk_inflate(struct fs_call *c, uint64_t ino) MUST_CHECK;
+enum disk_format { DISK_THIN, DISK_ZEROEDTHICK, DISK_EAGERZEROEDTHICK };
+/* args["format"], or thin. */
+int disk_format_wanted(struct fs_call *c, enum disk_format *ret_f) MUST_CHECK;
+/*
+ * Gives the disk the space that its format asks for, or takes it; c->holder on
+ * -VMFS_ELOCKED.
+ */
+int disk_format_apply(struct fs_call *c, uint64_t ino, enum disk_format f)
+    MUST_CHECK;
+/*
+ * Refuses what clones of v, or only of one snapshot of it, stand in the way of,
+ * and names them.
+ */
+int disk_clones_refuse(struct fs_call *c, const struct vdisk *v,
+    uint64_t snapshot);
+/* The snapshot of v with that name, or a sentence. */
+int disk_snapshot_find(struct fs_call *c, const struct vdisk *v,
+    const char *name, struct fs_snapshot *ret_s) MUST_CHECK;
 
 int cmd_disk_attach(struct daemon *dm, json_t *args, json_t **ret_result,
     char *msg);
@@ -24,6 +40,20 @@ int cmd_disk_attached(struct daemon *dm, json_t *args, json_t **ret_result,
 int cmd_disk_set(struct daemon *dm, json_t *args, json_t **ret_result,
     char *msg);
 int cmd_disk_inflate(struct daemon *dm, json_t *args, json_t **ret_result,
+    char *msg);
+int cmd_disk_convert(struct daemon *dm, json_t *args, json_t **ret_result,
+    char *msg);
+int cmd_disk_punch(struct daemon *dm, json_t *args, json_t **ret_result,
+    char *msg);
+int cmd_disk_resize(struct daemon *dm, json_t *args, json_t **ret_result,
+    char *msg);
+int cmd_disk_promote(struct daemon *dm, json_t *args, json_t **ret_result,
+    char *msg);
+int cmd_disk_diff(struct daemon *dm, json_t *args, json_t **ret_result,
+    char *msg);
+int cmd_disk_export(struct daemon *dm, json_t *args, json_t **ret_result,
+    char *msg);
+int cmd_disk_import(struct daemon *dm, json_t *args, json_t **ret_result,
     char *msg);
 int cmd_disk_snapshot(struct daemon *dm, json_t *args, json_t **ret_result,
     char *msg);

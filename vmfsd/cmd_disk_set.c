@@ -71,27 +71,3 @@ cmd_disk_set(struct daemon *dm, json_t *args, json_t **ret_result, char *msg)
 {
 	return cmd_fs(dm, args, ret_result, msg, false, run_set);
 }
-
-/* ---- disk.inflate ---- */
-
-static int
-run_inflate(struct fs_call *c)
-{
-	struct vdisk v;
-	int rc = vdisk_find(c, c->path.path, &v);
-
-	if (rc < 0)
-		return rc;
-	rc = disk_inflate(c, v.attr.ino);
-	if (rc == -EINVAL)
-		return cmd_fail(c, rc, "%s is a plain file, not a disk made "
-		    "by vmfsctl disk create", c->path.path);
-	return rc < 0 ? cmd_refuse(c, rc, v.flat) : ds_commit(c->d->ds);
-}
-
-int
-cmd_disk_inflate(struct daemon *dm, json_t *args, json_t **ret_result,
-    char *msg)
-{
-	return cmd_fs(dm, args, ret_result, msg, false, run_inflate);
-}

@@ -384,6 +384,8 @@ cmd_ds_unmount(struct daemon *dm, json_t *args, json_t **ret_result, char *msg)
 
 	(void)ret_result;
 	(void)json_unpack(args, "{s?b}", "force", &force);
+	if (rc == 0)
+		rc = tasks_stop(&dm->tasks, name, force != 0, msg);
 	return rc < 0 ? rc :
 	    datastore_unmount(&dm->datastores, name, force != 0, msg);
 }

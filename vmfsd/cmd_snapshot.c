@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Commands on snapshots and clones of virtual disks. */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "libvmfs/base/cleanup.h"
 #include "vmfsd/cmd_disk.h"
+#include "vmfsd/walk.h"
 
 static json_t *
 snapshot_row(const struct fs_snapshot *s)
@@ -16,8 +19,8 @@ snapshot_row(const struct fs_snapshot *s)
 	    "current", s->is_head_base, "ino", (json_int_t)s->ino);
 }
 
-static int
-find_snapshot(struct fs_call *c, const struct vdisk *v, const char *name,
+int
+disk_snapshot_find(struct fs_call *c, const struct vdisk *v, const char *name,
     struct fs_snapshot *ret_s)
 {
 	int rc = fs_snapshot_find(c->d->fs, v->attr.ino, name, ret_s);
@@ -37,36 +40,128 @@ find_both(struct fs_call *c, struct vdisk *ret_v, struct fs_snapshot *ret_s)
 
 	if (rc == 0 && name[0] == '\0')
 		rc = cmd_string(c->args, "name", &name, c->msg);
-	return rc < 0 ? rc : find_snapshot(c, ret_v, name, ret_s);
+	return rc < 0 ? rc : disk_snapshot_find(c, ret_v, name, ret_s);
+}
+
+static int
+snapshot_name(struct fs_call *c, const char **ret_name)
+{
+	int rc = cmd_string(c->args, "name", ret_name, c->msg);
+
+	if (rc == 0 && (strlen(*ret_name) > SNAPTAB_NAME_MAX ||
+	    strpbrk(*ret_name, "/@#") != NULL))
+		rc = cmd_fail(c, -EINVAL, "'%.80s' cannot be the name of a "
+		    "snapshot: 1 to %d characters without '/', '@' and '#'",
+		    *ret_name, SNAPTAB_NAME_MAX);
+	return rc;
+}
+
+/* Disks of one command, in the order of their inodes. */
+struct group {
+	unsigned count;
+	struct {
+		struct vdisk v;
+		char path[4096];
+	} disk[FS_SNAPSHOT_GROUP_MAX];
+	uint64_t ino[FS_SNAPSHOT_GROUP_MAX];
+	struct fs_snapshot s[FS_SNAPSHOT_GROUP_MAX];
+};
+
+static int
+group_add(struct fs_call *c, struct group *g, const char *text)
+{
+	struct cmd_path p;
+	struct vdisk v;
+	unsigned i = g->count;
+	int rc = cmd_path_parse(text, false, &p, c->msg);
+
+	if (rc == 0 && strcmp(p.ds, c->path.ds) != 0)
+		rc = cmd_fail(c, -EINVAL, "%s and %s are two datastores: they "
+		    "have no moment in common", c->path.ds, p.ds);
+	if (rc == 0)
+		rc = vdisk_find(c, p.path, &v);
+	if (rc < 0)
+		return rc;
+	for (; i > 0 && g->ino[i - 1] > v.attr.ino; i--) {
+		g->ino[i] = g->ino[i - 1];
+		g->disk[i] = g->disk[i - 1];
+	}
+	if (i > 0 && g->ino[i - 1] == v.attr.ino)
+		return cmd_fail(c, -EINVAL, "%s is named twice", p.path);
+	g->ino[i] = v.attr.ino;
+	g->disk[i].v = v;
+	(void)snprintf(g->disk[i].path, sizeof(g->disk[i].path), "%s", p.path);
+	g->count++;
+	return 0;
+}
+
+static int
+group_find(struct fs_call *c, struct group *g)
+{
+	json_t *paths = json_object_get(c->args, "paths"), *row;
+	size_t i;
+	int rc = 0;
+
+	if (json_array_size(paths) > FS_SNAPSHOT_GROUP_MAX)
+		return cmd_fail(c, -EINVAL, "more than %u disks at once",
+		    FS_SNAPSHOT_GROUP_MAX);
+	if (json_array_size(paths) == 0)
+		return group_add(c, g, json_string_value(json_object_get(
+		    c->args, "path")));
+	json_array_foreach(paths, i, row) {
+		const char *text = json_string_value(row);
+
+		rc = group_add(c, g, text != NULL ? text : "");
+		if (rc < 0)
+			break;
+	}
+	return rc;
+}
+
+static int
+group_take(struct fs_call *c, struct group *g, const char *name)
+{
+	unsigned which = 0;
+	int rc = fs_snapshot_group(c->d->fs, g->ino, g->count, name, g->s,
+	    &c->holder, &which);
+
+	if (rc == -EEXIST)
+		return cmd_fail(c, rc, "%s already has a snapshot '%s'",
+		    g->count == 1 ? g->disk[0].path : "one of the disks",
+		    name);
+	if (rc == -VMFS_ELIMIT && g->count > 1)
+		return cmd_fail(c, rc, "so many disks at once do not fit in "
+		    "the journal of datastore '%s'", c->d->name);
+	if (rc == 0)
+		rc = ds_commit(c->d->ds);
+	return rc < 0 ? cmd_refuse(c, rc, g->disk[which].v.flat) : 0;
 }
 
 static int
 run_snapshot(struct fs_call *c)
 {
+	cleanup_free struct group *g = calloc(1, sizeof(*g));
+	json_t *rows = json_array();
 	const char *name;
-	struct fs_snapshot s;
-	struct vdisk v;
-	int rc = cmd_string(c->args, "name", &name, c->msg);
+	int rc = g != NULL ? snapshot_name(c, &name) : -ENOMEM;
 
-	if (rc == 0 && (strlen(name) > SNAPTAB_NAME_MAX ||
-	    strpbrk(name, "/@#") != NULL))
-		rc = cmd_fail(c, -EINVAL, "'%s' cannot be the name of a "
-		    "snapshot: 1 to %d characters without '/', '@' and '#'",
-		    name, SNAPTAB_NAME_MAX);
+	c->result = json_pack("{s:o}", "snapshots", rows);
 	if (rc == 0)
-		rc = vdisk_find(c, c->path.path, &v);
-	if (rc < 0)
-		return rc;
-	rc = fs_snapshot_create(c->d->fs, v.attr.ino, name, &s, &c->holder);
-	if (rc == -EEXIST)
-		return cmd_fail(c, rc, "%s already has a snapshot '%s'",
-		    c->path.path, name);
+		rc = group_find(c, g);
 	if (rc == 0)
-		rc = ds_commit(c->d->ds);
-	if (rc < 0)
-		return cmd_refuse(c, rc, v.flat);
-	c->result = json_pack("{s:o}", "snapshot", snapshot_row(&s));
-	return 0;
+		rc = group_take(c, g, name);
+	for (unsigned i = 0; rc == 0 && i < g->count; i++) {
+		json_t *row = snapshot_row(&g->s[i]);
+
+		(void)json_object_set_new(row, "disk",
+		    json_string(g->disk[i].path));
+		(void)json_array_append_new(rows, row);
+	}
+	/* The one of the only disk, as ever. */
+	if (rc == 0 && g->count == 1)
+		(void)json_object_set_new(c->result, "snapshot",
+		    snapshot_row(&g->s[0]));
+	return rc;
 }
 
 int
@@ -128,6 +223,21 @@ cmd_disk_revert(struct daemon *dm, json_t *args, json_t **ret_result, char *msg)
 	return cmd_fs(dm, args, ret_result, msg, true, run_revert);
 }
 
+/* Frees what no name leads to any more. */
+static int
+run_reap(struct fs_call *c)
+{
+	const struct fs_progress p = task_progress(c->task);
+	struct vdisk v;
+	int rc = vdisk_find(c, c->path.path, &v);
+
+	if (rc == 0)
+		rc = fs_snapshot_reap(c->d->fs, v.attr.ino, &p, &c->holder);
+	if (rc == 0)
+		rc = ds_commit(c->d->ds);
+	return rc;
+}
+
 static int
 run_rm_snapshot(struct fs_call *c)
 {
@@ -137,22 +247,83 @@ run_rm_snapshot(struct fs_call *c)
 
 	if (rc < 0)
 		return rc;
-	rc = fs_snapshot_delete(c->d->fs, v.attr.ino, s.id, &c->holder);
+	rc = fs_snapshot_forget(c->d->fs, v.attr.ino, s.id, &c->holder);
 	if (rc == -EBUSY)
-		return cmd_fail(c, rc, "snapshot '%s' of %s is needed by %u "
-		    "clone(s); remove them first", s.name, c->path.path,
-		    s.clones);
+		return disk_clones_refuse(c, &v, s.ino);
 	if (rc == 0)
 		rc = ds_commit(c->d->ds);
 	return rc < 0 ? cmd_refuse(c, rc, v.flat) : 0;
 }
 
+/* It is gone at once; its space follows. */
 int
 cmd_disk_rm_snapshot(struct daemon *dm, json_t *args, json_t **ret_result,
     char *msg)
 {
-	return cmd_fs(dm, args, ret_result, msg, true, run_rm_snapshot);
+	int rc = cmd_fs(dm, args, ret_result, msg, true, run_rm_snapshot);
+
+	if (rc < 0)
+		return rc;
+	json_decref(*ret_result);
+	*ret_result = NULL;
+	return task_start(dm, "free snapshot", args, TASK_FIBER, run_reap,
+	    ret_result, msg);
 }
+
+/* ---- deletions that were cut short ---- */
+
+static int
+resume_one(void *arg, const struct walk_entry *e)
+{
+	struct fs_call *c = arg;
+	unsigned pending = 0;
+	struct fs_attr a;
+
+	if (atomic_load(&c->d->gone) || !task_step(c->task, 0, 0))
+		return -ECANCELED;
+	if ((e->type != INODE_DISK && e->type != INODE_FILE) ||
+	    fs_getattr(c->d->fs, e->ino, &a) < 0 || a.snapshots == 0 ||
+	    fs_snapshot_pending(c->d->fs, e->ino, &pending) < 0 ||
+	    pending == 0)
+		return 0;
+	/* Another host that has the disk open does it by itself. */
+	if (fs_snapshot_reap(c->d->fs, e->ino, NULL, &c->holder) == 0)
+		log_info(c->d->all->log, "datastore: %s: %u deleted "
+		    "snapshot(s) of %s freed", c->d->name, pending, e->path);
+	return 0;
+}
+
+static int
+run_resume(struct fs_call *c)
+{
+	int rc;
+
+	/* Mounted read-only. */
+	if (ds_readonly(c->d->ds))
+		return 0;
+	rc = walk_tree(c->d->fs, "/", resume_one, c);
+	return rc == 0 ? ds_commit(c->d->ds) : rc;
+}
+
+static void
+resume_datastore(void *arg, struct datastore *d)
+{
+	char path[80];
+
+	(void)snprintf(path, sizeof(path), "%.70s:/", d->name);
+	if (atomic_load(&d->state) == DATASTORE_MOUNTED && !d->resumed) {
+		d->resumed = true;
+		task_start_quiet(arg, "resume deletions", path, run_resume);
+	}
+}
+
+void
+tasks_resume(struct daemon *dm)
+{
+	datastores_each(&dm->datastores, resume_datastore, dm);
+}
+
+/* ---- clones ---- */
 
 /* A clone needs a snapshot: without a name one is made for it. */
 static int
@@ -162,11 +333,38 @@ source_snapshot(struct fs_call *c, const struct vdisk *v, const char *clone,
 	char name[SNAPTAB_NAME_MAX + 1];
 
 	if (c->path.snapshot[0] != '\0')
-		return find_snapshot(c, v, c->path.snapshot, ret_s);
+		return disk_snapshot_find(c, v, c->path.snapshot, ret_s);
 	(void)snprintf(name, sizeof(name), "for-%.*s", SNAPTAB_NAME_MAX - 4,
 	    clone);
 	return fs_snapshot_create(c->d->fs, v->attr.ino, name, ret_s,
 	    &c->holder);
+}
+
+/* The clone gets space of its own, then its snapshot may go. */
+static int
+clone_complete(struct fs_call *c, const struct vdisk *v,
+    const struct fs_snapshot *s, uint64_t ino)
+{
+	const struct fs_progress p = task_progress(c->task);
+	struct fs_file *f;
+	int rc2, rc = fs_file_open(c->d->fs, ino, 0, FS_READ | FS_WRITE, &f,
+	    &c->holder);
+
+	if (rc == 0) {
+		rc = fs_file_promote(f, &p);
+		rc2 = fs_file_close(f);
+		rc = rc < 0 ? rc : rc2;
+	}
+	if (rc == 0 && c->path.snapshot[0] == '\0')
+		rc = fs_snapshot_delete(c->d->fs, v->attr.ino, s->id,
+		    &c->holder);
+	return rc;
+}
+
+static bool
+is_full(const struct fs_call *c)
+{
+	return json_is_true(json_object_get(c->args, "full"));
 }
 
 static int
@@ -190,7 +388,11 @@ run_clone(struct fs_call *c)
 		    v.attr.gid, &a, &c->holder);
 	if (rc < 0)
 		return c->msg[0] != '\0' ? rc : cmd_refuse(c, rc, v.flat);
-	rc = vdisk_write_descriptor(c, dir, to.name, flat, a.size, &v.attr);
+	if (is_full(c))
+		rc = clone_complete(c, &v, &s, a.ino);
+	if (rc == 0)
+		rc = vdisk_write_descriptor(c, dir, to.name, flat, a.size,
+		    &v.attr);
 	if (rc == 0)
 		rc = ds_commit(c->d->ds);
 	if (rc < 0) {
@@ -198,12 +400,16 @@ run_clone(struct fs_call *c)
 		return rc;
 	}
 	c->result = json_pack("{s:s, s:s, s:I}", "disk", to.path, "snapshot",
-	    s.name, "size", (json_int_t)a.size);
+	    is_full(c) && c->path.snapshot[0] == '\0' ? "" : s.name, "size",
+	    (json_int_t)a.size);
 	return 0;
 }
 
 int
 cmd_disk_clone(struct daemon *dm, json_t *args, json_t **ret_result, char *msg)
 {
+	if (json_is_true(json_object_get(args, "full")))
+		return task_start(dm, "clone", args, TASK_FIBER, run_clone,
+		    ret_result, msg);
 	return cmd_fs(dm, args, ret_result, msg, true, run_clone);
 }

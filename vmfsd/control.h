@@ -7,6 +7,7 @@
 #include "vmfsd/ctl_msg.h"
 #include "vmfsd/datastore.h"
 #include "vmfsd/exports.h"
+#include "vmfsd/task.h"
 
 #define CONTROL_CLIENTS_MAX 64
 
@@ -17,6 +18,7 @@ struct daemon {
 	struct datastores datastores;
 	struct exports exports;
 	struct box box;
+	struct tasks tasks;
 	const char *control;		/* path of the socket */
 };
 
@@ -37,7 +39,7 @@ extern const struct command commands_box[], commands_stats[];
 extern const struct command commands_ds[], commands_ds_copy[],
     commands_ds_set[];
 extern const struct command commands_disk[], commands_lock[],
-    commands_target[];
+    commands_target[], commands_task[];
 
 struct control;
 /*

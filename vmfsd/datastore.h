@@ -37,6 +37,7 @@ struct datastore {
 	bool wanted;		/* could not be mounted at start: try again */
 	/* "mounting", "unmounting": `use` is held for long; NULL. */
 	_Atomic(const char *) doing;
+	bool resumed;		/* deletions of before the mount go on */
 	bool listed;		/* from the configuration: stays when unmounted */
 	unsigned refs;		/* under datastores.mutex */
 	/* Of the LUN that is mounted, likewise; null and "" when none is. */

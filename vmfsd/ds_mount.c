@@ -398,6 +398,7 @@ mount_locked(struct datastore *d, char *why)
 		return rc;
 	}
 	d->wanted = false;
+	d->resumed = false;
 	d->mounted_us = d->env.wall_us(&d->env);
 	log_info(d->all->log, "datastore: %s: mounted dir=%s lun=%s slot=%u "
 	    "incarnation=%llu", d->name, d->mount, lun_text(d->lun, lun),

@@ -172,15 +172,17 @@ share_watchdog(struct program *p)
 	    watchdog_share_new(&conf, &p->daemon.datastores.watchdog);
 }
 
-/* LUNs of the target may be virtual disks of our datastores. */
+/* LUNs of the target may be virtual disks of our datastores; and what a crash
+ * has cut short goes on. */
 static void
-open_virtual_disks(void *arg)
+use_datastores(void *arg)
 {
 	struct daemon *d = arg;
 
 	(void)pthread_mutex_lock(&d->box.mutex);
 	exports_retry(&d->exports);
 	(void)pthread_mutex_unlock(&d->box.mutex);
+	tasks_resume(d);
 }
 
 static int
@@ -210,13 +212,14 @@ start_identity(struct program *p)
 	    &d->identity, why);
 	if (rc < 0)
 		complain(p, why);
+	tasks_init(&p->daemon.tasks);
 	datastores_init(&d->datastores, &p->log, &d->identity,
 	    p->conf.initiator);
 	d->datastores.dir = p->conf.host_dir;
 	d->datastores.on_unmounted = some_unmounted;
 	d->datastores.arg = p;
 	d->datastores.users = d;
-	d->datastores.on_mounted = open_virtual_disks;
+	d->datastores.on_mounted = use_datastores;
 	d->datastores.before_unmount = close_virtual_disks;
 	return rc < 0 ? rc : share_watchdog(p);
 }
@@ -328,12 +331,14 @@ static int
 stop(struct program *p)
 {
 	struct daemon *d = &p->daemon;
+	char why[CTL_MESSAGE_SIZE];
 	unsigned failed;
 
 	(void)signal(SIGALRM, give_up);
 	(void)alarm(SHUTDOWN_LIMIT_S);
 	control_stop(p->control);
 	box_keeper_stop(&p->keeper);
+	(void)!tasks_stop(&d->tasks, NULL, true, why);
 	retry_stop(&p->retry);
 	failed = datastores_unmount_all(&d->datastores);
 	watchdog_share_free(d->datastores.watchdog);
@@ -341,6 +346,7 @@ stop(struct program *p)
 	membership_stop(&p->membership);
 	exports_stop(&d->exports);
 	box_fini(&d->box);
+	tasks_fini(&d->tasks);
 	identity_close(&d->identity);
 	if (p->options.pidfile != NULL)
 		(void)unlink(p->options.pidfile);

@@ -8,13 +8,14 @@
 
 #include "vmfsd/ctl_client.h"
 #include "vmfsd/rates.h"
+#include "vmfsd/vmfsctl_task.h"
 #include "vmfsd/vmfsctl_verbs.h"
 
 struct settings {
 	const char *control;
 	unsigned table_flags;
 	unsigned interval_s;
-	bool json, help;
+	bool json, help, background;
 	json_t *given;		/* options that the daemon takes */
 };
 
@@ -31,11 +32,17 @@ static const char options_text[] =
 "  -f, --force           ds unmount: although files are open;\n"
 "                        host fence: although it pulses;\n"
 "                        host forget: it is gone for good;\n"
-"                        target, lun, acl, reload: although in use\n"
+"                        target, lun, acl, reload: although in use;\n"
+"                        disk resize: smaller than it is\n"
 "  -n, --dry-run         reload: only show what would be done\n"
 "  -i, --interval=S      stats: over so many seconds (default 1);\n"
 "                        0: since the LUN or session began\n"
-"      --eager           disk create: every block allocated and zeroed\n"
+"      --format=FORMAT   disk create, convert: thin, zeroedthick or\n"
+"                        eagerzeroedthick\n"
+"      --eager           disk create: the same as the last one\n"
+"      --full            disk clone: with space of its own\n"
+"      --name=NAME       disk snapshot: of several disks at one moment\n"
+"      --background      do not wait for a task; see task ls\n"
 "      --keep            ds resignature: it is no copy, it has moved\n"
 "      --sharing=HOW     disk set: multi-writer or none\n"
 "      --socket=PATH     disk attach: where the hypervisor connects\n"
@@ -128,6 +135,19 @@ rest_of(json_t *args, const char *key, char **argv, int argc)
 	return true;
 }
 
+/* "disk snapshot --name=N DISK...": all arguments are disks. */
+static bool
+group_of(const struct settings *s, json_t *args, const struct verb *v,
+    char **argv, int argc)
+{
+	if (strcmp(v->noun, "disk") != 0 || strcmp(v->verb, "snapshot") != 0 ||
+	    json_object_get(s->given, "name") == NULL || argc == 0)
+		return false;
+	(void)rest_of(args, "paths...", argv, argc);
+	(void)json_object_set_new(args, "path", json_string(argv[0]));
+	return true;
+}
+
 /* How many were taken. */
 static int
 take_args(json_t *args, const struct verb *v, int argc, char **argv)
@@ -151,7 +171,8 @@ build_args(const struct settings *s, const struct verb *v, int argc,
 {
 	json_t *args = json_object();
 
-	if (take_args(args, v, argc, argv) < v->required) {
+	if (!group_of(s, args, v, argv, argc) &&
+	    take_args(args, v, argc, argv) < v->required) {
 		fprintf(stderr, "vmfsctl: usage: vmfsctl %s %s %s\n", v->noun,
 		    v->verb, v->usage);
 		exit(CTL_EXIT_USAGE);
@@ -161,6 +182,7 @@ build_args(const struct settings *s, const struct verb *v, int argc,
 }
 
 enum {
+	OPT_FORMAT = 512, OPT_FULL, OPT_NAME, OPT_BACKGROUND,
 	OPT_EAGER = 256, OPT_KEEP, OPT_SHARING, OPT_SOCKET, OPT_INCOMING,
 	OPT_QUEUES,
 };
@@ -174,6 +196,9 @@ static const struct passed {
 	{ 'f', "force", 0 },
 	{ 'n', "dry_run", 0 },
 	{ OPT_EAGER, "eager", 0 },
+	{ OPT_FORMAT, "format", 0 },
+	{ OPT_FULL, "full", 0 },
+	{ OPT_NAME, "name", 0 },
 	{ OPT_KEEP, "keep", 0 },
 	{ OPT_INCOMING, "incoming", 0 },
 	{ OPT_SHARING, "sharing", 0 },
@@ -191,6 +216,10 @@ static const struct option long_options[] = {
 	{ "interval", required_argument, NULL, 'i' },
 	{ "dry-run", no_argument, NULL, 'n' },
 	{ "eager", no_argument, NULL, OPT_EAGER },
+	{ "format", required_argument, NULL, OPT_FORMAT },
+	{ "full", no_argument, NULL, OPT_FULL },
+	{ "name", required_argument, NULL, OPT_NAME },
+	{ "background", no_argument, NULL, OPT_BACKGROUND },
 	{ "keep", no_argument, NULL, OPT_KEEP },
 	{ "sharing", required_argument, NULL, OPT_SHARING },
 	{ "socket", required_argument, NULL, OPT_SOCKET },
@@ -264,6 +293,9 @@ parse_options(struct settings *s, int argc, char **argv)
 			break;
 		case 'i':
 			s->interval_s = number("seconds", optarg, 3600);
+			break;
+		case OPT_BACKGROUND:
+			s->background = true;
 			break;
 		case 'h':
 			s->help = true;
@@ -363,9 +395,15 @@ static enum ctl_exit
 run(const struct settings *s, const struct verb *v, json_t *args)
 {
 	bool rates = strcmp(v->verb, "stats") == 0;
-	json_t *answer = rates ? ask_rates(s, v, args) : ask(s, v, args);
+	struct pipe_child pipe;
 	enum ctl_exit status;
+	json_t *answer;
 
+	pipe_begin(&pipe, args, strcmp(v->verb, "export") == 0);
+	answer = rates ? ask_rates(s, v, args) : ask(s, v, args);
+	if (answer != NULL && (!s->background || pipe.pid != 0))
+		answer = task_wait(s->control, answer);
+	pipe_end(&pipe, json_is_true(json_object_get(answer, "ok")));
 	if (answer == NULL)
 		return CTL_EXIT_FAILED;
 	if (json_is_true(json_object_get(answer, "ok")))

@@ -40,6 +40,7 @@ struct fs_attr {
 	uint32_t snapshots, clones;
 	bool is_clone;
 	bool multi_writer;		/* see fs_set_multi_writer */
+	uint64_t origin_disk, origin_snapshot;	/* of a clone: inodes */
 };
 
 /* ---- names; dir and ino are inode numbers ---- */
@@ -137,11 +138,22 @@ int fs_file_punch(struct fs_file *f, uint64_t offset, uint64_t len) MUST_CHECK;
 int fs_file_allocate(struct fs_file *f, uint64_t offset, uint64_t len)
     MUST_CHECK;
 int fs_file_truncate(struct fs_file *f, uint64_t size) MUST_CHECK;
+/* Long work tells how far it is: false from step ends it, -ECANCELED. */
+struct fs_progress {
+	bool (*step)(void *arg, uint64_t done, uint64_t total);
+	void *arg;
+};
 /*
  * Every block of the file gets space of its own and is written, with zeroes
  * where there was nothing: no later write changes the map.
  */
-int fs_file_inflate(struct fs_file *f) MUST_CHECK;
+int fs_file_inflate(struct fs_file *f, const struct fs_progress *p) MUST_CHECK;
+/*
+ * Of a disk: pieces of 64 KiB that hold nothing but zeroes become holes; the
+ * disk may be written meanwhile.  *ret_freed: bytes that it no longer holds.
+ */
+int fs_file_punch_zeroes(struct fs_file *f, const struct fs_progress *p,
+    uint64_t *ret_freed) MUST_CHECK;
 /* SEEK_DATA / SEEK_HOLE from offset; -ENXIO past the end. */
 int fs_file_seek(struct fs_file *f, uint64_t offset, bool data,
     uint64_t *ret_offset) MUST_CHECK;
@@ -197,11 +209,6 @@ int fs_snapshot_list(struct fs *fs, uint64_t ino,
 /* By name, or "#id".  -ENOENT. */
 int fs_snapshot_find(struct fs *fs, uint64_t ino, const char *name,
     struct fs_snapshot *ret_s) MUST_CHECK;
-/* Long work tells how far it is: false from step ends it, -ECANCELED. */
-struct fs_progress {
-	bool (*step)(void *arg, uint64_t done, uint64_t total);
-	void *arg;
-};
 /* -EBUSY while clones pin it. */
 int fs_snapshot_delete(struct fs *fs, uint64_t ino, uint32_t id,
     struct lock_holder *ret_holder) MUST_CHECK;

@@ -379,5 +379,7 @@ inode_attr(uint64_t ino, const struct inode_info *info, struct fs_attr *ret_a)
 		.clones = info->clones,
 		.is_clone = (info->flags & INODE_CLONE) != 0,
 		.multi_writer = (info->flags & INODE_MULTI_WRITER) != 0,
+		.origin_disk = info->origin_disk,
+		.origin_snapshot = info->origin_snapshot,
 	};
 }

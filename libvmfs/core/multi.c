@@ -161,7 +161,7 @@ fs_set_multi_writer(struct fs *fs, uint64_t ino, bool on,
 /* ---- a place for every block ---- */
 
 int
-fs_file_inflate(struct fs_file *f)
+fs_file_inflate(struct fs_file *f, const struct fs_progress *p)
 {
 	const uint64_t step = (uint64_t)1 << MAP_L1_SHIFT;
 	cleanup_free void *buf = disk_buf_alloc(step);
@@ -178,6 +178,8 @@ fs_file_inflate(struct fs_file *f)
 	for (; r == 0 && off < ip->info.size; off += n) {
 		bool whole = false;
 
+		if (!progress_step(p, off, ip->info.size))
+			return -ECANCELED;
 		fiber_rwlock_wrlock(&ip->content);
 		/* To the end of the last block, where nobody can write. */
 		n = ip->info.size - off < step ? ip->info.size - off : step;

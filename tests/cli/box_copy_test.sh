@@ -108,7 +108,7 @@ extended_copy_shares_space_body()
 	qemu_io 1 'read -P 5 5M 11M'
 	qemu_io 1 'write -P 8 0 64k'
 	qemu_io 0 'read -P 5 0 4M'
-	atf_check -s exit:4 -e match:'clones need' \
+	atf_check -s exit:4 -e match:'needed by 1 clone' \
 	    vmfsctl disk rm ds1:/from.vmdk
 	host_stop box
 	atf_check -o ignore fsck.vmfs -n store

@@ -123,7 +123,7 @@ make_disk(struct world *w)
 	if (rc == 0)
 		rc = fs_file_open(fs, a.ino, 0, FS_WRITE, &f, &h);
 	if (rc == 0) {
-		rc = fs_file_inflate(f);
+		rc = fs_file_inflate(f, NULL);
 		WORLD_CHECK(w, fs_file_close(f) == 0);
 	}
 	if (rc == 0)

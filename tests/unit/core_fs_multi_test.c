@@ -13,7 +13,7 @@ whole_disk(struct rig *r, const char *name)
 	uint64_t ino = rig_create(r, name, INODE_DISK, SIZE);
 	struct fs_file *f = rig_open(r, ino, FS_READ | FS_WRITE);
 
-	ATF_REQUIRE_EQ(fs_file_inflate(f), 0);
+	ATF_REQUIRE_EQ(fs_file_inflate(f, NULL), 0);
 	rig_close(f);
 	return ino;
 }
@@ -35,7 +35,7 @@ inflate(struct rig *r)
 	struct fs_attr a;
 
 	rig_fill(f, 3 * MIB + 8192, 65536, 'x');
-	ATF_REQUIRE_EQ(fs_file_inflate(f), 0);
+	ATF_REQUIRE_EQ(fs_file_inflate(f, NULL), 0);
 	ATF_CHECK_EQ(fs_file_seek(f, 0, false, &at), 0);
 	ATF_CHECK_EQ(at, SIZE);
 	rig_expect(f, 0, 3 * MIB + 8192, 0);
@@ -63,7 +63,7 @@ too_big(struct rig *r)
 	uint64_t ino = rig_create(r, "d", INODE_DISK, 128 * MIB);
 	struct fs_file *f = rig_open(r, ino, FS_READ | FS_WRITE);
 
-	ATF_CHECK_EQ(fs_file_inflate(f), -ENOSPC);
+	ATF_CHECK_EQ(fs_file_inflate(f, NULL), -ENOSPC);
 	rig_expect(f, 0, MIB, 0);
 	rig_close(f);
 	ATF_CHECK_EQ(fs_set_multi_writer(r->fs, ino, true, NULL), -ENODATA);
@@ -99,7 +99,7 @@ refused(struct rig *r)
 	rig_close(f);
 	ATF_CHECK_EQ(fs_set_multi_writer(r->fs, ino, true, NULL), -ENODATA);
 	f = rig_open(r, ino, FS_READ | FS_WRITE);
-	ATF_REQUIRE_EQ(fs_file_inflate(f), 0);
+	ATF_REQUIRE_EQ(fs_file_inflate(f, NULL), 0);
 	rig_close(f);
 	ATF_REQUIRE_EQ(fs_snapshot_create(r->fs, ino, "s", &s, NULL), 0);
 	ATF_CHECK_EQ(fs_set_multi_writer(r->fs, ino, true, NULL), -EBUSY);

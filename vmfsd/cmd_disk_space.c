@@ -1,0 +1,306 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Commands that change how much space a disk has: format, size, sharing. */
+#include <stdio.h>
+#include <string.h>
+
+#include "libvmfs/base/units.h"
+#include "vmfsd/cmd_disk.h"
+
+static const char *const format_names[] = {
+	[DISK_THIN] = "thin",
+	[DISK_ZEROEDTHICK] = "zeroedthick",
+	[DISK_EAGERZEROEDTHICK] = "eagerzeroedthick",
+};
+
+int
+disk_format_wanted(struct fs_call *c, enum disk_format *ret_f)
+{
+	const char *text = json_string_value(json_object_get(c->args,
+	    "format"));
+
+	if (text == NULL)
+		return 0;
+	for (unsigned i = 0; i <= DISK_EAGERZEROEDTHICK; i++)
+		if (strcmp(text, format_names[i]) == 0) {
+			*ret_f = (enum disk_format)i;
+			return 0;
+		}
+	return cmd_fail(c, -EINVAL, "--format='%.40s': expected thin, "
+	    "zeroedthick or eagerzeroedthick", text);
+}
+
+/* Opens for writing, does one thing, closes. */
+static int
+with_disk(struct fs_call *c, uint64_t ino, int (*fn)(struct fs_call *c,
+    struct fs_file *f, void *arg), void *arg)
+{
+	struct fs_file *f;
+	int rc = fs_file_open(c->d->fs, ino, 0, FS_READ | FS_WRITE, &f,
+	    &c->holder), rc2;
+
+	if (rc < 0)
+		return rc;
+	rc = fn(c, f, arg);
+	rc2 = fs_file_close(f);
+	return rc < 0 ? rc : rc2;
+}
+
+/* ---- formats ---- */
+
+#define ALLOCATE_STEP (64 * MIB)
+
+static int
+allocate(struct fs_call *c, struct fs_file *f, const struct fs_progress *p)
+{
+	struct fs_attr a;
+	int rc = fs_file_attr(f, &a);
+
+	(void)c;
+	for (uint64_t off = 0; rc == 0 && off < a.size; off += ALLOCATE_STEP) {
+		if (!p->step(p->arg, off, a.size))
+			return -ECANCELED;
+		rc = fs_file_allocate(f, off, a.size - off < ALLOCATE_STEP ?
+		    a.size - off : ALLOCATE_STEP);
+	}
+	return rc;
+}
+
+static int
+apply(struct fs_call *c, struct fs_file *f, void *arg)
+{
+	const enum disk_format *format = arg;
+	const struct fs_progress p = task_progress(c->task);
+	uint64_t freed;
+
+	switch (*format) {
+	case DISK_ZEROEDTHICK:
+		return allocate(c, f, &p);
+	case DISK_EAGERZEROEDTHICK:
+		return fs_file_inflate(f, &p);
+	case DISK_THIN:
+		break;
+	}
+	return fs_file_punch_zeroes(f, &p, &freed);
+}
+
+int
+disk_format_apply(struct fs_call *c, uint64_t ino, enum disk_format f)
+{
+	struct fs_attr a;
+
+	/* What was just made is thin. */
+	if (f == DISK_THIN && fs_getattr(c->d->fs, ino, &a) == 0 &&
+	    a.allocated == 0)
+		return 0;
+	return with_disk(c, ino, apply, &f);
+}
+
+/* The disk as it is afterwards. */
+static int
+tell(struct fs_call *c, const struct vdisk *v)
+{
+	struct fs_attr a;
+	int rc = ds_commit(c->d->ds);
+
+	if (rc == 0)
+		rc = fs_getattr(c->d->fs, v->attr.ino, &a);
+	if (rc == 0)
+		c->result = json_pack("{s:s, s:I, s:I, s:I}", "disk",
+		    c->path.path, "size", (json_int_t)a.size, "allocated",
+		    (json_int_t)a.allocated, "allocated_before",
+		    (json_int_t)v->attr.allocated);
+	return rc;
+}
+
+static int
+refuse(struct fs_call *c, int rc, const struct vdisk *v)
+{
+	if (c->msg[0] != '\0')
+		return rc;
+	if (rc == -EINVAL)
+		return cmd_fail(c, rc, "%s is a plain file, not a disk made "
+		    "by vmfsctl disk create", c->path.path);
+	if (rc == -EOPNOTSUPP)
+		return cmd_fail(c, rc, "several hosts may write %s: it keeps "
+		    "all of its space; vmfsctl disk set --sharing=none first",
+		    c->path.path);
+	return cmd_refuse(c, rc, v->flat);
+}
+
+static int
+convert_to(struct fs_call *c, enum disk_format format)
+{
+	struct vdisk v;
+	int rc = vdisk_find(c, c->path.path, &v);
+
+	if (rc < 0)
+		return rc;
+	if (v.attr.type != INODE_DISK)
+		return refuse(c, -EINVAL, &v);
+	rc = disk_format_apply(c, v.attr.ino, format);
+	return rc < 0 ? refuse(c, rc, &v) : tell(c, &v);
+}
+
+static int
+run_convert(struct fs_call *c)
+{
+	enum disk_format format = DISK_THIN;
+	int rc;
+
+	if (json_object_get(c->args, "format") == NULL)
+		return cmd_fail(c, -EINVAL, "to what; expected --format=thin, "
+		    "zeroedthick or eagerzeroedthick");
+	rc = disk_format_wanted(c, &format);
+	return rc < 0 ? rc : convert_to(c, format);
+}
+
+int
+cmd_disk_convert(struct daemon *dm, json_t *args, json_t **ret_result,
+    char *msg)
+{
+	return task_start(dm, "convert", args, TASK_FIBER, run_convert,
+	    ret_result, msg);
+}
+
+static int
+run_inflate(struct fs_call *c)
+{
+	return convert_to(c, DISK_EAGERZEROEDTHICK);
+}
+
+int
+cmd_disk_inflate(struct daemon *dm, json_t *args, json_t **ret_result,
+    char *msg)
+{
+	return task_start(dm, "inflate", args, TASK_FIBER, run_inflate,
+	    ret_result, msg);
+}
+
+static int
+run_punch(struct fs_call *c)
+{
+	return convert_to(c, DISK_THIN);
+}
+
+int
+cmd_disk_punch(struct daemon *dm, json_t *args, json_t **ret_result, char *msg)
+{
+	return task_start(dm, "punch", args, TASK_FIBER, run_punch,
+	    ret_result, msg);
+}
+
+/* ---- resize ---- */
+
+static int
+truncate_to(struct fs_call *c, struct fs_file *f, void *arg)
+{
+	const uint64_t *size = arg;
+
+	(void)c;
+	return fs_file_truncate(f, *size);
+}
+
+/* A new descriptor takes the old one's place. */
+static int
+descriptor_renew(struct fs_call *c, const struct vdisk *v, uint64_t size)
+{
+	struct fs *fs = c->d->fs;
+	char name[256];
+	int rc;
+
+	if (v->descriptor[0] == '\0')
+		return 0;
+	if (snprintf(name, sizeof(name), ".new-%s", v->descriptor) >=
+	    (int)sizeof(name))
+		return -ENAMETOOLONG;
+	(void)!fs_unlink(fs, v->dir, name, NULL);
+	rc = vdisk_write_descriptor(c, v->dir, name, v->flat, size, &v->attr);
+	if (rc == 0)
+		rc = fs_rename(fs, v->dir, name, v->dir, v->descriptor, 0,
+		    &c->holder);
+	return rc;
+}
+
+static int
+resize_check(struct fs_call *c, const struct vdisk *v, uint64_t *ret_size)
+{
+	const char *text = NULL;
+	int rc = cmd_string(c->args, "size", &text, c->msg);
+
+	if (rc < 0)
+		return rc;
+	if (size_parse(text, ret_size) < 0 || *ret_size == 0)
+		return cmd_fail(c, -EINVAL, "'%.40s' is no size; expected a "
+		    "number with K, M, G or T, as in 10G", text);
+	*ret_size = (*ret_size + 511) & ~(uint64_t)511;
+	if (*ret_size < v->attr.size &&
+	    !json_is_true(json_object_get(c->args, "force")))
+		return cmd_fail(c, -EPERM, "%s is larger than that: what lies "
+		    "behind the new end would be lost; use --force",
+		    c->path.path);
+	return 0;
+}
+
+static int
+run_resize(struct fs_call *c)
+{
+	uint64_t size = 0;
+	struct vdisk v;
+	int rc = vdisk_find(c, c->path.path, &v);
+
+	if (rc == 0)
+		rc = resize_check(c, &v, &size);
+	if (rc < 0)
+		return rc;
+	rc = with_disk(c, v.attr.ino, truncate_to, &size);
+	if (rc == -EPERM)
+		return cmd_fail(c, rc, "several hosts may write %s: its size "
+		    "stays; vmfsctl disk set --sharing=none first",
+		    c->path.path);
+	if (rc == 0)
+		rc = descriptor_renew(c, &v, size);
+	return rc < 0 ? cmd_refuse(c, rc, v.flat) : tell(c, &v);
+}
+
+int
+cmd_disk_resize(struct daemon *dm, json_t *args, json_t **ret_result,
+    char *msg)
+{
+	return cmd_fs(dm, args, ret_result, msg, false, run_resize);
+}
+
+/* ---- promote ---- */
+
+static int
+promote(struct fs_call *c, struct fs_file *f, void *arg)
+{
+	const struct fs_progress p = task_progress(c->task);
+
+	(void)arg;
+	return fs_file_promote(f, &p);
+}
+
+static int
+run_promote(struct fs_call *c)
+{
+	struct vdisk v;
+	int rc = vdisk_find(c, c->path.path, &v);
+
+	if (rc < 0)
+		return rc;
+	rc = with_disk(c, v.attr.ino, promote, NULL);
+	if (rc == -EINVAL)
+		return cmd_fail(c, rc, "%s is no clone", c->path.path);
+	if (rc == -EBUSY)
+		return cmd_fail(c, rc, "%s has snapshots, which need its "
+		    "template as well; remove them first", c->path.path);
+	return rc < 0 ? cmd_refuse(c, rc, v.flat) : tell(c, &v);
+}
+
+int
+cmd_disk_promote(struct daemon *dm, json_t *args, json_t **ret_result,
+    char *msg)
+{
+	return task_start(dm, "promote", args, TASK_FIBER, run_promote,
+	    ret_result, msg);
+}

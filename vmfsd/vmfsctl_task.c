@@ -1,0 +1,185 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* See vmfsctl_task.h. */
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "vmfsd/ctl_client.h"
+#include "vmfsd/vmfsctl_task.h"
+
+/* ---- tasks ---- */
+
+static void
+show_progress(const json_t *task, bool last)
+{
+	const char *what = json_string_value(json_object_get(task, "what"));
+	json_int_t percent = json_integer_value(json_object_get(task,
+	    "percent"));
+
+	if (!isatty(STDERR_FILENO))
+		return;
+	if (last)
+		fputs("\r\033[K", stderr);
+	else
+		fprintf(stderr, "\r%s: %lld %%\033[K", what,
+		    (long long)percent);
+	(void)fflush(stderr);
+}
+
+/* The answer that a command would have given which is no task. */
+static json_t *
+answer_of(const json_t *task)
+{
+	json_t *error = json_object_get(task, "error");
+	json_t *result = json_object_get(task, "result");
+
+	if (error != NULL)
+		return json_pack("{s:b, s:O, s:O}", "ok", 0, "error", error,
+		    "message", json_object_get(task, "message"));
+	return json_pack("{s:b, s:o}", "ok", 1, "result",
+	    result != NULL ? json_incref(result) : json_object());
+}
+
+static json_t *
+ask_task(const char *socket_path, json_int_t id)
+{
+	json_t *args, *answer = NULL;
+	char text[24];
+
+	(void)snprintf(text, sizeof(text), "%lld", (long long)id);
+	args = json_pack("{s:s}", "id", text);
+	if (ctl_request(socket_path, "task.show", args, &answer) < 0)
+		answer = json_pack("{s:b, s:s, s:s}", "ok", 0, "error",
+		    "failed", "message", "vmfsd ended before the task did");
+	json_decref(args);
+	return answer;
+}
+
+json_t *
+task_wait(const char *socket_path, json_t *answer)
+{
+	const json_t *id = json_object_get(json_object_get(answer, "result"),
+	    "task");
+	struct timespec pause = { .tv_nsec = 5000000 };
+	json_t *now, *task;
+
+	if (!json_is_integer(id))
+		return answer;
+	for (;;) {
+		now = ask_task(socket_path, json_integer_value(id));
+		task = json_object_get(json_object_get(now, "result"), "task");
+		if (task == NULL || json_object_get(task, "ended_us") != NULL)
+			break;
+		show_progress(task, false);
+		json_decref(now);
+		(void)nanosleep(&pause, NULL);
+		if (pause.tv_nsec < 200000000)
+			pause.tv_nsec *= 2;
+	}
+	json_decref(answer);
+	if (task == NULL)
+		return now;
+	show_progress(task, true);
+	answer = answer_of(task);
+	json_decref(now);
+	return answer;
+}
+
+/* ---- pipes ---- */
+
+static _Noreturn void
+fail(const char *what)
+{
+	fprintf(stderr, "vmfsctl: %s: %s\n", what, strerror(errno));
+	exit(1);
+}
+
+static void
+copy(int from, int to)
+{
+	char buf[65536];
+	ssize_t n, m;
+
+	while ((n = read(from, buf, sizeof(buf))) > 0)
+		for (ssize_t at = 0; at < n; at += m) {
+			m = write(to, buf + at, (size_t)(n - at));
+			if (m < 0)
+				_exit(1);
+		}
+	_exit(n < 0);
+}
+
+static _Noreturn void
+child(const struct pipe_child *p, bool out)
+{
+	int fd = open(p->path, (out ? O_RDONLY : O_WRONLY) | O_CLOEXEC);
+
+	if (fd < 0)
+		_exit(1);
+	copy(out ? fd : STDIN_FILENO, out ? STDOUT_FILENO : fd);
+	_exit(0);
+}
+
+static void
+make_whole(json_t *args, const char *name)
+{
+	char cwd[PATH_MAX], path[PATH_MAX * 2];
+
+	if (name[0] == '/')
+		return;
+	if (getcwd(cwd, sizeof(cwd)) == NULL)
+		fail("the current directory");
+	(void)snprintf(path, sizeof(path), "%s/%s", cwd, name);
+	(void)json_object_set_new(args, "file", json_string(path));
+}
+
+void
+pipe_begin(struct pipe_child *p, json_t *args, bool out)
+{
+	const char *name = json_string_value(json_object_get(args, "file"));
+
+	*p = (struct pipe_child){ 0 };
+	if (name == NULL)
+		return;
+	if (strcmp(name, "-") != 0) {
+		make_whole(args, name);
+		return;
+	}
+	(void)snprintf(p->dir, sizeof(p->dir), "/tmp/vmfsctl.XXXXXX");
+	if (mkdtemp(p->dir) == NULL)
+		fail("/tmp");
+	(void)snprintf(p->path, sizeof(p->path), "%s/pipe", p->dir);
+	if (mkfifo(p->path, 0600) < 0)
+		fail(p->path);
+	(void)fflush(NULL);
+	p->pid = fork();
+	if (p->pid < 0)
+		fail("fork");
+	if (p->pid == 0)
+		child(p, out);
+	(void)json_object_set_new(args, "file", json_string(p->path));
+}
+
+void
+pipe_end(struct pipe_child *p, bool done)
+{
+	int status;
+
+	if (p->pid == 0)
+		return;
+	/* Nobody opened the other end, perhaps. */
+	if (!done)
+		(void)kill(p->pid, SIGTERM);
+	while (waitpid(p->pid, &status, 0) < 0 && errno == EINTR)
+		;
+	(void)unlink(p->path);
+	(void)rmdir(p->dir);
+}
