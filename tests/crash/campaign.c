@@ -61,21 +61,11 @@ try_one(struct campaign *c, const char *sequence, uint64_t round)
 	return r;
 }
 
-static unsigned
-count_ops(void)
-{
-	unsigned n = 0;
-
-	while (script_op_name(n) != NULL)
-		n++;
-	return n;
-}
-
 /* In the first round a pair, later with up to three by chance behind it. */
 static void
 name_sequence(unsigned a, unsigned b, uint64_t round, char *name, size_t size)
 {
-	unsigned ops = count_ops();
+	unsigned ops = script_ops();
 	struct prng p;
 	int len;
 
@@ -91,7 +81,7 @@ name_sequence(unsigned a, unsigned b, uint64_t round, char *name, size_t size)
 static int
 try_pairs(struct campaign *c, uint64_t round)
 {
-	unsigned ops = count_ops();
+	unsigned ops = script_ops();
 	char name[128];
 	int r = 0;
 

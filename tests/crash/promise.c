@@ -77,6 +77,11 @@ promise_begin(struct promise *p, const struct deed *d)
 		struct cells *s = &p->object[e->object];
 		struct cell *c;
 
+		if (e->kind == EFFECT_MADE) {
+			s->count = 0;
+			s->size = (struct cell){ 0 };
+			continue;
+		}
 		if (e->kind == EFFECT_SIZE) {
 			cell_add(&s->size, e->value);
 			continue;
@@ -104,7 +109,7 @@ promise_end(struct promise *p, const struct deed *d)
 
 		if (e->kind == EFFECT_SIZE)
 			s->size.now = e->value;
-		else
+		else if (e->kind != EFFECT_MADE)
 			c = cell_get(s, e->at);
 		if (c != NULL && e->kind == EFFECT_FOUND)
 			kept = kept && cell_allows(c, e->value);

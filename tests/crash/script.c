@@ -141,24 +141,28 @@ variant_of(uint32_t hash, uint64_t round)
 	};
 }
 
-int
-script_begin(struct script *s, const char *name, uint64_t round)
+void
+script_init(struct script *s, const char *name, uint64_t round)
 {
 	uint32_t hash = crc32c(0, name, strlen(name));
-	struct deed *d;
-	int r;
 
 	memset(s, 0, sizeof(*s));
 	(void)snprintf(s->name, sizeof(s->name), "%s", name);
 	s->round = round;
 	s->variant = variant_of(hash, round);
+	s->hosts = &script_box;
 	prng_seed(&s->prng, hash + round * 0x100000001b3u);
+}
+
+static int
+box_begin(struct script *s)
+{
+	int r;
+
 	pages_init(&s->lun, NULL, LUN_BYTES, s->variant.block_size);
 	s->lun.events = &s->events;
 	s->lun.unhashed = true;
 	box_init(&s->box, &s->lun.disk, prng_u64(&s->prng));
-	d = deed_new(s, "beginning");
-	d->settles = true;
 	r = box_mkfs(&s->box);
 	/* Each slot has its journal: a host that dies while it makes one is
 	 * known to lose that space. */
@@ -167,20 +171,85 @@ script_begin(struct script *s, const char *name, uint64_t round)
 		if (r == 0)
 			r = box_unmount(&s->box);
 	}
+	return r == 0 ? box_mount(&s->box, 0, ++s->incarnation[0],
+	    s->variant.discard) : r;
+}
+
+int
+script_start(struct script *s)
+{
+	struct deed *d = deed_new(s, "beginning");
+	int r = s->hosts->begin(s);
+
+	d->settles = true;
 	if (r == 0)
-		r = box_mount(&s->box, 0, ++s->incarnation[0],
-		    s->variant.discard);
-	if (r == 0) {
 		r = furnish(s);
-		if (r < 0)
-			box_kill(&s->box);
-	}
 	deed_done(s, d);
 	if (r < 0)
 		script_fail(s, "the beginning of a volume fails: %s",
 		    vmfs_strerror(r));
 	return r < 0 ? -EPROTO : 0;
 }
+
+/* ---- the one box ---- */
+
+static int
+mount_next(struct script *s, unsigned slot)
+{
+	int r;
+
+	s->slot = slot;
+	r = box_mount(&s->box, slot, ++s->incarnation[slot],
+	    s->variant.discard);
+	return r == 0 ? script_open_disk(s) : r;
+}
+
+static int
+box_leave(struct script *s)
+{
+	int r = script_close_disk(s), e = box_unmount(&s->box);
+
+	return r < 0 ? r : e;
+}
+
+static int
+box_remount(struct script *s)
+{
+	int r = box_leave(s);
+
+	return r == 0 ? mount_next(s, s->slot) : r;
+}
+
+static int
+box_move(struct script *s)
+{
+	int r = box_leave(s);
+
+	return r == 0 ? mount_next(s, 1 - s->slot) : r;
+}
+
+static int
+box_takeover(struct script *s)
+{
+	int r;
+
+	box_kill(&s->box);
+	s->f = NULL;
+	r = box_replay(&s->box, s->slot, s->incarnation[s->slot]);
+	return r == 0 ? mount_next(s, 1 - s->slot) : r;
+}
+
+static void
+box_wait(struct script *s)
+{
+	(void)s;
+	box_keep();
+}
+
+const struct script_hosts script_box = {
+	.remount = box_remount, .move = box_move, .takeover = box_takeover,
+	.keep = box_wait, .begin = box_begin,
+};
 
 /* ---- operations ---- */
 
@@ -192,6 +261,7 @@ script_op(struct script *s, unsigned op)
 
 	/* Then what was to be changed may have been changed in part. */
 	if (r == -ENOSPC && s->variant.tight) {
+		s->full = true;
 		d->settles = false;
 		r = script_look(s);
 	}
@@ -234,9 +304,8 @@ script_play(struct script *s, const char *name, uint64_t round)
 		memset(s, 0, sizeof(*s));
 		return n;
 	}
-	r = script_begin(s, name, round);
-	if (r < 0)
-		return r;
+	script_init(s, name, round);
+	r = script_start(s);
 	for (int i = 0; i < n && r == 0; i++)
 		r = script_op(s, op[i]);
 	if (s->box.locks != NULL)

@@ -19,13 +19,31 @@ struct variant {
 	bool tight;		/* little space is free: it is used again soon */
 };
 
+struct script;
+/* Who plays instead of one box. */
+struct script_hosts {
+	/* Unmounted and mounted again. */
+	int (*remount)(struct script *s);
+	/* Another one goes on, in good order. */
+	int (*move)(struct script *s);
+	/* The host is dead, another one goes on. */
+	int (*takeover)(struct script *s);
+	/* The housekeeper comes by. */
+	void (*keep)(struct script *s);
+	/* Makes the volume and mounts it: box.fs and box.ds. */
+	int (*begin)(struct script *s);
+};
+extern const struct script_hosts script_box;
+
 struct script {
+	const struct script_hosts *hosts;
+	void *hosts_arg;
 	char name[256];		/* "write,snap,revert" */
 	uint64_t round;
 	struct variant variant;
 	struct pages lun;
 	struct events events;
-	struct box box;
+	struct box box;			/* fs and ds: of the host that plays */
 	unsigned slot;			/* mounted as, or last */
 	uint64_t incarnation[BOX_SLOTS];	/* last ones; 0: never */
 	struct truth truth;
@@ -36,6 +54,7 @@ struct script {
 	struct fs_file *f;		/* ... here */
 	uint64_t sub;			/* inode of the directory */
 	unsigned serial;		/* of names */
+	bool full;			/* an operation found no space */
 	char problem[512];
 };
 
@@ -54,9 +73,15 @@ void script_fini(struct script *s);
 /* ---- for those who play by themselves ---- */
 
 void script_fail(struct script *s, const char *fmt, ...) PRINTF_LIKE(2, 3);
-int script_begin(struct script *s, const char *name, uint64_t round)
-    MUST_CHECK;
+/* What name and round draw; hosts: one box, to be changed before the start. */
+void script_init(struct script *s, const char *name, uint64_t round);
+/* Deed 0: a volume with something on it. */
+int script_start(struct script *s) MUST_CHECK;
 /* One operation by its number. */
 int script_op(struct script *s, unsigned op) MUST_CHECK;
+unsigned script_ops(void);
+/* For script_hosts: opens and closes the disk that is always open. */
+int script_open_disk(struct script *s) MUST_CHECK;
+int script_close_disk(struct script *s) MUST_CHECK;
 
 #endif

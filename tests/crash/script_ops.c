@@ -249,6 +249,8 @@ op_create(struct script *s)
 	unsigned o;
 	int r;
 
+	if (s->truth.space.names == TRUTH_NAMES)
+		return op_flush(s);
 	(void)snprintf(name, sizeof(name), "n%u", s->serial++);
 	r = script_create(s, name, is_disk ? INODE_DISK : INODE_FILE,
 	    is_disk ? MIB : 0, &o);
@@ -420,6 +422,8 @@ op_clone(struct script *s)
 
 	if (i == UINT_MAX)
 		return op_snap(s);
+	if (sp->names == TRUTH_NAMES)
+		return op_flush(s);
 	(void)snprintf(name, sizeof(name), "c%u", s->serial++);
 	r = fs_clone(s->box.fs, object(s, sp->snap[i].object)->ino, root(s),
 	    name, 0644, 0, 0, &a, NULL);
@@ -487,26 +491,20 @@ op_checkpoint(struct script *s)
 static int
 op_keep(struct script *s)
 {
-	box_keep();
+	s->hosts->keep(s);
 	return ds_health(s->box.ds);
-}
-
-static int
-mount_next(struct script *s)
-{
-	int r = box_mount(&s->box, s->slot, ++s->incarnation[s->slot],
-	    s->variant.discard);
-
-	return r == 0 ? script_open_disk(s) : r;
 }
 
 static int
 op_remount(struct script *s)
 {
-	int r = script_close_disk(s), e = box_unmount(&s->box);
+	return s->hosts->remount(s);
+}
 
-	r = r < 0 ? r : e;
-	return r == 0 ? mount_next(s) : r;
+static int
+op_move(struct script *s)
+{
+	return s->hosts->move(s);
 }
 
 /* What the survivor sees is how it ended. */
@@ -552,14 +550,8 @@ script_look(struct script *s)
 static int
 op_takeover(struct script *s)
 {
-	int r;
+	int r = s->hosts->takeover(s);
 
-	box_kill(&s->box);
-	s->f = NULL;
-	r = box_replay(&s->box, s->slot, s->incarnation[s->slot]);
-	s->slot = 1 - s->slot;
-	if (r == 0)
-		r = mount_next(s);
 	return r == 0 ? script_look(s) : r;
 }
 
@@ -647,6 +639,7 @@ static const struct {
 	{ "checkpoint", op_checkpoint, SETTLES },
 	{ "keep", op_keep, false },
 	{ "remount", op_remount, SETTLES },
+	{ "move", op_move, SETTLES },
 	{ "takeover", op_takeover, false },
 };
 #define OPS (sizeof(ops) / sizeof(ops[0]))
@@ -655,6 +648,12 @@ const char *
 script_op_name(unsigned op)
 {
 	return op < OPS ? ops[op].name : NULL;
+}
+
+unsigned
+script_ops(void)
+{
+	return OPS;
 }
 
 int

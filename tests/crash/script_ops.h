@@ -8,9 +8,6 @@
 /* A new name in the root and its empty content. */
 int script_create(struct script *s, const char *name, enum inode_type type,
     uint64_t size, unsigned *ret_object) MUST_CHECK;
-/* The script's disk, for writing. */
-int script_open_disk(struct script *s) MUST_CHECK;
-int script_close_disk(struct script *s) MUST_CHECK;
 /* Writes to the disk when that is it, else opens the object for it. */
 int script_put(struct script *s, unsigned object, uint64_t offset,
     const uint8_t *data, size_t length) MUST_CHECK;

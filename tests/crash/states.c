@@ -360,7 +360,7 @@ try_cut(struct states *t, const struct cut *c)
 		return;
 	if (t->only != NULL && t->only->again != SIZE_MAX)
 		try_second(t, t->only->again, t->only->mode);
-	else if (look(t, &t->replayed) && t->only == NULL)
+	else if (look(t, &t->replayed) && t->result == 0 && t->only == NULL)
 		try_seconds(t);
 }
 

@@ -128,15 +128,39 @@ set_size(struct truth *t, unsigned object, uint64_t size)
 	effect(t, EFFECT_SIZE, object, 0, size);
 }
 
+static bool
+is_gone(const struct space *s, unsigned object)
+{
+	for (unsigned i = 0; i < s->names; i++)
+		if (s->name[i].object == object)
+			return false;
+	for (unsigned i = 0; i < s->snaps; i++)
+		if (s->snap[i].object == object)
+			return false;
+	return true;
+}
+
+/* A number that is not in use. */
+static unsigned
+free_object(struct truth *t)
+{
+	if (t->objects < TRUTH_OBJECTS)
+		return t->objects++;
+	for (unsigned i = 1; i < TRUTH_OBJECTS; i++)
+		if (is_gone(&t->space, i))
+			return i;
+	abort();
+}
+
 unsigned
 truth_add(struct truth *t, enum inode_type type, uint64_t ino, uint64_t size)
 {
-	unsigned i = t->objects++;
+	unsigned i = free_object(t);
 
-	if (i == TRUTH_OBJECTS)
-		abort();
+	free(t->object[i].piece);
 	t->object[i] = (struct object){ .type = type, .ino = ino,
 	    .size = size };
+	effect(t, EFFECT_MADE, i, 0, 0);
 	effect(t, EFFECT_SIZE, i, 0, size);
 	return i;
 }

@@ -45,6 +45,7 @@ struct object {
 };
 
 enum effect_kind {
+	EFFECT_MADE,	/* nothing that was known of the object counts */
 	EFFECT_WRITE,	/* the old content until it is done, or the new */
 	EFFECT_NEW,	/* of an object that is made whole with its name */
 	EFFECT_FOUND,	/* a survivor has seen it: this is it from now on */

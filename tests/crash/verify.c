@@ -24,6 +24,8 @@ struct verify {
 	char *problem;
 	size_t size;
 	bool failed;
+	bool exact;			/* what is now, nothing older */
+	bool may_leak;
 	/* while names are listed */
 	const struct space *candidate;
 	bool sub, differs;
@@ -56,7 +58,9 @@ call(struct verify *v, int r, const char *what)
 static void
 finding(void *arg, const struct check_finding *f)
 {
-	if (f->severity != CHECK_NOTE)
+	const struct verify *v = arg;
+
+	if (f->severity > (v->may_leak ? CHECK_HARMLESS : CHECK_NOTE))
 		(void)fail(arg, "fsck: %s: %s", check_rule_name(f->rule),
 		    f->text);
 }
@@ -190,6 +194,12 @@ find_space(struct verify *v)
 
 /* ---- content ---- */
 
+static bool
+fits(const struct verify *v, const struct cell *c, uint64_t value)
+{
+	return v->exact ? c->now == value : cell_allows(c, value);
+}
+
 static const char *
 name_of(const struct verify *v, unsigned object)
 {
@@ -233,7 +243,7 @@ verify_run(struct verify *v, struct fs_file *f, unsigned object, size_t first,
 	for (size_t i = first; i < k && r == 0; i++) {
 		const uint8_t *b = v->buf + (s->c[i].at - from) * HASH_BYTES;
 
-		if (!cell_allows(&s->c[i], content_hash(b)))
+		if (!fits(v, &s->c[i], content_hash(b)))
 			r = fail(v, "%s: sector %" PRIu64 " has what it must "
 			    "not have (%016" PRIx64 ", may be %016" PRIx64
 			    " or %u others)%s", name_of(v, object),
@@ -314,7 +324,7 @@ verify_object(struct verify *v, unsigned object)
 	if (r < 0)
 		return r;
 	r = call(v, fs_file_attr(f, &a), "attributes");
-	if (r == 0 && !cell_allows(&s->size, a.size))
+	if (r == 0 && !fits(v, &s->size, a.size))
 		r = fail(v, "%s: %" PRIu64 " bytes long, must be %" PRIu64
 		    " or one of %u others", name_of(v, object), a.size,
 		    s->size.v[0], s->size.n - 1);
@@ -494,6 +504,61 @@ verify(const struct script *s, const struct promise *p, struct pages *disk,
 		r = use(v);
 	if (r == 0)
 		r = check(v);
+	free(v);
+	return r;
+}
+
+static bool
+is_changed(const struct deed *d, unsigned object)
+{
+	for (size_t i = 0; d != NULL && i < d->effects; i++)
+		if (d->effect[i].object == object)
+			return true;
+	return d == NULL;
+}
+
+int
+verify_live(const struct script *s, const struct promise *p,
+    const struct deed *changed, char *problem, size_t size)
+{
+	const struct space *sp = &p->space;
+	struct verify *v = calloc(1, sizeof(*v));
+	int r;
+
+	if (v == NULL)
+		abort();
+	v->s = s;
+	v->p = p;
+	v->exact = true;
+	v->problem = problem;
+	v->size = size;
+	v->box = s->box;
+	r = find_space(v);
+	for (unsigned i = 0; i < sp->names && r == 0; i++)
+		if (is_changed(changed, sp->name[i].object))
+			r = verify_object(v, sp->name[i].object);
+	for (unsigned i = 0; i < sp->snaps && r == 0; i++)
+		if (is_changed(changed, sp->snap[i].object))
+			r = verify_object(v, sp->snap[i].object);
+	free(v);
+	return r;
+}
+
+int
+verify_unused(struct env *env, struct disk *disk, bool may_leak, char *problem,
+    size_t size)
+{
+	struct verify *v = calloc(1, sizeof(*v));
+	int r;
+
+	if (v == NULL)
+		abort();
+	v->box.env = *env;
+	v->box.disk = disk;
+	v->may_leak = may_leak;
+	v->problem = problem;
+	v->size = size;
+	r = check(v);
 	free(v);
 	return r;
 }
