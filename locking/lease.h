@@ -46,6 +46,19 @@ enum {
 #define LEASE_OUTLIVES(pulse, freeze, watchdog, bound) \
 	((pulse) + (freeze) + (watchdog) + (bound))
 
+/*
+ * Clocks may gain or lose so much (quartz: 100, a bad virtual machine: 500).
+ * What ends after `rest` by a clock that is slow has ended before `fence` is
+ * over by one that is fast.
+ */
+#define LEASE_DRIFT_PPM 1000ull
+#define LEASE_KEEPS_TIME(fence, rest) \
+	((fence) * (1000000 - LEASE_DRIFT_PPM) >= \
+	(rest) * (1000000 + LEASE_DRIFT_PPM))
+static_assert(LEASE_KEEPS_TIME(LEASE_OUTLIVES(LEASE_PULSE_MS, LEASE_FREEZE_MS,
+    LEASE_WATCHDOG_MS, LEASE_BOUND_MS), LEASE_FREEZE_MS + LEASE_WATCHDOG_MS +
+    LEASE_BOUND_MS), "the proof by time has no room for clocks");
+
 static_assert(LEASE_PULSE_FITS(LEASE_PULSE_MS, LEASE_IO_MS, LEASE_FREEZE_MS),
     "a slow pulse freezes the host");
 static_assert(LEASE_FREEZES_FIRST(LEASE_PULSE_MS, LEASE_FREEZE_MS,
@@ -91,6 +104,14 @@ lease_proof_ms(const struct timers *t)
 {
 	return LEASE_OUTLIVES((uint64_t)t->pulse_ms, t->freeze_ms,
 	    t->watchdog_ms, t->bound_ms);
+}
+
+/* Has that silence room for clocks of different rates?  mkfs asks. */
+static inline bool
+lease_keeps_time(const struct timers *t)
+{
+	return LEASE_KEEPS_TIME((uint64_t)t->fence_ms, (uint64_t)t->freeze_ms +
+	    t->watchdog_ms + t->bound_ms);
 }
 
 static inline bool

@@ -132,12 +132,14 @@ check_timers(const struct super *s)
 {
 	const struct timers *t = &s->timers;
 
-	if (lease_timers_ok(t, s->protocol))
+	if (lease_timers_ok(t, s->protocol) &&
+	    (!lease_by_time(s->protocol) || lease_keeps_time(t)))
 		return 0;
 	if (lease_by_time(s->protocol))
 		return refuse(-EINVAL, "--timers: with the protocol '%s' fence "
 		    "and hint are at least pulse + freeze + watchdog + bound, "
-		    "%llu ms", lock_protocol_name(s->protocol),
+		    "%llu ms, and 0.2 %% more than the last three, for clocks "
+		    "that go wrong", lock_protocol_name(s->protocol),
 		    (unsigned long long)lease_proof_ms(t));
 	return refuse(-EINVAL, "--timers: pulse=%u,io=%u,freeze=%u,fence=%u,"
 	    "hint=%u do not hold pulse + io <= freeze, freeze + pulse < fence "

@@ -39,6 +39,8 @@ usage_errors_exit_2_body()
 	done
 	atf_check -s exit:1 -o empty -e match:'do not hold' \
 	    mkfs.vmfs --timers=pulse=5000 lun
+	atf_check -s exit:1 -o empty -e match:'clocks that go wrong' \
+	    mkfs.vmfs --protocol=ats-watchdog --timers=pulse=20,io=100 lun
 }
 
 atf_test_case makes_a_datastore

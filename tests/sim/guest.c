@@ -679,7 +679,7 @@ guest_start(struct vsim *v, unsigned host)
 
 	guest_init(v, host, g);
 	g->running = true;
-	if (sched_spawn(&v->w.sim.sched, "guest", guest_main, g) < 0)
+	if (sched_spawn(v->w.host[host].env.sched, "guest", guest_main, g) < 0)
 		abort();
 }
 
@@ -728,9 +728,10 @@ look_at(struct guest *g, struct oracle_disk *d)
 	}
 }
 
-void
-guest_look_at_all(struct vsim *v, unsigned host)
+static int
+look_at_all(struct world *w, unsigned host)
 {
+	struct vsim *v = container_of(w, struct vsim, w);
 	struct guest g;
 
 	guest_init(v, host, &g);
@@ -738,4 +739,11 @@ guest_look_at_all(struct vsim *v, unsigned host)
 		if (v->oracle.disk[i].being != BEING_NOT)
 			look_at(&g, &v->oracle.disk[i]);
 	free(g.buf);
+	return 0;
+}
+
+void
+guest_look_at_all(struct vsim *v, unsigned host)
+{
+	(void)world_call(&v->w, host, look_at_all);
 }

@@ -29,6 +29,7 @@ const char *const trouble_name[TROUBLE_KINDS] = {
 	[TROUBLE_READ] = "read-error",
 	[TROUBLE_NETWORK] = "network",
 	[TROUBLE_FLIP] = "flip",
+	[TROUBLE_DRIFT] = "drift",
 };
 
 static bool
@@ -43,6 +44,17 @@ rate(const struct vsim *v, struct prng *p, enum trouble k, unsigned max_ppm)
 	unsigned ppm = 1 + (unsigned)prng_below(p, max_ppm);
 
 	return on(v, k) ? ppm : 0;
+}
+
+/* What LOCKING.md counts on, what it has room for, and, where no time is a
+ * proof, more than any clock does. */
+static unsigned
+drift(const struct vsim *v, struct prng *p)
+{
+	static const unsigned ppm[] = { 1000, 20000, 150000 };
+	uint64_t k = prng_below(p, lease_by_time(v->wc.protocol) ? 2 : 3);
+
+	return on(v, TROUBLE_DRIFT) ? ppm[k] : 0;
 }
 
 /* Files have no wire that loses things, and no power of their own. */
@@ -106,6 +118,7 @@ plan_make(struct vsim *v)
 		v->wc.faults.slow_ns = 5 * NSEC_PER_SEC;
 		v->wc.faults.late_ns = LEASE_BOUND_MS / 2 * NSEC_PER_MSEC;
 	}
+	v->wc.drift_ppm = drift(v, &p);
 	v->wc.net = on(v, TROUBLE_NETWORK) ?
 	    (enum world_net)(1 + prng_below(&p, 3)) : NET_SILENT;
 	v->slow = prng_below(&p, 2) == 0 ? 1 : 1 + (unsigned)prng_below(&p, 40);

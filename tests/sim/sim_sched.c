@@ -24,6 +24,59 @@ static const struct sched_ops sim_ops = {
 	.choose = sim_choose,
 };
 
+#define PPM 1000000
+
+static uint64_t
+clock_now(struct sched *s)
+{
+	const struct sim_clock *c = s->arg;
+
+	return c->zero_ns + (uint64_t)((__int128)c->sim->now_ns *
+	    (PPM + c->drift_ppm) / PPM);
+}
+
+static size_t
+clock_choose(struct sched *s, size_t n)
+{
+	const struct sim_clock *c = s->arg;
+
+	return (size_t)sim_below(c->sim, n);
+}
+
+static const struct sched_ops clock_ops = {
+	.now = clock_now,
+	.choose = clock_choose,
+};
+
+void
+sim_clock_init(struct sim *s, struct sim_clock *c, uint64_t zero_ns,
+    int64_t drift_ppm)
+{
+	assert(s->clocks < SIM_CLOCKS_MAX);
+	c->sim = s;
+	c->zero_ns = zero_ns;
+	c->drift_ppm = drift_ppm;
+	sched_init(&c->sched, &clock_ops, c);
+	s->clock[s->clocks++] = c;
+}
+
+uint64_t
+sim_clock_span(const struct sim_clock *c, uint64_t ns)
+{
+	return (uint64_t)(((__int128)ns * PPM + PPM + c->drift_ppm - 1) /
+	    (PPM + c->drift_ppm));
+}
+
+size_t
+sim_fibers(const struct sim *s)
+{
+	size_t n = sched_fibers(&s->sched);
+
+	for (unsigned i = 0; i < s->clocks; i++)
+		n += sched_fibers(&s->clock[i]->sched);
+	return n;
+}
+
 void
 sim_init(struct sim *s, uint64_t seed)
 {
@@ -37,7 +90,39 @@ sim_init(struct sim *s, uint64_t seed)
 void
 sim_fini(struct sim *s)
 {
+	for (unsigned i = 0; i < s->clocks; i++)
+		sched_fini(&s->clock[i]->sched);
 	sched_fini(&s->sched);
+}
+
+static bool
+run_some(struct sched *s)
+{
+	bool any = sched_run_posted(s);
+
+	any |= sched_run_timers(s);
+	any |= sched_run_fiber(s);
+	return any;
+}
+
+/* True time of the earliest timer, UINT64_MAX: there is none. */
+static uint64_t
+next_deadline(const struct sim *s)
+{
+	uint64_t first = sched_next_deadline(&s->sched);
+
+	for (unsigned i = 0; i < s->clocks; i++) {
+		const struct sim_clock *c = s->clock[i];
+		uint64_t local = sched_next_deadline(&c->sched), at;
+
+		if (local == UINT64_MAX)
+			continue;
+		at = local <= c->zero_ns ? 0 :
+		    sim_clock_span(c, local - c->zero_ns);
+		if (at < first)
+			first = at;
+	}
+	return first;
 }
 
 static void
@@ -61,20 +146,23 @@ sim_run(struct sim *s, uint64_t limit_ns, void (*main_fn)(void *arg),
 	if (sched_spawn(&s->sched, "main", sim_main, s) < 0)
 		return SIM_STUCK;
 	while (!s->ended) {
-		bool any = sched_run_posted(&s->sched);
+		bool any = run_some(&s->sched);
+		uint64_t next;
 
-		any |= sched_run_timers(&s->sched);
-		any |= sched_run_fiber(&s->sched);
+		for (unsigned i = 0; i < s->clocks; i++)
+			any |= run_some(&s->clock[i]->sched);
 		s->events++;
 		if (any)
 			continue;
-		if (sched_next_deadline(&s->sched) == UINT64_MAX)
+		next = next_deadline(s);
+		if (next == UINT64_MAX)
 			return SIM_STUCK;
-		s->now_ns = sched_next_deadline(&s->sched);
+		if (next > s->now_ns)
+			s->now_ns = next;
 		if (s->now_ns > end)
 			return SIM_TIMEOUT;
 	}
-	return sched_fibers(&s->sched) == 0 ? SIM_DONE : SIM_LEFTOVERS;
+	return sim_fibers(s) == 0 ? SIM_DONE : SIM_LEFTOVERS;
 }
 
 static void

@@ -10,8 +10,20 @@
 #include "libvmfs/env/env.h"
 #include "libvmfs/env/sched_impl.h"
 
-struct sim {
+#define SIM_CLOCKS_MAX 16u
+
+/* A machine's clock, which has its own zero and rate, and what runs by it. */
+struct sim_clock {
 	struct sched sched;
+	struct sim *sim;
+	uint64_t zero_ns;	/* what it shows at true time 0 */
+	int64_t drift_ppm;	/* it gains so much */
+};
+
+struct sim {
+	struct sched sched;	/* by the true time */
+	struct sim_clock *clock[SIM_CLOCKS_MAX];
+	unsigned clocks;
 	struct prng prng;
 	uint64_t now_ns;
 	uint64_t hash;		/* of all that reached a disk, and when */
@@ -34,6 +46,13 @@ void sim_fini(struct sim *s);
 /* Runs main_fn as a fiber, and all it starts. */
 enum sim_end sim_run(struct sim *s, uint64_t limit_ns,
     void (*main_fn)(void *arg), void *arg);
+/* Adds a clock to s, which is driven with it and ended by sim_fini. */
+void sim_clock_init(struct sim *s, struct sim_clock *c, uint64_t zero_ns,
+    int64_t drift_ppm);
+/* How long a span of that clock really is. */
+uint64_t sim_clock_span(const struct sim_clock *c, uint64_t ns);
+/* Of all schedulers. */
+size_t sim_fibers(const struct sim *s);
 /* A host's env on s. */
 void sim_env_init(struct sim *s, struct env *env, struct log *log);
 /* Mixes an event into the trace hash. */

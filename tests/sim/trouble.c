@@ -169,11 +169,14 @@ pool(struct vsim *v)
 static void
 bitten(struct vsim *v, unsigned host)
 {
-	uint64_t ms = below(v, 2 * LEASE_WATCHDOG_MS);
+	uint64_t ms = below(v, 2 * LEASE_WATCHDOG_MS), ns;
 	bool bites = ms > LEASE_WATCHDOG_MS;
 
+	ns = (bites ? LEASE_WATCHDOG_MS : ms) * NSEC_PER_MSEC;
 	world_pause(&v->w, host);
-	fiber_sleep((bites ? LEASE_WATCHDOG_MS : ms) * NSEC_PER_MSEC);
+	/* The watchdog runs by the host's clock. */
+	fiber_sleep(v->wc.drift_ppm == 0 ? ns :
+	    sim_clock_span(&v->w.clock[host], ns));
 	if (bites)
 		crash(v, host);
 	else

@@ -46,6 +46,7 @@ enum trouble {
 	TROUBLE_READ,		/* read errors */
 	TROUBLE_NETWORK,	/* the membership lies */
 	TROUBLE_FLIP,		/* a bit of it, only in what a read brings */
+	TROUBLE_DRIFT,		/* clocks of hosts have rates of their own */
 	TROUBLE_KINDS,
 };
 #define TROUBLE_BIT(k) (1u << (k))

@@ -12,6 +12,8 @@
 #include "tests/sim/world.h"
 
 #define LUN_BYTES (256 * MIB)
+#define CALL_POLL_NS (100 * (uint64_t)1000)
+#define ZERO_MAX_NS (100 * 24 * 3600 * NSEC_PER_SEC)
 
 bool
 world_failed(const struct world *w)
@@ -194,8 +196,40 @@ word(struct member *m, const struct uuid *host)
 
 static const struct member_ops member_ops = { .word = word };
 
+struct call {
+	int (*fn)(struct world *w, unsigned i);
+	struct world *w;
+	unsigned i;
+	int rc;
+	bool done;
+};
+
+static void
+call_main(void *arg)
+{
+	struct call *c = arg;
+
+	c->rc = c->fn(c->w, c->i);
+	c->done = true;
+}
+
 int
-world_join(struct world *w, unsigned i)
+world_call(struct world *w, unsigned i, int (*fn)(struct world *w,
+    unsigned i))
+{
+	struct call c = { .fn = fn, .w = w, .i = i };
+
+	if (w->host[i].env.sched == sched_current())
+		return fn(w, i);
+	if (sched_spawn(w->host[i].env.sched, "call", call_main, &c) < 0)
+		abort();
+	while (!c.done)
+		fiber_sleep(CALL_POLL_NS);
+	return c.rc;
+}
+
+static int
+join(struct world *w, unsigned i)
 {
 	struct world_host *wh = &w->host[i];
 	int rc = give_watchdog(w, wh);
@@ -223,6 +257,12 @@ world_join(struct world *w, unsigned i)
 	return rc;
 }
 
+int
+world_join(struct world *w, unsigned i)
+{
+	return world_call(w, i, join);
+}
+
 static int
 leave(struct world_host *wh, bool crash)
 {
@@ -233,16 +273,28 @@ leave(struct world_host *wh, bool crash)
 	return rc;
 }
 
-int
-world_leave(struct world *w, unsigned i)
+static int
+leave_clean(struct world *w, unsigned i)
 {
 	return leave(&w->host[i], false);
 }
 
 int
-world_leave_dirty(struct world *w, unsigned i)
+world_leave(struct world *w, unsigned i)
+{
+	return world_call(w, i, leave_clean);
+}
+
+static int
+leave_dirty(struct world *w, unsigned i)
 {
 	return leave(&w->host[i], true);
+}
+
+int
+world_leave_dirty(struct world *w, unsigned i)
+{
+	return world_call(w, i, leave_dirty);
 }
 
 void
@@ -255,13 +307,19 @@ world_crash_begin(struct world *w, unsigned i)
 		w->abandon(&w->host[i]);
 }
 
+static int
+drain(struct world *w, unsigned i)
+{
+	if (w->host[i].ds != NULL)
+		w->unmount_dead(&w->host[i]);
+	return leave(&w->host[i], true);
+}
+
 void
 world_crash(struct world *w, unsigned i)
 {
 	world_crash_begin(w, i);
-	if (w->host[i].ds != NULL)
-		w->unmount_dead(&w->host[i]);
-	(void)leave(&w->host[i], true);
+	(void)world_call(w, i, drain);
 }
 
 static uint64_t
@@ -365,6 +423,18 @@ run_main(void *arg)
 			world_crash(w, i);
 }
 
+/* Mostly the worst; the zero is where a machine of some age is. */
+static void
+add_clock(struct world *w, unsigned i, unsigned ppm)
+{
+	int64_t drift = (int64_t)(sim_below(&w->sim, 3) == 0 ?
+	    sim_below(&w->sim, ppm) : ppm);
+
+	sim_clock_init(&w->sim, &w->clock[i], sim_below(&w->sim,
+	    ZERO_MAX_NS), sim_below(&w->sim, 2) == 0 ? drift : -drift);
+	w->host[i].env.sched = &w->clock[i].sched;
+}
+
 static void
 add_host(struct world *w, unsigned i)
 {
@@ -460,6 +530,8 @@ world_run(struct world *w, const struct world_conf *conf,
 	w->member.ops = &member_ops;
 	for (unsigned i = 0; i < w->hosts; i++)
 		add_host(w, i);
+	for (unsigned i = 0; conf->drift_ppm > 0 && i < w->hosts; i++)
+		add_clock(w, i, conf->drift_ppm);
 	judge_end(w, sim_run(&w->sim, conf->limit_ns != 0 ? conf->limit_ns :
 	    3600 * NSEC_PER_SEC, run_main, &r));
 	*ret_hash = w->sim.hash;

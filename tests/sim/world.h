@@ -50,6 +50,7 @@ struct world {
 	struct env env;			/* of mkfs */
 	unsigned hosts, paths;
 	struct world_host host[WORLD_HOSTS_MAX];
+	struct sim_clock clock[SIM_CLOCKS_MAX];	/* of hosts, if they drift */
 	uint64_t seed;
 	char problem[256];		/* first thing that went wrong */
 	void (*play)(struct world *w);
@@ -68,6 +69,8 @@ struct world_conf {
 	struct sim_faults faults;	/* from the first mount on */
 	uint64_t limit_ns;		/* virtual; 0: one hour */
 	uint64_t lun_bytes;		/* 0: 256 MiB */
+	/* Clocks gain or lose up to it; 0: all hosts have the same. */
+	unsigned drift_ppm;
 	/* What the LUN says it has until lun.info.size_bytes is set to
 	 * lun_bytes; 0: all. */
 	uint64_t first_bytes;
@@ -92,6 +95,13 @@ bool world_failed(const struct world *w);
 			world_fail((w), "%s:%d: %s", __FILE__,		\
 			    __LINE__, #cond);				\
 	} while (0)
+
+/*
+ * Runs fn on the host's own scheduler, where all that touches its datastore has
+ * to run; its result.  Suspends.
+ */
+int world_call(struct world *w, unsigned i, int (*fn)(struct world *w,
+    unsigned i));
 
 /*
  * Joined and with the file system open, and back; world_crash and what fences

@@ -45,8 +45,8 @@ open_fs(struct world_host *wh)
 	return rc2 < 0 ? rc2 : rc;
 }
 
-int
-world_mount(struct world *w, unsigned i)
+static int
+mount_here(struct world *w, unsigned i)
 {
 	int rc = world_join(w, i), rc2;
 
@@ -62,7 +62,13 @@ world_mount(struct world *w, unsigned i)
 }
 
 int
-world_unmount(struct world *w, unsigned i)
+world_mount(struct world *w, unsigned i)
+{
+	return world_call(w, i, mount_here);
+}
+
+static int
+unmount_here(struct world *w, unsigned i)
 {
 	struct world_host *wh = &w->host[i];
 	int rc = fs_close(wh->fs), rc2 = ds_close(wh->ds), rc3;
@@ -73,4 +79,10 @@ world_unmount(struct world *w, unsigned i)
 	/* As vmfsd does: what could not be written is left to replay. */
 	rc3 = rc < 0 ? world_leave_dirty(w, i) : world_leave(w, i);
 	return rc < 0 ? rc : rc3;
+}
+
+int
+world_unmount(struct world *w, unsigned i)
+{
+	return world_call(w, i, unmount_here);
 }
