@@ -310,6 +310,127 @@ zeroes_stay_holes(struct rig *r)
 	pair_close(&p);
 }
 
+/* ---- by token: from LUN 0, which is of 1 MiB, to another target's ---- */
+
+struct second {
+	struct share_disk disk;
+	struct scsi_lu *lu;
+	struct scsi_target *target;
+	struct scsi_nexus *nexus;
+};
+
+static void
+set_sharing(struct rig *r)
+{
+	r->disk.disk.info.caps |= DISK_CAP_SHARE;
+}
+
+static void
+second_open(struct rig *r, struct second *s)
+{
+	static const struct disk_ops ops = { .submit = share_submit };
+	struct scsi_lu_conf conf = { .uuid.b[3] = 0x77 };
+
+	*s = (struct second){ .disk.wall = UINT64_MAX };
+	ATF_REQUIRE_EQ(0, disk_mem_open(SIZE, RIG_BLOCK, &s->disk.below));
+	s->disk.disk.ops = &ops;
+	s->disk.disk.info = s->disk.below->info;
+	s->disk.disk.info.caps |= DISK_CAP_SHARE;
+	ATF_REQUIRE_EQ(0, scsi_lu_new(&r->env, &s->disk.disk, &conf, &s->lu));
+	ATF_REQUIRE_EQ(0, scsi_target_new(&r->env, RIG_IQN "2", &s->target));
+	scsi_target_share(s->target, r->target);
+	ATF_REQUIRE_EQ(0, scsi_target_map(s->target, 0, s->lu));
+	ATF_REQUIRE_EQ(0, scsi_nexus_open(s->target, "iqn.x:h",
+	    "iqn.x:h,i,0x00023d000000", &s->nexus));
+	while (rig_tur(s->nexus) != RIG_GOOD)
+		continue;
+}
+
+static void
+second_close(struct second *s)
+{
+	scsi_nexus_close(s->nexus);
+	scsi_target_free(s->target);
+	scsi_lu_free(s->lu);
+	disk_close(s->disk.below);
+}
+
+/* Of all of LUN 0. */
+static void
+token_make(struct rig *r, uint8_t token[512])
+{
+	static const uint8_t populate[16] = { 0x83, 0x10, [5] = 7, [13] = 32 };
+	static const uint8_t info[16] = { 0x84, 0x07, [5] = 7, [12] = 4 };
+	uint8_t list[32] = { [1] = 30, [15] = 16 }, in[1024];
+	size_t len;
+
+	be32_store(list + 24, RIG_BLOCKS);
+	ATF_REQUIRE_EQ(RIG_GOOD, rig_cmd(r->nexus[0], populate, 16, list,
+	    sizeof(list)));
+	ATF_REQUIRE_EQ(RIG_GOOD, rig_cmd_in(r->nexus[0], info, 16, in,
+	    sizeof(in), &len));
+	memcpy(token, in + 38, 512);
+}
+
+#define WUT_LEN (536 + 16)
+
+static const uint8_t wut_cdb[16] = {
+	0x83, 0x11, [5] = 9, [12] = WUT_LEN >> 8, [13] = WUT_LEN & 0xff,
+};
+
+/* To the same place. */
+static void
+wut_fill(uint8_t list[WUT_LEN], const uint8_t token[512])
+{
+	memset(list, 0, WUT_LEN);
+	be16_store(list, WUT_LEN - 2);
+	memcpy(list + 16, token, 512);
+	be16_store(list + 534, 16);
+	be32_store(list + 544, RIG_BLOCKS);
+}
+
+static void
+token_is_shared(struct rig *r)
+{
+	uint8_t token[512], list[WUT_LEN];
+	struct second s;
+
+	second_open(r, &s);
+	token_make(r, token);
+	wut_fill(list, token);
+	ATF_REQUIRE_EQ(RIG_GOOD, rig_cmd(s.nexus, wut_cdb, 16, list, WUT_LEN));
+	ATF_CHECK_EQ(1, s.disk.shares);
+	ATF_CHECK_EQ(&r->disk.disk, s.disk.from);
+	ATF_CHECK_EQ(0, s.disk.writes);
+	s.disk.wall = 0;
+	ATF_REQUIRE_EQ(RIG_GOOD, rig_cmd(s.nexus, wut_cdb, 16, list, WUT_LEN));
+	ATF_CHECK_EQ(1, s.disk.writes);
+	second_close(&s);
+}
+
+/* The blocks may be the new ones. */
+static void
+token_that_is_cancelled_meanwhile_fails(struct rig *r)
+{
+	uint8_t token[512], list[WUT_LEN];
+	struct rig_task t;
+	struct second s;
+
+	second_open(r, &s);
+	token_make(r, token);
+	wut_fill(list, token);
+	s.disk.hold = true;
+	rig_start(&t, s.nexus, wut_cdb, 16, list, WUT_LEN);
+	rig_settle();
+	ATF_REQUIRE(!t.done);
+	ATF_REQUIRE_EQ(RIG_GOOD, rig_write(r->nexus[1], 5, 1, buf));
+	share_let_go(&s.disk);
+	rig_wait(&t);
+	ATF_CHECK_EQ(0x052308, rig_result(&t));
+	rig_fini(&t);
+	second_close(&s);
+}
+
 RIG_TEST(copy_shares_the_same_place, NULL, same_place_is_shared,
     "EXTENDED COPY has the disk share what lies at the same place")
 RIG_TEST(copy_moves_what_is_not_shared, NULL, what_cannot_be_shared_is_copied,
@@ -326,8 +447,16 @@ RIG_TEST(sharing_keeps_both_units_in_use, NULL,
 RIG_TEST(copied_zeroes_stay_holes, NULL, zeroes_stay_holes,
     "zeroes are unmapped on a thin destination")
 
+RIG_TEST(token_shares_the_same_place, set_sharing, token_is_shared,
+    "WRITE USING TOKEN has the disk share, and copies the rest")
+RIG_TEST(token_cancelled_while_sharing, set_sharing,
+    token_that_is_cancelled_meanwhile_fails,
+    "a write to the source while blocks are shared fails the copy")
+
 ATF_TP_ADD_TCS(tp)
 {
+	ATF_TP_ADD_TC(tp, token_shares_the_same_place);
+	ATF_TP_ADD_TC(tp, token_cancelled_while_sharing);
 	ATF_TP_ADD_TC(tp, copy_shares_the_same_place);
 	ATF_TP_ADD_TC(tp, copy_moves_what_is_not_shared);
 	ATF_TP_ADD_TC(tp, copy_to_another_place_moves_data);
