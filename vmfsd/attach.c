@@ -89,6 +89,19 @@ attach_find(struct datastore *d, uint64_t ino)
 	return NULL;
 }
 
+void
+attach_resized(struct datastore *d, uint64_t ino)
+{
+	struct attachment *a = attach_find(d, ino);
+
+	if (a == NULL)
+		return;
+	if (disk_refresh(a->idle) < 0)
+		log_warn(d->all->log, "attach: size not known disk=%s",
+		    a->path);
+	vhost_export_resized(a->e);
+}
+
 static int
 socket_path(struct attachment *a, const struct attach_conf *conf)
 {

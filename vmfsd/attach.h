@@ -43,8 +43,10 @@ int attach(struct fs_call *c, const struct attach_conf *conf,
     struct attachment **ret_a) MUST_CHECK;
 /* Disconnects its hypervisor and frees it.  Suspends. */
 void detach(struct attachment *a);
-/* That of c->path, or NULL. */
+/* That of the disk, or NULL. */
 struct attachment *attach_find(struct datastore *d, uint64_t ino);
+/* The disk has another size: its guest, if any, is told.  Suspends. */
+void attach_resized(struct datastore *d, uint64_t ino);
 /*
  * Before an unmount.  -EBUSY with a sentence in why (DATASTORE_WHY_SIZE) while
  * a hypervisor has one, unless force.  Suspends.

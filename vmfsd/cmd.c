@@ -133,8 +133,8 @@ call_run(struct fs_call *c, enum task_place place)
 }
 
 static int
-fs_call(struct daemon *dm, struct fs_call *c, bool snapshot,
-    enum task_place place, json_t **ret_result)
+fs_call(struct fs_call *c, bool snapshot, enum task_place place,
+    json_t **ret_result)
 {
 	const char *text;
 	int rc = cmd_string(c->args, "path", &text, c->msg);
@@ -142,7 +142,8 @@ fs_call(struct daemon *dm, struct fs_call *c, bool snapshot,
 	if (rc == 0)
 		rc = cmd_path_parse(text, snapshot, &c->path, c->msg);
 	if (rc == 0)
-		rc = get_datastore(dm, c->path.ds, true, &c->d, c->msg);
+		rc = get_datastore(c->dm, c->path.ds, true, &c->d,
+		    c->msg);
 	if (rc < 0)
 		return rc;
 	rc = call_run(c, place);
@@ -158,9 +159,11 @@ int
 cmd_fs(struct daemon *dm, json_t *args, json_t **ret_result, char *msg,
     bool snapshot, int (*run)(struct fs_call *c))
 {
-	struct fs_call c = { .args = args, .msg = msg, .run = run };
+	struct fs_call c = {
+		.dm = dm, .args = args, .msg = msg, .run = run,
+	};
 
-	return fs_call(dm, &c, snapshot, TASK_FIBER, ret_result);
+	return fs_call(&c, snapshot, TASK_FIBER, ret_result);
 }
 
 int
@@ -168,10 +171,10 @@ cmd_fs_task(struct daemon *dm, json_t *args, json_t **ret_result, char *msg,
     enum task_place place, int (*run)(struct fs_call *c), struct task *task)
 {
 	struct fs_call c = {
-		.args = args, .msg = msg, .run = run, .task = task,
+		.dm = dm, .args = args, .msg = msg, .run = run, .task = task,
 	};
 
-	return fs_call(dm, &c, true, place, ret_result);
+	return fs_call(&c, true, place, ret_result);
 }
 
 int

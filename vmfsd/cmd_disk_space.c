@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "libvmfs/base/units.h"
+#include "vmfsd/attach.h"
 #include "vmfsd/cmd_disk.h"
 
 static const char *const format_names[] = {
@@ -250,6 +251,11 @@ run_resize(struct fs_call *c)
 
 	if (rc == 0)
 		rc = resize_check(c, &v, &size);
+	if (rc == 0 && size < v.attr.size &&
+	    attach_find(c->d, v.attr.ino) != NULL)
+		rc = cmd_fail(c, -EBUSY, "%s is attached to a hypervisor, which "
+		    "would lose what it has at the end; detach it first",
+		    c->path.path);
 	if (rc < 0)
 		return rc;
 	rc = with_disk(c, v.attr.ino, truncate_to, &size);
@@ -259,7 +265,10 @@ run_resize(struct fs_call *c)
 		    c->path.path);
 	if (rc == 0)
 		rc = descriptor_renew(c, &v, size);
-	return rc < 0 ? cmd_refuse(c, rc, v.flat) : tell(c, &v);
+	if (rc < 0)
+		return cmd_refuse(c, rc, v.flat);
+	attach_resized(c->d, v.attr.ino);
+	return tell(c, &v);
 }
 
 int

@@ -52,6 +52,11 @@ guest_lives_on_a_vhost_disk_body()
 	    --bssplit=512/30:4k/40:64k/20:512k/10"
 	in_guest "mount -t ext4 /dev/vdb /mnt && echo kept >/mnt/word && \
 	    umount /mnt"
+	atf_check vmfsctl -c h1/ctl disk resize ds1:/vm.vmdk 320M
+	in_guest "grown() { test \$(limit vdb size) -eq 655360; }; \
+	    until_true 20 grown && verify /dev/vdb --size=16M --offset=300M"
+	atf_check -s not-exit:0 -e match:'attached to a hypervisor' \
+	    vmfsctl -c h1/ctl disk resize --force ds1:/vm.vmdk 64M
 	atf_check_equal running "$(attached h1 guest)"
 	atf_check_equal held "$(attached h1 lock)"
 	guest_stop
