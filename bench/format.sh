@@ -54,7 +54,7 @@ results=${work}/results
 big=
 cleanup()
 {
-	rm -f "${work}"/lun "${work}"/q*.img "${results}"
+	rm -f "${work}"/lun "${work}"/q*.img "${work}/out" "${results}"
 	[ -z "${big}" ] || rm -f "${big}"
 	[ -z "${made}" ] || rmdir "${work}"
 }
@@ -72,6 +72,15 @@ ours()
 	"${load}" "$1" "${work}/lun" "${size}M" >"${work}/out" || exit 1
 	sed "s/^/$1 /" "${work}/out" >>"${results}"
 	rm -f "${work}/out"
+}
+
+# sparse CELL LUN_SIZE DISK_SIZE: where the space of the LUN does not matter.
+sparse()
+{
+	truncate -s "$2" "${work}/qsparse.img" || exit 1
+	"${load}" "$1" "${work}/qsparse.img" "$3" >"${work}/out" || exit 1
+	sed "s/^/$1 /" "${work}/out" >>"${results}"
+	rm -f "${work}/out" "${work}/qsparse.img"
 }
 
 # ---- QEMU's ----
@@ -199,10 +208,7 @@ kops()
 
 cell_meta()
 {
-	truncate -s 300G "${work}/qmeta.img" || exit 1
-	"${load}" meta "${work}/qmeta.img" 64G >"${work}/out" || exit 1
-	sed 's/^/meta /' "${work}/out" >>"${results}"
-	rm -f "${work}/out" "${work}/qmeta.img"
+	sparse meta 300G 64G
 	_u=$(value meta unshared) _s=$(value meta shattered)
 	echo "metadata, MiB for a TiB"
 	echo "  unshared   ${_u} $(goal "${_u}" '<=' 24)"
@@ -213,7 +219,7 @@ cell_snapshot()
 {
 	_r=0
 	while [ $((_r += 1)) -le "${rounds}" ]; do
-		ours snaptime
+		sparse snaptime 16G 1G
 	done
 	echo "a snapshot, ms, by virtual size"
 	for _s in 1G 1T 62T; do
