@@ -22,16 +22,29 @@ longer(unsigned pause)
 	return pause < GATHER_PAUSE_MAX / 2 ? pause * 2 : GATHER_PAUSE_MAX;
 }
 
-bool
-gather_pays(struct gather *g)
+static void
+judge(struct gather *g, bool many)
 {
-	if (g->served >= GATHER_MANY) {
+	if (!g->gathered) {
+		if (many)
+			g->pause = GATHER_PAUSE_MIN;
+		else if (g->resumes)
+			g->pause = 0;
+		g->resumes = false;
+	} else if (many) {
 		g->next_pause /= 2;
-		g->pause = 0;
-	} else if (g->gathered) {
+		g->resumes = ++g->run % GATHER_RUN == 0;
+		g->pause = g->resumes;
+	} else {
 		g->next_pause = longer(g->next_pause);
 		g->pause = g->next_pause;
 	}
+}
+
+bool
+gather_pays(struct gather *g)
+{
+	judge(g, g->served >= GATHER_MANY);
 	g->served = 0;
 	g->gathered = false;
 	if (g->pause == 0)

@@ -5,7 +5,8 @@
  * by one; who takes each as it comes pays a receive, an answer and the peer's
  * wake-up for each, and so does the peer.  But one that waits for its answers
  * would be kept waiting, so it is tried now and then, and gone on with while
- * many come at once.
+ * many come at once.  Where many come without, as from a peer that has the same
+ * processor, there is nothing to gain.
  */
 #ifndef VMFS_ENV_GATHER_H
 #define VMFS_ENV_GATHER_H
@@ -19,11 +20,14 @@
 #define GATHER_MANY 8
 #define GATHER_PAUSE_MIN 16	/* receives until the next try */
 #define GATHER_PAUSE_MAX 8192
+#define GATHER_RUN 32		/* in a row, then one receive without */
 
 struct gather {
 	unsigned served;	/* reads without a receive of their own */
 	bool gathered;		/* they had the time to */
 	unsigned pause, next_pause;
+	unsigned run;
+	bool resumes;		/* after the one without */
 };
 
 void gather_init(struct gather *g);

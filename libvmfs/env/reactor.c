@@ -371,16 +371,18 @@ look_out(struct reactor *r)
 	uint64_t start = reactor_now(&r->sched), last = start, now = start;
 	enum spin_end end = SPIN_FOUND;
 
-	while (end == SPIN_FOUND && !has_news(r)) {
+	while (end <= SPIN_SHARED && !has_news(r)) {
 		now = reactor_now(&r->sched);
 		if (now - last > SPIN_GAP_NS)
 			end = SPIN_PREEMPTED;
 		else if (now - start > SPIN_MAX_NS)
 			end = SPIN_VAIN;
+		else if (now - last > SPIN_SWITCH_NS)
+			end = SPIN_SHARED;
 		last = now;
 	}
 	spin_end(&r->spin, end);
-	return end == SPIN_FOUND;
+	return end <= SPIN_SHARED;
 }
 
 /* ---- rests ---- */

@@ -20,12 +20,26 @@ twice(unsigned pause)
 	return pause < SPIN_PAUSE_MAX / 2 ? pause * 2 : SPIN_PAUSE_MAX;
 }
 
+static void
+leave_to_others(struct spin *s)
+{
+	s->pause = SPIN_PREEMPTED_PAUSE;
+	s->short_waits = 0;
+	s->shares = 0;
+}
+
 void
 spin_end(struct spin *s, enum spin_end end)
 {
 	switch (end) {
 	case SPIN_FOUND:
 		s->next_pause /= 2;
+		s->shares -= s->shares > 0;
+		break;
+	case SPIN_SHARED:
+		s->shares += SPIN_SHARE;
+		if (s->shares >= SPIN_SHARES_MAX)
+			leave_to_others(s);
 		break;
 	case SPIN_VAIN:
 		s->next_pause = twice(s->next_pause);
@@ -33,8 +47,7 @@ spin_end(struct spin *s, enum spin_end end)
 		s->short_waits = 0;
 		break;
 	case SPIN_PREEMPTED:
-		s->pause = SPIN_PREEMPTED_PAUSE;
-		s->short_waits = 0;
+		leave_to_others(s);
 		break;
 	}
 }

@@ -7,7 +7,8 @@
  *
  * - after several waits in a row that were short,
  * - not for a while after one that was in vain, longer each time,
- * - not for long after others have wanted the processor meanwhile.
+ * - not for long after others have wanted the processor meanwhile, or when what
+ *   was found had been waiting for this processor itself.
  */
 #ifndef VMFS_ENV_SPIN_H
 #define VMFS_ENV_SPIN_H
@@ -18,12 +19,18 @@
 #define SPIN_MAX_NS ((uint64_t)20000)	/* of one look-out */
 /* Between two looks at the clock: more, and the thread has not run. */
 #define SPIN_GAP_NS ((uint64_t)10000)
+#define SPIN_SWITCH_NS ((uint64_t)2000)	/* as long as a peer may take */
 #define SPIN_SHORT_WAITS 4	/* in a row, before the first */
+/* A share counts so much, what is found without so much less; so many are too
+ * many: an interrupt now and then is no other thread. */
+#define SPIN_SHARE 8
+#define SPIN_SHARES_MAX 64
 #define SPIN_PAUSE_MAX 4096	/* waits that follow without */
 #define SPIN_PREEMPTED_PAUSE 256	/* when others want to run */
 
 enum spin_end {
 	SPIN_FOUND,		/* work */
+	SPIN_SHARED,		/* work, while another had the processor */
 	SPIN_VAIN,		/* none in SPIN_MAX_NS */
 	SPIN_PREEMPTED,		/* others want the processor */
 };
@@ -32,6 +39,7 @@ struct spin {
 	unsigned short_waits;	/* in a row, at most SPIN_SHORT_WAITS */
 	unsigned pause;		/* waits that shall go by without */
 	unsigned next_pause;	/* after one in vain */
+	unsigned shares;
 };
 
 /* Before a wait.  False: sleep at once, and tell spin_slept. */

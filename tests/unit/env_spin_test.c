@@ -101,6 +101,25 @@ ATF_TC_BODY(who_is_preempted_pauses_for_long, tc)
 	ATF_CHECK_EQ(SPIN_PREEMPTED_PAUSE, waits_until_next(&s));
 }
 
+ATF_TC_WITHOUT_HEAD(who_shares_the_processor_with_its_peer_pauses);
+ATF_TC_BODY(who_shares_the_processor_with_its_peer_pauses, tc)
+{
+	struct spin s = { 0 };
+
+	warm_up(&s);
+	for (unsigned n = 0; n < SPIN_SHARES_MAX; n += SPIN_SHARE) {
+		ATF_REQUIRE(spin_begin(&s));
+		spin_end(&s, SPIN_SHARED);
+	}
+	ATF_CHECK_EQ(SPIN_PREEMPTED_PAUSE, waits_until_next(&s));
+	/* Interrupts between are none of that. */
+	for (unsigned n = 0; n < 1000; n++) {
+		ATF_REQUIRE(spin_begin(&s));
+		spin_end(&s, n % (2 * SPIN_SHARE) == 0 ? SPIN_SHARED :
+		    SPIN_FOUND);
+	}
+}
+
 /* One receive, which serves some reads besides the one that needed it. */
 static bool
 receive(struct gather *g, unsigned served)
@@ -150,20 +169,29 @@ ATF_TC_BODY(while_many_come_they_gather, tc)
 
 	gather_init(&g);
 	(void)receives_until_next(&g, 0);
-	for (int i = 0; i < 1000; i++)
-		ATF_CHECK(receive(&g, GATHER_MANY));
+	for (int i = 0; i < 10 * GATHER_RUN; i++)
+		if (!receive(&g, GATHER_MANY))
+			/* This one came without a rest. */
+			ATF_CHECK(receive(&g, GATHER_MANY - 1));
 	/* Then one with less, and soon the next try. */
 	ATF_CHECK_EQ(GATHER_PAUSE_MIN, receives_until_next(&g, 0));
 }
 
-ATF_TC_WITHOUT_HEAD(many_at_once_begin_it_without_a_try);
-ATF_TC_BODY(many_at_once_begin_it_without_a_try, tc)
+ATF_TC_WITHOUT_HEAD(where_many_come_anyhow_they_need_no_rest);
+ATF_TC_BODY(where_many_come_anyhow_they_need_no_rest, tc)
 {
 	struct gather g;
+	unsigned rests = 0;
 
 	gather_init(&g);
-	ATF_CHECK(!receive(&g, GATHER_MANY - 1));
-	ATF_CHECK(receive(&g, GATHER_MANY));
+	for (int i = 0; i < 1000; i++)
+		rests += receive(&g, GATHER_MANY);
+	ATF_CHECK_EQ(0, rests);
+	/* The same after rests that did. */
+	(void)receives_until_next(&g, 0);
+	for (int i = 0; i < 1000; i++)
+		rests += receive(&g, GATHER_MANY);
+	ATF_CHECK(rests <= GATHER_RUN);
 }
 
 /* Without a rest nothing is learnt about it. */
@@ -183,7 +211,8 @@ ATF_TP_ADD_TCS(tp)
 {
 	ATF_TP_ADD_TC(tp, who_waits_for_answers_is_tried_ever_less_often);
 	ATF_TP_ADD_TC(tp, while_many_come_they_gather);
-	ATF_TP_ADD_TC(tp, many_at_once_begin_it_without_a_try);
+	ATF_TP_ADD_TC(tp, who_shares_the_processor_with_its_peer_pauses);
+	ATF_TP_ADD_TC(tp, where_many_come_anyhow_they_need_no_rest);
 	ATF_TP_ADD_TC(tp, what_did_not_gather_is_not_judged);
 	ATF_TP_ADD_TC(tp, short_waits_in_a_row_begin_it);
 	ATF_TP_ADD_TC(tp, a_long_wait_starts_the_count_anew);
