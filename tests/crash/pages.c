@@ -288,6 +288,30 @@ pages_init(struct pages *p, const struct pages *below, uint64_t size,
 	p->page = must(calloc(p->n_pages, sizeof(*p->page)));
 }
 
+static void
+image_close(struct disk *d)
+{
+	struct pages *p = container_of(d, struct pages, disk);
+
+	pages_fini(p);
+	free(p);
+}
+
+struct disk *
+pages_image(const struct disk_info *info, struct pages **ret_p)
+{
+	static const struct disk_ops ops = {
+		.submit = pages_submit, .close = image_close,
+	};
+	struct pages *p = must(malloc(sizeof(*p)));
+
+	pages_init(p, NULL, info->size_bytes, info->block_size);
+	p->disk.ops = &ops;
+	p->unhashed = true;
+	*ret_p = p;
+	return &p->disk;
+}
+
 void
 pages_fini(struct pages *p)
 {

@@ -29,7 +29,7 @@ void events_clear(struct events *ev);
 void events_fini(struct events *ev);
 
 struct pages {
-	struct disk disk;	/* to use; never closed by disk_close */
+	struct disk disk;	/* to use; closed by disk_close only an image */
 	const struct pages *below;	/* NULL: zeroes */
 	size_t n_pages;
 	uint8_t **page;		/* own ones, else NULL */
@@ -48,6 +48,8 @@ void pages_init(struct pages *p, const struct pages *below, uint64_t size,
 void pages_fini(struct pages *p);
 /* What is below, again. */
 void pages_reset(struct pages *p);
+/* Only its memory is its own: to be closed by disk_close. */
+struct disk *pages_image(const struct disk_info *info, struct pages **ret_p);
 void pages_write(struct pages *p, uint64_t offset, const uint8_t *data,
     size_t length);
 
