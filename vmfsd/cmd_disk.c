@@ -189,12 +189,16 @@ run_rm(struct fs_call *c)
 		return rc;
 	/* The extent first: when it is locked nothing has changed. */
 	rc = fs_unlink(c->d->fs, v.dir, v.flat, &c->holder);
+	if (rc == -EBUSY && json_is_true(json_object_get(c->args, "defer")))
+		return disk_defer(c, &v);
 	if (rc == -EBUSY)
 		return disk_clones_refuse(c, &v, 0);
 	if (rc < 0)
 		return cmd_refuse(c, rc, v.flat);
 	if (v.descriptor[0] != '\0')
 		rc = fs_unlink(c->d->fs, v.dir, v.descriptor, &c->holder);
+	if (rc == 0 && v.attr.is_clone)
+		disk_deferred_reap(c);
 	return rc < 0 ? rc : ds_commit(c->d->ds);
 }
 

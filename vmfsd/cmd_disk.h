@@ -27,6 +27,10 @@ int disk_format_apply(struct fs_call *c, uint64_t ino, enum disk_format f)
  */
 int disk_clones_refuse(struct fs_call *c, const struct vdisk *v,
     uint64_t snapshot);
+/* v loses its name now and its space with the last clone. */
+int disk_defer(struct fs_call *c, const struct vdisk *v) MUST_CHECK;
+/* Removes those that no clone needs any more. */
+void disk_deferred_reap(struct fs_call *c);
 /* The snapshot of v with that name, or a sentence. */
 int disk_snapshot_find(struct fs_call *c, const struct vdisk *v,
     const char *name, struct fs_snapshot *ret_s) MUST_CHECK;

@@ -303,6 +303,8 @@ run_promote(struct fs_call *c)
 	if (rc == -EBUSY)
 		return cmd_fail(c, rc, "%s has snapshots, which need its "
 		    "template as well; remove them first", c->path.path);
+	if (rc == 0)
+		disk_deferred_reap(c);
 	return rc < 0 ? cmd_refuse(c, rc, v.flat) : tell(c, &v);
 }
 

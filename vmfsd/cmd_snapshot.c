@@ -302,6 +302,8 @@ run_resume(struct fs_call *c)
 	if (ds_readonly(c->d->ds))
 		return 0;
 	rc = walk_tree(c->d->fs, "/", resume_one, c);
+	if (rc == 0)
+		disk_deferred_reap(c);
 	return rc == 0 ? ds_commit(c->d->ds) : rc;
 }
 

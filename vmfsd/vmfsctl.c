@@ -41,6 +41,7 @@ static const char options_text[] =
 "                        eagerzeroedthick\n"
 "      --eager           disk create: the same as the last one\n"
 "      --full            disk clone: with space of its own\n"
+"      --defer           disk rm: when the last clone goes\n"
 "      --name=NAME       disk snapshot: of several disks at one moment\n"
 "      --background      do not wait for a task; see task ls\n"
 "      --keep            ds resignature: it is no copy, it has moved\n"
@@ -182,7 +183,7 @@ build_args(const struct settings *s, const struct verb *v, int argc,
 }
 
 enum {
-	OPT_FORMAT = 512, OPT_FULL, OPT_NAME, OPT_BACKGROUND,
+	OPT_FORMAT = 512, OPT_FULL, OPT_NAME, OPT_BACKGROUND, OPT_DEFER,
 	OPT_EAGER = 256, OPT_KEEP, OPT_SHARING, OPT_SOCKET, OPT_INCOMING,
 	OPT_QUEUES,
 };
@@ -198,6 +199,7 @@ static const struct passed {
 	{ OPT_EAGER, "eager", 0 },
 	{ OPT_FORMAT, "format", 0 },
 	{ OPT_FULL, "full", 0 },
+	{ OPT_DEFER, "defer", 0 },
 	{ OPT_NAME, "name", 0 },
 	{ OPT_KEEP, "keep", 0 },
 	{ OPT_INCOMING, "incoming", 0 },
@@ -218,6 +220,7 @@ static const struct option long_options[] = {
 	{ "eager", no_argument, NULL, OPT_EAGER },
 	{ "format", required_argument, NULL, OPT_FORMAT },
 	{ "full", no_argument, NULL, OPT_FULL },
+	{ "defer", no_argument, NULL, OPT_DEFER },
 	{ "name", required_argument, NULL, OPT_NAME },
 	{ "background", no_argument, NULL, OPT_BACKGROUND },
 	{ "keep", no_argument, NULL, OPT_KEEP },

@@ -127,8 +127,13 @@ templates_and_clones_body()
 	    vmfsctl disk promote ds1:/c1.vmdk
 	atf_check -s exit:4 -e match:'1 clone.*/c2.vmdk' \
 	    vmfsctl disk rm ds1:/gold.vmdk
+	atf_check vmfsctl disk rm ds1:/gold.vmdk --defer
+	atf_check -s exit:1 test -e esx1/mnt/gold.vmdk
+	atf_check -o match:'^gold' dd if=esx1/mnt/c2-flat.vmdk bs=1M skip=1 \
+	    count=1 status=none
+	[ -n "$(ls esx1/mnt/.deferred)" ] || atf_fail "the template is gone"
 	atf_check vmfsctl disk rm ds1:/c2.vmdk
-	atf_check vmfsctl disk rm ds1:/gold.vmdk
+	[ -z "$(ls esx1/mnt/.deferred)" ] || atf_fail "the template stays"
 	for c in c1 full; do
 		atf_check -o match:'^gold' dd if=esx1/mnt/${c}-flat.vmdk \
 		    bs=1M skip=1 count=1 status=none
