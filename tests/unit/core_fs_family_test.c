@@ -505,6 +505,8 @@ body_forget(struct rig *r)
 	ATF_REQUIRE_EQ(fs_snapshot_forget(r->fs, ino, s.id, NULL), 0);
 	ATF_CHECK_EQ(count_all(r, ino), 0);
 	ATF_REQUIRE_EQ(fs_file_flush(f), 0);
+	ds_abandon(r->f.ds);
+	(void)!fs_close(r->fs);
 	fixture_crash(&r->f);
 	ATF_REQUIRE_EQ(fixture_recover(&r->f, r->f.disk, &rep), 0);
 	rig_mount(r);
