@@ -15,6 +15,7 @@ struct settings {
 	const char *control;
 	unsigned table_flags;
 	unsigned interval_s;
+	unsigned rate_mib;	/* ds scrub, a second; 0: no limit */
 	bool json, help, background;
 	json_t *given;		/* options that the daemon takes */
 };
@@ -37,6 +38,7 @@ static const char options_text[] =
 "  -n, --dry-run         reload: only show what would be done\n"
 "  -i, --interval=S      stats: over so many seconds (default 1);\n"
 "                        0: since the LUN or session began\n"
+"      --rate=MIB        ds scrub: reads so much a second (16); 0: all\n"
 "      --format=FORMAT   disk create, convert: thin, zeroedthick or\n"
 "                        eagerzeroedthick\n"
 "      --eager           disk create: the same as the last one\n"
@@ -53,8 +55,8 @@ static const char options_text[] =
 "  -V, --version         show the version\n"
 "\n"
 "exit status: 0 done, 1 failed, 2 usage, 3 not found, 4 locked or busy,\n"
-"6 done, but a datastore is frozen, fenced, lost or failed to mount, or\n"
-"  part of a reload was refused\n";
+"6 done, but a datastore is frozen, fenced, lost, damaged or failed to\n"
+"  mount, or part of a reload was refused\n";
 
 static void
 print_usage(FILE *out)
@@ -185,7 +187,7 @@ build_args(const struct settings *s, const struct verb *v, int argc,
 enum {
 	OPT_FORMAT = 512, OPT_FULL, OPT_NAME, OPT_BACKGROUND, OPT_DEFER,
 	OPT_EAGER = 256, OPT_KEEP, OPT_SHARING, OPT_SOCKET, OPT_INCOMING,
-	OPT_QUEUES,
+	OPT_QUEUES, OPT_RATE,
 };
 
 /* Options that become arguments of the command as they are. */
@@ -217,6 +219,7 @@ static const struct option long_options[] = {
 	{ "force", no_argument, NULL, 'f' },
 	{ "interval", required_argument, NULL, 'i' },
 	{ "dry-run", no_argument, NULL, 'n' },
+	{ "rate", required_argument, NULL, OPT_RATE },
 	{ "eager", no_argument, NULL, OPT_EAGER },
 	{ "format", required_argument, NULL, OPT_FORMAT },
 	{ "full", no_argument, NULL, OPT_FULL },
@@ -275,7 +278,7 @@ parse_options(struct settings *s, int argc, char **argv)
 	int opt;
 
 	*s = (struct settings){
-		.interval_s = 1, .given = json_object(),
+		.interval_s = 1, .rate_mib = 16, .given = json_object(),
 		.control = env != NULL && *env != '\0' ? env :
 		    CTL_SOCKET_DEFAULT,
 	};
@@ -299,6 +302,9 @@ parse_options(struct settings *s, int argc, char **argv)
 			break;
 		case OPT_BACKGROUND:
 			s->background = true;
+			break;
+		case OPT_RATE:
+			s->rate_mib = number("MiB a second", optarg, 65536);
 			break;
 		case 'h':
 			s->help = true;
@@ -331,7 +337,8 @@ degraded(const json_t *object)
 
 	return s != NULL && (strcmp(s, "frozen") == 0 ||
 	    strcmp(s, "fenced") == 0 || strcmp(s, "lost") == 0 ||
-	    strcmp(s, "failed") == 0 || strcmp(s, "refused") == 0);
+	    strcmp(s, "damaged") == 0 || strcmp(s, "failed") == 0 ||
+	    strcmp(s, "refused") == 0);
 }
 
 static enum ctl_exit
@@ -394,16 +401,81 @@ ask_rates(const struct settings *s, const struct verb *v, json_t *args)
 	return now;
 }
 
+/* ---- scrub: step by step ---- */
+
+static json_int_t
+number_in(const json_t *object, const char *key)
+{
+	return json_integer_value(json_object_get(object, key));
+}
+
+/* Adds the counters and findings of a step. */
+static void
+scrub_add(json_t *sum, json_t *step)
+{
+	static const char *const keys[] = { "blocks", "bytes" };
+
+	for (size_t i = 0; i < 2; i++)
+		(void)json_object_set_new(sum, keys[i], json_integer(
+		    number_in(sum, keys[i]) + number_in(step, keys[i])));
+	(void)json_array_extend(json_object_get(sum, "findings"),
+	    json_object_get(step, "findings"));
+}
+
+static void
+scrub_pace(const struct settings *s, const json_t *step)
+{
+	json_int_t bytes = number_in(step, "bytes");
+	json_int_t at = number_in(step, "step") + 1;
+	json_int_t of = number_in(step, "steps");
+
+	if (isatty(STDERR_FILENO) && of > 0)
+		fprintf(stderr, "\rscrub: %3d %%%s", (int)(at * 100 / of),
+		    at == of ? "\r\033[K" : "");
+	if (s->rate_mib > 0 && at < of)
+		(void)usleep((useconds_t)(bytes * 1000000 / 1048576 /
+		    s->rate_mib));
+}
+
+static json_t *
+ask_scrub(const struct settings *s, const struct verb *v, json_t *args)
+{
+	json_t *sum = json_pack("{s:I, s:I, s:[]}", "blocks", (json_int_t)0,
+	    "bytes", (json_int_t)0, "findings"), *answer, *step;
+	json_int_t at = 0;
+
+	for (;;) {
+		(void)json_object_set_new(args, "step", json_integer(at));
+		answer = ask(s, v, args);
+		if (!json_is_true(json_object_get(answer, "ok"))) {
+			json_decref(sum);
+			return answer;
+		}
+		step = json_object_get(answer, "result");
+		scrub_add(sum, step);
+		scrub_pace(s, step);
+		if (++at >= number_in(step, "steps"))
+			break;
+		json_decref(answer);
+	}
+	(void)json_object_set(sum, "name", json_object_get(step, "name"));
+	(void)json_object_set_new(sum, "status", json_string(json_array_size(
+	    json_object_get(sum, "findings")) > 0 ? "damaged" : "sound"));
+	(void)json_object_set_new(answer, "result", sum);
+	return answer;
+}
+
 static enum ctl_exit
 run(const struct settings *s, const struct verb *v, json_t *args)
 {
-	bool rates = strcmp(v->verb, "stats") == 0;
 	struct pipe_child pipe;
 	enum ctl_exit status;
 	json_t *answer;
 
 	pipe_begin(&pipe, args, strcmp(v->verb, "export") == 0);
-	answer = rates ? ask_rates(s, v, args) : ask(s, v, args);
+	answer = strcmp(v->verb, "stats") == 0 ? ask_rates(s, v, args) :
+	    strcmp(v->verb, "scrub") == 0 ? ask_scrub(s, v, args) :
+	    ask(s, v, args);
 	if (answer != NULL && (!s->background || pipe.pid != 0))
 		answer = task_wait(s->control, answer);
 	pipe_end(&pipe, json_is_true(json_object_get(answer, "ok")));

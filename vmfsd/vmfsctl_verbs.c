@@ -47,6 +47,13 @@ static const struct column grown_record[] = {
 	{ NULL, NULL, COLUMN_TEXT },
 };
 
+static const struct column scrub_columns[] = {
+	{ "BLOCK", "block", COLUMN_NUMBER },
+	{ "TYPE", "type", COLUMN_TEXT },
+	{ "OBJECT", "object", COLUMN_TEXT },
+	{ NULL, NULL, COLUMN_TEXT },
+};
+
 static const struct column resigned_record[] = {
 	{ "lun", "lun", COLUMN_TEXT },
 	{ "label", "label", COLUMN_TEXT },
@@ -334,6 +341,8 @@ const struct verb verbs[] = {
 	    { "name" }, 1, "grown", grown_record },
 	{ "ds", "label", "DS LABEL", "change the label on the LUN",
 	    { "name", "label" }, 2, NULL, NULL },
+	{ "ds", "scrub", "DS", "read and verify all metadata; --rate",
+	    { "name" }, 1, "findings", scrub_columns },
 	{ "ds", "resignature", "LUN [LABEL]", "a copy gets a UUID of its own",
 	    { "lun", "label" }, 1, "volume", resigned_record },
 	{ "host", "ls", "DS", "hosts that have the datastore mounted",

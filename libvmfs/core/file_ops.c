@@ -250,6 +250,8 @@ may_write(struct fs_file *f)
 {
 	if ((f->flags & FS_WRITE) == 0)
 		return -EBADF;
+	if (fs_is_damaged(f->fs, f->ip->ino))
+		return -EROFS;
 	return fs_writable(f->fs);
 }
 

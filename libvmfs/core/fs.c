@@ -42,6 +42,7 @@ fs_close(struct fs *fs)
 		ip->refs = 1;
 		inode_unref(ip);
 	}
+	free(fs->damaged);
 	free(fs);
 	return r;
 }

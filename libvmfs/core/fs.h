@@ -105,6 +105,20 @@ int fs_grow(struct fs *fs, struct lock_holder *ret_holder) MUST_CHECK;
 int fs_set_label(struct fs *fs, const char *label,
     struct lock_holder *ret_holder) MUST_CHECK;
 
+/* ---- damage ---- */
+
+/*
+ * From now on nobody on this host changes the inode: -EROFS, also for those who
+ * have it open.  Until the file system is closed.  Does not suspend.
+ */
+int fs_set_damaged(struct fs *fs, uint64_t ino) MUST_CHECK;
+bool fs_is_damaged(const struct fs *fs, uint64_t ino);
+/*
+ * Path of an inode, "/disk@name" of a snapshot's.  -ENOENT: nothing names it
+ * where it says to be named.
+ */
+int fs_path(struct fs *fs, uint64_t ino, char *buf, size_t size) MUST_CHECK;
+
 struct fs_statfs {
 	uint64_t total_bytes, free_bytes, files;
 };

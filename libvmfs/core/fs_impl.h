@@ -25,6 +25,8 @@ struct fs {
 	struct ds *ds;
 	struct list inodes;
 	struct list files;
+	uint64_t *damaged;	/* inodes that are not to be changed */
+	unsigned n_damaged;
 };
 
 /* Blocks read without the metadata cache: not ours, or not locked. */

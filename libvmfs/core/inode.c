@@ -209,6 +209,8 @@ inode_hold(struct inode *ip, enum lock_mode mode, bool wait,
 {
 	int r = 0;
 
+	if (mode != LOCK_SHARED && fs_is_damaged(ip->fs, ip->ino))
+		return -EROFS;
 	fiber_mutex_lock(&ip->lock);
 	if (mode == LOCK_EXCLUSIVE) {
 		r = hold_exclusive(ip, wait, ret_holder);

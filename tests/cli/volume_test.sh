@@ -38,6 +38,31 @@ fsck_is_clean()
 	atf_check -o ignore fsck.vmfs "$@"
 }
 
+volume_test_case scrub_names_what_is_damaged
+scrub_names_what_is_damaged_body()
+{
+	box_start
+	host_start esx1 "${lun}"
+	atf_check -o ignore vmfsctl -c esx1/ctl disk create ds1:/vm.vmdk 1G
+	atf_check -o match:'^BLOCK' -e empty vmfsctl -c esx1/ctl \
+	    ds scrub ds1 --rate=0
+	atf_check -o save:out -e empty vmfsctl -c esx1/ctl -j ds scrub ds1
+	atf_check -o inline:'sound\n0\n' jq -r '.status, (.findings | length)' \
+	    out
+	# Two superblock copies, on the medium: nobody writes to them.
+	for block in 512 784; do
+		printf '\377\125' | dd of=store bs=1 \
+		    seek=$((block * 4096 + 900)) conv=notrunc 2>/dev/null
+	done
+	atf_check -s exit:6 -o save:out -e empty vmfsctl -c esx1/ctl -j \
+	    ds scrub ds1
+	atf_check -o inline:'damaged\n512 the superblock\n784 the superblock\n' \
+	    jq -r '.status, (.findings[] | "\(.block) \(.object)")' out
+	atf_check -o match:'scrub: super block 784' cat esx1/log
+	atf_check -s exit:3 -o empty -e match:nothing vmfsctl -c esx1/ctl \
+	    ds scrub nothing
+}
+
 volume_test_case grows_with_its_lun_under_load
 grows_with_its_lun_under_load_body()
 {

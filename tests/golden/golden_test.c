@@ -189,7 +189,7 @@ run(const char *only)
 	g->expect = calloc(1, 1 << 20);
 	ATF_REQUIRE(g->expect != NULL);
 	snprintf(path, sizeof(path), "%s/tests/golden/expect.txt",
-	    src != NULL ? src : ".");
+	    src != NULL ? src : GOLDEN_SRCDIR);
 	if (update != NULL)
 		g->update = fopen(update, "a");
 	else if ((f = fopen(path, "r")) != NULL) {

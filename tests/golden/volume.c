@@ -148,14 +148,8 @@ populate_last(struct volume *v, struct fs *fs)
 
 /* ---- mounts ---- */
 
-struct mount {
-	struct lockops *locks;
-	struct ds *ds;
-	struct fs *fs;
-};
-
-static int
-mount_on(struct volume *v, struct disk *d, struct mount *m)
+int
+volume_mount(struct volume *v, struct disk *d, struct volume_mount *m)
 {
 	struct ds_conf conf = {
 		.env = &v->env, .disk = d, .checkpoint_ms = 3600 * 1000,
@@ -163,7 +157,7 @@ mount_on(struct volume *v, struct disk *d, struct mount *m)
 	struct super super;
 	int rc;
 
-	*m = (struct mount){ .locks = NULL };
+	*m = (struct volume_mount){ .locks = NULL };
 	rc = super_read(d, &super);
 	if (rc == 0)
 		rc = lock_local_new(&v->env, d, &super, &m->locks);
@@ -181,8 +175,8 @@ mount_on(struct volume *v, struct disk *d, struct mount *m)
 	return rc;
 }
 
-static int
-unmount(struct mount *m)
+int
+volume_unmount(struct volume_mount *m)
 {
 	int rc = fs_close(m->fs);
 
@@ -212,20 +206,20 @@ volume_make(struct volume *v)
 {
 	struct mkds_conf conf = { .label = "golden", .protocol = LOCK_FILE };
 	struct disk *d = cow_disk_new(VOLUME_BYTES);
-	struct mount m;
+	struct volume_mount m;
 
 	MUST(mkds_plan(&d->info, &conf, &v->super) == 0);
 	MUST(mkds_write(&v->env, d, &conf, &v->super) == 0);
-	MUST(mount_on(v, d, &m) == 0);
+	MUST(volume_mount(v, d, &m) == 0);
 	populate_names(v, m.fs);
 	populate_disks(v, m.fs);
 	v->journal = m.locks->journal_block;
-	MUST(unmount(&m) == 0);
+	MUST(volume_unmount(&m) == 0);
 	v->older = d;
 	v->disk = volume_clone(d);
-	MUST(mount_on(v, v->disk, &m) == 0);
+	MUST(volume_mount(v, v->disk, &m) == 0);
 	populate_last(v, m.fs);
-	MUST(unmount(&m) == 0);
+	MUST(volume_unmount(&m) == 0);
 }
 
 void
@@ -240,9 +234,9 @@ volume_crash(struct volume *v, struct disk *d)
 {
 	uint8_t buf[LOCK_RECORD_SIZE];
 	struct heartbeat hb;
-	struct mount m;
+	struct volume_mount m;
 
-	MUST(mount_on(v, d, &m) == 0);
+	MUST(volume_mount(v, d, &m) == 0);
 	make_small(m.fs, fs_root(m.fs), "late", "late", 0);
 	ds_abandon(m.ds);
 	(void)!fs_close(m.fs);
@@ -603,8 +597,8 @@ volume_verify(struct volume *v, struct disk *d, unsigned harmed,
 		.v = v, .harmed = harmed, .skip = skip, .repaired = repaired,
 		.why = why, .ok = true,
 	};
-	struct mount m;
-	int rc = mount_on(v, d, &m);
+	struct volume_mount m;
+	int rc = volume_mount(v, d, &m);
 
 	if (rc != 0) {
 		snprintf(why, 256, "mount: %s", vmfs_strerror(rc));
@@ -614,7 +608,7 @@ volume_verify(struct volume *v, struct disk *d, unsigned harmed,
 	look_at_all(&l);
 	if (repaired)
 		write_all(&l);
-	rc = unmount(&m);
+	rc = volume_unmount(&m);
 	if (rc != 0 && repaired)
 		complain(&l, vmfs_strerror(rc), "unmount", 0);
 	return l.ok;

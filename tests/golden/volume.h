@@ -41,6 +41,16 @@ struct volume {
 	uint64_t journal;
 };
 
+/* A host that has a disk mounted. */
+struct volume_mount {
+	struct lockops *locks;
+	struct ds *ds;
+	struct fs *fs;
+};
+int volume_mount(struct volume *v, struct disk *d, struct volume_mount *m)
+    MUST_CHECK;
+int volume_unmount(struct volume_mount *m) MUST_CHECK;
+
 /* Runs fn in a fiber of a simulated scheduler: no clock, no chance. */
 void volume_run(struct volume *v, void (*fn)(void *arg), void *arg);
 /* Makes it; suspends. */
