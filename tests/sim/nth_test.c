@@ -34,14 +34,39 @@ static const struct {
 	{ 1u << DISK_CAW, -VMFS_EMISCOMPARE, false },
 	{ 1u << DISK_CAW, -VMFS_EMISCOMPARE, true },
 	{ 1u << DISK_READ, -VMFS_EGONE, false },
+	/* Not a command: the n-th buffer cannot be had. */
+	{ 0, -ENOMEM, false },
 };
 #define ERRORS (sizeof(errors) / sizeof(errors[0]))
 
 static unsigned error, command, times;
 
+/* The linker puts this in front of disk_buf_alloc. */
+void *__real_disk_buf_alloc(size_t len);
+void *__wrap_disk_buf_alloc(size_t len);
+
+static struct {
+	bool on;
+	unsigned seen;
+} buffers;
+
+void *
+__wrap_disk_buf_alloc(size_t len)
+{
+	unsigned n = buffers.seen;
+
+	if (!buffers.on)
+		return __real_disk_buf_alloc(len);
+	buffers.seen++;
+	return n >= command && n < command + times ? NULL :
+	    __real_disk_buf_alloc(len);
+}
+
 static void
 strike(struct world *w, unsigned host)
 {
+	buffers.on = errors[error].result == -ENOMEM;
+	buffers.seen = 0;
 	w->lun.strike = (struct sim_strike){
 		.result = errors[error].result, .done = errors[error].done,
 		.ops = errors[error].ops, .skip = command, .times = times,
@@ -52,6 +77,7 @@ strike(struct world *w, unsigned host)
 static void
 relent(struct world *w)
 {
+	buffers.on = false;
 	w->lun.strike = (struct sim_strike){ 0 };
 }
 
@@ -330,11 +356,14 @@ locks_end(struct world *w, unsigned hosts)
 static void
 has_it_alone(struct world *w, enum lock_mode mode)
 {
+	bool short_of_buffers = buffers.on;
 	struct lock_grant g;
 
+	buffers.on = false;
 	if (host_status(w->host[1].host) != HOST_FENCED)
 		WORLD_CHECK(w, take(w, 0, LOCK_BLOCK, mode, 0, &g) ==
 		    -VMFS_ELOCKED);
+	buffers.on = short_of_buffers;
 }
 
 static void
@@ -448,6 +477,7 @@ run_all(enum lock_protocol protocol, unsigned hosts,
 			struct world_conf conf = {
 				.seed = 1 + command, .hosts = hosts,
 				.protocol = protocol,
+				.lun_bytes = 72 * MIB,
 			};
 
 			times = command % 3 == 0 ? 4 : 1;
@@ -485,6 +515,12 @@ ATF_TC_BODY(any_error_of_a_lock_is_survived, tc)
 	(void)tc;
 	run_all(LOCK_ATS_PR, 2, play_locks);
 	run_all(LOCK_FILE, 2, play_locks);
+}
+
+ATF_TC_WITHOUT_HEAD(any_error_of_a_lock_without_a_fence_is_survived);
+ATF_TC_BODY(any_error_of_a_lock_without_a_fence_is_survived, tc)
+{
+	(void)tc;
 	run_all(LOCK_ATS_WATCHDOG, 2, play_locks);
 	run_all(LOCK_RESERVE, 2, play_locks);
 }
@@ -516,6 +552,7 @@ ATF_TC_BODY(any_error_of_an_order_is_survived, tc)
 ATF_TP_ADD_TCS(tp)
 {
 	ATF_TP_ADD_TC(tp, any_error_of_a_lock_is_survived);
+	ATF_TP_ADD_TC(tp, any_error_of_a_lock_without_a_fence_is_survived);
 	ATF_TP_ADD_TC(tp, any_error_beside_a_lock_of_the_dead_is_survived);
 	ATF_TP_ADD_TC(tp, any_error_before_time_is_the_proof_is_survived);
 	ATF_TP_ADD_TC(tp, any_error_of_an_order_is_survived);
