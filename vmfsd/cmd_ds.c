@@ -8,6 +8,7 @@
 #include "locking/watchdog.h"
 #include "vmfsd/call.h"
 #include "vmfsd/cmd.h"
+#include "vmfsd/ds_space.h"
 #include "vmfsd/lun_label.h"
 #include "vmfsd/takeover_log.h"
 
@@ -26,46 +27,27 @@ struct info_call {
 	json_t *row;
 };
 
-#define SPACE_WAIT_NS (2 * NSEC_PER_SEC)
-
-static void
-ask_space(void *arg)
-{
-	struct datastore *d = arg;
-	struct fs_statfs s;
-
-	if (fs_statfs(d->fs, &s) == 0) {
-		d->space = s;
-		d->space_known = true;
-	}
-	d->space_asked = false;
-	fiber_cond_broadcast(&d->space_done);
-}
-
 /* As it is, or when the LUN does not answer soon, as it was. */
 static int
 add_space(void *arg)
 {
 	struct info_call *c = arg;
 	struct datastore *d = c->d;
-	uint64_t deadline = env_now(&d->env) + SPACE_WAIT_NS;
-	struct fs_statfs s;
 
-	if (!d->space_asked) {
-		d->space_asked = true;
-		if (sched_spawn(d->env.sched, "space", ask_space, d) < 0)
-			d->space_asked = false;
-	}
-	while (d->space_asked &&
-	    fiber_cond_wait_until(&d->space_done, deadline))
-		;
+	ds_space_ask(d);
+	if (d->provisioned_known)
+		(void)json_object_set_new(c->row, "provisioned",
+		    json_integer((json_int_t)d->provisioned));
 	if (!d->space_known)
 		return 0;
-	s = d->space;
 	(void)json_object_set_new(c->row, "capacity",
-	    json_integer((json_int_t)s.total_bytes));
+	    json_integer((json_int_t)d->space.total_bytes));
 	(void)json_object_set_new(c->row, "free",
-	    json_integer((json_int_t)s.free_bytes));
+	    json_integer((json_int_t)d->space.free_bytes));
+	(void)json_object_set_new(c->row, "used", json_integer((json_int_t)
+	    (d->space.total_bytes - d->space.free_bytes)));
+	(void)json_object_set_new(c->row, "space",
+	    json_string(ds_space_name(d)));
 	return 0;
 }
 

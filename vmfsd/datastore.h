@@ -64,8 +64,11 @@ struct datastore {
 	uint64_t mounted_us;
 	/* Space as last asked for; a lost LUN must not hang who lists. */
 	struct fs_statfs space;
-	bool space_known, space_asked;
-	struct fiber_cond space_done;
+	bool space_known, space_asked, space_watched, space_stop;
+	unsigned space_level;		/* see ds_space_name */
+	uint64_t provisioned;		/* sizes of all files and disks */
+	bool provisioned_known;
+	struct fiber_cond space_done, space_wake;
 	struct list attached;	/* struct attachment, see attach.h */
 };
 

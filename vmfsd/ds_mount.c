@@ -9,6 +9,7 @@
 #include "vmfsd/attach.h"
 #include "vmfsd/call.h"
 #include "vmfsd/datastore_impl.h"
+#include "vmfsd/ds_space.h"
 #include "vmfsd/lun_copy.h"
 #include "vmfsd/takeover_log.h"
 
@@ -200,7 +201,10 @@ owner_up(void *arg)
 		return fail(d, -VMFS_EFENCED, "while mounting");
 	}
 	rc = fs_open(d->ds, &d->fs);
-	return rc < 0 ? fail(d, rc, "cannot open the file system") : 0;
+	if (rc < 0)
+		return fail(d, rc, "cannot open the file system");
+	rc = ds_space_start(d);
+	return rc < 0 ? fail(d, rc, "cannot watch its space") : 0;
 }
 
 /* Goes on after errors; the first one counts. */
@@ -211,8 +215,7 @@ owner_down(void *arg)
 	bool fenced = d->host != NULL && host_status(d->host) == HOST_FENCED;
 	int rc = 0, rc2;
 
-	while (d->space_asked)
-		fiber_cond_wait(&d->space_done);
+	ds_space_stop(d);
 	if (d->fs != NULL)
 		rc = fs_close(d->fs);
 	d->fs = NULL;
@@ -352,8 +355,7 @@ bring_up(struct datastore *d)
 	int rc;
 
 	d->why[0] = '\0';
-	d->space_known = d->space_asked = false;
-	fiber_cond_init(&d->space_done);
+	d->space_asked = d->space_watched = false;
 	atomic_store(&d->gone, false);
 	rc = start_reactor(d, "ds", false, &d->owner, &d->env);
 	if (rc == 0)

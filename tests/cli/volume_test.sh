@@ -125,6 +125,29 @@ label_is_changed_while_mounted_body()
 	hosts_stop
 }
 
+volume_test_case space_is_told_before_it_ends
+space_is_told_before_it_ends_body()
+{
+	lun_make lun 256M
+	host_start esx1 "${PWD}/lun"
+	atf_check -o match:'space *ok' vmfsctl -c esx1/ctl ds info ds1
+	atf_check vmfsctl -c esx1/ctl disk create ds1:/vm.vmdk 1T
+	atf_check -o match:'provisioned *1 TiB' vmfsctl -c esx1/ctl ds info ds1
+	atf_check -o match:'PROVISIONED' vmfsctl -c esx1/ctl ds ls
+	atf_check -e ignore dd if=/dev/zero of=esx1/mnt/a bs=1M count=200
+	atf_check -o match:'space *low' vmfsctl -c esx1/ctl ds info ds1
+	atf_check -e ignore dd if=/dev/zero of=esx1/mnt/b bs=1M count=35
+	atf_check -o match:'space *very low' vmfsctl -c esx1/ctl ds info ds1
+	atf_check rm esx1/mnt/a
+	until_true 20 sh -c \
+	    "vmfsctl -c esx1/ctl ds info ds1 | grep -q 'space *ok'" ||
+	    atf_fail "space was not given back"
+	atf_check -o match:'warn: datastore: ds1: space is low: .* in use' \
+	    -o match:'warn: datastore: ds1: space is very low' \
+	    -o match:'info: datastore: ds1: space is ok' cat esx1/log
+	hosts_stop
+}
+
 # datastore NAME LUN: more of them for a host that is not running.
 datastore()
 {
