@@ -47,6 +47,8 @@ struct conf_target {
 struct conf_datastore {
 	char *name, *lun, *mount;
 	bool readonly, noauto;
+	bool unmap;		/* tell the LUN what is free ... */
+	uint64_t unmap_rate;	/* ... so many bytes of it a second; 0: all */
 	int line;
 };
 

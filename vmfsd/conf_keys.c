@@ -566,10 +566,26 @@ datastore_options(struct conf_parser *p, const char *key, const char *value)
 	return 0;
 }
 
+static int
+datastore_unmap(struct conf_parser *p, const char *key, const char *value)
+{
+	struct conf_datastore *d = this_datastore(p);
+
+	d->unmap = strcmp(value, "off") != 0;
+	d->unmap_rate = 0;
+	if (!d->unmap || strcmp(value, "on") == 0)
+		return 0;
+	if (size_parse(value, &d->unmap_rate) < 0 || d->unmap_rate < MIB)
+		return conf_error(p, "%s = '%s': expected off, on or bytes a "
+		    "second, 1M at least", key, value);
+	return 0;
+}
+
 static const struct conf_key datastore_keys[] = {
 	{ "lun", datastore_lun },
 	{ "mount", datastore_mount },
 	{ "options", datastore_options },
+	{ "unmap", datastore_unmap },
 	{ NULL, NULL },
 };
 

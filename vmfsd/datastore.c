@@ -68,6 +68,8 @@ datastore_add(struct datastores *all, const struct conf_datastore *conf,
 	d->listed = listed;
 	list_init(&d->attached);
 	d->readonly = conf->readonly;
+	d->unmap = conf->unmap;
+	d->unmap_rate = conf->unmap_rate;
 	(void)pthread_rwlock_init(&d->use, NULL);
 	d->name = strdup(conf->name);
 	d->lun = strdup(conf->lun);

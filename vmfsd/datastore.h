@@ -34,6 +34,8 @@ struct datastore {
 	struct datastores *all;
 	char *name, *lun, *mount;
 	bool readonly;
+	bool unmap;		/* the LUN is told what is free ... */
+	uint64_t unmap_rate;	/* ... bytes a second; 0: no limit */
 	bool wanted;		/* could not be mounted at start: try again */
 	/* "mounting", "unmounting": `use` is held for long; NULL. */
 	_Atomic(const char *) doing;

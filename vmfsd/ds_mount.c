@@ -175,7 +175,10 @@ static int
 owner_up(void *arg)
 {
 	struct datastore *d = arg;
-	struct ds_conf conf = { .env = &d->env, .readonly = d->readonly };
+	struct ds_conf conf = {
+		.env = &d->env, .readonly = d->readonly,
+		.discard = d->unmap, .discard_rate = d->unmap_rate,
+	};
 	int rc = open_lun(d, &d->env, &d->disk);
 
 	if (rc < 0)

@@ -6,11 +6,11 @@ static const struct column ds_columns[] = {
 	{ "DATASTORE", "name", COLUMN_TEXT },
 	{ "CAPACITY", "capacity", COLUMN_SIZE },
 	{ "FREE", "free", COLUMN_SIZE },
-	{ "PROVISIONED", "provisioned", COLUMN_SIZE },
 	{ "HOSTS", "hosts", COLUMN_NUMBER },
 	{ "STATUS", "status", COLUMN_TEXT },
 	{ "MOUNT", "mount", COLUMN_TEXT },
 	{ "LUN", "lun", COLUMN_TEXT },
+	{ "PROVISIONED", "provisioned", COLUMN_SIZE },
 	{ "WHY", "why", COLUMN_TEXT },
 	{ NULL, NULL, COLUMN_TEXT },
 };

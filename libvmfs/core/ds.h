@@ -65,6 +65,7 @@ struct ds_conf {
 	uint64_t checkpoint_ms;	/* write-back interval; 0: 2000 */
 	bool readonly;		/* no journal, no lock is taken */
 	bool discard;		/* UNMAP freed chunks where the disk can */
+	uint64_t discard_rate;	/* bytes a second; 0: no limit */
 };
 
 /* Reads the superblock, makes or opens the slot's journal (replays nothing:

@@ -12,6 +12,7 @@
 #define BIG_VOLUME 1024u	/* clusters: looking at all takes a while */
 #define FULL_NS NSEC_PER_SEC
 #define DISCARDS_PER_PASS 32	/* UNMAPs, so that guests are not slowed */
+#define LEASES_DISCARDING 16	/* kept only to tell the LUN what is free */
 
 bool
 bitmap_get(const uint8_t *map, uint32_t i)
@@ -331,13 +332,31 @@ lease_checkpoint_done(struct ds *ds, uint64_t txn_id)
 	}
 }
 
+/* What one pass may do, so that others on the LUN are not slowed. */
+struct budget {
+	unsigned commands;
+	uint64_t chunks;
+};
+
+static struct budget
+discard_budget(const struct ds *ds)
+{
+	uint64_t ms = ds->conf.checkpoint_ms != 0 ? ds->conf.checkpoint_ms :
+	    CHECKPOINT_MS_DEFAULT, rate = ds->conf.discard_rate;
+	struct budget b = { DISCARDS_PER_PASS, UINT64_MAX };
+
+	if (rate != 0)
+		b.chunks = rate / CHUNK_SIZE * ms / 1000 + 1;
+	return b;
+}
+
 /* Next run of chunks to discard, at or behind *from; made busy. */
 static uint32_t
-discard_run(struct lease *l, uint32_t *from)
+discard_run(struct lease *l, uint64_t max, uint32_t *from)
 {
 	uint32_t i = *from, n = 0;
 
-	for (; i < l->info.chunks; i++) {
+	for (; i < l->info.chunks && n < max; i++) {
 		bool want = bitmap_get(l->discard, i) &&
 		    !bitmap_get(l->busy, i);
 
@@ -355,17 +374,18 @@ discard_run(struct lease *l, uint32_t *from)
 }
 
 static void
-discard_lease(struct ds *ds, struct lease *l, unsigned *budget)
+discard_lease(struct ds *ds, struct lease *l, struct budget *b)
 {
 	uint32_t at = 0, n;
 	int r;
 
 	l->users++;
-	while (*budget > 0 && ds->health == 0 &&
-	    (n = discard_run(l, &at)) > 0) {
+	while (b->commands > 0 && b->chunks > 0 && ds->health == 0 &&
+	    (n = discard_run(l, b->chunks, &at)) > 0) {
 		uint64_t chunk = l->first_chunk + at - n;
 
-		--*budget;
+		b->commands--;
+		b->chunks -= n;
 		r = disk_unmap(ds->conf.disk, chunk << CHUNK_SHIFT,
 		    (uint64_t)n << CHUNK_SHIFT);
 		/* A hint that was not taken is no loss of data. */
@@ -382,7 +402,7 @@ discard_lease(struct ds *ds, struct lease *l, unsigned *budget)
 void
 lease_discard(struct ds *ds)
 {
-	unsigned budget = DISCARDS_PER_PASS;
+	struct budget b = discard_budget(ds);
 
 	if (!ds->conf.discard ||
 	    (ds->conf.disk->info.caps & DISK_CAP_UNMAP) == 0)
@@ -390,15 +410,24 @@ lease_discard(struct ds *ds)
 	list_for_each(node, tmp, &ds->leases) {
 		struct lease *l = list_entry(node, struct lease, link);
 
-		discard_lease(ds, l, &budget);
+		discard_lease(ds, l, &b);
 	}
 }
 
 /* ---- giving back ---- */
 
+/* What is not told before the cluster is given back is never told. */
+static bool
+wants_discard(const struct lease *l)
+{
+	return !bytes_are_zero(l->discard, sizeof(l->discard));
+}
+
 static bool
 should_close(const struct lease *l, unsigned open)
 {
+	if (open <= LEASES_DISCARDING && wants_discard(l))
+		return false;
 	if (l->n_free == 0 && l->info.free_meta_blocks == 0)
 		return true;
 	if (open > LEASES_KEPT && l->idle_ticks > 0)

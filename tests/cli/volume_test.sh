@@ -148,6 +148,38 @@ space_is_told_before_it_ends_body()
 	hosts_stop
 }
 
+# MiB that the LUN's file takes
+taken()
+{
+	echo $(($(stat -c %b lun) / 2048))
+}
+
+volume_test_case lun_is_told_what_is_free
+lun_is_told_what_is_free_body()
+{
+	lun_make lun 512M
+	printf '[datastore ds1]\nlun = %s\nmount = %s\nunmap = 200M\n' \
+	    "${PWD}/lun" "${PWD}/esx1/mnt" | host_conf esx1
+	daemon_start esx1
+	before=$(taken)
+	atf_check -e ignore dd if=/dev/urandom of=esx1/mnt/f bs=1M count=200 \
+	    conv=fsync
+	atf_check -e ignore dd if=/dev/urandom of=esx1/mnt/g bs=1M count=50 \
+	    conv=fsync
+	[ "$(taken)" -gt $((before + 240)) ] || atf_fail "not written"
+	sum=$(cksum <esx1/mnt/g)
+	atf_check rm esx1/mnt/f
+	until_true 30 sh -c "[ \$((\$(stat -c %b lun) / 2048)) -lt \
+	    $((before + 80)) ]" || atf_fail "the LUN still takes $(taken) MiB"
+	[ "$(cksum <esx1/mnt/g)" = "${sum}" ] || atf_fail "g has changed"
+	hosts_stop
+	fsck_is_clean "$(realpath lun)"
+	printf '[datastore ds1]\nlun = /x\nmount = /y\nunmap = 5\n' |
+	    host_conf esx1
+	atf_check -s exit:2 -o ignore -e match:'expected off, on or bytes' \
+	    vmfsd --config=esx1/conf
+}
+
 # datastore NAME LUN: more of them for a host that is not running.
 datastore()
 {

@@ -278,6 +278,72 @@ ALLOC_TEST(empty_metachunks_become_space_again)
 	ATF_CHECK(before.free_bytes - after.free_bytes <= 6 * CHUNK_SIZE);
 }
 
+/* ---- telling the LUN ---- */
+
+static unsigned
+untold(struct fixture *f)
+{
+	unsigned n = 0;
+
+	list_for_each(node, tmp, &f->ds->leases) {
+		const struct lease *l = list_entry(node, struct lease, link);
+
+		for (uint32_t i = 0; i < l->info.chunks; i++)
+			n += bitmap_get(l->discard, i);
+	}
+	return n;
+}
+
+static void
+take_and_free(struct fixture *f, unsigned mibs)
+{
+	uint64_t chunk[16];
+	struct txn *t;
+	unsigned n;
+
+	for (unsigned i = 0; i < mibs; i++) {
+		ATF_REQUIRE_EQ(txn_begin(f->ds, 4, &t), 0);
+		ATF_REQUIRE_EQ(alloc_chunks(t, 0, 16, &chunk[i], &n), 0);
+		ATF_REQUIRE_EQ(n, 16);
+		txn_end(t);
+	}
+	for (unsigned i = 0; i < mibs; i++)
+		free_run(f, chunk[i], 16);
+	ATF_REQUIRE_EQ(ds_commit(f->ds), 0);
+}
+
+ALLOC_TEST(the_lun_is_told_no_faster_than_the_rate)
+{
+	unsigned told;
+
+	f->ds->conf.checkpoint_ms = 500;
+	f->ds->conf.discard_rate = 4 * MIB;
+	take_and_free(f, 8);
+	ATF_REQUIRE_EQ(untold(f), 128);
+	lease_discard(f->ds);
+	told = 128 - untold(f);
+	/* Of 2 MiB for each half a second. */
+	ATF_CHECK_MSG(told >= 16 && told <= 33, "%u chunks", told);
+	for (unsigned i = 0; i < 4; i++)
+		lease_discard(f->ds);
+	ATF_CHECK_EQ(untold(f), 0);
+}
+
+ALLOC_TEST(a_cluster_stays_until_the_lun_is_told)
+{
+	f->ds->conf.checkpoint_ms = 500;
+	f->ds->conf.discard_rate = 4 * MIB;
+	take_and_free(f, 8);
+	for (unsigned i = 0; i < 40; i++)
+		ATF_REQUIRE_EQ(lease_trim(f->ds, false), 0);
+	ATF_CHECK_EQ(untold(f), 128);
+	while (untold(f) > 0)
+		lease_discard(f->ds);
+	for (unsigned i = 0; i < 40; i++)
+		ATF_REQUIRE_EQ(lease_trim(f->ds, false), 0);
+	ATF_CHECK_EQ(f->ds->n_leases, 0);
+}
+
 /* ---- clusters of another host ---- */
 
 static uint64_t foreign_addr;
@@ -465,6 +531,8 @@ ATF_TP_ADD_TCS(tp)
 	ATF_TP_ADD_TC(tp, hint_keeps_a_file_together);
 	ATF_TP_ADD_TC(tp, freed_chunk_waits_for_the_commit);
 	ATF_TP_ADD_TC(tp, double_free_is_refused);
+	ATF_TP_ADD_TC(tp, the_lun_is_told_no_faster_than_the_rate);
+	ATF_TP_ADD_TC(tp, a_cluster_stays_until_the_lun_is_told);
 	ATF_TP_ADD_TC(tp, every_chunk_can_be_had_and_given_back);
 	ATF_TP_ADD_TC(tp, metadata_fits_into_the_last_free_chunk);
 	ATF_TP_ADD_TC(tp, freed_metadata_block_waits_for_the_commit);
