@@ -146,7 +146,9 @@ fs_call(struct fs_call *c, bool snapshot, enum task_place place,
 		    c->msg);
 	if (rc < 0)
 		return rc;
+	task_on(c->task, c->d);
 	rc = call_run(c, place);
+	task_on(c->task, NULL);
 	datastore_put(c->d);
 	if (rc < 0)
 		json_decref(c->result);

@@ -279,7 +279,7 @@ resume_one(void *arg, const struct walk_entry *e)
 	unsigned pending = 0;
 	struct fs_attr a;
 
-	if (atomic_load(&c->d->gone) || !task_step(c->task, 0, 0))
+	if (!task_step(c->task, 0, 0))
 		return -ECANCELED;
 	if ((e->type != INODE_DISK && e->type != INODE_FILE) ||
 	    fs_getattr(c->d->fs, e->ino, &a) < 0 || a.snapshots == 0 ||

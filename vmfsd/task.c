@@ -12,6 +12,7 @@
 struct task {
 	struct list node;
 	struct daemon *dm;
+	struct datastore *d;	/* locked; by its own thread */
 	unsigned id;
 	const char *what;
 	char object[4200], ds[64];
@@ -99,6 +100,13 @@ tasks_stop(struct tasks *all, const char *ds, bool force, char *why)
 	return rc;
 }
 
+void
+task_on(struct task *t, struct datastore *d)
+{
+	if (t != NULL)
+		t->d = d;
+}
+
 bool
 task_step(void *task, uint64_t done, uint64_t total)
 {
@@ -108,7 +116,8 @@ task_step(void *task, uint64_t done, uint64_t total)
 		return true;
 	atomic_store(&t->done, done);
 	atomic_store(&t->total, total);
-	return !atomic_load(&t->cancel);
+	return !atomic_load(&t->cancel) &&
+	    (t->d == NULL || !atomic_load(&t->d->gone));
 }
 
 /* ---- its thread ---- */

@@ -26,6 +26,7 @@ struct tasks {
 
 struct task;
 struct daemon;
+struct datastore;
 struct fs_call;
 
 void tasks_init(struct tasks *all);
@@ -59,6 +60,8 @@ void task_start_quiet(struct daemon *dm, const char *what, const char *path,
     int (*run)(struct fs_call *c));
 /* Deletions of snapshots that a crash cut short go on, on all datastores. */
 void tasks_resume(struct daemon *dm);
+/* Where it works: it ends when that is unmounted from outside. */
+void task_on(struct task *t, struct datastore *d);
 /* For struct fs_progress with a struct task, which may be NULL.  Any thread. */
 bool task_step(void *task, uint64_t done, uint64_t total);
 static inline struct fs_progress
