@@ -41,9 +41,9 @@ lost_found(struct adopt *a)
 static void
 adopted(struct adopt *a, uint64_t ino, const char *where, const char *name)
 {
-	check_report(a->c, CHECK_INODE_LOST, CHECK_NOTE, ino, true,
-	    "inode %llu is now %s%s%s", (unsigned long long)ino, where,
-	    where[0] == '/' ? "/" : " ", name);
+	check_report(a->c, CHECK_INODE_LOST, CHECK_DAMAGE, ino, true,
+	    "inode %llu had no name: it is now %s%s%s",
+	    (unsigned long long)ino, where, where[0] == '/' ? "/" : " ", name);
 }
 
 /* Its old name: in a directory that is there and has none like it. */

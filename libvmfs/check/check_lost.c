@@ -251,10 +251,12 @@ lost_what(struct check *c, uint64_t ino, uint8_t *buf, struct inode_info *i)
 		    ino, i->type, (unsigned long long)i->size);
 		return 0;
 	}
-	check_report(c, CHECK_INODE_LOST, CHECK_DAMAGE, ino, c->conf->repair,
-	    "inode %llu (type %u, %llu bytes) has no name; its content is "
-	    "kept", (unsigned long long)ino, i->type,
-	    (unsigned long long)i->size);
+	/* A repair tells what it has done about it, see check_adopt. */
+	if (!c->conf->repair)
+		check_report(c, CHECK_INODE_LOST, CHECK_DAMAGE, ino, false,
+		    "inode %llu (type %u, %llu bytes) has no name; its content"
+		    " is kept", (unsigned long long)ino, i->type,
+		    (unsigned long long)i->size);
 	return 1;
 }
 

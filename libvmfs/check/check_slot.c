@@ -279,6 +279,37 @@ check_slot_info(struct check *c, unsigned slot, uint8_t *block)
 	return may ? check_write_new(c, b, BLOCK_SLOT, b, block) : 0;
 }
 
+/* A slot is free only when its log is empty: a commit there was forgotten. */
+static int
+check_journal_rest(struct check *c, const struct heartbeat *hb,
+    const struct journal_head *head, uint8_t *buf)
+{
+	struct recover_report rep = { .commits = 0 };
+	struct heartbeat dead = *hb;
+	struct journal_commit k;
+	int rc;
+
+	if (head->tail_block >= hb->journal_blocks)
+		return 0;
+	rc = check_read(c, hb->journal_block + head->tail_block, buf);
+	if (rc != 0 || journal_commit_decode(buf, &c->super.uuid,
+	    (size_t)(hb->journal_blocks - head->tail_block) * BLOCK_SIZE,
+	    &k) != 0 || k.incarnation != head->incarnation ||
+	    k.sequence != head->tail_sequence ||
+	    k.prev_crc != head->tail_prev_crc)
+		return rc;
+	if (dead.incarnation < head->incarnation)
+		dead.incarnation = head->incarnation;
+	rc = replay(c, &dead, &rep);
+	if (rc != 0)
+		return rc == -VMFS_ECORRUPT ? 0 : rc;
+	check_report(c, CHECK_SLOT_DIRTY, CHECK_NOTE, SLOT_TABLE_BLOCK +
+	    hb->slot, c->conf->repair, "slot %u is free and its journal was "
+	    "not empty: replayed, %llu commits, %llu records", hb->slot,
+	    (unsigned long long)rep.commits, (unsigned long long)rep.applied);
+	return 0;
+}
+
 /* The log of a slot that is free is empty, but its heads must be sound. */
 static int
 check_journal_heads(struct check *c, struct heartbeat *hb, uint8_t *block)
@@ -286,8 +317,8 @@ check_journal_heads(struct check *c, struct heartbeat *hb, uint8_t *block)
 	cleanup_free uint8_t *buf = disk_buf_alloc(BLOCK_SIZE);
 	struct recover_report rep = { .commits = 0 };
 	unsigned bad = 0, bad_copy = 0;
+	struct journal_head head, newest = { .head_sequence = 0 };
 	struct heartbeat dead = *hb;
-	struct journal_head head;
 	int rc;
 
 	if (buf == NULL)
@@ -302,11 +333,13 @@ check_journal_heads(struct check *c, struct heartbeat *hb, uint8_t *block)
 			return rc;
 		if (rc == 0 && head.incarnation > dead.incarnation)
 			dead.incarnation = head.incarnation;
+		if (rc == 0 && head.head_sequence >= newest.head_sequence)
+			newest = head;
 		bad += rc != 0;
 		bad_copy = rc != 0 ? i : bad_copy;
 	}
 	if (bad == 0)
-		return 0;
+		return check_journal_rest(c, hb, &newest, buf);
 	check_report(c, CHECK_SLOT, CHECK_HARMLESS, hb->journal_block +
 	    bad_copy, c->conf->repair, bad == 1 ? "a head of the journal of "
 	    "slot %u is damaged; the other is good" : "both heads of the "

@@ -12,6 +12,7 @@
 
 #include "libvmfs/base/units.h"
 #include "libvmfs/check/check.h"
+#include "libvmfs/check/scrub.h"
 #include "libvmfs/core/fs.h"
 #include "libvmfs/core/mkds.h"
 #include "libvmfs/core/recover.h"
@@ -368,6 +369,24 @@ write_some(void)
 }
 
 static void
+on_scrub(void *arg, const struct scrub_finding *f)
+{
+	(void)arg;
+	FUZZ_CHECK(f->text[0] != '\0' && f->object[0] != '\0');
+	FUZZ_CHECK(f->block < base.super.blocks);
+}
+
+static void
+scrub(void)
+{
+	struct scrub s = { .fs = run.fs, .finding = on_scrub };
+
+	for (uint64_t i = 0; i < scrub_steps(run.fs); i++)
+		if (scrub_step(&s, i) != 0)
+			return;
+}
+
+static void
 use(void)
 {
 	struct lockops *locks;
@@ -379,6 +398,8 @@ use(void)
 		return;
 	if (fs_open(ds, &run.fs) == 0) {
 		look_at(fs_root(run.fs), 0);
+		if (super.blocks == base.super.blocks)
+			scrub();
 		write_some();
 		(void)!fs_close(run.fs);
 	}
