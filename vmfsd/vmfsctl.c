@@ -489,31 +489,38 @@ run(const struct settings *s, const struct verb *v, json_t *args)
 	return status;
 }
 
-int
-main(int argc, char **argv)
+static int
+obey(struct settings *s, int argc, char **argv)
 {
-	struct settings s;
 	const struct verb *v;
 	enum ctl_exit status;
 	json_t *args;
 	int used;
 
-	parse_options(&s, argc, argv);
-	argc -= optind;
-	argv += optind;
 	if (argc < 1) {
-		print_usage(s.help ? stdout : stderr);
-		return s.help ? CTL_EXIT_OK : CTL_EXIT_USAGE;
+		print_usage(s->help ? stdout : stderr);
+		return s->help ? CTL_EXIT_OK : CTL_EXIT_USAGE;
 	}
 	v = find_verb(argv[0], argc > 1 ? argv[1] : NULL);
-	if (s.help) {
+	if (s->help) {
 		print_verb_usage(stdout, v);
 		return CTL_EXIT_OK;
 	}
 	used = *v->verb != '\0' ? 2 : 1;
-	args = build_args(&s, v, argc - used, argv + used);
-	status = run(&s, v, args);
+	args = build_args(s, v, argc - used, argv + used);
+	status = run(s, v, args);
 	json_decref(args);
-	json_decref(s.given);
 	return (int)status;
+}
+
+int
+main(int argc, char **argv)
+{
+	struct settings s;
+	int status;
+
+	parse_options(&s, argc, argv);
+	status = obey(&s, argc - optind, argv + optind);
+	json_decref(s.given);
+	return status;
 }

@@ -406,7 +406,8 @@ try_sampled(struct states *t, struct cut c)
 static void
 try_subsets(struct states *t, struct cut c, bool newest)
 {
-	uint64_t first = newest ? UINT64_C(1) << (t->n_u - 1) : 0;
+	uint64_t first = newest && t->n_u > 0 && t->n_u <= SUBSETS_OF ?
+	    UINT64_C(1) << (t->n_u - 1) : 0;
 
 	if (t->n_u > SUBSETS_OF) {
 		try_sampled(t, c);
