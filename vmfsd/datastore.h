@@ -70,6 +70,7 @@ struct datastore {
 	unsigned space_level;		/* see ds_space_name */
 	uint64_t provisioned;		/* sizes of all files and disks */
 	bool provisioned_known;
+	uint64_t provisioned_until_ns;	/* not added up again before */
 	struct fiber_cond space_done, space_wake;
 	struct list attached;	/* struct attachment, see attach.h */
 };

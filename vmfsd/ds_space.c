@@ -8,6 +8,7 @@
 
 #define ASK_WAIT_NS (2 * NSEC_PER_SEC)
 #define WATCH_NS (30 * NSEC_PER_SEC)
+#define WALK_SHARE 20		/* rests so many times as long as it took */
 #define BACK_PERCENT 2		/* below a threshold before it counts as left */
 
 static const struct level {
@@ -93,17 +94,30 @@ add_size(void *arg, const struct walk_entry *e)
 	return 0;
 }
 
+/* A walk through many files takes long: not more than a part of the time. */
+static void
+add_up(struct datastore *d)
+{
+	struct sum sum = { .fs = d->fs };
+	uint64_t began = env_now(&d->env), ended;
+
+	if (d->provisioned_known && began < d->provisioned_until_ns)
+		return;
+	if (walk_tree(d->fs, "/", add_size, &sum) < 0)
+		return;
+	d->provisioned = sum.bytes;
+	d->provisioned_known = true;
+	ended = env_now(&d->env);
+	d->provisioned_until_ns = ended + (ended - began) * WALK_SHARE;
+}
+
 static void
 ask_main(void *arg)
 {
 	struct datastore *d = arg;
-	struct sum sum = { .fs = d->fs };
 
 	look(d);
-	if (walk_tree(d->fs, "/", add_size, &sum) == 0) {
-		d->provisioned = sum.bytes;
-		d->provisioned_known = true;
-	}
+	add_up(d);
 	d->space_asked = false;
 	fiber_cond_broadcast(&d->space_done);
 }

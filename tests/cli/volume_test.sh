@@ -132,7 +132,9 @@ space_is_told_before_it_ends_body()
 	host_start esx1 "${PWD}/lun"
 	atf_check -o match:'space *ok' vmfsctl -c esx1/ctl ds info ds1
 	atf_check vmfsctl -c esx1/ctl disk create ds1:/vm.vmdk 1T
-	atf_check -o match:'provisioned *1 TiB' vmfsctl -c esx1/ctl ds info ds1
+	until_true 20 sh -c \
+	    "vmfsctl -c esx1/ctl ds info ds1 | grep -q 'provisioned *1 TiB'" ||
+	    atf_fail "the disk of 1 TiB is not counted"
 	atf_check -o match:'PROVISIONED' vmfsctl -c esx1/ctl ds ls
 	atf_check -e ignore dd if=/dev/zero of=esx1/mnt/a bs=1M count=200
 	atf_check -o match:'space *low' vmfsctl -c esx1/ctl ds info ds1
