@@ -82,6 +82,18 @@ segments_are_valid(const struct super *s)
 	return next == clusters;
 }
 
+/* A copy there would be written over the block of a cluster. */
+static bool
+copy2_is_in_table(const struct super *s)
+{
+	for (unsigned i = 0; i < s->segments; i++)
+		if (s->copy2_block >= s->segment[i].table_block &&
+		    s->copy2_block - s->segment[i].table_block <
+		    s->segment[i].clusters)
+			return true;
+	return false;
+}
+
 static int
 super_check(const struct super *s)
 {
@@ -103,7 +115,7 @@ super_check(const struct super *s)
 	    ((s->incompat & FEATURE_INCOMPAT_RESIGNED) != 0))
 		return -VMFS_ECORRUPT;
 	if (!timers_are_valid(&s->timers) || !extents_are_valid(s) ||
-	    !segments_are_valid(s))
+	    !segments_are_valid(s) || copy2_is_in_table(s))
 		return -VMFS_ECORRUPT;
 	return 0;
 }
