@@ -11,6 +11,7 @@
 
 #define SECTOR 512u
 #define SEG_MAX 126u		/* a queue of 128 without header and status */
+#define SEG_SIZE_MAX (128u << 10)	/* all of them: below 16 MiB */
 #define RANGES_MAX 16u		/* of one DISCARD or WRITE ZEROES */
 #define RANGE_SECTORS_MAX (1u << 21)	/* 1 GiB each */
 #define SPACE_WAIT_NS NSEC_PER_SEC
@@ -28,6 +29,7 @@ blk_features(const struct vhost_export *e)
 	    1ull << VIRTIO_RING_F_INDIRECT_DESC |
 	    1ull << VIRTIO_RING_F_EVENT_IDX |
 	    1ull << VHOST_F_LOG_ALL | 1ull << VHOST_USER_F_PROTOCOL_FEATURES |
+	    1ull << VIRTIO_BLK_F_SIZE_MAX |
 	    1ull << VIRTIO_BLK_F_SEG_MAX | 1ull << VIRTIO_BLK_F_BLK_SIZE |
 	    1ull << VIRTIO_BLK_F_FLUSH | 1ull << VIRTIO_BLK_F_TOPOLOGY |
 	    1ull << VIRTIO_BLK_F_MQ;
@@ -46,6 +48,7 @@ blk_config(const struct vhost_export *e, struct virtio_blk_config *ret_c)
 
 	*ret_c = (struct virtio_blk_config){
 		.capacity = i->size_bytes / SECTOR,
+		.size_max = SEG_SIZE_MAX,
 		.seg_max = SEG_MAX,
 		.blk_size = i->block_size,
 		.num_queues = (uint16_t)e->conf.queues,
@@ -132,16 +135,34 @@ count(struct vreq *rq)
 }
 
 static void
+under_way(struct vreq *rq, bool begins)
+{
+	struct vhost_export *e = rq->q->s->e;
+
+	if (begins) {
+		e->under_way += rq->disk.length;
+		return;
+	}
+	e->under_way -= rq->disk.length;
+	fiber_cond_broadcast(&e->room);
+}
+
+static void
 submit_again(void *arg)
 {
 	struct vreq *rq = arg;
 	struct vhost_export *e = rq->q->s->e;
 
 	e->stats.waiting--;
-	if (rq->q->stopping)
-		queue_done(rq, VIRTIO_BLK_S_IOERR);
-	else
+	if (rq->q->stopping) {
+		under_way(rq, false);
+		if (rq->q->dropping)
+			queue_drop(rq);
+		else
+			queue_done(rq, VIRTIO_BLK_S_IOERR);
+	} else {
 		disk_submit(e->disk, &rq->disk);
+	}
 }
 
 /* A guest has no way to wait for space, so it waits here. */
@@ -151,7 +172,7 @@ wait_for_space(struct vreq *rq)
 	struct vhost_export *e = rq->q->s->e;
 	struct sched *s = sched_current();
 
-	if (rq->q->stopping)
+	if (rq->q->stopping && !rq->q->dropping)
 		return false;
 	rq->again.fn = submit_again;
 	rq->again.arg = rq;
@@ -195,6 +216,7 @@ done(struct disk_req *d)
 
 	if (d->result == -ENOSPC && wait_for_space(rq))
 		return;
+	under_way(rq, false);
 	count(rq);
 	note_safety(rq);
 	if (d->op == DISK_READ)
@@ -215,6 +237,7 @@ submit(struct vreq *rq, enum disk_op op, uint64_t offset, uint64_t length)
 	rq->disk.offset = offset;
 	rq->disk.length = length;
 	rq->disk.done = done;
+	under_way(rq, true);
 	disk_submit(rq->q->s->e->disk, &rq->disk);
 }
 
@@ -304,7 +327,8 @@ range_run(struct vreq *rq, bool zero,
 	unsigned flags = 0;
 	int rc;
 
-	if (!in_disk(e, r->sector, bytes))
+	if (!in_disk(e, r->sector, bytes) ||
+	    r->num_sectors > RANGE_SECTORS_MAX)
 		return VIRTIO_BLK_S_IOERR;
 	/* Only WRITE ZEROES has a flag, and only one (5.2.6.2). */
 	if (r->flags & ~(zero ? VIRTIO_BLK_WRITE_ZEROES_FLAG_UNMAP : 0u))

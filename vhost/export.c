@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "libvmfs/base/units.h"
 #include "vhost/impl.h"
 
 static void
@@ -12,19 +13,24 @@ export_fiber(void *arg)
 	struct local_conn *conn;
 	int rc;
 
-	while ((rc = local_accept(e->listener, &conn)) == 0) {
+	while (!e->stopping) {
+		rc = local_accept(e->listener, &conn);
+		if (rc == -ECANCELED)
+			break;
+		if (rc < 0) {
+			log_warn(e->conf.log, "vhost: cannot accept a "
+			    "hypervisor as yet disk=%s: %s", e->name,
+			    vmfs_strerror(rc));
+			fiber_sleep(NSEC_PER_SEC);
+			continue;
+		}
 		log_info(e->conf.log, "vhost: hypervisor connected disk=%s",
 		    e->name);
 		e->conn = conn;
 		session_serve(e, conn);
 		e->conn = NULL;
 		local_conn_close(conn);
-		if (e->stopping)
-			break;
 	}
-	if (!e->stopping)
-		log_error(e->conf.log, "vhost: no more hypervisors can "
-		    "connect disk=%s: %s", e->name, vmfs_strerror(rc));
 	e->done = true;
 	fiber_cond_broadcast(&e->changed);
 }
@@ -51,6 +57,7 @@ export_new(const struct vhost_conf *conf)
 	e->socket = strdup(conf->socket);
 	e->name = strdup(conf->name);
 	fiber_cond_init(&e->changed);
+	fiber_cond_init(&e->room);
 	if (e->socket != NULL && e->name != NULL)
 		return e;
 	export_free(e);
@@ -91,7 +98,7 @@ vhost_export_stop(struct vhost_export *e)
 	if (e->conn != NULL)
 		local_conn_shutdown(e->conn);
 	local_listener_close(e->listener);
-	while (!e->done)
+	while (!e->done || e->looked_at > 0)
 		fiber_cond_wait(&e->changed);
 	export_free(e);
 }
@@ -99,11 +106,14 @@ vhost_export_stop(struct vhost_export *e)
 void
 vhost_export_resized(struct vhost_export *e)
 {
+	e->looked_at++;
 	if (disk_refresh(e->disk) < 0)
 		log_warn(e->conf.log, "vhost: size not known disk=%s",
 		    e->name);
 	if (e->session != NULL)
 		session_config_changed(e->session);
+	e->looked_at--;
+	fiber_cond_broadcast(&e->changed);
 }
 
 struct vhost_info

@@ -31,6 +31,7 @@ struct vqueue {
 	int kick, call, err;		/* -1: none */
 	bool mapped;			/* addr was told */
 	bool enabled, started, stopping;
+	bool dropping;			/* what waits is left in flight */
 	bool looping;			/* its fiber lives */
 	bool broken;			/* the driver's fault: it stays so */
 	unsigned busy;			/* requests not pushed yet */
@@ -68,6 +69,9 @@ struct vhost_export {
 	struct local_conn *conn;	/* NULL: nobody is there */
 	struct vsession *session;
 	unsigned running;		/* queues */
+	unsigned looked_at;		/* `disk`, by who suspends */
+	uint64_t under_way;		/* bytes */
+	struct fiber_cond room;
 	bool owned, stopping, done;
 	struct vhost_info stats;
 	struct fiber_cond changed;
@@ -93,11 +97,18 @@ void session_anew(struct vsession *s);
 void queue_init(struct vqueue *q, struct vsession *s);
 /* Starts when everything is told and it is enabled. */
 int queue_start(struct vqueue *q) MUST_CHECK;
-/* Until nothing of it is in flight. */
-void queue_stop(struct vqueue *q);
+/*
+ * Until nothing of it is in flight.  What waits for space fails when it is
+ * for good; else it is left to the region that outlives us.
+ */
+void queue_stop(struct vqueue *q, bool for_good);
+/* The guest runs all the same while its queues pause in between. */
+void queue_hold(struct vsession *s);
+void queue_release(struct vsession *s);
 void queue_fini(struct vqueue *q);
 /* Does not suspend: the request goes back to the guest. */
 void queue_done(struct vreq *rq, uint8_t status);
+void queue_drop(struct vreq *rq);
 
 /* ---- blk.c; nothing suspends ---- */
 

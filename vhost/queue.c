@@ -4,7 +4,12 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "libvmfs/base/units.h"
 #include "vhost/impl.h"
+
+/* Bytes that the guest has sent or wants, of all queues. */
+#define UNDER_WAY_MAX ((uint64_t)64 << 20)
+#define STOP_AGAIN_NS (100 * NSEC_PER_MSEC)
 
 static void
 close_fd(int *fd)
@@ -63,6 +68,16 @@ signal_soon(struct vqueue *q)
 }
 
 void
+queue_drop(struct vreq *rq)
+{
+	struct vqueue *q = rq->q;
+
+	q->busy--;
+	request_put(rq);
+	signal_soon(q);
+}
+
+void
 queue_done(struct vreq *rq, uint8_t status)
 {
 	struct vqueue *q = rq->q;
@@ -79,31 +94,52 @@ queue_done(struct vreq *rq, uint8_t status)
 /* ---- its fiber ---- */
 
 static void
-broke(struct vqueue *q)
+broke(struct vqueue *q, const char *why)
 {
 	struct vhost_export *e = q->s->e;
 
 	q->broken = true;
-	log_error(e->conf.log, "vhost: the guest's driver has broken queue "
-	    "%u, which stops; reset the guest disk=%s",
-	    (unsigned)(q - q->s->q), e->name);
+	log_error(e->conf.log, "vhost: queue %u stops: %s; reset the guest "
+	    "disk=%s", (unsigned)(q - q->s->q), why, e->name);
 	if (q->err >= 0)
 		event_signal(q->err);
+}
+
+/* Others on this scheduler get their turn, what is under way its memory. */
+static void
+make_room(struct vqueue *q, unsigned taken)
+{
+	struct vhost_export *e = q->s->e;
+
+	if (taken % q->ring.size == 0)
+		fiber_yield();
+	while (e->under_way > UNDER_WAY_MAX && !q->stopping)
+		fiber_cond_wait(&e->room);
 }
 
 /* Takes all that is there; false: no more from this queue. */
 static bool
 take_requests(struct vqueue *q)
 {
+	unsigned taken = 0;
 	int error = 0;
 
-	while (!q->stopping && !q->broken) {
-		struct vreq *rq = request_get(q);
+	for (;;) {
+		struct vreq *rq;
 
+		make_room(q, ++taken);
+		if (q->stopping || q->broken)
+			break;
+		rq = request_get(q);
 		if (rq == NULL) {
-			/* What is under way will give memory back. */
-			fiber_sleep(10 * (uint64_t)1000000);
+			fiber_sleep(10 * NSEC_PER_MSEC);
 			continue;
+		}
+		/* More than the ring holds: some were offered twice. */
+		if (q->busy >= q->ring.size && ring_waits(&q->ring)) {
+			request_put(rq);
+			error = -EPROTO;
+			break;
 		}
 		if (!ring_pop(&q->ring, &rq->chain, &error)) {
 			request_put(rq);
@@ -113,7 +149,7 @@ take_requests(struct vqueue *q)
 		blk_begin(rq);
 	}
 	if (error != 0 && !q->broken)
-		broke(q);
+		broke(q, "its driver has broken it");
 	return !q->stopping && !q->broken;
 }
 
@@ -121,12 +157,16 @@ static void
 queue_fiber(void *arg)
 {
 	struct vqueue *q = arg;
+	int rc;
 
 	while (take_requests(q)) {
 		if (ring_listen(&q->ring, true))
 			continue;
-		if (event_wait(q->kick) < 0)
+		rc = event_wait(q->kick);
+		if (rc < 0 && rc != -EINTR && rc != -EAGAIN) {
+			broke(q, vmfs_strerror(rc));
 			break;
+		}
 		(void)ring_listen(&q->ring, false);
 	}
 	q->looping = false;
@@ -164,12 +204,17 @@ inflight_of(const struct vqueue *q)
 static void
 own(struct vhost_export *e)
 {
+	uint64_t size;
 	int rc;
 
 	if (e->running++ > 0 || e->owned || e->conf.own == NULL)
 		return;
+	size = e->disk->info.size_bytes;
 	rc = e->conf.own(e->conf.arg, &e->disk);
 	e->owned = rc == 0;
+	if (rc == 0 && e->disk->info.size_bytes != size &&
+	    e->session != NULL)
+		session_config_changed(e->session);
 	if (rc < 0)
 		log_error(e->conf.log, "vhost: the guest runs, but its writes "
 		    "fail disk=%s: %s", e->name, vmfs_strerror(rc));
@@ -182,11 +227,15 @@ disown(struct vsession *s)
 
 	if (--e->running > 0)
 		return;
-	if (disk_flush(e->disk) == 0)
+	if (disk_flush(e->disk) == 0) {
 		session_stopped(s);
-	else
+	} else {
+		s->lost_writes = true;
 		log_error(e->conf.log, "vhost: flush failed disk=%s",
 		    e->name);
+	}
+	while (e->looked_at > 0)
+		fiber_cond_wait(&e->changed);
 	if (!e->owned)
 		return;
 	e->owned = false;
@@ -213,6 +262,9 @@ queue_start(struct vqueue *q)
 	r->event_idx = q->s->features >> VIRTIO_RING_F_EVENT_IDX & 1;
 	r->indirect = q->s->features >> VIRTIO_RING_F_INDIRECT_DESC & 1;
 	r->inflight = inflight_of(q);
+	/* The guest says how long its ring is, the front end the region. */
+	if (r->inflight != NULL && r->size > q->s->inflight_of.queue_size)
+		return -EPROTO;
 	rc = ring_map(r, &q->addr);
 	if (rc == 0)
 		rc = ring_start(r, q->base);
@@ -226,17 +278,41 @@ queue_start(struct vqueue *q)
 	q->started = q->looping = rc == 0;
 	if (rc < 0)
 		disown(q->s);
+	/* Of what a predecessor did and could not tell. */
+	else if (q->call >= 0)
+		event_signal(q->call);
 	return rc;
 }
 
 void
-queue_stop(struct vqueue *q)
+queue_hold(struct vsession *s)
 {
+	s->e->running++;
+}
+
+void
+queue_release(struct vsession *s)
+{
+	disown(s);
+}
+
+void
+queue_stop(struct vqueue *q, bool for_good)
+{
+	struct sched *sched = sched_current();
+
 	if (!q->started)
 		return;
+	q->dropping = !for_good && q->ring.inflight != NULL;
 	q->stopping = true;
-	event_signal(q->kick);
-	while (q->looping || q->busy > 0 || q->signal_posted)
+	fiber_cond_broadcast(&q->s->e->room);
+	/* Again: the front end may read its eventfd before our fiber does. */
+	while (q->looping) {
+		event_signal(q->kick);
+		(void)fiber_cond_wait_until(&q->changed, sched_now(sched) +
+		    STOP_AGAIN_NS);
+	}
+	while (q->busy > 0 || q->signal_posted)
 		fiber_cond_wait(&q->changed);
 	q->started = false;
 	q->base = q->ring.next_avail;
@@ -246,7 +322,7 @@ queue_stop(struct vqueue *q)
 void
 queue_fini(struct vqueue *q)
 {
-	queue_stop(q);
+	queue_stop(q, false);
 	close_fd(&q->kick);
 	close_fd(&q->call);
 	close_fd(&q->err);

@@ -39,17 +39,24 @@ avail_event(const struct ring *r)
 int
 ring_map(struct ring *r, const struct vhost_addr *a)
 {
+	void *desc, *avail, *used;
+
 	if (r->size == 0)
 		return -EINVAL;
 	if (a->desc % 16 != 0 || a->avail % 2 != 0 || a->used % 4 != 0)
 		return -EFAULT;
-	r->desc = vhost_mem_user(r->mem, a->desc, r->size * sizeof(*r->desc));
-	r->avail = vhost_mem_user(r->mem, a->avail, avail_bytes(r));
-	r->used = vhost_mem_user(r->mem, a->used, used_bytes(r));
+	desc = vhost_mem_user(r->mem, a->desc, r->size * sizeof(*r->desc));
+	avail = vhost_mem_user(r->mem, a->avail, avail_bytes(r));
+	used = vhost_mem_user(r->mem, a->used, used_bytes(r));
+	/* A ring that runs keeps what it has. */
+	if (desc == NULL || avail == NULL || used == NULL)
+		return -EFAULT;
+	r->desc = desc;
+	r->avail = avail;
+	r->used = used;
 	r->used_guest = a->log;
 	r->log_used = (a->flags & VHOST_VRING_F_LOG) != 0;
-	return r->desc != NULL && r->avail != NULL && r->used != NULL ? 0 :
-	    -EFAULT;
+	return 0;
 }
 
 static void
@@ -194,7 +201,8 @@ chain_read(const struct ring *r, struct chain *c)
 		return false;
 	if (indirect.len == 0)
 		return true;
-	if (!r->indirect || indirect.len % sizeof(*t.desc) != 0)
+	if (!r->indirect || indirect.len % sizeof(*t.desc) != 0 ||
+	    indirect.len / sizeof(*t.desc) > RING_SIZE_MAX)
 		return false;
 	t.desc = vhost_mem_at(r->mem, indirect.addr, indirect.len, &len);
 	t.size = (unsigned)(indirect.len / sizeof(*t.desc));
@@ -232,6 +240,13 @@ next_head(struct ring *r, uint16_t *ret_head, int *ret_error)
 	r->next_avail++;
 	note_popped(r, *ret_head);
 	return true;
+}
+
+bool
+ring_waits(const struct ring *r)
+{
+	return r->resume_next < r->resume_count ||
+	    LOAD(&r->avail->idx) != r->next_avail;
 }
 
 bool

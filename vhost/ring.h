@@ -57,6 +57,8 @@ int ring_start(struct ring *r, uint16_t base) MUST_CHECK;
 /* True: *c is the next chain.  -EPROTO in *ret_error: the driver has broken
  * the ring, which is the end of it. */
 bool ring_pop(struct ring *r, struct chain *c, int *ret_error);
+/* Whether there is one. */
+bool ring_waits(const struct ring *r);
 /* The chain is done, `written` bytes of it were filled. */
 void ring_push(struct ring *r, uint16_t head, uint32_t written);
 /* Whether the driver wants to hear of what was pushed. */

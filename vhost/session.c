@@ -104,7 +104,7 @@ static void
 stop_queues(struct vsession *s)
 {
 	for (unsigned i = 0; i < s->e->conf.queues; i++)
-		queue_stop(&s->q[i]);
+		queue_stop(&s->q[i], false);
 }
 
 static int
@@ -141,11 +141,15 @@ set_mem_table(struct vsession *s, struct message *m)
 	if (count > VHOST_REGIONS_MAX || count != m->fd_count ||
 	    m->h.size < 8 + count * sizeof(t->region[0]))
 		return -EPROTO;
+	queue_hold(s);
 	stop_queues(s);
 	vhost_mem_unmap(&s->mem);
 	for (uint32_t i = 0; rc == 0 && i < count; i++)
 		rc = vhost_mem_add(&s->mem, &t->region[i], m->fds[i]);
-	return rc < 0 ? rc : start_queues(s);
+	if (rc == 0)
+		rc = start_queues(s);
+	queue_release(s);
+	return rc;
 }
 
 static int
@@ -158,9 +162,13 @@ get_slots(struct vsession *s, struct message *m)
 static int
 add_region(struct vsession *s, struct message *m)
 {
+	int rc;
+
 	if (m->fd_count != 1)
 		return -EPROTO;
-	return vhost_mem_add(&s->mem, &m->p.one.region, m->fds[0]);
+	rc = vhost_mem_add(&s->mem, &m->p.one.region, m->fds[0]);
+	/* Those that a removal has stopped. */
+	return rc < 0 ? rc : start_queues(s);
 }
 
 static int
@@ -168,9 +176,13 @@ remove_region(struct vsession *s, struct message *m)
 {
 	int rc;
 
+	queue_hold(s);
 	stop_queues(s);
 	rc = vhost_mem_remove(&s->mem, &m->p.one.region);
-	return rc < 0 ? rc : start_queues(s);
+	/* A ring that lay there waits for what comes in its place. */
+	(void)!start_queues(s);
+	queue_release(s);
+	return rc;
 }
 
 static int
@@ -238,7 +250,7 @@ get_vring_base(struct vsession *s, struct message *m)
 
 	if (q == NULL)
 		return -EPROTO;
-	queue_stop(q);
+	queue_stop(q, true);
 	if (q->kick >= 0)
 		close(q->kick);
 	q->kick = -1;
@@ -267,9 +279,13 @@ set_vring_kick(struct vsession *s, struct message *m)
 	/* Without one we would have to poll for ever. */
 	if (q == NULL || m->p.u64 & VHOST_VRING_NO_FD)
 		return -EPROTO;
-	queue_stop(q);
+	queue_hold(s);
+	queue_stop(q, false);
 	rc = set_fd(s, m, &q->kick);
-	return rc < 0 ? rc : queue_start(q);
+	if (rc == 0)
+		rc = queue_start(q);
+	queue_release(s);
+	return rc;
 }
 
 static int
@@ -304,7 +320,7 @@ set_vring_enable(struct vsession *s, struct message *m)
 	q->enabled = m->p.state.num == 1;
 	if (q->enabled)
 		return queue_start(q);
-	queue_stop(q);
+	queue_stop(q, true);
 	return 0;
 }
 
@@ -350,8 +366,8 @@ session_config_changed(struct vsession *s)
 		.request = VHOST_BACKEND_CONFIG_CHANGE, .flags = VHOST_VERSION,
 	};
 
-	if (s->backend != NULL && local_send(s->backend, &h, sizeof(h),
-	    -1) < 0)
+	if (s->backend != NULL &&
+	    local_send_now(s->backend, &h, sizeof(h)) < 0)
 		log_warn(s->e->conf.log, "vhost: the hypervisor was not told "
 		    "of the new size disk=%s", s->e->name);
 }
@@ -420,6 +436,8 @@ inflight_map(struct vsession *s, const struct vhost_inflight *i, int fd)
 	uint64_t end = i->offset + i->size;
 	void *p;
 
+	if (s->e->running > 0)
+		return -EPROTO;
 	if (i->queues == 0 || i->size / i->queues < least || end < i->size ||
 	    i->size / i->queues % 8 != 0 || i->offset % 8 != 0)
 		return -EPROTO;
@@ -433,8 +451,7 @@ inflight_map(struct vsession *s, const struct vhost_inflight *i, int fd)
 	s->inflight = p;
 	s->inflight_map = end;
 	s->inflight_of = *i;
-	if (s->e->running == 0 &&
-	    *unflushed_mark(s) & VHOST_INFLIGHT_UNFLUSHED) {
+	if (*unflushed_mark(s) & VHOST_INFLIGHT_UNFLUSHED) {
 		s->lost_writes = true;
 		log_error(s->e->conf.log, "vhost: a vmfsd ended with writes "
 		    "of this guest that it had not flushed: its flushes fail "
@@ -534,8 +551,11 @@ receive(struct vsession *s, struct message *m)
 		return -EPROTO;
 	if (m->h.size == 0)
 		return 0;
-	return local_recv(s->conn, &m->p, m->h.size,
-	    m->fds + m->fd_count, VHOST_REGIONS_MAX - m->fd_count, &more);
+	rc = local_recv(s->conn, &m->p, m->h.size, m->fds + m->fd_count,
+	    VHOST_REGIONS_MAX - m->fd_count, &more);
+	if (rc == 0)
+		m->fd_count += more;
+	return rc;
 }
 
 static int
@@ -605,6 +625,9 @@ session_serve(struct vhost_export *e, struct local_conn *conn)
 		for (unsigned i = 0; i < e->conf.queues; i++)
 			queue_init(&s->q[i], s);
 		e->session = s;
+		if (disk_refresh(e->disk) < 0)
+			log_warn(e->conf.log, "vhost: size not known disk=%s",
+			    e->name);
 	}
 	while (rc == 0) {
 		rc = receive(s, &m);

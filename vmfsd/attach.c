@@ -1,14 +1,17 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Life of attachments, see attach.h. */
+#include <fcntl.h>
 #include <inttypes.h>
 #include <libgen.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "fuse/refusal.h"
 #include "libvmfs/base/units.h"
+#include "libvmfs/env/reactor.h"
 #include "vmfsd/attach.h"
 
 /* How long a migration's destination waits for its source to let go. */
@@ -74,7 +77,7 @@ disown(void *arg, struct disk **disk)
 	a->held = NULL;
 }
 
-/* ---- life ---- */
+/* ---- what there is ---- */
 
 struct attachment *
 attach_find(struct datastore *d, uint64_t ino)
@@ -94,13 +97,50 @@ attach_resized(struct datastore *d, uint64_t ino)
 {
 	struct attachment *a = attach_find(d, ino);
 
-	if (a == NULL)
+	if (a == NULL || a->e == NULL || a->leaving)
 		return;
+	a->users++;
 	if (disk_refresh(a->idle) < 0)
 		log_warn(d->all->log, "attach: size not known disk=%s",
 		    a->path);
 	vhost_export_resized(a->e);
+	a->users--;
 }
+
+/* ---- the mount ---- */
+
+static int
+open_mount(void *arg)
+{
+	const struct datastore *d = arg;
+	int fd = open(d->mount, O_PATH | O_DIRECTORY | O_CLOEXEC);
+
+	return fd < 0 ? -errno : fd;
+}
+
+/* Guests have no file open in the mount, yet umount(8) must find it busy. */
+static void
+pin(struct datastore *d)
+{
+	int fd = d->pin_fd < 0 ? offload_call(open_mount, d) : -EEXIST;
+
+	if (fd < 0)
+		return;
+	if (d->pin_fd >= 0)
+		close(fd);
+	else
+		d->pin_fd = fd;
+}
+
+static void
+unpin(struct datastore *d)
+{
+	if (d->pin_fd >= 0)
+		close(d->pin_fd);
+	d->pin_fd = -1;
+}
+
+/* ---- life ---- */
 
 static int
 socket_path(struct attachment *a, const struct attach_conf *conf)
@@ -182,13 +222,8 @@ static int
 open_all(struct fs_call *c, const struct attach_conf *conf,
     struct attachment *a)
 {
-	int rc = find(c, a);
+	int rc = open_disk(a, FS_READ, &c->holder, &a->idle);
 
-	if (rc == 0 && attach_find(c->d, a->ino) != NULL)
-		return cmd_fail(c, -EEXIST, "%s is attached already; see "
-		    "vmfsctl disk attached %s", c->path.path, c->d->name);
-	if (rc == 0)
-		rc = open_disk(a, FS_READ, &c->holder, &a->idle);
 	if (rc == 0 && !a->readonly && !conf->incoming)
 		rc = open_disk(a, (unsigned)FS_READ | FS_WRITE, &c->holder,
 		    &a->held);
@@ -201,6 +236,26 @@ open_all(struct fs_call *c, const struct attach_conf *conf,
 		return cmd_fail(c, rc, "cannot listen at '%s': %s", a->socket,
 		    vmfs_strerror(rc));
 	return 0;
+}
+
+/* It is in the list while anything of it is open: nobody attaches it twice. */
+static int
+attach_listed(struct fs_call *c, const struct attach_conf *conf,
+    struct attachment *a)
+{
+	int rc = find(c, a);
+
+	if (rc < 0)
+		return rc;
+	if (attach_find(c->d, a->ino) != NULL)
+		return cmd_fail(c, -EEXIST, "%s is attached already; see "
+		    "vmfsctl disk attached %s", c->path.path, c->d->name);
+	list_add_tail(&c->d->attached, &a->node);
+	pin(c->d);
+	rc = open_all(c, conf, a);
+	if (rc < 0)
+		list_del(&a->node);
+	return rc;
 }
 
 int
@@ -217,12 +272,11 @@ attach(struct fs_call *c, const struct attach_conf *conf,
 	    c->path.snapshot[0] != '\0' ? "@" : "", c->path.snapshot) < 0)
 		a->path = NULL;
 	if (a->path != NULL)
-		rc = open_all(c, conf, a);
+		rc = attach_listed(c, conf, a);
 	if (rc < 0) {
 		attachment_free(a);
 		return rc;
 	}
-	list_add_tail(&c->d->attached, &a->node);
 	log_info(c->d->all->log, "attach: %s: attached disk=%s socket=%s",
 	    c->d->name, a->path, a->socket);
 	*ret_a = a;
@@ -232,15 +286,22 @@ attach(struct fs_call *c, const struct attach_conf *conf,
 void
 detach(struct attachment *a)
 {
-	list_del(&a->node);
+	struct datastore *d = a->d;
+
+	a->leaving = true;
+	while (a->users > 0)
+		fiber_sleep(OWN_AGAIN_NS);
 	vhost_export_stop(a->e);
-	log_info(a->d->all->log, "attach: %s: detached disk=%s", a->d->name,
+	list_del(&a->node);
+	log_info(d->all->log, "attach: %s: detached disk=%s", d->name,
 	    a->path);
 	attachment_free(a);
+	if (list_empty(&d->attached))
+		unpin(d);
 }
 
 int
-attach_let_go(struct datastore *d, bool force, char *why)
+attach_may_go(struct datastore *d, bool force, char *why)
 {
 	list_for_each(node, tmp, &d->attached) {
 		struct attachment *a =
@@ -253,7 +314,20 @@ attach_let_go(struct datastore *d, bool force, char *why)
 		    a->socket);
 		return -EBUSY;
 	}
+	unpin(d);
+	return 0;
+}
+
+void
+attach_unmounted(struct datastore *d)
+{
 	while (!list_empty(&d->attached))
 		detach(list_entry(d->attached.next, struct attachment, node));
-	return 0;
+}
+
+void
+attach_not_unmounted(struct datastore *d)
+{
+	if (!list_empty(&d->attached))
+		pin(d);
 }

@@ -26,7 +26,9 @@ struct attachment {
 	char socket[ATTACH_SOCKET_MAX];
 	struct disk *idle;		/* for reading only */
 	struct disk *held;		/* with the lock; NULL */
-	struct vhost_export *e;
+	struct vhost_export *e;		/* NULL: it is just being attached */
+	bool leaving;			/* it is just being detached */
+	unsigned users;			/* whom detach waits for */
 	char why[CTL_MESSAGE_SIZE];	/* the guest cannot write; "" */
 };
 
@@ -41,7 +43,7 @@ struct attach_conf {
  * c->holder.  Suspends. */
 int attach(struct fs_call *c, const struct attach_conf *conf,
     struct attachment **ret_a) MUST_CHECK;
-/* Disconnects its hypervisor and frees it.  Suspends. */
+/* Disconnects its hypervisor and frees it.  One caller.  Suspends. */
 void detach(struct attachment *a);
 /* That of the disk, or NULL. */
 struct attachment *attach_find(struct datastore *d, uint64_t ino);
@@ -49,8 +51,11 @@ struct attachment *attach_find(struct datastore *d, uint64_t ino);
 void attach_resized(struct datastore *d, uint64_t ino);
 /*
  * Before an unmount.  -EBUSY with a sentence in why (DATASTORE_WHY_SIZE) while
- * a hypervisor has one, unless force.  Suspends.
+ * a hypervisor has one, unless force.  Then either it is unmounted, or not.
+ * The last two suspend.
  */
-int attach_let_go(struct datastore *d, bool force, char *why) MUST_CHECK;
+int attach_may_go(struct datastore *d, bool force, char *why) MUST_CHECK;
+void attach_unmounted(struct datastore *d);
+void attach_not_unmounted(struct datastore *d);
 
 #endif

@@ -97,6 +97,9 @@ run_detach(struct fs_call *c)
 	if (a == NULL)
 		return cmd_fail(c, -ENOENT, "%s is not attached; see vmfsctl "
 		    "disk attached %s", c->path.path, c->d->name);
+	if (a->e == NULL || a->leaving)
+		return cmd_fail(c, -EBUSY, "%s is just being %s", a->path,
+		    a->leaving ? "detached" : "attached");
 	if (vhost_export_info(a->e).connected &&
 	    !json_is_true(json_object_get(c->args, "force")))
 		return cmd_fail(c, -EBUSY, "a hypervisor uses %s; end it, or "
@@ -124,9 +127,14 @@ list_fiber(void *arg)
 {
 	struct listing *l = arg;
 
-	list_for_each(node, tmp, &l->d->attached)
-		(void)json_array_append_new(l->rows, attachment_row(
-		    list_entry(node, struct attachment, node)));
+	list_for_each(node, tmp, &l->d->attached) {
+		const struct attachment *a =
+		    list_entry(node, struct attachment, node);
+
+		if (a->e != NULL)
+			(void)json_array_append_new(l->rows,
+			    attachment_row(a));
+	}
 	return 0;
 }
 

@@ -67,6 +67,7 @@ datastore_add(struct datastores *all, const struct conf_datastore *conf,
 	d->all = all;
 	d->listed = listed;
 	list_init(&d->attached);
+	d->pin_fd = -1;
 	d->readonly = conf->readonly;
 	d->unmap = conf->unmap;
 	d->unmap_rate = conf->unmap_rate;

@@ -445,15 +445,29 @@ guests_fiber(void *arg)
 {
 	struct guests *g = arg;
 
-	return attach_let_go(g->d, g->force, g->why);
+	return attach_may_go(g->d, g->force, g->why);
 }
 
 static int
-guests_let_go(struct datastore *d, bool force, char *why)
+guests_may_go(struct datastore *d, bool force, char *why)
 {
 	struct guests g = { d, force, why };
 
 	return call_on(d->env.sched, guests_fiber, &g);
+}
+
+static int
+guests_go(void *arg)
+{
+	attach_unmounted(arg);
+	return 0;
+}
+
+static int
+guests_stay(void *arg)
+{
+	attach_not_unmounted(arg);
+	return 0;
 }
 
 static void
@@ -472,10 +486,14 @@ unmount_locked(struct datastore *d, bool force, char *why)
 		return not_mounted(d, why);
 	rc = let_go(d, force, why);
 	if (rc == 0)
-		rc = guests_let_go(d, force, why);
+		rc = guests_may_go(d, force, why);
 	if (rc < 0)
 		return rc;
 	rc = fuse_mount_umount(d->fuse);
+	if (call_on(d->env.sched, rc < 0 && !force ? guests_stay : guests_go,
+	    d) < 0)
+		log_error(d->all->log, "datastore: %s: out of memory",
+		    d->name);
 	if (rc < 0 && !force) {
 		(void)snprintf(why, DATASTORE_WHY_SIZE, "cannot unmount '%s': "
 		    "files are open there; close them (fuser -vm '%s' lists "

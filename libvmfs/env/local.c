@@ -280,6 +280,16 @@ local_send(struct local_conn *c, const void *buf, size_t len, int fd)
 	return 0;
 }
 
+int
+local_send_now(struct local_conn *c, const void *buf, size_t len)
+{
+	ssize_t n = send_once(c, buf, len, -1);
+
+	if (n < 0)
+		return (int)n;
+	return (size_t)n == len ? 0 : -EAGAIN;
+}
+
 void
 local_conn_shutdown(struct local_conn *c)
 {

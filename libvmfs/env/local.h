@@ -43,6 +43,9 @@ int local_recv(struct local_conn *c, void *buf, size_t len, int *fds,
 /* Sends all; with a copy of fd unless it is -1.  Suspends. */
 int local_send(struct local_conn *c, const void *buf, size_t len, int fd)
     MUST_CHECK;
+/* Without waiting: -EAGAIN when there is no room.  Does not suspend. */
+int local_send_now(struct local_conn *c, const void *buf, size_t len)
+    MUST_CHECK;
 /* Wakes who receives or sends with -ECONNRESET. */
 void local_conn_shutdown(struct local_conn *c);
 /* No fiber may be inside a call.  NULL is fine. */

@@ -134,6 +134,7 @@ disk_of_a_guest_is_refused_elsewhere_body()
 	    dd if=/dev/zero of=h2/mnt/vm-flat.vmdk bs=512 count=1 conv=notrunc
 	atf_check -s not-exit:0 -e match:'hypervisor has the disk /vm.vmdk' \
 	    vmfsctl -c h1/ctl ds unmount ds1
+	atf_check -s exit:32 -e match:'busy' umount h1/mnt
 	in_guest "verify /dev/vdb --size=8M"
 	guest_stop
 	hosts_stop

@@ -439,6 +439,115 @@ ATF_TC_BODY(pages_that_a_read_fills_are_logged, tc)
 }
 
 /* A front end that comes after another finds a device as new. */
+static unsigned owned, disowned;
+
+static int
+own(void *arg, struct disk **disk)
+{
+	(void)arg;
+	(void)disk;
+	owned++;
+	return 0;
+}
+
+static void
+disown(void *arg, struct disk **disk)
+{
+	(void)arg;
+	(void)disk;
+	disowned++;
+}
+
+/* The guest says how long its ring is. */
+ATF_TC_WITHOUT_HEAD(ring_longer_than_the_region_in_flight_is_refused);
+ATF_TC_BODY(ring_longer_than_the_region_in_flight_is_refused, tc)
+{
+	struct vhost_inflight i = { .queues = 1, .queue_size = RIG_RING / 2 };
+	struct front *f;
+	int fd = memfd_create("inflight", 0);
+
+	(void)tc;
+	i.size = sizeof(struct vhost_inflight_queue) +
+	    i.queue_size * sizeof(struct vhost_inflight_desc);
+	ATF_REQUIRE_EQ(0, ftruncate(fd, (off_t)i.size));
+	rig_start(NULL);
+	f = front_with(&i, fd, 0);
+	ATF_CHECK(front_hung_up(f));
+	front_close(f);
+	rig_stop();
+	close(fd);
+}
+
+/* A running ring is told of addresses that are not the guest's. */
+ATF_TC_WITHOUT_HEAD(wrong_address_of_a_running_ring_is_survived);
+ATF_TC_BODY(wrong_address_of_a_running_ring_is_survived, tc)
+{
+	struct vhost_addr a = { .desc = 16, .avail = 16, .used = 16 };
+	struct front *f;
+
+	(void)tc;
+	rig_start(NULL);
+	f = front_ready();
+	ATF_CHECK_EQ(0, front_request(f, VIRTIO_BLK_T_FLUSH, 0, 0, false,
+	    NULL));
+	(void)!front_ask(f, VHOST_SET_VRING_ADDR, &a, sizeof(a), -1, NULL, 0);
+	ATF_CHECK(front_hung_up(f));
+	front_close(f);
+	f = front_ready();
+	ATF_CHECK_EQ(0, front_request(f, VIRTIO_BLK_T_FLUSH, 0, 0, false,
+	    NULL));
+	front_close(f);
+	rig_stop();
+}
+
+/* Its owner keeps the disk while memory is plugged. */
+ATF_TC_WITHOUT_HEAD(disk_stays_owned_while_memory_changes);
+ATF_TC_BODY(disk_stays_owned_while_memory_changes, tc)
+{
+	struct front *f;
+
+	(void)tc;
+	rig_start(&(struct vhost_conf){ .own = own, .disown = disown });
+	f = front_ready();
+	ATF_CHECK_EQ(0, front_request(f, VIRTIO_BLK_T_FLUSH, 0, 0, false,
+	    NULL));
+	front_memory(f);
+	ATF_CHECK_EQ(0, front_request(f, VIRTIO_BLK_T_FLUSH, 0, 0, false,
+	    NULL));
+	ATF_CHECK_EQ(1, owned);
+	ATF_CHECK_EQ(0, disowned);
+	front_close(f);
+	rig_stop();
+	ATF_CHECK_EQ(1, disowned);
+}
+
+static void
+offer_without_end(struct front *f)
+{
+	unsigned a = front_desc(f, RIG_DATA, 16, false, false);
+
+	for (unsigned i = 0; i < 100 * RIG_RING; i++)
+		front_offer(f, a);
+}
+
+ATF_TC_WITHOUT_HEAD(chains_without_end_stop_the_queue);
+ATF_TC_BODY(chains_without_end_stop_the_queue, tc)
+{
+	struct front *f;
+
+	(void)tc;
+	rig_start(NULL);
+	f = front_ready();
+	offer_without_end(f);
+	/* However far it got: the export lives, and so does the next guest. */
+	front_close(f);
+	f = front_ready();
+	ATF_CHECK_EQ(0, front_request(f, VIRTIO_BLK_T_FLUSH, 0, 0, false,
+	    NULL));
+	front_close(f);
+	rig_stop();
+}
+
 ATF_TC_WITHOUT_HEAD(hypervisors_come_one_after_the_other);
 ATF_TC_BODY(hypervisors_come_one_after_the_other, tc)
 {
@@ -469,25 +578,6 @@ ATF_TC_BODY(export_ends_while_a_guest_runs, tc)
 	rig_stop();
 	ATF_CHECK(front_hung_up(f));
 	front_close(f);
-}
-
-static unsigned owned, disowned;
-
-static int
-own(void *arg, struct disk **disk)
-{
-	(void)arg;
-	(void)disk;
-	owned++;
-	return 0;
-}
-
-static void
-disown(void *arg, struct disk **disk)
-{
-	(void)arg;
-	(void)disk;
-	disowned++;
 }
 
 ATF_TC_WITHOUT_HEAD(disk_is_owned_while_the_guest_runs);
@@ -598,6 +688,10 @@ ATF_TP_ADD_TCS(tp)
 	ATF_TP_ADD_TC(tp, requests_in_flight_outlive_the_export);
 	ATF_TP_ADD_TC(tp, flushes_fail_after_unflushed_writes_were_lost);
 	ATF_TP_ADD_TC(tp, pages_that_a_read_fills_are_logged);
+	ATF_TP_ADD_TC(tp, ring_longer_than_the_region_in_flight_is_refused);
+	ATF_TP_ADD_TC(tp, wrong_address_of_a_running_ring_is_survived);
+	ATF_TP_ADD_TC(tp, disk_stays_owned_while_memory_changes);
+	ATF_TP_ADD_TC(tp, chains_without_end_stop_the_queue);
 	ATF_TP_ADD_TC(tp, hypervisors_come_one_after_the_other);
 	ATF_TP_ADD_TC(tp, export_ends_while_a_guest_runs);
 	ATF_TP_ADD_TC(tp, disk_is_owned_while_the_guest_runs);
