@@ -62,6 +62,9 @@ describe(const struct host *h, unsigned slot, struct host_info *ret_i)
 	i.seen = watch_judge(h, slot, &i.silent_ms, &i.fence_in_ms);
 	i.self = i.seen == HOLDER_SELF;
 	i.net = h->member->ops->word(h->member, &i.host);
+	/* A fenced host looks no more: it cannot see its recovery end. */
+	if (guard_status(&h->guard) == HOST_FENCED && slot == h->paths.slot)
+		i.state = SLOT_FREE;
 	i.at_large = i.state == SLOT_FREE && slot_at_large(&s->rec);
 	if (slot_at_large(&s->rec))
 		recoverer_name(h, &s->rec, i.recoverer);

@@ -104,6 +104,12 @@ sparse_files_body()
 	hosts_stop
 }
 
+lock_is_free()
+{
+	vmfsctl -c esx2/ctl --json lock show ds1:/vm.vmdk |
+	    jq -e '.lock.mode == "free"'
+}
+
 host_test_case disk_open_elsewhere_is_refused
 disk_open_elsewhere_is_refused_head()
 {
@@ -132,6 +138,8 @@ disk_open_elsewhere_is_refused_body()
 	exec 9>&-
 	atf_check dd if=/dev/zero of=esx2/mnt/vm-flat.vmdk bs=4k count=1 \
 	    conv=notrunc status=none
+	# The kernel tells of a close after it has returned.
+	until_true 20 lock_is_free || atf_fail "the lock is left"
 	atf_check -s exit:3 -e match:'is not locked' \
 	    vmfsctl -c esx2/ctl lock break ds1:/vm.vmdk
 	hosts_stop
