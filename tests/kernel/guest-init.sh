@@ -1,9 +1,10 @@
 #!/bin/sh
 # SPDX-License-Identifier: BSD-2-Clause
 # /sbin/init of the guest: a machine with the kernel's iSCSI initiator that does
-# what comes as lines on its second serial line.  Each line is a command for sh,
-# which knows guest-lib.sh; the answer is its output, each line after "|", and
-# then "exit STATUS".
+# what comes as lines on its second serial line.  Each line is the length of a
+# command and the command, for sh, which knows guest-lib.sh; the answer is its
+# output, each line after "|", and then "exit STATUS".  A busy guest may lose a
+# part of the line: then the answer is "again".
 export PATH=/sbin:/bin HOME=/tmp
 mount -t proc proc /proc
 mount -t sysfs sysfs /sys
@@ -24,8 +25,13 @@ exec 3<>/dev/ttyS1
 stty -F /dev/ttyS1 raw -echo
 echo guest: ready
 cd /tmp || exit
-while read -r line <&3; do
+while IFS= read -r line <&3; do
+	length=${line%% *} line=${line#* }
 	echo "# $line"
+	[ "$length" = "${#line}" ] || {
+		printf '\nagain\n' >&3
+		continue
+	}
 	sh -c ". /sbin/guest-lib.sh; $line" </dev/null >/run/answer 2>&1 3>&-
 	status=$?
 	cat /run/answer
