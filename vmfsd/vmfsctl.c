@@ -18,6 +18,7 @@ struct settings {
 	unsigned rate_mib;	/* ds scrub, a second; 0: no limit */
 	bool json, help, background;
 	json_t *given;		/* options that the daemon takes */
+	json_t *args;		/* and all that it gets */
 };
 
 /* ---- help ---- */
@@ -169,10 +170,9 @@ take_args(json_t *args, const struct verb *v, int argc, char **argv)
 }
 
 static json_t *
-build_args(const struct settings *s, const struct verb *v, int argc,
-    char **argv)
+build_args(struct settings *s, const struct verb *v, int argc, char **argv)
 {
-	json_t *args = json_object();
+	json_t *args = s->args = json_object();
 
 	if (!group_of(s, args, v, argv, argc) &&
 	    take_args(args, v, argc, argv) < v->required) {
@@ -516,7 +516,8 @@ obey(struct settings *s, int argc, char **argv)
 int
 main(int argc, char **argv)
 {
-	struct settings s;
+	/* A wrong argument ends the program anywhere: reachable, no leak. */
+	static struct settings s;
 	int status;
 
 	parse_options(&s, argc, argv);
