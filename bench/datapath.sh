@@ -266,7 +266,7 @@ END {
 	np = split(paths, p, " ")
 	printf "%-12s", "ops/s, x raw"
 	for (i = 1; i <= np; i++)
-		printf "%24s", p[i]
+		printf "%27s", p[i]
 	print ""
 	for (r = 1; r <= rows; r++) {
 		split(order[r], k, SUBSEP)
@@ -281,7 +281,7 @@ END {
 				note = " (" g (x < g ? " MISSED)" : ")")
 				missed += x < g
 			}
-			printf "%24s", sprintf("%d %.2f%s", m, x, note)
+			printf "%27s", sprintf("%d %.2f%s", m, x, note)
 		}
 		print ""
 	}
