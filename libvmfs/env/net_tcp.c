@@ -442,7 +442,8 @@ net_read(struct net_conn *c, void *buf, size_t len, uint64_t timeout_ns)
 bool
 net_gather_pays(struct net_conn *c)
 {
-	return c->ahead_pos == c->ahead_end && gather_pays(&c->gather);
+	return reactor_rests() && c->ahead_pos == c->ahead_end &&
+	    gather_pays(&c->gather);
 }
 
 void

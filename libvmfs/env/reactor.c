@@ -394,6 +394,12 @@ struct rest_wait {
 };
 
 bool
+reactor_rests(void)
+{
+	return reactor_current()->spins;
+}
+
+bool
 reactor_rest(void)
 {
 	struct reactor *r = reactor_current();

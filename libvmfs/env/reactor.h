@@ -77,6 +77,8 @@ void reactor_sqe_set_op(struct io_uring_sqe *sqe, struct reactor_op *op);
  * or others want its processor.
  */
 bool reactor_rest(void);
+/* Whether reactor_rest may do so. */
+bool reactor_rests(void);
 /* Suspends the calling fiber until fd is ready; events and result as poll(2)
  * (POLLIN..), or negative errno. */
 int reactor_poll_fd(int fd, short events);
