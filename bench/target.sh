@@ -105,7 +105,6 @@ ours_up()
 	socket = ${work}/ctl
 	[portal]
 	listen = 127.0.0.1:0
-	busy-wait = yes
 	[target iqn.2026-11.io.vmfsd:box]
 	lun.0 = ${file}
 	lun.1 = null:${size_mib}M

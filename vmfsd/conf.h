@@ -61,7 +61,7 @@ struct conf {
 	char *portal[CONF_LIST_MAX];
 	size_t portals;
 	struct iscsi_limits limits;	/* 0: the default of each */
-	bool busy_wait;			/* of the target's threads */
+	bool no_busy_wait;		/* of the target's threads */
 	struct conf_chap discovery_in, discovery_out;
 	int discovery_line;
 	struct conf_target target[CONF_LIST_MAX];

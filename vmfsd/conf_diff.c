@@ -249,7 +249,7 @@ conf_diff_restart(const struct conf *now, const struct conf *next,
 		add(&d, CHANGE_RESTART, "", 0, "[host] or [control]");
 	if (memcmp(&now->limits, &next->limits, sizeof(now->limits)) != 0)
 		add(&d, CHANGE_RESTART, "", 0, "[limits]");
-	if (now->busy_wait != next->busy_wait)
+	if (now->no_busy_wait != next->no_busy_wait)
 		add(&d, CHANGE_RESTART, "", 0, "busy-wait of [portal]");
 	if (!same_chap(&now->discovery_in, &next->discovery_in) ||
 	    !same_chap(&now->discovery_out, &next->discovery_out))

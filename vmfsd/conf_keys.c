@@ -228,7 +228,7 @@ portal_busy_wait(struct conf_parser *p, const char *key, const char *value)
 	if (strcmp(value, "yes") != 0 && strcmp(value, "no") != 0)
 		return conf_error(p, "%s = '%s': expected yes or no", key,
 		    value);
-	p->conf->busy_wait = value[0] == 'y';
+	p->conf->no_busy_wait = value[0] == 'n';
 	return 0;
 }
 

@@ -620,7 +620,7 @@ start_workers(struct exports *e)
 		cpus = EXPORTS_WORKERS_MAX;
 	while (rc == 0 && (e->workers == 0 || e->workers < (unsigned)cpus)) {
 		(void)snprintf(name, sizeof(name), "target-%u", e->workers);
-		rc = start_reactor(name, e->conf->busy_wait,
+		rc = start_reactor(name, !e->conf->no_busy_wait,
 		    &e->worker[e->workers]);
 		e->workers += rc == 0;
 	}
