@@ -2,10 +2,10 @@
 /* Requests pass through; the data of reads and writes is turned over. */
 #include "iscsi/disk_crypt.h"
 
-#include <openssl/evp.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "libvmfs/base/xts.h"
 #include "libvmfs/env/shared.h"
 
 #define SECTOR 512U
@@ -24,7 +24,7 @@ struct disk_crypt {
 struct crypt_io {
 	struct disk_req sub;
 	struct disk_req *req;
-	EVP_CIPHER_CTX *ctx;
+	struct xts *xts;
 	uint8_t *bounce;	/* NULL: a read into the one buffer there is */
 	struct iovec iov;
 };
@@ -43,40 +43,17 @@ is_zero(const uint8_t *p)
 	return p[0] == 0 && memcmp(p, p + 1, SECTOR - 1) == 0;
 }
 
-/* In place; ctx knows key and direction. */
+/* In place. */
 static int
-sectors_turn(EVP_CIPHER_CTX *ctx, uint64_t offset, uint8_t *p, size_t len)
+sectors_turn(struct xts *x, uint64_t offset, uint8_t *p, size_t len)
 {
 	uint64_t sector = offset / SECTOR;
+	int rc = 0;
 
-	for (; len > 0; p += SECTOR, len -= SECTOR, sector++) {
-		uint8_t tweak[16] = { 0 };
-		int n;
-
-		if (is_zero(p))
-			continue;
-		for (unsigned i = 0; i < 8; i++)
-			tweak[i] = (uint8_t)(sector >> 8 * i);
-		if (EVP_CipherInit_ex(ctx, NULL, NULL, NULL, tweak, -1) != 1 ||
-		    EVP_CipherUpdate(ctx, p, &n, p, (int)SECTOR) != 1 ||
-		    n != (int)SECTOR)
-			return -EIO;
-	}
-	return 0;
-}
-
-/* NULL when libcrypto does not like cipher or key. */
-static EVP_CIPHER_CTX *
-ctx_new(const uint8_t *key, bool encrypt)
-{
-	EVP_CIPHER_CTX *ctx = EVP_CIPHER_CTX_new();
-
-	if (ctx != NULL && EVP_CipherInit_ex(ctx, EVP_aes_256_xts(), NULL, key,
-	    NULL, encrypt) != 1) {
-		EVP_CIPHER_CTX_free(ctx);
-		return NULL;
-	}
-	return ctx;
+	for (; len > 0 && rc == 0; p += SECTOR, len -= SECTOR, sector++)
+		if (!is_zero(p))
+			rc = xts_turn(x, sector, p, p, SECTOR);
+	return rc;
 }
 
 /* ---- reads and writes ---- */
@@ -100,7 +77,7 @@ iov_copy(const struct disk_req *req, uint8_t *p, bool to_req)
 static void
 io_free(struct crypt_io *io)
 {
-	EVP_CIPHER_CTX_free(io->ctx);
+	xts_free(io->xts);
 	free(io->bounce);
 	free(io);
 }
@@ -114,7 +91,7 @@ io_done(struct disk_req *sub)
 	req->result = sub->result;
 	req->sense = sub->sense;
 	if (req->op == DISK_READ && req->result == 0) {
-		req->result = sectors_turn(io->ctx, req->offset,
+		req->result = sectors_turn(io->xts, req->offset,
 		    io->iov.iov_base, req->length);
 		if (io->bounce != NULL)
 			iov_copy(req, io->bounce, true);
@@ -128,6 +105,7 @@ io_new(struct disk_crypt *d, struct disk_req *req)
 {
 	struct crypt_io *io = calloc(1, sizeof(*io));
 	bool write = req->op == DISK_WRITE;
+	int rc;
 
 	if (io == NULL)
 		return NULL;
@@ -138,9 +116,9 @@ io_new(struct disk_crypt *d, struct disk_req *req)
 		io->iov.iov_base = io->bounce;
 	}
 	shared_enter(&d->lock);
-	io->ctx = ctx_new(d->key, write);
+	rc = xts_new(d->key, write, &io->xts);
 	shared_leave(&d->lock);
-	if (io->ctx == NULL || io->iov.iov_base == NULL) {
+	if (rc < 0 || io->iov.iov_base == NULL) {
 		io_free(io);
 		return NULL;
 	}
@@ -159,7 +137,7 @@ io_submit(struct disk_crypt *d, struct disk_req *req)
 	}
 	if (req->op == DISK_WRITE) {
 		iov_copy(req, io->bounce, false);
-		rc = sectors_turn(io->ctx, req->offset, io->bounce,
+		rc = sectors_turn(io->xts, req->offset, io->bounce,
 		    req->length);
 	}
 	if (rc < 0) {
@@ -190,7 +168,7 @@ key_forget(struct disk_crypt *d)
 		memcpy(d->key, key, sizeof(key));
 		shared_leave(&d->lock);
 	}
-	OPENSSL_cleanse(key, sizeof(key));
+	explicit_bzero(key, sizeof(key));
 	return rc;
 }
 
@@ -258,7 +236,7 @@ crypt_close(struct disk *disk)
 
 	disk_close(d->below);
 	shared_lock_fini(&d->lock);
-	OPENSSL_cleanse(d->key, sizeof(d->key));
+	explicit_bzero(d->key, sizeof(d->key));
 	free(d);
 }
 
@@ -279,16 +257,13 @@ int
 disk_crypt_open(struct env *env, struct disk *below,
     const struct disk_crypt_conf *conf, struct disk **ret_d)
 {
-	size_t half = DISK_CRYPT_KEY_SIZE / 2;
 	struct disk_crypt *d;
-	EVP_CIPHER_CTX *ctx;
+	struct xts *xts;
+	int rc = xts_new(conf->key, true, &xts);
 
-	if (memcmp(conf->key, conf->key + half, half) == 0)
-		return -EINVAL;
-	ctx = ctx_new(conf->key, true);
-	if (ctx == NULL)
-		return -EOPNOTSUPP;
-	EVP_CIPHER_CTX_free(ctx);
+	if (rc < 0)
+		return rc;
+	xts_free(xts);
 	d = calloc(1, sizeof(*d));
 	if (d == NULL)
 		return -ENOMEM;

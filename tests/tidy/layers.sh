@@ -50,7 +50,7 @@ BEGIN {
 	external("pthread", "^(libvmfs/env|vmfsd)/")
 	external("zlib", "^libvmfs/vmdk/")
 	external("corosync", "^locking/member_corosync")
-	external("openssl", "^iscsi/(chap|disk_crypt)")
+	external("openssl", "^(iscsi/chap|libvmfs/base/(keys|xts))")
 	external("iscsi/iscsi.h", "^iscsi/disk_libiscsi")
 	external("iscsi/scsi-lowlevel.h", "^iscsi/disk_libiscsi")
 	external("fuse", "^fuse/")
