@@ -12,8 +12,8 @@
 #               beside the build); both by default
 # CELLS, all by default, are [r|w]SIZE[k|m]-DEPTH.
 # Paths: raw (fio on the device, which is 1), vhost, vhost-cow (right after a
-# snapshot), mount (fio on the file in the mount), qsd-vhost, qsd-fuse.
-# Needs root, a build, fio, qemu-storage-daemon, room for 3 GiB.
+# snapshot), vhost-crypt (encrypted; as a ratio to vhost), mount (fio on the file in the mount), qsd-vhost, qsd-fuse.
+# Needs root, a build, fio, qemu-storage-daemon, room for 4 GiB.
 srcdir=$(cd "$(dirname "$0")/.." && pwd)
 build=$(cd "${VMFS_BUILDDIR:-${srcdir}/build}" && pwd) || exit 1
 disk_mib=512
@@ -36,7 +36,7 @@ while getopts gr:t:m: opt; do
 done
 shift $((OPTIND - 1))
 cells=${*:-r4k-1 w4k-1 r4k-32 w4k-32 w64k-8 r1m-4 w1m-4}
-paths="raw vhost vhost-cow mount qsd-vhost qsd-fuse"
+paths="raw vhost vhost-cow vhost-crypt mount qsd-vhost qsd-fuse"
 
 cell_parse()
 {
@@ -56,6 +56,7 @@ goal_of()
 	case $1/$2/$3 in
 	disk/vhost/?4k-*) echo 0.95 ;;
 	ram/vhost/?4k-32) echo 0.6 ;;
+	*/vhost-crypt/?4k-32) echo 0.75 ;;
 	ram/mount/?4k-32) echo 0.7 ;;
 	disk/mount/?4k-32) echo 0.75 ;;
 	ram/mount/?4k-1) echo 0.4 ;;
@@ -117,7 +118,7 @@ up()
 	fi
 	mkdir -p "${store}" "${work}/mnt"
 	device raw ${disk_mib}
-	device lun $((disk_mib * 4))
+	device lun $((disk_mib * 6))
 	dd if=/dev/zero of="$(cat "${work}/dev.raw")" bs=1M count=${disk_mib} \
 	    conv=notrunc status=none
 	"${build}/mkfs/mkfs.vmfs" --label=ds "$(cat "${work}/dev.lun")" \
@@ -136,8 +137,13 @@ up()
 	    --pidfile="${work}/pid" --log-file="${work}/log" &
 	pids=$!
 	wait_for test -s "${work}/pid"
-	for d in plain cow; do
-		vmfsctl disk create --eager ds:/${d}.vmdk ${disk_mib}M || exit 1
+	mkdir -p "${work}/id/keys"
+	(umask 077 && head -c 32 /dev/urandom >"${work}/id/keys/bench")
+	for d in plain cow crypt; do
+		_key=
+		[ ${d} != crypt ] || _key=--key=bench
+		vmfsctl disk create --eager ${_key} ds:/${d}.vmdk \
+		    ${disk_mib}M || exit 1
 	done
 	qemu-storage-daemon --blockdev "driver=${driver},node-name=f,aio=io_uring,\
 filename=$(cat "${work}/dev.raw"),cache.direct=on" \
@@ -213,6 +219,7 @@ measure()
 		ours cow
 		vmfsctl disk rm-snapshot ds:/cow.vmdk@s >/dev/null
 		;;
+	vhost-crypt) ours crypt ;;
 	mount) fio_on "${work}/mnt/plain-flat.vmdk" libaio ;;
 	qsd-vhost) vhost_on "${work}/qsd" ;;
 	qsd-fuse) qsd_fuse ;;
@@ -275,7 +282,10 @@ END {
 		for (i = 1; i <= np; i++) {
 			m = median(order[r] SUBSEP p[i])
 			g = goal[k[1], k[2], p[i]]
-			x = raw > 0 ? m / raw : 0
+			base = raw
+			if (p[i] == "vhost-crypt")
+				base = median(order[r] SUBSEP "vhost")
+			x = base > 0 ? m / base : 0
 			note = ""
 			if (g != "-" && g != "") {
 				note = " (" g (x < g ? " MISSED)" : ")")

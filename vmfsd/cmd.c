@@ -209,6 +209,13 @@ cmd_refuse(struct fs_call *c, int error, const char *object)
 	case -ENOSPC:
 		return cmd_fail(c, error, "datastore '%s' is full; delete "
 		    "disks or snapshots (%s)", c->d->name, object);
+	case -ENOKEY:
+		return cmd_fail(c, error, "%s is encrypted, and its key is not "
+		    "in %s/keys; vmfsctl disk info tells the key's id, vmfsctl "
+		    "key ls those of this host", object, c->d->all->dir);
+	case -EKEYREJECTED:
+		return cmd_fail(c, error, "%s is encrypted, and its key does "
+		    "not fit: the inode is damaged", object);
 	case -VMFS_EFENCED:
 		return cmd_fail(c, error, "this host was fenced from datastore "
 		    "'%s': %s; run vmfsctl ds unmount --force and ds mount",

@@ -5,7 +5,7 @@
 
 #include "libvmfs/base/units.h"
 #include "libvmfs/vmdk/descriptor.h"
-#include "vmfsd/cmd_disk.h"
+#include "vmfsd/disk_key.h"
 #include "vmfsd/walk.h"
 
 static const struct fs_attr fresh = { .mode = 0600 };
@@ -68,7 +68,9 @@ run_create(struct fs_call *c)
 	rc = fs_create(fs, dir, flat, INODE_DISK, fresh.mode, 0, 0, size, &a);
 	if (rc < 0)
 		return rc;
-	rc = disk_format_apply(c, a.ino, format);
+	rc = disk_encrypt(c, a.ino);
+	if (rc == 0)
+		rc = disk_format_apply(c, a.ino, format);
 	if (rc == 0)
 		rc = vdisk_write_descriptor(c, dir, c->path.name, flat, size,
 		    &fresh);
@@ -112,6 +114,7 @@ disk_row(struct fs_call *c, const char *path, const struct fs_attr *a)
 
 	(void)json_object_set_new(row, "sharing",
 	    json_string(a->multi_writer ? "multi-writer" : "none"));
+	disk_key_show(c, a, row);
 	if (l->vt->query(l, a->ino, &h) == 0)
 		(void)json_object_set_new(row, "lock", cmd_holder_json(&h));
 	return row;
@@ -274,6 +277,7 @@ const struct command commands_disk[] = {
 	{ "disk.convert", cmd_disk_convert },
 	{ "disk.punch", cmd_disk_punch },
 	{ "disk.resize", cmd_disk_resize },
+	{ "disk.rekey", cmd_disk_rekey },
 	{ "disk.promote", cmd_disk_promote },
 	{ "disk.diff", cmd_disk_diff },
 	{ "disk.export", cmd_disk_export },

@@ -12,7 +12,7 @@
 
 #include "libvmfs/base/cleanup.h"
 #include "libvmfs/base/units.h"
-#include "vmfsd/cmd_disk.h"
+#include "vmfsd/disk_key.h"
 
 #define STEP MIB
 
@@ -200,9 +200,14 @@ import_open(struct fs_call *c)
 	if (rc == 0)
 		rc = fs_create(c->d->fs, dir, flat, INODE_DISK, 0600, 0, 0,
 		    s->size > 0 ? (s->size + 511) & ~(uint64_t)511 : 512, &a);
+	if (rc < 0)
+		return rc;
+	rc = disk_encrypt(c, a.ino);
 	if (rc == 0)
 		rc = fs_file_open(c->d->fs, a.ino, 0, FS_READ | FS_WRITE,
 		    &s->f, &c->holder);
+	if (rc < 0)
+		(void)!fs_unlink(c->d->fs, dir, flat, NULL);
 	return rc;
 }
 

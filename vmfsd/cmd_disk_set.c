@@ -44,6 +44,9 @@ sharing_refused(struct fs_call *c, int error, const char *flat)
 		return cmd_fail(c, error, "the LUN of datastore '%s' has "
 		    "sectors of more than 512 bytes: hosts that write one "
 		    "half each would undo each other's", c->d->name);
+	case -EPERM:
+		return cmd_fail(c, error, "%s is encrypted, and such a disk "
+		    "is for one host at a time to write", c->path.path);
 	default:
 		return cmd_refuse(c, error, flat);
 	}

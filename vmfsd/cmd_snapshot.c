@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "libvmfs/base/cleanup.h"
-#include "vmfsd/cmd_disk.h"
+#include "vmfsd/disk_key.h"
 #include "vmfsd/walk.h"
 
 static json_t *
@@ -342,10 +342,9 @@ source_snapshot(struct fs_call *c, const struct vdisk *v, const char *clone,
 	    &c->holder);
 }
 
-/* The clone gets space of its own, then its snapshot may go. */
+/* The clone gets space of its own. */
 static int
-clone_complete(struct fs_call *c, const struct vdisk *v,
-    const struct fs_snapshot *s, uint64_t ino)
+clone_complete(struct fs_call *c, uint64_t ino)
 {
 	const struct fs_progress p = task_progress(c->task);
 	struct fs_file *f;
@@ -357,9 +356,6 @@ clone_complete(struct fs_call *c, const struct vdisk *v,
 		rc2 = fs_file_close(f);
 		rc = rc < 0 ? rc : rc2;
 	}
-	if (rc == 0 && c->path.snapshot[0] == '\0')
-		rc = fs_snapshot_delete(c->d->fs, v->attr.ino, s->id,
-		    &c->holder);
 	return rc;
 }
 
@@ -369,42 +365,78 @@ is_full(const struct fs_call *c)
 	return json_is_true(json_object_get(c->args, "full"));
 }
 
+/* The disk itself, from the snapshot; undone on error. */
+static int
+clone_extent(struct fs_call *c, const struct vdisk *v,
+    const struct fs_snapshot *s, uint64_t dir, const char *flat,
+    struct fs_attr *ret_a)
+{
+	int rc;
+
+	if (disk_key_given(c))
+		return disk_copy(c, s, &v->attr, dir, flat, ret_a);
+	rc = fs_clone(c->d->fs, s->ino, dir, flat, v->attr.mode, v->attr.uid,
+	    v->attr.gid, ret_a, &c->holder);
+	if (rc < 0 || !is_full(c))
+		return rc;
+	rc = clone_complete(c, ret_a->ino);
+	if (rc < 0)
+		(void)!fs_unlink(c->d->fs, dir, flat, NULL);
+	return rc;
+}
+
+static int
+clone_make(struct fs_call *c, const struct vdisk *v,
+    const struct fs_snapshot *s, uint64_t dir, const struct cmd_path *to,
+    const char *flat)
+{
+	struct fs_attr a;
+	int rc = clone_extent(c, v, s, dir, flat, &a);
+
+	if (rc < 0)
+		return rc;
+	rc = vdisk_write_descriptor(c, dir, to->name, flat, a.size, &v->attr);
+	if (rc == 0)
+		rc = ds_commit(c->d->ds);
+	if (rc < 0)
+		(void)!fs_unlink(c->d->fs, dir, flat, NULL);
+	else
+		c->result = json_pack("{s:s, s:s, s:I}", "disk", to->path,
+		    "snapshot", s->name, "size", (json_int_t)a.size);
+	return rc;
+}
+
 static int
 run_clone(struct fs_call *c)
 {
-	struct fs *fs = c->d->fs;
+	bool made = c->path.snapshot[0] == '\0';
 	struct fs_snapshot s;
 	struct cmd_path to;
-	struct fs_attr a;
 	struct vdisk v;
 	char flat[256];
 	uint64_t dir;
-	int rc = vdisk_find(c, c->path.path, &v);
+	int rc2, rc = vdisk_find(c, c->path.path, &v);
 
 	if (rc == 0)
 		rc = disk_target(c, &to, flat, sizeof(flat), &dir);
+	if (rc == 0 && disk_key_given(c) && !is_full(c))
+		rc = cmd_fail(c, -EINVAL, "a clone has its template's key; "
+		    "with --full it can have another");
 	if (rc == 0)
 		rc = source_snapshot(c, &v, to.name, &s);
-	if (rc == 0)
-		rc = fs_clone(fs, s.ino, dir, flat, v.attr.mode, v.attr.uid,
-		    v.attr.gid, &a, &c->holder);
 	if (rc < 0)
 		return c->msg[0] != '\0' ? rc : cmd_refuse(c, rc, v.flat);
-	if (is_full(c))
-		rc = clone_complete(c, &v, &s, a.ino);
-	if (rc == 0)
-		rc = vdisk_write_descriptor(c, dir, to.name, flat, a.size,
-		    &v.attr);
-	if (rc == 0)
-		rc = ds_commit(c->d->ds);
-	if (rc < 0) {
-		(void)!fs_unlink(fs, dir, flat, NULL);
-		return rc;
+	rc = clone_make(c, &v, &s, dir, &to, flat);
+	/* The snapshot was taken for it. */
+	if (made && (rc < 0 || is_full(c))) {
+		rc2 = fs_snapshot_delete(c->d->fs, v.attr.ino, s.id,
+		    &c->holder);
+		rc = rc < 0 ? rc : rc2;
+		if (rc == 0)
+			(void)json_object_set_new(c->result, "snapshot",
+			    json_string(""));
 	}
-	c->result = json_pack("{s:s, s:s, s:I}", "disk", to.path, "snapshot",
-	    is_full(c) && c->path.snapshot[0] == '\0' ? "" : s.name, "size",
-	    (json_int_t)a.size);
-	return 0;
+	return rc < 0 && c->msg[0] == '\0' ? cmd_refuse(c, rc, v.flat) : rc;
 }
 
 int

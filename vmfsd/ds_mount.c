@@ -9,6 +9,7 @@
 #include "vmfsd/attach.h"
 #include "vmfsd/call.h"
 #include "vmfsd/datastore_impl.h"
+#include "vmfsd/disk_key.h"
 #include "vmfsd/ds_space.h"
 #include "vmfsd/lun_copy.h"
 #include "vmfsd/takeover_log.h"
@@ -206,6 +207,7 @@ owner_up(void *arg)
 	rc = fs_open(d->ds, &d->fs);
 	if (rc < 0)
 		return fail(d, rc, "cannot open the file system");
+	disk_keys_attach(d);
 	rc = ds_space_start(d);
 	return rc < 0 ? fail(d, rc, "cannot watch its space") : 0;
 }

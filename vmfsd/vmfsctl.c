@@ -43,6 +43,8 @@ static const char options_text[] =
 "      --format=FORMAT   disk create, convert: thin, zeroedthick or\n"
 "                        eagerzeroedthick\n"
 "      --eager           disk create: the same as the last one\n"
+"      --key=NAME        disk create, import, rekey, clone --full: a file of\n"
+"                        this host's keys; none: clear (clone)\n"
 "      --full            disk clone: with space of its own\n"
 "      --defer           disk rm: when the last clone goes\n"
 "      --name=NAME       disk snapshot: of several disks at one moment\n"
@@ -187,7 +189,7 @@ build_args(struct settings *s, const struct verb *v, int argc, char **argv)
 enum {
 	OPT_FORMAT = 512, OPT_FULL, OPT_NAME, OPT_BACKGROUND, OPT_DEFER,
 	OPT_EAGER = 256, OPT_KEEP, OPT_SHARING, OPT_SOCKET, OPT_INCOMING,
-	OPT_QUEUES, OPT_RATE,
+	OPT_QUEUES, OPT_RATE, OPT_KEY,
 };
 
 /* Options that become arguments of the command as they are. */
@@ -201,6 +203,7 @@ static const struct passed {
 	{ OPT_EAGER, "eager", 0 },
 	{ OPT_FORMAT, "format", 0 },
 	{ OPT_FULL, "full", 0 },
+	{ OPT_KEY, "key", 0 },
 	{ OPT_DEFER, "defer", 0 },
 	{ OPT_NAME, "name", 0 },
 	{ OPT_KEEP, "keep", 0 },
@@ -223,6 +226,7 @@ static const struct option long_options[] = {
 	{ "eager", no_argument, NULL, OPT_EAGER },
 	{ "format", required_argument, NULL, OPT_FORMAT },
 	{ "full", no_argument, NULL, OPT_FULL },
+	{ "key", required_argument, NULL, OPT_KEY },
 	{ "defer", no_argument, NULL, OPT_DEFER },
 	{ "name", required_argument, NULL, OPT_NAME },
 	{ "background", no_argument, NULL, OPT_BACKGROUND },

@@ -177,9 +177,19 @@ static const struct column disk_record[] = {
 	{ "snapshots", "snapshots", COLUMN_NUMBER },
 	{ "clone", "clone", COLUMN_FLAG },
 	{ "sharing", "sharing", COLUMN_TEXT },
+	{ "encryption", "encryption", COLUMN_TEXT },
+	{ "key", "key", COLUMN_TEXT },
+	{ "key id", "key_id", COLUMN_TEXT },
 	{ "inode", "ino", COLUMN_NUMBER },
 	{ "modified", "modified_us", COLUMN_TIME },
 	{ "lock", "lock", COLUMN_LOCK },
+	{ NULL, NULL, COLUMN_TEXT },
+};
+
+static const struct column key_columns[] = {
+	{ "NAME", "name", COLUMN_TEXT },
+	{ "ID", "id", COLUMN_TEXT },
+	{ "NOTE", "note", COLUMN_TEXT },
 	{ NULL, NULL, COLUMN_TEXT },
 };
 
@@ -387,6 +397,8 @@ const struct verb verbs[] = {
 	    { "path" }, 1, NULL, NULL },
 	{ "disk", "resize", DISK " SIZE", "grow it; --force: shrink",
 	    { "path", "size" }, 2, NULL, NULL },
+	{ "disk", "rekey", DISK, "its key under another key file, --key",
+	    { "path" }, 1, NULL, NULL },
 	{ "disk", "promote", DISK, "a clone stands alone",
 	    { "path" }, 1, NULL, NULL },
 	{ "disk", "diff", DISK "[@NAME] [@NAME]", "what changed since",
@@ -409,6 +421,8 @@ const struct verb verbs[] = {
 	    { "path", "name" }, 1, NULL, NULL },
 	{ "disk", "clone", DISK "[@NAME] " DISK, "of a snapshot; --full: alone",
 	    { "path", "to" }, 2, NULL, NULL },
+	{ "key", "ls", "", "key files of this host",
+	    { NULL }, 0, "keys", key_columns },
 	{ "task", "ls", "", "long work, also what ended",
 	    { NULL }, 0, "tasks", task_columns },
 	{ "task", "show", "ID", "how far it is",

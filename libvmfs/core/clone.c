@@ -116,6 +116,9 @@ clone_locked(struct clone *m, uint16_t mode, uint32_t uid, uint32_t gid,
 	if (r != 0)
 		return r;
 	clone_info(m, mode, uid, gid);
+	r = cipher_inherit(m->sp, &m->info.crypt);
+	if (r != 0)
+		return r;
 	r = txn_begin(ds, CLONE_BLOCKS, &t);
 	if (r != 0)
 		return r;

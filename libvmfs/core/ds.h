@@ -91,6 +91,9 @@ int ds_grow(struct ds *ds) MUST_CHECK;
 /* Writes a superblock with another label (SUPER_LABEL_MAX bytes at most).
  * -VMFS_EINUSE as for ds_grow; -EINVAL. */
 int ds_set_label(struct ds *ds, const char *label) MUST_CHECK;
+/* From now on versions that do not know these FEATURE_INCOMPAT_ refuse the
+ * volume.  -VMFS_EINUSE as for ds_grow. */
+int ds_set_incompat(struct ds *ds, uint64_t features) MUST_CHECK;
 
 struct env *ds_env(const struct ds *ds);
 struct disk *ds_disk(const struct ds *ds);

@@ -92,6 +92,45 @@ phys_write(struct disk *d, uint64_t off, const void *buf, size_t len)
 	return disk_write(d, off, tmp, len, 0);
 }
 
+/* The same of an encrypted disk, whose blocks are read as a whole. */
+static int
+secret_read(struct inode *ip, uint64_t phys, uint64_t off, void *buf,
+    size_t len)
+{
+	struct disk *d = ds_disk(ip->fs->ds);
+	uint64_t in = off % BLOCK_SIZE, first = off - in;
+	uint64_t span = (in + len + BLOCK_SIZE - 1) & ~(uint64_t)(BLOCK_SIZE - 1);
+	cleanup_free uint8_t *tmp = NULL;
+	int r;
+
+	if (span == len && fits(d, phys, buf, len)) {
+		r = disk_read(d, phys, buf, len);
+		return r != 0 ? r : cipher_decrypt(ip, off, buf, buf, len);
+	}
+	tmp = disk_buf_alloc(span);
+	if (tmp == NULL)
+		return -ENOMEM;
+	r = disk_read(d, phys - in, tmp, span);
+	if (r == 0)
+		r = cipher_decrypt(ip, first, tmp, tmp, span);
+	if (r == 0)
+		memcpy(buf, tmp + in, len);
+	return r;
+}
+
+static int
+secret_write(struct inode *ip, uint64_t phys, uint64_t off, const void *buf,
+    size_t len)
+{
+	cleanup_free void *tmp = disk_buf_alloc(len);
+	int r;
+
+	if (tmp == NULL)
+		return -ENOMEM;
+	r = cipher_encrypt(ip, off, buf, tmp, len);
+	return r != 0 ? r : disk_write(ds_disk(ip->fs->ds), phys, tmp, len, 0);
+}
+
 /* ---- reading ---- */
 
 static int
@@ -138,7 +177,10 @@ run_read(struct inode *ip, bool locked, const struct inode_info *info,
 	fiber_rwlock_unlock(&ip->map);
 	if (r == 0) {
 		n = run.len - in < len ? run.len - in : len;
-		if (run.data)
+		if (run.data && is_encrypted(info))
+			r = secret_read(ip, run.block * BLOCK_SIZE + in, off,
+			    buf, n);
+		else if (run.data)
 			r = phys_read(ds_disk(ip->fs->ds),
 			    run.block * BLOCK_SIZE + in, buf, n);
 		else
@@ -228,7 +270,10 @@ slots_write(struct inode *ip, uint64_t off, uint64_t end, const uint8_t *buf)
 			if (stop > end)
 				stop = end;
 		}
-		r = phys_write(d, phys, buf + (start - off), at - start);
+		r = is_encrypted(&ip->info) ?
+		    secret_write(ip, phys, start, buf + (start - off),
+		    at - start) :
+		    phys_write(d, phys, buf + (start - off), at - start);
 		if (r != 0)
 			return r;
 	}
@@ -242,7 +287,7 @@ slots_write(struct inode *ip, uint64_t off, uint64_t end, const uint8_t *buf)
 static int
 piece_data(struct piece *p)
 {
-	uint64_t unit = p->valid ?
+	uint64_t unit = p->valid && !is_encrypted(&p->ip->info) ?
 	    ds_disk(p->ip->fs->ds)->info.block_size : BLOCK_SIZE;
 	uint64_t first = p->off & ~(uint64_t)(BLOCK_SIZE - 1);
 	uint64_t end = (p->end + BLOCK_SIZE - 1) & ~(uint64_t)(BLOCK_SIZE - 1);

@@ -14,21 +14,6 @@ holds_content(enum inode_type type)
 }
 
 static int
-peek(struct inode *ip, struct inode_info *ret_info)
-{
-	struct reader rd;
-	int r;
-
-	reader_init(&rd, ip);
-	while ((r = reader_begin(&rd)) == 0) {
-		*ret_info = rd.info;
-		if (!reader_again(&rd, &r))
-			break;
-	}
-	return r;
-}
-
-static int
 open_check(const struct inode_info *i, uint32_t generation, unsigned flags)
 {
 	if (generation != 0 && i->generation != generation)
@@ -105,7 +90,7 @@ open_once(struct fs *fs, uint64_t ino, uint32_t generation, unsigned flags,
 	if (r != 0)
 		return r;
 	f = calloc(1, sizeof(*f));
-	r = f == NULL ? -ENOMEM : peek(ip, &info);
+	r = f == NULL ? -ENOMEM : inode_peek(ip, &info);
 	if (r == 0)
 		r = open_check(&info, generation, flags);
 	if (r == 0 && info.nlink == 0 && ip->opens == 0)
@@ -116,6 +101,8 @@ open_once(struct fs *fs, uint64_t ino, uint32_t generation, unsigned flags,
 		r = open_check(&ip->info, generation, flags);
 	if (r == 0 && mode != LOCK_FREE)
 		r = open_sharing(ip, mode);
+	if (r == 0)
+		r = cipher_open(ip, mode != LOCK_FREE ? &ip->info : &info);
 	if (r != 0) {
 		if (mode != LOCK_FREE)
 			r = inode_give(ip, mode, r);
@@ -184,7 +171,7 @@ fs_file_attr(struct fs_file *f, struct fs_attr *ret_a)
 	struct inode_info info;
 	int r;
 
-	r = peek(f->ip, &info);
+	r = inode_peek(f->ip, &info);
 	if (r == 0)
 		inode_attr(f->ip->ino, &info, ret_a);
 	return r;

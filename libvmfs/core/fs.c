@@ -76,9 +76,15 @@ fs_statfs(struct fs *fs, struct fs_statfs *ret_s)
 	return 0;
 }
 
+struct super_change {
+	const char *label;	/* NULL: */
+	uint64_t incompat;	/* 0: grow */
+};
+
 /* One at a time, of all hosts and of this one. */
 static int
-change_super(struct fs *fs, const char *label, struct lock_holder *ret_holder)
+change_super(struct fs *fs, const struct super_change *c,
+    struct lock_holder *ret_holder)
 {
 	struct inode *ip;
 	int r;
@@ -87,7 +93,12 @@ change_super(struct fs *fs, const char *label, struct lock_holder *ret_holder)
 	if (r != 0)
 		return r;
 	fiber_rwlock_wrlock(&ip->content);
-	r = label != NULL ? ds_set_label(fs->ds, label) : ds_grow(fs->ds);
+	if (c->label != NULL)
+		r = ds_set_label(fs->ds, c->label);
+	else if (c->incompat != 0)
+		r = ds_set_incompat(fs->ds, c->incompat);
+	else
+		r = ds_grow(fs->ds);
 	fiber_rwlock_unlock(&ip->content);
 	return inode_give(ip, LOCK_EXCLUSIVE, r);
 }
@@ -95,11 +106,21 @@ change_super(struct fs *fs, const char *label, struct lock_holder *ret_holder)
 int
 fs_grow(struct fs *fs, struct lock_holder *ret_holder)
 {
-	return change_super(fs, NULL, ret_holder);
+	return change_super(fs, &(struct super_change){ 0 }, ret_holder);
 }
 
 int
 fs_set_label(struct fs *fs, const char *label, struct lock_holder *ret_holder)
 {
-	return change_super(fs, label, ret_holder);
+	return change_super(fs, &(struct super_change){ .label = label },
+	    ret_holder);
+}
+
+int
+fs_need_feature(struct fs *fs, uint64_t incompat)
+{
+	if ((ds_super(fs->ds)->incompat & incompat) == incompat)
+		return 0;
+	return change_super(fs, &(struct super_change){ .incompat = incompat },
+	    NULL);
 }

@@ -15,6 +15,7 @@
 #include <stdbool.h>
 #include <sys/uio.h>
 
+#include "libvmfs/base/keys.h"
 #include "libvmfs/core/ds.h"
 #include "libvmfs/format/inode.h"
 
@@ -41,6 +42,8 @@ struct fs_attr {
 	bool is_clone;
 	bool multi_writer;		/* see fs_set_multi_writer */
 	uint64_t origin_disk, origin_snapshot;	/* of a clone: inodes */
+	bool encrypted;
+	uint8_t key_id[KEY_ID_SIZE];	/* of a disk's key file */
 };
 
 /* ---- names; dir and ino are inode numbers ---- */
@@ -189,9 +192,40 @@ int fs_file_disk(struct fs_file *f, const char *name, struct disk **ret_d)
  *
  * To share: -EINVAL: no disk; -EBUSY: it has snapshots; -ENODATA: not every
  * block has space of its own (fs_file_inflate); -EOPNOTSUPP: the LUN's sectors
- * are larger than 512 bytes.  Either way -VMFS_ELOCKED while it is open.
+ * are larger than 512 bytes; -EPERM: it is encrypted.  Either way -VMFS_ELOCKED while it is open.
  */
 int fs_set_multi_writer(struct fs *fs, uint64_t ino, bool on,
+    struct lock_holder *ret_holder) MUST_CHECK;
+
+/* ---- encryption at rest ---- */
+
+/* Where the keys are: -ENOKEY when there is none of that id.  May suspend. */
+struct fs_keys {
+	int (*find)(void *arg, const uint8_t id[KEY_ID_SIZE],
+	    struct wrapping_key *ret_k);
+	void *arg;
+};
+/*
+ * Without, encrypted disks do not open: -ENOKEY, as for a key that is not there;
+ * -EKEYREJECTED: there is another of its id, or the inode is damaged.
+ */
+void fs_set_keys(struct fs *fs, const struct fs_keys *keys);
+/*
+ * The empty disk gets a new data key, wrapped under k; all that it will hold
+ * lies encrypted on the LUN, but not which of its blocks hold something.
+ * -EINVAL: no disk; -ENOTEMPTY: it has data or snapshots; -EEXIST: it is
+ * encrypted; -EBUSY: open, or shared by several writers; -VMFS_ELOCKED;
+ * -VMFS_EINUSE: a member has not seen the last change of the superblock yet, try
+ * again in a pulse.
+ */
+int fs_encrypt(struct fs *fs, uint64_t ino, const struct wrapping_key *k,
+    struct lock_holder *ret_holder) MUST_CHECK;
+/*
+ * The disk's key is wrapped under k from now on; it may be open on this host.
+ * Clones have their own.  -EINVAL: it is not encrypted; -ENOKEY,
+ * -EKEYREJECTED: what it is wrapped under now cannot be had.
+ */
+int fs_rekey(struct fs *fs, uint64_t ino, const struct wrapping_key *k,
     struct lock_holder *ret_holder) MUST_CHECK;
 
 /* ---- snapshots and clones; `ino` is a disk (or file) ---- */

@@ -27,6 +27,7 @@ struct fs {
 	struct list files;
 	uint64_t *damaged;	/* inodes that are not to be changed */
 	unsigned n_damaged;
+	struct fs_keys keys;	/* find NULL: there are none */
 };
 
 /* Blocks read without the metadata cache: not ours, or not locked. */
@@ -77,6 +78,7 @@ struct inode {
 	unsigned n_near;
 	const struct fs_progress *progress;	/* of a deletion; snaps */
 	uint64_t alloc_hint;		/* chunk */
+	struct cipher *cipher;		/* NULL: clear, or never opened */
 };
 
 struct fs_file {
@@ -121,6 +123,27 @@ uint64_t fs_now_ns(struct fs *fs);
 int fs_writable(const struct fs *fs) MUST_CHECK;
 int meta_free(struct txn *t, uint64_t addr) MUST_CHECK;
 
+int fs_need_feature(struct fs *fs, uint64_t incompat) MUST_CHECK;
+
+/* ---- cipher.c: the data of encrypted disks ---- */
+
+/* Before content is read or written; info is the inode's.  0 for clear ones.
+ * Suspends. */
+int cipher_open(struct inode *ip, const struct inode_info *info) MUST_CHECK;
+void cipher_close(struct inode *ip);
+/* Whole blocks at their offset in the disk; dst may be src.  -ENOKEY. */
+int cipher_encrypt(struct inode *ip, uint64_t off, const void *src, void *dst,
+    size_t len) MUST_CHECK;
+int cipher_decrypt(struct inode *ip, uint64_t off, const void *src, void *dst,
+    size_t len) MUST_CHECK;
+/* What a clone of the snapshot gets. */
+int cipher_inherit(struct inode *sp, struct inode_crypt *ret_c) MUST_CHECK;
+static inline bool
+is_encrypted(const struct inode_info *i)
+{
+	return i->crypt.cipher != CIPHER_NONE;
+}
+
 /* ---- inode_read.c: readers with or without the lock ---- */
 
 struct reader {
@@ -141,6 +164,8 @@ void reader_init(struct reader *r, struct inode *ip);
 int reader_begin(struct reader *r) MUST_CHECK;
 /* True: the lock moved meanwhile, read again.  May set *err. */
 bool reader_again(struct reader *r, int *err);
+/* The inode as it is now, by these. */
+int inode_peek(struct inode *ip, struct inode_info *ret_info) MUST_CHECK;
 
 struct nref {
 	const uint8_t *data;

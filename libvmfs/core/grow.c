@@ -147,3 +147,16 @@ ds_set_label(struct ds *ds, const char *label)
 	memcpy(s.label, label, len);
 	return change(ds, &s);
 }
+
+int
+ds_set_incompat(struct ds *ds, uint64_t features)
+{
+	struct super s;
+	int r = begin(ds);
+
+	if (r < 0 || (ds->super.incompat & features) == features)
+		return r;
+	s = ds->super;
+	s.incompat |= features;
+	return change(ds, &s);
+}

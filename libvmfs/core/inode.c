@@ -90,6 +90,7 @@ inode_unref(struct inode *ip)
 	list_del(&ip->node);
 	node_cache_flush(ip);
 	kin_forget(ip);
+	cipher_close(ip);
 	free(ip);
 }
 
@@ -383,5 +384,7 @@ inode_attr(uint64_t ino, const struct inode_info *info, struct fs_attr *ret_a)
 		.multi_writer = (info->flags & INODE_MULTI_WRITER) != 0,
 		.origin_disk = info->origin_disk,
 		.origin_snapshot = info->origin_snapshot,
+		.encrypted = is_encrypted(info),
 	};
+	memcpy(ret_a->key_id, info->crypt.key_id, sizeof(ret_a->key_id));
 }

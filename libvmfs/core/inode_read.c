@@ -246,3 +246,18 @@ reader_again(struct reader *r, int *err)
 	r->ip->seen_version = UINT64_MAX;
 	return true;
 }
+
+int
+inode_peek(struct inode *ip, struct inode_info *ret_info)
+{
+	struct reader rd;
+	int r;
+
+	reader_init(&rd, ip);
+	while ((r = reader_begin(&rd)) == 0) {
+		*ret_info = rd.info;
+		if (!reader_again(&rd, &r))
+			break;
+	}
+	return r;
+}

@@ -109,6 +109,9 @@ share_check(struct inode *ip)
 		return -EBUSY;
 	if (ds_disk(ip->fs->ds)->info.block_size > MULTI_SECTOR)
 		return -EOPNOTSUPP;
+	/* Sectors are no units that a host could write alone. */
+	if (is_encrypted(i))
+		return -EPERM;
 	r = file_is_whole(ip, 0, i->size, &whole);
 	return r != 0 ? r : whole ? 0 : -ENODATA;
 }

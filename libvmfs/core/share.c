@@ -31,7 +31,8 @@ pin_possible(const struct inode *from, const struct inode *to)
 	    to->info.chunks == 0 &&
 	    to->info.snapshots == 0 && to->info.snaptab == 0 &&
 	    to->info.origin_snapshot == 0 &&
-	    (to->info.flags & (INODE_CLONE | INODE_MULTI_WRITER)) == 0;
+	    (to->info.flags & (INODE_CLONE | INODE_MULTI_WRITER)) == 0 &&
+	    !is_encrypted(&from->info) && !is_encrypted(&to->info);
 }
 
 /* One of an earlier copy, when nothing was written since. */

@@ -30,6 +30,31 @@ enum {
 	INODE_MULTI_WRITER = 1 << 3, /* disk: several hosts write it at once */
 };
 
+/* How the blocks of a disk are encrypted, each under its number in the disk. */
+enum inode_cipher {
+	CIPHER_NONE = 0,
+	CIPHER_AES_256_XTS = 1,	/* units of BLOCK_SIZE */
+};
+
+struct inode_crypt_disk {
+	le16_t cipher;			/*  0 enum inode_cipher */
+	le16_t reserved;		/*  2 */
+	uint8_t key_id[16];		/*  4 of the key file */
+	uint8_t wrapped[40];		/* 20 the data key, RFC 3394 */
+	le32_t reserved1;		/* 60 */
+};
+static_assert(sizeof(struct inode_crypt_disk) == 64, "crypt");
+
+/*
+ * Of a snapshot there is only the cipher: its key is its disk's, which may have
+ * got another key file since.
+ */
+struct inode_crypt {
+	enum inode_cipher cipher;
+	uint8_t key_id[16];
+	uint8_t wrapped[40];
+};
+
 /* Map root or child: where a map node is and since when it is ours. */
 struct map_root {
 	uint64_t block;		/* 0: nothing mapped */
@@ -82,7 +107,7 @@ struct inode_disk {
 	le16_t inline_size;		/* 752 used bytes of inline_data */
 	uint8_t reserved1[6];		/* 754 */
 	le64_t xattr;			/* 760 room: block of attributes */
-	uint8_t crypt[64];		/* 768 room: encryption at rest */
+	struct inode_crypt_disk crypt;	/* 768 */
 	uint8_t policy[32];		/* 832 room: quota, allocation type */
 	uint8_t reserved2[160];		/* 864 */
 	uint8_t inline_data[INODE_INLINE_MAX];	/* 1024 */
@@ -112,6 +137,7 @@ struct inode_info {
 	uint64_t dir_root;
 	unsigned inline_size;
 	uint64_t xattr;
+	struct inode_crypt crypt;
 };
 
 /* Checks ranges (type, level, sizes); the block header is checked before. */

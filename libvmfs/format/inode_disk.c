@@ -14,7 +14,8 @@ reserved_are_zero(const struct inode_disk *d)
 	return d->reserved0 == 0 &&
 	    bytes_are_zero(d->reserved1, sizeof(d->reserved1)) &&
 	    bytes_are_zero(d->reserved2, sizeof(d->reserved2)) &&
-	    bytes_are_zero(d->crypt, sizeof(d->crypt)) &&
+	    le16_get(d->crypt.reserved) == 0 &&
+	    le32_get(d->crypt.reserved1) == 0 &&
 	    bytes_are_zero(d->policy, sizeof(d->policy));
 }
 
@@ -33,13 +34,47 @@ epochs_are_valid(const struct inode_info *i)
 	    i->fork_epoch <= EPOCH_MAX && i->origin_epoch <= EPOCH_MAX;
 }
 
+static bool
+crypt_is_valid(const struct inode_info *i)
+{
+	const struct inode_crypt *c = &i->crypt;
+	bool key = !bytes_are_zero(c->key_id, sizeof(c->key_id)) ||
+	    !bytes_are_zero(c->wrapped, sizeof(c->wrapped));
+
+	switch (c->cipher) {
+	case CIPHER_NONE:
+		return !key;
+	case CIPHER_AES_256_XTS:
+		return i->type == INODE_DISK ? key :
+		    i->type == INODE_SNAPSHOT && !key;
+	}
+	return false;
+}
+
+static void
+load_crypt(const struct inode_crypt_disk *d, struct inode_crypt *c)
+{
+	c->cipher = (enum inode_cipher)le16_get(d->cipher);
+	memcpy(c->key_id, d->key_id, sizeof(c->key_id));
+	memcpy(c->wrapped, d->wrapped, sizeof(c->wrapped));
+}
+
+static void
+store_crypt(struct inode_crypt_disk *d, const struct inode_crypt *c)
+{
+	d->cipher = le16((uint16_t)c->cipher);
+	memcpy(d->key_id, c->key_id, sizeof(d->key_id));
+	memcpy(d->wrapped, c->wrapped, sizeof(d->wrapped));
+}
+
 static int
 inode_check(const struct inode_disk *d, const struct inode_info *i)
 {
 	if (le16_get(d->type) > INODE_SNAPSHOT || i->mode > 07777 ||
 	    (i->flags & ~FLAGS_KNOWN) != 0 || i->size > INT64_MAX ||
 	    i->inline_size > INODE_INLINE_MAX || !map_is_valid(&i->map) ||
-	    !epochs_are_valid(i) || !reserved_are_zero(d))
+	    !epochs_are_valid(i) || !reserved_are_zero(d) ||
+	    !crypt_is_valid(i))
 		return -VMFS_ECORRUPT;
 	if ((i->flags & INODE_INLINE) != 0 && i->map.block != 0)
 		return -VMFS_ECORRUPT;
@@ -96,6 +131,7 @@ inode_decode(const void *block, struct inode_info *ret_i)
 	int r;
 
 	load_tree(d, &i);
+	load_crypt(&d->crypt, &i.crypt);
 	r = inode_check(d, &i);
 	if (r < 0)
 		return r;
@@ -143,6 +179,7 @@ inode_encode(void *block, const struct inode_info *i)
 	d->btime_ns = le64(i->btime_ns);
 	d->parent = le64(i->parent);
 	store_tree(d, i);
+	store_crypt(&d->crypt, &i->crypt);
 	d->dir_entries = le32(i->dir_entries);
 	d->dir_seed = le32(i->dir_seed);
 	d->dir_root = le64(i->dir_root);

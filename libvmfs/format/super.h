@@ -25,7 +25,10 @@
 	(FEATURE_RO_COMPAT_GROWN | FEATURE_RO_COMPAT_ASKS)
 /* The volume is a copy that got a name of its own: new_uuid is set. */
 #define FEATURE_INCOMPAT_RESIGNED (1ull << 0)
-#define FEATURE_INCOMPAT_KNOWN FEATURE_INCOMPAT_RESIGNED
+/* There are, or were, encrypted disks (inode.h). */
+#define FEATURE_INCOMPAT_CRYPT (1ull << 2)
+#define FEATURE_INCOMPAT_KNOWN \
+	(FEATURE_INCOMPAT_RESIGNED | FEATURE_INCOMPAT_CRYPT)
 
 /* How locks are taken and dead hosts fenced; chosen at mkfs, never mixed. */
 enum lock_protocol {

@@ -1,0 +1,197 @@
+# SPDX-License-Identifier: BSD-2-Clause
+# Encrypted disks and the key files of hosts.
+. "${VMFS_SRCDIR}/tests/cli/hosts.subr"
+
+text="the quick brown fox keeps its secret"
+
+# key_make HOST NAME
+key_make()
+{
+	mkdir -p "$1/id/keys"
+	(umask 077 && head -c 32 /dev/urandom >"$1/id/keys/$2")
+}
+
+two_hosts()
+{
+	lun_make lun
+	host_start esx1 "${PWD}/lun"
+	host_start esx2 "${PWD}/lun"
+	export VMFSD_CONTROL="${PWD}/esx1/ctl"
+}
+
+# put DISK: the text into it, many times.
+put()
+{
+	yes "${text}" | head -c 1M | dd of="esx1/mnt/$1-flat.vmdk" bs=1M \
+	    conv=notrunc,fsync status=none || atf_fail "cannot write $1"
+}
+
+# holds HOST DISK
+holds()
+{
+	yes "${text}" | head -c 1M | cmp -n 1048576 - "$1/mnt/$2-flat.vmdk"
+}
+
+atf_test_case content_is_hidden_from_the_lun cleanup
+content_is_hidden_from_the_lun_head()
+{
+	atf_set require.user root
+}
+content_is_hidden_from_the_lun_body()
+{
+	two_hosts
+	key_make esx1 tenant
+	atf_check vmfsctl disk create ds1:/web.vmdk 64M --key=tenant
+	atf_check -o match:'encryption +aes-256-xts' -o match:'key +tenant' \
+	    -o match:'key id +[0-9a-f]{32}$' vmfsctl disk info ds1:/web.vmdk
+	put web
+	holds esx1 web || atf_fail "it does not read as written"
+	atf_check vmfsctl disk snapshot ds1:/web.vmdk s1
+	atf_check -o ignore vmfsctl disk clone ds1:/web.vmdk@s1 ds1:/two.vmdk
+	atf_check -o ignore -e ignore vmfsctl disk clone --full ds1:/web.vmdk@s1 \
+	    ds1:/three.vmdk
+	holds esx1 two || atf_fail "the clone reads otherwise"
+	holds esx1 three || atf_fail "the full clone reads otherwise"
+	sync
+	atf_check -s exit:1 grep -qaF "${text}" lun
+	atf_check -o ignore -e ignore vmfsctl disk clone --full --key=none \
+	    ds1:/web.vmdk ds1:/open.vmdk
+	atf_check -o match:'encryption +none' vmfsctl disk info ds1:/open.vmdk
+	holds esx1 open || atf_fail "the clear copy reads otherwise"
+	sync
+	atf_check grep -qaF "${text}" lun
+	hosts_stop
+}
+content_is_hidden_from_the_lun_cleanup()
+{
+	hosts_cleanup
+}
+
+atf_test_case host_without_the_key_is_refused cleanup
+host_without_the_key_is_refused_head()
+{
+	atf_set require.user root
+}
+host_without_the_key_is_refused_body()
+{
+	two_hosts
+	key_make esx1 tenant
+	atf_check vmfsctl disk create ds1:/web.vmdk 64M --key=tenant
+	put web
+	atf_check -s exit:1 -e match:'Required key not available' \
+	    cat esx2/mnt/web-flat.vmdk
+	atf_check -s exit:1 -e match:'encrypted, and its key is not in .*/esx2' \
+	    vmfsctl -c esx2/ctl disk export ds1:/web.vmdk "${PWD}/out"
+	atf_check -o match:'encryption +aes-256-xts' -o not-match:'tenant' \
+	    vmfsctl -c esx2/ctl disk info ds1:/web.vmdk
+	mkdir -p esx2/id/keys
+	cp -p esx1/id/keys/tenant esx2/id/keys/other-name
+	holds esx2 web || atf_fail "with the key it reads otherwise"
+	atf_check -o match:'key +other-name' vmfsctl -c esx2/ctl disk info \
+	    ds1:/web.vmdk
+	hosts_stop
+}
+host_without_the_key_is_refused_cleanup()
+{
+	hosts_cleanup
+}
+
+atf_test_case rekey_needs_no_copy cleanup
+rekey_needs_no_copy_head()
+{
+	atf_set require.user root
+}
+rekey_needs_no_copy_body()
+{
+	lun_make lun
+	host_start esx1 "${PWD}/lun"
+	export VMFSD_CONTROL="${PWD}/esx1/ctl"
+	key_make esx1 old
+	key_make esx1 new
+	atf_check vmfsctl disk create ds1:/web.vmdk 64M --key=old
+	put web
+	exec 8<>esx1/mnt/web-flat.vmdk || atf_fail "cannot open"
+	atf_check vmfsctl disk rekey ds1:/web.vmdk --key=new
+	exec 8>&-
+	rm esx1/id/keys/old
+	atf_check -o match:'key +new' vmfsctl disk info ds1:/web.vmdk
+	holds esx1 web || atf_fail "it reads otherwise"
+	atf_check vmfsctl disk create ds1:/clear.vmdk 1M
+	atf_check -s exit:2 -e match:'not encrypted.*clone --full --key' \
+	    vmfsctl disk rekey ds1:/clear.vmdk --key=new
+	atf_check -s exit:2 -e match:'no key; expected --key=NAME' \
+	    vmfsctl disk rekey ds1:/web.vmdk
+	hosts_stop
+}
+rekey_needs_no_copy_cleanup()
+{
+	hosts_cleanup
+}
+
+atf_test_case key_files_that_are_none_are_told cleanup
+key_files_that_are_none_are_told_head()
+{
+	atf_set require.user root
+}
+key_files_that_are_none_are_told_body()
+{
+	lun_make lun
+	host_start esx1 "${PWD}/lun"
+	export VMFSD_CONTROL="${PWD}/esx1/ctl"
+	atf_check -o match:'^NAME' vmfsctl key ls
+	key_make esx1 good
+	key_make esx1 open
+	chmod 644 esx1/id/keys/open
+	(umask 077 && printf short >esx1/id/keys/short)
+	atf_check -o match:'^good +[0-9a-f]{32}' \
+	    -o match:'^open .*read by others; run chmod 600' \
+	    -o match:'^short .*too short; it must hold 32' vmfsctl key ls
+	atf_check -s exit:1 -e match:'read by others' \
+	    vmfsctl disk create ds1:/a.vmdk 1M --key=open
+	atf_check -s exit:2 -e match:'cannot read the key file .*/gone' \
+	    vmfsctl disk create ds1:/a.vmdk 1M --key=gone
+	atf_check -s exit:2 -e match:'no name of a file' \
+	    vmfsctl disk create ds1:/a.vmdk 1M --key=../good
+	atf_check vmfsctl -H disk ls ds1:
+	hosts_stop
+}
+key_files_that_are_none_are_told_cleanup()
+{
+	hosts_cleanup
+}
+
+atf_test_case streams_are_clear_outside_and_encrypted_inside cleanup
+streams_are_clear_outside_and_encrypted_inside_head()
+{
+	atf_set require.user root
+}
+streams_are_clear_outside_and_encrypted_inside_body()
+{
+	lun_make lun
+	host_start esx1 "${PWD}/lun"
+	export VMFSD_CONTROL="${PWD}/esx1/ctl"
+	key_make esx1 tenant
+	yes "${text}" | head -c 1M >in
+	atf_check -o ignore -e ignore vmfsctl disk import "${PWD}/in" \
+	    ds1:/web.vmdk --key=tenant
+	holds esx1 web || atf_fail "it reads otherwise"
+	sync
+	atf_check -s exit:1 grep -qaF "${text}" lun
+	atf_check -o ignore -e ignore vmfsctl disk export ds1:/web.vmdk \
+	    "${PWD}/out"
+	atf_check cmp in out
+	hosts_stop
+}
+streams_are_clear_outside_and_encrypted_inside_cleanup()
+{
+	hosts_cleanup
+}
+
+atf_init_test_cases()
+{
+	atf_add_test_case content_is_hidden_from_the_lun
+	atf_add_test_case host_without_the_key_is_refused
+	atf_add_test_case rekey_needs_no_copy
+	atf_add_test_case key_files_that_are_none_are_told
+	atf_add_test_case streams_are_clear_outside_and_encrypted_inside
+}
