@@ -53,6 +53,8 @@ flushed_writes_survive_on_a_shared_file_cleanup() { rounds_cleanup; }
 write_some()
 {
 	truncate -s 8M disk
+	# What the writer before has said is not its word.
+	: >out
 	"${history}" write -d 1 -h "$1" journal disk >out &
 	until grep -q first out || ! kill -0 $!; do
 		sleep 0.05
