@@ -10,9 +10,6 @@
 #include "libvmfs/base/cleanup.h"
 #include "libvmfs/base/units.h"
 
-/* How long an open for writing waits for another host, and looks again. */
-#define HANDOVER_NS (5 * NSEC_PER_SEC)
-#define HANDOVER_POLL_NS (20 * NSEC_PER_MSEC)
 /* FOPEN_PARALLEL_DIRECT_WRITES of newer kernels; older ones ignore it. */
 #define OPEN_PARALLEL_DIRECT_WRITES (1u << 6)
 
@@ -80,30 +77,24 @@ reply_open(fuse_req_t req, struct handle *h)
 		(void)handle_close(h);
 }
 
-/*
- * A disk may be on its way here: its hypervisor on another host lets go just
- * before ours wants it, or closes it a moment later than it says.
- */
 static int
 handle_open_patiently(fuse_req_t req, uint64_t ino, int open_flags,
     struct handle **ret_h, struct lock_holder *ret_holder)
 {
 	struct fuse_mount *m = mount_of(req);
-	struct sched *s = sched_current();
-	uint64_t deadline = sched_now(s) + HANDOVER_NS;
+	struct patience p = { 0 };
+	bool disk = false;
 	struct fs_attr a;
 	int rc;
 
-	for (;;) {
+	do {
 		rc = handle_open(m, ino, open_flags, ret_h, ret_holder);
-		if (rc != -VMFS_ELOCKED || sched_now(s) >= deadline ||
-		    fuse_req_interrupted(req))
-			return rc;
-		if (fs_getattr(m->conf.fs, ino, &a) < 0 ||
-		    a.type != INODE_DISK)
-			return rc;
-		fiber_sleep(HANDOVER_POLL_NS);
-	}
+		if (rc == -VMFS_ELOCKED)
+			disk = fs_getattr(m->conf.fs, ino, &a) == 0 &&
+			    a.type == INODE_DISK;
+	} while (disk ? patience_left_long(req, &p, rc) :
+	    patience_left(req, &p, rc));
+	return rc;
 }
 
 void
@@ -151,7 +142,7 @@ op_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
 
 	if (rc == 0) {
 		name_hint_set(&m->hints, a.ino, name);
-		rc = handle_open(m, a.ino, fi->flags, &h, &holder);
+		rc = handle_open_patiently(req, a.ino, fi->flags, &h, &holder);
 	}
 	if (rc < 0) {
 		reply_error(req, rc, "create", dir, name, &holder);
@@ -183,13 +174,38 @@ op_read(fuse_req_t req, fuse_ino_t node, size_t size, off_t off,
 		(void)fuse_reply_buf(req, buf, got);
 }
 
+/* The kernel leaves this to us when a write goes past its cache. */
+int
+content_changes(fuse_req_t req, struct handle *h)
+{
+	return fuse_req_ctx(req)->uid == 0 ? 0 : fs_file_strip_ids(h->file);
+}
+
+static int
+end_of(struct handle *h, off_t *ret_end)
+{
+	struct fs_attr a;
+	int rc = fs_file_attr(h->file, &a);
+
+	if (rc == 0)
+		*ret_end = (off_t)a.size;
+	return rc;
+}
+
 void
 op_write(fuse_req_t req, fuse_ino_t node, const char *buf, size_t size,
     off_t off, struct fuse_file_info *fi)
 {
-	int rc = fs_file_write(handle_of(fi)->file, (uint64_t)off, buf, size);
+	struct handle *h = handle_of(fi);
+	int rc = content_changes(req, h);
 
 	(void)node;
+	/* Where the kernel takes the end to be another host may have written
+	 * before it let go of the file. */
+	if (rc == 0 && (fi->flags & O_APPEND) != 0)
+		rc = end_of(h, &off);
+	if (rc == 0)
+		rc = fs_file_write(h->file, (uint64_t)off, buf, size);
 	if (rc < 0)
 		reply_error(req, rc, "write", handle_of(fi)->ino, NULL, NULL);
 	else
@@ -275,8 +291,10 @@ op_fallocate(fuse_req_t req, fuse_ino_t node, int mode, off_t offset,
     off_t length, struct fuse_file_info *fi)
 {
 	struct handle *h = handle_of(fi);
-	int rc = allocate(h, mode, (uint64_t)offset, (uint64_t)length);
+	int rc = content_changes(req, h);
 
+	if (rc == 0)
+		rc = allocate(h, mode, (uint64_t)offset, (uint64_t)length);
 	(void)node;
 	if (rc < 0)
 		reply_error(req, rc, "fallocate", h->ino, NULL, NULL);

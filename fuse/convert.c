@@ -5,6 +5,8 @@
 #include "fuse/mount_impl.h"
 #include "fuse/refusal.h"
 
+#define NS 1000000000
+
 int
 errno_of(int error)
 {
@@ -30,13 +32,27 @@ static const mode_t type_mode[] = {
 	[INODE_SNAPSHOT] = S_IFREG,
 };
 
+/* 1677 to 2262. */
 static struct timespec
 timespec_of(uint64_t ns)
 {
+	int64_t t = (int64_t)ns, sec = t / NS - (t % NS < 0);
+
 	return (struct timespec){
-		.tv_sec = (time_t)(ns / 1000000000),
-		.tv_nsec = (long)(ns % 1000000000),
+		.tv_sec = (time_t)sec, .tv_nsec = (long)(t - sec * NS),
 	};
+}
+
+uint64_t
+timespec_ns(const struct timespec *ts)
+{
+	time_t sec = ts->tv_sec;
+
+	if (sec > INT64_MAX / NS - 1)
+		sec = INT64_MAX / NS - 1;
+	if (sec < INT64_MIN / NS + 1)
+		sec = INT64_MIN / NS + 1;
+	return (uint64_t)(sec * NS + ts->tv_nsec);
 }
 
 void

@@ -64,6 +64,8 @@ node_of(const struct fuse_mount *m, uint64_t ino)
 	return ino == m->root ? FUSE_ROOT_ID : ino;
 }
 
+/* Times of the file system; those that it cannot tell become its nearest. */
+uint64_t timespec_ns(const struct timespec *ts);
 /* Positive errno for the kernel out of a negative code of ours. */
 int errno_of(int error);
 void attr_to_stat(const struct fuse_mount *m, const struct fs_attr *a,
@@ -74,6 +76,20 @@ void attr_to_entry(const struct fuse_mount *m, const struct fs_attr *a,
  * holds `name` (or inode `ino` when NULL), damage, loss of the LUN. */
 void reply_error(fuse_req_t req, int error, const char *what, uint64_t ino,
     const char *name, const struct lock_holder *holder);
+
+/* ---- waiting for another host (patience.c) ---- */
+
+/*
+ * Another host may be about to let go of a file: the one that closed it does
+ * so a moment after the close.  { 0 } to begin with.
+ */
+struct patience {
+	uint64_t deadline_ns;
+};
+/* Of an operation that ended so: whether to do it again; suspends. */
+bool patience_left(fuse_req_t req, struct patience *p, int rc);
+/* For a disk that is open there: whose hypervisor lets go later. */
+bool patience_left_long(fuse_req_t req, struct patience *p, int rc);
 
 /* ---- handlers ---- */
 
@@ -112,6 +128,8 @@ void op_fallocate(fuse_req_t req, fuse_ino_t node, int mode, off_t offset,
     off_t length, struct fuse_file_info *fi);
 void op_lseek(fuse_req_t req, fuse_ino_t node, off_t off, int whence,
     struct fuse_file_info *fi);
+/* Before somebody changes the content: set-id bits go unless it is root. */
+int content_changes(fuse_req_t req, struct handle *h);
 /* Closes the file and frees h; the error of closing. */
 int handle_close(struct handle *h);
 

@@ -65,12 +65,6 @@ op_getattr(fuse_req_t req, fuse_ino_t node, struct fuse_file_info *fi)
 		reply_attr(req, &a);
 }
 
-static uint64_t
-ns_of(const struct timespec *ts)
-{
-	return (uint64_t)ts->tv_sec * 1000000000 + (uint64_t)ts->tv_nsec;
-}
-
 static unsigned
 wanted_attr(struct fuse_mount *m, const struct stat *st, int to_set,
     struct fs_attr *ret_a)
@@ -85,9 +79,9 @@ wanted_attr(struct fuse_mount *m, const struct stat *st, int to_set,
 		.gid = st->st_gid,
 		.size = (uint64_t)st->st_size,
 		.atime_ns = to_set & FUSE_SET_ATTR_ATIME_NOW ? now :
-		    ns_of(&st->st_atim),
+		    timespec_ns(&st->st_atim),
 		.mtime_ns = to_set & FUSE_SET_ATTR_MTIME_NOW ? now :
-		    ns_of(&st->st_mtim),
+		    timespec_ns(&st->st_mtim),
 	};
 	if (to_set & FUSE_SET_ATTR_MODE)
 		which |= FS_SET_MODE;
@@ -111,6 +105,7 @@ op_setattr(fuse_req_t req, fuse_ino_t node, struct stat *st, int to_set,
 	struct fuse_mount *m = mount_of(req);
 	uint64_t ino = ino_of(m, node);
 	struct lock_holder holder = { .mode = LOCK_FREE };
+	struct patience p = { 0 };
 	struct fs_attr want, a;
 	unsigned which = wanted_attr(m, st, to_set, &want);
 	int rc = 0;
@@ -118,11 +113,16 @@ op_setattr(fuse_req_t req, fuse_ino_t node, struct stat *st, int to_set,
 	if ((which & FS_SET_SIZE) != 0 && fi != NULL && fi->fh != 0) {
 		struct handle *h = (struct handle *)(uintptr_t)fi->fh;
 
-		rc = fs_file_truncate(h->file, want.size);
+		rc = content_changes(req, h);
+		if (rc == 0)
+			rc = fs_file_truncate(h->file, want.size);
 		which &= ~(unsigned)FS_SET_SIZE;
 	}
 	if (rc == 0 && which != 0)
-		rc = fs_setattr(m->conf.fs, ino, which, &want, &a, &holder);
+		do
+			rc = fs_setattr(m->conf.fs, ino, which, &want, &a,
+			    &holder);
+		while (patience_left(req, &p, rc));
 	else if (rc == 0)
 		rc = get_attr(m, node, fi, &a);
 	if (rc < 0)
@@ -213,8 +213,12 @@ op_unlink(fuse_req_t req, fuse_ino_t parent, const char *name)
 	struct fuse_mount *m = mount_of(req);
 	struct lock_holder holder = { .mode = LOCK_FREE };
 	uint64_t dir = ino_of(m, parent);
-	int rc = fs_unlink(m->conf.fs, dir, name, &holder);
+	struct patience p = { 0 };
+	int rc;
 
+	do
+		rc = fs_unlink(m->conf.fs, dir, name, &holder);
+	while (patience_left(req, &p, rc));
 	reply_done(req, rc, "unlink", dir, name, &holder);
 }
 
@@ -236,14 +240,20 @@ op_rename(fuse_req_t req, fuse_ino_t parent, const char *name,
 	struct fuse_mount *m = mount_of(req);
 	struct lock_holder holder = { .mode = LOCK_FREE };
 	uint64_t dir = ino_of(m, parent);
+	struct patience p = { 0 };
+	unsigned how = 0;
 	int rc;
 
-	if ((flags & ~(unsigned)RENAME_NOREPLACE) != 0) {
+	if ((flags & ~(unsigned)(RENAME_NOREPLACE | RENAME_EXCHANGE)) != 0) {
 		(void)fuse_reply_err(req, EINVAL);
 		return;
 	}
-	rc = fs_rename(m->conf.fs, dir, name, ino_of(m, new_parent), new_name,
-	    flags & RENAME_NOREPLACE ? FS_RENAME_NOREPLACE : 0, &holder);
+	how |= flags & RENAME_NOREPLACE ? FS_RENAME_NOREPLACE : 0;
+	how |= flags & RENAME_EXCHANGE ? FS_RENAME_EXCHANGE : 0;
+	do
+		rc = fs_rename(m->conf.fs, dir, name, ino_of(m, new_parent),
+		    new_name, how, &holder);
+	while (patience_left(req, &p, rc));
 	reply_done(req, rc, "rename", dir, name, &holder);
 }
 

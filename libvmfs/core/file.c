@@ -408,6 +408,21 @@ inline_map(struct txn *t, struct inode *ip, struct mblk *b, uint64_t chunk)
 	return r;
 }
 
+/* There is nothing in the inode: the map starts empty. */
+static int
+inline_leave(struct inode *ip)
+{
+	struct txn *t;
+	int r = txn_begin(ip->fs->ds, 1, &t);
+
+	if (r != 0)
+		return r;
+	ip->info.flags &= ~(uint32_t)INODE_INLINE;
+	r = inode_store(t, ip);
+	txn_end(t);
+	return r;
+}
+
 /* From the inode to a chunk; inode.map is held exclusively. */
 static int
 inline_spill(struct inode *ip)
@@ -420,6 +435,8 @@ inline_spill(struct inode *ip)
 	struct txn *t;
 	int r;
 
+	if (ip->info.inline_size == 0)
+		return inline_leave(ip);
 	if (buf == NULL)
 		return -ENOMEM;
 	r = txn_begin(ds, PATH_BLOCKS, &t);

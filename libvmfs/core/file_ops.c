@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Open files: the calls of fs.h on content. */
 #include <stdlib.h>
+#include <sys/stat.h>
 
 #include "libvmfs/core/fs_impl.h"
 
@@ -311,6 +312,34 @@ fs_file_write(struct fs_file *f, uint64_t offset, const void *buf, size_t len)
 	touch(ip);
 	r = file_write_at(ip, offset, buf, len);
 	fiber_rwlock_unlock(&ip->content);
+	return r;
+}
+
+static bool
+has_id_bits(const struct inode_info *i)
+{
+	return (i->mode & S_ISUID) != 0 ||
+	    ((i->mode & S_ISGID) != 0 && (i->mode & S_IXGRP) != 0);
+}
+
+int
+fs_file_strip_ids(struct fs_file *f)
+{
+	struct inode *ip = f->ip;
+	struct txn *t;
+	int r;
+
+	if (f->mode != LOCK_EXCLUSIVE || !has_id_bits(&ip->info))
+		return 0;
+	r = txn_begin(f->fs->ds, 1, &t);
+	if (r != 0)
+		return r;
+	if (ip->info.mode & S_IXGRP)
+		ip->info.mode &= (uint16_t)~S_ISGID;
+	ip->info.mode &= (uint16_t)~S_ISUID;
+	ip->info.ctime_ns = fs_now_ns(f->fs);
+	r = inode_store(t, ip);
+	txn_end(t);
 	return r;
 }
 

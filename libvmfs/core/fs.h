@@ -37,6 +37,7 @@ struct fs_attr {
 	uint32_t uid, gid, nlink;
 	uint64_t size;			/* bytes */
 	uint64_t allocated;		/* bytes really held */
+	/* Since 1970; of two's complement: 2^64 - 1 is just before it. */
 	uint64_t atime_ns, mtime_ns, ctime_ns, btime_ns;
 	uint32_t snapshots, clones;
 	bool is_clone;
@@ -77,7 +78,8 @@ int fs_readlink(struct fs *fs, uint64_t ino, char *buf, size_t size) MUST_CHECK;
 int fs_unlink(struct fs *fs, uint64_t dir, const char *name,
     struct lock_holder *ret_holder) MUST_CHECK;
 int fs_rmdir(struct fs *fs, uint64_t dir, const char *name) MUST_CHECK;
-enum { FS_RENAME_NOREPLACE = 1 };
+/* EXCHANGE: both names are there and change places, whatever they name. */
+enum { FS_RENAME_NOREPLACE = 1, FS_RENAME_EXCHANGE = 2 };
 int fs_rename(struct fs *fs, uint64_t dir, const char *name, uint64_t new_dir,
     const char *new_name, unsigned flags, struct lock_holder *ret_holder)
     MUST_CHECK;
@@ -147,6 +149,9 @@ int fs_file_read(struct fs_file *f, uint64_t offset, void *buf, size_t len,
 /* All of it or an error; -ENOSPC leaves old content readable. */
 int fs_file_write(struct fs_file *f, uint64_t offset, const void *buf,
     size_t len) MUST_CHECK;
+/* The set-user-id and set-group-id bits go: somebody without the right to keep
+ * them changes the content. */
+int fs_file_strip_ids(struct fs_file *f) MUST_CHECK;
 /* Everything acknowledged before is durable. */
 int fs_file_flush(struct fs_file *f) MUST_CHECK;
 /* Range reads zeroes afterwards; whole chunks are freed. */

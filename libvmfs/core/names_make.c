@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* New names: files, directories, disks, symbolic links. */
+#include <sys/stat.h>
+
 #include "libvmfs/core/fs_impl.h"
 
 #define NAME_BLOCKS 24u		/* what one insertion dirties, with splits */
@@ -70,6 +72,17 @@ make_in(struct txn *t, struct inode *dip, struct make *m)
 	return inode_store(t, dip);
 }
 
+/* A set-group-id directory passes its group on; to directories the bit, too. */
+static void
+inherit_group(const struct inode_info *dir, struct inode_info *i)
+{
+	if ((dir->mode & S_ISGID) == 0)
+		return;
+	i->gid = dir->gid;
+	if (i->type == INODE_DIR)
+		i->mode |= S_ISGID;
+}
+
 static int
 make_locked(struct inode *dip, struct make *m, struct fs_attr *ret_a)
 {
@@ -86,6 +99,7 @@ make_locked(struct inode *dip, struct make *m, struct fs_attr *ret_a)
 	r = dir_find(dip, &dip->info, true, m->name, &e);
 	if (r != -ENOENT)
 		return r == 0 ? -EEXIST : r;
+	inherit_group(&dip->info, &m->info);
 	r = txn_begin(ds, NAME_BLOCKS, &t);
 	if (r != 0)
 		return r;

@@ -151,17 +151,18 @@ struct rename {
 	struct victim v;
 };
 
-/* new_dir must not lie in the directory that moves. */
+/* The directory `at` must not lie in the one that moves. */
 static int
-loop_check(struct rename *m)
+loop_check(struct rename *m, const struct fs_attr *moves, uint64_t at)
 {
-	uint64_t at = m->new_dir;
 	struct reader rd;
 	struct inode *ip;
 	int r;
 
+	if (moves->type != INODE_DIR || m->dir == m->new_dir)
+		return 0;
 	for (unsigned i = 0; i < DEPTH_MAX; i++) {
-		if (at == m->from.ino)
+		if (at == moves->ino)
 			return -EINVAL;
 		if (at == fs_root(m->fs))
 			return 0;
@@ -254,17 +255,111 @@ rename_txn(struct rename *m, const struct dirent *e)
 
 /* The hosts that have it open find it by its name again. */
 static int
-shared_check(struct rename *m)
+shared_check(struct rename *m, const struct fs_attr *moves)
 {
 	struct lockops *l = ds_locks(m->fs->ds);
 	struct lock_holder h;
-	int r = l->vt->query(l, m->from.ino, &h);
+	int r;
 
+	if (!moves->multi_writer)
+		return 0;
+	r = l->vt->query(l, moves->ino, &h);
 	if (r != 0 || h.mode == LOCK_FREE || h.state == HOLDER_DEAD)
 		return r;
 	if (m->holder != NULL)
 		*m->holder = h;
 	return -VMFS_ELOCKED;
+}
+
+/* ---- two names change places ---- */
+
+static uint32_t
+is_dir(const struct fs_attr *a)
+{
+	return a->type == INODE_DIR;
+}
+
+/* A directory that moves says where it is. */
+static int
+parent_store(struct txn *t, struct rename *m, const struct fs_attr *moves,
+    uint64_t dir)
+{
+	struct inode *ip = names_set_get(&m->s, moves->ino);
+
+	if (ip == NULL || ip->info.parent == dir)
+		return 0;
+	ip->info.parent = dir;
+	return inode_store(t, ip);
+}
+
+static int
+exchange_in(struct txn *t, struct rename *m, const struct dirent *e,
+    const struct dirent *o)
+{
+	struct inode *dip = names_set_get(&m->s, m->dir);
+	struct inode *ndip = names_set_get(&m->s, m->new_dir);
+	int r;
+
+	r = dir_replace(t, dip, m->name, o);
+	if (r == 0)
+		r = dir_replace(t, ndip, m->new_name, e);
+	if (r == 0)
+		r = parent_store(t, m, &m->from, m->new_dir);
+	if (r == 0)
+		r = parent_store(t, m, &m->to, m->dir);
+	if (r != 0)
+		return r;
+	dip->info.nlink += is_dir(&m->to) - is_dir(&m->from);
+	ndip->info.nlink += is_dir(&m->from) - is_dir(&m->to);
+	dir_touch(dip);
+	dir_touch(ndip);
+	r = inode_store(t, dip);
+	return r != 0 || ndip == dip ? r : inode_store(t, ndip);
+}
+
+static int
+exchange_locked(struct rename *m, const struct dirent *e,
+    const struct dirent *o)
+{
+	struct txn *t;
+	int r;
+
+	if (o->ino == 0)
+		return -ENOENT;
+	r = shared_check(m, &m->from);
+	if (r == 0)
+		r = shared_check(m, &m->to);
+	if (r == 0)
+		r = loop_check(m, &m->from, m->new_dir);
+	if (r == 0)
+		r = loop_check(m, &m->to, m->dir);
+	if (r == 0)
+		r = txn_begin(m->fs->ds, NAME_BLOCKS, &t);
+	if (r != 0)
+		return r;
+	r = exchange_in(t, m, e, o);
+	txn_end(t);
+	return r;
+}
+
+/* ---- one name moves ---- */
+
+static int
+names_match(struct rename *m, struct dirent *ret_from, struct dirent *ret_to)
+{
+	int r;
+
+	r = names_find(names_set_get(&m->s, m->dir), m->name, ret_from);
+	if (r == -ENOENT || (r == 0 && ret_from->ino != m->from.ino))
+		return m->from.ino == 0 ? -ENOENT : -EAGAIN;
+	if (r != 0)
+		return r;
+	if (names_set_get(&m->s, m->new_dir)->info.nlink == 0)
+		return -ENOENT;
+	r = names_find(names_set_get(&m->s, m->new_dir), m->new_name, ret_to);
+	if (r != 0 && r != -ENOENT)
+		return r;
+	return ret_to->ino != m->to.ino ? -EAGAIN : 0;
 }
 
 /* -EAGAIN: not what was seen before the locks. */
@@ -274,25 +369,18 @@ rename_locked(struct rename *m)
 	struct dirent e, o = { 0 };
 	int r;
 
-	r = names_find(names_set_get(&m->s, m->dir), m->name, &e);
-	if (r == -ENOENT || (r == 0 && e.ino != m->from.ino))
-		return m->from.ino == 0 ? -ENOENT : -EAGAIN;
+	r = names_match(m, &e, &o);
 	if (r != 0)
 		return r;
-	if (names_set_get(&m->s, m->new_dir)->info.nlink == 0)
-		return -ENOENT;
-	r = names_find(names_set_get(&m->s, m->new_dir), m->new_name, &o);
-	if (r != 0 && r != -ENOENT)
-		return r;
-	if (o.ino != m->to.ino)
-		return -EAGAIN;
 	if (o.ino == e.ino)
 		return m->flags & FS_RENAME_NOREPLACE ? -EEXIST : 0;
+	if (m->flags & FS_RENAME_EXCHANGE)
+		return exchange_locked(m, &e, &o);
 	r = types_check(m);
-	if (r == 0 && m->from.multi_writer)
-		r = shared_check(m);
-	if (r == 0 && m->from.type == INODE_DIR && m->dir != m->new_dir)
-		r = loop_check(m);
+	if (r == 0)
+		r = shared_check(m, &m->from);
+	if (r == 0)
+		r = loop_check(m, &m->from, m->new_dir);
 	if (r == 0 && o.ino != 0)
 		r = victim_take(m->fs, &o, &m->v, m->holder);
 	if (r == -ESTALE)
@@ -310,16 +398,18 @@ rename_once(struct rename *m)
 	r = fs_lookup(m->fs, m->dir, m->name, &m->from);
 	if (r == 0)
 		r = glance(m->fs, m->new_dir, m->new_name, &m->to);
-	if (r == 0 && (m->flags & FS_RENAME_NOREPLACE) == 0)
+	if (r == 0 && m->flags == 0)
 		r = victim_thin(m->fs, &m->to, m->holder);
 	if (r != 0)
 		return r;
 	names_set_add(&m->s, m->dir);
 	names_set_add(&m->s, m->new_dir);
-	if (m->from.type == INODE_DIR && m->dir != m->new_dir) {
+	if ((m->from.type == INODE_DIR || (m->to.type == INODE_DIR &&
+	    (m->flags & FS_RENAME_EXCHANGE))) && m->dir != m->new_dir) {
 		/* One such move at a time, or two could make a loop. */
 		names_set_add(&m->s, fs_root(m->fs));
-		names_set_add(&m->s, m->from.ino);
+		if (m->from.type == INODE_DIR)
+			names_set_add(&m->s, m->from.ino);
 	}
 	if (m->to.type == INODE_DIR)
 		names_set_add(&m->s, m->to.ino);
@@ -344,6 +434,8 @@ fs_rename(struct fs *fs, uint64_t dir, const char *name, uint64_t new_dir,
 	int r;
 
 	r = fs_writable(fs);
+	if (r == 0 && flags == (FS_RENAME_NOREPLACE | FS_RENAME_EXCHANGE))
+		r = -EINVAL;
 	if (r == 0)
 		r = name_check(name);
 	if (r == 0)
