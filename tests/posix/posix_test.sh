@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: BSD-2-Clause
+# The suite over a mount, and over two hosts of one datastore that take turns.
+. "${VMFS_SRCDIR}/tests/cli/hosts.subr"
+
+suite="${VMFS_BUILDDIR}/tests/posix/vmfs-posix"
+
+atf_test_case one_host cleanup
+one_host_head()
+{
+	atf_set require.user root
+}
+one_host_body()
+{
+	lun_make lun
+	host_start esx1 "${PWD}/lun"
+	chmod 777 esx1/mnt
+	atf_check "${suite}" -n "$(atf_config_get entries 300)" esx1/mnt
+	hosts_stop
+	atf_check -o match:'clean$' fsck.vmfs -n "${PWD}/lun"
+}
+one_host_cleanup()
+{
+	hosts_cleanup
+}
+
+atf_test_case two_hosts cleanup
+two_hosts_head()
+{
+	atf_set require.user root
+}
+two_hosts_body()
+{
+	lun_make lun
+	host_start esx1 "${PWD}/lun"
+	host_start esx2 "${PWD}/lun"
+	chmod 777 esx1/mnt
+	atf_check "${suite}" -n "$(atf_config_get entries 100)" esx1/mnt \
+	    esx2/mnt
+	hosts_stop
+	atf_check -o match:'clean$' fsck.vmfs -n "${PWD}/lun"
+}
+two_hosts_cleanup()
+{
+	hosts_cleanup
+}
+
+# append HOST: as two hosts that keep one log file.
+append()
+{
+	i=0
+	while [ "${i}" -lt 40 ]; do
+		echo "$1 ${i}" >>"$1/mnt/log" 2>>"$1/refused" || continue
+		i=$((i + 1))
+	done
+}
+
+atf_test_case appends_of_two_hosts_all_arrive cleanup
+appends_of_two_hosts_all_arrive_head()
+{
+	atf_set require.user root
+}
+appends_of_two_hosts_all_arrive_body()
+{
+	lun_make lun
+	host_start esx1 "${PWD}/lun"
+	host_start esx2 "${PWD}/lun"
+	: >esx1/mnt/log
+	append esx1 &
+	one=$!
+	append esx2
+	wait "${one}" || atf_fail "esx1 cannot append"
+	for host in esx1 esx2; do
+		seq -f "${host} %g" 0 39
+	done | sort >want
+	sort esx2/mnt/log >got
+	atf_check cmp want got
+	hosts_stop
+}
+appends_of_two_hosts_all_arrive_cleanup()
+{
+	hosts_cleanup
+}
+
+# What the suite expects is what Linux does elsewhere.
+atf_test_case another_file_system
+another_file_system_head()
+{
+	atf_set require.user root
+}
+another_file_system_body()
+{
+	[ "$(stat -f -c %T .)" = ext2/ext3 ] ||
+	    atf_skip "the work directory is not on ext4"
+	mkdir -m 777 d
+	atf_check "${suite}" -o d
+}
+
+atf_init_test_cases()
+{
+	atf_add_test_case one_host
+	atf_add_test_case two_hosts
+	atf_add_test_case appends_of_two_hosts_all_arrive
+	atf_add_test_case another_file_system
+}
