@@ -107,6 +107,9 @@ int fs_readdir(struct fs *fs, uint64_t dir, uint64_t cookie,
  * the root directory.  -VMFS_ELOCKED after a while.
  */
 int fs_grow(struct fs *fs, struct lock_holder *ret_holder) MUST_CHECK;
+/* See ds_extent_add; owns lun in any case. */
+int fs_extent_add(struct fs *fs, struct disk *lun, const char *place,
+    char *why, struct lock_holder *ret_holder) MUST_CHECK;
 int fs_set_label(struct fs *fs, const char *label,
     struct lock_holder *ret_holder) MUST_CHECK;
 

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "libvmfs/core/fs_impl.h"
+#include "libvmfs/core/volume.h"
 
 uint64_t
 fs_now_ns(struct fs *fs)
@@ -35,7 +36,7 @@ inode_private(struct fs *fs, uint64_t ino, struct inode **ret_ip)
 {
 	struct inode *ip;
 
-	if (ino == 0 || ino >= ds_super(fs->ds)->blocks)
+	if (ino == 0 || !volume_has_block(ds_super(fs->ds), ino))
 		return -ESTALE;
 	ip = calloc(1, sizeof(*ip));
 	if (ip == NULL)
