@@ -152,11 +152,11 @@ int
 ds_set_incompat(struct ds *ds, uint64_t features)
 {
 	struct super s;
-	int r = begin(ds);
+	int r = ds_super_begin(ds);
 
 	if (r < 0 || (ds->super.incompat & features) == features)
 		return r;
 	s = ds->super;
 	s.incompat |= features;
-	return change(ds, &s);
+	return ds_super_change(ds, &s);
 }

@@ -246,16 +246,61 @@ EXTENT_TEST(an_extent_is_no_datastore_of_its_own)
 	umount(b);
 }
 
-EXTENT_TEST(one_copy_is_enough_to_know_an_extent)
+static void
+count_extents(void *arg, const struct check_finding *f)
+{
+	unsigned *n = arg;
+
+	*n += f->rule == CHECK_EXTENT && f->severity == CHECK_HARMLESS;
+}
+
+static unsigned
+findings(struct box *b, bool repair)
+{
+	unsigned n = 0;
+	struct check_result res;
+	const struct check_conf conf = {
+		.env = &b->r.f.env, .disk = b->r.f.disk,
+		.extents = b->r.f.disk, .repair = repair, .own_slot = -1,
+		.finding = count_extents, .arg = &n,
+	};
+
+	ATF_REQUIRE_EQ(check_run(&conf, &res), 0);
+	ATF_CHECK_EQ(res.found, n);
+	return n;
+}
+
+static void
+wipe(struct disk *d, uint64_t block)
 {
 	uint8_t zero[BLOCK_SIZE] = { 0 };
+
+	ATF_REQUIRE_EQ(disk_write(d, block * BLOCK_SIZE, zero, BLOCK_SIZE, 0),
+	    0);
+}
+
+EXTENT_TEST(one_copy_is_enough_to_know_an_extent_and_mend_the_other)
+{
+	static const struct {
+		unsigned lun;
+		uint64_t block;
+	} damage[] = {
+		{ 1, EXTENT_COPY_0 }, { 1, EXTENT_COPY_1 },
+		{ 0, EXTENT_NOTE_BLOCK },
+	};
 	struct extent_info e;
 
 	ATF_REQUIRE_EQ(add(b, 1), 0);
-	ATF_REQUIRE_EQ(disk_write(b->lun[1], EXTENT_COPY_0 * BLOCK_SIZE, zero,
-	    BLOCK_SIZE, 0), 0);
-	ATF_CHECK_EQ(extent_read(b->lun[1], &e), 0);
-	umount(b);
+	ATF_REQUIRE_EQ(fs_close(b->r.fs), 0);
+	ATF_REQUIRE_EQ(fixture_umount(&b->r.f), 0);
+	for (unsigned i = 0; i < 3; i++) {
+		wipe(b->lun[damage[i].lun], damage[i].block);
+		ATF_CHECK_EQ(extent_read(b->lun[1], &e), 0);
+		ATF_CHECK_EQ(findings(b, false), 1);
+		ATF_CHECK_EQ(findings(b, true), 1);
+		ATF_CHECK_EQ(findings(b, false), 0);
+	}
+	disk_close(b->r.f.disk);
 }
 
 EXTENT_TEST(another_lun_is_not_taken_for_the_extent)
@@ -421,7 +466,8 @@ ATF_TP_ADD_TCS(tp)
 	ATF_TP_ADD_TC(tp, a_further_lun_gives_its_space);
 	ATF_TP_ADD_TC(tp, what_all_need_lies_on_the_first_lun);
 	ATF_TP_ADD_TC(tp, an_extent_is_no_datastore_of_its_own);
-	ATF_TP_ADD_TC(tp, one_copy_is_enough_to_know_an_extent);
+	ATF_TP_ADD_TC(tp,
+	    one_copy_is_enough_to_know_an_extent_and_mend_the_other);
 	ATF_TP_ADD_TC(tp, another_lun_is_not_taken_for_the_extent);
 	ATF_TP_ADD_TC(tp,
 	    a_commit_flushes_the_luns_that_were_written_and_no_other);
