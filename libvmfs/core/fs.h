@@ -306,6 +306,11 @@ int fs_file_promote(struct fs_file *f, const struct fs_progress *p) MUST_CHECK;
 int fs_diff(struct fs *fs, uint64_t from, uint64_t to,
     bool (*fn)(void *arg, uint64_t offset, uint64_t len, bool data), void *arg)
     MUST_CHECK;
+/* The same of the blocks that a range touches. */
+int fs_diff_range(struct fs *fs, uint64_t from, uint64_t to, uint64_t offset,
+    uint64_t length,
+    bool (*fn)(void *arg, uint64_t offset, uint64_t len, bool data), void *arg)
+    MUST_CHECK;
 
 /* How the names of snapshots begin that copies have made. */
 #define FS_SHARE_PREFIX "copy-"
