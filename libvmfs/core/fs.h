@@ -312,14 +312,13 @@ int fs_diff_range(struct fs *fs, uint64_t from, uint64_t to, uint64_t offset,
     bool (*fn)(void *arg, uint64_t offset, uint64_t len, bool data), void *arg)
     MUST_CHECK;
 
-/* How the names of snapshots begin that copies have made. */
-#define FS_SHARE_PREFIX "copy-"
 /*
  * The range of dst, whole MiB, becomes that of src without copying: dst, which
  * must be empty when offset 0 is asked for, becomes a clone of a snapshot of src
- * that is made for it (or of src, when that is a snapshot).  *ret_len bytes are
- * done; it is less than len, perhaps 0, where src has been written since, or for
- * a part of a MiB: that is to be copied.  -EOPNOTSUPP: these two share nothing.
+ * that is made for it and goes with its last clone (or of src, when that is a
+ * snapshot).  *ret_len bytes are done; it is less than len, perhaps 0, where src
+ * has been written since, or for a part of a MiB: that is to be copied.
+ * -EOPNOTSUPP: these two share nothing.
  */
 int fs_file_share(struct fs_file *src, struct fs_file *dst, uint64_t offset,
     uint64_t len, uint64_t *ret_len) MUST_CHECK;

@@ -68,6 +68,7 @@ struct inode {
 	struct fiber_cond reads_cond;	/* ... became none */
 	struct inode_info info;		/* while ex, sh or mw */
 	bool unlinked, times_dirty;
+	unsigned sharing;	/* copies that look for a snapshot of it */
 	uint64_t seen_version;		/* of the lock, for unlocked readers */
 	struct list bucket[NODE_CACHE_BUCKETS], lru;
 	unsigned cached;
@@ -371,10 +372,24 @@ int snapshot_free(struct inode *ip, uint64_t ino,
  */
 int snapshot_thin(struct fs *fs, uint64_t ino, unsigned keep,
     struct lock_holder *ret_holder) MUST_CHECK;
-/* Finishes deletions that were begun; the first error. */
+/* Finishes deletions that were begun, and deletes what copies have left; the
+ * first error. */
 int snapshot_reap(struct inode *ip);
-/* A clone's pin on the snapshot it came from goes.  wait: for its lock. */
-int pin_release(struct inode *ip, bool wait) MUST_CHECK;
+/* One that goes when its last clone does. */
+int snapshot_for_copy(struct fs *fs, uint64_t ino, const char *name,
+    struct fs_snapshot *ret_s) MUST_CHECK;
+/* Clones of a snapshot, as its inode says without its lock. */
+int snapshot_clones(struct inode *ip, uint64_t ino, uint32_t *ret_clones)
+    MUST_CHECK;
+/* One that a copy made, and that nobody needs any more. */
+bool snapshot_idle_copy(struct inode *ip, const struct kin *k);
+/*
+ * A clone's pin on the snapshot it came from goes.  wait: for its lock.
+ * *ret_idle becomes the disk of the snapshot if that has no clone any more: to
+ * be given to pin_released when nothing of the clone is locked.
+ */
+int pin_release(struct inode *ip, bool wait, uint64_t *ret_idle) MUST_CHECK;
+void pin_released(struct fs *fs, uint64_t idle);
 static inline bool
 progress_step(const struct fs_progress *p, uint64_t done, uint64_t total)
 {

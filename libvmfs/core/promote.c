@@ -147,6 +147,7 @@ int
 fs_file_promote(struct fs_file *f, const struct fs_progress *p)
 {
 	struct inode *ip = f->ip;
+	uint64_t idle = 0;
 	int r;
 
 	r = promote_check(f);
@@ -161,9 +162,11 @@ fs_file_promote(struct fs_file *f, const struct fs_progress *p)
 		fiber_rwlock_wrlock(&ip->content);
 		r = all_nodes_promote(ip);
 		if (r == 0)
-			r = pin_release(ip, false);
+			r = pin_release(ip, false, &idle);
 		fiber_rwlock_unlock(&ip->content);
 	}
 	fiber_mutex_unlock(&ip->snaps);
+	if (r == 0)
+		pin_released(ip->fs, idle);
 	return r;
 }
