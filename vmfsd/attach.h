@@ -1,20 +1,17 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Virtual disks that hypervisors of this machine have by vhost-user, and
- * clients from anywhere by NBD (attach_nbd.h).
+ * Virtual disks that hypervisors of this machine have by vhost-user.
  *
  * The disk's lock is taken when it is attached, kept while its guest runs, and
  * given back when the guest has stopped: at that moment of a live migration
  * the other host takes it.  The guest of an attachment that is to receive a
- * migration needs it only when it begins to run.  NBD does not tell who runs:
- * there the lock is held from attach to detach.
+ * migration needs it only when it begins to run.
  *
  * All of it runs on the fibers of the datastore's owner.
  */
 #ifndef VMFS_VMFSD_ATTACH_H
 #define VMFS_VMFSD_ATTACH_H
 
-#include "nbd/server.h"
 #include "vhost/export.h"
 #include "vmfsd/vdisk.h"
 
@@ -24,17 +21,12 @@ struct attachment {
 	struct list node;		/* in datastore.attached */
 	struct datastore *d;
 	uint64_t ino;
-	uint64_t disk_ino;		/* the same, or whose snapshot it is */
-	bool readonly;			/* never locked: a snapshot, or asked */
+	bool readonly;			/* a snapshot: never locked */
 	char *path;			/* of the disk, for people */
 	char socket[ATTACH_SOCKET_MAX];
 	struct disk *idle;		/* for reading only */
 	struct disk *held;		/* with the lock; NULL */
-	struct vhost_export *e;		/* NULL: not by vhost-user ... */
-	struct nbd_export *nbd;		/* NULL: nor by NBD: it is just being
-					 * attached */
-	struct nbd_place *place;	/* where NBD clients connect */
-	char *uri;			/* how they do */
+	struct vhost_export *e;		/* NULL: it is just being attached */
 	bool leaving;			/* it is just being detached */
 	unsigned users;			/* whom detach waits for */
 	char why[CTL_MESSAGE_SIZE];	/* the guest cannot write; "" */
@@ -45,11 +37,6 @@ struct attach_conf {
 	const char *control;	/* the control socket */
 	unsigned queues;	/* 0: the default */
 	bool incoming;		/* without the lock until the guest runs */
-	bool nbd;
-	const char *listen;	/* for NBD; NULL: a socket beside that */
-	const char *tls;	/* for NBD: directory of its files; NULL */
-	bool insecure;		/* without TLS, whoever can connect */
-	bool readonly;
 };
 
 /* Attaches what c->path names.  -EEXIST: it is attached; -VMFS_ELOCKED with
@@ -60,16 +47,7 @@ int attach(struct fs_call *c, const struct attach_conf *conf,
 void detach(struct attachment *a);
 /* That of the disk, or NULL. */
 struct attachment *attach_find(struct datastore *d, uint64_t ino);
-/* It is neither just being attached nor detached. */
-static inline bool
-attach_ready(const struct attachment *a)
-{
-	return (a->e != NULL || a->nbd != NULL) && !a->leaving;
-}
-/* Somebody uses it now. */
-bool attach_used(const struct attachment *a);
-/* The disk has another size: its guest, if any, is told; NBD clients see it
- * when they connect again.  Suspends. */
+/* The disk has another size: its guest, if any, is told.  Suspends. */
 void attach_resized(struct datastore *d, uint64_t ino);
 /*
  * Before an unmount.  -EBUSY with a sentence in why (DATASTORE_WHY_SIZE) while

@@ -69,7 +69,6 @@ datastore_add(struct datastores *all, const struct conf_datastore *conf,
 	d->all = all;
 	d->listed = listed;
 	list_init(&d->attached);
-	list_init(&d->nbd);
 	d->pin_fd = -1;
 	d->readonly = conf->readonly;
 	d->unmap = conf->unmap;

@@ -88,7 +88,6 @@ struct datastore {
 	uint64_t provisioned_until_ns;	/* not added up again before */
 	struct fiber_cond space_done, space_wake;
 	struct list attached;	/* struct attachment, see attach.h */
-	struct list nbd;	/* struct nbd_place, see attach_nbd.h */
 	int pin_fd;		/* keeps the mount while there are some; -1 */
 };
 

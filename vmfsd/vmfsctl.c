@@ -54,12 +54,6 @@ static const char options_text[] =
 "      --socket=PATH     disk attach: where the hypervisor connects\n"
 "      --queues=N        disk attach: queues of the device (4)\n"
 "      --incoming        disk attach: a guest migrates here\n"
-"      --nbd             disk attach: by NBD instead of vhost-user\n"
-"      --listen=WHERE    ... where its clients connect: ADDRESS:PORT,\n"
-"                        or the path of a socket\n"
-"      --tls=DIRECTORY   ... with TLS: certificates or keys are there\n"
-"      --insecure        ... without it, whoever can connect\n"
-"      --readonly        disk attach: for reading only, not locked\n"
 "  -h, --help            show this, or the help of one command\n"
 "  -V, --version         show the version\n"
 "\n"
@@ -210,8 +204,7 @@ build_args(struct settings *s, const struct verb *v, int argc, char **argv)
 enum {
 	OPT_FORMAT = 512, OPT_FULL, OPT_NAME, OPT_BACKGROUND, OPT_DEFER,
 	OPT_EAGER = 256, OPT_KEEP, OPT_SHARING, OPT_SOCKET, OPT_INCOMING,
-	OPT_QUEUES, OPT_RATE, OPT_KEY, OPT_NBD, OPT_LISTEN, OPT_TLS,
-	OPT_INSECURE, OPT_READONLY,
+	OPT_QUEUES, OPT_RATE, OPT_KEY,
 };
 
 /* Options that become arguments of the command as they are. */
@@ -233,11 +226,6 @@ static const struct passed {
 	{ OPT_SHARING, "sharing", 0 },
 	{ OPT_SOCKET, "socket", 0 },
 	{ OPT_QUEUES, "queues", 16 },
-	{ OPT_NBD, "nbd", 0 },
-	{ OPT_LISTEN, "listen", 0 },
-	{ OPT_TLS, "tls", 0 },
-	{ OPT_INSECURE, "insecure", 0 },
-	{ OPT_READONLY, "readonly", 0 },
 	{ 0, NULL, 0 },
 };
 
@@ -262,11 +250,6 @@ static const struct option long_options[] = {
 	{ "socket", required_argument, NULL, OPT_SOCKET },
 	{ "incoming", no_argument, NULL, OPT_INCOMING },
 	{ "queues", required_argument, NULL, OPT_QUEUES },
-	{ "nbd", no_argument, NULL, OPT_NBD },
-	{ "listen", required_argument, NULL, OPT_LISTEN },
-	{ "tls", required_argument, NULL, OPT_TLS },
-	{ "insecure", no_argument, NULL, OPT_INSECURE },
-	{ "readonly", no_argument, NULL, OPT_READONLY },
 	{ "help", no_argument, NULL, 'h' },
 	{ "version", no_argument, NULL, 'V' },
 	{ NULL, 0, NULL, 0 },

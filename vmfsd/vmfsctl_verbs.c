@@ -205,13 +205,11 @@ static const struct column key_columns[] = {
 static const struct column attachment_record[] = {
 	{ "disk", "disk", COLUMN_TEXT },
 	{ "socket", "socket", COLUMN_TEXT },
-	{ "uri", "uri", COLUMN_TEXT },
 	{ NULL, NULL, COLUMN_TEXT },
 };
 
 static const struct column attachment_columns[] = {
 	{ "DISK", "disk", COLUMN_TEXT },
-	{ "BY", "by", COLUMN_TEXT },
 	{ "GUEST", "guest", COLUMN_TEXT },
 	{ "LOCK", "lock", COLUMN_TEXT },
 	{ "READ", "read_bytes", COLUMN_SIZE },
@@ -400,9 +398,9 @@ const struct verb verbs[] = {
 	    { "path" }, 1, NULL, NULL },
 	{ "disk", "inflate", DISK, "allocate and zero all of a thin disk",
 	    { "path" }, 1, NULL, NULL },
-	{ "disk", "attach", DISK "[@NAME]", "give it to a hypervisor; --nbd",
+	{ "disk", "attach", DISK "[@NAME]", "give it to a hypervisor here",
 	    { "path" }, 1, "attachment", attachment_record },
-	{ "disk", "attached", "DS", "disks that were attached",
+	{ "disk", "attached", "DS", "disks that hypervisors here have",
 	    { "name" }, 1, "attachments", attachment_columns },
 	{ "disk", "detach", DISK "[@NAME]", "take it back",
 	    { "path" }, 1, NULL, NULL },

@@ -138,7 +138,7 @@ struct lease {
 struct ds {
 	struct ds_conf conf;
 	struct super super;
-	int health;
+	_Atomic int health;
 	struct fiber_cond changed;	/* whatever fibers of ds wait for */
 
 	/* cache.c */

@@ -87,9 +87,9 @@ change_super(struct fs *fs, int (*fn)(struct ds *ds, void *arg), void *arg,
 	r = inode_take(fs, fs_root(fs), LOCK_EXCLUSIVE, true, &ip, ret_holder);
 	if (r != 0)
 		return r;
-	fiber_rwlock_wrlock(&ip->content);
+	content_lock(ip);
 	r = fn(fs->ds, arg);
-	fiber_rwlock_unlock(&ip->content);
+	content_unlock(ip);
 	return inode_give(ip, LOCK_EXCLUSIVE, r);
 }
 

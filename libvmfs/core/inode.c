@@ -92,6 +92,7 @@ inode_unref(struct inode *ip)
 	node_cache_flush(ip);
 	kin_forget(ip);
 	cipher_close(ip);
+	view_free(atomic_load(&ip->view));
 	free(ip);
 }
 
@@ -136,6 +137,9 @@ grant_release(struct inode *ip)
 {
 	int r;
 
+	fast_pause(ip);
+	fast_forget(ip);
+	fast_resume(ip);
 	kin_forget(ip);
 	r = ds_unlock(ip->fs->ds, &ip->grant);
 	node_cache_flush(ip);
