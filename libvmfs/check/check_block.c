@@ -8,7 +8,6 @@
 
 #include "libvmfs/base/cleanup.h"
 #include "libvmfs/check/check_priv.h"
-#include "libvmfs/core/volume.h"
 #include "libvmfs/format/lockrec.h"
 
 /* What a damaged lock may have been ahead of all that was read. */
@@ -117,8 +116,7 @@ ahead_batch(struct check *c, const uint64_t *blocks, unsigned n)
 	if (r == NULL)
 		return;
 	for (unsigned i = 0; i < n; i++) {
-		if (blocks[i] == 0 ||
-		    !volume_has_block(&c->super, blocks[i]) ||
+		if (blocks[i] == 0 || blocks[i] >= c->super.blocks ||
 		    ahead_find(c, blocks[i], &slot) != NULL)
 			continue;
 		r[used].wait = &wait;
@@ -177,7 +175,7 @@ check_block(struct check *c, uint64_t block, enum block_type type, void *buf)
 	struct block_hdr h;
 	int rc;
 
-	if (block == 0 || !volume_has_block(&c->super, block))
+	if (block == 0 || block >= c->super.blocks)
 		return -VMFS_ECORRUPT;
 	rc = check_read(c, block, buf);
 	if (rc == 0)

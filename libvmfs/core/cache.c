@@ -83,7 +83,8 @@ mb_detach(struct mb *mb)
 	list_del(&mb->lru);
 	list_del(&mb->dirty_link);
 	list_del(&mb->logged_link);
-	mb->dirty = 0;
+	list_del(&mb->soft_link);
+	mb->dirty = mb->soft = 0;
 	mb->logged = false;
 	if (mb->refs == 0)
 		free(mb);
@@ -139,6 +140,7 @@ mb_alloc(struct ds *ds, const struct lock_grant *g, uint64_t addr)
 	list_init(&mb->lru);
 	list_init(&mb->dirty_link);
 	list_init(&mb->logged_link);
+	list_init(&mb->soft_link);
 	list_add(bucket(ds, ds->by_addr, addr), &mb->hash);
 	list_add(cache_owner_bucket(ds, g->addr), &mb->owned);
 	ds->n_cached++;
@@ -293,6 +295,12 @@ mb_dirty(struct txn *t, struct mblk *b, size_t off, size_t len)
 	last = (off + len - 1) / DIRTY_UNIT;
 	for (size_t i = first; i <= last && i < 64; i++)
 		mb->dirty |= 1ull << i;
+	if (mb->ds->conf.soft != NULL) {
+		for (size_t i = first; i <= last && i < 64; i++)
+			mb->soft |= 1ull << i;
+		if (list_empty(&mb->soft_link))
+			list_add_tail(&mb->ds->soft_dirty, &mb->soft_link);
+	}
 	if (list_empty(&mb->dirty_link)) {
 		list_add_tail(&t->dirty, &mb->dirty_link);
 		t->n_dirty++;

@@ -117,10 +117,10 @@ inode_destroy(struct inode *ip)
 	int r = 0;
 
 	fiber_mutex_lock(&ip->snaps);
-	content_lock(ip);
+	fiber_rwlock_wrlock(&ip->content);
 	if (ip->info.type == INODE_FILE || ip->info.type == INODE_DISK)
 		r = content_free(ip);
-	content_unlock(ip);
+	fiber_rwlock_unlock(&ip->content);
 	fiber_mutex_unlock(&ip->snaps);
 	if (r != 0)
 		return inode_give(ip, LOCK_EXCLUSIVE, r);
@@ -163,7 +163,8 @@ orphan_reap(struct fs *fs, uint64_t ino)
 }
 
 int
-fs_reap_orphans(struct fs *fs)
+fs_reap_orphans(struct fs *fs, bool (*is_open)(void *arg, uint64_t ino),
+    void *arg)
 {
 	uint64_t inos[SLOT_ORPHANS_MAX];
 	struct log *log = ds_env(fs->ds)->log;
@@ -172,6 +173,8 @@ fs_reap_orphans(struct fs *fs)
 
 	n = orphan_list(fs->ds, inos, SLOT_ORPHANS_MAX);
 	for (unsigned i = 0; i < n; i++) {
+		if (is_open != NULL && is_open(arg, inos[i]))
+			continue;
 		r = orphan_reap(fs, inos[i]);
 		if (r == -VMFS_EFENCED || r == -VMFS_EGONE)
 			return r;

@@ -4,6 +4,7 @@
 
 #include "libvmfs/base/units.h"
 #include "libvmfs/core/ds_priv.h"
+#include "libvmfs/core/softlog.h"
 #include "libvmfs/core/volume.h"
 
 
@@ -228,6 +229,7 @@ ds_init(struct ds *ds, const struct ds_conf *conf)
 	list_init(&ds->leases);
 	list_init(&ds->lru);
 	list_init(&ds->txn.dirty);
+	list_init(&ds->soft_dirty);
 	ds->txn.ds = ds;
 	ds->txn.id = 1;
 }
@@ -266,9 +268,9 @@ ds_open(const struct ds_conf *conf, struct ds **ret_ds)
 	if (ds == NULL)
 		return -ENOMEM;
 	ds_init(ds, conf);
+	if (conf->soft != NULL)
+		softlog_clear(conf->soft);
 	r = super_reload(conf->disk, &ds->super, &copies);
-	if (r == 0)
-		r = ds_extents_follow(ds, &ds->super, false);
 	if (r == 0)
 		r = cache_init(ds);
 	if (r == 0 && !conf->readonly)

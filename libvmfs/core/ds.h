@@ -57,6 +57,7 @@ int super_mend(struct disk *disk) MUST_CHECK;
 /* ---- a datastore ---- */
 
 struct ds;
+struct softlog;
 struct ds_conf {
 	struct env *env;
 	struct disk *disk;	/* all I/O; for hosts the guarded disk */
@@ -66,18 +67,7 @@ struct ds_conf {
 	bool readonly;		/* no journal, no lock is taken */
 	bool discard;		/* UNMAP freed chunks where the disk can */
 	uint64_t discard_rate;	/* bytes a second; 0: no limit */
-	/*
-	 * The disk of all LUNs behind `disk` (extents.h); NULL: the volume has
-	 * one LUN and will not get more.
-	 */
-	struct disk *extents;
-	/*
-	 * Opens the LUN of extent i, found to be it (extent_check).  Any error:
-	 * it is asked for again when the next change is followed.  May be NULL.
-	 */
-	int (*find_extent)(void *arg, const struct super *s, unsigned i,
-	    struct disk **ret_lun);
-	void *arg;
+	struct softlog *soft;	/* outlives the process; NULL: nothing does */
 };
 
 /* Reads the superblock, makes or opens the slot's journal (replays nothing:
@@ -106,17 +96,6 @@ int ds_set_label(struct ds *ds, const char *label) MUST_CHECK;
 /* From now on versions that do not know these FEATURE_INCOMPAT_ refuse the
  * volume.  -VMFS_EINUSE as for ds_grow. */
 int ds_set_incompat(struct ds *ds, uint64_t features) MUST_CHECK;
-
-/* ---- further LUNs (ds_extents.c); likewise ---- */
-
-/*
- * Makes `lun`, whose content nobody needs, an extent of the datastore; `place`
- * is what other hosts try to find it by.  Owns lun in any case.  Errors as
- * ds_grow, and -ENOSPC (too small), -EFBIG, -EROFS, -EOPNOTSUPP: why
- * (LOCKOPS_WHY) has a sentence, or stays as it is.
- */
-int ds_extent_add(struct ds *ds, struct disk *lun, const char *place,
-    char *why) MUST_CHECK;
 
 struct env *ds_env(const struct ds *ds);
 struct disk *ds_disk(const struct ds *ds);
@@ -193,6 +172,11 @@ void txn_end(struct txn *t);
 /* Everything ended before this call is in the journal, durable, when it
  * returns 0.  Flushes the disk first: data written before is durable too. */
 int ds_commit(struct ds *ds) MUST_CHECK;
+/*
+ * Everything ended before this call outlives the process when it returns 0, if
+ * there is a softlog (softlog.h): before somebody is told of it.
+ */
+int ds_soften(struct ds *ds) MUST_CHECK;
 /* Commit, write back the blocks of `owner` (0: of all), flush. */
 int ds_checkpoint(struct ds *ds, uint64_t owner) MUST_CHECK;
 /*

@@ -94,7 +94,7 @@ open_once(struct fs *fs, uint64_t ino, uint32_t generation, unsigned flags,
 	r = f == NULL ? -ENOMEM : inode_peek(ip, &info);
 	if (r == 0)
 		r = open_check(&info, generation, flags);
-	if (r == 0 && info.nlink == 0 && ip->opens == 0)
+	if (r == 0 && info.nlink == 0 && ip->opens == 0 && !ip->unlinked)
 		r = -ESTALE;	/* on its way out */
 	if (r == 0)
 		r = open_lock(ip, &info, flags, &mode, ret_holder);
@@ -139,6 +139,44 @@ fs_file_open(struct fs *fs, uint64_t ino, uint32_t generation, unsigned flags,
 	return r == -EAGAIN ? -EBUSY : r;
 }
 
+/* Its last close goes on, as that of one unlinked a moment ago. */
+static int
+keep_unlinked(struct fs *fs, uint64_t ino, uint32_t generation)
+{
+	struct inode *ip;
+	int r;
+
+	r = inode_take(fs, ino, LOCK_EXCLUSIVE, false, &ip, NULL);
+	if (r != 0)
+		return r;
+	if (generation != ip->info.generation || ip->info.nlink != 0)
+		r = -ESTALE;
+	if (r != 0 || ip->unlinked)
+		return inode_give(ip, LOCK_EXCLUSIVE, r);
+	ip->unlinked = true;
+	return 0;
+}
+
+int
+fs_file_reopen(struct fs *fs, uint64_t ino, uint32_t generation,
+    unsigned flags, struct fs_file **ret_f)
+{
+	struct inode_info info;
+	struct inode *ip;
+	int r;
+
+	r = inode_ref(fs, ino, &ip);
+	if (r != 0)
+		return r;
+	r = inode_peek(ip, &info);
+	inode_unref(ip);
+	/* Nobody else may see it. */
+	if (r == -ESTALE)
+		r = keep_unlinked(fs, ino, generation);
+	return r != 0 ? r : fs_file_open(fs, ino, generation,
+	    flags & ~(unsigned)FS_TRUNC, ret_f, NULL);
+}
+
 int
 fs_file_close(struct fs_file *f)
 {
@@ -146,9 +184,6 @@ fs_file_close(struct fs_file *f)
 	enum lock_mode mode = f->mode;
 	int r = 0;
 
-	/* Also those that its user may have forgotten. */
-	fast_pause(ip);
-	fast_resume(ip);
 	list_del(&f->node);
 	free(f);
 	if (mode == LOCK_EXCLUSIVE && !ip->unlinked)
@@ -289,9 +324,9 @@ clear_gap(struct inode *ip, uint64_t offset)
 
 	if (offset <= ip->info.size || ip->info.size % BLOCK_SIZE == 0)
 		return 0;
-	content_lock(ip);
+	fiber_rwlock_wrlock(&ip->content);
 	r = clear_behind(ip, offset);
-	content_unlock(ip);
+	fiber_rwlock_unlock(&ip->content);
 	return r;
 }
 
@@ -372,7 +407,7 @@ inline_clear(struct inode *ip, uint64_t off, uint64_t end)
 		end = ip->info.inline_size;
 	if (off >= end)
 		return 0;
-	map_lock(ip, 0, 0);
+	fiber_rwlock_wrlock(&ip->map);
 	r = txn_begin(ip->fs->ds, 1, &t);
 	if (r == 0) {
 		r = mb_read(ip->fs->ds, &ip->grant, ip->ino, BLOCK_INODE, &b);
@@ -385,7 +420,7 @@ inline_clear(struct inode *ip, uint64_t off, uint64_t end)
 		}
 		txn_end(t);
 	}
-	map_unlock(ip);
+	fiber_rwlock_unlock(&ip->map);
 	return r;
 }
 
@@ -438,7 +473,7 @@ fs_file_punch(struct fs_file *f, uint64_t offset, uint64_t len)
 		r = -EOPNOTSUPP;
 	if (r != 0)
 		return r;
-	content_lock(ip);
+	fiber_rwlock_wrlock(&ip->content);
 	touch(ip);
 	end = offset + len;
 	/* What lies behind the end reads as zeroes, to the block's end. */
@@ -447,7 +482,7 @@ fs_file_punch(struct fs_file *f, uint64_t offset, uint64_t len)
 		end = size;
 	if (offset < end)
 		r = punch_at(ip, offset, end);
-	content_unlock(ip);
+	fiber_rwlock_unlock(&ip->content);
 	return r;
 }
 
@@ -466,7 +501,7 @@ fs_file_allocate(struct fs_file *f, uint64_t offset, uint64_t len)
 		return r;
 	if (f->mode == LOCK_MULTI_WRITER)
 		return end <= ip->info.size ? 0 : -EPERM; /* it has it all */
-	content_lock(ip);
+	fiber_rwlock_wrlock(&ip->content);
 	/* A small file has its room in the inode. */
 	if ((ip->info.flags & INODE_INLINE) && end <= INODE_INLINE_MAX)
 		end = offset;
@@ -478,7 +513,7 @@ fs_file_allocate(struct fs_file *f, uint64_t offset, uint64_t len)
 			stop = end;
 		r = map_prepare(ip, offset, stop - offset);
 	}
-	content_unlock(ip);
+	fiber_rwlock_unlock(&ip->content);
 	return r;
 }
 
@@ -516,7 +551,7 @@ fs_file_truncate(struct fs_file *f, uint64_t size)
 		return r;
 	if (f->mode == LOCK_MULTI_WRITER)
 		return size == ip->info.size ? 0 : -EPERM;
-	content_lock(ip);
+	fiber_rwlock_wrlock(&ip->content);
 	touch(ip);
 	/* First the content, also what was allocated behind the end: a crash
 	 * in between leaves zeroes, never old bytes behind a new end. */
@@ -526,7 +561,7 @@ fs_file_truncate(struct fs_file *f, uint64_t size)
 		r = clear_behind(ip, size);
 	if (r == 0)
 		r = size_store(ip, size);
-	content_unlock(ip);
+	fiber_rwlock_unlock(&ip->content);
 	return r;
 }
 

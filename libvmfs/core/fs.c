@@ -7,6 +7,13 @@
 int
 fs_open(struct ds *ds, struct fs **ret_fs)
 {
+	return fs_open_again(ds, NULL, NULL, ret_fs);
+}
+
+int
+fs_open_again(struct ds *ds, bool (*is_open)(void *arg, uint64_t ino),
+    void *arg, struct fs **ret_fs)
+{
 	struct fs *fs = calloc(1, sizeof(*fs));
 	int r;
 
@@ -15,13 +22,42 @@ fs_open(struct ds *ds, struct fs **ret_fs)
 	fs->ds = ds;
 	list_init(&fs->inodes);
 	list_init(&fs->files);
-	r = ds_readonly(ds) ? 0 : fs_reap_orphans(fs);
+	list_init(&fs->notings);
+	r = ds_readonly(ds) ? 0 : fs_reap_orphans(fs, is_open, arg);
 	if (r != 0) {
 		free(fs);
 		return r;
 	}
 	*ret_fs = fs;
 	return 0;
+}
+
+void
+fs_note_begin(struct fs *fs, struct fs_noting *n, struct fs_note *note)
+{
+	n->fiber = fiber_self();
+	n->note = note;
+	list_init(&n->node);
+	list_add_tail(&fs->notings, &n->node);
+}
+
+void
+fs_note_end(struct fs_noting *n)
+{
+	list_del(&n->node);
+}
+
+void
+fs_noted(struct fs *fs, uint64_t ino)
+{
+	list_for_each(node, tmp, &fs->notings) {
+		struct fs_noting *n = list_entry(node, struct fs_noting, node);
+
+		if (n->fiber != fiber_self())
+			continue;
+		n->note->ino = ino;
+		n->note->lsn = ds_locks(fs->ds)->lsn;
+	}
 }
 
 int
@@ -76,9 +112,14 @@ fs_statfs(struct fs *fs, struct fs_statfs *ret_s)
 	return 0;
 }
 
+struct super_change {
+	const char *label;	/* NULL: */
+	uint64_t incompat;	/* 0: grow */
+};
+
 /* One at a time, of all hosts and of this one. */
 static int
-change_super(struct fs *fs, int (*fn)(struct ds *ds, void *arg), void *arg,
+change_super(struct fs *fs, const struct super_change *c,
     struct lock_holder *ret_holder)
 {
 	struct inode *ip;
@@ -87,47 +128,28 @@ change_super(struct fs *fs, int (*fn)(struct ds *ds, void *arg), void *arg,
 	r = inode_take(fs, fs_root(fs), LOCK_EXCLUSIVE, true, &ip, ret_holder);
 	if (r != 0)
 		return r;
-	content_lock(ip);
-	r = fn(fs->ds, arg);
-	content_unlock(ip);
+	fiber_rwlock_wrlock(&ip->content);
+	if (c->label != NULL)
+		r = ds_set_label(fs->ds, c->label);
+	else if (c->incompat != 0)
+		r = ds_set_incompat(fs->ds, c->incompat);
+	else
+		r = ds_grow(fs->ds);
+	fiber_rwlock_unlock(&ip->content);
 	return inode_give(ip, LOCK_EXCLUSIVE, r);
-}
-
-static int
-grow(struct ds *ds, void *arg)
-{
-	(void)arg;
-	return ds_grow(ds);
 }
 
 int
 fs_grow(struct fs *fs, struct lock_holder *ret_holder)
 {
-	return change_super(fs, grow, NULL, ret_holder);
-}
-
-struct label {
-	const char *text;
-};
-
-static int
-set_label(struct ds *ds, void *arg)
-{
-	return ds_set_label(ds, ((const struct label *)arg)->text);
+	return change_super(fs, &(struct super_change){ 0 }, ret_holder);
 }
 
 int
 fs_set_label(struct fs *fs, const char *label, struct lock_holder *ret_holder)
 {
-	struct label l = { label };
-
-	return change_super(fs, set_label, &l, ret_holder);
-}
-
-static int
-set_incompat(struct ds *ds, void *arg)
-{
-	return ds_set_incompat(ds, *(const uint64_t *)arg);
+	return change_super(fs, &(struct super_change){ .label = label },
+	    ret_holder);
 }
 
 int
@@ -135,32 +157,6 @@ fs_need_feature(struct fs *fs, uint64_t incompat)
 {
 	if ((ds_super(fs->ds)->incompat & incompat) == incompat)
 		return 0;
-	return change_super(fs, set_incompat, &incompat, NULL);
-}
-
-struct further {
-	struct disk *lun;	/* NULL: it is owned by the datastore now */
-	const char *place;
-	char *why;
-};
-
-static int
-extent_add(struct ds *ds, void *arg)
-{
-	struct further *f = arg;
-	struct disk *lun = f->lun;
-
-	f->lun = NULL;
-	return ds_extent_add(ds, lun, f->place, f->why);
-}
-
-int
-fs_extent_add(struct fs *fs, struct disk *lun, const char *place, char *why,
-    struct lock_holder *ret_holder)
-{
-	struct further f = { lun, place, why };
-	int r = change_super(fs, extent_add, &f, ret_holder);
-
-	disk_close(f.lun);
-	return r;
+	return change_super(fs, &(struct super_change){ .incompat = incompat },
+	    NULL);
 }

@@ -16,6 +16,7 @@
 #include <sys/uio.h>
 
 #include "libvmfs/base/keys.h"
+#include "libvmfs/base/list.h"
 #include "libvmfs/core/ds.h"
 #include "libvmfs/format/inode.h"
 
@@ -24,10 +25,34 @@ struct fs_file;
 
 /* Finishes deletions that a crash cut short.  Borrows ds. */
 int fs_open(struct ds *ds, struct fs **ret_fs) MUST_CHECK;
+/*
+ * The same for a process that goes on where another has ended: what `is_open`
+ * says to be open still is not deleted.
+ */
+int fs_open_again(struct ds *ds, bool (*is_open)(void *arg, uint64_t ino),
+    void *arg, struct fs **ret_fs) MUST_CHECK;
 /* Closes what is still open.  ds_close comes after it. */
 int fs_close(struct fs *fs) MUST_CHECK;
 struct ds *fs_ds(const struct fs *fs);
 uint64_t fs_root(const struct fs *fs);
+
+/*
+ * What a change of names leaves in memory that outlives the process, before
+ * anything of it is durable: it is done if a commit with a stamp above `lsn`
+ * was replayed.  lsn 0: it has not come so far.
+ */
+struct fs_note {
+	uint64_t lsn, ino;	/* ino: what was made */
+};
+struct fs_noting {
+	struct list node;
+	struct fiber *fiber;
+	struct fs_note *note;
+};
+struct fiber;
+/* Between the two the calling fiber makes one such call.  Do not suspend. */
+void fs_note_begin(struct fs *fs, struct fs_noting *n, struct fs_note *note);
+void fs_note_end(struct fs_noting *n);
 
 struct fs_attr {
 	uint64_t ino;
@@ -107,9 +132,6 @@ int fs_readdir(struct fs *fs, uint64_t dir, uint64_t cookie,
  * the root directory.  -VMFS_ELOCKED after a while.
  */
 int fs_grow(struct fs *fs, struct lock_holder *ret_holder) MUST_CHECK;
-/* See ds_extent_add; owns lun in any case. */
-int fs_extent_add(struct fs *fs, struct disk *lun, const char *place,
-    char *why, struct lock_holder *ret_holder) MUST_CHECK;
 int fs_set_label(struct fs *fs, const char *label,
     struct lock_holder *ret_holder) MUST_CHECK;
 
@@ -143,6 +165,9 @@ enum { FS_READ = 1, FS_WRITE = 2, FS_TRUNC = 4 };
 int fs_file_open(struct fs *fs, uint64_t ino, uint32_t generation,
     unsigned flags, struct fs_file **ret_f, struct lock_holder *ret_holder)
     MUST_CHECK;
+/* The same for one that was open before fs_open_again; it may have no name. */
+int fs_file_reopen(struct fs *fs, uint64_t ino, uint32_t generation,
+    unsigned flags, struct fs_file **ret_f) MUST_CHECK;
 /* Flushes; the last close of a writer releases the lock. */
 int fs_file_close(struct fs_file *f) MUST_CHECK;
 int fs_file_attr(struct fs_file *f, struct fs_attr *ret_a) MUST_CHECK;
@@ -188,18 +213,6 @@ int fs_file_seek(struct fs_file *f, uint64_t offset, bool data,
  */
 int fs_file_disk(struct fs_file *f, const char *name, struct disk **ret_d)
     MUST_CHECK;
-
-/*
- * Any thread with a reactor, while f stays open: a READ or WRITE without flags
- * goes straight to the LUN where the owner has told that it may.  True: req->done
- * follows, or, when it failed, again(req): then it is for the owner, who knows
- * why.  False: it was not taken.
- */
-bool fs_file_fast(struct fs_file *f, struct disk_req *req,
-    void (*again)(struct disk_req *req)) MUST_CHECK;
-/* The same of a disk of fs_file_disk. */
-bool fs_disk_fast(struct disk *d, struct disk_req *req,
-    void (*again)(struct disk_req *req)) MUST_CHECK;
 
 /* ---- disks that several hosts write at once ---- */
 

@@ -8,13 +8,11 @@
 #ifndef VMFS_CORE_FS_IMPL_H
 #define VMFS_CORE_FS_IMPL_H
 
-#include <stdatomic.h>
 #include <string.h>
 
 #include "libvmfs/base/cleanup.h"
 #include "libvmfs/base/list.h"
 #include "libvmfs/core/fs.h"
-#include "libvmfs/core/view.h"
 #include "libvmfs/format/dirent.h"
 #include "libvmfs/format/mapnode.h"
 
@@ -30,7 +28,10 @@ struct fs {
 	uint64_t *damaged;	/* inodes that are not to be changed */
 	unsigned n_damaged;
 	struct fs_keys keys;	/* find NULL: there are none */
+	struct list notings;	/* struct fs_noting */
 };
+/* In its transaction: the change of names is complete.  Does not suspend. */
+void fs_noted(struct fs *fs, uint64_t ino);
 
 /* Blocks read without the metadata cache: not ours, or not locked. */
 struct cnode {
@@ -81,8 +82,6 @@ struct inode {
 	const struct fs_progress *progress;	/* of a deletion; snaps */
 	uint64_t alloc_hint;		/* chunk */
 	struct cipher *cipher;		/* NULL: clear, or never opened */
-	_Atomic(struct view *) view;	/* NULL: none yet */
-	unsigned closers;		/* of its gate */
 };
 
 struct fs_file {
@@ -243,30 +242,6 @@ map_reach(unsigned level)
 	return shift < 64 ? (uint64_t)1 << shift : UINT64_MAX;
 }
 
-/* ---- fast.c: locks that keep other threads out, too ---- */
-
-/* inode.content exclusively: nobody reads or writes.  Suspends. */
-void content_lock(struct inode *ip);
-void content_unlock(struct inode *ip);
-/*
- * inode.map exclusively; where blocks of [off, off + len) lie may change.  Who
- * reads them may go on until reads_drain; who writes blocks that are there
- * already, too.  Suspends.
- */
-void map_lock(struct inode *ip, uint64_t off, uint64_t len);
-void map_unlock(struct inode *ip);
-/* Those who have looked up where to read are through.  Suspends. */
-void reads_drain(struct inode *ip);
-/* Nobody but the owner reads or writes in between.  Suspends. */
-void fast_pause(struct inode *ip);
-void fast_resume(struct inode *ip);
-/* Nothing is known any more; who is under way goes on. */
-void fast_forget(struct inode *ip);
-/* What map_view found at off; may suspend. */
-void fast_learn(struct inode *ip, uint64_t off, const struct map_view *m);
-/* What was written meanwhile shows in the times. */
-void times_fold(struct inode *ip);
-
 /* ---- map_cow.c, map_ready.c: changes, under map exclusive ---- */
 
 struct map_path {
@@ -419,7 +394,8 @@ int inode_destroy(struct inode *ip);
  */
 int inode_vanish(struct inode *ip, int (*last)(struct txn *t, void *arg),
     void *arg) MUST_CHECK;
-int fs_reap_orphans(struct fs *fs);
+int fs_reap_orphans(struct fs *fs,
+    bool (*is_open)(void *arg, uint64_t ino), void *arg);
 
 static inline bool
 inode_held(const struct inode *ip)

@@ -240,8 +240,5 @@ chunk_drop(struct txn *t, struct inode *ip, uint64_t off, uint64_t chunk,
 		if (r != 0)
 			return r;
 	}
-	if (shared)
-		return 0;
-	reads_drain(ip);
-	return free_chunks(t, chunk, 1);
+	return shared ? 0 : free_chunks(t, chunk, 1);
 }

@@ -104,6 +104,8 @@ make_locked(struct inode *dip, struct make *m, struct fs_attr *ret_a)
 	if (r != 0)
 		return r;
 	r = make_in(t, dip, m);
+	if (r == 0)
+		fs_noted(m->fs, m->g.addr);
 	txn_end(t);
 	ino = m->g.addr;
 	if (m->g.mode != LOCK_FREE) {
@@ -127,9 +129,9 @@ make(struct make *m, uint64_t dir, struct fs_attr *ret_a)
 	r = inode_take(m->fs, dir, LOCK_EXCLUSIVE, true, &dip, NULL);
 	if (r != 0)
 		return r;
-	content_lock(dip);
+	fiber_rwlock_wrlock(&dip->content);
 	r = make_locked(dip, m, ret_a);
-	content_unlock(dip);
+	fiber_rwlock_unlock(&dip->content);
 	return inode_give(dip, LOCK_EXCLUSIVE, r);
 }
 

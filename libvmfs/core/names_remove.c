@@ -32,6 +32,8 @@ unlink_txn(struct inode *dip, const char *name, struct victim *v)
 		dir_touch(dip);
 		r = inode_store(t, dip);
 	}
+	if (r == 0)
+		fs_noted(dip->fs, 0);
 	txn_end(t);
 	return r;
 }
@@ -249,6 +251,8 @@ rename_txn(struct rename *m, const struct dirent *e)
 		r = dir_remove(t, dip, m->name);
 	if (r == 0)
 		r = links_update(t, m, dip, ndip);
+	if (r == 0)
+		fs_noted(m->fs, 0);
 	txn_end(t);
 	return r;
 }
@@ -338,6 +342,8 @@ exchange_locked(struct rename *m, const struct dirent *e,
 	if (r != 0)
 		return r;
 	r = exchange_in(t, m, e, o);
+	if (r == 0)
+		fs_noted(m->fs, 0);
 	txn_end(t);
 	return r;
 }

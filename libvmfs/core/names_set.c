@@ -28,7 +28,7 @@ names_set_lock(struct names_set *s, struct fs *fs)
 		    &s->ip[s->held], NULL);
 		if (r != 0)
 			return names_set_unlock(s, r);
-		content_lock(s->ip[s->held]);
+		fiber_rwlock_wrlock(&s->ip[s->held]->content);
 	}
 	return 0;
 }
@@ -48,7 +48,7 @@ names_set_unlock(struct names_set *s, int r)
 	while (s->held > 0) {
 		struct inode *ip = s->ip[--s->held];
 
-		content_unlock(ip);
+		fiber_rwlock_unlock(&ip->content);
 		r = inode_give(ip, LOCK_EXCLUSIVE, r);
 	}
 	return r;

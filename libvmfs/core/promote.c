@@ -74,7 +74,7 @@ nodes_promote(struct inode *ip, uint64_t off)
 	r = alloc_reserve(ip->fs->ds, 0, MAP_LEVEL_MAX + 2);
 	if (r != 0)
 		return r;
-	map_lock(ip, 0, 0);
+	fiber_rwlock_wrlock(&ip->map);
 	r = txn_begin(ip->fs->ds, PATH_BLOCKS, &t);
 	if (r == 0) {
 		r = map_path_get(t, ip, off, &p);
@@ -84,7 +84,7 @@ nodes_promote(struct inode *ip, uint64_t off)
 		r = r != 0 ? r : e;
 		txn_end(t);
 	}
-	map_unlock(ip);
+	fiber_rwlock_unlock(&ip->map);
 	return r;
 }
 
@@ -136,9 +136,9 @@ data_promote(struct inode *ip, const struct fs_progress *p)
 		if (!progress_step(p, off, ip->info.size))
 			return -ECANCELED;
 		/* Between two MiB the guest writes. */
-		content_lock(ip);
+		fiber_rwlock_wrlock(&ip->content);
 		r = mib_promote(ip, off, buf, &next);
-		content_unlock(ip);
+		fiber_rwlock_unlock(&ip->content);
 	}
 	return r;
 }
@@ -158,11 +158,11 @@ fs_file_promote(struct fs_file *f, const struct fs_progress *p)
 	if (r == 0)
 		r = data_promote(ip, p);
 	if (r == 0) {
-		content_lock(ip);
+		fiber_rwlock_wrlock(&ip->content);
 		r = all_nodes_promote(ip);
 		if (r == 0)
 			r = pin_release(ip, false);
-		content_unlock(ip);
+		fiber_rwlock_unlock(&ip->content);
 	}
 	fiber_mutex_unlock(&ip->snaps);
 	return r;

@@ -10,7 +10,7 @@
 #include "libvmfs/base/cleanup.h"
 #include "libvmfs/core/ds_priv.h"
 #include "libvmfs/core/recover.h"
-#include "libvmfs/core/volume.h"
+#include "libvmfs/core/softlog_impl.h"
 
 #define BLOCK_READS 2
 
@@ -107,7 +107,7 @@ owner_read(struct replay *p, uint64_t addr, struct owner *o)
 		o->version = p->head.incarnation;
 		return 0;
 	}
-	if (!volume_has_block(p->super, addr) || (addr >= SLOT_TABLE_BLOCK &&
+	if (addr >= p->super->blocks || (addr >= SLOT_TABLE_BLOCK &&
 	    addr < SLOT_TABLE_BLOCK + SLOTS_MAX))
 		return 0;
 	r = disk_read(p->disk, addr << BLOCK_SHIFT, p->lock, BLOCK_SIZE);
@@ -242,8 +242,7 @@ place_is_sane(const struct replay *p, const struct journal_record *rec)
 {
 	uint64_t journal_end = p->base + p->head.blocks;
 
-	if (!volume_has_block(p->super, rec->addr) ||
-	    rec->addr < SLOT_TABLE_BLOCK)
+	if (rec->addr >= p->super->blocks || rec->addr < SLOT_TABLE_BLOCK)
 		return false;
 	if (rec->addr < SLOT_TABLE_BLOCK + SLOTS_MAX)
 		return rec->block_type == BLOCK_SLOT &&
@@ -534,4 +533,43 @@ recover_journal_cut(struct env *env, struct disk *disk,
     struct recover_report *ret_r)
 {
 	return recover(env, disk, super, dead, true, ret_r);
+}
+
+/* The journal is empty: its log begins anew at the start of the ring.  A
+ * sequence is left out, as in journal_empty. */
+int
+recover_append(struct disk *disk, const struct super *super,
+    const struct heartbeat *dead, uint8_t *buf, struct journal_commit *c)
+{
+	cleanup_free uint8_t *block = disk_buf_alloc(BLOCK_SIZE);
+	uint32_t blocks = (c->length + BLOCK_SIZE - 1) / BLOCK_SIZE;
+	struct journal_head h;
+	int r;
+
+	if (block == NULL)
+		return -ENOMEM;
+	r = journal_head_read(disk, &super->uuid, dead->journal_block,
+	    dead->journal_blocks, &h);
+	if (r < 0)
+		return r;
+	if (blocks > h.blocks - JOURNAL_FIRST_BLOCK)
+		return -VMFS_ELIMIT;
+	h.tail_block = JOURNAL_FIRST_BLOCK;
+	h.tail_sequence++;
+	for (unsigned i = 0; r == 0 && i < JOURNAL_FIRST_BLOCK; i++) {
+		h.head_sequence++;
+		h.addr = dead->journal_block + (h.head_sequence & 1);
+		journal_head_encode(block, &super->uuid,
+		    SLOT_TABLE_BLOCK + dead->slot, c->lsn, &h);
+		r = disk_write(disk, h.addr << BLOCK_SHIFT, block, BLOCK_SIZE,
+		    DISK_FUA);
+	}
+	if (r < 0)
+		return r;
+	c->incarnation = h.incarnation;
+	c->sequence = h.tail_sequence;
+	c->prev_crc = h.tail_prev_crc;
+	journal_commit_encode(buf, &super->uuid, c);
+	return disk_write(disk, (dead->journal_block + JOURNAL_FIRST_BLOCK) <<
+	    BLOCK_SHIFT, buf, (size_t)blocks * BLOCK_SIZE, DISK_FUA);
 }

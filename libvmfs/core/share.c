@@ -142,9 +142,9 @@ pin_adopt(struct pin *p)
 	r = inode_take(ip->fs, p->ino, LOCK_EXCLUSIVE, true, &sp, NULL);
 	if (r != 0)
 		return r;
-	content_lock(ip);
+	fiber_rwlock_wrlock(&ip->content);
 	r = pin_possible(p->from, ip) ? adopt(ip, sp) : -EOPNOTSUPP;
-	content_unlock(ip);
+	fiber_rwlock_unlock(&ip->content);
 	return inode_give(sp, LOCK_EXCLUSIVE, r);
 }
 
@@ -306,9 +306,9 @@ group_take(struct inode *ip, const struct map_root *root, uint64_t off,
 		r = alloc_reserve(ip->fs->ds, 0, MAP_LEVEL_MAX + 2);
 	if (r != 0)
 		return r;
-	map_lock(ip, off, end - off);
+	fiber_rwlock_wrlock(&ip->map);
 	r = group_take_in(ip, root, off, end);
-	map_unlock(ip);
+	fiber_rwlock_unlock(&ip->map);
 	return r;
 }
 
@@ -377,11 +377,11 @@ fs_file_share(struct fs_file *src, struct fs_file *dst, uint64_t offset,
 		r = -EOPNOTSUPP;
 	if (r != 0)
 		return r;
-	content_lock(to);
+	fiber_rwlock_wrlock(&to->content);
 	to->info.mtime_ns = to->info.ctime_ns = fs_now_ns(to->fs);
 	to->times_dirty = true;
 	r = share_groups(from, to, offset, end, &end);
-	content_unlock(to);
+	fiber_rwlock_unlock(&to->content);
 	if (r == 0)
 		*ret_len = end - offset;
 	return r;

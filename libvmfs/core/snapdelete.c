@@ -68,11 +68,11 @@ snapshot_mark(struct inode *ip, struct inode *sp)
 	txn_end(t);
 	if (r != 0)
 		return r;
-	map_lock(ip, 0, 0);
+	fiber_rwlock_wrlock(&ip->map);
 	kin_changed(ip);
 	if (kin_find(ip, sp->ino) != NULL)
 		kin_find(ip, sp->ino)->flags |= SNAPTAB_DELETING;
-	map_unlock(ip);
+	fiber_rwlock_unlock(&ip->map);
 	return 0;
 }
 
@@ -90,12 +90,12 @@ snapshot_orphans(struct inode *ip, uint64_t ino)
 	r = snaptab_reparent(ip, ino, parent);
 	if (r != 0)
 		return r;
-	map_lock(ip, 0, 0);
+	fiber_rwlock_wrlock(&ip->map);
 	kin_changed(ip);
 	for (unsigned i = 0; i < ip->n_kin; i++)
 		if (ip->kin[i].parent == ino && !ip->kin[i].origin)
 			ip->kin[i].parent = parent;
-	map_unlock(ip);
+	fiber_rwlock_unlock(&ip->map);
 	return 0;
 }
 
@@ -141,9 +141,9 @@ snapshot_free(struct inode *ip, uint64_t ino, struct lock_holder *ret_holder)
 	if (r != 0)
 		return inode_give(sp, LOCK_EXCLUSIVE, r);
 	/* The head must not look into the table while an entry goes. */
-	map_lock(ip, 0, UINT64_MAX);
+	fiber_rwlock_wrlock(&ip->map);
 	r = inode_vanish(sp, cut_entry, &cut);
-	map_unlock(ip);
+	fiber_rwlock_unlock(&ip->map);
 	inode_unref(sp);
 	return r;
 }

@@ -213,17 +213,17 @@ static void
 group_stop(struct snap_group *g)
 {
 	for (unsigned i = 0; i < g->count; i++)
-		content_lock(g->m[i].ip);
+		fiber_rwlock_wrlock(&g->m[i].ip->content);
 	for (unsigned i = 0; i < g->count; i++)
-		map_lock(g->m[i].ip, 0, UINT64_MAX);
+		fiber_rwlock_wrlock(&g->m[i].ip->map);
 }
 
 static void
 group_go(struct snap_group *g)
 {
 	for (unsigned i = 0; i < g->count; i++) {
-		map_unlock(g->m[i].ip);
-		content_unlock(g->m[i].ip);
+		fiber_rwlock_unlock(&g->m[i].ip->map);
+		fiber_rwlock_unlock(&g->m[i].ip->content);
 	}
 }
 
@@ -417,11 +417,11 @@ revert_locked(struct inode *ip, uint64_t to)
 		r = alloc_reserve(ip->fs->ds, 0, 4);
 	if (r != 0)
 		return r;
-	content_lock(ip);
-	map_lock(ip, 0, UINT64_MAX);
+	fiber_rwlock_wrlock(&ip->content);
+	fiber_rwlock_wrlock(&ip->map);
 	r = revert_in(&m, to, buf, &s);
-	map_unlock(ip);
-	content_unlock(ip);
+	fiber_rwlock_unlock(&ip->map);
+	fiber_rwlock_unlock(&ip->content);
 	e = snap_publish(ip, &m.g);
 	if (r == 0)
 		r = e;

@@ -26,9 +26,9 @@ txn_begin(struct ds *ds, unsigned blocks, struct txn **ret_t)
 		return -EROFS;
 	if (blocks + HANDLE_EXTRA > txn_capacity(ds))
 		return -VMFS_ELIMIT;
-	while (ds->health == 0 && (ds->closing ||
+	while (ds->health == 0 && (ds->closing || ds->soft_wanted ||
 	    t->reserved + blocks + HANDLE_EXTRA > txn_capacity(ds))) {
-		if (ds->closing || ds->committing) {
+		if (ds->closing || ds->soft_wanted || ds->committing) {
 			fiber_cond_wait(&ds->changed);
 			continue;
 		}
@@ -51,6 +51,10 @@ txn_end(struct txn *t)
 		return;
 	/* What was promised and not used is there for others again. */
 	t->reserved = t->n_dirty;
+	if (t->ds->soft_wanted) {
+		soft_append(t->ds);
+		fiber_cond_broadcast(&t->ds->changed);
+	}
 	if (t->ds->closing)
 		fiber_cond_broadcast(&t->ds->changed);
 }
@@ -115,6 +119,7 @@ commit_reserve(struct ds *ds, struct commit *k)
 static void
 commit_copy(struct ds *ds, struct commit *k)
 {
+	soft_switch(ds);
 	k->id = ds->txn.id++;
 	ds->txn.reserved = 0;
 	if (k->blocks > 0)
@@ -162,6 +167,7 @@ commit_run(struct ds *ds, struct commit *k)
 		return r;
 	}
 	ds->durable_id = k->id;
+	soft_durable(ds, k->blocks > 0 ? k->c.lsn : 0);
 	lease_commit_done(ds);
 	if (k->owner != CKPT_NONE)
 		ckpt_arm(ds);
