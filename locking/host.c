@@ -4,7 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "libvmfs/core/extents.h"
 #include "locking/host_int.h"
 #include "locking/reserve.h"
 
@@ -14,8 +13,8 @@
 /* ---- what the guard asks and tells ---- */
 
 /* Reads the own slot past the guard: is it still ours? */
-int
-host_check_slot(struct host *h, char why[WHY_SIZE])
+static int
+check_slot(struct host *h, char why[WHY_SIZE])
 {
 	struct heartbeat hb;
 	struct caw c;
@@ -53,7 +52,7 @@ admit_late(struct host *h, char why[WHY_SIZE])
 	int rc;
 
 	h->fence->late_enter(&h->paths);
-	rc = host_check_slot(h, why);
+	rc = check_slot(h, why);
 	h->fence->late_settle(&h->paths, rc == 0);
 	return rc;
 }
@@ -62,7 +61,7 @@ static int
 validate(void *arg, char why[WHY_SIZE])
 {
 	struct host *h = arg;
-	int rc = host_check_slot(h, why);
+	int rc = check_slot(h, why);
 
 	if (rc == 0)
 		rc = h->fence->check_self(&h->paths, why);
@@ -82,8 +81,8 @@ on_status(void *arg, enum host_status status, const char *why)
 
 /* ---- joining ---- */
 
-int
-host_check_disk(const struct host *h, const struct disk *d,
+static int
+check_disk(const struct host *h, const struct disk *d,
     char why[WHY_SIZE])
 {
 	if ((d->info.caps & DISK_CAP_READONLY) != 0) {
@@ -104,16 +103,6 @@ host_check_disk(const struct host *h, const struct disk *d,
 		return -EOPNOTSUPP;
 	}
 	return 0;
-}
-
-/* Whoever fences us looks on every LUN, and so do we. */
-static int
-check_extents(struct host *h, char why[WHY_SIZE])
-{
-	if (h->super.extents == 1 || extents_is(h->lun))
-		return 0;
-	why_say(why, "the datastore has %u LUNs", h->super.extents);
-	return -EOPNOTSUPP;
 }
 
 static int
@@ -140,10 +129,8 @@ check_terms(struct host *h, char why[WHY_SIZE])
 		    lock_protocol_name(h->super.protocol));
 		return -EOPNOTSUPP;
 	}
-	rc = host_check_disk(h, h->lun, why);
-	if (rc == 0)
-		rc = host_check_disk(h, h->hb_lun, why);
-	return rc < 0 ? rc : check_extents(h, why);
+	rc = check_disk(h, h->lun, why);
+	return rc < 0 ? rc : check_disk(h, h->hb_lun, why);
 }
 
 static bool
@@ -377,6 +364,27 @@ wrap_disks(struct host *h)
 }
 
 static int
+go_on_or_claim(struct host *h, char why[WHY_SIZE])
+{
+	int rc = resume_slot(h, why);
+
+	if (rc < 0) {
+		if (h->conf.keep != NULL && atomic_load(&h->conf.keep->member))
+			log_warn(h->env->log, "host: cannot go on as slot %u, "
+			    "incarnation %llu: %s", h->conf.keep->slot,
+			    (unsigned long long)h->conf.keep->incarnation,
+			    vmfs_strerror(rc));
+		why[0] = '\0';
+		h->paths.slot = SLOTS_MAX;
+		rc = slot_claim(h, why);
+	}
+	if (rc == 0)
+		resume_note(h);
+	h->resuming = h->resumed;
+	return rc;
+}
+
+static int
 join(struct host *h, char why[WHY_SIZE])
 {
 	bool stale[SLOTS_MAX];
@@ -402,7 +410,7 @@ join(struct host *h, char why[WHY_SIZE])
 	if (rc == 0)
 		rc = identity_check(h, stale, why);
 	if (rc == 0)
-		rc = slot_claim(h, why);
+		rc = go_on_or_claim(h, why);
 	if (rc < 0)
 		return rc;
 	h->entered = true;
@@ -414,6 +422,8 @@ join(struct host *h, char why[WHY_SIZE])
 	rc = identity_confirm(h, stale, why);
 	if (rc == 0)
 		rc = start(h, why);
+	if (rc == 0 && h->resumed)
+		rc = resume_rest(h);
 	if (rc < 0)
 		return rc;
 	reclaim(h, stale);
@@ -478,7 +488,8 @@ host_join(struct env *env, struct env *hb_env, struct disk *lun,
 	if (why[0] == '\0')
 		why_say(why, "cannot join the datastore "
 		    "on LUN %s: %s", lun->info.name, vmfs_strerror(rc));
-	rc2 = host_leave(h, false);
+	/* What a dead process has left is not in order before it is replayed. */
+	rc2 = host_leave(h, h->resumed);
 	if (rc2 < 0)
 		log_warn(env->log, "host: slot not given back error=\"%s\"",
 		    vmfs_strerror(rc2));
@@ -507,6 +518,7 @@ host_leave(struct host *h, bool crash)
 	if (h->entered && !crash) {
 		h->beat.rec.lsn = h->locks.lsn;
 		at_large = anybody_at_large(h);
+		resume_forget(h);
 		rc = slot_free(h);
 		log_info(h->env->log, "host: left name=\"%s\" slot=%u",
 		    h->name, h->paths.slot);

@@ -20,6 +20,8 @@
 struct host;
 struct takeover_report;
 struct watchdog_share;
+struct host_keep;
+struct softlog;
 
 #define HOST_WHY_SIZE 256	/* of sentences for the admin */
 
@@ -54,6 +56,13 @@ struct host_conf {
 	void *arg;
 	/* NULL: none; outlives the host. */
 	struct watchdog_share *watchdog;
+	/*
+	 * Memory that outlives the process (host_keep.h); NULL: none.  When it
+	 * tells of a membership whose process has died, that is gone on with
+	 * where it can be proven to be over: see host_resumed.
+	 */
+	struct host_keep *keep;
+	struct softlog *soft;	/* the same, of the file system; NULL */
 };
 
 /*
@@ -76,6 +85,15 @@ int host_join(struct env *env, struct env *hb_env, struct disk *lun,
  * `crash`, just stops.  The datastore must be closed.  Frees h.  Suspends.
  */
 int host_leave(struct host *h, bool crash);
+
+/*
+ * Does it go on as the incarnation that a dead process had?  Then its locks are
+ * still its own, and what it had not committed has been replayed.  Locks that
+ * nobody has taken again when host_resume_done is called are given back.  Does
+ * not suspend, both.
+ */
+bool host_resumed(const struct host *h);
+void host_resume_done(struct host *h);
 
 /* The LUN behind the lease check (L6): give this to ds_open.  It stays valid
  * until host_leave. */

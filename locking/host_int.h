@@ -7,6 +7,7 @@
 #include "locking/guard.h"
 #include "locking/heartbeat.h"
 #include "locking/host.h"
+#include "locking/host_keep.h"
 #include "locking/lease.h"
 #include "locking/member.h"
 
@@ -46,6 +47,7 @@ struct lockmgr {
 	struct list strays;		/* struct held: see lockmgr_tidy */
 	struct fiber_cond changed;
 	struct fiber_mutex journal;	/* one order for the beat at a time */
+	struct host_keep *keep;		/* NULL: nothing outlives us */
 	uint64_t tries, lost;		/* compare-and-writes of records */
 };
 
@@ -70,6 +72,8 @@ struct host {
 	struct history history;
 	bool stopping;
 	bool entered, beating, guarded, watched; /* what host_leave has to undo */
+	bool resumed;			/* as a dead process's incarnation */
+	bool resuming;			/* strays may be wanted yet */
 	uint64_t mounted_us;
 	uint64_t claimed_ns;		/* submission of the first pulse */
 };
@@ -127,6 +131,19 @@ int identity_check(struct host *h, bool ret_stale[SLOTS_MAX],
 int identity_confirm(struct host *h, const bool stale[SLOTS_MAX],
     char why[WHY_SIZE]) MUST_CHECK;
 
+/* ---- resume.c ---- */
+
+/*
+ * Enters and goes on with the slot of a dead process of ours; fills h->beat.
+ * Any error: it cannot be, claim another.  Suspends.
+ */
+int resume_slot(struct host *h, char why[WHY_SIZE]) MUST_CHECK;
+/* Behind the guard: replays the own journal, finds the locks.  Suspends. */
+int resume_rest(struct host *h) MUST_CHECK;
+/* A successor may go on as us; it may not.  Do not suspend. */
+void resume_note(struct host *h);
+void resume_forget(struct host *h);
+
 /* ---- takeover.c ---- */
 
 /*
@@ -160,20 +177,8 @@ void recoverer_name(const struct host *h, const struct heartbeat *hb,
 
 /* ---- host.c ---- */
 
-/* Can this LUN be used by the datastore's protocol?  0, or a sentence. */
-int host_check_disk(const struct host *h, const struct disk *d,
-    char why[WHY_SIZE]) MUST_CHECK;
-/* Reads the own slot past the guard.  0: it is ours; -VMFS_EFENCED and
- * -VMFS_EGONE with a sentence.  Suspends. */
-int host_check_slot(struct host *h, char why[WHY_SIZE]) MUST_CHECK;
-
 /* Removes keys of incarnations that are over from the LUN.  Suspends. */
 int host_sweep(struct host *h) MUST_CHECK;
-
-/* ---- host_lun.c: lockops ---- */
-
-int lm_add_lun(struct lockops *l, struct disk *lun, char *why) MUST_CHECK;
-void lm_del_lun(struct lockops *l, struct disk *lun);
 
 /* ---- lockmgr.c ---- */
 
@@ -181,6 +186,8 @@ void lockmgr_init(struct host *h);
 void lockmgr_fini(struct host *h);
 /* Gives back locks that an error has left with us on the LUN.  Suspends. */
 void lockmgr_tidy(struct host *h);
+/* A lock that a dead process of ours has left, at `kept` of its table. */
+int lockmgr_stray(struct host *h, uint64_t addr, uint32_t kept) MUST_CHECK;
 /* This superblock is newer than ours. */
 void host_set_super(struct host *h, const struct super *s);
 /* State of the incarnation that holds something.  *ret_hb is its slot, read

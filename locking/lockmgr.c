@@ -24,6 +24,7 @@ struct held {
 	enum lock_mode mode;
 	unsigned refs;		/* shared modes: local users */
 	bool busy;		/* being taken or released */
+	uint32_t kept;		/* in the table that outlives us */
 };
 
 static struct lockmgr *
@@ -55,6 +56,7 @@ held_find(struct lockmgr *lm, uint64_t addr)
 static void
 held_drop(struct lockmgr *lm, struct held *e)
 {
+	host_keep_unlock(lm->keep, e->kept);
 	list_del(&e->node);
 	free(e);
 	fiber_cond_broadcast(&lm->changed);
@@ -137,6 +139,7 @@ acquire_local(struct host *h, uint64_t addr, enum lock_mode mode,
 	if (e == NULL)
 		return -ENOMEM;
 	*e = (struct held){ .addr = addr, .mode = mode, .busy = true };
+	host_keep_lock(lm->keep, addr, &e->kept);
 	list_add_tail(bucket(lm, addr), &e->node);
 	*ret_e = e;
 	return 0;
@@ -373,12 +376,26 @@ lm_release(struct lockops *l, struct lock_grant *g)
 	return rc;
 }
 
+int
+lockmgr_stray(struct host *h, uint64_t addr, uint32_t kept)
+{
+	struct held *e = calloc(1, sizeof(*e));
+
+	if (e == NULL)
+		return -ENOMEM;
+	*e = (struct held){ .addr = addr, .kept = kept };
+	list_add_tail(&h->lm.strays, &e->node);
+	return 0;
+}
+
 void
 lockmgr_tidy(struct host *h)
 {
 	struct lockmgr *lm = &h->lm;
 	unsigned n = 0;
 
+	if (h->resuming)
+		return;
 	list_for_each(node, next, &lm->strays)
 		n++;
 	/* Those that fail again go to the end. */
@@ -482,8 +499,6 @@ static const struct lockops_vt lockmgr_vt = {
 	.query = lm_query,
 	.set_journal = lm_set_journal,
 	.set_super = lm_set_super,
-	.add_lun = lm_add_lun,
-	.del_lun = lm_del_lun,
 	.ask_space = lm_ask_space,
 };
 
@@ -496,6 +511,7 @@ lockmgr_init(struct host *h)
 	list_init(&h->lm.strays);
 	fiber_cond_init(&h->lm.changed);
 	fiber_mutex_init(&h->lm.journal);
+	h->lm.keep = h->conf.keep;
 }
 
 void
