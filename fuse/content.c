@@ -12,47 +12,8 @@
 
 /* FOPEN_PARALLEL_DIRECT_WRITES of newer kernels; older ones ignore it. */
 #define OPEN_PARALLEL_DIRECT_WRITES (1u << 6)
-
-static struct handle *
-handle_of(const struct fuse_file_info *fi)
-{
-	return (struct handle *)(uintptr_t)fi->fh;
-}
-
-static int
-handle_open(struct fuse_mount *m, uint64_t ino, int open_flags,
-    struct handle **ret_h, struct lock_holder *ret_holder)
-{
-	cleanup_free struct handle *h = calloc(1, sizeof(*h));
-	int mode = open_flags & O_ACCMODE;
-	unsigned flags = mode == O_WRONLY ? 0 : FS_READ;
-	int rc;
-
-	if (h == NULL)
-		return -ENOMEM;
-	if (mode != O_RDONLY)
-		flags |= FS_WRITE;
-	if ((open_flags & O_TRUNC) != 0)
-		flags |= FS_WRITE | FS_TRUNC;
-	rc = fs_file_open(m->conf.fs, ino, 0, flags, &h->file, ret_holder);
-	if (rc < 0)
-		return rc;
-	h->ino = ino;
-	h->writable = (flags & FS_WRITE) != 0;
-	list_add_tail(&m->handles, &h->node);
-	*ret_h = take_ptr(h);
-	return 0;
-}
-
-int
-handle_close(struct handle *h)
-{
-	int rc = fs_file_close(h->file);
-
-	list_del(&h->node);
-	free(h);
-	return rc;
-}
+/* As the stamp of a note: it has the offset of a write. */
+#define NOTE_OFFSET UINT64_MAX
 
 /*
  * libfuse 3.14 has no name for parallel direct writes, so the answer is put
@@ -62,9 +23,16 @@ static struct fuse_open_out
 open_out(const struct handle *h)
 {
 	return (struct fuse_open_out){
-		.fh = (uintptr_t)h,
+		.fh = h->number + 1,
 		.open_flags = FOPEN_DIRECT_IO | OPEN_PARALLEL_DIRECT_WRITES,
 	};
+}
+
+/* By the process before us, which could not tell. */
+static struct handle *
+opened_before(const struct request *r)
+{
+	return r->again ? handle_opened_by(r->mount, request_unique(r)) : NULL;
 }
 
 /* The kernel gave up the request: nobody will release the handle. */
@@ -82,13 +50,15 @@ handle_open_patiently(fuse_req_t req, uint64_t ino, int open_flags,
     struct handle **ret_h, struct lock_holder *ret_holder)
 {
 	struct fuse_mount *m = mount_of(req);
+	uint64_t unique = request_unique(request_of(req));
 	struct patience p = { 0 };
 	bool disk = false;
 	struct fs_attr a;
 	int rc;
 
 	do {
-		rc = handle_open(m, ino, open_flags, ret_h, ret_holder);
+		rc = handle_open(m, ino, open_flags, unique, ret_h,
+		    ret_holder);
 		if (rc == -VMFS_ELOCKED)
 			disk = fs_getattr(m->conf.fs, ino, &a) == 0 &&
 			    a.type == INODE_DISK;
@@ -103,9 +73,14 @@ op_open(fuse_req_t req, fuse_ino_t node, struct fuse_file_info *fi)
 	struct fuse_mount *m = mount_of(req);
 	uint64_t ino = ino_of(m, node);
 	struct lock_holder holder = { .mode = LOCK_FREE };
-	struct handle *h;
-	int rc = handle_open_patiently(req, ino, fi->flags, &h, &holder);
+	struct request *r = request_of(req);
+	struct handle *h = opened_before(r);
+	int rc = 0;
 
+	if (h == NULL)
+		rc = handle_open_patiently(req, ino, fi->flags, &h, &holder);
+	if ((fi->flags & O_TRUNC) != 0)
+		rc = request_settle(r, rc);
 	if (rc < 0)
 		reply_error(req, rc, "open for writing", ino, NULL, &holder);
 	else
@@ -119,9 +94,16 @@ create_or_find(fuse_req_t req, uint64_t dir, const char *name, mode_t mode,
 {
 	struct fuse_mount *m = mount_of(req);
 	const struct fuse_ctx *ctx = fuse_req_ctx(req);
-	int rc = fs_create(m->conf.fs, dir, name, INODE_FILE,
-	    (uint16_t)(mode & 07777), ctx->uid, ctx->gid, 0, ret_a);
+	const struct request *r = request_of(req);
+	struct fs_noting n;
+	int rc;
 
+	if (request_was_done(r))
+		return fs_getattr(m->conf.fs, request_note(r)->ino, ret_a);
+	fs_note_begin(m->conf.fs, &n, request_note(r));
+	rc = fs_create(m->conf.fs, dir, name, INODE_FILE,
+	    (uint16_t)(mode & 07777), ctx->uid, ctx->gid, 0, ret_a);
+	fs_note_end(&n);
 	if (rc == -EEXIST && (open_flags & O_EXCL) == 0)
 		rc = fs_lookup(m->conf.fs, dir, name, ret_a);
 	return rc;
@@ -136,20 +118,24 @@ op_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
 	struct lock_holder holder = { .mode = LOCK_FREE };
 	struct fuse_file_info out = { .direct_io = 1 };
 	struct fuse_entry_param e;
-	struct handle *h;
+	struct request *r = request_of(req);
+	struct handle *h = opened_before(r);
 	struct fs_attr a;
 	int rc = create_or_find(req, dir, name, mode, fi->flags, &a);
 
 	if (rc == 0) {
 		name_hint_set(&m->hints, a.ino, name);
-		rc = handle_open_patiently(req, a.ino, fi->flags, &h, &holder);
+		if (h == NULL)
+			rc = handle_open_patiently(req, a.ino, fi->flags, &h,
+			    &holder);
 	}
+	rc = request_settle(r, rc);
 	if (rc < 0) {
 		reply_error(req, rc, "create", dir, name, &holder);
 		return;
 	}
 	attr_to_entry(m, &a, &e);
-	out.fh = (uintptr_t)h;
+	out.fh = h->number + 1;
 	if (fuse_reply_create(req, &e, &out) == -ENOENT)
 		(void)handle_close(h);
 }
@@ -158,18 +144,21 @@ void
 op_read(fuse_req_t req, fuse_ino_t node, size_t size, off_t off,
     struct fuse_file_info *fi)
 {
+	struct handle *h = handle_get(req, fi);
 	cleanup_free void *buf = NULL;
 	size_t got;
 	int rc;
 
 	(void)node;
+	if (h == NULL)
+		return;
 	if (posix_memalign(&buf, BLOCK_SIZE, size) != 0) {
 		(void)fuse_reply_err(req, ENOMEM);
 		return;
 	}
-	rc = fs_file_read(handle_of(fi)->file, (uint64_t)off, buf, size, &got);
+	rc = fs_file_read(h->file, (uint64_t)off, buf, size, &got);
 	if (rc < 0)
-		reply_error(req, rc, "read", handle_of(fi)->ino, NULL, NULL);
+		reply_error(req, rc, "read", h->ino, NULL, NULL);
 	else
 		(void)fuse_reply_buf(req, buf, got);
 }
@@ -192,31 +181,58 @@ end_of(struct handle *h, off_t *ret_end)
 	return rc;
 }
 
+/*
+ * Where the kernel takes the end to be another host may have written before it
+ * let go of the file.  Done again, it goes where it went.
+ */
+static int
+append_at(const struct request *r, struct handle *h, off_t *ret_off)
+{
+	struct fs_note *n = request_note(r);
+	int rc = 0;
+
+	if (r->again && n->lsn == NOTE_OFFSET)
+		*ret_off = (off_t)n->ino;
+	else
+		rc = end_of(h, ret_off);
+	n->ino = (uint64_t)*ret_off;
+	atomic_signal_fence(memory_order_seq_cst);
+	n->lsn = NOTE_OFFSET;
+	return rc;
+}
+
 void
 op_write(fuse_req_t req, fuse_ino_t node, const char *buf, size_t size,
     off_t off, struct fuse_file_info *fi)
 {
-	struct handle *h = handle_of(fi);
-	int rc = content_changes(req, h);
+	const struct request *r = request_of(req);
+	struct handle *h = handle_get(req, fi);
+	int rc;
 
 	(void)node;
-	/* Where the kernel takes the end to be another host may have written
-	 * before it let go of the file. */
+	if (h == NULL)
+		return;
+	rc = content_changes(req, h);
 	if (rc == 0 && (fi->flags & O_APPEND) != 0)
-		rc = end_of(h, &off);
+		rc = append_at(r, h, &off);
 	if (rc == 0)
 		rc = fs_file_write(h->file, (uint64_t)off, buf, size);
+	rc = request_settle(r, rc);
 	if (rc < 0)
-		reply_error(req, rc, "write", handle_of(fi)->ino, NULL, NULL);
+		reply_error(req, rc, "write", h->ino, NULL, NULL);
 	else
 		(void)fuse_reply_write(req, size);
 }
 
 static void
-flush_handle(fuse_req_t req, struct handle *h)
+flush_handle(fuse_req_t req, const struct fuse_file_info *fi)
 {
-	int rc = h->writable ? fs_file_flush(h->file) : 0;
+	struct handle *h = handle_get(req, fi);
+	int rc;
 
+	if (h == NULL)
+		return;
+	rc = h->writable ? fs_file_flush(h->file) : 0;
 	if (rc < 0)
 		reply_error(req, rc, "flush", h->ino, NULL, NULL);
 	else
@@ -227,7 +243,7 @@ void
 op_flush(fuse_req_t req, fuse_ino_t node, struct fuse_file_info *fi)
 {
 	(void)node;
-	flush_handle(req, handle_of(fi));
+	flush_handle(req, fi);
 }
 
 void
@@ -236,18 +252,19 @@ op_fsync(fuse_req_t req, fuse_ino_t node, int datasync,
 {
 	(void)node;
 	(void)datasync;
-	flush_handle(req, handle_of(fi));
+	flush_handle(req, fi);
 }
 
 void
 op_release(fuse_req_t req, fuse_ino_t node, struct fuse_file_info *fi)
 {
-	uint64_t ino = handle_of(fi)->ino;
-	int rc = handle_close(handle_of(fi));
+	struct fuse_mount *m = mount_of(req);
+	struct handle *h = handle_of(m, fi);
+	/* None: the process before us closed it, and could not tell. */
+	int rc = h != NULL ? handle_close(h) : 0;
 
-	(void)node;
 	if (rc < 0)
-		reply_error(req, rc, "close", ino, NULL, NULL);
+		reply_error(req, rc, "close", ino_of(m, node), NULL, NULL);
 	else
 		(void)fuse_reply_err(req, 0);
 }
@@ -290,12 +307,17 @@ void
 op_fallocate(fuse_req_t req, fuse_ino_t node, int mode, off_t offset,
     off_t length, struct fuse_file_info *fi)
 {
-	struct handle *h = handle_of(fi);
-	int rc = content_changes(req, h);
+	const struct request *r = request_of(req);
+	struct handle *h = handle_get(req, fi);
+	int rc;
 
+	(void)node;
+	if (h == NULL)
+		return;
+	rc = content_changes(req, h);
 	if (rc == 0)
 		rc = allocate(h, mode, (uint64_t)offset, (uint64_t)length);
-	(void)node;
+	rc = request_settle(r, rc);
 	if (rc < 0)
 		reply_error(req, rc, "fallocate", h->ino, NULL, NULL);
 	else
@@ -306,11 +328,13 @@ void
 op_lseek(fuse_req_t req, fuse_ino_t node, off_t off, int whence,
     struct fuse_file_info *fi)
 {
-	struct handle *h = handle_of(fi);
+	struct handle *h = handle_get(req, fi);
 	uint64_t found = 0;
 	int rc;
 
 	(void)node;
+	if (h == NULL)
+		return;
 	if (whence != SEEK_DATA && whence != SEEK_HOLE) {
 		(void)fuse_reply_err(req, EINVAL);
 		return;

@@ -12,7 +12,7 @@
 
 #include <stdbool.h>
 
-#include "libvmfs/core/fs.h"
+#include "fuse/fuse_keep.h"
 
 struct fuse_mount;
 
@@ -21,6 +21,14 @@ struct fuse_mount_conf {
 	const char *datastore;		/* for log lines and df(1); copied */
 	const char *dir;		/* mount point; copied */
 	bool readonly;
+	struct fuse_keep *keep;		/* borrowed until free */
+	/* A mount that a dead process has left: its /dev/fuse, which is taken
+	 * over; -1: there is none.  Then `keep` is what that left, too. */
+	int fd;
+	/* Its files are still ours to open, and what was done before the lsn
+	 * is done. */
+	bool resumed;
+	uint64_t replayed_lsn;
 	/* The file system was unmounted from outside (umount(8)).  Called on
 	 * the reactor; must not suspend. */
 	void (*on_unmount)(void *arg);
@@ -34,7 +42,9 @@ struct fuse_mount_conf {
  */
 int fuse_mount_new(const struct fuse_mount_conf *conf, struct fuse_mount **ret_m)
     MUST_CHECK;
-/* Starts answering, on the calling reactor. */
+/* Of the connection; it stays the mount's. */
+int fuse_mount_fd(const struct fuse_mount *m);
+/* Starts answering, on the calling reactor; first what another has left. */
 int fuse_mount_serve(struct fuse_mount *m) MUST_CHECK;
 /* As umount(8): -EBUSY when files are open.  Blocks: not on the reactor. */
 int fuse_mount_umount(struct fuse_mount *m) MUST_CHECK;

@@ -14,13 +14,15 @@
 struct request {
 	struct fuse_mount *mount;
 	struct list node;	/* in fuse_mount.idle */
-	struct fuse_buf buf;
-	void *base;		/* of the allocation that buf.mem points into */
+	struct fuse_buf buf;	/* in fuse_keep.message[index] */
+	unsigned index;
+	bool again;		/* a dead process has begun it */
 };
 
 struct handle {
-	struct list node;	/* in fuse_mount.handles */
-	struct fs_file *file;
+	struct fuse_mount *mount;
+	uint32_t number;	/* the kernel's, less 1 */
+	struct fs_file *file;	/* NULL: lost with a dead process */
 	uint64_t ino;
 	bool writable;
 };
@@ -37,9 +39,12 @@ struct fuse_mount {
 	bool serving, stopping;
 	unsigned active;	/* requests under way, and the reader */
 	struct fiber_cond quiet;	/* active became 0 */
-	struct list idle;	/* struct request, kept for reuse */
-	unsigned n_idle;
-	struct list handles;
+	struct request request[FUSE_KEEP_REQUESTS];
+	struct list idle;	/* of them, last used first */
+	struct fiber_cond room;	/* one became idle */
+	struct request *current;	/* begins now; see request_of */
+	struct handle **handle;		/* FUSE_KEEP_HANDLES; NULL: free */
+	uint32_t next_handle;
 	struct name_hint hints;
 };
 
@@ -130,7 +135,40 @@ void op_lseek(fuse_req_t req, fuse_ino_t node, off_t off, int whence,
     struct fuse_file_info *fi);
 /* Before somebody changes the content: set-id bits go unless it is root. */
 int content_changes(fuse_req_t req, struct handle *h);
+
+/* ---- handle.c ---- */
+
+/* Suspends, as do close and restore. */
+int handle_open(struct fuse_mount *m, uint64_t ino, int open_flags,
+    uint64_t unique, struct handle **ret_h, struct lock_holder *ret_holder)
+    MUST_CHECK;
 /* Closes the file and frees h; the error of closing. */
 int handle_close(struct handle *h);
+void handles_close(struct fuse_mount *m);
+/* Those that a dead process had open. */
+int handles_restore(struct fuse_mount *m) MUST_CHECK;
+/* NULL: there is no such handle. */
+struct handle *handle_of(const struct fuse_mount *m,
+    const struct fuse_file_info *fi);
+/* The same of one that can be used; NULL: the request was refused. */
+struct handle *handle_get(fuse_req_t req, const struct fuse_file_info *fi);
+/* What a dead process opened for this request; NULL. */
+struct handle *handle_opened_by(const struct fuse_mount *m, uint64_t unique);
+
+/* ---- session.c: what has been done already ---- */
+
+/* The request that a handler was just called for: before it suspends. */
+static inline struct request *
+request_of(fuse_req_t req)
+{
+	return mount_of(req)->current;
+}
+uint64_t request_unique(const struct request *r);
+/* Where the core notes that it is done. */
+struct fs_note *request_note(const struct request *r);
+/* A dead process did it, and could not tell. */
+bool request_was_done(const struct request *r);
+/* What is told now must outlive us; returns rc, or the error of that. */
+int request_settle(const struct request *r, int rc) MUST_CHECK;
 
 #endif

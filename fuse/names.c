@@ -37,9 +37,10 @@ static int
 get_attr(struct fuse_mount *m, fuse_ino_t node, struct fuse_file_info *fi,
     struct fs_attr *ret_a)
 {
-	if (fi != NULL && fi->fh != 0)
-		return fs_file_attr(
-		    ((struct handle *)(uintptr_t)fi->fh)->file, ret_a);
+	const struct handle *h = handle_of(m, fi);
+
+	if (h != NULL && h->file != NULL)
+		return fs_file_attr(h->file, ret_a);
 	return fs_getattr(m->conf.fs, ino_of(m, node), ret_a);
 }
 
@@ -106,13 +107,13 @@ op_setattr(fuse_req_t req, fuse_ino_t node, struct stat *st, int to_set,
 	uint64_t ino = ino_of(m, node);
 	struct lock_holder holder = { .mode = LOCK_FREE };
 	struct patience p = { 0 };
+	const struct request *r = request_of(req);
+	struct handle *h = handle_of(m, fi);
 	struct fs_attr want, a;
 	unsigned which = wanted_attr(m, st, to_set, &want);
 	int rc = 0;
 
-	if ((which & FS_SET_SIZE) != 0 && fi != NULL && fi->fh != 0) {
-		struct handle *h = (struct handle *)(uintptr_t)fi->fh;
-
+	if ((which & FS_SET_SIZE) != 0 && h != NULL && h->file != NULL) {
 		rc = content_changes(req, h);
 		if (rc == 0)
 			rc = fs_file_truncate(h->file, want.size);
@@ -125,6 +126,7 @@ op_setattr(fuse_req_t req, fuse_ino_t node, struct stat *st, int to_set,
 		while (patience_left(req, &p, rc));
 	else if (rc == 0)
 		rc = get_attr(m, node, fi, &a);
+	rc = request_settle(r, rc);
 	if (rc < 0)
 		reply_error(req, rc, "change", ino, NULL, &holder);
 	else
@@ -145,6 +147,40 @@ op_readlink(fuse_req_t req, fuse_ino_t node)
 		(void)fuse_reply_readlink(req, target);
 }
 
+/* A change of names that is done once, whoever may die in between: `change`
+ * runs unless a dead process was as far already. */
+struct change {
+	const struct request *r;
+	struct fs_noting noting;
+	bool done;
+};
+
+static bool
+change_begin(fuse_req_t req, struct change *c)
+{
+	*c = (struct change){ .r = request_of(req) };
+	c->done = request_was_done(c->r);
+	if (!c->done)
+		fs_note_begin(mount_of(req)->conf.fs, &c->noting,
+		    request_note(c->r));
+	return !c->done;
+}
+
+static int
+change_end(struct change *c, int rc)
+{
+	if (!c->done)
+		fs_note_end(&c->noting);
+	return request_settle(c->r, rc);
+}
+
+static int
+made_before(fuse_req_t req, const struct change *c, struct fs_attr *ret_a)
+{
+	return fs_getattr(mount_of(req)->conf.fs, request_note(c->r)->ino,
+	    ret_a);
+}
+
 static void
 create_node(fuse_req_t req, fuse_ino_t parent, const char *name,
     enum inode_type type, mode_t mode)
@@ -153,9 +189,12 @@ create_node(fuse_req_t req, fuse_ino_t parent, const char *name,
 	const struct fuse_ctx *ctx = fuse_req_ctx(req);
 	uint64_t dir = ino_of(m, parent);
 	struct fs_attr a;
-	int rc = fs_create(m->conf.fs, dir, name, type,
-	    (uint16_t)(mode & 07777), ctx->uid, ctx->gid, 0, &a);
+	struct change c;
+	int rc = change_begin(req, &c) ? fs_create(m->conf.fs, dir, name, type,
+	    (uint16_t)(mode & 07777), ctx->uid, ctx->gid, 0, &a) :
+	    made_before(req, &c, &a);
 
+	rc = change_end(&c, rc);
 	if (rc < 0)
 		reply_error(req, rc, "create", dir, name, NULL);
 	else
@@ -188,9 +227,11 @@ op_symlink(fuse_req_t req, const char *target, fuse_ino_t parent,
 	const struct fuse_ctx *ctx = fuse_req_ctx(req);
 	uint64_t dir = ino_of(m, parent);
 	struct fs_attr a;
-	int rc = fs_symlink(m->conf.fs, dir, name, target, ctx->uid, ctx->gid,
-	    &a);
+	struct change c;
+	int rc = change_begin(req, &c) ? fs_symlink(m->conf.fs, dir, name,
+	    target, ctx->uid, ctx->gid, &a) : made_before(req, &c, &a);
 
+	rc = change_end(&c, rc);
 	if (rc < 0)
 		reply_error(req, rc, "symlink", dir, name, NULL);
 	else
@@ -214,11 +255,14 @@ op_unlink(fuse_req_t req, fuse_ino_t parent, const char *name)
 	struct lock_holder holder = { .mode = LOCK_FREE };
 	uint64_t dir = ino_of(m, parent);
 	struct patience p = { 0 };
-	int rc;
+	struct change c;
+	int rc = 0;
 
-	do
-		rc = fs_unlink(m->conf.fs, dir, name, &holder);
-	while (patience_left(req, &p, rc));
+	if (change_begin(req, &c))
+		do
+			rc = fs_unlink(m->conf.fs, dir, name, &holder);
+		while (patience_left(req, &p, rc));
+	rc = change_end(&c, rc);
 	reply_done(req, rc, "unlink", dir, name, &holder);
 }
 
@@ -228,8 +272,10 @@ op_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name)
 	struct fuse_mount *m = mount_of(req);
 	struct lock_holder holder = { .mode = LOCK_FREE };
 	uint64_t dir = ino_of(m, parent);
-	int rc = fs_rmdir(m->conf.fs, dir, name);
+	struct change c;
+	int rc = change_begin(req, &c) ? fs_rmdir(m->conf.fs, dir, name) : 0;
 
+	rc = change_end(&c, rc);
 	reply_done(req, rc, "rmdir", dir, name, &holder);
 }
 
@@ -242,7 +288,8 @@ op_rename(fuse_req_t req, fuse_ino_t parent, const char *name,
 	uint64_t dir = ino_of(m, parent);
 	struct patience p = { 0 };
 	unsigned how = 0;
-	int rc;
+	struct change c;
+	int rc = 0;
 
 	if ((flags & ~(unsigned)(RENAME_NOREPLACE | RENAME_EXCHANGE)) != 0) {
 		(void)fuse_reply_err(req, EINVAL);
@@ -250,10 +297,12 @@ op_rename(fuse_req_t req, fuse_ino_t parent, const char *name,
 	}
 	how |= flags & RENAME_NOREPLACE ? FS_RENAME_NOREPLACE : 0;
 	how |= flags & RENAME_EXCHANGE ? FS_RENAME_EXCHANGE : 0;
-	do
-		rc = fs_rename(m->conf.fs, dir, name, ino_of(m, new_parent),
-		    new_name, how, &holder);
-	while (patience_left(req, &p, rc));
+	if (change_begin(req, &c))
+		do
+			rc = fs_rename(m->conf.fs, dir, name,
+			    ino_of(m, new_parent), new_name, how, &holder);
+		while (patience_left(req, &p, rc));
+	rc = change_end(&c, rc);
 	reply_done(req, rc, "rename", dir, name, &holder);
 }
 

@@ -6,6 +6,7 @@
 
 #include <fcntl.h>
 #include <limits.h>
+#include <linux/fuse.h>
 #include <poll.h>
 #include <stddef.h>
 #include <stdlib.h>
@@ -13,16 +14,15 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "fuse/mount_impl.h"
 #include "libvmfs/env/reactor.h"
 
-/* struct fuse_in_header and fuse_write_in of the kernel's protocol. */
+/* struct fuse_in_header and fuse_write_in. */
 #define WRITE_HEADERS 80u
-#define PAGE 4096u
-/* Longest message: 1 MiB of data (256 pages) and a page of headers. */
-#define MESSAGE_MAX ((256u + 1u) * PAGE)
+/* Buffers that keep their memory when they are not used. */
 #define IDLE_MAX 64u
 #define DEAD_MOUNTS_MAX 8	/* one over the other */
 
@@ -67,46 +67,81 @@ static const struct fuse_lowlevel_ops ops = {
 
 /* ---- request buffers ---- */
 
+static struct fuse_in_header *
+header_of(const struct request *r)
+{
+	return r->buf.mem;
+}
+
+static void
+requests_init(struct fuse_mount *m)
+{
+	list_init(&m->idle);
+	fiber_cond_init(&m->room);
+	for (unsigned i = 0; i < FUSE_KEEP_REQUESTS; i++) {
+		struct request *r = &m->request[i];
+
+		r->mount = m;
+		r->index = i;
+		/* Headers end where a page begins. */
+		r->buf.mem = m->conf.keep->message[i] + FUSE_KEEP_PAGE -
+		    WRITE_HEADERS;
+		list_init(&r->node);
+		list_add_tail(&m->idle, &r->node);
+	}
+}
+
+/* NULL: all are under way. */
 static struct request *
 request_get(struct fuse_mount *m)
 {
 	struct list *node = list_pop(&m->idle);
 	struct request *r;
 
-	if (node != NULL) {
-		m->n_idle--;
-		return list_entry(node, struct request, node);
-	}
-	r = calloc(1, sizeof(*r));
-	if (r == NULL)
+	if (node == NULL)
 		return NULL;
-	if (posix_memalign(&r->base, PAGE, PAGE + MESSAGE_MAX) != 0) {
-		free(r);
-		return NULL;
-	}
-	list_init(&r->node);
-	r->mount = m;
-	/* Headers end where a page begins. */
-	r->buf.mem = (char *)r->base + PAGE - WRITE_HEADERS;
+	r = list_entry(node, struct request, node);
+	r->again = false;
+	*request_note(r) = (struct fs_note){ 0 };
 	return r;
-}
-
-static void
-request_free(struct request *r)
-{
-	free(r->base);
-	free(r);
 }
 
 static void
 request_put(struct fuse_mount *m, struct request *r)
 {
-	if (m->n_idle >= IDLE_MAX) {
-		request_free(r);
-		return;
-	}
+	/* From here on nobody does it again. */
+	header_of(r)->len = 0;
+	if (r->index >= IDLE_MAX)
+		(void)madvise(m->conf.keep->message[r->index],
+		    FUSE_KEEP_MESSAGE, MADV_REMOVE);
 	list_add(&m->idle, &r->node);
-	m->n_idle++;
+	fiber_cond_broadcast(&m->room);
+}
+
+uint64_t
+request_unique(const struct request *r)
+{
+	return header_of(r)->unique;
+}
+
+struct fs_note *
+request_note(const struct request *r)
+{
+	return &r->mount->conf.keep->note[r->index];
+}
+
+bool
+request_was_done(const struct request *r)
+{
+	const struct fs_note *n = request_note(r);
+
+	return r->again && n->lsn != 0 && n->lsn < r->mount->conf.replayed_lsn;
+}
+
+int
+request_settle(const struct request *r, int rc)
+{
+	return rc < 0 ? rc : ds_soften(fs_ds(r->mount->conf.fs));
 }
 
 static void
@@ -122,6 +157,7 @@ request_fiber(void *arg)
 	struct request *r = arg;
 	struct fuse_mount *m = r->mount;
 
+	m->current = r;
 	fuse_session_process_buf(m->se, &r->buf);
 	request_put(m, r);
 	active_put(m);
@@ -129,9 +165,32 @@ request_fiber(void *arg)
 
 /* ---- reading ---- */
 
+static void
+request_run(struct fuse_mount *m, struct request *r)
+{
+	m->active++;
+	if (sched_spawn(sched_current(), "fuse", request_fiber, r) < 0) {
+		/* No stack: run it here, later requests wait for it. */
+		request_fiber(r);
+	}
+}
+
+/* It comes once in the life of a mount. */
+static void
+init_note(struct fuse_mount *m, const struct request *r)
+{
+	struct fuse_keep *k = m->conf.keep;
+
+	if (header_of(r)->opcode != FUSE_INIT || r->buf.size > sizeof(k->init))
+		return;
+	memcpy(k->init, r->buf.mem, r->buf.size);
+	atomic_store(&k->init_size, (uint32_t)r->buf.size);
+}
+
 /*
  * Takes one request off the kernel's queue.  0: go on; -EAGAIN: none is
- * waiting; -ENODEV: the file system is gone; others: this one is lost.
+ * waiting; -EBUSY: no buffer; -ENODEV: the file system is gone; others: this
+ * one is lost.
  */
 static int
 take_request(struct fuse_mount *m)
@@ -140,18 +199,15 @@ take_request(struct fuse_mount *m)
 	int n;
 
 	if (r == NULL)
-		return -ENOMEM;
+		return -EBUSY;
 	n = fuse_session_receive_buf(m->se, &r->buf);
 	if (n <= 0) {
 		request_put(m, r);
 		return fuse_session_exited(m->se) ? -ENODEV :
 		    n == 0 ? -EAGAIN : n;
 	}
-	m->active++;
-	if (sched_spawn(sched_current(), "fuse", request_fiber, r) < 0) {
-		/* No stack: run it here, later requests wait for it. */
-		request_fiber(r);
-	}
+	init_note(m, r);
+	request_run(m, r);
 	return 0;
 }
 
@@ -166,8 +222,8 @@ reader_fiber(void *arg)
 
 		if (rc == -EAGAIN)
 			rc = reactor_poll_fd(m->epoll_fd, POLLIN);
-		else if (rc == -ENOMEM)
-			fiber_sleep(10 * 1000 * 1000);
+		else if (rc == -EBUSY)
+			fiber_cond_wait(&m->room);
 		gone = rc == -ENODEV;
 	}
 	if (gone && !m->stopping)
@@ -175,13 +231,78 @@ reader_fiber(void *arg)
 	active_put(m);
 }
 
+/* ---- where another has ended ---- */
+
+static int
+by_unique(const void *a, const void *b)
+{
+	const struct request *x = *(struct request *const *)a;
+	const struct request *y = *(struct request *const *)b;
+
+	return (request_unique(x) > request_unique(y)) -
+	    (request_unique(x) < request_unique(y));
+}
+
+/* Requests that it had read and not answered, oldest first. */
+static void
+requests_again(struct fuse_mount *m)
+{
+	struct request *left[FUSE_KEEP_REQUESTS];
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < FUSE_KEEP_REQUESTS; i++) {
+		struct request *r = &m->request[i];
+		uint32_t len = header_of(r)->len;
+
+		/* INIT has been answered before all others. */
+		if (len < sizeof(struct fuse_in_header) ||
+		    len > FUSE_KEEP_MESSAGE - FUSE_KEEP_PAGE ||
+		    header_of(r)->opcode == FUSE_INIT) {
+			header_of(r)->len = 0;
+			continue;
+		}
+		list_del(&r->node);
+		r->buf.size = len;
+		r->again = true;
+		left[n++] = r;
+	}
+	qsort(left, n, sizeof(left[0]), by_unique);
+	if (n > 0)
+		log_info(m->log, "fuse: %s: requests begun before: %u",
+		    m->datastore, n);
+	for (unsigned i = 0; i < n; i++)
+		request_run(m, left[i]);
+}
+
+/* The library must think that it has been asked; nobody waits for its answer
+ * unless that was never given. */
+static void
+init_again(struct fuse_mount *m)
+{
+	struct fuse_keep *k = m->conf.keep;
+	struct fuse_buf buf = {
+		.mem = k->init, .size = atomic_load(&k->init_size),
+	};
+
+	if (buf.size > 0 && buf.size <= sizeof(k->init))
+		fuse_session_process_buf(m->se, &buf);
+}
+
 int
 fuse_mount_serve(struct fuse_mount *m)
 {
-	int rc;
+	int rc = 0;
 
 	m->active++;
-	rc = sched_spawn(sched_current(), "fuse-reader", reader_fiber, m);
+	if (m->conf.fd >= 0) {
+		init_again(m);
+		rc = handles_restore(m);
+		if (rc == 0)
+			requests_again(m);
+	}
+	if (rc == 0)
+		rc = sched_spawn(sched_current(), "fuse-reader", reader_fiber,
+		    m);
 	if (rc < 0)
 		m->active--;
 	else
@@ -214,7 +335,10 @@ session_mount(struct fuse_mount *m)
 	fuse_opt_free_args(&args);
 	if (m->se == NULL)
 		return -ENOMEM;
-	if (fuse_session_mount(m->se, m->dir) != 0)
+	if (m->conf.fd >= 0)
+		(void)snprintf(fsname, sizeof(fsname), "/dev/fd/%d",
+		    m->conf.fd);
+	if (fuse_session_mount(m->se, m->conf.fd >= 0 ? fsname : m->dir) != 0)
 		return -EIO;
 	fd = fuse_session_fd(m->se);
 	flags = fcntl(fd, F_GETFL);
@@ -257,7 +381,7 @@ fuse_mount_new(const struct fuse_mount_conf *conf, struct fuse_mount **ret_m)
 {
 	struct env *env = ds_env(fs_ds(conf->fs));
 	struct fuse_mount *m;
-	int rc = check_dir(conf->dir);
+	int rc = conf->fd >= 0 ? 0 : check_dir(conf->dir);
 
 	if (rc < 0)
 		return rc;
@@ -268,15 +392,15 @@ fuse_mount_new(const struct fuse_mount_conf *conf, struct fuse_mount **ret_m)
 	m->log = env->log;
 	m->root = fs_root(conf->fs);
 	m->mounted_us = env->wall_us(env);
-	list_init(&m->idle);
-	list_init(&m->handles);
+	requests_init(m);
 	fiber_cond_init(&m->quiet);
 	m->datastore = strdup(conf->datastore);
 	m->dir = strdup(conf->dir);
+	m->handle = calloc(FUSE_KEEP_HANDLES, sizeof(struct handle *));
 	m->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
 	m->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	rc = name_hint_init(&m->hints);
-	if (m->datastore == NULL || m->dir == NULL)
+	if (m->datastore == NULL || m->dir == NULL || m->handle == NULL)
 		rc = -ENOMEM;
 	else if (m->epoll_fd < 0 || m->stop_fd < 0)
 		rc = -errno;
@@ -290,6 +414,12 @@ fuse_mount_new(const struct fuse_mount_conf *conf, struct fuse_mount **ret_m)
 	}
 	*ret_m = m;
 	return 0;
+}
+
+int
+fuse_mount_fd(const struct fuse_mount *m)
+{
+	return fuse_session_fd(m->se);
 }
 
 int
@@ -307,14 +437,26 @@ fuse_mount_stop(struct fuse_mount *m)
 	uint64_t one = 1;
 
 	m->stopping = true;
+	fiber_cond_broadcast(&m->room);
 	/* An eventfd at 0 takes any write. */
 	if (write(m->stop_fd, &one, sizeof(one)) != sizeof(one))
 		log_error(m->log, "fuse: %s: cannot stop: %s", m->datastore,
 		    strerror(errno));
 	while (m->active > 0)
 		fiber_cond_wait(&m->quiet);
-	list_for_each(node, tmp, &m->handles)
-		(void)handle_close(list_entry(node, struct handle, node));
+	handles_close(m);
+}
+
+/* As the library does with a mount that it has made itself. */
+static void
+detach(const struct fuse_mount *m)
+{
+	struct pollfd fd = { .fd = fuse_session_fd(m->se) };
+
+	/* Unmounted already: perhaps something else is there by now. */
+	if (poll(&fd, 1, 0) == 1 && (fd.revents & POLLERR) != 0)
+		return;
+	(void)umount2(m->dir, MNT_DETACH);
 }
 
 void
@@ -323,18 +465,19 @@ fuse_mount_free(struct fuse_mount *m)
 	if (m == NULL)
 		return;
 	if (m->se != NULL) {
+		if (m->conf.fd >= 0)
+			detach(m);
 		/* Closes /dev/fuse, which ends the connection, and unmounts
 		 * lazily unless that has been done. */
 		fuse_session_unmount(m->se);
 		fuse_session_destroy(m->se);
 	}
-	list_for_each(node, tmp, &m->idle)
-		request_free(list_entry(node, struct request, node));
 	if (m->epoll_fd >= 0)
 		(void)close(m->epoll_fd);
 	if (m->stop_fd >= 0)
 		(void)close(m->stop_fd);
 	name_hint_fini(&m->hints);
+	free(m->handle);
 	free(m->datastore);
 	free(m->dir);
 	free(m);

@@ -46,7 +46,7 @@ background_enter(void)
 }
 
 void
-background_ready(int fd)
+background_detach(void)
 {
 	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
 
@@ -56,6 +56,12 @@ background_ready(int fd)
 		if (null > 2)
 			(void)close(null);
 	}
+}
+
+void
+background_ready(int fd)
+{
+	background_detach();
 	if (write(fd, "", 1) != 1)
 		_exit(1);	/* the parent was killed: so is the start */
 	(void)close(fd);

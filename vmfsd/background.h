@@ -13,5 +13,7 @@
 int background_enter(void) MUST_CHECK;
 /* Tells the parent; detaches from the terminal. */
 void background_ready(int fd);
+/* Standard input, output and error go nowhere. */
+void background_detach(void);
 
 #endif

@@ -35,12 +35,11 @@ datastores_init(struct datastores *all, struct log *log,
 static void
 datastore_free(struct datastore *d)
 {
+	ds_keep_end(d);
 	(void)pthread_rwlock_destroy(&d->use);
 	free(d->name);
 	free(d->lun);
 	free(d->mount);
-	for (unsigned i = 0; i < d->extents; i++)
-		free(d->extent[i]);
 	free(d);
 }
 
@@ -77,12 +76,7 @@ datastore_add(struct datastores *all, const struct conf_datastore *conf,
 	d->name = strdup(conf->name);
 	d->lun = strdup(conf->lun);
 	d->mount = strdup(conf->mount);
-	for (size_t i = 0; rc == 0 && i < conf->extents; i++) {
-		d->extent[i] = strdup(conf->extent[i]);
-		rc = d->extent[i] == NULL ? -ENOMEM : 0;
-		d->extents += rc == 0;
-	}
-	if (rc < 0 || d->name == NULL || d->lun == NULL || d->mount == NULL) {
+	if (d->name == NULL || d->lun == NULL || d->mount == NULL) {
 		datastore_free(d);
 		return -ENOMEM;
 	}

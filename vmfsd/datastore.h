@@ -16,6 +16,7 @@
 #include "libvmfs/env/reactor.h"
 #include "locking/host.h"
 #include "vmfsd/conf.h"
+#include "vmfsd/ds_keep.h"
 #include "vmfsd/identity.h"
 
 #define DATASTORE_WHY_SIZE 1024
@@ -29,29 +30,17 @@ enum datastore_state {
 	DATASTORE_STATES,
 };
 
-/* A further LUN is looked for while the datastore is mounted. */
-struct extent_hunt {
-	bool running, done;
-	struct super super;
-	unsigned index;
-	int result, told;
-	struct disk *found;
-	struct fiber_cond ended;
-	char why[DATASTORE_WHY_SIZE];
-};
-
 struct datastore {
 	struct list node;	/* in datastores.list, under its mutex */
 	struct datastores *all;
 	char *name, *lun, *mount;
-	char *extent[SUPER_EXTENTS_MAX];	/* names of further LUNs */
-	unsigned extents;
 	bool readonly;
 	bool unmap;		/* the LUN is told what is free ... */
 	uint64_t unmap_rate;	/* ... bytes a second; 0: no limit */
 	bool wanted;		/* could not be mounted at start: try again */
 	/* "mounting", "unmounting": `use` is held for long; NULL. */
 	_Atomic(const char *) doing;
+	bool again;		/* where a dead process was */
 	bool resumed;		/* deletions of before the mount go on */
 	bool listed;		/* from the configuration: stays when unmounted */
 	unsigned refs;		/* under datastores.mutex */
@@ -67,9 +56,8 @@ struct datastore {
 	struct reactor *owner, *beat;
 	struct realtime beat_rt;	/* granted to the heartbeat */
 	struct env env, beat_env;
-	struct disk *disk;		/* of all LUNs: extents.h */
-	struct disk *beat_disk;
-	struct extent_hunt hunt;
+	struct ds_keep *keep;		/* NULL only while not mounted */
+	struct disk *disk, *beat_disk;
 	struct super super;
 	struct host *host;	/* NULL when mounted read-only: no member */
 	struct lockops *locks;

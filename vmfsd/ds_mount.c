@@ -6,12 +6,11 @@
 
 #include "iscsi/disk_libiscsi.h"
 #include "libvmfs/base/lun_text.h"
-#include "libvmfs/core/extents.h"
 #include "vmfsd/attach.h"
 #include "vmfsd/call.h"
 #include "vmfsd/datastore_impl.h"
 #include "vmfsd/disk_key.h"
-#include "vmfsd/ds_extents.h"
+#include "vmfsd/keep.h"
 #include "vmfsd/ds_space.h"
 #include "vmfsd/lun_copy.h"
 #include "vmfsd/takeover_log.h"
@@ -30,7 +29,10 @@ fail(struct datastore *d, int error, const char *what)
 static int
 open_lun(struct datastore *d, struct env *env, struct disk **ret_disk)
 {
-	struct disk_libiscsi_conf conf = { .initiator = d->all->initiator };
+	struct disk_libiscsi_conf conf = {
+		.initiator = d->all->initiator,
+		.isid = d->keep->isid[env == &d->beat_env],
+	};
 	int rc = lun_open(env, d->lun, d->readonly ? DISK_OPEN_READONLY : 0,
 	    &conf, ret_disk);
 
@@ -133,6 +135,13 @@ taken_over(void *arg, const struct takeover_report *r)
 		    vmfs_strerror(rc));
 }
 
+/* Who has no successor needs no log for it. */
+static struct softlog *
+softlog_of(struct datastore *d)
+{
+	return d->readonly || !keep_is_worker() ? NULL : &d->keep->soft;
+}
+
 static int
 join(struct datastore *d)
 {
@@ -149,6 +158,8 @@ join(struct datastore *d)
 		.on_takeover = taken_over,
 		.arg = d,
 		.watchdog = d->all->watchdog,
+		.keep = &d->keep->host,
+		.soft = softlog_of(d),
 	};
 	char why[256] = "";
 	int rc = host_join(&d->env, &d->beat_env, d->disk, d->beat_disk,
@@ -174,21 +185,6 @@ look_on(struct datastore *d)
 	return rc < 0 ? fail(d, rc, "cannot read the datastore") : 0;
 }
 
-/* The first one, as the disk of all that are to come. */
-static int
-open_luns(struct datastore *d)
-{
-	struct disk *first;
-	int rc = open_lun(d, &d->env, &first);
-
-	if (rc < 0)
-		return rc;
-	rc = extents_open(first, &d->disk);
-	if (rc < 0)
-		disk_close(first);
-	return rc < 0 ? fail(d, rc, "cannot use its LUN") : 0;
-}
-
 static int
 owner_up(void *arg)
 {
@@ -196,9 +192,8 @@ owner_up(void *arg)
 	struct ds_conf conf = {
 		.env = &d->env, .readonly = d->readonly,
 		.discard = d->unmap, .discard_rate = d->unmap_rate,
-		.find_extent = ds_extents_find, .arg = d,
 	};
-	int rc = open_luns(d);
+	int rc = open_lun(d, &d->env, &d->disk);
 
 	if (rc < 0)
 		return rc;
@@ -210,15 +205,12 @@ owner_up(void *arg)
 	rc = lun_copy_check(d, &d->super, &d->disk->info);
 	if (rc < 0)
 		return rc;
-	rc = ds_extents_bring(d);
-	if (rc < 0)
-		return fail(d, rc, "cannot use its LUNs");
 	rc = d->readonly ? look_on(d) : join(d);
 	if (rc < 0)
 		return rc;
-	conf.extents = d->disk;
 	conf.disk = d->host != NULL ? host_disk(d->host) : d->disk;
 	conf.locks = d->locks;
+	conf.soft = softlog_of(d);
 	rc = ds_open(&conf, &d->ds);
 	if (rc < 0)
 		return fail(d, rc, "cannot open the datastore");
@@ -226,7 +218,9 @@ owner_up(void *arg)
 		ds_abandon(d->ds);
 		return fail(d, -VMFS_EFENCED, "while mounting");
 	}
-	rc = fs_open(d->ds, &d->fs);
+	d->again = d->host != NULL && host_resumed(d->host);
+	rc = d->again ? fs_open_again(d->ds, ds_keep_is_open, d->keep,
+	    &d->fs) : fs_open(d->ds, &d->fs);
 	if (rc < 0)
 		return fail(d, rc, "cannot open the file system");
 	disk_keys_attach(d);
@@ -243,7 +237,6 @@ owner_down(void *arg)
 	int rc = 0, rc2;
 
 	ds_space_stop(d);
-	ds_extents_stop(d);
 	if (d->fs != NULL)
 		rc = fs_close(d->fs);
 	d->fs = NULL;
@@ -270,8 +263,12 @@ static int
 fuse_serve(void *arg)
 {
 	struct datastore *d = arg;
+	int rc = fuse_mount_serve(d->fuse);
 
-	return fuse_mount_serve(d->fuse);
+	/* Whatever is open still has its lock again. */
+	if (d->host != NULL)
+		host_resume_done(d->host);
+	return rc;
 }
 
 static int
@@ -340,10 +337,20 @@ mount_fuse(struct datastore *d)
 		.readonly = d->readonly,
 		.on_unmount = fuse_gone,
 		.arg = d,
+		.keep = &d->keep->fuse,
+		.resumed = d->again,
+		.replayed_lsn = d->keep->soft.replayed_lsn,
 	};
-	char what[512];
-	int rc = fuse_mount_new(&conf, &d->fuse);
+	char what[512], kept[KEEP_NAME_MAX];
+	int rc;
 
+	(void)snprintf(kept, sizeof(kept), "fuse.%s", d->name);
+	if (keep_take(kept, &conf.fd) < 0)
+		conf.fd = -1;
+	rc = fuse_mount_new(&conf, &d->fuse);
+	if (rc == 0 && conf.fd < 0 &&
+	    keep_put(kept, fuse_mount_fd(d->fuse)) < 0)
+		log_debug(d->all->log, "datastore: %s: no supervisor", d->name);
 	if (rc == 0)
 		rc = call_on(d->env.sched, fuse_serve, d);
 	if (rc < 0) {
@@ -358,10 +365,13 @@ mount_fuse(struct datastore *d)
 static int
 bring_down(struct datastore *d)
 {
+	char kept[KEEP_NAME_MAX];
 	int rc = 0;
 
 	if (d->fuse != NULL) {
 		(void)!call_on(d->env.sched, fuse_stop, d);
+		(void)snprintf(kept, sizeof(kept), "fuse.%s", d->name);
+		keep_drop(kept);
 		fuse_mount_free(d->fuse);
 		d->fuse = NULL;
 	}
@@ -385,6 +395,9 @@ bring_up(struct datastore *d)
 	d->why[0] = '\0';
 	d->space_asked = d->space_watched = false;
 	atomic_store(&d->gone, false);
+	rc = ds_keep_begin(d);
+	if (rc < 0)
+		return fail(d, rc, "no memory that outlives this process");
 	rc = start_reactor(d, "ds", false, &d->owner, &d->env);
 	if (rc == 0)
 		rc = start_reactor(d, "hb", true, &d->beat,
@@ -526,6 +539,7 @@ unmount_locked(struct datastore *d, bool force, char *why)
 		return rc;
 	}
 	rc = bring_down(d);
+	ds_keep_end(d);
 	d->why[0] = '\0';
 	if (rc < 0) {
 		(void)snprintf(why, DATASTORE_WHY_SIZE, "datastore '%s' was "

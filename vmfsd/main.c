@@ -8,17 +8,18 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/signalfd.h>
-#include <syslog.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "locking/watchdog.h"
 #include "vmfsd/background.h"
 #include "vmfsd/box_keep.h"
 #include "vmfsd/control.h"
+#include "vmfsd/keep.h"
+#include "vmfsd/log_open.h"
 #include "vmfsd/membership.h"
 #include "vmfsd/options.h"
 #include "vmfsd/retry.h"
+#include "vmfsd/supervise.h"
 
 /* A shutdown that hangs on a dead LUN ends like a crash, which is safe:
  * the others replay this host's journal. */
@@ -38,59 +39,8 @@ struct program {
 	struct retry retry;
 	struct box_keeper keeper;
 	int signal_fd, event_fd, ready_fd;
+	bool worker;		/* of a supervisor, whose is the pidfile */
 };
-
-/* ---- log ---- */
-
-static const int syslog_levels[] = {
-	[LOG_LEVEL_ERROR] = LOG_ERR,
-	[LOG_LEVEL_WARN] = LOG_WARNING,
-	[LOG_LEVEL_INFO] = LOG_INFO,
-	[LOG_LEVEL_DEBUG] = LOG_DEBUG,
-};
-
-static void
-sink_syslog(struct log *log, enum log_level level, const char *line)
-{
-	(void)log;
-	syslog(syslog_levels[level], "%s", line);
-}
-
-static void
-sink_file(struct log *log, enum log_level level, const char *line)
-{
-	char when[32];
-	struct timespec ts;
-	struct tm tm;
-
-	(void)clock_gettime(CLOCK_REALTIME, &ts);
-	(void)localtime_r(&ts.tv_sec, &tm);
-	(void)strftime(when, sizeof(when), "%Y-%m-%d %H:%M:%S", &tm);
-	fprintf(log->arg, "%s.%03ld %s: %s\n", when, ts.tv_nsec / 1000000,
-	    log_level_name(level), line);
-}
-
-static int
-open_log(struct program *p)
-{
-	FILE *f;
-
-	p->log = (struct log){
-		.level = p->options.level, .sink = log_sink_stderr,
-	};
-	if (p->options.log_file == NULL)
-		return 0;
-	f = fopen(p->options.log_file, "ae");
-	if (f == NULL) {
-		fprintf(stderr, "vmfsd: cannot open log file '%s': %s\n",
-		    p->options.log_file, strerror(errno));
-		return -errno;
-	}
-	(void)setvbuf(f, NULL, _IOLBF, 0);
-	p->log.arg = f;
-	p->log.sink = sink_file;
-	return 0;
-}
 
 static void
 complain(struct program *p, const char *why)
@@ -126,7 +76,7 @@ write_pidfile(struct program *p)
 	FILE *f;
 	int rc;
 
-	if (p->options.pidfile == NULL)
+	if (p->options.pidfile == NULL || p->worker)
 		return 0;
 	f = fopen(p->options.pidfile, "we");
 	if (f != NULL && fprintf(f, "%d\n", (int)getpid()) > 0 &&
@@ -348,7 +298,7 @@ stop(struct program *p)
 	box_fini(&d->box);
 	tasks_fini(&d->tasks);
 	identity_close(&d->identity);
-	if (p->options.pidfile != NULL)
+	if (p->options.pidfile != NULL && !p->worker)
 		(void)unlink(p->options.pidfile);
 	log_info(&p->log, "vmfsd: stopped");
 	return failed > 0 ? 1 : 0;
@@ -434,13 +384,26 @@ wait_for_end(struct program *p)
 	}
 }
 
+/* Nobody waits for a worker at its terminal but its supervisor. */
+static void
+tell_ready(struct program *p)
+{
+	if (p->options.daemonize && p->options.log_file == NULL)
+		log_to_syslog(&p->log);
+	if (p->ready_fd >= 0)
+		background_ready(p->ready_fd);
+	else if (p->options.daemonize)
+		background_detach();
+	keep_ready();
+}
+
 static int
 run(struct program *p)
 {
-	int rc = open_log(p);
+	int rc = log_open(&p->options, &p->log);
 
 	p->ready_fd = -1;
-	if (rc == 0 && p->options.daemonize)
+	if (rc == 0 && p->options.daemonize && !p->worker)
 		rc = p->ready_fd = background_enter();
 	if (rc >= 0)
 		rc = catch_signals(p);
@@ -450,12 +413,9 @@ run(struct program *p)
 	if (rc == 0) {
 		log_info(&p->log, "vmfsd: ready host=%s control=%s",
 		    p->conf.host_name, p->conf.control);
-		if (p->ready_fd >= 0) {
-			if (p->options.log_file == NULL)
-				p->log.sink = sink_syslog;
-			background_ready(p->ready_fd);
-		}
+		tell_ready(p);
 		wait_for_end(p);
+		keep_ends();
 	}
 	return stop(p) != 0 || rc < 0 ? 1 : 0;
 }
@@ -467,6 +427,9 @@ main(int argc, char **argv)
 	int rc;
 
 	options_parse(&p.options, argc, argv);
+	p.worker = keep_open();
+	if (p.options.supervise && !p.worker && !p.options.check_config)
+		return supervise(&p.options, argv);
 	if (options_load(&p.options, &p.conf) < 0)
 		return EXIT_CONFIG;
 	if (p.options.check_config) {
@@ -477,7 +440,6 @@ main(int argc, char **argv)
 	}
 	rc = run(&p);
 	conf_fini(&p.conf);
-	if (p.log.arg != NULL)
-		(void)fclose(p.log.arg);
+	log_close(&p.log);
 	return rc;
 }

@@ -29,13 +29,15 @@ static const char usage_text[] =
 "      --dir=DIR          identity of this host (default " DIR_DEFAULT ")\n"
 "      --initiator=IQN    iSCSI name of this host\n"
 "      --control=SOCKET   control socket (default " CTL_SOCKET_DEFAULT ")\n"
+"      --supervise        a second process starts the one that works again when\n"
+"                         it dies: open files and locks stay\n"
 "      --exit-on-unmount  end when the last datastore is unmounted\n"
 "  -h, --help             show this\n"
 "  -V, --version          show the version\n";
 
 enum {
 	OPT_PIDFILE = 256, OPT_LOG_FILE, OPT_LOG_LEVEL, OPT_HOST, OPT_DIR,
-	OPT_INITIATOR, OPT_CONTROL, OPT_EXIT_ON_UNMOUNT,
+	OPT_INITIATOR, OPT_CONTROL, OPT_EXIT_ON_UNMOUNT, OPT_SUPERVISE,
 };
 
 static const struct option long_options[] = {
@@ -50,6 +52,7 @@ static const struct option long_options[] = {
 	{ "initiator", required_argument, NULL, OPT_INITIATOR },
 	{ "control", required_argument, NULL, OPT_CONTROL },
 	{ "exit-on-unmount", no_argument, NULL, OPT_EXIT_ON_UNMOUNT },
+	{ "supervise", no_argument, NULL, OPT_SUPERVISE },
 	{ "help", no_argument, NULL, 'h' },
 	{ "version", no_argument, NULL, 'V' },
 	{ NULL, 0, NULL, 0 },
@@ -102,6 +105,9 @@ set_option(struct options *o, int opt)
 		break;
 	case OPT_EXIT_ON_UNMOUNT:
 		o->exit_on_unmount = true;
+		break;
+	case OPT_SUPERVISE:
+		o->supervise = true;
 		break;
 	case 'h':
 		fputs(usage_text, stdout);

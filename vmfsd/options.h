@@ -13,7 +13,7 @@ struct options {
 	const char *host, *dir, *initiator, *control;	/* over the file's */
 	const char *pidfile, *log_file;
 	enum log_level level;
-	bool daemonize, check_config, exit_on_unmount;
+	bool daemonize, check_config, exit_on_unmount, supervise;
 };
 
 /* Handles --help and --version too; exits on usage errors (status 2). */

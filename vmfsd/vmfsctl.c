@@ -91,33 +91,18 @@ usage_error(const char *what, const char *arg)
 
 /* ---- arguments ---- */
 
-/* How many arguments the verb is, if these are it. */
-static int
-verb_words(const struct verb *v, int argc, char **argv)
-{
-	const char *space = strchr(v->verb, ' ');
-
-	if (*v->verb == '\0')
-		return 1;
-	if (space == NULL)
-		return argc > 1 && strcmp(v->verb, argv[1]) == 0 ? 2 : 0;
-	return argc > 2 && strlen(argv[1]) == (size_t)(space - v->verb) &&
-	    strncmp(v->verb, argv[1], strlen(argv[1])) == 0 &&
-	    strcmp(space + 1, argv[2]) == 0 ? 3 : 0;
-}
-
 static const struct verb *
-find_verb(int argc, char **argv, int *ret_words)
+find_verb(const char *noun, const char *verb)
 {
-	const char *noun = argv[0], *verb = argc > 1 ? argv[1] : NULL;
 	bool noun_known = false;
 
 	for (const struct verb *v = verbs; v->noun != NULL; v++) {
 		if (strcmp(v->noun, noun) != 0)
 			continue;
 		noun_known = true;
-		*ret_words = verb_words(v, argc, argv);
-		if (*ret_words > 0)
+		if (*v->verb == '\0')
+			return v;
+		if (verb != NULL && strcmp(v->verb, verb) == 0)
 			return v;
 	}
 	if (!noun_known)
@@ -357,7 +342,7 @@ degraded(const json_t *object)
 	return s != NULL && (strcmp(s, "frozen") == 0 ||
 	    strcmp(s, "fenced") == 0 || strcmp(s, "lost") == 0 ||
 	    strcmp(s, "damaged") == 0 || strcmp(s, "failed") == 0 ||
-	    strcmp(s, "refused") == 0 || strcmp(s, "missing") == 0);
+	    strcmp(s, "refused") == 0);
 }
 
 static enum ctl_exit
@@ -392,8 +377,6 @@ ask(const struct settings *s, const struct verb *v, json_t *args)
 
 	(void)snprintf(cmd, sizeof(cmd), "%s%s%s", v->noun,
 	    *v->verb != '\0' ? "." : "", v->verb);
-	for (char *p = strchr(cmd, ' '); p != NULL; p = strchr(p, ' '))
-		*p = '.';
 	rc = ctl_request(s->control, cmd, args, &answer);
 	if (rc == 0)
 		return answer;
@@ -522,11 +505,12 @@ obey(struct settings *s, int argc, char **argv)
 		print_usage(s->help ? stdout : stderr);
 		return s->help ? CTL_EXIT_OK : CTL_EXIT_USAGE;
 	}
-	v = find_verb(argc, argv, &used);
+	v = find_verb(argv[0], argc > 1 ? argv[1] : NULL);
 	if (s->help) {
 		print_verb_usage(stdout, v);
 		return CTL_EXIT_OK;
 	}
+	used = *v->verb != '\0' ? 2 : 1;
 	args = build_args(s, v, argc - used, argv + used);
 	status = run(s, v, args);
 	json_decref(args);

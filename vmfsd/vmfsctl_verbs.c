@@ -51,15 +51,6 @@ static const struct column grown_record[] = {
 	{ NULL, NULL, COLUMN_TEXT },
 };
 
-static const struct column lun_extent_columns[] = {
-	{ "EXTENT", "extent", COLUMN_NUMBER },
-	{ "SIZE", "size", COLUMN_SIZE },
-	{ "STATUS", "status", COLUMN_TEXT },
-	{ "UUID", "uuid", COLUMN_TEXT },
-	{ "LUN", "lun", COLUMN_TEXT },
-	{ NULL, NULL, COLUMN_TEXT },
-};
-
 static const struct column scrub_columns[] = {
 	{ "BLOCK", "block", COLUMN_NUMBER },
 	{ "TYPE", "type", COLUMN_TEXT },
@@ -362,10 +353,6 @@ const struct verb verbs[] = {
 	    { "name" }, 1, NULL, NULL },
 	{ "ds", "grow", "DS", "take what its LUN has gained",
 	    { "name" }, 1, "grown", grown_record },
-	{ "ds", "extent add", "DS LUN", "another LUN; --force: not empty",
-	    { "name", "lun" }, 2, NULL, NULL },
-	{ "ds", "extent ls", "DS", "the LUNs that it lies on",
-	    { "name" }, 1, "extents", lun_extent_columns },
 	{ "ds", "label", "DS LABEL", "change the label on the LUN",
 	    { "name", "label" }, 2, NULL, NULL },
 	{ "ds", "scrub", "DS", "read and verify all metadata; --rate",

@@ -7,8 +7,7 @@
 
 #define VERB_KEYS_MAX 4
 
-/* "NOUN.VERB" is the command of the control protocol; a verb may be "", or two
- * words, with a dot between them there. */
+/* "NOUN.VERB" is the command of the control protocol; a verb may be "". */
 struct verb {
 	const char *noun, *verb;
 	const char *usage;		/* of its arguments */

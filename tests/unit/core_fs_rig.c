@@ -35,7 +35,6 @@ rig_check(struct rig *r)
 	const struct check_conf conf = {
 		.env = &r->f.env,
 		.disk = r->f.disk,
-		.extents = r->f.conf.extents,
 		.own_slot = -1,
 		.finding = show_finding,
 	};

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What of a FUSE mount outlives its process, beside /dev/fuse itself: the
+ * handles that the kernel knows, and requests that were read and are not yet
+ * answered.  The kernel would wait for those for ever (it can send them again
+ * only since 6.9, and then without a word about what was done), so they are
+ * read to where the next process finds them.
+ */
+#ifndef VMFS_FUSE_FUSE_KEEP_H
+#define VMFS_FUSE_FUSE_KEEP_H
+
+#include <stdatomic.h>
+
+#include "libvmfs/core/fs.h"
+
+#define FUSE_KEEP_HANDLES 32768u
+#define FUSE_KEEP_REQUESTS 256u
+#define FUSE_KEEP_PAGE 4096u
+/* Longest message, 1 MiB of data and a page of headers, and a page in front of
+ * it so that data is aligned. */
+#define FUSE_KEEP_MESSAGE (258u * FUSE_KEEP_PAGE)
+#define FUSE_KEEP_INIT 256u
+
+struct fuse_keep_handle {
+	uint64_t ino;
+	uint64_t unique;	/* of the request that opened it */
+	uint32_t flags;		/* FS_READ, FS_WRITE */
+	uint32_t generation;
+	_Atomic uint32_t used;
+};
+
+/* Zeroes at first. */
+struct fuse_keep {
+	/* The kernel's first request, which it sends only once; 0: not yet. */
+	_Atomic uint32_t init_size;
+	uint8_t init[FUSE_KEEP_INIT];
+	struct fuse_keep_handle handle[FUSE_KEEP_HANDLES];
+	struct fs_note note[FUSE_KEEP_REQUESTS];
+	/* A length in the header: it is under way. */
+	uint8_t message[FUSE_KEEP_REQUESTS][FUSE_KEEP_MESSAGE]
+	    __attribute__((aligned(FUSE_KEEP_PAGE)));
+};
+
+#endif

@@ -1,0 +1,163 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Open files by the number that the kernel has for them. */
+#include <fcntl.h>
+#include <stdlib.h>
+
+#include "fuse/mount_impl.h"
+#include "libvmfs/base/cleanup.h"
+
+static int
+number_get(struct fuse_mount *m, uint32_t *ret_n)
+{
+	for (uint32_t i = 0; i < FUSE_KEEP_HANDLES; i++) {
+		uint32_t n = (m->next_handle + i) % FUSE_KEEP_HANDLES;
+
+		if (m->handle[n] != NULL)
+			continue;
+		m->next_handle = n + 1;
+		*ret_n = n;
+		return 0;
+	}
+	return -ENFILE;
+}
+
+static unsigned
+flags_of(int open_flags)
+{
+	int mode = open_flags & O_ACCMODE;
+	unsigned flags = mode == O_WRONLY ? 0 : FS_READ;
+
+	if (mode != O_RDONLY)
+		flags |= FS_WRITE;
+	if ((open_flags & O_TRUNC) != 0)
+		flags |= FS_WRITE | FS_TRUNC;
+	return flags;
+}
+
+int
+handle_open(struct fuse_mount *m, uint64_t ino, int open_flags,
+    uint64_t unique, struct handle **ret_h, struct lock_holder *ret_holder)
+{
+	cleanup_free struct handle *h = calloc(1, sizeof(*h));
+	unsigned flags = flags_of(open_flags);
+	struct fuse_keep_handle *k;
+	struct fs_attr a;
+	int rc;
+
+	if (h == NULL)
+		return -ENOMEM;
+	rc = fs_file_open(m->conf.fs, ino, 0, flags, &h->file, ret_holder);
+	if (rc < 0)
+		return rc;
+	rc = fs_file_attr(h->file, &a);
+	if (rc == 0)
+		rc = number_get(m, &h->number);
+	if (rc < 0) {
+		(void)!fs_file_close(h->file);
+		return rc;
+	}
+	h->mount = m;
+	h->ino = ino;
+	h->writable = (flags & FS_WRITE) != 0;
+	k = &m->conf.keep->handle[h->number];
+	k->ino = ino;
+	k->unique = unique;
+	k->generation = a.generation;
+	k->flags = flags & (unsigned)(FS_READ | FS_WRITE);
+	atomic_store(&k->used, 1);
+	m->handle[h->number] = h;
+	*ret_h = take_ptr(h);
+	return 0;
+}
+
+int
+handle_close(struct handle *h)
+{
+	struct fuse_mount *m = h->mount;
+	int rc = h->file != NULL ? fs_file_close(h->file) : 0;
+
+	atomic_store(&m->conf.keep->handle[h->number].used, 0);
+	m->handle[h->number] = NULL;
+	free(h);
+	return rc;
+}
+
+struct handle *
+handle_of(const struct fuse_mount *m, const struct fuse_file_info *fi)
+{
+	return fi != NULL && fi->fh > 0 && fi->fh <= FUSE_KEEP_HANDLES ?
+	    m->handle[fi->fh - 1] : NULL;
+}
+
+struct handle *
+handle_get(fuse_req_t req, const struct fuse_file_info *fi)
+{
+	struct handle *h = handle_of(mount_of(req), fi);
+
+	if (h != NULL && h->file != NULL)
+		return h;
+	(void)fuse_reply_err(req, EIO);
+	return NULL;
+}
+
+struct handle *
+handle_opened_by(const struct fuse_mount *m, uint64_t unique)
+{
+	for (uint32_t i = 0; i < FUSE_KEEP_HANDLES; i++)
+		if (m->handle[i] != NULL &&
+		    m->conf.keep->handle[i].unique == unique)
+			return m->handle[i];
+	return NULL;
+}
+
+void
+handles_close(struct fuse_mount *m)
+{
+	for (uint32_t i = 0; i < FUSE_KEEP_HANDLES; i++)
+		if (m->handle[i] != NULL)
+			(void)handle_close(m->handle[i]);
+}
+
+/* What cannot be opened again stays in the table, and fails. */
+static int
+restore_one(struct fuse_mount *m, uint32_t n, unsigned *lost)
+{
+	const struct fuse_keep_handle *k = &m->conf.keep->handle[n];
+	struct handle *h = calloc(1, sizeof(*h));
+	int rc = m->conf.resumed ? 0 : -ESTALE;
+
+	if (h == NULL)
+		return -ENOMEM;
+	h->mount = m;
+	h->number = n;
+	h->ino = k->ino;
+	h->writable = (k->flags & FS_WRITE) != 0;
+	m->handle[n] = h;
+	if (rc == 0)
+		rc = fs_file_reopen(m->conf.fs, k->ino, k->generation,
+		    k->flags, &h->file);
+	if (rc == 0)
+		return 0;
+	h->file = NULL;
+	++*lost;
+	log_warn(m->log, "fuse: %s: inode %llu is not open any more: %s",
+	    m->datastore, (unsigned long long)k->ino, vmfs_strerror(rc));
+	return 0;
+}
+
+int
+handles_restore(struct fuse_mount *m)
+{
+	unsigned found = 0, lost = 0;
+	int rc = 0;
+
+	for (uint32_t i = 0; i < FUSE_KEEP_HANDLES && rc == 0; i++) {
+		if (atomic_load(&m->conf.keep->handle[i].used) == 0)
+			continue;
+		found++;
+		rc = restore_one(m, i, &lost);
+	}
+	log_info(m->log, "fuse: %s: went on handles=%u lost=%u",
+	    m->datastore, found, lost);
+	return rc;
+}

@@ -1,0 +1,258 @@
+# SPDX-License-Identifier: BSD-2-Clause
+# The process that works dies, by kill -9: the next one goes on, and nobody who
+# uses the datastore sees more than a pause.
+. "${VMFS_SRCDIR}/tests/cli/hosts.subr"
+
+# Prefix of the command line of daemon_start.
+supervised()
+{
+	exec "$@" --supervise
+}
+
+# The pid in the pidfile is the supervisor's.
+worker()
+{
+	pgrep -P "$(cat "$1/pid")"
+}
+
+resumes()
+{
+	grep -c 'host: resumed' "$1/log"
+}
+
+went_on()
+{
+	[ "$(resumes "$1")" -gt "$2" ] && vmfsctl -c "$1/ctl" ds ls
+}
+
+# kill_worker NAME: waits until another one is there.
+kill_worker()
+{
+	_had=$(resumes "$1")
+	kill -9 "$(worker "$1")" || atf_fail "$1 has no worker"
+	until_true 30 went_on "$1" "${_had}" || {
+		tail -20 "$1/log" >&2
+		atf_fail "$1 did not go on"
+	}
+}
+
+atf_test_case fio_sees_no_error cleanup
+fio_sees_no_error_head()
+{
+	atf_set require.user root
+	atf_set require.progs fio
+}
+fio_sees_no_error_body()
+{
+	daemon_in=supervised
+	lun_make lun
+	host_start esx1 "${PWD}/lun"
+	atf_check vmfsctl -c esx1/ctl disk create ds1:/vm.vmdk 64M
+	# Thin: every write changes the map, and few are flushed.
+	fio --name=v --filename=esx1/mnt/vm-flat.vmdk --size=64M \
+	    --rw=randwrite --bs=4k --ioengine=libaio --iodepth=16 --direct=1 \
+	    --fsync=500 --verify=crc32c --verify_fatal=1 --randseed=7 \
+	    --rate_iops=3000 --max_latency=20s --output=fio.out &
+	fio=$!
+	for _ in 1 2 3 4 5; do
+		until_true 10 fuser -s esx1/mnt/vm-flat.vmdk
+		kill_worker esx1
+	done
+	wait ${fio} || {
+		cat fio.out >&2
+		atf_fail "fio saw an error"
+	}
+	grep 'clat.*max' fio.out
+	hosts_stop
+	atf_check -o ignore fsck.vmfs -n lun
+}
+fio_sees_no_error_cleanup()
+{
+	hosts_cleanup
+}
+
+atf_test_case names_change_exactly_once cleanup
+names_change_exactly_once_head()
+{
+	atf_set require.user root
+}
+# Whatever is done twice, or not at all, fails.
+change_names()
+{
+	cd esx1/mnt || exit 1
+	i=0
+	while [ ! -e ../enough ]; do
+		mkdir "d${i}" && mv "d${i}" "e${i}" && rmdir "e${i}" || exit 1
+		(set -C && echo "${i}" >"f${i}") || exit 1
+		ln -s "f${i}" "l${i}" && rm "l${i}" || exit 1
+		[ "$(cat "f${i}")" = "${i}" ] || exit 1
+		i=$((i + 1))
+	done 2>../names.err
+	echo "${i}" >../names.count
+}
+names_change_exactly_once_body()
+{
+	daemon_in=supervised
+	lun_make lun
+	host_start esx1 "${PWD}/lun"
+	(change_names) &
+	names=$!
+	for _ in 1 2 3 4 5 6 7 8; do
+		kill_worker esx1
+	done
+	touch esx1/enough
+	wait ${names} || {
+		cat esx1/names.err esx1/log >&2
+		atf_fail "a change of names failed"
+	}
+	[ "$(find esx1/mnt -type f | wc -l)" = "$(cat esx1/names.count)" ] ||
+	    atf_fail "not the files that were made: $(ls esx1/mnt)"
+	hosts_stop
+	atf_check -o ignore fsck.vmfs -n lun
+}
+names_change_exactly_once_cleanup()
+{
+	hosts_cleanup
+}
+
+atf_test_case open_file_without_a_name_stays cleanup
+open_file_without_a_name_stays_head()
+{
+	atf_set require.user root
+}
+open_file_without_a_name_stays_body()
+{
+	daemon_in=supervised
+	lun_make lun
+	host_start esx1 "${PWD}/lun"
+	exec 8<>esx1/mnt/gone || atf_fail "cannot make a file"
+	rm esx1/mnt/gone
+	echo 'still here' >&8
+	kill_worker esx1
+	kill_worker esx1
+	echo 'and writable' >&8
+	exec 9</proc/$$/fd/8 2>/dev/null || atf_fail "cannot read it"
+	atf_check -o inline:'still here\nand writable\n' cat <&9
+	exec 8>&- 9<&-
+	hosts_stop
+	atf_check -o ignore fsck.vmfs -n lun
+}
+open_file_without_a_name_stays_cleanup()
+{
+	hosts_cleanup
+}
+
+atf_test_case nobody_else_gets_its_locks cleanup
+nobody_else_gets_its_locks_head()
+{
+	atf_set require.user root
+}
+take_away()
+{
+	while [ ! -e enough ]; do
+		if dd if=/dev/null of=esx2/mnt/mine conv=notrunc,nocreat \
+		    status=none 2>/dev/null; then
+			touch taken
+		else
+			echo >>refused
+		fi
+	done
+}
+nobody_else_gets_its_locks_body()
+{
+	lun_make lun
+	daemon_in=
+	host_start esx2 "${PWD}/lun"
+	daemon_in=supervised
+	host_start esx1 "${PWD}/lun"
+	exec 9>esx1/mnt/mine
+	echo before >&9
+	(take_away) &
+	taker=$!
+	for _ in 1 2 3 4 5; do
+		kill_worker esx1
+		until_true 10 eval '[ -s refused ]' ||
+		    atf_fail "the other host did not try"
+		rm -f refused
+	done
+	touch enough
+	wait ${taker}
+	[ ! -e taken ] || atf_fail "the other host got the lock"
+	echo after >&9
+	exec 9>&-
+	atf_check -o inline:'before\nafter\n' cat esx2/mnt/mine
+	# And then it does: nothing was left behind.
+	atf_check dd if=/dev/null of=esx2/mnt/mine conv=notrunc,nocreat \
+	    status=none
+	hosts_stop
+}
+nobody_else_gets_its_locks_cleanup()
+{
+	hosts_cleanup
+}
+
+atf_test_case worker_that_cannot_start_is_given_up cleanup
+worker_that_cannot_start_is_given_up_head()
+{
+	atf_set require.user root
+}
+gave_up()
+{
+	! kill -0 "$1"
+}
+worker_that_cannot_start_is_given_up_body()
+{
+	daemon_in=supervised
+	lun_make lun
+	host_start esx1 "${PWD}/lun"
+	eval "supervisor=\${daemon_esx1}"
+	mv esx1/conf esx1/conf.away
+	kill -9 "$(worker esx1)"
+	until_true 30 gave_up "${supervisor}" ||
+	    atf_fail "it is tried for ever"
+	wait "${supervisor}" && atf_fail "and calls that a success"
+	atf_check -o ignore grep 'die one after the other' esx1/log
+	atf_check test ! -e esx1/pid
+	# Its users get an error then, as ever.
+	atf_check -s not-exit:0 -e ignore ls esx1/mnt
+	umount -l esx1/mnt
+	mv esx1/conf.away esx1/conf
+	daemon_start esx1
+	daemon_stop esx1
+}
+worker_that_cannot_start_is_given_up_cleanup()
+{
+	hosts_cleanup
+}
+
+atf_test_case worker_ends_with_its_supervisor cleanup
+worker_ends_with_its_supervisor_head()
+{
+	atf_set require.user root
+}
+worker_ends_with_its_supervisor_body()
+{
+	daemon_in=supervised
+	lun_make lun
+	host_start esx1 "${PWD}/lun"
+	pid=$(worker esx1)
+	host_kill esx1
+	until_true 10 gave_up "${pid}" || atf_fail "the worker goes on alone"
+	daemon_start esx1
+	atf_check -e ignore -o ignore ls esx1/mnt
+	hosts_stop
+}
+worker_ends_with_its_supervisor_cleanup()
+{
+	hosts_cleanup
+}
+
+atf_init_test_cases()
+{
+	atf_add_test_case fio_sees_no_error
+	atf_add_test_case names_change_exactly_once
+	atf_add_test_case open_file_without_a_name_stays
+	atf_add_test_case nobody_else_gets_its_locks
+	atf_add_test_case worker_that_cannot_start_is_given_up
+	atf_add_test_case worker_ends_with_its_supervisor
+}

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What of a mounted datastore outlives its process: memory that the supervisor
+ * keeps (keep.h).  Without a supervisor it is memory like any other.
+ */
+#ifndef VMFS_VMFSD_DS_KEEP_H
+#define VMFS_VMFSD_DS_KEEP_H
+
+#include "fuse/fuse_keep.h"
+#include "libvmfs/core/softlog.h"
+#include "locking/host_keep.h"
+
+struct datastore;
+
+struct ds_keep {
+	uint64_t version;	/* DS_KEEP_VERSION */
+	uint64_t size;		/* of this struct */
+	/* Initiator ports of data and heartbeat: the same again, a log-in ends
+	 * what the dead process had under way (RFC 7143 6.3.5). */
+	uint64_t isid[2];
+	struct host_keep host;
+	struct softlog soft;
+	struct fuse_keep fuse;
+};
+
+/* Takes what a predecessor left, or makes it; d->keep.  It stays until
+ * ds_keep_end. */
+int ds_keep_begin(struct datastore *d) MUST_CHECK;
+/* Is a file open, as far as the dead process knew? */
+bool ds_keep_is_open(void *keep, uint64_t ino);
+/* The datastore was unmounted: nobody goes on with it. */
+void ds_keep_end(struct datastore *d);
+
+#endif

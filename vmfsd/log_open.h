@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Where the log of the daemon goes. */
+#ifndef VMFS_VMFSD_LOG_OPEN_H
+#define VMFS_VMFSD_LOG_OPEN_H
+
+#include "vmfsd/options.h"
+
+/* To stderr, or appended to the file of the options; says on stderr why not. */
+int log_open(const struct options *o, struct log *ret_log) MUST_CHECK;
+/* Of a process that has no terminal any more. */
+void log_to_syslog(struct log *log);
+void log_close(struct log *log);
+
+#endif

@@ -1,0 +1,466 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The supervisor.  One thread, no LUN, no protocol: it has to outlive whatever
+ * ends the worker, so it does as little as it can.
+ */
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "libvmfs/base/list.h"
+#include "vmfsd/background.h"
+#include "vmfsd/keep.h"
+#include "vmfsd/log_open.h"
+#include "vmfsd/supervise.h"
+
+/* Of workers that die before they are up: then it is no accident. */
+#define EARLY_DEATHS_MAX 5u
+#define EARLY_PAUSE_MS 100
+/* And of any within a minute. */
+#define DEATHS_MAX 60u
+#define MINUTE_MS 60000
+#define KEPT_TEXT_MAX 65536u
+
+struct kept {
+	struct list node;
+	char name[KEEP_NAME_MAX];
+	int fd;
+};
+
+struct supervisor {
+	const struct options *options;
+	char **argv;
+	char program[4096];		/* path of what is run */
+	struct log log;
+	struct list kept;
+	int signal_fd, ready_fd, socket;
+	pid_t worker;
+	bool was_ready;			/* once: who started us knows */
+	bool ready;			/* this worker */
+	bool ends, upgrading, hung_up;
+	int stop_signal;		/* 0: none */
+	unsigned early;			/* deaths in a row before ready */
+	uint64_t death_ms[DEATHS_MAX];	/* ring */
+	unsigned deaths;
+};
+
+static uint64_t
+now_ms(void)
+{
+	struct timespec ts;
+
+	(void)clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
+}
+
+/* ---- what is kept ---- */
+
+static void
+forget(struct supervisor *s, const char *name)
+{
+	list_for_each(node, tmp, &s->kept) {
+		struct kept *k = list_entry(node, struct kept, node);
+
+		if (strcmp(k->name, name) != 0)
+			continue;
+		list_del(&k->node);
+		(void)close(k->fd);
+		free(k);
+	}
+}
+
+static void
+keep_it(struct supervisor *s, const char *name, int fd)
+{
+	struct kept *k = calloc(1, sizeof(*k));
+
+	forget(s, name);
+	if (k == NULL) {
+		(void)close(fd);
+		return;
+	}
+	(void)snprintf(k->name, sizeof(k->name), "%s", name);
+	k->fd = fd;
+	list_add_tail(&s->kept, &k->node);
+}
+
+/* The environment of a successor; in a child, or before exec of our own. */
+static void
+hand_over(struct supervisor *s)
+{
+	static char text[KEPT_TEXT_MAX];
+	size_t n = 0;
+
+	list_for_each(node, tmp, &s->kept) {
+		struct kept *k = list_entry(node, struct kept, node);
+
+		(void)fcntl(k->fd, F_SETFD, 0);
+		n += (size_t)snprintf(text + n, sizeof(text) - n, "%s%s=%d",
+		    n > 0 ? "," : "", k->name, k->fd);
+		if (n >= sizeof(text))
+			break;
+	}
+	(void)setenv(SUPERVISE_KEPT, text, 1);
+}
+
+/* From the supervisor in whose place we are. */
+static void
+inherit(struct supervisor *s)
+{
+	char *text = getenv(SUPERVISE_KEPT), *next = NULL;
+
+	if (text == NULL)
+		return;
+	s->was_ready = true;
+	for (char *one = strtok_r(text, ",", &next); one != NULL;
+	    one = strtok_r(NULL, ",", &next)) {
+		char *eq = strchr(one, '=');
+
+		if (eq == NULL)
+			break;
+		*eq = '\0';
+		(void)fcntl(atoi(eq + 1), F_SETFD, FD_CLOEXEC);
+		keep_it(s, one, atoi(eq + 1));
+	}
+	(void)unsetenv(SUPERVISE_KEPT);
+}
+
+/* ---- the worker ---- */
+
+static _Noreturn void
+become_worker(struct supervisor *s, int socket, pid_t parent)
+{
+	char number[16];
+	sigset_t none;
+
+	/* The worker without its supervisor would be one that nobody ends. */
+	(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (getppid() != parent)
+		_exit(1);
+	(void)sigemptyset(&none);
+	(void)sigprocmask(SIG_SETMASK, &none, NULL);
+	(void)fcntl(socket, F_SETFD, 0);
+	(void)snprintf(number, sizeof(number), "%d", socket);
+	(void)setenv(SUPERVISE_SOCKET, number, 1);
+	hand_over(s);
+	(void)execv(s->program, s->argv);
+	/* It is being replaced, perhaps: what runs here is still there. */
+	(void)execv("/proc/self/exe", s->argv);
+	_exit(127);
+}
+
+static int
+start_worker(struct supervisor *s)
+{
+	pid_t self = getpid();
+	int pair[2];
+
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
+		return -errno;
+	s->ready = s->ends = s->upgrading = s->hung_up = false;
+	s->worker = fork();
+	if (s->worker == 0)
+		become_worker(s, pair[1], self);
+	(void)close(pair[1]);
+	if (s->worker < 0) {
+		(void)close(pair[0]);
+		return -errno;
+	}
+	s->socket = pair[0];
+	return 0;
+}
+
+/* ---- its messages ---- */
+
+static int
+write_pidfile(const struct supervisor *s)
+{
+	const char *path = s->options->pidfile;
+	FILE *f = path != NULL ? fopen(path, "we") : NULL;
+
+	if (path == NULL)
+		return 0;
+	if (f != NULL && fprintf(f, "%d\n", (int)getpid()) > 0 &&
+	    fclose(f) == 0)
+		return 0;
+	fprintf(stderr, "vmfsd: cannot write '%s': %s\n", path,
+	    strerror(errno));
+	return -EIO;
+}
+
+static void
+became_ready(struct supervisor *s)
+{
+	s->ready = true;
+	s->early = 0;
+	if (s->was_ready)
+		return;
+	s->was_ready = true;
+	/* As before there were two: who cannot be found is not up. */
+	if (write_pidfile(s) < 0)
+		(void)kill(s->worker, SIGTERM);
+	else if (s->ready_fd >= 0)
+		background_ready(s->ready_fd);
+}
+
+/* Does the program on the disk start, and like our configuration? */
+static bool
+program_is_good(struct supervisor *s)
+{
+	const char *config = options_config(s->options);
+	pid_t child = fork();
+	int status;
+
+	if (child == 0) {
+		(void)execl(s->program, s->program, "--check-config", "-c",
+		    config, (char *)NULL);
+		_exit(127);
+	}
+	if (child < 0 || waitpid(child, &status, 0) != child)
+		return false;
+	return WIFEXITED(status) && WEXITSTATUS(status) == 0;
+}
+
+static void
+upgrade(struct supervisor *s)
+{
+	if (!program_is_good(s)) {
+		log_error(&s->log, "supervisor: no upgrade: %s does not start "
+		    "with this configuration; install it again, then vmfsctl "
+		    "daemon upgrade", s->program);
+		return;
+	}
+	log_info(&s->log, "supervisor: upgrade to %s", s->program);
+	s->upgrading = true;
+	(void)kill(s->worker, SIGKILL);
+}
+
+static void
+obey(struct supervisor *s, char *text, int fd)
+{
+	char *name = strchr(text, ' ');
+
+	if (name != NULL)
+		*name++ = '\0';
+	if (strcmp(text, "put") == 0 && name != NULL && fd >= 0) {
+		keep_it(s, name, fd);
+		return;
+	}
+	if (fd >= 0)
+		(void)close(fd);
+	if (strcmp(text, "drop") == 0 && name != NULL)
+		forget(s, name);
+	else if (strcmp(text, "ready") == 0)
+		became_ready(s);
+	else if (strcmp(text, "ends") == 0)
+		s->ends = true;
+	else if (strcmp(text, "upgrade") == 0)
+		upgrade(s);
+}
+
+/* One message; false: there is none. */
+static bool
+receive(struct supervisor *s)
+{
+	char text[KEEP_NAME_MAX + 16];
+	union {
+		struct cmsghdr align;
+		char buf[CMSG_SPACE(sizeof(int))];
+	} control;
+	struct iovec iov = { text, sizeof(text) - 1 };
+	struct msghdr msg = {
+		.msg_iov = &iov, .msg_iovlen = 1,
+		.msg_control = &control, .msg_controllen = sizeof(control),
+	};
+	struct cmsghdr *c;
+	int fd = -1;
+	ssize_t n = recvmsg(s->socket, &msg, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+
+	if (n <= 0)
+		return n < 0 && errno == EINTR;
+	text[n] = '\0';
+	c = CMSG_FIRSTHDR(&msg);
+	if (c != NULL && c->cmsg_type == SCM_RIGHTS)
+		memcpy(&fd, CMSG_DATA(c), sizeof(fd));
+	obey(s, text, fd);
+	return true;
+}
+
+/* ---- its end ---- */
+
+static bool
+dies_too_often(struct supervisor *s)
+{
+	uint64_t now = now_ms(), *at = &s->death_ms[s->deaths++ % DEATHS_MAX];
+	uint64_t oldest = *at;
+
+	*at = now;
+	s->early = s->ready ? 0 : s->early + 1;
+	return s->early >= EARLY_DEATHS_MAX ||
+	    (s->deaths > DEATHS_MAX && now - oldest < MINUTE_MS);
+}
+
+static void
+tell_end(struct supervisor *s, int status)
+{
+	if (WIFSIGNALED(status))
+		log_warn(&s->log, "supervisor: worker %d was ended by signal "
+		    "%d (%s); another goes on", (int)s->worker,
+		    WTERMSIG(status), strsignal(WTERMSIG(status)));
+	else
+		log_warn(&s->log, "supervisor: worker %d ended with status "
+		    "%d; another goes on", (int)s->worker,
+		    WEXITSTATUS(status));
+}
+
+/* The supervisor itself becomes what is on the disk. */
+static void
+renew(struct supervisor *s)
+{
+	hand_over(s);
+	(void)execv(s->program, s->argv);
+	/* Then the old one goes on, with a new worker. */
+	log_error(&s->log, "supervisor: cannot run %s: %s", s->program,
+	    strerror(errno));
+	(void)unsetenv(SUPERVISE_KEPT);
+}
+
+/* Is that all, with *ret_status?  Else another worker runs. */
+static bool
+worker_ended(struct supervisor *s, int status, int *ret_status)
+{
+	while (receive(s))
+		;
+	(void)close(s->socket);
+	s->socket = -1;
+	*ret_status = WIFEXITED(status) ? WEXITSTATUS(status) : 1;
+	if (s->ends || s->stop_signal != 0 || !s->was_ready)
+		return true;
+	if (s->upgrading) {
+		renew(s);
+	} else {
+		tell_end(s, status);
+		if (dies_too_often(s)) {
+			log_error(&s->log, "supervisor: workers die one after "
+			    "the other: giving up; look at the log, then "
+			    "start vmfsd again");
+			*ret_status = 1;
+			return true;
+		}
+		if (s->early > 0)
+			(void)poll(NULL, 0, EARLY_PAUSE_MS << s->early);
+	}
+	*ret_status = 1;
+	return start_worker(s) < 0;
+}
+
+/* ---- the loop ---- */
+
+static bool
+take_signal(struct supervisor *s, int *ret_status)
+{
+	struct signalfd_siginfo si;
+	int status;
+
+	if (read(s->signal_fd, &si, sizeof(si)) != sizeof(si))
+		return false;
+	if (si.ssi_signo != SIGCHLD) {
+		if (si.ssi_signo != SIGHUP)
+			s->stop_signal = (int)si.ssi_signo;
+		(void)kill(s->worker, (int)si.ssi_signo);
+		return false;
+	}
+	if (waitpid(s->worker, &status, WNOHANG) != s->worker)
+		return false;
+	return worker_ended(s, status, ret_status);
+}
+
+static int
+watch(struct supervisor *s)
+{
+	int status = 1;
+
+	for (;;) {
+		struct pollfd fds[2] = {
+			{ .fd = s->signal_fd, .events = POLLIN },
+			{ .fd = s->hung_up ? -1 : s->socket,
+			    .events = POLLIN },
+		};
+
+		if (poll(fds, 2, -1) < 0)
+			continue;
+		/* A dead worker's last messages come before its successor. */
+		if ((fds[1].revents & POLLIN) != 0)
+			while (receive(s))
+				;
+		else if (fds[1].revents != 0)
+			s->hung_up = true;	/* its end comes */
+		if ((fds[0].revents & POLLIN) != 0 && take_signal(s, &status))
+			return status;
+	}
+}
+
+static int
+prepare(struct supervisor *s)
+{
+	sigset_t set;
+	ssize_t n = readlink("/proc/self/exe", s->program,
+	    sizeof(s->program) - 1);
+
+	if (n < 0)
+		return -errno;
+	s->program[n] = '\0';
+	(void)signal(SIGPIPE, SIG_IGN);
+	(void)sigemptyset(&set);
+	(void)sigaddset(&set, SIGTERM);
+	(void)sigaddset(&set, SIGINT);
+	(void)sigaddset(&set, SIGHUP);
+	(void)sigaddset(&set, SIGCHLD);
+	(void)sigprocmask(SIG_BLOCK, &set, NULL);
+	s->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	/* A limit may be in the way: then it can be swapped out. */
+	(void)!mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT);
+	return s->signal_fd < 0 ? -errno : 0;
+}
+
+int
+supervise(const struct options *o, char **argv)
+{
+	static struct supervisor s;
+	int rc;
+
+	s = (struct supervisor){
+		.options = o, .argv = argv, .ready_fd = -1, .socket = -1,
+	};
+	list_init(&s.kept);
+	inherit(&s);
+	rc = log_open(o, &s.log);
+	if (rc == 0 && o->daemonize && !s.was_ready)
+		rc = s.ready_fd = background_enter();
+	if (rc >= 0 && o->daemonize && o->log_file == NULL)
+		log_to_syslog(&s.log);
+	if (rc >= 0)
+		rc = prepare(&s);
+	if (rc >= 0)
+		rc = start_worker(&s);
+	if (rc < 0) {
+		fprintf(stderr, "vmfsd: cannot start: %s\n",
+		    vmfs_strerror(rc));
+		return 1;
+	}
+	rc = watch(&s);
+	if (s.was_ready && o->pidfile != NULL)
+		(void)unlink(o->pidfile);
+	log_close(&s.log);
+	return rc;
+}
