@@ -1,6 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: BSD-2-Clause
-# usage: bench/datapath.sh [-g] [-r ROUNDS] [-t SECONDS] [-m MEDIA] [CELL]...
+# usage: bench/datapath.sh [-g] [-r ROUNDS] [-t SECONDS] [-m MEDIA] [-p PATHS]
+#                          [CELL]...
 # The way from a guest to the LUN: vhost-user-blk and the mount, beside the raw
 # device and what qemu-storage-daemon makes of it, one after the other, round by
 # round.
@@ -10,9 +11,12 @@
 #   -t SECONDS  measured of each cell, path and round (1)
 #   -m MEDIA    of ram (a loop device on a file in memory) and disk (a file
 #               beside the build); both by default
-# CELLS, all by default, are [r|w]SIZE[k|m]-DEPTH.
+#   -p PATHS    only these of the paths below
+# CELLS, all by default, are [r|w]SIZE[k|m]-DEPTH, with xJOBS for several jobs
+# of fio (raw, mount and qsd-fuse only).
 # Paths: raw (fio on the device, which is 1), vhost, vhost-cow (right after a
-# snapshot), vhost-crypt (encrypted; as a ratio to vhost), mount (fio on the file in the mount), qsd-vhost, qsd-fuse.
+# snapshot), vhost-crypt (encrypted; as a ratio to vhost), mount (fio on the
+# file in the mount), qsd-vhost, qsd-fuse.
 # Needs root, a build, fio, qemu-storage-daemon, room for 4 GiB.
 srcdir=$(cd "$(dirname "$0")/.." && pwd)
 build=$(cd "${VMFS_BUILDDIR:-${srcdir}/build}" && pwd) || exit 1
@@ -25,22 +29,26 @@ usage()
 }
 
 rounds=3 seconds=1 media="ram disk" strict=
-while getopts gr:t:m: opt; do
+paths="raw vhost vhost-cow vhost-crypt mount qsd-vhost qsd-fuse"
+while getopts gr:t:m:p: opt; do
 	case ${opt} in
 	g) strict=yes ;;
 	r) rounds=${OPTARG} ;;
 	t) seconds=${OPTARG} ;;
 	m) media=${OPTARG} ;;
+	p) paths=${OPTARG} ;;
 	*) usage ;;
 	esac
 done
 shift $((OPTIND - 1))
-cells=${*:-r4k-1 w4k-1 r4k-32 w4k-32 w64k-8 r1m-4 w1m-4}
-paths="raw vhost vhost-cow vhost-crypt mount qsd-vhost qsd-fuse"
+cells=${*:-r4k-1 w4k-1 r4k-32 w4k-32 r4k-8x4 w4k-8x4 w64k-8 r1m-4 w1m-4}
 
 cell_parse()
 {
-	_size=${1%%-*} depth=${1#*-}
+	_size=${1%%-*} depth=${1#*-} jobs=1
+	case ${depth} in
+	*x*) jobs=${depth#*x} depth=${depth%x*} ;;
+	esac
 	case ${_size} in
 	r*k) rw=r bytes=$((1024 * $(echo "${_size}" | tr -dc 0-9))) ;;
 	w*k) rw=w bytes=$((1024 * $(echo "${_size}" | tr -dc 0-9))) ;;
@@ -58,6 +66,7 @@ goal_of()
 	ram/vhost/?4k-32) echo 0.6 ;;
 	*/vhost-crypt/?4k-32) echo 0.75 ;;
 	ram/mount/?4k-32) echo 0.7 ;;
+	ram/mount/?4k-8x4) echo 0.6 ;;
 	disk/mount/?4k-32) echo 0.75 ;;
 	ram/mount/?4k-1) echo 0.4 ;;
 	disk/vhost/?1m-*|disk/mount/?1m-*) echo 0.95 ;;
@@ -166,11 +175,13 @@ down()
 	rm -rf "${work:?}"/* "${store:?}"
 }
 
+# Opened for writing also to read, as a hypervisor does: the lock is held.
 fio_on()
 {
-	_rw=randread
-	[ ${rw} = r ] || _rw=randwrite
-	fio --name=x --filename="$1" --rw=${_rw} --bs=${bytes} \
+	_part=100
+	[ ${rw} = r ] || _part=0
+	fio --name=x --filename="$1" --rw=randrw --rwmixread=${_part} \
+	    --bs=${bytes} --numjobs="${jobs}" --group_reporting \
 	    --iodepth="${depth}" --ioengine="$2" --direct=1 --time_based \
 	    --runtime="${seconds}" --size=${disk_mib}M --randrepeat=0 \
 	    --norandommap --output-format=json >"${work}/fio" 2>&1 || {
@@ -211,6 +222,10 @@ mountpoint=${work}/qsd.raw" >"${work}/qsd-fuse.log" 2>&1 &
 
 measure()
 {
+	case ${jobs}-$1 in
+	1-*|*-raw|*-mount|*-qsd-fuse) ;;
+	*) echo 0; return ;;
+	esac
 	case $1 in
 	raw) fio_on "$(cat "${work}/dev.raw")" io_uring ;;
 	vhost) ours plain ;;

@@ -6,10 +6,12 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "fsck/luns.h"
 #include "fsck/report.h"
 #include "fsck/undo.h"
 #include "iscsi/disk_libiscsi.h"
 #include "libvmfs/core/ds.h"
+#include "libvmfs/core/extents.h"
 #include "libvmfs/env/reactor.h"
 #include "locking/host.h"
 
@@ -23,6 +25,8 @@ enum {
 
 struct options {
 	const char *lun, *initiator;
+	char **further;		/* names of further LUNs */
+	int n_further;
 	const char *undo;	/* file to write */
 	const char *rollback;	/* file to go back by */
 	bool repair, force;
@@ -34,7 +38,8 @@ struct session {
 	struct options *opt;
 	struct env env;
 	struct log log;
-	struct disk *lun;
+	struct disk *lun;		/* of all LUNs */
+	struct disk *extents;		/* the same, also under an undo file */
 	struct super super;
 	struct host *host;	/* while repairing */
 };
@@ -42,10 +47,11 @@ struct session {
 static void
 usage(FILE *to)
 {
-	fputs("usage: fsck.vmfs [options] LUN\n"
+	fputs("usage: fsck.vmfs [options] LUN [LUN...]\n"
 	    "       fsck.vmfs --rollback FILE LUN\n"
 	    "Checks the datastore on LUN (a file, a block device or\n"
-	    "iscsi://[user[%secret]@]portal[:port][,portal...]/iqn/lun).\n\n"
+	    "iscsi://[user[%secret]@]portal[:port][,portal...]/iqn/lun).  Its\n"
+	    "further LUNs are those named behind it, or those it has notes of.\n\n"
 	    "  -n, --no             check only, write nothing (the default)\n"
 	    "  -y, --yes            repair everything that can be repaired\n"
 	    "  -p, --preen          the same; for boot scripts\n"
@@ -119,11 +125,14 @@ options_parse(struct options *o, int argc, char **argv)
 			return -EINVAL;
 		}
 	}
-	if (argc - optind != 1) {
-		fputs("fsck.vmfs: exactly one LUN is expected\n", stderr);
+	if (argc - optind < 1 || (argc - optind > 1 && o->rollback != NULL)) {
+		fputs("fsck.vmfs: a LUN is expected, its first one\n",
+		    stderr);
 		return -EINVAL;
 	}
 	o->lun = argv[optind];
+	o->further = argv + optind + 1;
+	o->n_further = argc - optind - 1;
 	if (o->undo != NULL && (!o->repair || o->rollback != NULL)) {
 		fputs("fsck.vmfs: --undo goes with -y\n", stderr);
 		return -EINVAL;
@@ -175,7 +184,8 @@ check_on(struct session *s, struct disk *disk, struct lockops *locks)
 {
 	struct options *o = s->opt;
 	struct check_conf conf = {
-		.env = &s->env, .disk = disk, .repair = o->repair,
+		.env = &s->env, .disk = disk, .extents = s->extents,
+		.repair = o->repair,
 		.own_slot = locks == NULL ? -1 : (int)locks->slot,
 		.locks = locks, .finding = report_finding,
 		.progress = report_progress, .arg = &o->report,
@@ -319,6 +329,26 @@ roll_back(struct session *s)
 }
 
 static int
+find_luns(struct session *s)
+{
+	const struct options *o = s->opt;
+	struct luns_conf conf = {
+		.env = &s->env, .initiator = o->initiator, .names = o->further,
+		.n = o->n_further,
+		.flags = o->repair ? 0 : DISK_OPEN_READONLY,
+	};
+	char why[LUNS_WHY_SIZE];
+	int rc = luns_find(s->extents, &s->super, &conf, why);
+
+	if (rc != 0)
+		return fail(s, rc, why);
+	if (s->super.extents > 1 && o->undo != NULL)
+		return fail(s, -EOPNOTSUPP, "--undo is for a datastore of one "
+		    "LUN");
+	return 0;
+}
+
+static int
 run(struct session *s)
 {
 	int rc;
@@ -326,6 +356,8 @@ run(struct session *s)
 	rc = super_read(s->lun, &s->super);
 	if (rc != 0 && s->opt->rollback == NULL)
 		return fail(s, rc, "cannot read the superblock");
+	if (rc == 0 && s->opt->rollback == NULL && find_luns(s) != 0)
+		return -VMFS_EEXTENT;
 	if (rc == 0 && refuse_alive(s) != 0)
 		return -VMFS_EINUSE;
 	if (s->opt->rollback != NULL)
@@ -341,6 +373,7 @@ fsck_main(void *arg)
 	struct options *o = arg;
 	struct session s = { .opt = o };
 	struct disk_libiscsi_conf conf = { .initiator = o->initiator };
+	struct disk *first;
 	int rc;
 
 	s.log = (struct log){
@@ -348,9 +381,15 @@ fsck_main(void *arg)
 	};
 	env_posix_init(&s.env, sched_current(), &s.log);
 	rc = lun_open(&s.env, o->lun, o->repair || o->rollback != NULL ? 0 :
-	    DISK_OPEN_READONLY, &conf, &s.lun);
+	    DISK_OPEN_READONLY, &conf, &first);
 	if (rc != 0)
 		return fail(&s, rc, "cannot open the LUN");
+	rc = extents_open(first, &s.extents);
+	if (rc != 0) {
+		disk_close(first);
+		return fail(&s, rc, "no memory");
+	}
+	s.lun = s.extents;
 	rc = run(&s);
 	disk_close(s.lun);
 	return rc;

@@ -114,6 +114,7 @@ reply_error(fuse_req_t req, int error, const char *what, uint64_t ino,
 	case -VMFS_ECORRUPT:
 	case -VMFS_EUNKNOWN:
 	case -VMFS_EGONE:
+	case -VMFS_EEXTENT:
 	case -EIO:
 		log_error(m->log, "fuse: %s: %s of %s failed: %s", m->datastore,
 		    what, object, vmfs_strerror(error));

@@ -26,6 +26,9 @@ enum vmfs_error {
 	VMFS_ESTALE_VOLUME = 10014, /* replica: same UUID seen on two LUNs */
 	VMFS_ECONFIG = 10015,	/* configuration line not understood */
 	VMFS_EPROTO = 10016,	/* peer broke the protocol */
+	VMFS_EEXTENT = 10017,	/* it lies on a LUN of the datastore that is
+				 * not there */
+	VMFS_EFURTHER = 10018,	/* a further LUN of a datastore, not its first */
 };
 
 /* Text for 0 or a negative code of either kind; never NULL, static storage. */

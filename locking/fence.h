@@ -10,7 +10,9 @@
 #include "locking/guard.h"
 
 struct fence_paths {
-	struct disk *lun, *hb_lun;	/* may be the same */
+	/* May be the same.  `lun` stands for all LUNs of the datastore: what is
+	 * to hold has to hold on each of them (extents_luns). */
+	struct disk *lun, *hb_lun;
 	struct log *log;
 	unsigned slot;			/* own */
 	uint64_t incarnation;		/* own */
@@ -25,6 +27,7 @@ struct fence_ops {
 	unsigned caps;		/* of the disks, DISK_CAP_* */
 	const char *needs;	/* the same for people */
 	bool needs_watchdog;
+	bool needs_luns;	/* `prove` asks every LUN of the datastore */
 	/*
 	 * Before the slot is claimed.  -VMFS_EINUSE: slot is somebody's, try
 	 * another; other errors with a sentence.  Suspends, as all here.
@@ -35,6 +38,13 @@ struct fence_ops {
 	 * fenced host may yet wake up, what keeps it out must stay.
 	 */
 	void (*leave)(const struct fence_paths *p, bool at_large);
+	/*
+	 * The same for a LUN that the datastore gets while we are a member,
+	 * before its first use; and after its last.  May be NULL, both.
+	 */
+	int (*enter_lun)(const struct fence_paths *p, struct disk *lun,
+	    char why[WHY_SIZE]);
+	void (*leave_lun)(const struct fence_paths *p, struct disk *lun);
 	/* Clears what members that are gone left.  over(): the incarnation in
 	 * a slot has ended.  May be NULL. */
 	void (*sweep)(const struct fence_paths *p,

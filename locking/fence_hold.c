@@ -7,18 +7,47 @@
  */
 #include <stdio.h>
 
+#include "libvmfs/core/extents.h"
 #include "locking/fence.h"
 
 /* The heartbeat's descriptor has ids of its own. */
 #define HOLD_HEARTBEAT SLOTS_MAX
 
-/* Both holds of a slot free?  0, -VMFS_EINUSE, or an error. */
+/* All holds of a slot free, on each file?  0, -VMFS_EINUSE, or an error. */
 static int
 test_slot(struct disk *d, unsigned slot)
 {
-	int rc = disk_hold_test(d, slot);
+	struct disk *lun[EXTENTS_SEEN_MAX];
+	unsigned n = extents_luns(d, lun);
+	int rc = 0;
 
-	return rc < 0 ? rc : disk_hold_test(d, HOLD_HEARTBEAT + slot);
+	for (unsigned i = 0; i < n && rc == 0; i++)
+		rc = disk_hold_test(lun[i], slot);
+	return rc < 0 ? rc : disk_hold_test(lun[0], HOLD_HEARTBEAT + slot);
+}
+
+static void
+unhold_all(const struct fence_paths *p)
+{
+	struct disk *lun[EXTENTS_SEEN_MAX];
+
+	/* An error leaves the hold to the end of the process: no harm. */
+	for (unsigned i = extents_luns(p->lun, lun); i-- > 0; )
+		(void)!disk_unhold(lun[i], p->slot);
+}
+
+static int
+hold_all(const struct fence_paths *p)
+{
+	struct disk *lun[EXTENTS_SEEN_MAX];
+	unsigned n = extents_luns(p->lun, lun);
+	int rc = 0;
+
+	for (unsigned i = 0; i < n && rc == 0; i++)
+		rc = disk_hold(lun[i], p->slot);
+	if (rc < 0)
+		unhold_all(p);
+	return rc;
 }
 
 static int
@@ -27,17 +56,34 @@ hold_enter(struct fence_paths *p, char why[WHY_SIZE])
 	int rc = test_slot(p->lun, p->slot);
 
 	if (rc == 0)
-		rc = disk_hold(p->lun, p->slot);
+		rc = hold_all(p);
 	if (rc < 0)
 		return rc;
 	rc = disk_hold(p->hb_lun, HOLD_HEARTBEAT + p->slot);
 	if (rc < 0) {
 		why_say(why, "cannot hold slot %u of "
 		    "%s: %s", p->slot, p->lun->info.name, vmfs_strerror(rc));
-		if (disk_unhold(p->lun, p->slot) < 0)
-			return rc;
+		unhold_all(p);
 	}
 	return rc;
+}
+
+static int
+hold_enter_lun(const struct fence_paths *p, struct disk *lun,
+    char why[WHY_SIZE])
+{
+	int rc = disk_hold(lun, p->slot);
+
+	if (rc < 0)
+		why_say(why, "cannot hold slot %u of %s: %s", p->slot,
+		    lun->info.name, vmfs_strerror(rc));
+	return rc;
+}
+
+static void
+hold_leave_lun(const struct fence_paths *p, struct disk *lun)
+{
+	(void)!disk_unhold(lun, p->slot);
 }
 
 static void
@@ -45,10 +91,8 @@ hold_leave(const struct fence_paths *p, bool at_large)
 {
 	/* Who has no hold has no descriptor to write through. */
 	(void)at_large;
-	/* An error leaves the hold to the end of the process: no harm. */
-	if (disk_unhold(p->hb_lun, HOLD_HEARTBEAT + p->slot) < 0 ||
-	    disk_unhold(p->lun, p->slot) < 0)
-		return;
+	(void)!disk_unhold(p->hb_lun, HOLD_HEARTBEAT + p->slot);
+	unhold_all(p);
 }
 
 static int
@@ -88,6 +132,9 @@ const struct fence_ops fence_hold = {
 	.needs = "a regular file on a local file system",
 	.enter = hold_enter,
 	.leave = hold_leave,
+	.enter_lun = hold_enter_lun,
+	.leave_lun = hold_leave_lun,
+	.needs_luns = true,
 	.prove = hold_prove,
 	.check_self = hold_check_self,
 	.look = hold_look,

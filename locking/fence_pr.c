@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "libvmfs/core/extents.h"
 #include "locking/fence.h"
 
 #define TRIES 8
@@ -124,12 +125,14 @@ static void
 pr_leave(const struct fence_paths *p, bool at_large)
 {
 	uint64_t key = heartbeat_pr_key(p->slot, p->incarnation);
+	struct disk *lun[EXTENTS_SEEN_MAX];
 
 	if (at_large)
 		return;
 	if (p->hb_lun != p->lun)
 		leave_path(p->hb_lun, key);
-	leave_path(p->lun, key);
+	for (unsigned i = extents_luns(p->lun, lun); i-- > 0; )
+		leave_path(lun[i], key);
 }
 
 static int
@@ -146,19 +149,19 @@ read_reservation(struct disk *d, struct disk_pr *pr)
 }
 
 static int
-reserve(const struct fence_paths *p, uint64_t key, char why[WHY_SIZE])
+reserve(struct disk *lun, uint64_t key, char why[WHY_SIZE])
 {
 	struct disk_pr pr = { 0 };
 	int rc = -VMFS_ECONFLICT, unknown = 0;
 
 	/* Who stood in the way may have gone before we could look. */
 	for (int i = 0; i < TRIES && !pr.reserved; i++) {
-		rc = pr_out(p->lun, DISK_PR_RESERVE, key, 0);
+		rc = pr_out(lun, DISK_PR_RESERVE, key, 0);
 		if (ask_again(rc, &unknown))
 			continue;
 		if (rc != -VMFS_ECONFLICT)
 			return rc;
-		rc = read_reservation(p->lun, &pr);
+		rc = read_reservation(lun, &pr);
 		if (rc < 0)
 			return rc;
 		rc = -VMFS_ECONFLICT;
@@ -170,28 +173,74 @@ reserve(const struct fence_paths *p, uint64_t key, char why[WHY_SIZE])
 	why_say(why, "another program holds a "
 	    "persistent reservation of type %u on LUN %s; stop it, or clear "
 	    "the reservation with sg_persist", (unsigned)pr.type,
-	    p->lun->info.name);
+	    lun->info.name);
 	return -EBUSY;
+}
+
+static int
+cannot_register(const struct disk *lun, int rc, char why[WHY_SIZE])
+{
+	if (why[0] == '\0')
+		why_say(why, "cannot register for "
+		    "persistent reservations on LUN %s: %s", lun->info.name,
+		    vmfs_strerror(rc));
+	return rc;
+}
+
+/* hb_lun: another path to the same LUN, or NULL. */
+static int
+enter_one(struct disk *lun, struct disk *hb_lun, uint64_t key, bool *replaced,
+    char why[WHY_SIZE])
+{
+	int rc = enter_path(lun, key, replaced);
+
+	if (rc == 0 && hb_lun != NULL)
+		rc = enter_path(hb_lun, key, replaced);
+	if (rc == 0)
+		rc = reserve(lun, key, why);
+	return rc < 0 ? cannot_register(lun, rc, why) : 0;
 }
 
 static int
 pr_enter(struct fence_paths *p, char why[WHY_SIZE])
 {
 	uint64_t key = heartbeat_pr_key(p->slot, p->incarnation);
-	int rc = enter_path(p->lun, key, &p->replaced);
+	struct disk *lun[EXTENTS_SEEN_MAX];
+	unsigned n = extents_luns(p->lun, lun);
+	bool all = true;
+	int rc = 0;
 
-	if (rc == 0 && p->hb_lun != p->lun)
-		rc = enter_path(p->hb_lun, key, &p->replaced);
-	if (rc == 0)
-		rc = reserve(p, key, why);
-	if (rc == 0)
-		return 0;
-	if (why[0] == '\0')
-		why_say(why, "cannot register for "
-		    "persistent reservations on LUN %s: %s", p->lun->info.name,
-		    vmfs_strerror(rc));
-	pr_leave(p, false);
+	for (unsigned i = 0; i < n && rc == 0; i++) {
+		bool replaced = false;
+
+		rc = enter_one(lun[i], i == 0 && p->hb_lun != p->lun ?
+		    p->hb_lun : NULL, key, &replaced, why);
+		all = all && replaced;
+	}
+	/* On each LUN, or nothing is known of our past's commands there. */
+	p->replaced |= rc == 0 && all;
+	if (rc < 0)
+		pr_leave(p, false);
 	return rc;
+}
+
+static int
+pr_enter_lun(const struct fence_paths *p, struct disk *lun,
+    char why[WHY_SIZE])
+{
+	uint64_t key = heartbeat_pr_key(p->slot, p->incarnation);
+	bool replaced = false;
+	int rc = enter_one(lun, NULL, key, &replaced, why);
+
+	if (rc < 0)
+		leave_path(lun, key);
+	return rc;
+}
+
+static void
+pr_leave_lun(const struct fence_paths *p, struct disk *lun)
+{
+	leave_path(lun, heartbeat_pr_key(p->slot, p->incarnation));
 }
 
 /* Own key gone: somebody preempted us. */
@@ -204,13 +253,13 @@ we_are_out(char why[WHY_SIZE])
 }
 
 static int
-pr_came_back(const struct fence_paths *p, const struct heartbeat *victim,
-    bool *ret_back, char why[WHY_SIZE])
+is_back(const struct fence_paths *p, struct disk *lun,
+    const struct heartbeat *victim, bool *ret_back, char why[WHY_SIZE])
 {
 	uint64_t own = heartbeat_pr_key(p->slot, p->incarnation);
 	uint64_t key = heartbeat_pr_key(victim->slot, victim->incarnation);
 	struct presence seen;
-	int rc = look_for(p->lun, own, key, &seen);
+	int rc = look_for(lun, own, key, &seen);
 
 	if (rc < 0)
 		return rc;
@@ -220,21 +269,38 @@ pr_came_back(const struct fence_paths *p, const struct heartbeat *victim,
 	return 0;
 }
 
+static int
+pr_came_back(const struct fence_paths *p, const struct heartbeat *victim,
+    bool *ret_back, char why[WHY_SIZE])
+{
+	struct disk *lun[EXTENTS_SEEN_MAX];
+	unsigned n = extents_luns(p->lun, lun);
+	bool back = false, one;
+	int rc = 0;
+
+	for (unsigned i = 0; i < n && rc == 0; i++) {
+		rc = is_back(p, lun[i], victim, &one, why);
+		back |= rc == 0 && one;
+	}
+	if (rc == 0)
+		*ret_back = back;
+	return rc;
+}
+
 /*
  * Only GOOD to our own PREEMPT AND ABORT says that the victim's commands have
  * ended.  A key that is gone for another reason - somebody was faster, our
  * status was lost - says only that no more of them are accepted.
  */
 static int
-pr_prove(const struct fence_paths *p, const struct heartbeat *victim,
-    uint64_t silent_ms, char why[WHY_SIZE])
+prove_on(const struct fence_paths *p, struct disk *lun,
+    const struct heartbeat *victim, char why[WHY_SIZE])
 {
 	uint64_t own = heartbeat_pr_key(p->slot, p->incarnation);
 	uint64_t key = heartbeat_pr_key(victim->slot, victim->incarnation);
 	bool there, ours;
-	int rc = pr_came_back(p, victim, &there, why);
+	int rc = is_back(p, lun, victim, &there, why);
 
-	(void)silent_ms;
 	if (rc < 0)
 		return rc;
 	/* In a nexus that is ours now nothing of our past is left. */
@@ -242,11 +308,11 @@ pr_prove(const struct fence_paths *p, const struct heartbeat *victim,
 		return p->replaced &&
 		    uuid_equal(&victim->host, &p->self->host) ? 0 :
 		    -EINPROGRESS;
-	rc = pr_out(p->lun, DISK_PR_PREEMPT_AND_ABORT, own, key);
+	rc = pr_out(lun, DISK_PR_PREEMPT_AND_ABORT, own, key);
 	if (rc < 0 && rc != -VMFS_ECONFLICT && rc != -VMFS_EUNKNOWN)
 		return rc;
 	ours = rc == 0;
-	rc = pr_came_back(p, victim, &there, why);
+	rc = is_back(p, lun, victim, &there, why);
 	if (rc < 0)
 		return rc;
 	if (!there)
@@ -257,17 +323,38 @@ pr_prove(const struct fence_paths *p, const struct heartbeat *victim,
 	return -VMFS_EINUSE;
 }
 
+/* On every LUN: it may have a write on its way to any of them (L4). */
+static int
+pr_prove(const struct fence_paths *p, const struct heartbeat *victim,
+    uint64_t silent_ms, char why[WHY_SIZE])
+{
+	struct disk *lun[EXTENTS_SEEN_MAX];
+	unsigned n = extents_luns(p->lun, lun);
+	int rc = 0, one;
+
+	(void)silent_ms;
+	for (unsigned i = 0; i < n; i++) {
+		one = prove_on(p, lun[i], victim, why);
+		if (one == -VMFS_EFENCED)
+			return one;
+		/* What cannot be told weighs more than what takes time. */
+		if (one < 0 && (rc == 0 || rc == -EINPROGRESS))
+			rc = one;
+	}
+	return rc;
+}
+
 #define KEY_INCARNATION_MASK 0xffffffffffull
 
 static void
-pr_sweep(const struct fence_paths *p,
+sweep_one(const struct fence_paths *p, struct disk *lun,
     bool (*over)(void *arg, unsigned slot, uint64_t incarnation), void *arg)
 {
 	uint64_t own = heartbeat_pr_key(p->slot, p->incarnation);
 	uint64_t *keys = NULL;
 	size_t n = 0;
 
-	if (read_keys(p->lun, &keys, &n) < 0)
+	if (read_keys(lun, &keys, &n) < 0)
 		return;
 	for (size_t i = 0; i < n; i++) {
 		unsigned slot = (unsigned)(keys[i] >> 40) & 0xff;
@@ -278,24 +365,43 @@ pr_sweep(const struct fence_paths *p,
 			continue;
 		/* Another member may be faster, and the next one tries
 		 * again. */
-		if (pr_out(p->lun, DISK_PR_PREEMPT_AND_ABORT, own,
-		    keys[i]) == 0)
+		if (pr_out(lun, DISK_PR_PREEMPT_AND_ABORT, own, keys[i]) == 0)
 			log_info(p->log, "fence: stale key removed "
 			    "key=0x%016llx", (unsigned long long)keys[i]);
 	}
 	free(keys);
 }
 
+static void
+pr_sweep(const struct fence_paths *p,
+    bool (*over)(void *arg, unsigned slot, uint64_t incarnation), void *arg)
+{
+	struct disk *lun[EXTENTS_SEEN_MAX];
+	unsigned n = extents_luns(p->lun, lun);
+
+	for (unsigned i = 0; i < n; i++)
+		sweep_one(p, lun[i], over, arg);
+}
+
 static int
 pr_check_self(const struct fence_paths *p, char why[WHY_SIZE])
 {
 	uint64_t own = heartbeat_pr_key(p->slot, p->incarnation);
+	struct disk *lun[EXTENTS_SEEN_MAX];
+	unsigned n = extents_luns(p->lun, lun);
 	struct presence seen;
-	int rc = look_for(p->lun, own, own, &seen);
+	int rc;
 
-	if (rc < 0)
-		return rc;
-	return seen.own ? 0 : we_are_out(why);
+	for (unsigned i = 0; i < n; i++) {
+		rc = look_for(lun[i], own, own, &seen);
+		/* A further LUN that does not answer takes no writes either,
+		 * and the others go on. */
+		if (rc < 0 && i == 0)
+			return rc;
+		if (rc == 0 && !seen.own)
+			return we_are_out(why);
+	}
+	return 0;
 }
 
 /* What fails here is still late afterwards, and tried again. */
@@ -303,8 +409,11 @@ static void
 late_all(const struct fence_paths *p, enum disk_pr_action action)
 {
 	uint64_t key = heartbeat_pr_key(p->slot, p->incarnation);
+	struct disk *lun[EXTENTS_SEEN_MAX];
 
-	(void)pr_out(p->lun, action, 0, key);
+	for (unsigned i = extents_luns(p->lun, lun); i-- > 0; )
+		if (i == 0 || disk_late(lun[i]) > 0)
+			(void)pr_out(lun[i], action, 0, key);
 	if (p->hb_lun != p->lun)
 		(void)pr_out(p->hb_lun, action, 0, key);
 }
@@ -338,6 +447,9 @@ const struct fence_ops fence_pr = {
 	    "AND ABORT",
 	.enter = pr_enter,
 	.leave = pr_leave,
+	.enter_lun = pr_enter_lun,
+	.leave_lun = pr_leave_lun,
+	.needs_luns = true,
 	.sweep = pr_sweep,
 	.prove = pr_prove,
 	.came_back = pr_came_back,

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "libvmfs/core/extents.h"
 #include "locking/host_int.h"
 #include "locking/reserve.h"
 
@@ -13,8 +14,8 @@
 /* ---- what the guard asks and tells ---- */
 
 /* Reads the own slot past the guard: is it still ours? */
-static int
-check_slot(struct host *h, char why[WHY_SIZE])
+int
+host_check_slot(struct host *h, char why[WHY_SIZE])
 {
 	struct heartbeat hb;
 	struct caw c;
@@ -52,7 +53,7 @@ admit_late(struct host *h, char why[WHY_SIZE])
 	int rc;
 
 	h->fence->late_enter(&h->paths);
-	rc = check_slot(h, why);
+	rc = host_check_slot(h, why);
 	h->fence->late_settle(&h->paths, rc == 0);
 	return rc;
 }
@@ -61,7 +62,7 @@ static int
 validate(void *arg, char why[WHY_SIZE])
 {
 	struct host *h = arg;
-	int rc = check_slot(h, why);
+	int rc = host_check_slot(h, why);
 
 	if (rc == 0)
 		rc = h->fence->check_self(&h->paths, why);
@@ -81,8 +82,8 @@ on_status(void *arg, enum host_status status, const char *why)
 
 /* ---- joining ---- */
 
-static int
-check_disk(const struct host *h, const struct disk *d,
+int
+host_check_disk(const struct host *h, const struct disk *d,
     char why[WHY_SIZE])
 {
 	if ((d->info.caps & DISK_CAP_READONLY) != 0) {
@@ -103,6 +104,16 @@ check_disk(const struct host *h, const struct disk *d,
 		return -EOPNOTSUPP;
 	}
 	return 0;
+}
+
+/* Whoever fences us looks on every LUN, and so do we. */
+static int
+check_extents(struct host *h, char why[WHY_SIZE])
+{
+	if (h->super.extents == 1 || extents_is(h->lun))
+		return 0;
+	why_say(why, "the datastore has %u LUNs", h->super.extents);
+	return -EOPNOTSUPP;
 }
 
 static int
@@ -129,8 +140,10 @@ check_terms(struct host *h, char why[WHY_SIZE])
 		    lock_protocol_name(h->super.protocol));
 		return -EOPNOTSUPP;
 	}
-	rc = check_disk(h, h->lun, why);
-	return rc < 0 ? rc : check_disk(h, h->hb_lun, why);
+	rc = host_check_disk(h, h->lun, why);
+	if (rc == 0)
+		rc = host_check_disk(h, h->hb_lun, why);
+	return rc < 0 ? rc : check_extents(h, why);
 }
 
 static bool

@@ -177,8 +177,20 @@ void recoverer_name(const struct host *h, const struct heartbeat *hb,
 
 /* ---- host.c ---- */
 
+/* Can this LUN be used by the datastore's protocol?  0, or a sentence. */
+int host_check_disk(const struct host *h, const struct disk *d,
+    char why[WHY_SIZE]) MUST_CHECK;
+/* Reads the own slot past the guard.  0: it is ours; -VMFS_EFENCED and
+ * -VMFS_EGONE with a sentence.  Suspends. */
+int host_check_slot(struct host *h, char why[WHY_SIZE]) MUST_CHECK;
+
 /* Removes keys of incarnations that are over from the LUN.  Suspends. */
 int host_sweep(struct host *h) MUST_CHECK;
+
+/* ---- host_lun.c: lockops ---- */
+
+int lm_add_lun(struct lockops *l, struct disk *lun, char *why) MUST_CHECK;
+void lm_del_lun(struct lockops *l, struct disk *lun);
 
 /* ---- lockmgr.c ---- */
 

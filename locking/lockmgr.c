@@ -499,6 +499,8 @@ static const struct lockops_vt lockmgr_vt = {
 	.query = lm_query,
 	.set_journal = lm_set_journal,
 	.set_super = lm_set_super,
+	.add_lun = lm_add_lun,
+	.del_lun = lm_del_lun,
 	.ask_space = lm_ask_space,
 };
 

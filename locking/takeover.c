@@ -19,6 +19,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "libvmfs/core/ds.h"
+#include "libvmfs/core/extents.h"
 #include "locking/host_int.h"
 
 struct takeover {
@@ -91,6 +93,44 @@ outlast(struct takeover *t, const struct heartbeat *victim)
 	return elapsed_ms(h, s->silenced_ns) >= LEASE_BOUND_MS ? 0 : -EAGAIN;
 }
 
+/*
+ * The victim may have a write on its way to any LUN of the datastore: proof is
+ * what all of them say, by the newest superblock.  None is added meanwhile that
+ * anybody allocates on: for that we have to tell that we know it (host_lun.c).
+ */
+static int
+has_all_luns(struct host *h, char why[WHY_SIZE])
+{
+	struct super s;
+	int rc = super_read(h->lun, &s);
+
+	/* All copies are damaged: what we know is what the victim knew, or its
+	 * journal is not replayed before they can be read (follow_super). */
+	if (rc == -VMFS_ECORRUPT || rc == -VMFS_ENOTVMFS)
+		s = h->super;
+	else if (rc < 0 && rc != -ERANGE)
+		return rc;
+	for (unsigned i = 1; i < s.extents; i++) {
+		if (extents_has(h->lun, &s.extent[i].uuid))
+			continue;
+		why_say(why, "extent %u of the datastore is missing on this "
+		    "host, and a dead host may still write there; bring its "
+		    "LUN back (vmfsctl ds extent ls)", i);
+		return -VMFS_EINUSE;
+	}
+	return 0;
+}
+
+static int
+prove(struct takeover *t, const struct heartbeat *victim)
+{
+	struct host *h = t->h;
+	int rc = h->fence->needs_luns ? has_all_luns(h, t->report.why) : 0;
+
+	return rc < 0 ? rc : h->fence->prove(&h->paths, victim,
+	    t->report.silent_ms, t->report.why);
+}
+
 static int
 fence(struct takeover *t, const struct heartbeat *victim)
 {
@@ -98,8 +138,7 @@ fence(struct takeover *t, const struct heartbeat *victim)
 	struct seen *s = &h->watch.seen[victim->slot];
 	char *why = t->report.why;
 	uint64_t start = env_now(h->env);
-	int rc = h->fence->prove(&h->paths, victim,
-	    t->report.silent_ms, why);
+	int rc = prove(t, victim);
 
 	if (rc == 0)
 		step(t, TAKEOVER_FENCED);
@@ -165,7 +204,9 @@ look_again(struct takeover *t)
 	gone.incarnation--;
 	if (h->fence->came_back == NULL)
 		return fence(t, &gone);
-	rc = h->fence->came_back(&h->paths, &gone, &back, why);
+	rc = has_all_luns(h, t->report.why);
+	if (rc == 0)
+		rc = h->fence->came_back(&h->paths, &gone, &back, why);
 	if (rc < 0)
 		return heed(h, rc);
 	if (!back)

@@ -9,6 +9,7 @@
 #include "iscsi/disk_libiscsi.h"
 #include "libvmfs/base/lun_text.h"
 #include "libvmfs/base/units.h"
+#include "libvmfs/core/extents.h"
 #include "libvmfs/env/reactor.h"
 #include "locking/host.h"
 #include "locking/lease.h"
@@ -80,6 +81,21 @@ check_hosts(struct run *r, const struct super *old)
 	return 0;
 }
 
+/* Its hosts are on another LUN: whether they live cannot be seen here. */
+static int
+check_extent(struct run *r)
+{
+	struct extent_info e = { .label = "" };
+
+	if (r->options.force)
+		return 0;
+	if (extent_read(r->disk, &e) < 0)
+		(void)snprintf(e.label, sizeof(e.label), "(damaged)");
+	return refuse(-EEXIST, "'%s' is an extent of the datastore '%s'; "
+	    "--force destroys all that lies on it, whoever uses it", r->name,
+	    e.label);
+}
+
 static int
 check_datastore(struct run *r)
 {
@@ -89,6 +105,8 @@ check_datastore(struct run *r)
 
 	if (rc == -VMFS_ENOTVMFS)
 		return 0;
+	if (rc == -VMFS_EFURTHER)
+		return check_extent(r);
 	if (rc == 0 || (rc == -VMFS_EFEATURE && !uuid_is_null(&old.uuid))) {
 		int rc2 = check_hosts(r, &old);
 

@@ -12,7 +12,7 @@
 #include "fuse/refusal.h"
 #include "libvmfs/base/units.h"
 #include "libvmfs/env/reactor.h"
-#include "vmfsd/attach.h"
+#include "vmfsd/attach_nbd.h"
 
 /* How long a migration's destination waits for its source to let go. */
 #define OWN_WAIT_NS (5 * NSEC_PER_SEC)
@@ -97,13 +97,15 @@ attach_resized(struct datastore *d, uint64_t ino)
 {
 	struct attachment *a = attach_find(d, ino);
 
-	if (a == NULL || a->e == NULL || a->leaving)
+	if (a == NULL || !attach_ready(a))
 		return;
 	a->users++;
-	if (disk_refresh(a->idle) < 0)
+	if (disk_refresh(a->idle) < 0 ||
+	    (a->held != NULL && disk_refresh(a->held) < 0))
 		log_warn(d->all->log, "attach: size not known disk=%s",
 		    a->path);
-	vhost_export_resized(a->e);
+	if (a->e != NULL)
+		vhost_export_resized(a->e);
 	a->users--;
 }
 
@@ -192,6 +194,7 @@ attachment_free(struct attachment *a)
 {
 	disk_close(a->held);
 	disk_close(a->idle);
+	free(a->uri);
 	free(a->path);
 	free(a);
 }
@@ -206,7 +209,7 @@ find(struct fs_call *c, struct attachment *a)
 
 	if (rc < 0)
 		return rc;
-	a->ino = v.attr.ino;
+	a->ino = a->disk_ino = v.attr.ino;
 	if (c->path.snapshot[0] == '\0')
 		return 0;
 	a->readonly = true;
@@ -229,6 +232,8 @@ open_all(struct fs_call *c, const struct attach_conf *conf,
 		    &a->held);
 	if (rc < 0)
 		return rc;
+	if (conf->nbd)
+		return attach_nbd(c, conf, a);
 	rc = socket_path(a, conf);
 	if (rc == 0)
 		rc = start(a, conf);
@@ -253,8 +258,11 @@ attach_listed(struct fs_call *c, const struct attach_conf *conf,
 	list_add_tail(&c->d->attached, &a->node);
 	pin(c->d);
 	rc = open_all(c, conf, a);
-	if (rc < 0)
+	if (rc < 0) {
 		list_del(&a->node);
+		if (list_empty(&c->d->attached))
+			unpin(c->d);
+	}
 	return rc;
 }
 
@@ -268,6 +276,7 @@ attach(struct fs_call *c, const struct attach_conf *conf,
 	if (a == NULL)
 		return rc;
 	a->d = c->d;
+	a->readonly = conf->readonly;
 	if (asprintf(&a->path, "%s%s%s", c->path.path,
 	    c->path.snapshot[0] != '\0' ? "@" : "", c->path.snapshot) < 0)
 		a->path = NULL;
@@ -278,7 +287,7 @@ attach(struct fs_call *c, const struct attach_conf *conf,
 		return rc;
 	}
 	log_info(c->d->all->log, "attach: %s: attached disk=%s socket=%s",
-	    c->d->name, a->path, a->socket);
+	    c->d->name, a->path, a->nbd != NULL ? a->uri : a->socket);
 	*ret_a = a;
 	return 0;
 }
@@ -292,12 +301,21 @@ detach(struct attachment *a)
 	while (a->users > 0)
 		fiber_sleep(OWN_AGAIN_NS);
 	vhost_export_stop(a->e);
+	attach_nbd_end(a);
 	list_del(&a->node);
 	log_info(d->all->log, "attach: %s: detached disk=%s", d->name,
 	    a->path);
 	attachment_free(a);
 	if (list_empty(&d->attached))
 		unpin(d);
+}
+
+bool
+attach_used(const struct attachment *a)
+{
+	if (a->nbd != NULL)
+		return nbd_export_info(a->nbd).clients > 0;
+	return a->e != NULL && vhost_export_info(a->e).connected;
 }
 
 int
@@ -307,11 +325,12 @@ attach_may_go(struct datastore *d, bool force, char *why)
 		struct attachment *a =
 		    list_entry(node, struct attachment, node);
 
-		if (force || !vhost_export_info(a->e).connected)
+		if (force || !attach_used(a))
 			continue;
-		(void)snprintf(why, DATASTORE_WHY_SIZE, "a hypervisor has the "
-		    "disk %s by %s; end it, or use --force", a->path,
-		    a->socket);
+		(void)snprintf(why, DATASTORE_WHY_SIZE, "a %s has the disk %s "
+		    "by %s; end it, or use --force", a->nbd != NULL ?
+		    "client" : "hypervisor", a->path, a->nbd != NULL ?
+		    a->uri : a->socket);
 		return -EBUSY;
 	}
 	unpin(d);

@@ -1,17 +1,20 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Virtual disks that hypervisors of this machine have by vhost-user.
+ * Virtual disks that hypervisors of this machine have by vhost-user, and
+ * clients from anywhere by NBD (attach_nbd.h).
  *
  * The disk's lock is taken when it is attached, kept while its guest runs, and
  * given back when the guest has stopped: at that moment of a live migration
  * the other host takes it.  The guest of an attachment that is to receive a
- * migration needs it only when it begins to run.
+ * migration needs it only when it begins to run.  NBD does not tell who runs:
+ * there the lock is held from attach to detach.
  *
  * All of it runs on the fibers of the datastore's owner.
  */
 #ifndef VMFS_VMFSD_ATTACH_H
 #define VMFS_VMFSD_ATTACH_H
 
+#include "nbd/server.h"
 #include "vhost/export.h"
 #include "vmfsd/vdisk.h"
 
@@ -21,12 +24,17 @@ struct attachment {
 	struct list node;		/* in datastore.attached */
 	struct datastore *d;
 	uint64_t ino;
-	bool readonly;			/* a snapshot: never locked */
+	uint64_t disk_ino;		/* the same, or whose snapshot it is */
+	bool readonly;			/* never locked: a snapshot, or asked */
 	char *path;			/* of the disk, for people */
 	char socket[ATTACH_SOCKET_MAX];
 	struct disk *idle;		/* for reading only */
 	struct disk *held;		/* with the lock; NULL */
-	struct vhost_export *e;		/* NULL: it is just being attached */
+	struct vhost_export *e;		/* NULL: not by vhost-user ... */
+	struct nbd_export *nbd;		/* NULL: nor by NBD: it is just being
+					 * attached */
+	struct nbd_place *place;	/* where NBD clients connect */
+	char *uri;			/* how they do */
 	bool leaving;			/* it is just being detached */
 	unsigned users;			/* whom detach waits for */
 	char why[CTL_MESSAGE_SIZE];	/* the guest cannot write; "" */
@@ -37,6 +45,11 @@ struct attach_conf {
 	const char *control;	/* the control socket */
 	unsigned queues;	/* 0: the default */
 	bool incoming;		/* without the lock until the guest runs */
+	bool nbd;
+	const char *listen;	/* for NBD; NULL: a socket beside that */
+	const char *tls;	/* for NBD: directory of its files; NULL */
+	bool insecure;		/* without TLS, whoever can connect */
+	bool readonly;
 };
 
 /* Attaches what c->path names.  -EEXIST: it is attached; -VMFS_ELOCKED with
@@ -47,7 +60,16 @@ int attach(struct fs_call *c, const struct attach_conf *conf,
 void detach(struct attachment *a);
 /* That of the disk, or NULL. */
 struct attachment *attach_find(struct datastore *d, uint64_t ino);
-/* The disk has another size: its guest, if any, is told.  Suspends. */
+/* It is neither just being attached nor detached. */
+static inline bool
+attach_ready(const struct attachment *a)
+{
+	return (a->e != NULL || a->nbd != NULL) && !a->leaving;
+}
+/* Somebody uses it now. */
+bool attach_used(const struct attachment *a);
+/* The disk has another size: its guest, if any, is told; NBD clients see it
+ * when they connect again.  Suspends. */
 void attach_resized(struct datastore *d, uint64_t ino);
 /*
  * Before an unmount.  -EBUSY with a sentence in why (DATASTORE_WHY_SIZE) while

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Commands that give virtual disks to hypervisors of this machine. */
+/* Commands that give virtual disks to hypervisors and other clients. */
 #include <stdio.h>
 #include <string.h>
 
@@ -13,23 +13,84 @@ guest_state(const struct vhost_info *i)
 	return i->running ? "running" : i->connected ? "stopped" : "none";
 }
 
+static const char *
+lock_state(const struct attachment *a)
+{
+	return a->readonly ? "not needed" : a->held != NULL ? "held" : "free";
+}
+
+#define COUNTERS(i) \
+	"reads", (json_int_t)(i).reads, "writes", (json_int_t)(i).writes, \
+	"others", (json_int_t)(i).others, \
+	"read_bytes", (json_int_t)(i).read_bytes, \
+	"written_bytes", (json_int_t)(i).written_bytes, \
+	"errors", (json_int_t)(i).errors
+
+static json_t *
+vhost_row(const struct attachment *a)
+{
+	struct vhost_info i = vhost_export_info(a->e);
+
+	return json_pack("{s:s, s:s, s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:I, "
+	    "s:I, s:i}", "disk", a->path, "by", "vhost-user",
+	    "socket", a->socket, "guest", guest_state(&i),
+	    "lock", lock_state(a), COUNTERS(i), "waiting", (int)i.waiting);
+}
+
+static json_t *
+nbd_row(const struct attachment *a)
+{
+	struct nbd_export_info i = nbd_export_info(a->nbd);
+
+	return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:I, s:I, s:I, s:I, "
+	    "s:I, s:I, s:i, s:i}", "disk", a->path, "by", "nbd",
+	    "socket", a->socket, "uri", a->uri,
+	    "guest", i.clients > 0 ? "connected" : "none",
+	    "lock", lock_state(a), COUNTERS(i), "waiting", 0,
+	    "clients", (int)i.clients);
+}
+
 static json_t *
 attachment_row(const struct attachment *a)
 {
-	struct vhost_info i = vhost_export_info(a->e);
-	json_t *row = json_pack("{s:s, s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:I, "
-	    "s:I, s:i}", "disk", a->path, "socket", a->socket,
-	    "guest", guest_state(&i),
-	    "lock", a->readonly ? "not needed" : a->held != NULL ? "held" :
-	    "free", "reads", (json_int_t)i.reads, "writes",
-	    (json_int_t)i.writes, "others", (json_int_t)i.others,
-	    "read_bytes", (json_int_t)i.read_bytes,
-	    "written_bytes", (json_int_t)i.written_bytes,
-	    "errors", (json_int_t)i.errors, "waiting", (int)i.waiting);
+	json_t *row = a->nbd != NULL ? nbd_row(a) : vhost_row(a);
 
 	if (a->why[0] != '\0')
 		(void)json_object_set_new(row, "why", json_string(a->why));
 	return row;
+}
+
+static const char *
+text_of(const struct fs_call *c, const char *key)
+{
+	return json_string_value(json_object_get(c->args, key));
+}
+
+/* Options of the one way say nothing to the other. */
+static int
+take_way(struct fs_call *c, struct attach_conf *conf)
+{
+	static const char *const of_nbd[] = { "listen", "tls", "insecure" };
+	static const char *const of_vhost[] = { "queues", "incoming",
+		"socket" };
+
+	conf->nbd = json_is_true(json_object_get(c->args, "nbd"));
+	for (size_t i = 0; i < 3; i++) {
+		const char *key = conf->nbd ? of_vhost[i] : of_nbd[i];
+
+		if (json_object_get(c->args, key) != NULL)
+			return cmd_fail(c, -EINVAL, conf->nbd ? "--%s does "
+			    "not go with --nbd" : "--%s needs --nbd", key);
+	}
+	conf->listen = text_of(c, "listen");
+	conf->tls = text_of(c, "tls");
+	conf->insecure = json_is_true(json_object_get(c->args, "insecure"));
+	conf->readonly = json_is_true(json_object_get(c->args, "readonly"));
+	if ((conf->tls != NULL && conf->tls[0] != '/') ||
+	    (conf->listen != NULL && conf->listen[0] == '\0'))
+		return cmd_fail(c, -EINVAL, "--tls needs the whole path of a "
+		    "directory, --listen that of a socket, or ADDRESS:PORT");
+	return 0;
 }
 
 static int
@@ -37,7 +98,7 @@ take_conf(struct fs_call *c, struct attach_conf *conf)
 {
 	json_t *queues = json_object_get(c->args, "queues");
 
-	conf->socket = json_string_value(json_object_get(c->args, "socket"));
+	conf->socket = text_of(c, "socket");
 	conf->incoming = json_is_true(json_object_get(c->args, "incoming"));
 	if (queues == NULL)
 		return 0;
@@ -54,8 +115,10 @@ run_attach(struct fs_call *c)
 {
 	struct attach_conf conf = { .control = c->dm->control };
 	struct attachment *a;
-	int rc = take_conf(c, &conf);
+	int rc = take_way(c, &conf);
 
+	if (rc == 0)
+		rc = take_conf(c, &conf);
 	if (rc == 0)
 		rc = attach(c, &conf, &a);
 	if (rc < 0)
@@ -97,13 +160,15 @@ run_detach(struct fs_call *c)
 	if (a == NULL)
 		return cmd_fail(c, -ENOENT, "%s is not attached; see vmfsctl "
 		    "disk attached %s", c->path.path, c->d->name);
-	if (a->e == NULL || a->leaving)
+	if (!attach_ready(a))
 		return cmd_fail(c, -EBUSY, "%s is just being %s", a->path,
 		    a->leaving ? "detached" : "attached");
-	if (vhost_export_info(a->e).connected &&
+	if (attach_used(a) &&
 	    !json_is_true(json_object_get(c->args, "force")))
-		return cmd_fail(c, -EBUSY, "a hypervisor uses %s; end it, or "
-		    "use --force: its guest then loses the disk", a->path);
+		return cmd_fail(c, -EBUSY, a->nbd != NULL ? "a client uses "
+		    "%s; end it, or use --force: it is then disconnected" :
+		    "a hypervisor uses %s; end it, or use --force: its guest "
+		    "then loses the disk", a->path);
 	detach(a);
 	return 0;
 }
@@ -131,7 +196,7 @@ list_fiber(void *arg)
 		const struct attachment *a =
 		    list_entry(node, struct attachment, node);
 
-		if (a->e != NULL)
+		if (a->e != NULL || a->nbd != NULL)
 			(void)json_array_append_new(l->rows,
 			    attachment_row(a));
 	}

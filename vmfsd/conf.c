@@ -247,6 +247,8 @@ conf_fini(struct conf *c)
 		free(c->datastore[i].name);
 		free(c->datastore[i].lun);
 		free(c->datastore[i].mount);
+		for (size_t k = 0; k < c->datastore[i].extents; k++)
+			free(c->datastore[i].extent[k]);
 	}
 	*c = (struct conf){ 0 };
 }

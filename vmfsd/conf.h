@@ -10,6 +10,7 @@
 
 #include "iscsi/target.h"
 #include "libvmfs/base/err.h"
+#include "libvmfs/format/super.h"
 
 #define CONF_LIST_MAX 64	/* entries of each list below */
 #define CONF_MESSAGE_SIZE 512
@@ -46,6 +47,8 @@ struct conf_target {
 
 struct conf_datastore {
 	char *name, *lun, *mount;
+	char *extent[SUPER_EXTENTS_MAX];	/* names of further LUNs */
+	size_t extents;
 	bool readonly, noauto;
 	bool unmap;		/* tell the LUN what is free ... */
 	uint64_t unmap_rate;	/* ... so many bytes of it a second; 0: all */

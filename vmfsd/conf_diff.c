@@ -222,6 +222,16 @@ same_host(const struct conf *a, const struct conf *b)
 }
 
 static bool
+same_extents(const struct conf_datastore *x, const struct conf_datastore *y)
+{
+	bool alike = x->extents == y->extents;
+
+	for (size_t i = 0; alike && i < x->extents; i++)
+		alike = same(x->extent[i], y->extent[i]);
+	return alike;
+}
+
+static bool
 same_datastores(const struct conf *a, const struct conf *b)
 {
 	if (a->datastores != b->datastores)
@@ -233,7 +243,7 @@ same_datastores(const struct conf *a, const struct conf *b)
 		if (!same(x->name, y->name) || !same(x->lun, y->lun) ||
 		    !same(x->mount, y->mount) || x->readonly != y->readonly ||
 		    x->noauto != y->noauto || x->unmap != y->unmap ||
-		    x->unmap_rate != y->unmap_rate)
+		    x->unmap_rate != y->unmap_rate || !same_extents(x, y))
 			return false;
 	}
 	return true;

@@ -539,6 +539,24 @@ datastore_lun(struct conf_parser *p, const char *key, const char *value)
 }
 
 static int
+datastore_extent(struct conf_parser *p, const char *key, const char *value)
+{
+	struct conf_datastore *d = this_datastore(p);
+
+	if (value[0] != '/' && strncmp(value, "iscsi://", 8) != 0)
+		return conf_error(p, "%s = '%s': expected an absolute path "
+		    "or an iscsi:// URL", key, value);
+	if (d->extents == SUPER_EXTENTS_MAX)
+		return conf_error(p, "datastore '%s' has more than %u LUNs",
+		    d->name, SUPER_EXTENTS_MAX);
+	d->extent[d->extents] = strdup(value);
+	if (d->extent[d->extents] == NULL)
+		return -ENOMEM;
+	d->extents++;
+	return 0;
+}
+
+static int
 datastore_mount(struct conf_parser *p, const char *key, const char *value)
 {
 	return set_absolute(p, key, value, &this_datastore(p)->mount);
@@ -583,6 +601,7 @@ datastore_unmap(struct conf_parser *p, const char *key, const char *value)
 
 static const struct conf_key datastore_keys[] = {
 	{ "lun", datastore_lun },
+	{ "extent", datastore_extent },
 	{ "mount", datastore_mount },
 	{ "options", datastore_options },
 	{ "unmap", datastore_unmap },

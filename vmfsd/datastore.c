@@ -40,6 +40,8 @@ datastore_free(struct datastore *d)
 	free(d->name);
 	free(d->lun);
 	free(d->mount);
+	for (unsigned i = 0; i < d->extents; i++)
+		free(d->extent[i]);
 	free(d);
 }
 
@@ -68,6 +70,7 @@ datastore_add(struct datastores *all, const struct conf_datastore *conf,
 	d->all = all;
 	d->listed = listed;
 	list_init(&d->attached);
+	list_init(&d->nbd);
 	d->pin_fd = -1;
 	d->readonly = conf->readonly;
 	d->unmap = conf->unmap;
@@ -76,7 +79,12 @@ datastore_add(struct datastores *all, const struct conf_datastore *conf,
 	d->name = strdup(conf->name);
 	d->lun = strdup(conf->lun);
 	d->mount = strdup(conf->mount);
-	if (d->name == NULL || d->lun == NULL || d->mount == NULL) {
+	for (size_t i = 0; rc == 0 && i < conf->extents; i++) {
+		d->extent[i] = strdup(conf->extent[i]);
+		rc = d->extent[i] == NULL ? -ENOMEM : 0;
+		d->extents += rc == 0;
+	}
+	if (rc < 0 || d->name == NULL || d->lun == NULL || d->mount == NULL) {
 		datastore_free(d);
 		return -ENOMEM;
 	}

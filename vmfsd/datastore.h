@@ -30,10 +30,23 @@ enum datastore_state {
 	DATASTORE_STATES,
 };
 
+/* A further LUN is looked for while the datastore is mounted. */
+struct extent_hunt {
+	bool running, done;
+	struct super super;
+	unsigned index;
+	int result, told;
+	struct disk *found;
+	struct fiber_cond ended;
+	char why[DATASTORE_WHY_SIZE];
+};
+
 struct datastore {
 	struct list node;	/* in datastores.list, under its mutex */
 	struct datastores *all;
 	char *name, *lun, *mount;
+	char *extent[SUPER_EXTENTS_MAX];	/* names of further LUNs */
+	unsigned extents;
 	bool readonly;
 	bool unmap;		/* the LUN is told what is free ... */
 	uint64_t unmap_rate;	/* ... bytes a second; 0: no limit */
@@ -57,7 +70,9 @@ struct datastore {
 	struct realtime beat_rt;	/* granted to the heartbeat */
 	struct env env, beat_env;
 	struct ds_keep *keep;		/* NULL only while not mounted */
-	struct disk *disk, *beat_disk;
+	struct disk *disk;		/* of all LUNs: extents.h */
+	struct disk *beat_disk;
+	struct extent_hunt hunt;
 	struct super super;
 	struct host *host;	/* NULL when mounted read-only: no member */
 	struct lockops *locks;
@@ -76,6 +91,7 @@ struct datastore {
 	uint64_t provisioned_until_ns;	/* not added up again before */
 	struct fiber_cond space_done, space_wake;
 	struct list attached;	/* struct attachment, see attach.h */
+	struct list nbd;	/* struct nbd_place, see attach_nbd.h */
 	int pin_fd;		/* keeps the mount while there are some; -1 */
 };
 

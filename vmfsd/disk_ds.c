@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Virtual disks as LUNs, see disk_ds.h: the core's disk belongs to the fibers
- * of its datastore's owner, so each request is carried there and back.
+ * of its datastore's owner, so each request that cannot go past them (fast.c)
+ * is carried there and back.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -62,13 +63,13 @@ source_below(const struct disk_ds *d, struct disk *from)
 }
 
 static void
-carry_submit(struct disk *d, struct disk_req *req)
+carry(struct disk_ds *d, struct disk_req *req)
 {
 	struct disk *from = NULL;
 	struct carried *c;
 
 	if (req->op == DISK_SHARE) {
-		from = source_below(disk_ds_of(d), req->from);
+		from = source_below(d, req->from);
 		if (from == NULL) {
 			disk_complete(req, -EOPNOTSUPP);
 			return;
@@ -83,9 +84,25 @@ carry_submit(struct disk *d, struct disk_req *req)
 	c->req.from = from;
 	c->req.done = carried_done;
 	c->outer = req;
-	c->d = disk_ds_of(d);
+	c->d = d;
 	c->work = (struct sched_work){ .fn = carried_submit, .arg = c };
 	sched_post(c->d->owner, &c->work);
+}
+
+static void
+carry_again(struct disk_req *req)
+{
+	carry(req->priv[0], req);
+}
+
+static void
+carry_submit(struct disk *d, struct disk_req *req)
+{
+	struct disk_ds *x = disk_ds_of(d);
+
+	req->priv[0] = x;
+	if (!fs_disk_fast(x->below, req, carry_again))
+		carry(x, req);
 }
 
 static int

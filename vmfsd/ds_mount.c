@@ -6,10 +6,12 @@
 
 #include "iscsi/disk_libiscsi.h"
 #include "libvmfs/base/lun_text.h"
+#include "libvmfs/core/extents.h"
 #include "vmfsd/attach.h"
 #include "vmfsd/call.h"
 #include "vmfsd/datastore_impl.h"
 #include "vmfsd/disk_key.h"
+#include "vmfsd/ds_extents.h"
 #include "vmfsd/keep.h"
 #include "vmfsd/ds_space.h"
 #include "vmfsd/lun_copy.h"
@@ -185,6 +187,21 @@ look_on(struct datastore *d)
 	return rc < 0 ? fail(d, rc, "cannot read the datastore") : 0;
 }
 
+/* The first one, as the disk of all that are to come. */
+static int
+open_luns(struct datastore *d)
+{
+	struct disk *first;
+	int rc = open_lun(d, &d->env, &first);
+
+	if (rc < 0)
+		return rc;
+	rc = extents_open(first, &d->disk);
+	if (rc < 0)
+		disk_close(first);
+	return rc < 0 ? fail(d, rc, "cannot use its LUN") : 0;
+}
+
 static int
 owner_up(void *arg)
 {
@@ -192,8 +209,9 @@ owner_up(void *arg)
 	struct ds_conf conf = {
 		.env = &d->env, .readonly = d->readonly,
 		.discard = d->unmap, .discard_rate = d->unmap_rate,
+		.find_extent = ds_extents_find, .arg = d,
 	};
-	int rc = open_lun(d, &d->env, &d->disk);
+	int rc = open_luns(d);
 
 	if (rc < 0)
 		return rc;
@@ -205,9 +223,13 @@ owner_up(void *arg)
 	rc = lun_copy_check(d, &d->super, &d->disk->info);
 	if (rc < 0)
 		return rc;
+	rc = ds_extents_bring(d);
+	if (rc < 0)
+		return fail(d, rc, "cannot use its LUNs");
 	rc = d->readonly ? look_on(d) : join(d);
 	if (rc < 0)
 		return rc;
+	conf.extents = d->disk;
 	conf.disk = d->host != NULL ? host_disk(d->host) : d->disk;
 	conf.locks = d->locks;
 	conf.soft = softlog_of(d);
@@ -237,6 +259,7 @@ owner_down(void *arg)
 	int rc = 0, rc2;
 
 	ds_space_stop(d);
+	ds_extents_stop(d);
 	if (d->fs != NULL)
 		rc = fs_close(d->fs);
 	d->fs = NULL;

@@ -54,6 +54,12 @@ static const char options_text[] =
 "      --socket=PATH     disk attach: where the hypervisor connects\n"
 "      --queues=N        disk attach: queues of the device (4)\n"
 "      --incoming        disk attach: a guest migrates here\n"
+"      --nbd             disk attach: by NBD instead of vhost-user\n"
+"      --listen=WHERE    ... where its clients connect: ADDRESS:PORT,\n"
+"                        or the path of a socket\n"
+"      --tls=DIRECTORY   ... with TLS: certificates or keys are there\n"
+"      --insecure        ... without it, whoever can connect\n"
+"      --readonly        disk attach: for reading only, not locked\n"
 "  -h, --help            show this, or the help of one command\n"
 "  -V, --version         show the version\n"
 "\n"
@@ -91,18 +97,33 @@ usage_error(const char *what, const char *arg)
 
 /* ---- arguments ---- */
 
-static const struct verb *
-find_verb(const char *noun, const char *verb)
+/* How many arguments the verb is, if these are it. */
+static int
+verb_words(const struct verb *v, int argc, char **argv)
 {
+	const char *space = strchr(v->verb, ' ');
+
+	if (*v->verb == '\0')
+		return 1;
+	if (space == NULL)
+		return argc > 1 && strcmp(v->verb, argv[1]) == 0 ? 2 : 0;
+	return argc > 2 && strlen(argv[1]) == (size_t)(space - v->verb) &&
+	    strncmp(v->verb, argv[1], strlen(argv[1])) == 0 &&
+	    strcmp(space + 1, argv[2]) == 0 ? 3 : 0;
+}
+
+static const struct verb *
+find_verb(int argc, char **argv, int *ret_words)
+{
+	const char *noun = argv[0], *verb = argc > 1 ? argv[1] : NULL;
 	bool noun_known = false;
 
 	for (const struct verb *v = verbs; v->noun != NULL; v++) {
 		if (strcmp(v->noun, noun) != 0)
 			continue;
 		noun_known = true;
-		if (*v->verb == '\0')
-			return v;
-		if (verb != NULL && strcmp(v->verb, verb) == 0)
+		*ret_words = verb_words(v, argc, argv);
+		if (*ret_words > 0)
 			return v;
 	}
 	if (!noun_known)
@@ -189,7 +210,8 @@ build_args(struct settings *s, const struct verb *v, int argc, char **argv)
 enum {
 	OPT_FORMAT = 512, OPT_FULL, OPT_NAME, OPT_BACKGROUND, OPT_DEFER,
 	OPT_EAGER = 256, OPT_KEEP, OPT_SHARING, OPT_SOCKET, OPT_INCOMING,
-	OPT_QUEUES, OPT_RATE, OPT_KEY,
+	OPT_QUEUES, OPT_RATE, OPT_KEY, OPT_NBD, OPT_LISTEN, OPT_TLS,
+	OPT_INSECURE, OPT_READONLY,
 };
 
 /* Options that become arguments of the command as they are. */
@@ -211,6 +233,11 @@ static const struct passed {
 	{ OPT_SHARING, "sharing", 0 },
 	{ OPT_SOCKET, "socket", 0 },
 	{ OPT_QUEUES, "queues", 16 },
+	{ OPT_NBD, "nbd", 0 },
+	{ OPT_LISTEN, "listen", 0 },
+	{ OPT_TLS, "tls", 0 },
+	{ OPT_INSECURE, "insecure", 0 },
+	{ OPT_READONLY, "readonly", 0 },
 	{ 0, NULL, 0 },
 };
 
@@ -235,6 +262,11 @@ static const struct option long_options[] = {
 	{ "socket", required_argument, NULL, OPT_SOCKET },
 	{ "incoming", no_argument, NULL, OPT_INCOMING },
 	{ "queues", required_argument, NULL, OPT_QUEUES },
+	{ "nbd", no_argument, NULL, OPT_NBD },
+	{ "listen", required_argument, NULL, OPT_LISTEN },
+	{ "tls", required_argument, NULL, OPT_TLS },
+	{ "insecure", no_argument, NULL, OPT_INSECURE },
+	{ "readonly", no_argument, NULL, OPT_READONLY },
 	{ "help", no_argument, NULL, 'h' },
 	{ "version", no_argument, NULL, 'V' },
 	{ NULL, 0, NULL, 0 },
@@ -342,7 +374,7 @@ degraded(const json_t *object)
 	return s != NULL && (strcmp(s, "frozen") == 0 ||
 	    strcmp(s, "fenced") == 0 || strcmp(s, "lost") == 0 ||
 	    strcmp(s, "damaged") == 0 || strcmp(s, "failed") == 0 ||
-	    strcmp(s, "refused") == 0);
+	    strcmp(s, "refused") == 0 || strcmp(s, "missing") == 0);
 }
 
 static enum ctl_exit
@@ -377,6 +409,8 @@ ask(const struct settings *s, const struct verb *v, json_t *args)
 
 	(void)snprintf(cmd, sizeof(cmd), "%s%s%s", v->noun,
 	    *v->verb != '\0' ? "." : "", v->verb);
+	for (char *p = strchr(cmd, ' '); p != NULL; p = strchr(p, ' '))
+		*p = '.';
 	rc = ctl_request(s->control, cmd, args, &answer);
 	if (rc == 0)
 		return answer;
@@ -505,12 +539,11 @@ obey(struct settings *s, int argc, char **argv)
 		print_usage(s->help ? stdout : stderr);
 		return s->help ? CTL_EXIT_OK : CTL_EXIT_USAGE;
 	}
-	v = find_verb(argv[0], argc > 1 ? argv[1] : NULL);
+	v = find_verb(argc, argv, &used);
 	if (s->help) {
 		print_verb_usage(stdout, v);
 		return CTL_EXIT_OK;
 	}
-	used = *v->verb != '\0' ? 2 : 1;
 	args = build_args(s, v, argc - used, argv + used);
 	status = run(s, v, args);
 	json_decref(args);

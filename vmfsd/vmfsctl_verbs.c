@@ -51,6 +51,15 @@ static const struct column grown_record[] = {
 	{ NULL, NULL, COLUMN_TEXT },
 };
 
+static const struct column lun_extent_columns[] = {
+	{ "EXTENT", "extent", COLUMN_NUMBER },
+	{ "SIZE", "size", COLUMN_SIZE },
+	{ "STATUS", "status", COLUMN_TEXT },
+	{ "UUID", "uuid", COLUMN_TEXT },
+	{ "LUN", "lun", COLUMN_TEXT },
+	{ NULL, NULL, COLUMN_TEXT },
+};
+
 static const struct column scrub_columns[] = {
 	{ "BLOCK", "block", COLUMN_NUMBER },
 	{ "TYPE", "type", COLUMN_TEXT },
@@ -196,11 +205,13 @@ static const struct column key_columns[] = {
 static const struct column attachment_record[] = {
 	{ "disk", "disk", COLUMN_TEXT },
 	{ "socket", "socket", COLUMN_TEXT },
+	{ "uri", "uri", COLUMN_TEXT },
 	{ NULL, NULL, COLUMN_TEXT },
 };
 
 static const struct column attachment_columns[] = {
 	{ "DISK", "disk", COLUMN_TEXT },
+	{ "BY", "by", COLUMN_TEXT },
 	{ "GUEST", "guest", COLUMN_TEXT },
 	{ "LOCK", "lock", COLUMN_TEXT },
 	{ "READ", "read_bytes", COLUMN_SIZE },
@@ -353,6 +364,10 @@ const struct verb verbs[] = {
 	    { "name" }, 1, NULL, NULL },
 	{ "ds", "grow", "DS", "take what its LUN has gained",
 	    { "name" }, 1, "grown", grown_record },
+	{ "ds", "extent add", "DS LUN", "another LUN; --force: not empty",
+	    { "name", "lun" }, 2, NULL, NULL },
+	{ "ds", "extent ls", "DS", "the LUNs that it lies on",
+	    { "name" }, 1, "extents", lun_extent_columns },
 	{ "ds", "label", "DS LABEL", "change the label on the LUN",
 	    { "name", "label" }, 2, NULL, NULL },
 	{ "ds", "scrub", "DS", "read and verify all metadata; --rate",
@@ -385,9 +400,9 @@ const struct verb verbs[] = {
 	    { "path" }, 1, NULL, NULL },
 	{ "disk", "inflate", DISK, "allocate and zero all of a thin disk",
 	    { "path" }, 1, NULL, NULL },
-	{ "disk", "attach", DISK "[@NAME]", "give it to a hypervisor here",
+	{ "disk", "attach", DISK "[@NAME]", "give it to a hypervisor; --nbd",
 	    { "path" }, 1, "attachment", attachment_record },
-	{ "disk", "attached", "DS", "disks that hypervisors here have",
+	{ "disk", "attached", "DS", "disks that were attached",
 	    { "name" }, 1, "attachments", attachment_columns },
 	{ "disk", "detach", DISK "[@NAME]", "take it back",
 	    { "path" }, 1, NULL, NULL },

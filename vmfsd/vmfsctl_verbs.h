@@ -7,7 +7,8 @@
 
 #define VERB_KEYS_MAX 4
 
-/* "NOUN.VERB" is the command of the control protocol; a verb may be "". */
+/* "NOUN.VERB" is the command of the control protocol; a verb may be "", or two
+ * words, with a dot between them there. */
 struct verb {
 	const char *noun, *verb;
 	const char *usage;		/* of its arguments */

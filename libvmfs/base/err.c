@@ -24,6 +24,9 @@ static const struct {
 	{ VMFS_ESTALE_VOLUME, "replica: the same volume is on two LUNs" },
 	{ VMFS_ECONFIG, "configuration line not understood" },
 	{ VMFS_EPROTO, "the peer broke the protocol" },
+	{ VMFS_EEXTENT, "it lies on a LUN (extent) of the datastore that is "
+	    "missing" },
+	{ VMFS_EFURTHER, "a further LUN (extent) of a datastore" },
 };
 
 const char *
@@ -32,7 +35,7 @@ vmfs_strerror(int error)
 	const char *text;
 
 	/* Both signs are taken: callers also hold plain errno values. */
-	if (error < -VMFS_EPROTO || error > VMFS_EPROTO)
+	if (error < -VMFS_EFURTHER || error > VMFS_EFURTHER)
 		return "unknown error";
 	if (error < 0)
 		error = -error;

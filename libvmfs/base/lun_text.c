@@ -57,6 +57,8 @@ static const struct advice super_advice[] = {
 	    "it carries no datastore; mkfs.vmfs makes one" },
 	{ -VMFS_ECORRUPT,
 	    "every copy of its superblock is damaged; run fsck.vmfs" },
+	{ -VMFS_EFURTHER, "it is a further LUN (extent) of a datastore; name "
+	    "the datastore's first LUN" },
 	{ -VMFS_EFEATURE, "the datastore uses features that this version does "
 	    "not know; install a newer vmfsd on this host" },
 	{ -ERANGE, "it is smaller than the datastore it carries; give the LUN "

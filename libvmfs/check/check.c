@@ -15,6 +15,7 @@
 
 static const char *const rule_names[CHECK_RULES] = {
 	[CHECK_SUPER_COPY] = "super-copy",
+	[CHECK_EXTENT] = "extent",
 	[CHECK_SLOT] = "slot",
 	[CHECK_SLOT_DIRTY] = "slot-dirty",
 	[CHECK_CLUSTER] = "cluster",

@@ -19,6 +19,7 @@
 
 enum check_rule {
 	CHECK_SUPER_COPY,	/* a copy is damaged or older than the best */
+	CHECK_EXTENT,		/* what tells of a further LUN is damaged */
 	CHECK_SLOT,		/* heartbeat record or slot info damaged */
 	CHECK_SLOT_DIRTY,	/* host died; its journal was replayed */
 	CHECK_CLUSTER,		/* cluster block damaged */
@@ -57,6 +58,9 @@ struct check_finding {
 struct check_conf {
 	struct env *env;
 	struct disk *disk;
+	/* The disk of all LUNs behind it (core/extents.h); NULL: there is one
+	 * LUN. */
+	struct disk *extents;
 	bool repair;
 	int own_slot;		/* slot of the member that checks, -1: none */
 	/* Of that member, for what needs the core; NULL: locks of its own. */
@@ -77,7 +81,7 @@ struct check_result {
 /*
  * Suspends.  0 when the check ran to its end, whatever it found; otherwise
  * what stopped it: -VMFS_ENOTVMFS, -VMFS_EFEATURE, -VMFS_ECORRUPT (no
- * superblock left), -ENOMEM or an I/O error.
+ * superblock left), -VMFS_EEXTENT (a LUN is missing), -ENOMEM or an I/O error.
  */
 int check_run(const struct check_conf *conf, struct check_result *ret_r)
     MUST_CHECK;

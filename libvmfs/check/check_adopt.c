@@ -118,6 +118,7 @@ adopt_on(struct check *c, struct lockops *locks)
 {
 	const struct ds_conf conf = {
 		.env = c->conf->env, .disk = c->conf->disk, .locks = locks,
+		.extents = c->conf->extents,
 	};
 	struct adopt a = { .c = c };
 	struct ds *ds;

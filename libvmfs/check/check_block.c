@@ -8,6 +8,7 @@
 
 #include "libvmfs/base/cleanup.h"
 #include "libvmfs/check/check_priv.h"
+#include "libvmfs/core/volume.h"
 #include "libvmfs/format/lockrec.h"
 
 /* What a damaged lock may have been ahead of all that was read. */
@@ -116,7 +117,8 @@ ahead_batch(struct check *c, const uint64_t *blocks, unsigned n)
 	if (r == NULL)
 		return;
 	for (unsigned i = 0; i < n; i++) {
-		if (blocks[i] == 0 || blocks[i] >= c->super.blocks ||
+		if (blocks[i] == 0 ||
+		    !volume_has_block(&c->super, blocks[i]) ||
 		    ahead_find(c, blocks[i], &slot) != NULL)
 			continue;
 		r[used].wait = &wait;
@@ -175,7 +177,7 @@ check_block(struct check *c, uint64_t block, enum block_type type, void *buf)
 	struct block_hdr h;
 	int rc;
 
-	if (block == 0 || block >= c->super.blocks)
+	if (block == 0 || !volume_has_block(&c->super, block))
 		return -VMFS_ECORRUPT;
 	rc = check_read(c, block, buf);
 	if (rc == 0)

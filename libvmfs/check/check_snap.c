@@ -6,6 +6,7 @@
 
 #include "libvmfs/base/cleanup.h"
 #include "libvmfs/check/check_priv.h"
+#include "libvmfs/core/volume.h"
 
 static int
 check_snaptab_block(struct check_walk *w, uint64_t block,
@@ -118,8 +119,9 @@ snaptab_read(struct check *c, uint64_t block, const struct check_todo *t,
 		return rc;
 	if (rc == 0 && le64_get(d->hdr.owner) != t->ino)
 		rc = snaptab_owner(c, block, t, d);
-	mark = rc == 1 || block == 0 || block >= c->super.blocks ?
-	    MARK_NOWHERE : check_mark_meta(c, block, BLOCK_SNAPTAB, t->path);
+	mark = rc == 1 || block == 0 ||
+	    !volume_has_block(&c->super, block) ? MARK_NOWHERE :
+	    check_mark_meta(c, block, BLOCK_SNAPTAB, t->path);
 	if (rc == 0 && mark == MARK_NEW)
 		return 0;
 	*ret_lost = true;

@@ -15,18 +15,15 @@
 static uint64_t
 cluster_count(const struct check *c)
 {
-	return (c->super.blocks + c->super.cluster_blocks - 1) /
-	    c->super.cluster_blocks;
+	return volume_clusters(&c->super);
 }
 
-/* Chunks of a cluster: the last one may be short. */
+/* Chunks of a cluster: the last of a LUN may be short, and between two LUNs
+ * there is none. */
 static uint32_t
 cluster_chunks(const struct check *c, uint64_t n)
 {
-	uint32_t per = c->super.cluster_blocks / CHUNK_BLOCKS;
-	uint64_t left = c->chunks - n * per;
-
-	return left < per ? (uint32_t)left : per;
+	return volume_cluster_chunks(&c->super, n);
 }
 
 static int
@@ -325,7 +322,7 @@ check_metachunk_untold(struct check *c, uint64_t block)
 	size_t at = c->mc_count;
 
 	/* Not where data was found: what stands there is a leftover. */
-	if (buf == NULL || block >= c->super.blocks ||
+	if (buf == NULL || !volume_has_block(&c->super, block) ||
 	    bit_get(c->seen, block / CHUNK_BLOCKS) ||
 	    metachunk_look(c, n, block / CHUNK_BLOCKS, buf, &m, &h) != 0)
 		return NULL;
@@ -401,11 +398,11 @@ check_clusters(struct check *c)
 		    50 + (unsigned)(n * 250 / count));
 		if (n % CLUSTERS_AHEAD == 0)
 			clusters_ahead(c, n, count);
-		if (block == 0)
+		if (block == 0 && cluster_chunks(c, n) > 0)
 			check_report(c, CHECK_CLUSTER, CHECK_DAMAGE, 0, false,
 			    "no cluster table covers cluster %llu",
 			    (unsigned long long)n);
-		else
+		else if (block != 0)
 			rc = check_cluster(c, n, block, buf, scratch);
 	}
 	return rc;
@@ -602,7 +599,7 @@ check_space(struct check *c)
 	if (buf == NULL)
 		return -ENOMEM;
 	check_progress(c, "space", 900);
-	c->res->total_bytes = c->super.blocks * BLOCK_SIZE;
+	c->res->total_bytes = volume_space(&c->super) * BLOCK_SIZE;
 	for (size_t i = 0; i < c->mc_count && rc == 0; i++)
 		rc = check_metachunk_final(c, &c->mc[i], buf);
 	for (uint64_t n = 0; n < count && rc == 0; n++) {

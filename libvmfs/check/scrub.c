@@ -8,6 +8,7 @@
 #include "libvmfs/base/units.h"
 #include "libvmfs/check/check_priv.h"
 #include "libvmfs/check/scrub.h"
+#include "libvmfs/core/volume.h"
 #include "libvmfs/format/dirent.h"
 #include "libvmfs/format/mapnode.h"
 
@@ -155,7 +156,7 @@ owner_in(const struct step *p, uint64_t block, enum block_type type,
 	if (type == BLOCK_INODE)
 		return block;
 	if (le32_get(h->magic) != BLOCK_MAGIC || le64_get(h->addr) != block ||
-	    le64_get(h->owner) >= p->super->blocks)
+	    !volume_has_block(p->super, le64_get(h->owner)))
 		return 0;
 	return le64_get(h->owner);
 }
@@ -376,7 +377,7 @@ scrub_steps(const struct fs *fs)
 {
 	const struct super *s = ds_super(fs_ds(fs));
 
-	return 1 + (s->blocks + s->cluster_blocks - 1) / s->cluster_blocks;
+	return 1 + volume_clusters(s);
 }
 
 int

@@ -70,7 +70,7 @@ find_run(const struct lease *l, uint32_t start, const struct search *q,
 {
 	uint32_t n;
 
-	if (l->closing || l->n_free < (q->exact ? q->want : 1))
+	if (!lease_is_open(l) || l->n_free < (q->exact ? q->want : 1))
 		return 0;
 	n = find_within(l, start, l->info.chunks, q, ret_i);
 	return n > 0 ? n : find_within(l, 0, start, q, ret_i);
@@ -133,7 +133,8 @@ take_next(struct txn *t, uint64_t hint, const struct search *q,
 	    lease_find(t->ds, cluster_of_chunk(t->ds, hint));
 	uint32_t i;
 
-	if (l == NULL || l->closing || hint - l->first_chunk >= l->info.chunks)
+	if (l == NULL || !lease_is_open(l) ||
+	    hint - l->first_chunk >= l->info.chunks)
 		return 0;
 	i = (uint32_t)(hint - l->first_chunk);
 	if ((q->want == ALIGNED_WANT && i % ALIGNED_WANT != 0) ||
@@ -150,7 +151,7 @@ find_window(const struct lease *l, uint32_t size, uint32_t *ret_i)
 {
 	const struct search q = { size, true, false };
 
-	if (l->closing || l->n_free < size)
+	if (!lease_is_open(l) || l->n_free < size)
 		return false;
 	for (uint32_t n = l->info.chunks / size; n-- > 0; ) {
 		if (run_at(l, n * size, &q) == size) {
@@ -398,7 +399,8 @@ lease_for_free(struct ds *ds, uint64_t cluster, struct lease **ret_l)
 		return -VMFS_ECORRUPT;
 	if (ds->n_leases < LEASES_MAX)
 		r = lease_take(ds, cluster, ret_l);
-	return r == -VMFS_ELOCKED ? 0 : r;
+	/* Without its LUN it waits like one that another host has. */
+	return r == -VMFS_ELOCKED || r == -VMFS_EEXTENT ? 0 : r;
 }
 
 static int
@@ -455,7 +457,7 @@ has_room(struct ds *ds, uint64_t chunks, uint64_t meta_blocks)
 	list_for_each(node, tmp, &ds->leases) {
 		struct lease *l = list_entry(node, struct lease, link);
 
-		if (l->closing)
+		if (!lease_is_open(l))
 			continue;
 		free_chunk += l->n_free;
 		for (unsigned i = 0; i < l->n_mchunks; i++)

@@ -2,10 +2,12 @@
 /* Metadata blocks: chunks cut into sixteen, the first of which says so. */
 #include <stdlib.h>
 
+#include "libvmfs/base/units.h"
 #include "libvmfs/core/ds_priv.h"
 
 #define RETIRE_PER_PASS 8
 #define SPARE_BLOCKS 64		/* free metadata blocks a lease keeps */
+#define FIRST_FULL_NS (30 * NSEC_PER_SEC)
 
 static uint64_t
 head_block(const struct lease *l, uint32_t chunk)
@@ -273,8 +275,9 @@ meta_from(struct txn *t, struct lease *l, uint64_t hint, bool make,
 	return r < 0 ? r : take_block(t, l, chunk, type, ret_block);
 }
 
+/* first: only on the first LUN. */
 static int
-meta_leased(struct txn *t, uint64_t hint, bool make, enum block_type type,
+meta_leased(struct txn *t, uint64_t hint, bool first, enum block_type type,
     uint64_t *ret_block)
 {
 	struct ds *ds = t->ds;
@@ -282,9 +285,11 @@ meta_leased(struct txn *t, uint64_t hint, bool make, enum block_type type,
 	    lease_find(ds, hint / ds->super.cluster_blocks);
 	int r = -ENOSPC;
 
-	if (near != NULL && !near->closing) {
+	if (near != NULL && first && !lease_is_on_first(ds, near))
+		near = NULL;
+	if (near != NULL && lease_is_open(near)) {
 		near->users++;
-		r = meta_from(t, near, hint, make, type, ret_block);
+		r = meta_from(t, near, hint, true, type, ret_block);
 		near->users--;
 	}
 	list_for_each(node, tmp, &ds->leases) {
@@ -292,36 +297,60 @@ meta_leased(struct txn *t, uint64_t hint, bool make, enum block_type type,
 
 		if (r != -ENOSPC)
 			break;
-		if (l->closing || l == near)
+		if (!lease_is_open(l) || l == near ||
+		    (first && !lease_is_on_first(ds, l)))
 			continue;
 		l->users++;
-		r = meta_from(t, l, hint, make, type, ret_block);
+		r = meta_from(t, l, hint, true, type, ret_block);
 		tmp = l->link.next;
 		l->users--;
 	}
 	return r;
 }
 
+static int
+meta_search(struct txn *t, uint64_t hint, bool first, enum block_type type,
+    uint64_t *ret_block)
+{
+	struct lease *l;
+	int r = meta_leased(t, hint, first, type, ret_block);
+
+	/* A cluster with free chunks, else one with free metadata blocks. */
+	for (uint32_t chunks = 1; r == -ENOSPC; chunks = 0) {
+		r = first ? lease_more_first(t->ds, chunks, &l) :
+		    lease_more(t->ds, chunks, &l);
+		if (r == 0)
+			r = meta_leased(t, hint, first, type, ret_block);
+		if (chunks == 0)
+			break;
+	}
+	return r;
+}
+
+/*
+ * Of several LUNs the first one, as long as it has room: without it there is
+ * no datastore anyway, without another one only the data there is gone.
+ */
 int
 alloc_meta(struct txn *t, uint64_t hint, enum block_type type,
     uint64_t *ret_block)
 {
 	struct ds *ds = t->ds;
-	struct lease *l;
+	uint64_t now;
 	int r;
 
 	if (ds->health < 0)
 		return ds->health;
-	r = meta_leased(t, hint, true, type, ret_block);
-	/* A cluster with free chunks, else one with free metadata blocks. */
-	for (uint32_t chunks = 1; r == -ENOSPC; chunks = 0) {
-		r = lease_more(ds, chunks, &l);
-		if (r == 0)
-			r = meta_leased(t, hint, true, type, ret_block);
-		if (chunks == 0)
-			break;
+	if (ds->super.extents == 1)
+		return meta_search(t, hint, false, type, ret_block);
+	now = env_now(ds->conf.env);
+	if (now >= ds->first_full_until_ns) {
+		r = meta_search(t, hint, true, type, ret_block);
+		if (r != -ENOSPC)
+			return r;
+		ds->first_full_until_ns = now + FIRST_FULL_NS;
 	}
-	return r;
+	return meta_search(t, hint, false, type, ret_block);
 }
 
 /* ---- retiring ---- */

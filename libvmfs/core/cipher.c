@@ -219,7 +219,7 @@ fs_encrypt(struct fs *fs, uint64_t ino, const struct wrapping_key *k,
 		    ret_holder);
 	if (r != 0)
 		return r;
-	fiber_rwlock_wrlock(&ip->content);
+	content_lock(ip);
 	r = encrypt_check(ip);
 	env->random(env, data_key, sizeof(data_key));
 	if (r == 0)
@@ -227,7 +227,8 @@ fs_encrypt(struct fs *fs, uint64_t ino, const struct wrapping_key *k,
 	explicit_bzero(data_key, sizeof(data_key));
 	if (r == 0)
 		r = crypt_store(ip, &c);
-	fiber_rwlock_unlock(&ip->content);
+	fast_forget(ip);
+	content_unlock(ip);
 	return inode_give(ip, LOCK_EXCLUSIVE, r);
 }
 

@@ -161,9 +161,9 @@ fs_clone(struct fs *fs, uint64_t snapshot_ino, uint64_t dir, const char *name,
 	r = inode_take(fs, dir, LOCK_EXCLUSIVE, true, &m.dip, ret_holder);
 	if (r != 0)
 		return inode_give(m.sp, LOCK_EXCLUSIVE, r);
-	fiber_rwlock_wrlock(&m.dip->content);
+	content_lock(m.dip);
 	r = clone_locked(&m, mode, uid, gid, ret_a);
-	fiber_rwlock_unlock(&m.dip->content);
+	content_unlock(m.dip);
 	r = inode_give(m.dip, LOCK_EXCLUSIVE, r);
 	return inode_give(m.sp, LOCK_EXCLUSIVE, r);
 }

@@ -32,6 +32,12 @@ fs_set_damaged(struct fs *fs, uint64_t ino)
 		return -ENOMEM;
 	grown[fs->n_damaged++] = ino;
 	fs->damaged = grown;
+	list_for_each(n, tmp, &fs->inodes) {
+		struct inode *ip = list_entry(n, struct inode, node);
+
+		if (ip->ino == ino)
+			fast_forget(ip);
+	}
 	return 0;
 }
 

@@ -4,7 +4,7 @@
 #include "libvmfs/format/heartbeat.h"
 
 int
-pin_release(struct inode *ip, bool wait)
+pin_release(struct inode *ip, bool wait, uint64_t *ret_idle)
 {
 	struct inode *sp;
 	struct txn *t;
@@ -20,6 +20,8 @@ pin_release(struct inode *ip, bool wait)
 	if (r == 0) {
 		if (sp->info.clones > 0)
 			sp->info.clones--;
+		if (sp->info.clones == 0)
+			*ret_idle = sp->info.disk;
 		ip->info.flags &= ~(uint32_t)INODE_CLONE;
 		ip->info.origin_snapshot = 0;
 		r = inode_store(t, sp);
@@ -29,6 +31,17 @@ pin_release(struct inode *ip, bool wait)
 	}
 	kin_forget(ip);
 	return inode_give(sp, LOCK_EXCLUSIVE, r);
+}
+
+void
+pin_released(struct fs *fs, uint64_t idle)
+{
+	int r = idle != 0 ? fs_snapshot_reap(fs, idle, NULL, NULL) : 0;
+
+	if (r != 0)
+		log_debug(ds_env(fs->ds)->log, "fs: snapshots of copies are "
+		    "left disk=%llu error=\"%s\"; tried again at the next "
+		    "mount", (unsigned long long)idle, vmfs_strerror(r));
 }
 
 static int
@@ -44,7 +57,7 @@ tables_free(struct inode *ip)
 }
 
 static int
-content_free(struct inode *ip)
+content_free(struct inode *ip, uint64_t *ret_idle)
 {
 	uint64_t bytes;
 	int r;
@@ -60,7 +73,7 @@ content_free(struct inode *ip)
 		r = map_prune(ip, 0, &ip->info.map, ip, &bytes);
 	if (r == 0)
 		r = tables_free(ip);
-	return r != 0 ? r : pin_release(ip, true);
+	return r != 0 ? r : pin_release(ip, true, ret_idle);
 }
 
 /*
@@ -113,19 +126,22 @@ orphan_done(struct txn *t, void *arg)
 int
 inode_destroy(struct inode *ip)
 {
-	uint64_t ino = ip->ino;
+	struct fs *fs = ip->fs;
+	uint64_t ino = ip->ino, idle = 0;
 	int r = 0;
 
 	fiber_mutex_lock(&ip->snaps);
-	fiber_rwlock_wrlock(&ip->content);
+	content_lock(ip);
 	if (ip->info.type == INODE_FILE || ip->info.type == INODE_DISK)
-		r = content_free(ip);
-	fiber_rwlock_unlock(&ip->content);
+		r = content_free(ip, &idle);
+	content_unlock(ip);
 	fiber_mutex_unlock(&ip->snaps);
 	if (r != 0)
 		return inode_give(ip, LOCK_EXCLUSIVE, r);
 	r = inode_vanish(ip, orphan_done, &ino);
 	inode_unref(ip);
+	if (r == 0)
+		pin_released(fs, idle);
 	return r;
 }
 

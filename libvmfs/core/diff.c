@@ -18,6 +18,7 @@ struct diff {
 	struct inode *ip;	/* of the disk: its nodes are read by it */
 	bool locked;
 	struct side from, to;
+	uint64_t begin, end;	/* of interest; the disk may end before */
 	bool (*fn)(void *arg, uint64_t offset, uint64_t len, bool data);
 	void *arg;
 	/* Found and not yet told. */
@@ -139,10 +140,12 @@ walk(struct diff *d)
 {
 	uint64_t size = d->from.size > d->to.size ? d->from.size : d->to.size;
 	uint64_t end = (size + BLOCK_SIZE - 1) & ~(uint64_t)(BLOCK_SIZE - 1);
-	uint64_t off = 0, n = 0;
+	uint64_t off = d->begin & ~(uint64_t)(BLOCK_SIZE - 1), n = 0;
 	bool go = true;
 	int r = 0;
 
+	if (d->end < end)
+		end = (d->end + BLOCK_SIZE - 1) & ~(uint64_t)(BLOCK_SIZE - 1);
 	while (r == 0 && go && off < end) {
 		/* For one step: the guest's writes come in between. */
 		fiber_rwlock_rdlock(&d->ip->map);
@@ -222,7 +225,19 @@ int
 fs_diff(struct fs *fs, uint64_t from, uint64_t to,
     bool (*fn)(void *arg, uint64_t offset, uint64_t len, bool data), void *arg)
 {
-	struct diff d = { .fn = fn, .arg = arg };
+	return fs_diff_range(fs, from, to, 0, UINT64_MAX, fn, arg);
+}
+
+int
+fs_diff_range(struct fs *fs, uint64_t from, uint64_t to, uint64_t offset,
+    uint64_t length,
+    bool (*fn)(void *arg, uint64_t offset, uint64_t len, bool data), void *arg)
+{
+	struct diff d = {
+		.fn = fn, .arg = arg, .begin = offset,
+		.end = length < UINT64_MAX - offset ? offset + length :
+		    UINT64_MAX,
+	};
 	uint64_t a = 0, b = 0;
 	int r;
 

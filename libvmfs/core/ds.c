@@ -272,6 +272,8 @@ ds_open(const struct ds_conf *conf, struct ds **ret_ds)
 		softlog_clear(conf->soft);
 	r = super_reload(conf->disk, &ds->super, &copies);
 	if (r == 0)
+		r = ds_extents_follow(ds, &ds->super, false);
+	if (r == 0)
 		r = cache_init(ds);
 	if (r == 0 && !conf->readonly)
 		r = open_writable(ds);

@@ -67,6 +67,18 @@ struct ds_conf {
 	bool readonly;		/* no journal, no lock is taken */
 	bool discard;		/* UNMAP freed chunks where the disk can */
 	uint64_t discard_rate;	/* bytes a second; 0: no limit */
+	/*
+	 * The disk of all LUNs behind `disk` (extents.h); NULL: the volume has
+	 * one LUN and will not get more.
+	 */
+	struct disk *extents;
+	/*
+	 * Opens the LUN of extent i, found to be it (extent_check).  Any error:
+	 * it is asked for again when the next change is followed.  May be NULL.
+	 */
+	int (*find_extent)(void *arg, const struct super *s, unsigned i,
+	    struct disk **ret_lun);
+	void *arg;
 	struct softlog *soft;	/* outlives the process; NULL: nothing does */
 };
 
@@ -96,6 +108,17 @@ int ds_set_label(struct ds *ds, const char *label) MUST_CHECK;
 /* From now on versions that do not know these FEATURE_INCOMPAT_ refuse the
  * volume.  -VMFS_EINUSE as for ds_grow. */
 int ds_set_incompat(struct ds *ds, uint64_t features) MUST_CHECK;
+
+/* ---- further LUNs (ds_extents.c); likewise ---- */
+
+/*
+ * Makes `lun`, whose content nobody needs, an extent of the datastore; `place`
+ * is what other hosts try to find it by.  Owns lun in any case.  Errors as
+ * ds_grow, and -ENOSPC (too small), -EFBIG, -EROFS, -EOPNOTSUPP: why
+ * (LOCKOPS_WHY) has a sentence, or stays as it is.
+ */
+int ds_extent_add(struct ds *ds, struct disk *lun, const char *place,
+    char *why) MUST_CHECK;
 
 struct env *ds_env(const struct ds *ds);
 struct disk *ds_disk(const struct ds *ds);

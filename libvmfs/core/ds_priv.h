@@ -121,6 +121,7 @@ struct lease {
 	unsigned users;		/* fibers in the middle of something here */
 	unsigned idle_ticks;
 	bool closing;		/* to be given back */
+	bool leaving;		/* its LUN is to leave: takes nothing more */
 	uint8_t busy[CLUSTER_BITMAP_SIZE];
 	uint8_t avoid[CLUSTER_BITMAP_SIZE];	/* in a pair with metachunks */
 	uint8_t freed[CLUSTER_BITMAP_SIZE];	/* in the transaction */
@@ -140,7 +141,7 @@ struct lease {
 struct ds {
 	struct ds_conf conf;
 	struct super super;
-	int health;
+	_Atomic int health;
 	struct fiber_cond changed;	/* whatever fibers of ds wait for */
 
 	/* cache.c */
@@ -173,6 +174,8 @@ struct ds {
 	/* No cluster has a window of the lesser [0], the larger size [1]. */
 	uint64_t no_window_until_ns[2];
 	uint64_t next_cluster;		/* where to look for the next lease */
+	/* Of several LUNs the first had no room for metadata. */
+	uint64_t first_full_until_ns;
 	/* space_wait.c */
 	bool locked_room;	/* the last search met room that others lease */
 	uint64_t hopeless_until_ns;	/* nobody gave any back */
@@ -288,6 +291,23 @@ int lease_take(struct ds *ds, uint64_t cluster, struct lease **ret_l)
     MUST_CHECK;
 /* Another cluster with at least `chunks` free; -ENOSPC. */
 int lease_more(struct ds *ds, uint32_t chunks, struct lease **ret_l) MUST_CHECK;
+/* The same on the first LUN alone. */
+int lease_more_first(struct ds *ds, uint32_t chunks, struct lease **ret_l)
+    MUST_CHECK;
+static inline bool
+lease_is_on_first(const struct ds *ds, const struct lease *l)
+{
+	return l->cluster * ds->super.cluster_blocks <
+	    ds->super.extent[0].blocks;
+}
+/* May it give out anything? */
+static inline bool
+lease_is_open(const struct lease *l)
+{
+	return !l->closing && !l->leaving;
+}
+/* After the superblock has changed. */
+void lease_mark_leaving(struct ds *ds);
 /* Gives back what is full, idle or too many; `all` at ds_close. */
 int lease_trim(struct ds *ds, bool all) MUST_CHECK;
 void lease_forget_all(struct ds *ds);
@@ -333,6 +353,26 @@ bool ds_has_block(struct ds *ds, uint64_t block);
 /* What may be allocated, of a volume and of a cluster. */
 uint64_t ds_open_clusters(const struct ds *ds);
 uint32_t ds_open_chunks(const struct ds *ds, uint64_t cluster);
+
+/* ---- ds_extents.c ---- */
+/*
+ * Goes by the table of that superblock.  `all`: -VMFS_EEXTENT, or the error of
+ * ds_conf.find_extent, when an extent that ours does not know cannot be had;
+ * else what is missing is logged.
+ */
+int ds_extents_follow(struct ds *ds, const struct super *s, bool all)
+    MUST_CHECK;
+/* May the cluster be leased, as far as its LUN goes? */
+bool ds_extent_is_usable(const struct ds *ds, uint64_t cluster);
+
+/* ---- grow.c ---- */
+/* For who has the lock of the root directory and changes the superblock: the
+ * newest, whole, known to all. */
+int ds_super_begin(struct ds *ds) MUST_CHECK;
+int ds_super_change(struct ds *ds, const struct super *next) MUST_CHECK;
+/* Blocks of clusters [from, to) of the new volume s, one segment's. */
+int ds_write_clusters(struct disk *disk, const struct super *s, uint64_t from,
+    uint64_t to) MUST_CHECK;
 
 /* ---- space_wait.c; outside of transactions ---- */
 /*

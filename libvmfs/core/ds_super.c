@@ -35,6 +35,7 @@ adopt(struct ds *ds, const struct super *s)
 {
 	uint64_t had = volume_clusters(&ds->super), has = volume_clusters(s);
 	uint16_t *seen = ds->cluster_free;
+	int r;
 
 	if (!follows(&ds->super, s)) {
 		log_error(ds->conf.env->log, "core: superblock of generation "
@@ -42,6 +43,9 @@ adopt(struct ds *ds, const struct super *s)
 		    (unsigned long long)s->generation);
 		return -VMFS_ECORRUPT;
 	}
+	r = ds_extents_follow(ds, s, true);
+	if (r < 0)
+		return r;
 	if (seen != NULL) {
 		seen = reallocarray(seen, has, sizeof(*seen));
 		if (seen == NULL)
@@ -51,6 +55,7 @@ adopt(struct ds *ds, const struct super *s)
 		ds->cluster_scan_ns = 0;
 	}
 	ds->super = *s;
+	lease_mark_leaving(ds);
 	log_info(ds->conf.env->log, "core: superblock generation=%llu "
 	    "blocks=%llu label=\"%s\"", (unsigned long long)s->generation,
 	    (unsigned long long)s->blocks, s->label);
@@ -132,7 +137,7 @@ ds_super_mend(struct ds *ds, unsigned copies)
 bool
 ds_has_block(struct ds *ds, uint64_t block)
 {
-	if (block < ds->super.blocks)
+	if (volume_has_block(&ds->super, block))
 		return true;
-	return ds_super_reload(ds) == 0 && block < ds->super.blocks;
+	return ds_super_reload(ds) == 0 && volume_has_block(&ds->super, block);
 }

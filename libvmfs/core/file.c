@@ -281,21 +281,17 @@ slots_write(struct inode *ip, uint64_t off, uint64_t end, const uint8_t *buf)
 }
 
 /*
- * Blocks that are written in part are read first, unless they lie in place
- * and the disk can write that part.
+ * Blocks that are written in part are read first.  What another thread writes
+ * into them in between would be lost.
  */
 static int
-piece_data(struct piece *p)
+piece_merge(struct piece *p)
 {
-	uint64_t unit = p->valid && !is_encrypted(&p->ip->info) ?
-	    ds_disk(p->ip->fs->ds)->info.block_size : BLOCK_SIZE;
 	uint64_t first = p->off & ~(uint64_t)(BLOCK_SIZE - 1);
 	uint64_t end = (p->end + BLOCK_SIZE - 1) & ~(uint64_t)(BLOCK_SIZE - 1);
 	cleanup_free uint8_t *tmp = NULL;
 	int r = 0;
 
-	if (p->off % unit == 0 && p->end % unit == 0)
-		return slots_write(p->ip, p->off, p->end, p->buf);
 	tmp = disk_buf_alloc(end - first);
 	if (tmp == NULL)
 		return -ENOMEM;
@@ -310,6 +306,23 @@ piece_data(struct piece *p)
 		return r;
 	memcpy(tmp + (p->off - first), p->buf, p->end - p->off);
 	return slots_write(p->ip, first, end, tmp);
+}
+
+/* As it is, where whole blocks are written, or where they lie in place and the
+ * disk can write that part of them. */
+static int
+piece_data(struct piece *p)
+{
+	uint64_t unit = p->valid && !is_encrypted(&p->ip->info) ?
+	    ds_disk(p->ip->fs->ds)->info.block_size : BLOCK_SIZE;
+	int r;
+
+	if (p->off % unit == 0 && p->end % unit == 0)
+		return slots_write(p->ip, p->off, p->end, p->buf);
+	fast_pause(p->ip);
+	r = piece_merge(p);
+	fast_resume(p->ip);
+	return r;
 }
 
 static int
@@ -475,7 +488,7 @@ inline_try(struct inode *ip, uint64_t off, const void *buf, size_t len,
 	r = alloc_reserve(ip->fs->ds, 1, MAP_LEVEL_MAX + 2);
 	if (r != 0 && r != -ENOSPC)
 		return r;
-	fiber_rwlock_wrlock(&ip->map);
+	map_lock(ip, 0, 0);
 	if ((ip->info.flags & INODE_INLINE) == 0)
 		r = 0;
 	else if (off <= INODE_INLINE_MAX && len <= INODE_INLINE_MAX - off) {
@@ -484,7 +497,7 @@ inline_try(struct inode *ip, uint64_t off, const void *buf, size_t len,
 	} else {
 		r = inline_spill(ip);
 	}
-	fiber_rwlock_unlock(&ip->map);
+	map_unlock(ip);
 	return r;
 }
 
@@ -564,6 +577,7 @@ file_store_times(struct inode *ip)
 	struct txn *t;
 	int r;
 
+	times_fold(ip);
 	if (!ip->times_dirty)
 		return 0;
 	r = txn_begin(ip->fs->ds, 1, &t);

@@ -184,6 +184,9 @@ fs_file_close(struct fs_file *f)
 	enum lock_mode mode = f->mode;
 	int r = 0;
 
+	/* Also those that its user may have forgotten. */
+	fast_pause(ip);
+	fast_resume(ip);
 	list_del(&f->node);
 	free(f);
 	if (mode == LOCK_EXCLUSIVE && !ip->unlinked)
@@ -324,9 +327,9 @@ clear_gap(struct inode *ip, uint64_t offset)
 
 	if (offset <= ip->info.size || ip->info.size % BLOCK_SIZE == 0)
 		return 0;
-	fiber_rwlock_wrlock(&ip->content);
+	content_lock(ip);
 	r = clear_behind(ip, offset);
-	fiber_rwlock_unlock(&ip->content);
+	content_unlock(ip);
 	return r;
 }
 
@@ -407,7 +410,7 @@ inline_clear(struct inode *ip, uint64_t off, uint64_t end)
 		end = ip->info.inline_size;
 	if (off >= end)
 		return 0;
-	fiber_rwlock_wrlock(&ip->map);
+	map_lock(ip, 0, 0);
 	r = txn_begin(ip->fs->ds, 1, &t);
 	if (r == 0) {
 		r = mb_read(ip->fs->ds, &ip->grant, ip->ino, BLOCK_INODE, &b);
@@ -420,7 +423,7 @@ inline_clear(struct inode *ip, uint64_t off, uint64_t end)
 		}
 		txn_end(t);
 	}
-	fiber_rwlock_unlock(&ip->map);
+	map_unlock(ip);
 	return r;
 }
 
@@ -473,7 +476,7 @@ fs_file_punch(struct fs_file *f, uint64_t offset, uint64_t len)
 		r = -EOPNOTSUPP;
 	if (r != 0)
 		return r;
-	fiber_rwlock_wrlock(&ip->content);
+	content_lock(ip);
 	touch(ip);
 	end = offset + len;
 	/* What lies behind the end reads as zeroes, to the block's end. */
@@ -482,7 +485,7 @@ fs_file_punch(struct fs_file *f, uint64_t offset, uint64_t len)
 		end = size;
 	if (offset < end)
 		r = punch_at(ip, offset, end);
-	fiber_rwlock_unlock(&ip->content);
+	content_unlock(ip);
 	return r;
 }
 
@@ -501,7 +504,7 @@ fs_file_allocate(struct fs_file *f, uint64_t offset, uint64_t len)
 		return r;
 	if (f->mode == LOCK_MULTI_WRITER)
 		return end <= ip->info.size ? 0 : -EPERM; /* it has it all */
-	fiber_rwlock_wrlock(&ip->content);
+	content_lock(ip);
 	/* A small file has its room in the inode. */
 	if ((ip->info.flags & INODE_INLINE) && end <= INODE_INLINE_MAX)
 		end = offset;
@@ -513,7 +516,7 @@ fs_file_allocate(struct fs_file *f, uint64_t offset, uint64_t len)
 			stop = end;
 		r = map_prepare(ip, offset, stop - offset);
 	}
-	fiber_rwlock_unlock(&ip->content);
+	content_unlock(ip);
 	return r;
 }
 
@@ -551,7 +554,7 @@ fs_file_truncate(struct fs_file *f, uint64_t size)
 		return r;
 	if (f->mode == LOCK_MULTI_WRITER)
 		return size == ip->info.size ? 0 : -EPERM;
-	fiber_rwlock_wrlock(&ip->content);
+	content_lock(ip);
 	touch(ip);
 	/* First the content, also what was allocated behind the end: a crash
 	 * in between leaves zeroes, never old bytes behind a new end. */
@@ -561,7 +564,7 @@ fs_file_truncate(struct fs_file *f, uint64_t size)
 		r = clear_behind(ip, size);
 	if (r == 0)
 		r = size_store(ip, size);
-	fiber_rwlock_unlock(&ip->content);
+	content_unlock(ip);
 	return r;
 }
 

@@ -112,14 +112,9 @@ fs_statfs(struct fs *fs, struct fs_statfs *ret_s)
 	return 0;
 }
 
-struct super_change {
-	const char *label;	/* NULL: */
-	uint64_t incompat;	/* 0: grow */
-};
-
 /* One at a time, of all hosts and of this one. */
 static int
-change_super(struct fs *fs, const struct super_change *c,
+change_super(struct fs *fs, int (*fn)(struct ds *ds, void *arg), void *arg,
     struct lock_holder *ret_holder)
 {
 	struct inode *ip;
@@ -128,28 +123,47 @@ change_super(struct fs *fs, const struct super_change *c,
 	r = inode_take(fs, fs_root(fs), LOCK_EXCLUSIVE, true, &ip, ret_holder);
 	if (r != 0)
 		return r;
-	fiber_rwlock_wrlock(&ip->content);
-	if (c->label != NULL)
-		r = ds_set_label(fs->ds, c->label);
-	else if (c->incompat != 0)
-		r = ds_set_incompat(fs->ds, c->incompat);
-	else
-		r = ds_grow(fs->ds);
-	fiber_rwlock_unlock(&ip->content);
+	content_lock(ip);
+	r = fn(fs->ds, arg);
+	content_unlock(ip);
 	return inode_give(ip, LOCK_EXCLUSIVE, r);
+}
+
+static int
+grow(struct ds *ds, void *arg)
+{
+	(void)arg;
+	return ds_grow(ds);
 }
 
 int
 fs_grow(struct fs *fs, struct lock_holder *ret_holder)
 {
-	return change_super(fs, &(struct super_change){ 0 }, ret_holder);
+	return change_super(fs, grow, NULL, ret_holder);
+}
+
+struct label {
+	const char *text;
+};
+
+static int
+set_label(struct ds *ds, void *arg)
+{
+	return ds_set_label(ds, ((const struct label *)arg)->text);
 }
 
 int
 fs_set_label(struct fs *fs, const char *label, struct lock_holder *ret_holder)
 {
-	return change_super(fs, &(struct super_change){ .label = label },
-	    ret_holder);
+	struct label l = { label };
+
+	return change_super(fs, set_label, &l, ret_holder);
+}
+
+static int
+set_incompat(struct ds *ds, void *arg)
+{
+	return ds_set_incompat(ds, *(const uint64_t *)arg);
 }
 
 int
@@ -157,6 +171,32 @@ fs_need_feature(struct fs *fs, uint64_t incompat)
 {
 	if ((ds_super(fs->ds)->incompat & incompat) == incompat)
 		return 0;
-	return change_super(fs, &(struct super_change){ .incompat = incompat },
-	    NULL);
+	return change_super(fs, set_incompat, &incompat, NULL);
+}
+
+struct further {
+	struct disk *lun;	/* NULL: it is owned by the datastore now */
+	const char *place;
+	char *why;
+};
+
+static int
+extent_add(struct ds *ds, void *arg)
+{
+	struct further *f = arg;
+	struct disk *lun = f->lun;
+
+	f->lun = NULL;
+	return ds_extent_add(ds, lun, f->place, f->why);
+}
+
+int
+fs_extent_add(struct fs *fs, struct disk *lun, const char *place, char *why,
+    struct lock_holder *ret_holder)
+{
+	struct further f = { lun, place, why };
+	int r = change_super(fs, extent_add, &f, ret_holder);
+
+	disk_close(f.lun);
+	return r;
 }

@@ -132,6 +132,9 @@ int fs_readdir(struct fs *fs, uint64_t dir, uint64_t cookie,
  * the root directory.  -VMFS_ELOCKED after a while.
  */
 int fs_grow(struct fs *fs, struct lock_holder *ret_holder) MUST_CHECK;
+/* See ds_extent_add; owns lun in any case. */
+int fs_extent_add(struct fs *fs, struct disk *lun, const char *place,
+    char *why, struct lock_holder *ret_holder) MUST_CHECK;
 int fs_set_label(struct fs *fs, const char *label,
     struct lock_holder *ret_holder) MUST_CHECK;
 
@@ -213,6 +216,18 @@ int fs_file_seek(struct fs_file *f, uint64_t offset, bool data,
  */
 int fs_file_disk(struct fs_file *f, const char *name, struct disk **ret_d)
     MUST_CHECK;
+
+/*
+ * Any thread with a reactor, while f stays open: a READ or WRITE without flags
+ * goes straight to the LUN where the owner has told that it may.  True: req->done
+ * follows, or, when it failed, again(req): then it is for the owner, who knows
+ * why.  False: it was not taken.
+ */
+bool fs_file_fast(struct fs_file *f, struct disk_req *req,
+    void (*again)(struct disk_req *req)) MUST_CHECK;
+/* The same of a disk of fs_file_disk. */
+bool fs_disk_fast(struct disk *d, struct disk_req *req,
+    void (*again)(struct disk_req *req)) MUST_CHECK;
 
 /* ---- disks that several hosts write at once ---- */
 
@@ -331,15 +346,19 @@ int fs_file_promote(struct fs_file *f, const struct fs_progress *p) MUST_CHECK;
 int fs_diff(struct fs *fs, uint64_t from, uint64_t to,
     bool (*fn)(void *arg, uint64_t offset, uint64_t len, bool data), void *arg)
     MUST_CHECK;
+/* The same of the blocks that a range touches. */
+int fs_diff_range(struct fs *fs, uint64_t from, uint64_t to, uint64_t offset,
+    uint64_t length,
+    bool (*fn)(void *arg, uint64_t offset, uint64_t len, bool data), void *arg)
+    MUST_CHECK;
 
-/* How the names of snapshots begin that copies have made. */
-#define FS_SHARE_PREFIX "copy-"
 /*
  * The range of dst, whole MiB, becomes that of src without copying: dst, which
  * must be empty when offset 0 is asked for, becomes a clone of a snapshot of src
- * that is made for it (or of src, when that is a snapshot).  *ret_len bytes are
- * done; it is less than len, perhaps 0, where src has been written since, or for
- * a part of a MiB: that is to be copied.  -EOPNOTSUPP: these two share nothing.
+ * that is made for it and goes with its last clone (or of src, when that is a
+ * snapshot).  *ret_len bytes are done; it is less than len, perhaps 0, where src
+ * has been written since, or for a part of a MiB: that is to be copied.
+ * -EOPNOTSUPP: these two share nothing.
  */
 int fs_file_share(struct fs_file *src, struct fs_file *dst, uint64_t offset,
     uint64_t len, uint64_t *ret_len) MUST_CHECK;

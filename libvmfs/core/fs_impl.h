@@ -8,11 +8,13 @@
 #ifndef VMFS_CORE_FS_IMPL_H
 #define VMFS_CORE_FS_IMPL_H
 
+#include <stdatomic.h>
 #include <string.h>
 
 #include "libvmfs/base/cleanup.h"
 #include "libvmfs/base/list.h"
 #include "libvmfs/core/fs.h"
+#include "libvmfs/core/view.h"
 #include "libvmfs/format/dirent.h"
 #include "libvmfs/format/mapnode.h"
 
@@ -71,6 +73,7 @@ struct inode {
 	struct fiber_cond reads_cond;	/* ... became none */
 	struct inode_info info;		/* while ex, sh or mw */
 	bool unlinked, times_dirty;
+	unsigned sharing;	/* copies that look for a snapshot of it */
 	uint64_t seen_version;		/* of the lock, for unlocked readers */
 	struct list bucket[NODE_CACHE_BUCKETS], lru;
 	unsigned cached;
@@ -82,6 +85,8 @@ struct inode {
 	const struct fs_progress *progress;	/* of a deletion; snaps */
 	uint64_t alloc_hint;		/* chunk */
 	struct cipher *cipher;		/* NULL: clear, or never opened */
+	_Atomic(struct view *) view;	/* NULL: none yet */
+	unsigned closers;		/* of its gate */
 };
 
 struct fs_file {
@@ -242,6 +247,30 @@ map_reach(unsigned level)
 	return shift < 64 ? (uint64_t)1 << shift : UINT64_MAX;
 }
 
+/* ---- fast.c: locks that keep other threads out, too ---- */
+
+/* inode.content exclusively: nobody reads or writes.  Suspends. */
+void content_lock(struct inode *ip);
+void content_unlock(struct inode *ip);
+/*
+ * inode.map exclusively; where blocks of [off, off + len) lie may change.  Who
+ * reads them may go on until reads_drain; who writes blocks that are there
+ * already, too.  Suspends.
+ */
+void map_lock(struct inode *ip, uint64_t off, uint64_t len);
+void map_unlock(struct inode *ip);
+/* Those who have looked up where to read are through.  Suspends. */
+void reads_drain(struct inode *ip);
+/* Nobody but the owner reads or writes in between.  Suspends. */
+void fast_pause(struct inode *ip);
+void fast_resume(struct inode *ip);
+/* Nothing is known any more; who is under way goes on. */
+void fast_forget(struct inode *ip);
+/* What map_view found at off; may suspend. */
+void fast_learn(struct inode *ip, uint64_t off, const struct map_view *m);
+/* What was written meanwhile shows in the times. */
+void times_fold(struct inode *ip);
+
 /* ---- map_cow.c, map_ready.c: changes, under map exclusive ---- */
 
 struct map_path {
@@ -374,10 +403,24 @@ int snapshot_free(struct inode *ip, uint64_t ino,
  */
 int snapshot_thin(struct fs *fs, uint64_t ino, unsigned keep,
     struct lock_holder *ret_holder) MUST_CHECK;
-/* Finishes deletions that were begun; the first error. */
+/* Finishes deletions that were begun, and deletes what copies have left; the
+ * first error. */
 int snapshot_reap(struct inode *ip);
-/* A clone's pin on the snapshot it came from goes.  wait: for its lock. */
-int pin_release(struct inode *ip, bool wait) MUST_CHECK;
+/* One that goes when its last clone does. */
+int snapshot_for_copy(struct fs *fs, uint64_t ino, const char *name,
+    struct fs_snapshot *ret_s) MUST_CHECK;
+/* Clones of a snapshot, as its inode says without its lock. */
+int snapshot_clones(struct inode *ip, uint64_t ino, uint32_t *ret_clones)
+    MUST_CHECK;
+/* One that a copy made, and that nobody needs any more. */
+bool snapshot_idle_copy(struct inode *ip, const struct kin *k);
+/*
+ * A clone's pin on the snapshot it came from goes.  wait: for its lock.
+ * *ret_idle becomes the disk of the snapshot if that has no clone any more: to
+ * be given to pin_released when nothing of the clone is locked.
+ */
+int pin_release(struct inode *ip, bool wait, uint64_t *ret_idle) MUST_CHECK;
+void pin_released(struct fs *fs, uint64_t idle);
 static inline bool
 progress_step(const struct fs_progress *p, uint64_t done, uint64_t total)
 {

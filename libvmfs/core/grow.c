@@ -51,8 +51,8 @@ make_cluster(const struct super *s, uint64_t cluster, uint8_t *block)
 }
 
 /* Clusters [from, to) of the new volume, in one segment. */
-static int
-write_clusters(struct disk *disk, const struct super *s, uint64_t from,
+int
+ds_write_clusters(struct disk *disk, const struct super *s, uint64_t from,
     uint64_t to)
 {
 	cleanup_free uint8_t *buf = disk_buf_alloc(BATCH_BLOCKS * BLOCK_SIZE);
@@ -88,8 +88,8 @@ all_are_with_us(struct ds *ds)
 	return 0;
 }
 
-static int
-change(struct ds *ds, const struct super *next)
+int
+ds_super_change(struct ds *ds, const struct super *next)
 {
 	struct super s = *next;
 	int r = super_write(ds->conf.disk, &s);
@@ -100,8 +100,8 @@ change(struct ds *ds, const struct super *next)
 }
 
 /* What is newest and whole on the LUN, known to all. */
-static int
-begin(struct ds *ds)
+int
+ds_super_begin(struct ds *ds)
 {
 	int r = ds_super_reload(ds);
 
@@ -117,7 +117,7 @@ ds_grow(struct ds *ds)
 {
 	struct disk *disk = ds->conf.disk;
 	struct super s;
-	int r = begin(ds);
+	int r = ds_super_begin(ds);
 
 	if (r == 0)
 		r = disk_refresh(disk);
@@ -125,9 +125,9 @@ ds_grow(struct ds *ds)
 		r = volume_plan_grow(&ds->super,
 		    disk->info.size_bytes >> BLOCK_SHIFT, &s);
 	if (r == 0)
-		r = write_clusters(disk, &s, volume_clusters(&ds->super),
+		r = ds_write_clusters(disk, &s, volume_clusters(&ds->super),
 		    volume_clusters(&s));
-	return r < 0 ? r : change(ds, &s);
+	return r < 0 ? r : ds_super_change(ds, &s);
 }
 
 int
@@ -139,24 +139,24 @@ ds_set_label(struct ds *ds, const char *label)
 
 	if (len == 0 || len > SUPER_LABEL_MAX)
 		return -EINVAL;
-	r = begin(ds);
+	r = ds_super_begin(ds);
 	if (r < 0)
 		return r;
 	s = ds->super;
 	memset(s.label, 0, sizeof(s.label));
 	memcpy(s.label, label, len);
-	return change(ds, &s);
+	return ds_super_change(ds, &s);
 }
 
 int
 ds_set_incompat(struct ds *ds, uint64_t features)
 {
 	struct super s;
-	int r = begin(ds);
+	int r = ds_super_begin(ds);
 
 	if (r < 0 || (ds->super.incompat & features) == features)
 		return r;
 	s = ds->super;
 	s.incompat |= features;
-	return change(ds, &s);
+	return ds_super_change(ds, &s);
 }

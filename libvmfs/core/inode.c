@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "libvmfs/core/fs_impl.h"
+#include "libvmfs/core/volume.h"
 
 uint64_t
 fs_now_ns(struct fs *fs)
@@ -35,7 +36,7 @@ inode_private(struct fs *fs, uint64_t ino, struct inode **ret_ip)
 {
 	struct inode *ip;
 
-	if (ino == 0 || ino >= ds_super(fs->ds)->blocks)
+	if (ino == 0 || !volume_has_block(ds_super(fs->ds), ino))
 		return -ESTALE;
 	ip = calloc(1, sizeof(*ip));
 	if (ip == NULL)
@@ -91,6 +92,7 @@ inode_unref(struct inode *ip)
 	node_cache_flush(ip);
 	kin_forget(ip);
 	cipher_close(ip);
+	view_free(atomic_load(&ip->view));
 	free(ip);
 }
 
@@ -135,6 +137,9 @@ grant_release(struct inode *ip)
 {
 	int r;
 
+	fast_pause(ip);
+	fast_forget(ip);
+	fast_resume(ip);
 	kin_forget(ip);
 	r = ds_unlock(ip->fs->ds, &ip->grant);
 	node_cache_flush(ip);

@@ -191,6 +191,7 @@ reader_begin(struct reader *r)
 
 	r->locked = inode_share(ip);
 	if (r->locked) {
+		times_fold(ip);
 		r->info = ip->info;
 		return 0;
 	}

@@ -337,13 +337,17 @@ find_and_make(struct ds *ds, uint32_t blocks)
 	struct lease *l;
 	int r = -ENOSPC;
 
+	/* Without its journal a host could do nothing at all. */
 	list_for_each(node, tmp, &ds->leases) {
-		r = make_in(ds, list_entry(node, struct lease, link), blocks);
+		l = list_entry(node, struct lease, link);
+		if (!lease_is_on_first(ds, l))
+			continue;
+		r = make_in(ds, l, blocks);
 		if (r != -ENOSPC)
 			return r;
 	}
 	while (r == -ENOSPC && ds->n_leases < LEASES_MAX) {
-		r = lease_more(ds, blocks / CHUNK_BLOCKS, &l);
+		r = lease_more_first(ds, blocks / CHUNK_BLOCKS, &l);
 		if (r < 0)
 			return r;
 		r = make_in(ds, l, blocks);

@@ -123,6 +123,7 @@ lease_load(struct ds *ds, struct lease *l)
 	}
 	l->first_chunk = l->cluster * (ds->super.cluster_blocks /
 	    CHUNK_BLOCKS);
+	l->leaving = !ds_extent_is_usable(ds, l->cluster);
 	load_bitmaps(l);
 	return 0;
 }
@@ -193,12 +194,13 @@ try_cluster(struct ds *ds, uint64_t cluster, const struct cluster_info *seen,
 	int r;
 
 	if (seen->chunks == 0 || !has_enough(seen, chunks) ||
-	    lease_find(ds, cluster) != NULL)
+	    lease_find(ds, cluster) != NULL ||
+	    !ds_extent_is_usable(ds, cluster))
 		return -ENOSPC;
 	r = lease_take(ds, cluster, &l);
 	if (r == -VMFS_ELOCKED)
 		ds->locked_room = true;
-	if (r == -VMFS_ELOCKED || r == -VMFS_ECORRUPT)
+	if (r == -VMFS_ELOCKED || r == -VMFS_ECORRUPT || r == -VMFS_EEXTENT)
 		return -ENOSPC;
 	if (r < 0)
 		return r;
@@ -208,11 +210,11 @@ try_cluster(struct ds *ds, uint64_t cluster, const struct cluster_info *seen,
 	return 0;
 }
 
+/* Of the first n clusters. */
 static int
-search_all(struct ds *ds, uint32_t chunks, struct lease **ret_l)
+search(struct ds *ds, uint64_t n, uint32_t chunks, struct lease **ret_l)
 {
 	struct cluster_info seen[SPACE_BATCH];
-	uint64_t n = ds_open_clusters(ds);
 	uint64_t start = ds->next_cluster % n, done, at;
 	unsigned batch;
 	int r;
@@ -249,10 +251,30 @@ lease_more(struct ds *ds, uint32_t chunks, struct lease **ret_l)
 	/* Writers to a full volume must not read its whole table each. */
 	if (chunks > 0 && now < *until)
 		return -ENOSPC;
-	r = search_all(ds, chunks, ret_l);
+	r = search(ds, ds_open_clusters(ds), chunks, ret_l);
 	if (r == -ENOSPC && chunks > 0 && big)
 		*until = now + FULL_NS;
 	return r;
+}
+
+int
+lease_more_first(struct ds *ds, uint32_t chunks, struct lease **ret_l)
+{
+	uint64_t n = (ds->super.extent[0].blocks + ds->super.cluster_blocks -
+	    1) / ds->super.cluster_blocks;
+
+	return search(ds, n < ds_open_clusters(ds) ? n : ds_open_clusters(ds),
+	    chunks, ret_l);
+}
+
+void
+lease_mark_leaving(struct ds *ds)
+{
+	list_for_each(node, tmp, &ds->leases) {
+		struct lease *l = list_entry(node, struct lease, link);
+
+		l->leaving = !ds_extent_is_usable(ds, l->cluster);
+	}
 }
 
 void
@@ -428,7 +450,7 @@ should_close(const struct lease *l, unsigned open)
 {
 	if (open <= LEASES_DISCARDING && wants_discard(l))
 		return false;
-	if (l->n_free == 0 && l->info.free_meta_blocks == 0)
+	if (l->leaving || (l->n_free == 0 && l->info.free_meta_blocks == 0))
 		return true;
 	if (open > LEASES_KEPT && l->idle_ticks > 0)
 		return true;

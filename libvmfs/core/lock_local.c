@@ -315,6 +315,22 @@ local_set_super(struct lockops *ops, const struct super *s)
 	return 0;
 }
 
+static int
+local_add_lun(struct lockops *ops, struct disk *lun, char *why)
+{
+	(void)ops;
+	(void)lun;
+	(void)why;
+	return 0;
+}
+
+static void
+local_del_lun(struct lockops *ops, struct disk *lun)
+{
+	(void)ops;
+	(void)lun;
+}
+
 static const struct lockops_vt local_vt = {
 	.acquire = local_acquire,
 	.create = local_create,
@@ -322,6 +338,8 @@ static const struct lockops_vt local_vt = {
 	.query = local_query,
 	.set_journal = local_set_journal,
 	.set_super = local_set_super,
+	.add_lun = local_add_lun,
+	.del_lun = local_del_lun,
 };
 
 int

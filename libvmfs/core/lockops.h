@@ -51,8 +51,10 @@ enum {
 	LOCK_NOWAIT = 1 << 0,
 };
 
+#define LOCKOPS_WHY 256
 struct lockops;
 struct super;
+struct disk;
 struct lockops_vt {
 	/*
 	 * Takes the lock at addr.  On success the record's LSN is merged into
@@ -86,6 +88,13 @@ struct lockops_vt {
 	int (*ask_space)(struct lockops *l);
 	/* We go by this superblock now: tells the other members. */
 	int (*set_super)(struct lockops *l, const struct super *s);
+	/*
+	 * Makes us one that can be fenced on a further LUN, before its first
+	 * use; why (LOCKOPS_WHY) gets a sentence.  None of our take-overs goes
+	 * on meanwhile.  del_lun: after its last use.
+	 */
+	int (*add_lun)(struct lockops *l, struct disk *lun, char *why);
+	void (*del_lun)(struct lockops *l, struct disk *lun);
 };
 
 struct lockops {

@@ -109,9 +109,13 @@ map_view(struct inode *ip, bool locked, const struct map_root *root,
 		v.c.valid = 0xffff;
 	}
 	node_put(&n);
-	if (r == 0)
-		*ret_v = v;
-	return r;
+	if (r != 0)
+		return r;
+	/* The head's own root: what it says is true for others, too. */
+	if (locked && root == &ip->info.map)
+		fast_learn(ip, off, &v);
+	*ret_v = v;
+	return 0;
 }
 
 /* Source of block b of a chunk: block number, 0 = zeroes. */

@@ -240,5 +240,8 @@ chunk_drop(struct txn *t, struct inode *ip, uint64_t off, uint64_t chunk,
 		if (r != 0)
 			return r;
 	}
-	return shared ? 0 : free_chunks(t, chunk, 1);
+	if (shared)
+		return 0;
+	reads_drain(ip);
+	return free_chunks(t, chunk, 1);
 }

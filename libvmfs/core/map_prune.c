@@ -194,7 +194,7 @@ group_prune(struct prune_tree *w, uint64_t l1, uint32_t birth, uint64_t off,
 
 	if (mine == NULL)
 		return -ENOMEM;
-	fiber_rwlock_wrlock(&ip->map);
+	map_lock(ip, 0, 0);
 	r = group_load(ip, l1, birth, g, mine);
 	for (unsigned i = 0; i < w->others && r == 0; i++)
 		r = group_compare(&w->p, other_root(&w->p, i), off, g, mine);
@@ -207,7 +207,7 @@ group_prune(struct prune_tree *w, uint64_t l1, uint32_t birth, uint64_t off,
 		r = r != 0 ? r : e;
 		txn_end(t);
 	}
-	fiber_rwlock_unlock(&ip->map);
+	map_unlock(ip);
 	return r;
 }
 
@@ -272,11 +272,11 @@ child_release(struct prune_tree *w, uint64_t addr, unsigned level,
 	struct inode *ip = w->p.ip;
 	int r;
 
-	fiber_rwlock_wrlock(&ip->map);
+	map_lock(ip, 0, 0);
 	r = node_shared(w, off, level - 1, child, ret_shared);
 	if (r == 0 && *ret_shared && w->victim != NULL)
 		r = child_erase(w, addr, i, child, true);
-	fiber_rwlock_unlock(&ip->map);
+	map_unlock(ip);
 	return r;
 }
 
@@ -392,18 +392,18 @@ map_prune(struct inode *ip, uint64_t self, const struct map_root *tree,
 		return r;
 	}
 	w.others = w.p.n_other + w.p.head;
-	fiber_rwlock_wrlock(&ip->map);
+	map_lock(ip, 0, 0);
 	r = node_shared(&w, 0, root.level, root.block, &shared);
 	if (r == 0 && shared && victim != NULL)
 		r = root_erase(&w, self, root.block, true);
-	fiber_rwlock_unlock(&ip->map);
+	map_unlock(ip);
 	if (r == 0 && !shared) {
 		w.p.bytes += BLOCK_SIZE;
 		r = node_prune(&w, root.block, root.birth, root.level, 0);
 		if (r == 0 && victim != NULL) {
-			fiber_rwlock_wrlock(&ip->map);
+			map_lock(ip, 0, 0);
 			r = root_erase(&w, self, root.block, false);
-			fiber_rwlock_unlock(&ip->map);
+			map_unlock(ip);
 		}
 	}
 	free(w.p.other);

@@ -137,7 +137,7 @@ mib_step(struct inode *ip, uint64_t off, uint64_t end, struct zeroes *z)
 	r = alloc_reserve(ip->fs->ds, 0, MAP_LEVEL_MAX + 2);
 	if (r != 0 && r != -ENOSPC)
 		return r;
-	fiber_rwlock_wrlock(&ip->map);
+	map_lock(ip, off, end - off);
 	r = txn_begin(ip->fs->ds, PATH_BLOCKS, &m.t);
 	if (r != 0)
 		goto out;
@@ -150,7 +150,7 @@ mib_step(struct inode *ip, uint64_t off, uint64_t end, struct zeroes *z)
 	}
 	txn_end(m.t);
 out:
-	fiber_rwlock_unlock(&ip->map);
+	map_unlock(ip);
 	return r;
 }
 

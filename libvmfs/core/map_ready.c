@@ -291,14 +291,14 @@ map_prepare(struct inode *ip, uint64_t off, uint64_t len)
 	r = alloc_reserve(ip->fs->ds, CHUNK_BLOCKS, MAP_LEVEL_MAX + 2);
 	if (r != 0 && r != -ENOSPC)
 		return r;
-	fiber_rwlock_wrlock(&ip->map);
+	map_lock(ip, off, len);
 	r = prep_begin(&m, ip, off, off + len);
 	if (r == 0) {
 		r = prepare_mib(&m);
 		e = entry_tidy(&m);
 		r = prep_end(&m, r != 0 ? r : e);
 	}
-	fiber_rwlock_unlock(&ip->map);
+	map_unlock(ip);
 	return r;
 }
 
@@ -322,14 +322,6 @@ collapse(struct prep *m)
 	}
 	e.block = first * CHUNK_BLOCKS;
 	return map_path_set_entry(m->t, &m->p, &e);
-}
-
-/* Readers of the head that have looked up the old place are through. */
-static void
-reads_drain(struct inode *ip)
-{
-	while (ip->reads > 0)
-		fiber_cond_wait(&ip->reads_cond);
 }
 
 static int
@@ -387,7 +379,7 @@ map_written(struct inode *ip, uint64_t off, uint64_t len, uint64_t size)
 	r = alloc_reserve(ip->fs->ds, 0, MAP_LEVEL_MAX + 2);
 	if (r != 0 && r != -ENOSPC)
 		return r;
-	fiber_rwlock_wrlock(&ip->map);
+	map_lock(ip, off, len);
 	r = prep_begin(&m, ip, off, off + len);
 	if (r == 0) {
 		r = fill_mib(&m);
@@ -395,6 +387,6 @@ map_written(struct inode *ip, uint64_t off, uint64_t len, uint64_t size)
 			ip->info.size = size;
 		r = prep_end(&m, r);
 	}
-	fiber_rwlock_unlock(&ip->map);
+	map_unlock(ip);
 	return r;
 }

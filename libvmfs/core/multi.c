@@ -152,12 +152,12 @@ fs_set_multi_writer(struct fs *fs, uint64_t ino, bool on,
 		r = multi_refuse(ip, ret_holder);
 		return inode_give(ip, LOCK_EXCLUSIVE, r);
 	}
-	fiber_rwlock_wrlock(&ip->content);
+	content_lock(ip);
 	if (on)
 		r = share_check(ip);
 	if (r == 0)
 		r = share_store(ip, on);
-	fiber_rwlock_unlock(&ip->content);
+	content_unlock(ip);
 	return inode_give(ip, LOCK_EXCLUSIVE, r);
 }
 
@@ -183,7 +183,7 @@ fs_file_inflate(struct fs_file *f, const struct fs_progress *p)
 
 		if (!progress_step(p, off, ip->info.size))
 			return -ECANCELED;
-		fiber_rwlock_wrlock(&ip->content);
+		content_lock(ip);
 		/* To the end of the last block, where nobody can write. */
 		n = ip->info.size - off < step ? ip->info.size - off : step;
 		r = file_is_whole(ip, off, off + n, &whole);
@@ -192,7 +192,7 @@ fs_file_inflate(struct fs_file *f, const struct fs_progress *p)
 			if (r == 0)
 				r = file_write_at(ip, off, buf, n);
 		}
-		fiber_rwlock_unlock(&ip->content);
+		content_unlock(ip);
 	}
 	return r;
 }

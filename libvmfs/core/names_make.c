@@ -129,9 +129,9 @@ make(struct make *m, uint64_t dir, struct fs_attr *ret_a)
 	r = inode_take(m->fs, dir, LOCK_EXCLUSIVE, true, &dip, NULL);
 	if (r != 0)
 		return r;
-	fiber_rwlock_wrlock(&dip->content);
+	content_lock(dip);
 	r = make_locked(dip, m, ret_a);
-	fiber_rwlock_unlock(&dip->content);
+	content_unlock(dip);
 	return inode_give(dip, LOCK_EXCLUSIVE, r);
 }
 

@@ -28,7 +28,7 @@ names_set_lock(struct names_set *s, struct fs *fs)
 		    &s->ip[s->held], NULL);
 		if (r != 0)
 			return names_set_unlock(s, r);
-		fiber_rwlock_wrlock(&s->ip[s->held]->content);
+		content_lock(s->ip[s->held]);
 	}
 	return 0;
 }
@@ -48,7 +48,7 @@ names_set_unlock(struct names_set *s, int r)
 	while (s->held > 0) {
 		struct inode *ip = s->ip[--s->held];
 
-		fiber_rwlock_unlock(&ip->content);
+		content_unlock(ip);
 		r = inode_give(ip, LOCK_EXCLUSIVE, r);
 	}
 	return r;

@@ -74,7 +74,7 @@ nodes_promote(struct inode *ip, uint64_t off)
 	r = alloc_reserve(ip->fs->ds, 0, MAP_LEVEL_MAX + 2);
 	if (r != 0)
 		return r;
-	fiber_rwlock_wrlock(&ip->map);
+	map_lock(ip, 0, 0);
 	r = txn_begin(ip->fs->ds, PATH_BLOCKS, &t);
 	if (r == 0) {
 		r = map_path_get(t, ip, off, &p);
@@ -84,7 +84,7 @@ nodes_promote(struct inode *ip, uint64_t off)
 		r = r != 0 ? r : e;
 		txn_end(t);
 	}
-	fiber_rwlock_unlock(&ip->map);
+	map_unlock(ip);
 	return r;
 }
 
@@ -136,9 +136,9 @@ data_promote(struct inode *ip, const struct fs_progress *p)
 		if (!progress_step(p, off, ip->info.size))
 			return -ECANCELED;
 		/* Between two MiB the guest writes. */
-		fiber_rwlock_wrlock(&ip->content);
+		content_lock(ip);
 		r = mib_promote(ip, off, buf, &next);
-		fiber_rwlock_unlock(&ip->content);
+		content_unlock(ip);
 	}
 	return r;
 }
@@ -147,6 +147,7 @@ int
 fs_file_promote(struct fs_file *f, const struct fs_progress *p)
 {
 	struct inode *ip = f->ip;
+	uint64_t idle = 0;
 	int r;
 
 	r = promote_check(f);
@@ -158,12 +159,14 @@ fs_file_promote(struct fs_file *f, const struct fs_progress *p)
 	if (r == 0)
 		r = data_promote(ip, p);
 	if (r == 0) {
-		fiber_rwlock_wrlock(&ip->content);
+		content_lock(ip);
 		r = all_nodes_promote(ip);
 		if (r == 0)
-			r = pin_release(ip, false);
-		fiber_rwlock_unlock(&ip->content);
+			r = pin_release(ip, false, &idle);
+		content_unlock(ip);
 	}
 	fiber_mutex_unlock(&ip->snaps);
+	if (r == 0)
+		pin_released(ip->fs, idle);
 	return r;
 }

@@ -11,6 +11,7 @@
 #include "libvmfs/core/ds_priv.h"
 #include "libvmfs/core/recover.h"
 #include "libvmfs/core/softlog_impl.h"
+#include "libvmfs/core/volume.h"
 
 #define BLOCK_READS 2
 
@@ -107,7 +108,7 @@ owner_read(struct replay *p, uint64_t addr, struct owner *o)
 		o->version = p->head.incarnation;
 		return 0;
 	}
-	if (addr >= p->super->blocks || (addr >= SLOT_TABLE_BLOCK &&
+	if (!volume_has_block(p->super, addr) || (addr >= SLOT_TABLE_BLOCK &&
 	    addr < SLOT_TABLE_BLOCK + SLOTS_MAX))
 		return 0;
 	r = disk_read(p->disk, addr << BLOCK_SHIFT, p->lock, BLOCK_SIZE);
@@ -242,7 +243,8 @@ place_is_sane(const struct replay *p, const struct journal_record *rec)
 {
 	uint64_t journal_end = p->base + p->head.blocks;
 
-	if (rec->addr >= p->super->blocks || rec->addr < SLOT_TABLE_BLOCK)
+	if (!volume_has_block(p->super, rec->addr) ||
+	    rec->addr < SLOT_TABLE_BLOCK)
 		return false;
 	if (rec->addr < SLOT_TABLE_BLOCK + SLOTS_MAX)
 		return rec->block_type == BLOCK_SLOT &&

@@ -134,7 +134,8 @@ apply_entry(struct ds *ds, struct mblk *b, uint32_t i)
 	r = lease_take(ds, f.block / ds->super.cluster_blocks, &l);
 	/* A damaged cluster keeps its entries; the others go on. */
 	if (r < 0)
-		return r == -VMFS_ELOCKED || r == -VMFS_ECORRUPT ? 0 : r;
+		return r == -VMFS_ELOCKED || r == -VMFS_ECORRUPT ||
+		    r == -VMFS_EEXTENT ? 0 : r;
 	l->users++;
 	r = txn_begin(ds, 4, &t);
 	if (r < 0)

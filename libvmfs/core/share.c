@@ -40,7 +40,6 @@ static bool
 pin_reuse(struct pin *p)
 {
 	struct inode *from = p->from;
-	struct snaptab_entry_disk e;
 	struct map_root root;
 	struct kin *k;
 
@@ -48,11 +47,9 @@ pin_reuse(struct pin *p)
 		return false;
 	k = kin_find(from, from->info.base_snapshot);
 	if (k == NULL || (k->flags & SNAPTAB_DELETING) ||
+	    (k->flags & SNAPTAB_COPY) == 0 ||
 	    kin_root(from, (unsigned)(k - from->kin), &root) != 0 ||
-	    root.block != from->info.map.block ||
-	    snaptab_get(from, k->ino, &e) != 0 ||
-	    strncmp((const char *)e.name, FS_SHARE_PREFIX,
-	    strlen(FS_SHARE_PREFIX)) != 0)
+	    root.block != from->info.map.block)
 		return false;
 	p->ino = k->ino;
 	return true;
@@ -76,9 +73,9 @@ pin_snapshot(struct pin *p)
 	fiber_mutex_unlock(&from->snaps);
 	if (reuse)
 		return 0;
-	(void)snprintf(name, sizeof(name), FS_SHARE_PREFIX "%" PRIu64
+	(void)snprintf(name, sizeof(name), "copy-%" PRIu64
 	    "-%08" PRIx32, p->to->ino, p->to->info.generation);
-	r = fs_snapshot_create(from->fs, from->ino, name, &s, NULL);
+	r = snapshot_for_copy(from->fs, from->ino, name, &s);
 	if (r == 0)
 		p->made = s.id;
 	/* Of a copy that came to nothing, or of one that just began. */
@@ -142,9 +139,9 @@ pin_adopt(struct pin *p)
 	r = inode_take(ip->fs, p->ino, LOCK_EXCLUSIVE, true, &sp, NULL);
 	if (r != 0)
 		return r;
-	fiber_rwlock_wrlock(&ip->content);
+	content_lock(ip);
 	r = pin_possible(p->from, ip) ? adopt(ip, sp) : -EOPNOTSUPP;
-	fiber_rwlock_unlock(&ip->content);
+	content_unlock(ip);
 	return inode_give(sp, LOCK_EXCLUSIVE, r);
 }
 
@@ -156,13 +153,16 @@ share_begin(struct inode *from, struct inode *to)
 
 	if (!pin_possible(from, to))
 		return -EOPNOTSUPP;
+	/* What it finds or makes has no clone yet and must not go now. */
+	from->sharing++;
 	r = pin_snapshot(&p);
-	if (r != 0)
-		return r;
-	fiber_mutex_lock(&to->snaps);
-	/* Another of the same copy may have been quicker. */
-	r = to->info.origin_snapshot == p.ino ? 0 : pin_adopt(&p);
-	fiber_mutex_unlock(&to->snaps);
+	if (r == 0) {
+		fiber_mutex_lock(&to->snaps);
+		/* Another of the same copy may have been quicker. */
+		r = to->info.origin_snapshot == p.ino ? 0 : pin_adopt(&p);
+		fiber_mutex_unlock(&to->snaps);
+	}
+	from->sharing--;
 	if (r != 0 && p.made != 0 && fs_snapshot_delete(from->fs, from->ino,
 	    p.made, NULL) != 0)
 		log_warn(ds_env(from->fs->ds)->log, "core: a snapshot that "
@@ -306,9 +306,9 @@ group_take(struct inode *ip, const struct map_root *root, uint64_t off,
 		r = alloc_reserve(ip->fs->ds, 0, MAP_LEVEL_MAX + 2);
 	if (r != 0)
 		return r;
-	fiber_rwlock_wrlock(&ip->map);
+	map_lock(ip, off, end - off);
 	r = group_take_in(ip, root, off, end);
-	fiber_rwlock_unlock(&ip->map);
+	map_unlock(ip);
 	return r;
 }
 
@@ -377,11 +377,11 @@ fs_file_share(struct fs_file *src, struct fs_file *dst, uint64_t offset,
 		r = -EOPNOTSUPP;
 	if (r != 0)
 		return r;
-	fiber_rwlock_wrlock(&to->content);
+	content_lock(to);
 	to->info.mtime_ns = to->info.ctime_ns = fs_now_ns(to->fs);
 	to->times_dirty = true;
 	r = share_groups(from, to, offset, end, &end);
-	fiber_rwlock_unlock(&to->content);
+	content_unlock(to);
 	if (r == 0)
 		*ret_len = end - offset;
 	return r;

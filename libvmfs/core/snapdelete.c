@@ -68,11 +68,11 @@ snapshot_mark(struct inode *ip, struct inode *sp)
 	txn_end(t);
 	if (r != 0)
 		return r;
-	fiber_rwlock_wrlock(&ip->map);
+	map_lock(ip, 0, 0);
 	kin_changed(ip);
 	if (kin_find(ip, sp->ino) != NULL)
 		kin_find(ip, sp->ino)->flags |= SNAPTAB_DELETING;
-	fiber_rwlock_unlock(&ip->map);
+	map_unlock(ip);
 	return 0;
 }
 
@@ -90,12 +90,12 @@ snapshot_orphans(struct inode *ip, uint64_t ino)
 	r = snaptab_reparent(ip, ino, parent);
 	if (r != 0)
 		return r;
-	fiber_rwlock_wrlock(&ip->map);
+	map_lock(ip, 0, 0);
 	kin_changed(ip);
 	for (unsigned i = 0; i < ip->n_kin; i++)
 		if (ip->kin[i].parent == ino && !ip->kin[i].origin)
 			ip->kin[i].parent = parent;
-	fiber_rwlock_unlock(&ip->map);
+	map_unlock(ip);
 	return 0;
 }
 
@@ -141,10 +141,56 @@ snapshot_free(struct inode *ip, uint64_t ino, struct lock_holder *ret_holder)
 	if (r != 0)
 		return inode_give(sp, LOCK_EXCLUSIVE, r);
 	/* The head must not look into the table while an entry goes. */
-	fiber_rwlock_wrlock(&ip->map);
+	map_lock(ip, 0, UINT64_MAX);
 	r = inode_vanish(sp, cut_entry, &cut);
-	fiber_rwlock_unlock(&ip->map);
+	map_unlock(ip);
 	inode_unref(sp);
+	return r;
+}
+
+int
+snapshot_clones(struct inode *ip, uint64_t ino, uint32_t *ret_clones)
+{
+	cleanup_free uint8_t *buf = disk_buf_alloc(BLOCK_SIZE);
+	struct inode_info info;
+	int r;
+
+	if (buf == NULL)
+		return -ENOMEM;
+	r = block_read_unlocked(ip->fs->ds, ino, BLOCK_INODE, ino, buf);
+	if (r == 0)
+		r = inode_decode(buf, &info);
+	if (r == 0)
+		*ret_clones = info.type == INODE_SNAPSHOT ? info.clones : 0;
+	return r;
+}
+
+bool
+snapshot_idle_copy(struct inode *ip, const struct kin *k)
+{
+	uint32_t clones;
+
+	return !k->origin && (k->flags & SNAPTAB_COPY) && ip->sharing == 0 &&
+	    snapshot_clones(ip, k->ino, &clones) == 0 && clones == 0;
+}
+
+/* What somebody reads stays until the next time. */
+static int
+copies_reap(struct inode *ip)
+{
+	int r = 0;
+
+	for (unsigned i = 0; i < ip->n_kin && r == 0;) {
+		if (!snapshot_idle_copy(ip, &ip->kin[i])) {
+			i++;
+			continue;
+		}
+		r = snapshot_free(ip, ip->kin[i].ino, NULL);
+		if (r == -EBUSY || r == -VMFS_ELOCKED) {
+			r = 0;
+			i++;
+		}
+	}
 	return r;
 }
 
@@ -164,6 +210,8 @@ snapshot_reap(struct inode *ip)
 		}
 		r = snapshot_free(ip, ino, NULL);
 	}
+	if (r == 0)
+		r = copies_reap(ip);
 	if (r != 0)
 		log_warn(ds_env(ip->fs->ds)->log, "core: a deleted snapshot "
 		    "is not freed yet disk=%llu error=\"%s\"; tried again "
@@ -176,20 +224,14 @@ snapshot_reap(struct inode *ip)
 static int
 none_pinned(struct inode *ip)
 {
-	cleanup_free uint8_t *buf = disk_buf_alloc(BLOCK_SIZE);
-	struct inode_info info;
-	int r = buf != NULL ? 0 : -ENOMEM;
+	uint32_t clones = 0;
+	int r = 0;
 
 	for (unsigned i = 0; i < ip->n_kin && r == 0; i++) {
-		uint64_t ino = ip->kin[i].ino;
-
 		if (ip->kin[i].origin)
 			continue;
-		r = block_read_unlocked(ip->fs->ds, ino, BLOCK_INODE, ino,
-		    buf);
-		if (r == 0)
-			r = inode_decode(buf, &info);
-		if (r == 0 && info.type == INODE_SNAPSHOT && info.clones > 0)
+		r = snapshot_clones(ip, ip->kin[i].ino, &clones);
+		if (r == 0 && clones > 0)
 			r = -EBUSY;
 	}
 	return r;
@@ -247,8 +289,8 @@ fs_snapshot_delete(struct fs *fs, uint64_t ino, uint32_t id,
 	fiber_mutex_lock(&ip->snaps);
 	r = snaptab_by_id(ip, id, &sino);
 	if (r == 0) {
-		(void)snapshot_reap(ip);
 		r = snapshot_free(ip, sino, ret_holder);
+		(void)snapshot_reap(ip);
 	}
 	fiber_mutex_unlock(&ip->snaps);
 	return inode_give(ip, LOCK_EXCLUSIVE, r);

@@ -16,6 +16,7 @@
 struct snap_make {
 	struct inode *ip;
 	const char *name;
+	uint32_t flags;			/* SNAPTAB_COPY */
 	struct snaptab_entry_disk e;
 	struct lock_grant g;
 	struct kin kin;
@@ -149,7 +150,7 @@ create_one(struct txn *t, struct snap_make *m)
 {
 	int r, e;
 
-	r = snap_in(t, m, 0);
+	r = snap_in(t, m, m->flags);
 	if (r == 0) {
 		kin_changed(m->ip);
 		m->ip->info.base_snapshot = m->kin.ino;
@@ -213,17 +214,17 @@ static void
 group_stop(struct snap_group *g)
 {
 	for (unsigned i = 0; i < g->count; i++)
-		fiber_rwlock_wrlock(&g->m[i].ip->content);
+		content_lock(g->m[i].ip);
 	for (unsigned i = 0; i < g->count; i++)
-		fiber_rwlock_wrlock(&g->m[i].ip->map);
+		map_lock(g->m[i].ip, 0, UINT64_MAX);
 }
 
 static void
 group_go(struct snap_group *g)
 {
 	for (unsigned i = 0; i < g->count; i++) {
-		fiber_rwlock_unlock(&g->m[i].ip->map);
-		fiber_rwlock_unlock(&g->m[i].ip->content);
+		map_unlock(g->m[i].ip);
+		content_unlock(g->m[i].ip);
 	}
 }
 
@@ -301,9 +302,9 @@ group_run(struct snap_group *g, const uint64_t *inos, const char *name,
 	return r;
 }
 
-int
-fs_snapshot_group(struct fs *fs, const uint64_t *inos, unsigned count,
-    const char *name, struct fs_snapshot *ret_s,
+static int
+snapshot_group(struct fs *fs, const uint64_t *inos, unsigned count,
+    const char *name, uint32_t flags, struct fs_snapshot *ret_s,
     struct lock_holder *ret_holder, unsigned *ret_which)
 {
 	struct snap_group g = { .fs = fs, .count = count };
@@ -319,6 +320,8 @@ fs_snapshot_group(struct fs *fs, const uint64_t *inos, unsigned count,
 		return -VMFS_ELIMIT;
 	g.m = calloc(count, sizeof(*g.m));
 	s = calloc(count, sizeof(*s));
+	for (unsigned i = 0; i < count && g.m != NULL; i++)
+		g.m[i].flags = flags;
 	r = g.m == NULL || s == NULL ? -ENOMEM :
 	    group_run(&g, inos, name, s, ret_holder, ret_which);
 	free(g.m);
@@ -328,12 +331,31 @@ fs_snapshot_group(struct fs *fs, const uint64_t *inos, unsigned count,
 }
 
 int
+fs_snapshot_group(struct fs *fs, const uint64_t *inos, unsigned count,
+    const char *name, struct fs_snapshot *ret_s,
+    struct lock_holder *ret_holder, unsigned *ret_which)
+{
+	return snapshot_group(fs, inos, count, name, 0, ret_s, ret_holder,
+	    ret_which);
+}
+
+int
 fs_snapshot_create(struct fs *fs, uint64_t ino, const char *name,
     struct fs_snapshot *ret_s, struct lock_holder *ret_holder)
 {
 	unsigned which;
 
 	return fs_snapshot_group(fs, &ino, 1, name, ret_s, ret_holder, &which);
+}
+
+int
+snapshot_for_copy(struct fs *fs, uint64_t ino, const char *name,
+    struct fs_snapshot *ret_s)
+{
+	unsigned which;
+
+	return snapshot_group(fs, &ino, 1, name, SNAPTAB_COPY, ret_s, NULL,
+	    &which);
 }
 
 /* ---- revert ---- */
@@ -417,11 +439,11 @@ revert_locked(struct inode *ip, uint64_t to)
 		r = alloc_reserve(ip->fs->ds, 0, 4);
 	if (r != 0)
 		return r;
-	fiber_rwlock_wrlock(&ip->content);
-	fiber_rwlock_wrlock(&ip->map);
+	content_lock(ip);
+	map_lock(ip, 0, UINT64_MAX);
 	r = revert_in(&m, to, buf, &s);
-	fiber_rwlock_unlock(&ip->map);
-	fiber_rwlock_unlock(&ip->content);
+	map_unlock(ip);
+	content_unlock(ip);
 	e = snap_publish(ip, &m.g);
 	if (r == 0)
 		r = e;

@@ -266,22 +266,17 @@ fs_snapshot_find(struct fs *fs, uint64_t ino, const char *name,
 	return r;
 }
 
-static bool
-count_deleting(void *arg, const struct snaptab_entry_disk *e)
-{
-	struct snap_array *a = arg;
-
-	a->count += (le32_get(e->flags) & SNAPTAB_DELETING) != 0;
-	return false;
-}
-
 static int
 pending_get(struct inode *ip, void *arg, struct snap_array *ret)
 {
+	int r = snapshot_possible(ip->info.type) ? kin_load(ip) : -EINVAL;
+
 	(void)arg;
 	ret->count = 0;
-	return snapshot_possible(ip->info.type) ?
-	    snaptab_each(ip, count_deleting, ret) : -EINVAL;
+	for (unsigned i = 0; i < ip->n_kin && r == 0; i++)
+		ret->count += (ip->kin[i].flags & SNAPTAB_DELETING) != 0 ||
+		    snapshot_idle_copy(ip, &ip->kin[i]);
+	return r;
 }
 
 int

@@ -70,11 +70,19 @@ space_peek(struct ds *ds, uint64_t cluster, unsigned count,
 		uint64_t at = cluster + done;
 		uint64_t first = volume_cluster_block(&ds->super, at);
 
-		for (n = 1; done + n < count; n++)
+		for (n = 1; first != 0 && done + n < count; n++)
 			if (volume_cluster_block(&ds->super, at + n) !=
 			    first + n)
 				break;
+		if (first == 0)
+			continue;
 		r = peek_run(ds, at, n, buf, ret_c + done);
+		/* There is no room on a LUN that is missing. */
+		if (r == -VMFS_EEXTENT) {
+			for (unsigned i = 0; i < n; i++)
+				space_seen(ds, at + i, 0);
+			r = 0;
+		}
 	}
 	return r;
 }
@@ -121,7 +129,7 @@ ds_space(struct ds *ds, struct ds_space *ret_s)
 	for (uint64_t i = 0; i < n; i++)
 		chunks += ds->cluster_free[i];
 	*ret_s = (struct ds_space) {
-		.total_bytes = ds->super.blocks << BLOCK_SHIFT,
+		.total_bytes = volume_space(&ds->super) << BLOCK_SHIFT,
 		.free_bytes = chunks << CHUNK_SHIFT,
 	};
 	return 0;

@@ -23,10 +23,10 @@ static int
 worse(int a, int b)
 {
 	static const int rank[] = { -VMFS_ENOTVMFS, -VMFS_ECORRUPT,
-	    -VMFS_EFEATURE };
-	int ra = 3, rb = 3;
+	    -VMFS_EFURTHER, -VMFS_EFEATURE };
+	int ra = 4, rb = 4;
 
-	for (int i = 0; i < 3; i++) {
+	for (int i = 0; i < 4; i++) {
 		ra = rank[i] == a ? i : ra;
 		rb = rank[i] == b ? i : rb;
 	}
@@ -123,7 +123,8 @@ super_find(struct disk *disk, struct super *ret_s, unsigned *ret_copies)
 		return q.error;
 	*ret_s = q.best;
 	*ret_copies = q.copies;
-	return q.best.blocks > blocks ? -ERANGE : 0;
+	/* The other extents have LUNs of their own. */
+	return q.best.extent[0].blocks > blocks ? -ERANGE : 0;
 }
 
 int

@@ -59,7 +59,7 @@ fs_file_punch_zeroes(struct fs_file *f, const struct fs_progress *p,
 	while (r == 0 && off < ip->info.size) {
 		if (!progress_step(p, off, ip->info.size))
 			return -ECANCELED;
-		fiber_rwlock_wrlock(&ip->content);
+		content_lock(ip);
 		r = map_view(ip, true, &ip->info.map, off, &v);
 		if (r == 0 && v.state == MAP_HOLE && v.span >= MIB_SIZE) {
 			off = v.span < ip->info.size - off ? off + v.span :
@@ -68,7 +68,7 @@ fs_file_punch_zeroes(struct fs_file *f, const struct fs_progress *p,
 			r = mib_thin(ip, off, buf, &freed);
 			off += MIB_SIZE;
 		}
-		fiber_rwlock_unlock(&ip->content);
+		content_unlock(ip);
 	}
 	if (r == 0)
 		*ret_freed = freed;

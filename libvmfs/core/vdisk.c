@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* An open file as a struct disk: a fiber for each request. */
+/* An open file as a struct disk: what fast.c does not take is a fiber each. */
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -140,7 +140,7 @@ do_caw(struct vdisk *v, struct disk_req *req)
 	iov_copy(req, image, false);
 	if (v->f->mode == LOCK_MULTI_WRITER)
 		return multi_caw(ip, req->offset, expect, image, req->length);
-	fiber_rwlock_wrlock(&ip->content);
+	content_lock(ip);
 	r = file_read_at(ip, true, &ip->info, req->offset, now, req->length);
 	if (r == 0 && memcmp(now, expect, req->length) != 0) {
 		while (now[req->sense.info] == expect[req->sense.info])
@@ -149,7 +149,7 @@ do_caw(struct vdisk *v, struct disk_req *req)
 	}
 	if (r == 0)
 		r = file_write_at(ip, req->offset, image, req->length);
-	fiber_rwlock_unlock(&ip->content);
+	content_unlock(ip);
 	return r;
 }
 
@@ -272,13 +272,12 @@ fail_queued(void *arg)
 }
 
 static void
-vdisk_submit(struct disk *d, struct disk_req *req)
+fiber_submit(struct disk_req *req)
 {
-	struct vdisk *v = vdisk_of(d);
+	struct vdisk *v = req->priv[0];
 	struct sched *s = ds_env(v->f->fs->ds)->sched;
 	bool first = v->failed == NULL;
 
-	req->priv[0] = v;
 	if (sched_spawn(s, "vdisk", request_fiber, req) == 0)
 		return;
 	/* Never done from within submit. */
@@ -286,6 +285,14 @@ vdisk_submit(struct disk *d, struct disk_req *req)
 	v->failed = req;
 	if (first)
 		sched_post(s, &v->fail);
+}
+
+static void
+vdisk_submit(struct disk *d, struct disk_req *req)
+{
+	req->priv[0] = vdisk_of(d);
+	if (!fs_file_fast(vdisk_of(d)->f, req, fiber_submit))
+		fiber_submit(req);
 }
 
 static int
@@ -320,6 +327,13 @@ static const struct disk_ops vdisk_ops = {
 	.refresh = vdisk_refresh,
 	.close = vdisk_close,
 };
+
+bool
+fs_disk_fast(struct disk *d, struct disk_req *req,
+    void (*again)(struct disk_req *req))
+{
+	return fs_file_fast(vdisk_of(d)->f, req, again);
+}
 
 int
 fs_file_disk(struct fs_file *f, const char *name, struct disk **ret_d)

@@ -22,6 +22,11 @@ uint32_t volume_cluster_chunks(const struct super *s, uint64_t cluster);
 /* The same of a volume that ends at `blocks`; 0 behind its end. */
 uint32_t volume_chunks_below(const struct super *s, uint64_t blocks,
     uint64_t cluster);
+/* The extent that has the block; -1: none, it is no space. */
+int volume_extent_of(const struct super *s, uint64_t block);
+bool volume_has_block(const struct super *s, uint64_t block);
+/* Blocks of all extents. */
+uint64_t volume_space(const struct super *s);
 /* Block of a cluster in its segment's table; 0: no such cluster. */
 uint64_t volume_cluster_block(const struct super *s, uint64_t cluster);
 
@@ -49,5 +54,12 @@ uint64_t volume_table_blocks(const struct super *s, unsigned segment);
  */
 int volume_plan_grow(const struct super *now, uint64_t lun_blocks,
     struct super *ret_s) MUST_CHECK;
+#define EXTENT_BLOCKS_MIN 4096u		/* 16 MiB of space */
+/*
+ * The superblock of the volume with a further LUN of so many blocks.  -ENOSPC:
+ * it is too small; -EFBIG; -VMFS_ELIMIT: there are 32, or no segment is left.
+ */
+int volume_plan_extent(const struct super *now, uint64_t lun_blocks,
+    const struct uuid *uuid, struct super *ret_s) MUST_CHECK;
 
 #endif

@@ -12,7 +12,7 @@
 #include "libvmfs/env/local.h"
 #include "libvmfs/env/reactor.h"
 
-#define BACKLOG 4
+#define BACKLOG 16
 #define FDS_MAX 16
 
 struct local_listener {
@@ -70,26 +70,44 @@ bind_private(int fd, const struct sockaddr_un *sa)
 	return -errno;
 }
 
+static int
+listen_at(const char *path, int flags, struct sockaddr_un *ret_sa)
+{
+	int fd, rc = addr_of(path, ret_sa);
+
+	if (rc == 0)
+		rc = remove_stale(ret_sa);
+	if (rc < 0)
+		return rc;
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | flags, 0);
+	if (fd < 0)
+		return -errno;
+	rc = bind_private(fd, ret_sa);
+	if (rc == 0)
+		return fd;
+	close(fd);
+	return rc;
+}
+
+int
+local_socket(const char *path)
+{
+	struct sockaddr_un sa;
+
+	return listen_at(path, 0, &sa);
+}
+
 int
 local_listen(const char *path, struct local_listener **ret_l)
 {
-	struct local_listener *l;
-	struct sockaddr_un sa;
-	int rc = addr_of(path, &sa);
+	struct local_listener *l = calloc(1, sizeof(*l));
 
-	if (rc == 0)
-		rc = remove_stale(&sa);
-	if (rc < 0)
-		return rc;
-	l = calloc(1, sizeof(*l));
 	if (l == NULL)
 		return -ENOMEM;
-	l->addr = sa;
-	l->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	rc = l->fd < 0 ? -errno : bind_private(l->fd, &sa);
-	if (rc < 0) {
-		if (l->fd >= 0)
-			close(l->fd);
+	l->fd = listen_at(path, SOCK_NONBLOCK, &l->addr);
+	if (l->fd < 0) {
+		int rc = l->fd;
+
 		free(l);
 		return rc;
 	}

@@ -20,6 +20,11 @@ struct local_conn;
  * -EEXIST: the path is no socket; -ENAMETOOLONG; errno of bind(2).
  */
 int local_listen(const char *path, struct local_listener **ret_l) MUST_CHECK;
+/*
+ * The socket alone, for who accepts in another way: its descriptor, the
+ * caller's, that listens and blocks; or the same errors.
+ */
+int local_socket(const char *path) MUST_CHECK;
 /* Suspends until a peer connects; -ECANCELED at local_listener_close.  One
  * fiber at a time. */
 int local_accept(struct local_listener *l, struct local_conn **ret_c)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Stream sockets for fibers: all that the iSCSI target needs of a network. */
+/* Stream sockets for fibers: all that servers need of a network. */
 #ifndef VMFS_ENV_NET_H
 #define VMFS_ENV_NET_H
 
@@ -23,6 +23,10 @@ struct net_conn;
  */
 int net_listen(const char *portal, uint16_t default_port,
     struct net_listener **ret_l) MUST_CHECK;
+/* The same at a path, whose rules and errors are those of local_listen
+ * (local.h): peers of this machine, of its owner alone. */
+int net_listen_path(const char *path, struct net_listener **ret_l) MUST_CHECK;
+/* As numbers; "local" of a path. */
 const char *net_listener_addr(const struct net_listener *l);
 /* Suspends until a peer connects; -ECANCELED at net_listener_close.  One
  * fiber at a time. */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* TCP on the ring of the calling fiber's reactor. */
+/* Streams on the ring of the calling fiber's reactor. */
 #include <liburing.h>
 #include <netdb.h>
 #include <netinet/in.h>
@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "libvmfs/env/gather.h"
+#include "libvmfs/env/local.h"
 #include "libvmfs/env/net.h"
 #include "libvmfs/env/reactor.h"
 #include "libvmfs/env/sched_impl.h"
@@ -35,6 +36,7 @@ struct net_listener {
 	int fd;
 	struct net_wait *accepting;
 	bool closed;
+	char *path;			/* NULL: TCP */
 	char addr[NET_ADDR_TEXT];
 };
 
@@ -125,6 +127,10 @@ addr_text(const struct sockaddr_storage *sa, socklen_t len,
 	char host[NI_MAXHOST], port[NI_MAXSERV];
 	bool v6 = sa->ss_family == AF_INET6;
 
+	if (sa->ss_family == AF_UNIX) {
+		(void)snprintf(text, NET_ADDR_TEXT, "local");
+		return;
+	}
 	if (getnameinfo((const struct sockaddr *)sa, len, host, sizeof(host),
 	    port, sizeof(port), NI_NUMERICHOST | NI_NUMERICSERV) != 0) {
 		(void)snprintf(text, NET_ADDR_TEXT, "unknown");
@@ -242,6 +248,24 @@ listen_on(const struct addrinfo *ai)
 	return rc;
 }
 
+/* Owns fd; NULL: no memory. */
+static struct net_listener *
+listener_new(int fd, const char *path)
+{
+	struct net_listener *l = calloc(1, sizeof(*l));
+
+	if (l != NULL && path != NULL)
+		l->path = strdup(path);
+	if (l == NULL || (path != NULL && l->path == NULL)) {
+		free(l);
+		close(fd);
+		return NULL;
+	}
+	l->fd = fd;
+	socket_text(l->fd, getsockname, l->addr);
+	return l;
+}
+
 int
 net_listen(const char *portal, uint16_t default_port,
     struct net_listener **ret_l)
@@ -257,13 +281,26 @@ net_listen(const char *portal, uint16_t default_port,
 	freeaddrinfo(ai);
 	if (rc < 0)
 		return rc;
-	l = calloc(1, sizeof(*l));
+	l = listener_new(rc, NULL);
+	if (l == NULL)
+		return -ENOMEM;
+	*ret_l = l;
+	return 0;
+}
+
+int
+net_listen_path(const char *path, struct net_listener **ret_l)
+{
+	struct net_listener *l;
+	int fd = local_socket(path);
+
+	if (fd < 0)
+		return fd;
+	l = listener_new(fd, path);
 	if (l == NULL) {
-		close(rc);
+		unlink(path);
 		return -ENOMEM;
 	}
-	l->fd = rc;
-	socket_text(l->fd, getsockname, l->addr);
 	*ret_l = l;
 	return 0;
 }
@@ -278,6 +315,7 @@ static void
 listener_free(struct net_listener *l)
 {
 	close(l->fd);
+	free(l->path);
 	free(l);
 }
 
@@ -286,6 +324,8 @@ net_listener_close(struct net_listener *l)
 {
 	if (l == NULL)
 		return;
+	if (l->path != NULL)
+		unlink(l->path);
 	/* A fiber inside net_accept still needs it. */
 	if (l->accepting == NULL) {
 		listener_free(l);

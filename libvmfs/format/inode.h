@@ -149,7 +149,9 @@ void inode_encode(void *block, const struct inode_info *i);
 
 #define SNAPTAB_NAME_MAX 63
 #define SNAPTAB_ENTRIES 31u
-#define SNAPTAB_DELETING 1u	/* flags: its space is being freed */
+/* Flags. */
+#define SNAPTAB_DELETING 1u	/* its space is being freed */
+#define SNAPTAB_COPY 2u		/* made for a copy: goes with its last clone */
 struct snaptab_entry_disk {
 	le64_t ino;		/*  0 snapshot's inode, 0 = entry unused */
 	le64_t parent;		/*  8 inode of the snapshot before it, 0 none */

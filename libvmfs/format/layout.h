@@ -43,6 +43,7 @@
 #define SLOTS_MAX 256u
 #define SUPER_BLOCK_1 512u
 #define CLUSTER_TABLE_BLOCK 768u
+#define EXTENT_FRONT_BLOCKS 256u	/* of a further LUN, before its space */
 
 enum block_type {
 	BLOCK_SUPER = 1,
@@ -57,7 +58,8 @@ enum block_type {
 	BLOCK_SNAPTAB = 10,	/* names and inodes of a disk's snapshots */
 	BLOCK_REMOTE_FREE = 11,	/* frees waiting for another host's cluster */
 	BLOCK_JOURNAL_HEAD = 12,
-	BLOCK_TYPE_MAX = 12,
+	BLOCK_EXTENT = 13,	/* of a further LUN: what it is a part of */
+	BLOCK_TYPE_MAX = 13,
 };
 
 /*

@@ -20,6 +20,7 @@ static const char *const type_names[BLOCK_TYPE_MAX + 1] = {
 	[BLOCK_SNAPTAB] = "snapshot table",
 	[BLOCK_REMOTE_FREE] = "remote-free log",
 	[BLOCK_JOURNAL_HEAD] = "journal head",
+	[BLOCK_EXTENT] = "extent",
 };
 
 const char *

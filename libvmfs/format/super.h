@@ -25,10 +25,13 @@
 	(FEATURE_RO_COMPAT_GROWN | FEATURE_RO_COMPAT_ASKS)
 /* The volume is a copy that got a name of its own: new_uuid is set. */
 #define FEATURE_INCOMPAT_RESIGNED (1ull << 0)
+/* The volume has, or had, several LUNs: see struct super_extent_disk. */
+#define FEATURE_INCOMPAT_EXTENTS (1ull << 1)
 /* There are, or were, encrypted disks (inode.h). */
 #define FEATURE_INCOMPAT_CRYPT (1ull << 2)
 #define FEATURE_INCOMPAT_KNOWN \
-	(FEATURE_INCOMPAT_RESIGNED | FEATURE_INCOMPAT_CRYPT)
+	(FEATURE_INCOMPAT_RESIGNED | FEATURE_INCOMPAT_EXTENTS | \
+	FEATURE_INCOMPAT_CRYPT)
 
 /* How locks are taken and dead hosts fenced; chosen at mkfs, never mixed. */
 enum lock_protocol {
@@ -50,12 +53,17 @@ struct timers {
 	uint32_t bound_ms;	/* 30000: the life of an I/O in flight */
 };
 
-/* One LUN of the datastore. */
+/*
+ * One LUN of the datastore.  The first has the superblocks, slots, journals and
+ * is mapped 1:1; the others begin with a MiB that is outside of the address
+ * space (extent.h) and cover whole clusters, but for a short last one.  What
+ * lies between two extents is no space.
+ */
 struct super_extent_disk {
 	uint8_t uuid[16];	/*  0 */
 	le64_t first_block;	/* 16 in the volume's address space */
 	le64_t blocks;		/* 24 */
-	le64_t reserved;	/* 32 */
+	le64_t lun_block;	/* 32 where on the LUN that is */
 };
 static_assert(sizeof(struct super_extent_disk) == 40, "extent");
 
@@ -98,7 +106,8 @@ struct super_disk {
 	le32_t bound_ms;		/*  324 likewise */
 	le64_t prev_blocks;		/*  328 before it last grew; 0: never */
 	uint8_t new_uuid[16];		/*  336 of a copy; 0: none */
-	uint8_t reserved0[160];		/*  352 */
+	uint8_t extent_flags[SUPER_EXTENTS_MAX]; /* 352 EXTENT_* */
+	uint8_t reserved0[128];		/*  384 */
 	struct super_extent_disk extent[SUPER_EXTENTS_MAX];	/*  512 */
 	struct super_segment_disk segment[SUPER_SEGMENTS_MAX];	/* 1792 */
 	uint8_t reserved1[1152];	/* 2944 */
@@ -109,12 +118,20 @@ static_assert(offsetof(struct super_disk, lock_protocol) == 232, "protocol");
 static_assert(offsetof(struct super_disk, watchdog_ms) == 320, "watchdog");
 static_assert(offsetof(struct super_disk, prev_blocks) == 328, "prev_blocks");
 static_assert(offsetof(struct super_disk, new_uuid) == 336, "new_uuid");
+static_assert(offsetof(struct super_disk, extent_flags) == 352, "flags");
 static_assert(offsetof(struct super_disk, extent) == 512, "extents");
 static_assert(offsetof(struct super_disk, segment) == 1792, "segments");
+
+enum {
+	EXTENT_LEAVING = 1 << 0,	/* nothing is allocated there */
+	EXTENT_FLAGS_KNOWN = EXTENT_LEAVING,
+};
 
 struct super_extent {
 	struct uuid uuid;
 	uint64_t first_block, blocks;
+	uint64_t lun_block;		/* of first_block */
+	unsigned flags;			/* EXTENT_* */
 };
 
 struct super_segment {
@@ -140,7 +157,8 @@ struct super {
 
 /*
  * -VMFS_ENOTVMFS no superblock there, -VMFS_ECORRUPT damaged, -VMFS_EFEATURE
- * unknown incompat bits or version.  `block` is where it was read from.
+ * unknown incompat bits or version, -VMFS_EFURTHER a further LUN of a
+ * datastore (extent.h).  `block` is where it was read from.
  */
 int super_decode(const void *buf, uint64_t block, struct super *ret_s)
     MUST_CHECK;

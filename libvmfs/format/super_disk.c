@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "libvmfs/format/cluster.h"
+#include "libvmfs/format/extent.h"
 #include "libvmfs/format/journal.h"
 #include "libvmfs/format/super.h"
 
@@ -44,42 +45,103 @@ timers_are_valid(const struct timers *t)
 }
 
 static bool
+has_extents(const struct super *s)
+{
+	return (s->incompat & FEATURE_INCOMPAT_EXTENTS) != 0;
+}
+
+/* Extent i begins at or behind `next`, the end of the one before. */
+static bool
+extent_is_valid(const struct super *s, unsigned i, uint64_t next)
+{
+	const struct super_extent *e = &s->extent[i];
+
+	if (e->first_block < next || e->first_block >= s->blocks ||
+	    e->blocks == 0 || e->blocks > s->blocks - e->first_block)
+		return false;
+	if (i == 0)
+		return e->first_block == 0 && e->lun_block == 0 &&
+		    e->flags == 0;
+	return e->first_block % s->cluster_blocks == 0 &&
+	    e->lun_block == EXTENT_FRONT_BLOCKS &&
+	    (e->flags & ~(unsigned)EXTENT_FLAGS_KNOWN) == 0 &&
+	    !uuid_is_null(&e->uuid);
+}
+
+static bool
 extents_are_valid(const struct super *s)
 {
 	uint64_t next = 0;
 
-	if (s->extents == 0 || s->extents > SUPER_EXTENTS_MAX)
+	if (s->extents == 0 || s->extents > SUPER_EXTENTS_MAX ||
+	    (s->extents > 1 && !has_extents(s)))
 		return false;
 	for (unsigned i = 0; i < s->extents; i++) {
-		if (s->extent[i].first_block != next ||
-		    s->extent[i].blocks == 0 ||
-		    s->extent[i].blocks > s->blocks - next)
+		if (!extent_is_valid(s, i, next))
 			return false;
-		next += s->extent[i].blocks;
+		next = s->extent[i].first_block + s->extent[i].blocks;
 	}
-	return next == s->blocks;
+	/* What belongs to the volume as such lies on the first LUN. */
+	return (has_extents(s) || next == s->blocks) &&
+	    s->copy2_block < s->extent[0].blocks &&
+	    s->root_ino < s->extent[0].blocks;
+}
+
+/* The extent that has all of these blocks, or NULL. */
+static const struct super_extent *
+extent_of(const struct super *s, uint64_t block, uint64_t count)
+{
+	for (unsigned i = 0; i < s->extents; i++) {
+		const struct super_extent *e = &s->extent[i];
+
+		if (block >= e->first_block &&
+		    block - e->first_block < e->blocks)
+			return count <= e->blocks - (block - e->first_block) ?
+			    e : NULL;
+	}
+	return NULL;
+}
+
+static uint64_t
+clusters_of(const struct super *s, uint64_t blocks)
+{
+	return blocks / s->cluster_blocks + (blocks % s->cluster_blocks != 0);
+}
+
+/* Table and clusters lie on one LUN: without it, both are gone. */
+static bool
+segment_is_valid(const struct super *s, const struct super_segment *g)
+{
+	const struct super_extent *e = extent_of(s, g->table_block,
+	    g->clusters);
+	uint64_t end;
+
+	if (e == NULL || g->clusters == 0)
+		return false;
+	end = e->first_block / s->cluster_blocks + clusters_of(s, e->blocks);
+	return g->first_cluster >= e->first_block / s->cluster_blocks &&
+	    g->first_cluster < end && g->clusters <= end - g->first_cluster;
 }
 
 static bool
 segments_are_valid(const struct super *s)
 {
-	uint64_t next = 0;
-	uint64_t clusters = s->blocks / s->cluster_blocks +
-	    (s->blocks % s->cluster_blocks != 0);
+	uint64_t next = 0, clusters = 0, found = 0;
 
 	if (s->segments == 0 || s->segments > SUPER_SEGMENTS_MAX)
 		return false;
+	for (unsigned i = 0; i < s->extents; i++)
+		clusters += clusters_of(s, s->extent[i].blocks);
 	for (unsigned i = 0; i < s->segments; i++) {
 		const struct super_segment *g = &s->segment[i];
 
-		if (g->first_cluster != next || g->clusters == 0 ||
-		    g->clusters > clusters - next ||
-		    g->table_block >= s->blocks ||
-		    g->clusters > s->blocks - g->table_block)
+		if (g->first_cluster < next || !segment_is_valid(s, g))
 			return false;
-		next += g->clusters;
+		next = g->first_cluster + g->clusters;
+		found += g->clusters;
 	}
-	return next == clusters;
+	/* They do not overlap: so none is missing. */
+	return found == clusters;
 }
 
 /* A copy there would be written over the block of a cluster. */
@@ -129,6 +191,8 @@ load_tables(const struct super_disk *d, struct super *s)
 		memcpy(s->extent[i].uuid.b, d->extent[i].uuid, 16);
 		s->extent[i].first_block = le64_get(d->extent[i].first_block);
 		s->extent[i].blocks = le64_get(d->extent[i].blocks);
+		s->extent[i].lun_block = le64_get(d->extent[i].lun_block);
+		s->extent[i].flags = d->extent_flags[i];
 	}
 	for (unsigned i = 0; i < s->segments && i < SUPER_SEGMENTS_MAX; i++) {
 		const struct super_segment_disk *g = &d->segment[i];
@@ -184,6 +248,8 @@ super_decode(const void *buf, uint64_t block, struct super *ret_s)
 	int r;
 
 	/* Both marks gone: something else lies there; one gone: damage. */
+	if (extent_is_here(buf))
+		return -VMFS_EFURTHER;
 	if (memcmp(d->magic, SUPER_MAGIC, sizeof(d->magic)) != 0)
 		return le32_get(d->hdr.magic) == BLOCK_MAGIC ?
 		    -VMFS_ECORRUPT : -VMFS_ENOTVMFS;
@@ -214,6 +280,8 @@ store_tables(struct super_disk *d, const struct super *s)
 		memcpy(d->extent[i].uuid, s->extent[i].uuid.b, 16);
 		d->extent[i].first_block = le64(s->extent[i].first_block);
 		d->extent[i].blocks = le64(s->extent[i].blocks);
+		d->extent[i].lun_block = le64(s->extent[i].lun_block);
+		d->extent_flags[i] = (uint8_t)s->extent[i].flags;
 	}
 	for (unsigned i = 0; i < s->segments; i++) {
 		d->segment[i].first_cluster = le64(s->segment[i].first_cluster);

@@ -110,6 +110,11 @@ extended_copy_shares_space_body()
 	qemu_io 0 'read -P 5 0 4M'
 	atf_check -s exit:4 -e match:'needed by 1 clone' \
 	    vmfsctl disk rm ds1:/from.vmdk
+	# The snapshot goes with the copy.
+	atf_check vmfsctl lun remove ${iqn} 1
+	atf_check vmfsctl disk rm ds1:/to.vmdk
+	atf_check -o not-match:'copy-' vmfsctl disk snapshots ds1:/from.vmdk
+	qemu_io 0 'read -P 6 4M 4096'
 	host_stop box
 	atf_check -o ignore fsck.vmfs -n store
 }

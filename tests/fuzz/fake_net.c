@@ -46,6 +46,12 @@ net_listen(const char *portal, uint16_t default_port,
 	return 0;
 }
 
+int
+net_listen_path(const char *path, struct net_listener **ret_l)
+{
+	return net_listen(path, 0, ret_l);
+}
+
 const char *
 net_listener_addr(const struct net_listener *l)
 {

@@ -8,7 +8,7 @@
 cd "$1" || exit 2
 
 dirs=
-for d in libvmfs locking iscsi vhost fuse mkfs fsck vmfsd hypervisor; do
+for d in libvmfs locking iscsi vhost nbd fuse mkfs fsck vmfsd hypervisor; do
 	[ -d "$d" ] && dirs="$dirs $d"
 done
 [ -n "$dirs" ] || { echo "layers.sh: no sources in $1" >&2; exit 2; }
@@ -37,10 +37,12 @@ BEGIN {
 	allow("locking", "libvmfs locking")
 	allow("iscsi", "libvmfs/base libvmfs/env iscsi")
 	allow("vhost", "libvmfs/base libvmfs/env vhost")
+	allow("nbd", "libvmfs/base libvmfs/env nbd")
 	allow("fuse", "libvmfs locking iscsi/disk_libiscsi.h fuse")
 	allow("mkfs", "libvmfs locking iscsi/disk_libiscsi.h mkfs")
 	allow("fsck", "libvmfs locking iscsi/disk_libiscsi.h fsck")
-	allow("vmfsd", "libvmfs locking iscsi vhost fuse mkfs fsck vmfsd")
+	allow("vmfsd", "libvmfs locking iscsi vhost nbd fuse mkfs " \
+	    "fsck vmfsd")
 	allow("hypervisor", "hypervisor")
 	allow("libvmfs", "libvmfs/base")
 
@@ -50,7 +52,7 @@ BEGIN {
 	external("pthread", "^(libvmfs/env|vmfsd)/")
 	external("zlib", "^libvmfs/vmdk/")
 	external("corosync", "^locking/member_corosync")
-	external("openssl", "^(iscsi/chap|libvmfs/base/(keys|xts))")
+	external("openssl", "^(iscsi/chap|nbd/tls|libvmfs/base/(keys|xts))")
 	external("iscsi/iscsi.h", "^iscsi/disk_libiscsi")
 	external("iscsi/scsi-lowlevel.h", "^iscsi/disk_libiscsi")
 	external("fuse", "^fuse/")

@@ -107,6 +107,25 @@ mark_changed(void *arg, uint64_t off, uint64_t len, bool data)
 	return true;
 }
 
+/* A range tells the same about its blocks, and nothing about others. */
+static void
+range_check(struct family *m, uint64_t from, uint64_t to,
+    const struct changed *all)
+{
+	uint64_t off = place(below(m, BLOCKS)) + below(m, 8) * 512ull;
+	uint64_t len = 512 + below(m, 2 * MIB / 512) * 512ull;
+	struct changed c = { 0 };
+
+	ATF_REQUIRE_EQ(fs_diff_range(m->r->fs, from, to, off, len,
+	    mark_changed, &c), 0);
+	for (unsigned i = 0; i < BLOCKS; i++) {
+		bool in = place(i) + BLOCK_SIZE > off && place(i) < off + len;
+
+		ATF_REQUIRE_EQ_MSG(c.block[i], in && all->block[i],
+		    "block %u of %ju+%ju", i, (uintmax_t)off, (uintmax_t)len);
+	}
+}
+
 /* What the difference leaves out is alike. */
 static void
 diff_check(struct family *m)
@@ -125,6 +144,7 @@ diff_check(struct family *m)
 		    "block %u differs", i);
 	if (a == b)
 		ATF_CHECK_EQ(c.last, 0);
+	range_check(m, a->ino, b == &m->head ? m->ino : b->ino, &c);
 }
 
 /* Few places, so that branches meet; now and then a whole MiB. */

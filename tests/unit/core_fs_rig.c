@@ -35,6 +35,7 @@ rig_check(struct rig *r)
 	const struct check_conf conf = {
 		.env = &r->f.env,
 		.disk = r->f.disk,
+		.extents = r->f.conf.extents,
 		.own_slot = -1,
 		.finding = show_finding,
 	};

@@ -246,6 +246,163 @@ ATF_TC_BODY(an_unchanged_disk_is_copied_from_one_snapshot, tc)
 	rig_run(128 * MIB, templates);
 }
 
+/* ---- the end of the snapshot ---- */
+
+static void
+copy_named(struct pair *p, const char *name)
+{
+	uint64_t done, ino = rig_create(p->r, name, INODE_DISK, SIZE);
+	struct fs_file *f = rig_open(p->r, ino, FS_READ | FS_WRITE);
+
+	ATF_REQUIRE_EQ(0, fs_file_share(p->from, f, 0, SIZE, &done));
+	ATF_REQUIRE_EQ(SIZE, done);
+	rig_close(f);
+}
+
+static void
+last_copy(struct rig *r)
+{
+	struct pair p;
+	uint64_t before;
+
+	pair_open(&p, r);
+	rig_fill(p.from, 0, SIZE, 'a');
+	before = rig_free_bytes(r);
+	copy_named(&p, "one");
+	copy_named(&p, "two");
+	rig_fill(p.from, 0, SIZE, 'b');
+	rig_unlink(r, "one");
+	ATF_CHECK_EQ(1, snapshots(r, p.ino[0]));
+	rig_unlink(r, "two");
+	ATF_CHECK_EQ(0, snapshots(r, p.ino[0]));
+	ATF_CHECK(before - rig_free_bytes(r) < MIB);
+	rig_expect(p.from, 0, SIZE, 'b');
+	/* And again. */
+	copy_named(&p, "three");
+	ATF_CHECK_EQ(1, snapshots(r, p.ino[0]));
+	pair_close(&p);
+	rig_unlink(r, "three");
+	ATF_CHECK_EQ(0, snapshots(r, p.ino[0]));
+	rig_unlink(r, "from");
+}
+
+ATF_TC_WITHOUT_HEAD(the_snapshot_goes_with_the_last_copy);
+ATF_TC_BODY(the_snapshot_goes_with_the_last_copy, tc)
+{
+	rig_run(128 * MIB, last_copy);
+}
+
+static void
+promoted(struct rig *r)
+{
+	struct pair p;
+
+	pair_open(&p, r);
+	rig_fill(p.from, 0, SIZE, 'a');
+	ATF_REQUIRE_EQ((int64_t)SIZE, share(&p, 0, SIZE));
+	ATF_REQUIRE_EQ(0, fs_file_promote(p.to, NULL));
+	ATF_CHECK_EQ(0, snapshots(r, p.ino[0]));
+	rig_fill(p.from, 0, MIB, 'b');
+	rig_expect(p.to, 0, SIZE, 'a');
+	pair_close(&p);
+}
+
+ATF_TC_WITHOUT_HEAD(the_snapshot_goes_with_the_last_promoted_copy);
+ATF_TC_BODY(the_snapshot_goes_with_the_last_promoted_copy, tc)
+{
+	rig_run(128 * MIB, promoted);
+}
+
+static void
+read_meanwhile(struct rig *r)
+{
+	struct fs_snapshot s;
+	struct fs_file *f;
+	unsigned pending;
+	struct pair p;
+
+	pair_open(&p, r);
+	rig_fill(p.from, 0, SIZE, 'a');
+	copy_named(&p, "one");
+	ATF_REQUIRE_EQ(0, fs_snapshot_find(r->fs, p.ino[0], "#1", &s));
+	ATF_REQUIRE_EQ(0, fs_snapshot_pending(r->fs, p.ino[0], &pending));
+	ATF_CHECK_EQ(0, pending);
+	f = rig_open(r, s.ino, FS_READ);
+	rig_unlink(r, "one");
+	rig_expect(f, 0, SIZE, 'a');
+	ATF_CHECK_EQ(1, snapshots(r, p.ino[0]));
+	rig_close(f);
+	/* As the next mount does. */
+	ATF_REQUIRE_EQ(0, fs_snapshot_pending(r->fs, p.ino[0], &pending));
+	ATF_CHECK_EQ(1, pending);
+	ATF_REQUIRE_EQ(0, fs_snapshot_reap(r->fs, p.ino[0], NULL, NULL));
+	ATF_CHECK_EQ(0, snapshots(r, p.ino[0]));
+	pair_close(&p);
+}
+
+ATF_TC_WITHOUT_HEAD(a_copys_snapshot_in_use_goes_later);
+ATF_TC_BODY(a_copys_snapshot_in_use_goes_later, tc)
+{
+	rig_run(128 * MIB, read_meanwhile);
+}
+
+static void
+somebodys(struct rig *r)
+{
+	struct fs_snapshot s, copy;
+	struct fs_attr a;
+	struct pair p;
+
+	pair_open(&p, r);
+	rig_fill(p.from, 0, SIZE, 'a');
+	ATF_REQUIRE_EQ(0, fs_snapshot_create(r->fs, p.ino[0], "copy-1", &s,
+	    NULL));
+	ATF_REQUIRE_EQ(0, fs_clone(r->fs, s.ino, r->root, "clone", 0644, 0, 0,
+	    &a, NULL));
+	rig_unlink(r, "clone");
+	ATF_CHECK_EQ(1, snapshots(r, p.ino[0]));
+	copy_named(&p, "one");
+	ATF_CHECK_EQ(2, snapshots(r, p.ino[0]));
+	ATF_REQUIRE_EQ(0, fs_snapshot_find(r->fs, p.ino[0], "#2", &copy));
+	rig_unlink(r, "one");
+	ATF_CHECK_EQ(1, snapshots(r, p.ino[0]));
+	ATF_CHECK_EQ(-ENOENT, fs_snapshot_delete(r->fs, p.ino[0], copy.id,
+	    NULL));
+	ATF_CHECK_EQ(0, fs_snapshot_delete(r->fs, p.ino[0], s.id, NULL));
+	pair_close(&p);
+}
+
+ATF_TC_WITHOUT_HEAD(a_snapshot_of_somebody_stays_without_clones);
+ATF_TC_BODY(a_snapshot_of_somebody_stays_without_clones, tc)
+{
+	rig_run(128 * MIB, somebodys);
+}
+
+static void
+deleted_by_hand(struct rig *r)
+{
+	struct fs_snapshot s;
+	struct fs_file *f;
+	struct pair p;
+
+	pair_open(&p, r);
+	rig_fill(p.from, 0, SIZE, 'a');
+	copy_named(&p, "one");
+	ATF_REQUIRE_EQ(0, fs_snapshot_find(r->fs, p.ino[0], "#1", &s));
+	f = rig_open(r, s.ino, FS_READ);
+	rig_unlink(r, "one");
+	rig_close(f);
+	ATF_CHECK_EQ(0, fs_snapshot_delete(r->fs, p.ino[0], s.id, NULL));
+	ATF_CHECK_EQ(0, snapshots(r, p.ino[0]));
+	pair_close(&p);
+}
+
+ATF_TC_WITHOUT_HEAD(a_copys_snapshot_may_be_deleted_by_hand);
+ATF_TC_BODY(a_copys_snapshot_may_be_deleted_by_hand, tc)
+{
+	rig_run(128 * MIB, deleted_by_hand);
+}
+
 /* ---- random operations against bytes in memory ---- */
 
 struct model {
@@ -382,6 +539,7 @@ cut_check(struct crash_disk *crash, const struct pair *p, size_t n,
 	struct rig *r = calloc(1, sizeof(*r));
 	struct recover_report rep;
 	struct fs_file *f;
+	struct fs_attr a;
 	struct disk *d;
 	uint8_t byte;
 	size_t len;
@@ -393,13 +551,21 @@ cut_check(struct crash_disk *crash, const struct pair *p, size_t n,
 	f = rig_open(r, p->ino[0], FS_READ | FS_WRITE);
 	rig_expect(f, MIB, 3 * MIB, 'a');
 	rig_close(f);
-	f = rig_open(r, p->ino[1], FS_READ | FS_WRITE);
-	for (uint64_t off = MIB; off < 4 * MIB; off += MIB) {
-		ATF_REQUIRE_EQ(0, fs_file_read(f, off, &byte, 1, &len));
-		ATF_REQUIRE_MSG(byte == 0 || byte == 'a', "cut %zu", n);
-		rig_expect(f, off, MIB, byte);
+	if (fs_lookup(r->fs, r->root, "to", &a) == 0) {
+		f = rig_open(r, p->ino[1], FS_READ | FS_WRITE);
+		for (uint64_t off = MIB; off < 4 * MIB; off += MIB) {
+			ATF_REQUIRE_EQ(0, fs_file_read(f, off, &byte, 1,
+			    &len));
+			ATF_REQUIRE_MSG(byte == 0 || byte == 'a', "cut %zu",
+			    n);
+			rig_expect(f, off, MIB, byte);
+		}
+		rig_close(f);
+		rig_unlink(r, "to");
 	}
-	rig_close(f);
+	/* As at each mount. */
+	ATF_REQUIRE_EQ(0, fs_snapshot_reap(r->fs, p->ino[0], NULL, NULL));
+	ATF_CHECK_EQ(0, snapshots(r, p->ino[0]));
 	rig_umount(r);
 	disk_close(d);
 	free(r);
@@ -430,6 +596,7 @@ cuts(void *arg)
 	ATF_REQUIRE_EQ((int64_t)(3 * MIB), share(&p, MIB, 3 * MIB));
 	ATF_REQUIRE_EQ(0, fs_file_flush(p.to));
 	pair_close(&p);
+	rig_unlink(r, "to");
 	rig_umount(r);
 	end = crash_disk_writes(crash);
 	ATF_REQUIRE(end > first);
@@ -454,6 +621,11 @@ ATF_TP_ADD_TCS(tp)
 	ATF_TP_ADD_TC(tp, only_an_empty_disk_begins_to_share);
 	ATF_TP_ADD_TC(tp, an_emptied_disk_shares_too);
 	ATF_TP_ADD_TC(tp, an_unchanged_disk_is_copied_from_one_snapshot);
+	ATF_TP_ADD_TC(tp, the_snapshot_goes_with_the_last_copy);
+	ATF_TP_ADD_TC(tp, the_snapshot_goes_with_the_last_promoted_copy);
+	ATF_TP_ADD_TC(tp, a_copys_snapshot_in_use_goes_later);
+	ATF_TP_ADD_TC(tp, a_snapshot_of_somebody_stays_without_clones);
+	ATF_TP_ADD_TC(tp, a_copys_snapshot_may_be_deleted_by_hand);
 	ATF_TP_ADD_TC(tp, random_copies_read_as_they_should);
 	ATF_TP_ADD_TC(tp, power_cuts_leave_a_sound_datastore);
 	return atf_no_error();

@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Finding the further LUNs of a datastore, by name or by its notes. */
+#include <stdio.h>
+
+#include "fsck/luns.h"
+#include "iscsi/disk_libiscsi.h"
+#include "libvmfs/base/lun_text.h"
+
+static int
+open_lun(const struct luns_conf *conf, const char *name, struct disk **ret_d,
+    char *why)
+{
+	struct disk_libiscsi_conf iscsi = { .initiator = conf->initiator };
+	int rc = lun_open(conf->env, name, conf->flags, &iscsi, ret_d);
+
+	if (rc < 0)
+		(void)lun_open_text(name, rc, why, LUNS_WHY_SIZE);
+	return rc;
+}
+
+/* Whichever extent it is. */
+static int
+attach_any(struct disk *extents, const struct super *s, struct disk *lun)
+{
+	int rc = -ENXIO, one;
+
+	for (unsigned i = 1; i < s->extents; i++) {
+		one = extent_check(lun, s, i);
+		if (one == 0)
+			return extents_attach(extents, &s->extent[i].uuid, lun);
+		if (one != -ENXIO)
+			rc = one;
+	}
+	return rc;
+}
+
+static int
+by_name(struct disk *extents, const struct super *s,
+    const struct luns_conf *conf, const char *name, char *why)
+{
+	char text[LUN_TEXT_SIZE];
+	struct disk *lun;
+	int rc = open_lun(conf, name, &lun, why);
+
+	if (rc < 0)
+		return rc;
+	rc = attach_any(extents, s, lun);
+	if (rc == 0)
+		return 0;
+	disk_close(lun);
+	(void)snprintf(why, LUNS_WHY_SIZE, rc == -EEXIST ? "'%s' was named "
+	    "twice" : rc == -ERANGE ? "'%s' is smaller than the extent it "
+	    "carries; give the LUN its old size back" : rc ==
+	    -VMFS_ESTALE_VOLUME ? "'%s' is a copy of an extent of this "
+	    "datastore" : "'%s' is no extent of this datastore",
+	    lun_text(name, text));
+	return rc;
+}
+
+static int
+by_note(struct disk *extents, const struct super *s,
+    const struct luns_conf *conf, unsigned i, char *why)
+{
+	struct extent_info note = { .place = "" };
+	char uuid[UUID_TEXT_SIZE];
+	struct disk *lun;
+	int rc = extent_note_read(extents, s, i, &note);
+
+	if (rc == 0)
+		rc = open_lun(conf, note.place, &lun, why);
+	if (rc == 0) {
+		rc = extent_check(lun, s, i);
+		if (rc == 0)
+			rc = extents_attach(extents, &s->extent[i].uuid, lun);
+		if (rc < 0)
+			disk_close(lun);
+	}
+	if (rc < 0)
+		(void)snprintf(why, LUNS_WHY_SIZE, "extent %u (%s, added as "
+		    "'%s') is missing; name its LUN behind the first one", i,
+		    uuid_text(&s->extent[i].uuid, uuid), note.place[0] != '\0' ?
+		    note.place : "?");
+	return rc;
+}
+
+int
+luns_find(struct disk *extents, const struct super *s,
+    const struct luns_conf *conf, char *why)
+{
+	int rc = 0;
+
+	for (int i = 0; i < conf->n && rc == 0; i++)
+		rc = by_name(extents, s, conf, conf->names[i], why);
+	for (unsigned i = 1; i < s->extents && rc == 0; i++)
+		if (!extents_has(extents, &s->extent[i].uuid))
+			rc = by_note(extents, s, conf, i, why);
+	if (rc < 0)
+		return rc;
+	rc = extents_follow(extents, s);
+	if (rc < 0)
+		(void)snprintf(why, LUNS_WHY_SIZE, "its LUNs cannot be used");
+	return rc;
+}

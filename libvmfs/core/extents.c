@@ -1,0 +1,541 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The LUNs of a datastore as one disk: requests go where their address is. */
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "libvmfs/core/extents.h"
+
+/* A place, once published, keeps its uuid, first and lun_at for good. */
+struct place {
+	struct uuid uuid;
+	uint64_t first;			/* bytes, of the disk */
+	uint64_t lun_at;		/* bytes, of the LUN */
+	_Atomic uint64_t end;		/* of the disk; 0: no longer there */
+	_Atomic(struct disk *) lun;	/* NULL: missing */
+	_Atomic bool gone;		/* it said so itself */
+	_Atomic bool dirty;		/* written since its last flush */
+	bool placed;			/* first and end are set */
+};
+
+struct extents {
+	struct disk disk;
+	_Atomic unsigned n;
+	struct place place[EXTENTS_SEEN_MAX];
+};
+
+struct piece {
+	struct disk_req req;
+	struct disk_req *parent;
+	struct place *place;
+};
+
+struct flush {
+	struct disk_req *parent;
+	unsigned left;
+	int result;
+	unsigned n;
+	struct piece piece[];
+};
+
+static struct extents *
+extents_of(struct disk *d)
+{
+	return container_of(d, struct extents, disk);
+}
+
+/* ---- requests ---- */
+
+static bool
+changes(enum disk_op op)
+{
+	return op == DISK_WRITE || op == DISK_CAW || op == DISK_WRITE_ZEROES ||
+	    op == DISK_UNMAP;
+}
+
+static int
+lun_result(struct place *p, int result)
+{
+	if (result != -VMFS_EGONE)
+		return result;
+	atomic_store(&p->gone, true);
+	return -VMFS_EEXTENT;
+}
+
+static void
+piece_done(struct disk_req *req)
+{
+	struct piece *c = req->arg;
+	struct disk_req *parent = c->parent;
+
+	/* Before the submitter can ask for a flush. */
+	if (changes(req->op))
+		atomic_store(&c->place->dirty, true);
+	parent->result = lun_result(c->place, req->result);
+	parent->sense = req->sense;
+	free(c);
+	parent->done(parent);
+}
+
+static void
+piece_init(struct piece *c, struct place *p, struct disk_req *req)
+{
+	c->parent = req;
+	c->place = p;
+	c->req = (struct disk_req){
+		.op = req->op, .flags = req->flags, .length = req->length,
+		.iov = req->iov, .iovcnt = req->iovcnt, .expect = req->expect,
+		.map = req->map, .arg = c,
+	};
+}
+
+static void
+to_further(struct place *p, struct disk_req *req)
+{
+	struct disk *lun = atomic_load(&p->lun);
+	struct piece *c;
+
+	if (lun == NULL || atomic_load(&p->gone)) {
+		disk_complete(req, -VMFS_EEXTENT);
+		return;
+	}
+	c = malloc(sizeof(*c));
+	if (c == NULL) {
+		disk_complete(req, -ENOMEM);
+		return;
+	}
+	piece_init(c, p, req);
+	c->req.offset = req->offset - p->first + p->lun_at;
+	c->req.done = piece_done;
+	disk_submit(lun, &c->req);
+}
+
+static struct place *
+place_at(struct extents *x, uint64_t offset, uint64_t length)
+{
+	unsigned n = atomic_load(&x->n);
+
+	for (unsigned i = 0; i < n; i++) {
+		struct place *p = &x->place[i];
+		uint64_t end = atomic_load(&p->end);
+
+		if (offset >= p->first && offset < end)
+			return length <= end - offset ? p : NULL;
+	}
+	return NULL;
+}
+
+static void
+route(struct extents *x, struct disk_req *req)
+{
+	struct place *p = place_at(x, req->offset, req->length);
+
+	if (p == NULL)
+		disk_complete(req, -EINVAL);
+	else if (p == &x->place[0])
+		disk_submit(atomic_load(&p->lun), req);
+	else
+		to_further(p, req);
+}
+
+static void
+flushed(struct disk_req *req)
+{
+	struct piece *c = req->arg;
+	struct disk_req *parent = c->parent;
+	struct flush *f = parent->priv[0];
+
+	if (req->result < 0)
+		atomic_store(&c->place->dirty, true);
+	if (req->result < 0 && f->result == 0)
+		f->result = lun_result(c->place, req->result);
+	if (--f->left > 0)
+		return;
+	parent->result = f->result;
+	free(f);
+	parent->done(parent);
+}
+
+/* LUNs to flush besides the first; they are clean from here on. */
+static unsigned
+take_dirty(struct extents *x, struct place **ret)
+{
+	unsigned n = atomic_load(&x->n), count = 0;
+
+	for (unsigned i = 1; i < n; i++)
+		if (atomic_exchange(&x->place[i].dirty, false))
+			ret[count++] = &x->place[i];
+	return count;
+}
+
+/* What is gone cannot be flushed, and what was written there is in doubt. */
+static void
+flush_piece(struct flush *f, struct piece *c)
+{
+	struct disk *lun = atomic_load(&c->place->lun);
+
+	if (lun != NULL) {
+		disk_submit(lun, &c->req);
+		return;
+	}
+	c->req.home = f->parent->home;
+	disk_complete(&c->req, -VMFS_EEXTENT);
+}
+
+static void
+flush_all(struct extents *x, struct disk_req *req)
+{
+	struct place *dirty[EXTENTS_SEEN_MAX];
+	unsigned n = take_dirty(x, dirty + 1) + 1;
+	struct flush *f;
+
+	dirty[0] = &x->place[0];
+	if (n == 1) {
+		disk_submit(atomic_load(&x->place[0].lun), req);
+		return;
+	}
+	f = calloc(1, sizeof(*f) + n * sizeof(f->piece[0]));
+	if (f == NULL) {
+		for (unsigned i = 1; i < n; i++)
+			atomic_store(&dirty[i]->dirty, true);
+		disk_complete(req, -ENOMEM);
+		return;
+	}
+	f->parent = req;
+	f->left = f->n = n;
+	req->priv[0] = f;
+	for (unsigned i = 0; i < n; i++) {
+		piece_init(&f->piece[i], dirty[i], req);
+		f->piece[i].req.done = flushed;
+	}
+	for (unsigned i = 0; i < n; i++)
+		flush_piece(f, &f->piece[i]);
+}
+
+static void
+extents_submit(struct disk *d, struct disk_req *req)
+{
+	struct extents *x = extents_of(d);
+
+	switch (req->op) {
+	case DISK_READ:
+	case DISK_WRITE:
+	case DISK_UNMAP:
+	case DISK_WRITE_ZEROES:
+	case DISK_CAW:
+	case DISK_MAP:
+		route(x, req);
+		break;
+	case DISK_FLUSH:
+		flush_all(x, req);
+		break;
+	default:
+		disk_submit(atomic_load(&x->place[0].lun), req);
+	}
+}
+
+/* ---- what it can do ---- */
+
+static uint32_t
+least(uint32_t a, uint32_t b)
+{
+	return a == 0 || (b != 0 && b < a) ? b : a;
+}
+
+static void
+merge_info(struct disk_info *to, const struct disk_info *lun)
+{
+	const unsigned any = DISK_CAP_READONLY;
+
+	to->caps = (to->caps & lun->caps & ~any) |
+	    ((to->caps | lun->caps) & any);
+	to->max_transfer = least(to->max_transfer, lun->max_transfer);
+	if (lun->max_caw < to->max_caw)
+		to->max_caw = lun->max_caw;
+	if (lun->max_atomic < to->max_atomic)
+		to->max_atomic = lun->max_atomic;
+	if (lun->unmap_granularity > to->unmap_granularity)
+		to->unmap_granularity = lun->unmap_granularity;
+}
+
+/*
+ * The last extent ends where its LUN does, so that growing finds what is
+ * behind the volume's end as it does on a single LUN.
+ */
+static void
+take_stock(struct extents *x)
+{
+	struct disk *first = atomic_load(&x->place[0].lun);
+	struct disk_info info = first->info;
+	struct place *last = &x->place[0];
+	unsigned n = atomic_load(&x->n);
+
+	for (unsigned i = 1; i < n; i++) {
+		struct disk *lun = atomic_load(&x->place[i].lun);
+
+		if (atomic_load(&x->place[i].end) > atomic_load(&last->end))
+			last = &x->place[i];
+		if (lun != NULL)
+			merge_info(&info, &lun->info);
+	}
+	if (n > 1)
+		info.caps &= ~(unsigned)(DISK_CAP_SHARE |
+		    DISK_CAP_CRYPTO_ERASE);
+	if (atomic_load(&last->lun) != NULL) {
+		uint64_t size = atomic_load(&last->lun)->info.size_bytes;
+
+		if (last->first + size - last->lun_at > atomic_load(&last->end))
+			atomic_store(&last->end, last->first + size -
+			    last->lun_at);
+	}
+	info.size_bytes = atomic_load(&last->end);
+	x->disk.info = info;
+}
+
+static int
+extents_refresh(struct disk *d)
+{
+	struct extents *x = extents_of(d);
+	unsigned n = atomic_load(&x->n);
+	int rc = 0;
+
+	for (unsigned i = 0; i < n && rc == 0; i++) {
+		struct disk *lun = atomic_load(&x->place[i].lun);
+
+		if (lun == NULL || atomic_load(&x->place[i].gone))
+			continue;
+		rc = disk_refresh(lun);
+		if (i > 0)
+			rc = 0;		/* it shows at its first request */
+	}
+	if (rc == 0)
+		take_stock(x);
+	return rc;
+}
+
+static unsigned
+extents_late(struct disk *d)
+{
+	struct disk *lun[EXTENTS_SEEN_MAX];
+	unsigned n = extents_luns(d, lun), late = 0;
+
+	for (unsigned i = 0; i < n; i++)
+		late += disk_late(lun[i]);
+	return late;
+}
+
+static int
+extents_paths(struct disk *d, struct disk_path *p, unsigned max)
+{
+	struct disk *lun[EXTENTS_SEEN_MAX];
+	unsigned n = extents_luns(d, lun);
+	int all = 0, one;
+
+	for (unsigned i = 0; i < n; i++) {
+		unsigned used = (unsigned)all < max ? (unsigned)all : max;
+
+		one = disk_paths(lun[i], p + used, max - used);
+		if (one < 0)
+			return one;
+		all += one;
+	}
+	return all;
+}
+
+static int
+extents_space(struct disk *d, struct disk_space *ret_space)
+{
+	struct extents *x = extents_of(d);
+
+	if (atomic_load(&x->n) > 1)
+		return -EOPNOTSUPP;
+	return disk_space(atomic_load(&x->place[0].lun), ret_space);
+}
+
+static void
+extents_close(struct disk *d)
+{
+	struct extents *x = extents_of(d);
+	unsigned n = atomic_load(&x->n);
+
+	for (unsigned i = n; i-- > 0; )
+		disk_close(atomic_load(&x->place[i].lun));
+	free(x);
+}
+
+static const struct disk_ops extents_ops = {
+	.submit = extents_submit,
+	.refresh = extents_refresh,
+	.late = extents_late,
+	.paths = extents_paths,
+	.space = extents_space,
+	.close = extents_close,
+};
+
+/* ---- what it is made of ---- */
+
+int
+extents_open(struct disk *first, struct disk **ret_d)
+{
+	struct extents *x = calloc(1, sizeof(*x));
+
+	if (x == NULL)
+		return -ENOMEM;
+	x->disk.ops = &extents_ops;
+	atomic_store(&x->place[0].lun, first);
+	atomic_store(&x->place[0].end, first->info.size_bytes);
+	x->place[0].placed = true;
+	atomic_store(&x->n, 1);
+	take_stock(x);
+	*ret_d = &x->disk;
+	return 0;
+}
+
+bool
+extents_is(const struct disk *d)
+{
+	return d->ops == &extents_ops;
+}
+
+static struct place *
+place_of(struct extents *x, const struct uuid *uuid)
+{
+	unsigned n = atomic_load(&x->n);
+
+	for (unsigned i = 1; i < n; i++)
+		if (uuid_equal(&x->place[i].uuid, uuid))
+			return &x->place[i];
+	return NULL;
+}
+
+static int
+place_new(struct extents *x, const struct uuid *uuid, struct place **ret_p)
+{
+	unsigned n = atomic_load(&x->n);
+
+	*ret_p = place_of(x, uuid);
+	if (*ret_p != NULL)
+		return 0;
+	if (n == EXTENTS_SEEN_MAX)
+		return -VMFS_ELIMIT;
+	x->place[n].uuid = *uuid;
+	*ret_p = &x->place[n];
+	atomic_store(&x->n, n + 1);
+	return 0;
+}
+
+static bool
+in_table(const struct super *s, const struct uuid *uuid)
+{
+	for (unsigned i = 1; i < s->extents; i++)
+		if (uuid_equal(&s->extent[i].uuid, uuid))
+			return true;
+	return false;
+}
+
+/* Extents that have left the datastore. */
+static void
+drop_others(struct extents *x, const struct super *s)
+{
+	unsigned n = atomic_load(&x->n);
+
+	for (unsigned i = 1; i < n; i++) {
+		struct place *p = &x->place[i];
+
+		if (!p->placed || in_table(s, &p->uuid))
+			continue;
+		atomic_store(&p->end, 0);
+		disk_close(atomic_exchange(&p->lun, NULL));
+	}
+}
+
+int
+extents_follow(struct disk *d, const struct super *s)
+{
+	struct extents *x = extents_of(d);
+	struct place *p;
+	int rc;
+
+	for (unsigned i = 1; i < s->extents; i++) {
+		const struct super_extent *e = &s->extent[i];
+
+		rc = place_new(x, &e->uuid, &p);
+		if (rc < 0)
+			return rc;
+		p->first = e->first_block << BLOCK_SHIFT;
+		p->lun_at = e->lun_block << BLOCK_SHIFT;
+		p->placed = true;
+		atomic_store(&p->end, (e->first_block + e->blocks) <<
+		    BLOCK_SHIFT);
+	}
+	atomic_store(&x->place[0].end, s->extents > 1 ? s->extent[0].blocks <<
+	    BLOCK_SHIFT : atomic_load(&x->place[0].lun)->info.size_bytes);
+	drop_others(x, s);
+	take_stock(x);
+	return 0;
+}
+
+int
+extents_attach(struct disk *d, const struct uuid *uuid, struct disk *lun)
+{
+	struct extents *x = extents_of(d);
+	struct place *p;
+	int rc = place_new(x, uuid, &p);
+
+	if (rc < 0)
+		return rc;
+	if (atomic_load(&p->lun) != NULL)
+		return -EEXIST;
+	atomic_store(&p->gone, false);
+	atomic_store(&p->lun, lun);
+	take_stock(x);
+	return 0;
+}
+
+void
+extents_detach(struct disk *d, const struct uuid *uuid)
+{
+	struct place *p = place_of(extents_of(d), uuid);
+
+	if (p != NULL)
+		atomic_store(&p->lun, NULL);
+	take_stock(extents_of(d));
+}
+
+struct disk *
+extents_lun(struct disk *d, const struct uuid *uuid)
+{
+	struct place *p = extents_is(d) ? place_of(extents_of(d), uuid) : NULL;
+
+	return p != NULL ? atomic_load(&p->lun) : NULL;
+}
+
+bool
+extents_has(struct disk *d, const struct uuid *uuid)
+{
+	struct place *p = extents_is(d) ? place_of(extents_of(d), uuid) : NULL;
+
+	return p != NULL && atomic_load(&p->lun) != NULL &&
+	    !atomic_load(&p->gone);
+}
+
+unsigned
+extents_luns(struct disk *d, struct disk *ret[EXTENTS_SEEN_MAX])
+{
+	struct extents *x;
+	unsigned n, count = 0;
+
+	if (!extents_is(d)) {
+		ret[0] = d;
+		return 1;
+	}
+	x = extents_of(d);
+	n = atomic_load(&x->n);
+	for (unsigned i = 0; i < n; i++) {
+		struct disk *lun = atomic_load(&x->place[i].lun);
+
+		if (lun != NULL)
+			ret[count++] = lun;
+	}
+	return count;
+}

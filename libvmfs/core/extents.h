@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The LUNs of a datastore as one disk.  Its addresses are the volume's: the
+ * first LUN begins at 0, the others where the superblock's table says.  A flush
+ * reaches every LUN that was written since its last one, so "flush, then commit
+ * with FUA" holds whatever lies where.  Reservations and holds are commands to
+ * one LUN: here they go to the first, and whoever fences asks for all of them
+ * (extents_luns).
+ *
+ * Requests may come from any thread; all else is one scheduler's.
+ */
+#ifndef VMFS_CORE_EXTENTS_H
+#define VMFS_CORE_EXTENTS_H
+
+#include "libvmfs/env/disk.h"
+#include "libvmfs/format/extent.h"
+
+/* LUNs that one mount has seen: addresses, and so places, are never reused. */
+#define EXTENTS_SEEN_MAX 64u
+
+/* Owns `first` on success.  Does not suspend. */
+int extents_open(struct disk *first, struct disk **ret_d) MUST_CHECK;
+/* Is it such a disk?  What other disks wrap is not seen. */
+bool extents_is(const struct disk *d);
+/*
+ * Goes by this superblock's table: addresses are those of its extents, extents
+ * that are no longer in it are closed.  What is not attached is refused with
+ * -VMFS_EEXTENT.  -VMFS_ELIMIT.  Suspends.
+ */
+int extents_follow(struct disk *d, const struct super *s) MUST_CHECK;
+/* The LUN of the extent with that UUID; owns it on success.  Its first use is
+ * the caller's: it must be one that can be fenced. */
+int extents_attach(struct disk *d, const struct uuid *uuid, struct disk *lun)
+    MUST_CHECK;
+/* The other way round, for who could not go on; the LUN is the caller's. */
+void extents_detach(struct disk *d, const struct uuid *uuid);
+/* Is that extent attached, and its LUN not gone for good? */
+bool extents_has(struct disk *d, const struct uuid *uuid);
+/* The LUN of that extent, or NULL. */
+struct disk *extents_lun(struct disk *d, const struct uuid *uuid);
+/* All LUNs that are attached, the first one first; of any other disk itself. */
+unsigned extents_luns(struct disk *d, struct disk *ret[EXTENTS_SEEN_MAX]);
+
+/* ---- what a LUN says (extents_io.c); all suspend ---- */
+
+/* -VMFS_ENOTVMFS: no further LUN of any datastore; -VMFS_ECORRUPT. */
+int extent_read(struct disk *lun, struct extent_info *ret_e) MUST_CHECK;
+/* Makes the LUN an extent: its front is zeroed but for the two copies. */
+int extent_write(struct disk *lun, const struct extent_info *e) MUST_CHECK;
+/* The LUN is none any more. */
+int extent_erase(struct disk *lun) MUST_CHECK;
+/*
+ * Is this the LUN of extent i of this volume?  0, or -VMFS_ENOTVMFS,
+ * -VMFS_ECORRUPT, -VMFS_ESTALE_VOLUME (a copy of it), -ENXIO (another extent,
+ * or one of another volume), -ERANGE (too small) or an I/O error.
+ */
+int extent_check(struct disk *lun, const struct super *s, unsigned i)
+    MUST_CHECK;
+/* The first LUN's note of where extent i is; -ENOENT. */
+int extent_note_read(struct disk *first, const struct super *s, unsigned i,
+    struct extent_info *ret_e) MUST_CHECK;
+/* Over one of an extent that is no more. */
+int extent_note_write(struct disk *first, const struct super *s,
+    const struct extent_info *e) MUST_CHECK;
+
+#endif

@@ -1,0 +1,337 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Reads and writes past the owner of the datastore (R2), and how an inode's
+ * view is kept true: view.h says why that is safe.
+ *
+ * What may change of a file, and what keeps those out who are in its view:
+ *
+ *   where a written block lies, who shares it,   inode.content exclusive:
+ *   the end, who may write                       the gate is closed
+ *   the lock of this host ends                   gate closed, all forgotten
+ *   blocks that were not written before          inode.map exclusive: the MiB
+ *                                                is forgotten
+ *   space that is given up is free for others    reads_drain
+ *   part of a block is read, changed, written    gate closed
+ */
+#include <stdlib.h>
+
+#include "libvmfs/core/fs_impl.h"
+
+#define MIB_SIZE ((uint64_t)1 << MAP_L1_SHIFT)
+
+/* ---- the owner ---- */
+
+void
+fast_pause(struct inode *ip)
+{
+	struct view *v = atomic_load(&ip->view);
+
+	ip->closers++;
+	if (v != NULL)
+		view_close(v);
+}
+
+void
+fast_resume(struct inode *ip)
+{
+	struct view *v = atomic_load(&ip->view);
+
+	ip->closers--;
+	if (v != NULL)
+		view_open(v);
+}
+
+void
+content_lock(struct inode *ip)
+{
+	fiber_rwlock_wrlock(&ip->content);
+	fast_pause(ip);
+	times_fold(ip);
+}
+
+void
+content_unlock(struct inode *ip)
+{
+	struct view *v = atomic_load(&ip->view);
+
+	if (v != NULL)
+		view_set_size(v, ip->info.size);
+	fast_resume(ip);
+	fiber_rwlock_unlock(&ip->content);
+}
+
+void
+map_lock(struct inode *ip, uint64_t off, uint64_t len)
+{
+	struct view *v = atomic_load(&ip->view);
+
+	fiber_rwlock_wrlock(&ip->map);
+	if (v != NULL && len > 0)
+		view_forget(v, off, len);
+}
+
+void
+map_unlock(struct inode *ip)
+{
+	fiber_rwlock_unlock(&ip->map);
+}
+
+void
+fast_forget(struct inode *ip)
+{
+	struct view *v = atomic_load(&ip->view);
+
+	if (v != NULL)
+		view_forget(v, 0, UINT64_MAX);
+}
+
+void
+reads_drain(struct inode *ip)
+{
+	while (ip->reads > 0)
+		fiber_cond_wait(&ip->reads_cond);
+	fast_pause(ip);
+	fast_resume(ip);
+}
+
+void
+times_fold(struct inode *ip)
+{
+	struct view *v = atomic_load(&ip->view);
+	uint64_t us = v != NULL ? view_written(v) : 0;
+
+	if (us == 0)
+		return;
+	ip->info.mtime_ns = ip->info.ctime_ns = us * 1000;
+	ip->times_dirty = true;
+}
+
+/* Only what is large is worth a table, and what is as it lies. */
+static struct view *
+view_of(struct inode *ip)
+{
+	const struct inode_info *i = &ip->info;
+	struct view *v = atomic_load(&ip->view);
+
+	if (is_encrypted(i))
+		return NULL;
+	if (v != NULL || i->size < MIB_SIZE || (i->type != INODE_FILE &&
+	    i->type != INODE_DISK && i->type != INODE_SNAPSHOT))
+		return v;
+	v = view_new(ds_env(ip->fs->ds)->sched);
+	if (v == NULL)
+		return NULL;
+	for (unsigned n = ip->closers; n > 0; n--)
+		view_close(v);
+	atomic_store(&ip->view, v);
+	return v;
+}
+
+static bool
+may_be_written(const struct inode *ip, const struct map_chunk *c)
+{
+	return (ip->grant.mode == LOCK_EXCLUSIVE ||
+	    ip->grant.mode == LOCK_MULTI_WRITER) &&
+	    c->birth > ip->info.snap_epoch &&
+	    !fs_is_damaged(ip->fs, ip->ino);
+}
+
+void
+fast_learn(struct inode *ip, uint64_t off, const struct map_view *m)
+{
+	struct view_entry e = { .state = m->state, .c = m->c };
+	struct view *v = ip->grant.mode != LOCK_FREE ? view_of(ip) : NULL;
+
+	if (v == NULL)
+		return;
+	if (m->state == MAP_HUGE)
+		e.c.own -= off / CHUNK_SIZE % CHUNK_BLOCKS;
+	e.writable = may_be_written(ip, &m->c);
+	view_set_size(v, ip->info.size);
+	view_learn(v, off, &e);
+}
+
+/* ---- any thread ---- */
+
+struct fast {
+	struct disk_req *req;
+	void (*again)(struct disk_req *req);
+	struct view *view;
+	struct env *env;
+	bool touches;			/* its end is when it was written */
+	int error;
+	unsigned left;
+	struct iovec *iov;		/* behind the parts, if there are many */
+	struct disk_req part[];
+};
+
+static void
+fast_end(struct fast *x)
+{
+	struct disk_req *req = x->req;
+	void (*again)(struct disk_req *) = x->again;
+	int error = x->error;
+
+	if (error == 0 && x->touches)
+		view_wrote(x->view, x->env->wall_us(x->env));
+	view_leave(x->view);
+	free(x);
+	/* What went wrong is looked into on the owner's way. */
+	if (error != 0) {
+		again(req);
+		return;
+	}
+	req->result = 0;
+	req->done(req);
+}
+
+static void
+part_done(struct disk_req *part)
+{
+	struct fast *x = part->arg;
+
+	if (part->result != 0)
+		x->error = part->result;
+	if (--x->left == 0)
+		fast_end(x);
+}
+
+/* [off, off + len) of the request's data as *iov..; how many. */
+static int
+iov_slice(const struct disk_req *req, uint64_t off, uint64_t len,
+    struct iovec *iov)
+{
+	int n = 0;
+
+	for (int i = 0; i < req->iovcnt && len > 0; i++) {
+		const struct iovec *v = &req->iov[i];
+		size_t take;
+
+		if (off >= v->iov_len) {
+			off -= v->iov_len;
+			continue;
+		}
+		take = v->iov_len - (size_t)off;
+		take = take < len ? take : (size_t)len;
+		iov[n++] = (struct iovec){ (char *)v->iov_base + off, take };
+		len -= take;
+		off = 0;
+	}
+	return n;
+}
+
+static void
+submit_parts(struct disk *d, struct fast *x, const struct view_part *part,
+    unsigned count)
+{
+	struct disk_req *req = x->req;
+	struct iovec *iov = x->iov;
+	uint64_t at = 0;
+
+	/* None is done before all are submitted: that is later at any rate. */
+	for (unsigned i = 0; i < count; at += part[i++].len) {
+		struct disk_req *p = &x->part[i];
+
+		*p = (struct disk_req){
+			.op = req->op, .offset = part[i].phys,
+			.length = part[i].len, .iov = req->iov,
+			.iovcnt = req->iovcnt, .done = part_done, .arg = x,
+		};
+		if (count > 1) {
+			p->iov = iov;
+			p->iovcnt = iov_slice(req, at, part[i].len, iov);
+			iov += p->iovcnt;
+		}
+		if (part[i].data) {
+			x->left++;
+			disk_submit(d, p);
+			continue;
+		}
+		for (int k = 0; k < p->iovcnt; k++)
+			memset(p->iov[k].iov_base, 0, p->iov[k].iov_len);
+	}
+}
+
+/* Whole sectors of the LUN, in memory that it can use as it is. */
+static bool
+fits(const struct disk_info *i, const struct disk_req *req)
+{
+	uint64_t bits = req->offset | req->length;
+
+	if (req->length == 0 || (i->max_transfer != 0 &&
+	    req->length > i->max_transfer))
+		return false;
+	for (int k = 0; k < req->iovcnt; k++)
+		bits |= (uintptr_t)req->iov[k].iov_base | req->iov[k].iov_len;
+	return (bits & (i->block_size - 1)) == 0;
+}
+
+static bool
+allowed(const struct fs_file *f, const struct disk_req *req)
+{
+	if (req->flags != 0)
+		return false;
+	if (req->op == DISK_READ)
+		return true;
+	return req->op == DISK_WRITE && (f->flags & FS_WRITE) != 0 &&
+	    ds_health(f->fs->ds) == 0;
+}
+
+static void
+all_zeroes(struct disk_req *req)
+{
+	for (int k = 0; k < req->iovcnt; k++)
+		memset(req->iov[k].iov_base, 0, req->iov[k].iov_len);
+}
+
+static struct fast *
+fast_new(struct disk_req *req, unsigned count)
+{
+	size_t parts = count * sizeof(struct disk_req);
+	size_t iovs = count == 1 ? 0 :
+	    ((size_t)req->iovcnt + count) * sizeof(struct iovec);
+	struct fast *x = malloc(sizeof(*x) + parts + iovs);
+
+	if (x == NULL)
+		return NULL;
+	*x = (struct fast){
+		.req = req, .iov = (void *)&x->part[count],
+	};
+	return x;
+}
+
+bool
+fs_file_fast(struct fs_file *f, struct disk_req *req,
+    void (*again)(struct disk_req *req))
+{
+	struct view *v = atomic_load(&f->ip->view);
+	struct disk *d = ds_disk(f->fs->ds);
+	struct view_part part[VIEW_PARTS_MAX];
+	struct fast *x = NULL;
+	unsigned count;
+
+	if (v == NULL || !allowed(f, req) || !fits(&d->info, req) ||
+	    !view_enter(v))
+		return false;
+	count = view_find(v, req->offset, req->length, req->op == DISK_WRITE,
+	    part);
+	if (count == 1 && !part[0].data) {
+		view_leave(v);
+		all_zeroes(req);
+		req->home = sched_current();
+		disk_complete(req, 0);
+		return true;
+	}
+	if (count > 0)
+		x = fast_new(req, count);
+	if (x == NULL) {
+		view_leave(v);
+		return false;
+	}
+	x->again = again;
+	x->view = v;
+	x->env = ds_env(f->fs->ds);
+	x->touches = req->op == DISK_WRITE && f->mode == LOCK_EXCLUSIVE;
+	submit_parts(d, x, part, count);
+	return true;
+}

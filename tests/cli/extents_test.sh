@@ -1,0 +1,184 @@
+# SPDX-License-Identifier: BSD-2-Clause
+# Datastores of several LUNs.
+. "${VMFS_SRCDIR}/tests/cli/hosts.subr"
+
+iqn=iqn.2026-11.test:box
+
+extents_test_case()
+{
+	atf_test_case "$1" cleanup
+	eval "$1_head() { atf_set require.user root; }"
+	eval "$1_cleanup() { hosts_cleanup; }"
+	cases="${cases} $1"
+}
+
+# A box with LUNs 0, 1 and 2; the datastore is on the first.
+box_start()
+{
+	truncate -s 128M store0
+	truncate -s 256M store1
+	truncate -s 256M store2
+	{
+		printf '[portal]\nlisten = 127.0.0.1:0\n[target %s]\n' ${iqn}
+		for i in 0 1 2; do
+			printf 'lun.%s = %s\n' $i "${PWD}/store$i"
+		done
+		printf 'allow = iqn.2026-11.test:*\n'
+	} | host_conf box
+	daemon_start box
+	base="iscsi://$(vmfsctl -c box/ctl target ls --json |
+	    jq -r '.portals[0]')/${iqn}"
+	lun="${base}/0"
+	atf_check -o ignore mkfs.vmfs -L ds1 --timers=${timers} \
+	    --initiator=iqn.2026-11.test:admin "${lun}"
+}
+
+# capacity_above HOST BYTES
+capacity_above()
+{
+	[ "$(vmfsctl -c "$1/ctl" -j ds info ds1 |
+	    jq .datastore.capacity)" -gt "$2" ]
+}
+
+# extents_are HOST "STATUS..."
+extents_are()
+{
+	[ "$(vmfsctl -c "$1/ctl" -j ds extent ls ds1 |
+	    jq -r '[.extents[].status] | join(" ")')" = "$2" ]
+}
+
+fsck_is_clean()
+{
+	atf_check -o ignore fsck.vmfs "$@"
+}
+
+extents_test_case a_lun_is_added_under_load
+a_lun_is_added_under_load_body()
+{
+	box_start
+	host_start esx1 "${lun}"
+	host_start esx2 "${lun}"
+	(
+		until [ -e stop ]; do
+			dd if=/dev/zero of=esx2/mnt/load bs=1M count=16 \
+			    conv=fsync,notrunc 2>>load.err || exit 1
+		done
+	) &
+	load=$!
+	atf_check vmfsctl -c esx1/ctl ds extent add ds1 "${base}/1"
+	capacity_above esx1 300000000 || atf_fail "esx1 has not grown"
+	until_true 20 extents_are esx2 "ok ok" ||
+	    atf_fail "esx2 did not learn of it"
+	# More than the first LUN has, on both hosts.
+	until_true 30 dd if=/dev/urandom of=esx1/mnt/big bs=1M count=150 \
+	    conv=fsync || atf_fail "the new space cannot be written"
+	atf_check cmp esx1/mnt/big esx2/mnt/big
+	touch stop
+	wait ${load} || atf_fail "the load met an error: $(cat load.err)"
+	atf_check cp esx1/mnt/big big
+	host_stop esx1
+	host_stop esx2
+	# It is found again without being named, and by a tool.
+	host_start esx3 "${lun}"
+	atf_check cmp big esx3/mnt/big
+	atf_check -o match:'^0	128 MiB	ok	' -o match:'^1	.* MiB	ok	' \
+	    vmfsctl -c esx3/ctl -H ds extent ls ds1
+	host_stop esx3
+	host_stop box
+	fsck_is_clean "$(realpath store0)" "$(realpath store1)"
+}
+
+extents_test_case a_dead_host_is_fenced_on_every_lun
+a_dead_host_is_fenced_on_every_lun_body()
+{
+	box_start
+	host_start esx1 "${lun}"
+	host_start esx2 "${lun}"
+	atf_check vmfsctl -c esx1/ctl ds extent add ds1 "${base}/1"
+	until_true 20 extents_are esx2 "ok ok" || atf_fail "not followed"
+	until_true 30 dd if=/dev/urandom of=esx1/mnt/big bs=1M count=150 \
+	    conv=fsync || atf_fail "the new space cannot be written"
+	atf_check cp esx1/mnt/big big
+	host_kill esx1
+	until_true 30 sh -c "vmfsctl -c esx2/ctl host takeovers ds1 |
+	    grep -q 'esx1.*done'" || atf_fail "no take-over"
+	atf_check cmp big esx2/mnt/big
+	atf_check rm esx2/mnt/big
+	host_stop esx2
+	host_stop box
+	fsck_is_clean "$(realpath store0)" "$(realpath store1)"
+}
+
+extents_test_case without_a_lun_the_rest_is_mounted
+without_a_lun_the_rest_is_mounted_body()
+{
+	lun_make lun0 128M
+	truncate -s 128M lun1
+	host_start esx1 "${PWD}/lun0"
+	atf_check -e ignore dd if=/dev/urandom of=esx1/mnt/here bs=1M count=8
+	atf_check vmfsctl -c esx1/ctl ds extent add ds1 "${PWD}/lun1"
+	until_true 20 dd if=/dev/urandom of=esx1/mnt/there bs=1M count=140 \
+	    conv=fsync || atf_fail "the new space cannot be written"
+	atf_check cp esx1/mnt/here here
+	host_stop esx1
+	# Its LUN has another name now, which nobody has said.
+	mv lun1 moved
+	host_start esx1 "${PWD}/lun0"
+	extents_are esx1 "ok missing" || atf_fail "it is not missing"
+	atf_check -s exit:6 -o match:'missing.*lun1' -e empty \
+	    vmfsctl -c esx1/ctl ds extent ls ds1
+	atf_check cmp here esx1/mnt/here
+	atf_check -s exit:1 -e match:'Input/output error' -o ignore \
+	    cat esx1/mnt/there
+	atf_check grep -q "extent 1 is missing.*'${PWD}/lun1'.*no such file" \
+	    esx1/log
+	atf_check grep -q 'fuse: ds1: read of there failed.*extent' esx1/log
+	daemon_stop esx1
+	atf_check -s exit:8 -e match:'extent 1 .*lun1.*is missing' -o ignore \
+	    fsck.vmfs lun0
+	atf_check -s exit:8 -e match:'no extent of this datastore' -o ignore \
+	    fsck.vmfs lun0 lun0
+	fsck_is_clean lun0 moved
+	printf '[datastore ds1]\nlun = %s\nextent = %s\nmount = %s\n' \
+	    "${PWD}/lun0" "${PWD}/moved" "${PWD}/esx1/mnt" | host_conf esx1
+	: >esx1/log
+	daemon_start esx1
+	extents_are esx1 "ok ok" || atf_fail "it is not found"
+	atf_check -o ignore cat esx1/mnt/there
+	hosts_stop
+}
+
+extents_test_case what_carries_something_is_not_taken
+what_carries_something_is_not_taken_body()
+{
+	lun_make lun0 128M
+	lun_make other 128M
+	truncate -s 128M lun1
+	truncate -s 8M small
+	host_start esx1 "${PWD}/lun0"
+	atf_check -s exit:1 -e match:"carries the datastore 'ds1'.*--force" \
+	    vmfsctl -c esx1/ctl ds extent add ds1 "${PWD}/other"
+	atf_check -s exit:1 -e match:'too small' \
+	    vmfsctl -c esx1/ctl ds extent add ds1 "${PWD}/small"
+	atf_check -s exit:1 -e match:'carries the datastore' \
+	    vmfsctl -c esx1/ctl -f ds extent add ds1 "${PWD}/lun0"
+	atf_check -s not-exit:0 -e match:'absolute path' \
+	    vmfsctl -c esx1/ctl ds extent add ds1 lun1
+	atf_check vmfsctl -c esx1/ctl ds extent add ds1 "${PWD}/lun1"
+	atf_check -s not-exit:0 -e match:'is extent 1 of datastore' \
+	    vmfsctl -c esx1/ctl ds extent add ds1 "${PWD}/lun1"
+	atf_check vmfsctl -c esx1/ctl -f ds extent add ds1 "${PWD}/other"
+	extents_are esx1 "ok ok ok" || atf_fail "not three"
+	hosts_stop
+	atf_check -s exit:8 -o ignore -e match:'further LUN' fsck.vmfs lun1
+	atf_check -s exit:1 -o ignore -e match:'extent.* of .*ds1' \
+	    mkfs.vmfs "${PWD}/lun1"
+	fsck_is_clean lun0
+}
+
+atf_init_test_cases()
+{
+	for c in ${cases}; do
+		atf_add_test_case "${c}"
+	done
+}

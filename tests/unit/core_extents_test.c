@@ -1,0 +1,479 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* A datastore of several LUNs in memory. */
+#include <atf-c.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "libvmfs/check/check.h"
+#include "libvmfs/core/ds_priv.h"
+#include "libvmfs/core/extents.h"
+#include "libvmfs/core/volume.h"
+#include "tests/unit/core_fs_rig.h"
+
+#define FIRST_SIZE (72 * MIB)	/* the last cluster is half as long */
+#define SECOND_SIZE (100 * MIB)
+#define LUNS 3u
+
+/* A way to one of the LUNs, which outlives it. */
+struct way {
+	struct disk disk;
+	struct disk *below;
+	unsigned *flushes;
+	int error;		/* of all requests */
+};
+
+static void
+way_submit(struct disk *d, struct disk_req *req)
+{
+	struct way *w = container_of(d, struct way, disk);
+
+	*w->flushes += req->op == DISK_FLUSH;
+	if (w->error != 0)
+		disk_complete(req, w->error);
+	else
+		disk_submit(w->below, req);
+}
+
+static void
+way_close(struct disk *d)
+{
+	free(container_of(d, struct way, disk));
+}
+
+static const struct disk_ops way_ops = {
+	.submit = way_submit, .close = way_close,
+};
+
+struct box {
+	struct rig r;
+	struct disk *lun[LUNS];
+	struct way *way[LUNS];		/* the last one to each */
+	unsigned flushes[LUNS];
+	unsigned hidden;		/* mask of LUNs that are not found */
+};
+
+static struct disk *
+open_way(struct box *b, unsigned i)
+{
+	struct way *w = calloc(1, sizeof(*w));
+
+	ATF_REQUIRE(w != NULL);
+	w->disk.ops = &way_ops;
+	w->disk.info = b->lun[i]->info;
+	(void)snprintf(w->disk.info.serial, sizeof(w->disk.info.serial),
+	    "naa.%u", i);
+	w->below = b->lun[i];
+	w->flushes = &b->flushes[i];
+	b->way[i] = w;
+	return &w->disk;
+}
+
+static int
+find_extent(void *arg, const struct super *s, unsigned i,
+    struct disk **ret_lun)
+{
+	struct box *b = arg;
+	int rc = -VMFS_EEXTENT;
+
+	for (unsigned k = 1; k < LUNS; k++) {
+		struct disk *d;
+
+		if ((b->hidden >> k & 1) != 0)
+			continue;
+		d = open_way(b, k);
+		rc = extent_check(d, s, i);
+		if (rc == 0) {
+			*ret_lun = d;
+			return 0;
+		}
+		disk_close(d);
+	}
+	return rc;
+}
+
+static void
+open_all(struct box *b)
+{
+	ATF_REQUIRE_EQ(extents_open(open_way(b, 0), &b->r.f.disk), 0);
+	b->r.f.conf.extents = b->r.f.disk;
+	b->r.f.conf.find_extent = find_extent;
+	b->r.f.conf.arg = b;
+}
+
+static void
+mount(struct box *b)
+{
+	open_all(b);
+	ATF_REQUIRE_EQ(super_read(b->r.f.disk, &b->r.f.super), 0);
+	rig_mount(&b->r);
+}
+
+static void
+umount_unchecked(struct box *b)
+{
+	ATF_REQUIRE_EQ(fs_close(b->r.fs), 0);
+	b->r.fs = NULL;
+	ATF_REQUIRE_EQ(fixture_umount(&b->r.f), 0);
+	disk_close(b->r.f.disk);
+}
+
+static void
+umount(struct box *b)
+{
+	rig_umount(&b->r);
+	disk_close(b->r.f.disk);
+}
+
+struct job {
+	void (*fn)(struct box *b);
+};
+
+static int
+job_main(void *arg)
+{
+	const struct job *j = arg;
+	struct box *b = calloc(1, sizeof(*b));
+	struct disk *first;
+
+	ATF_REQUIRE(b != NULL);
+	for (unsigned i = 0; i < LUNS; i++)
+		ATF_REQUIRE_EQ(disk_mem_open(i == 0 ? FIRST_SIZE : SECOND_SIZE,
+		    512, &b->lun[i]), 0);
+	first = open_way(b, 0);
+	fixture_init(&b->r.f, first, true);
+	disk_close(first);
+	mount(b);
+	j->fn(b);
+	for (unsigned i = 0; i < LUNS; i++)
+		disk_close(b->lun[i]);
+	free(b);
+	return 0;
+}
+
+#define EXTENT_TEST(name)						\
+static void body_##name(struct box *b);					\
+ATF_TC_WITHOUT_HEAD(name);						\
+ATF_TC_BODY(name, tc)							\
+{									\
+	struct job j = { body_##name };					\
+	(void)tc;							\
+	fixture_run(job_main, &j);					\
+}									\
+static void								\
+body_##name(struct box *b)
+
+static int
+add(struct box *b, unsigned i)
+{
+	char why[LOCKOPS_WHY] = "";
+	struct lock_holder holder;
+
+	return fs_extent_add(b->r.fs, open_way(b, i), "/dev/lun", why,
+	    &holder);
+}
+
+/* Writes until there is no space; how many MiB were taken. */
+static unsigned
+fill_up(struct fs_file *f, unsigned from)
+{
+	uint8_t *buf = disk_buf_alloc(MIB);
+	unsigned n = from;
+	int rc = 0;
+
+	while (rc == 0) {
+		memset(buf, (int)n, MIB);
+		rc = fs_file_write(f, (uint64_t)n * MIB, buf, MIB);
+		n += rc == 0;
+	}
+	ATF_REQUIRE_EQ(rc, -ENOSPC);
+	free(buf);
+	return n - from;
+}
+
+EXTENT_TEST(a_further_lun_gives_its_space)
+{
+	uint64_t ino = rig_create(&b->r, "vm", INODE_DISK, 4 * GIB);
+	struct fs_file *f = rig_open(&b->r, ino, FS_READ | FS_WRITE);
+	unsigned before = fill_up(f, 0), after;
+
+	ATF_REQUIRE_EQ(add(b, 1), 0);
+	ATF_REQUIRE_EQ(add(b, 2), 0);
+	after = fill_up(f, before);
+	/* All but a front and a table of 1 MiB each. */
+	ATF_CHECK_MSG(after >= 2 * SECOND_SIZE / MIB - 6, "%u MiB", after);
+	rig_close(f);
+	umount(b);
+	mount(b);
+	f = rig_open(&b->r, ino, FS_READ);
+	for (unsigned i = 0; i < before + after; i++)
+		rig_expect(f, (uint64_t)i * MIB, MIB, (uint8_t)i);
+	rig_close(f);
+	rig_unlink(&b->r, "vm");
+	umount(b);
+}
+
+EXTENT_TEST(what_all_need_lies_on_the_first_lun)
+{
+	const struct super *s = ds_super(b->r.f.ds);
+
+	ATF_REQUIRE_EQ(add(b, 1), 0);
+	for (unsigned i = 0; i < 200; i++) {
+		char name[16];
+
+		(void)snprintf(name, sizeof(name), "f%u", i);
+		ATF_CHECK_EQ(volume_extent_of(s, rig_create(&b->r, name,
+		    INODE_FILE, 0)), 0);
+	}
+	ATF_CHECK_EQ(volume_extent_of(s, b->r.f.locks->journal_block), 0);
+	umount(b);
+}
+
+EXTENT_TEST(an_extent_is_no_datastore_of_its_own)
+{
+	struct extent_info e;
+	struct super s;
+
+	ATF_REQUIRE_EQ(add(b, 1), 0);
+	ATF_CHECK_EQ(super_read(b->lun[1], &s), -VMFS_EFURTHER);
+	ATF_REQUIRE_EQ(extent_read(b->lun[1], &e), 0);
+	ATF_CHECK(uuid_equal(&e.volume, &b->r.f.super.uuid));
+	ATF_CHECK_STREQ(e.label, "test");
+	ATF_CHECK_STREQ(e.place, "/dev/lun");
+	ATF_REQUIRE_EQ(extent_note_read(b->r.f.disk, ds_super(b->r.f.ds), 1,
+	    &e), 0);
+	ATF_CHECK_STREQ(e.place, "/dev/lun");
+	umount(b);
+}
+
+static void
+count_extents(void *arg, const struct check_finding *f)
+{
+	unsigned *n = arg;
+
+	*n += f->rule == CHECK_EXTENT && f->severity == CHECK_HARMLESS;
+}
+
+static unsigned
+findings(struct box *b, bool repair)
+{
+	unsigned n = 0;
+	struct check_result res;
+	const struct check_conf conf = {
+		.env = &b->r.f.env, .disk = b->r.f.disk,
+		.extents = b->r.f.disk, .repair = repair, .own_slot = -1,
+		.finding = count_extents, .arg = &n,
+	};
+
+	ATF_REQUIRE_EQ(check_run(&conf, &res), 0);
+	ATF_CHECK_EQ(res.found, n);
+	return n;
+}
+
+static void
+wipe(struct disk *d, uint64_t block)
+{
+	uint8_t zero[BLOCK_SIZE] = { 0 };
+
+	ATF_REQUIRE_EQ(disk_write(d, block * BLOCK_SIZE, zero, BLOCK_SIZE, 0),
+	    0);
+}
+
+EXTENT_TEST(one_copy_is_enough_to_know_an_extent_and_mend_the_other)
+{
+	static const struct {
+		unsigned lun;
+		uint64_t block;
+	} damage[] = {
+		{ 1, EXTENT_COPY_0 }, { 1, EXTENT_COPY_1 },
+		{ 0, EXTENT_NOTE_BLOCK },
+	};
+	struct extent_info e;
+
+	ATF_REQUIRE_EQ(add(b, 1), 0);
+	ATF_REQUIRE_EQ(fs_close(b->r.fs), 0);
+	ATF_REQUIRE_EQ(fixture_umount(&b->r.f), 0);
+	for (unsigned i = 0; i < 3; i++) {
+		wipe(b->lun[damage[i].lun], damage[i].block);
+		ATF_CHECK_EQ(extent_read(b->lun[1], &e), 0);
+		ATF_CHECK_EQ(findings(b, false), 1);
+		ATF_CHECK_EQ(findings(b, true), 1);
+		ATF_CHECK_EQ(findings(b, false), 0);
+	}
+	disk_close(b->r.f.disk);
+}
+
+EXTENT_TEST(another_lun_is_not_taken_for_the_extent)
+{
+	struct super s;
+
+	ATF_REQUIRE_EQ(add(b, 1), 0);
+	ATF_REQUIRE_EQ(add(b, 2), 0);
+	s = *ds_super(b->r.f.ds);
+	ATF_CHECK_EQ(extent_check(&b->way[1]->disk, &s, 1), 0);
+	ATF_CHECK_EQ(extent_check(&b->way[1]->disk, &s, 2), -ENXIO);
+	ATF_CHECK_EQ(extent_check(b->lun[0], &s, 1), -VMFS_ENOTVMFS);
+	b->way[1]->disk.info.serial[4] = '7';
+	ATF_CHECK_EQ(extent_check(&b->way[1]->disk, &s, 1),
+	    -VMFS_ESTALE_VOLUME);
+	b->way[1]->disk.info.size_bytes = 4 * MIB;
+	b->way[1]->disk.info.serial[4] = '1';
+	ATF_CHECK_EQ(extent_check(&b->way[1]->disk, &s, 1), -ERANGE);
+	b->way[1]->disk.info = b->lun[1]->info;
+	umount(b);
+}
+
+EXTENT_TEST(a_commit_flushes_the_luns_that_were_written_and_no_other)
+{
+	uint64_t ino = rig_create(&b->r, "vm", INODE_DISK, GIB);
+	struct fs_file *f;
+	unsigned one, two;
+
+	ATF_REQUIRE_EQ(add(b, 1), 0);
+	ATF_REQUIRE_EQ(add(b, 2), 0);
+	ATF_REQUIRE_EQ(ds_checkpoint(b->r.f.ds, 0), 0);
+	f = rig_open(&b->r, ino, FS_READ | FS_WRITE);
+	one = b->flushes[1];
+	two = b->flushes[2];
+	/* More than the first LUN has. */
+	for (unsigned i = 0; i < 80; i++)
+		rig_fill(f, (uint64_t)i * MIB, MIB, 1);
+	ATF_REQUIRE_EQ(fs_file_flush(f), 0);
+	ATF_CHECK(b->flushes[1] > one);
+	ATF_CHECK_EQ(b->flushes[2], two);
+	one = b->flushes[1];
+	ATF_REQUIRE_EQ(fs_file_flush(f), 0);
+	ATF_CHECK_EQ(b->flushes[1], one);
+	rig_close(f);
+	umount(b);
+}
+
+/* Two files: one fills the first LUN, the other is on the second. */
+static void
+two_files(struct box *b, uint64_t *ret_here, uint64_t *ret_there)
+{
+	struct fs_file *f;
+
+	*ret_here = rig_create(&b->r, "here", INODE_DISK, GIB);
+	f = rig_open(&b->r, *ret_here, FS_READ | FS_WRITE);
+	rig_fill(f, 0, MIB, 1);
+	rig_close(f);
+	*ret_there = rig_create(&b->r, "there", INODE_DISK, GIB);
+	ATF_REQUIRE_EQ(add(b, 1), 0);
+	f = rig_open(&b->r, *ret_there, FS_READ | FS_WRITE);
+	for (unsigned i = 0; i < 80; i++)
+		rig_fill(f, (uint64_t)i * MIB, MIB, 2);
+	rig_close(f);
+}
+
+EXTENT_TEST(without_a_lun_the_rest_works)
+{
+	uint64_t here, there;
+	struct fs_file *f;
+	uint8_t buf[4096];
+	int rc = 0;
+
+	two_files(b, &here, &there);
+	umount(b);
+	b->hidden = 1u << 1;
+	mount(b);
+	f = rig_open(&b->r, here, FS_READ | FS_WRITE);
+	rig_expect(f, 0, MIB, 1);
+	rig_fill(f, 0, 4096, 3);
+	ATF_CHECK_EQ(fs_file_flush(f), 0);
+	rig_close(f);
+	f = rig_open(&b->r, there, FS_READ);
+	for (unsigned i = 0; i < 80 && rc == 0; i++) {
+		size_t n;
+
+		rc = fs_file_read(f, (uint64_t)i * MIB, buf, sizeof(buf), &n);
+	}
+	ATF_CHECK_EQ(rc, -VMFS_EEXTENT);
+	rig_close(f);
+	umount_unchecked(b);
+	b->hidden = 0;
+	mount(b);
+	f = rig_open(&b->r, there, FS_READ);
+	for (unsigned i = 0; i < 80; i++)
+		rig_expect(f, (uint64_t)i * MIB, MIB, 2);
+	rig_close(f);
+	umount(b);
+}
+
+EXTENT_TEST(what_lies_on_a_missing_lun_can_be_deleted)
+{
+	uint64_t here, there, free_bytes = rig_free_bytes(&b->r);
+
+	two_files(b, &here, &there);
+	umount(b);
+	b->hidden = 1u << 1;
+	mount(b);
+	rig_unlink(&b->r, "there");
+	umount_unchecked(b);
+	b->hidden = 0;
+	mount(b);
+	rig_unlink(&b->r, "here");
+	/* What waited is given back by the housekeeper, or at the end. */
+	umount(b);
+	mount(b);
+	ATF_CHECK(rig_free_bytes(&b->r) > free_bytes + SECOND_SIZE - 6 * MIB);
+	umount(b);
+}
+
+EXTENT_TEST(a_lun_that_cannot_be_an_extent_changes_nothing)
+{
+	uint64_t generation = ds_super(b->r.f.ds)->generation;
+	char why[LOCKOPS_WHY] = "";
+	struct lock_holder holder;
+	struct disk *d = open_way(b, 1);
+
+	d->info.block_size = 4096;
+	ATF_CHECK_EQ(fs_extent_add(b->r.fs, d, "x", why, &holder),
+	    -EOPNOTSUPP);
+	ATF_CHECK_MATCH("4096 bytes", why);
+	d = open_way(b, 1);
+	d->info.size_bytes = 16 * MIB;
+	ATF_CHECK_EQ(fs_extent_add(b->r.fs, d, "x", why, &holder), -ENOSPC);
+	d = open_way(b, 1);
+	b->way[1]->error = -EIO;
+	ATF_CHECK_EQ(fs_extent_add(b->r.fs, d, "x", why, &holder), -EIO);
+	ATF_CHECK_EQ(ds_super(b->r.f.ds)->generation, generation);
+	ATF_CHECK_EQ(ds_super(b->r.f.ds)->extents, 1);
+	ATF_REQUIRE_EQ(add(b, 1), 0);
+	umount(b);
+}
+
+EXTENT_TEST(the_last_lun_can_grow)
+{
+	const struct super *s = ds_super(b->r.f.ds);
+	struct lock_holder holder;
+	uint64_t before;
+	struct disk *d = open_way(b, 1);
+	char why[LOCKOPS_WHY] = "";
+
+	d->info.size_bytes = 50 * MIB;
+	ATF_REQUIRE_EQ(fs_extent_add(b->r.fs, d, "x", why, &holder), 0);
+	before = s->extent[1].blocks;
+	ATF_CHECK_EQ(fs_grow(b->r.fs, &holder), -ENODATA);
+	d->info.size_bytes = SECOND_SIZE;
+	ATF_REQUIRE_EQ(fs_grow(b->r.fs, &holder), 0);
+	ATF_CHECK(s->extent[1].blocks - before >= 48 * MIB / BLOCK_SIZE);
+	umount(b);
+}
+
+ATF_TP_ADD_TCS(tp)
+{
+	ATF_TP_ADD_TC(tp, a_further_lun_gives_its_space);
+	ATF_TP_ADD_TC(tp, what_all_need_lies_on_the_first_lun);
+	ATF_TP_ADD_TC(tp, an_extent_is_no_datastore_of_its_own);
+	ATF_TP_ADD_TC(tp,
+	    one_copy_is_enough_to_know_an_extent_and_mend_the_other);
+	ATF_TP_ADD_TC(tp, another_lun_is_not_taken_for_the_extent);
+	ATF_TP_ADD_TC(tp,
+	    a_commit_flushes_the_luns_that_were_written_and_no_other);
+	ATF_TP_ADD_TC(tp, without_a_lun_the_rest_works);
+	ATF_TP_ADD_TC(tp, what_lies_on_a_missing_lun_can_be_deleted);
+	ATF_TP_ADD_TC(tp, a_lun_that_cannot_be_an_extent_changes_nothing);
+	ATF_TP_ADD_TC(tp, the_last_lun_can_grow);
+	return atf_no_error();
+}
