@@ -30,7 +30,7 @@ broken_rule_is_seen_body() {
 	    "${bin}/fuzz_broken" input
 }
 
-for program in conn format image login pdu scsi text; do
+for program in conn format image login nbd pdu scsi text; do
 	eval "atf_test_case ${program}
 	${program}_head() {
 		atf_set descr 'inputs of fuzz_${program} break nothing'
@@ -39,7 +39,7 @@ for program in conn format image login pdu scsi text; do
 done
 
 atf_init_test_cases() {
-	for program in conn format image login pdu scsi text; do
+	for program in conn format image login nbd pdu scsi text; do
 		atf_add_test_case "${program}"
 	done
 	atf_add_test_case broken_rule_is_seen
