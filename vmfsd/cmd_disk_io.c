@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Disks out of a datastore and into one, as raw streams.  The task's thread
- * reads or writes the file or pipe and may block there; the datastore is asked
- * a MiB at a time.
+ * Disks out of a datastore and into one, as raw streams (images of other
+ * programs: cmd_disk_image.c).  The task's thread reads or writes the file or
+ * pipe and may block there; the datastore is asked a MiB at a time.
  */
 #include <fcntl.h>
 #include <stdlib.h>
@@ -13,24 +13,14 @@
 #include "libvmfs/base/cleanup.h"
 #include "libvmfs/base/units.h"
 #include "vmfsd/disk_key.h"
+#include "vmfsd/disk_stream.h"
 
 #define STEP MIB
 
-struct stream {
-	struct fs_call *c;
-	struct fs_file *f;
-	int fd;
-	bool sparse;		/* a regular file: holes are left out */
-	uint64_t size, off;
-	size_t len;		/* of the step */
-	bool data;
-	uint8_t *buf;
-};
-
 /* ---- the file or pipe ---- */
 
-static int
-file_open(struct stream *s, int flags)
+int
+stream_file(struct stream *s, int flags)
 {
 	const char *name;
 	struct stat st;
@@ -46,6 +36,7 @@ file_open(struct stream *s, int flags)
 		return cmd_fail(s->c, -errno, "cannot open '%.400s': %s", name,
 		    strerror(errno));
 	s->sparse = S_ISREG(st.st_mode);
+	s->file = name;
 	return 0;
 }
 
@@ -97,7 +88,7 @@ struct stream_call {
 	struct stream *s;
 };
 
-static int
+int
 on_fiber(struct stream *s, int (*run)(struct fs_call *c))
 {
 	struct stream_call k = { .call = *s->c, .s = s };
@@ -107,13 +98,13 @@ on_fiber(struct stream *s, int (*run)(struct fs_call *c))
 	return rc;
 }
 
-static struct stream *
+struct stream *
 stream_of(struct fs_call *c)
 {
 	return ((struct stream_call *)(void *)c)->s;
 }
 
-static int
+int
 export_open(struct fs_call *c)
 {
 	struct stream *s = stream_of(c);
@@ -161,16 +152,24 @@ export_step(struct fs_call *c)
 static int
 stream_close(struct fs_call *c)
 {
-	return fs_file_close(stream_of(c)->f);
+	struct stream *s = stream_of(c);
+
+	if (s->disk == NULL)
+		return fs_file_close(s->f);
+	disk_close(s->disk);
+	return 0;
 }
 
 static int
 export_run(struct stream *s)
 {
-	int rc = on_fiber(s, export_open);
+	int rc;
 
+	if (s->format != NULL)
+		return image_export(s);
+	rc = on_fiber(s, export_open);
 	if (rc == 0)
-		rc = file_open(s, O_WRONLY | O_CREAT | O_TRUNC);
+		rc = stream_file(s, O_WRONLY | O_CREAT | O_TRUNC);
 	if (rc == 0 && s->sparse && ftruncate(s->fd, (off_t)s->size) < 0)
 		rc = -errno;
 	for (; rc == 0 && s->off < s->size; s->off += s->len) {
@@ -188,7 +187,7 @@ export_run(struct stream *s)
 /* ---- import ---- */
 
 /* A disk made for it, of the file's size or args["size"]. */
-static int
+int
 import_open(struct fs_call *c)
 {
 	struct stream *s = stream_of(c);
@@ -236,7 +235,7 @@ import_step(struct fs_call *c)
 }
 
 /* A stream tells its size only at its end. */
-static int
+int
 import_end(struct fs_call *c)
 {
 	struct stream *s = stream_of(c);
@@ -272,8 +271,11 @@ static int
 import_run(struct stream *s)
 {
 	struct stat st;
-	int rc = file_open(s, O_RDONLY);
+	int rc;
 
+	if (s->format != NULL)
+		return image_import(s);
+	rc = stream_file(s, O_RDONLY);
 	if (rc == 0 && s->sparse && fstat(s->fd, &st) == 0)
 		s->size = (uint64_t)st.st_size;
 	if (rc == 0)
@@ -302,7 +304,9 @@ stream_task(struct fs_call *c, int (*work)(struct stream *s),
 	int rc, rc2 = 0;
 
 	s.buf = malloc(STEP);
-	rc = s.buf != NULL ? work(&s) : -ENOMEM;
+	rc = s.buf != NULL ? image_format(c, &s.format) : -ENOMEM;
+	if (rc == 0)
+		rc = work(&s);
 	opened = s.f != NULL;
 	if (opened)
 		rc2 = on_fiber(&s, stream_close);

@@ -1,0 +1,333 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Images of other programs: qemu-img reads and writes them, and the disk by
+ * NBD at a socket that only it is told.
+ */
+#include <fcntl.h>
+#include <libgen.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "libvmfs/base/cleanup.h"
+#include "nbd/server.h"
+#include "vmfsd/child.h"
+#include "vmfsd/disk_stream.h"
+
+#define INFO_MAX ((size_t)1 << 20)	/* bytes of what qemu-img tells */
+#define COMPLAINT_MAX 400
+#define EXPORT "disk"
+#define URI_MAX 256
+
+static const struct image_format {
+	const char *name;
+	const char *driver;		/* of QEMU */
+	const char *options;		/* when it is made; NULL: none */
+	bool zipped;
+} formats[] = {
+	{ "qcow2", "qcow2", NULL, false },
+	{ "qcow2-zip", "qcow2", NULL, true },
+	{ "vmdk", "vmdk", "subformat=monolithicSparse", false },
+	{ "vmdk-stream", "vmdk", "subformat=streamOptimized", false },
+	{ "vdi", "vdi", NULL, false },
+	{ "vhdx", "vhdx", NULL, false },
+	{ "vpc", "vpc", "force_size=on", false },
+	{ NULL, NULL, NULL, false },
+};
+
+int
+image_format(struct fs_call *c, const struct image_format **ret_f)
+{
+	const char *name = json_string_value(json_object_get(c->args,
+	    "format"));
+
+	*ret_f = NULL;
+	if (name == NULL || strcmp(name, "raw") == 0)
+		return 0;
+	for (const struct image_format *f = formats; f->name != NULL; f++)
+		if (strcmp(f->name, name) == 0) {
+			*ret_f = f;
+			return 0;
+		}
+	return cmd_fail(c, -EINVAL, "--format='%.40s': expected raw, qcow2, "
+	    "qcow2-zip, vmdk, vmdk-stream, vdi, vhdx or vpc", name);
+}
+
+/* ---- the disk's side ---- */
+
+/* A socket of its own, beside the control socket. */
+static int
+make_uri(struct stream *s, char uri[URI_MAX])
+{
+	cleanup_free char *control = strdup(s->c->dm->control);
+	int n;
+
+	if (control == NULL)
+		return -ENOMEM;
+	n = snprintf(s->socket, sizeof(s->socket), "%s/image-%p",
+	    dirname(control), (void *)s);
+	if (n >= (int)sizeof(s->socket))
+		return -ENAMETOOLONG;
+	(void)snprintf(uri, URI_MAX, "nbd+unix:///" EXPORT "?socket=%s",
+	    s->socket);
+	return 0;
+}
+
+static int
+serve(struct fs_call *c)
+{
+	struct stream *s = stream_of(c);
+	struct nbd_server_conf conf = {
+		.listen = s->socket, .log = c->d->all->log,
+	};
+	struct nbd_export_conf export = {
+		.name = EXPORT, .description = "",
+	};
+	char why[NBD_WHY_SIZE];
+	int rc = fs_file_disk(s->f, c->path.path, &s->disk);
+
+	if (rc < 0)
+		return rc;
+	export.disk = s->disk;
+	export.readonly = s->disk->info.caps & DISK_CAP_READONLY;
+	rc = nbd_server_start(&conf, &s->server, why);
+	if (rc < 0)
+		return cmd_fail(c, rc, "%s", why);
+	return nbd_export_add(s->server, &export, &s->export);
+}
+
+static int
+serve_no_more(struct fs_call *c)
+{
+	struct stream *s = stream_of(c);
+
+	nbd_export_remove(s->export);
+	nbd_server_stop(s->server);
+	return 0;
+}
+
+/* ---- qemu-img ---- */
+
+struct run {
+	struct stream *s;
+	char *text;		/* INFO_MAX bytes for what it tells; NULL */
+	size_t len;
+	double percent;		/* or how far it is */
+};
+
+/* "    (12.34/100%)\r", perhaps several, perhaps cut. */
+static void
+take_output(void *arg, const char *text, size_t len)
+{
+	struct run *r = arg;
+
+	for (size_t i = 0; i < len; i++) {
+		if (r->text != NULL && r->len + 1 < INFO_MAX)
+			r->text[r->len++] = text[i];
+		if (r->text == NULL && text[i] == '(' && i + 8 < len)
+			r->percent = strtod(text + i + 1, NULL);
+	}
+}
+
+static bool
+go_on(void *arg)
+{
+	struct run *r = arg;
+	uint64_t size = r->s->size;
+
+	return task_step(r->s->c->task,
+	    (uint64_t)(r->percent / 100 * (double)size), size);
+}
+
+static int
+qemu_img(struct run *r, const char *const *argv)
+{
+	char complaint[COMPLAINT_MAX];
+	struct child_conf conf = {
+		.argv = argv, .output = take_output, .go_on = go_on, .arg = r,
+		.complaint = complaint, .complaint_size = sizeof(complaint),
+	};
+	struct fs_call *c = r->s->c;
+	int rc = child_run(&conf);
+
+	if (rc == -ENOENT)
+		return cmd_fail(c, rc, "qemu-img is needed for that, and it "
+		    "is not installed (Debian: qemu-utils)");
+	if (rc == -EIO)
+		return cmd_fail(c, rc, "%s", complaint[0] != '\0' ?
+		    complaint : "qemu-img was killed");
+	return rc;
+}
+
+/* argv has `uri` somewhere. */
+static int
+convert(struct stream *s, const char *const *argv)
+{
+	struct run r = { .s = s };
+	int rc = on_fiber(s, serve), rc2;
+
+	if (rc == 0)
+		rc = qemu_img(&r, argv);
+	if (s->server != NULL) {
+		rc2 = on_fiber(s, serve_no_more);
+		rc = rc < 0 ? rc : rc2;
+	}
+	if (rc == 0)
+		s->off = s->size;
+	return rc;
+}
+
+/* ---- export ---- */
+
+static int
+write_image(struct stream *s)
+{
+	const struct image_format *f = s->format;
+	char uri[URI_MAX];
+	const char *argv[16] = {
+		"qemu-img", "convert", "-p", "-t", "writeback", "-f", "raw",
+		"-O", f->driver,
+	};
+	size_t n = 9;
+	int rc = make_uri(s, uri);
+
+	if (rc < 0)
+		return rc;
+	if (f->zipped)
+		argv[n++] = "-c";
+	if (f->options != NULL) {
+		argv[n++] = "-o";
+		argv[n++] = f->options;
+	}
+	argv[n++] = uri;
+	argv[n] = s->file;
+	rc = convert(s, argv);
+	if (rc == 0 && fsync(s->fd) < 0)
+		rc = -errno;
+	return rc;
+}
+
+int
+image_export(struct stream *s)
+{
+	int rc = on_fiber(s, export_open);
+
+	if (rc == 0)
+		rc = stream_file(s, O_WRONLY | O_CREAT | O_TRUNC);
+	if (rc < 0)
+		return rc;
+	if (!s->sparse)
+		return cmd_fail(s->c, -ESPIPE, "%s cannot be written as a "
+		    "stream; give a file", s->format->name);
+	rc = write_image(s);
+	/* A part of an image is none. */
+	if (rc < 0)
+		(void)unlink(s->file);
+	return rc;
+}
+
+/* ---- import ---- */
+
+static bool
+same_directory(const char *x, const char *y)
+{
+	cleanup_free char *a = strdup(x), *b = strdup(y);
+
+	return a != NULL && b != NULL && strcmp(dirname(a), dirname(b)) == 0;
+}
+
+/*
+ * An image can name other files, which qemu-img would read with our rights:
+ * who made the image is not who imports it.
+ */
+static int
+refuse_strangers(struct stream *s, const json_t *info)
+{
+	const json_t *data = json_object_get(json_object_get(info,
+	    "format-specific"), "data"), *x;
+	const char *back = json_string_value(json_object_get(info,
+	    "backing-filename"));
+	const char *other = json_string_value(json_object_get(data,
+	    "data-file"));
+	size_t i;
+
+	if (back != NULL)
+		return cmd_fail(s->c, -EINVAL, "%s has a backing file, "
+		    "'%.200s'; make one image of both (qemu-img convert)",
+		    s->file, back);
+	json_array_foreach(json_object_get(data, "extents"), i, x) {
+		const char *name = json_string_value(json_object_get(x,
+		    "filename"));
+
+		if (name != NULL && !same_directory(name, s->file))
+			other = name;
+	}
+	if (other != NULL)
+		return cmd_fail(s->c, -EINVAL, "%s has its data elsewhere, in "
+		    "'%.200s'; move it beside, or make one image of both "
+		    "(qemu-img convert)", s->file, other);
+	return 0;
+}
+
+static int
+read_info(struct stream *s, const char *text)
+{
+	json_t *info = json_loads(text, 0, NULL);
+	json_int_t size = json_integer_value(json_object_get(info,
+	    "virtual-size"));
+	int rc = info == NULL || size <= 0 ? cmd_fail(s->c, -EINVAL, "qemu-img "
+	    "does not tell how large the disk in %s is", s->file) :
+	    refuse_strangers(s, info);
+
+	if (rc == 0)
+		s->size = (uint64_t)size;
+	json_decref(info);
+	return rc;
+}
+
+static int
+look_at(struct stream *s)
+{
+	const char *argv[] = {
+		"qemu-img", "info", "--output=json", "-f", s->format->driver,
+		s->file, NULL
+	};
+	cleanup_free char *text = malloc(INFO_MAX);
+	struct run r = { .s = s, .text = text };
+	int rc = text != NULL ? qemu_img(&r, argv) : -ENOMEM;
+
+	if (rc < 0)
+		return rc;
+	text[r.len] = '\0';
+	return read_info(s, text);
+}
+
+static int
+read_image(struct stream *s)
+{
+	char uri[URI_MAX];
+	const char *argv[] = {
+		"qemu-img", "convert", "-p", "-n", "--target-is-zero", "-t",
+		"writeback", "-f", s->format->driver, "-O", "raw", s->file,
+		uri, NULL
+	};
+	int rc = make_uri(s, uri);
+
+	return rc == 0 ? convert(s, argv) : rc;
+}
+
+int
+image_import(struct stream *s)
+{
+	int rc = stream_file(s, O_RDONLY);
+
+	if (rc == 0)
+		rc = look_at(s);
+	if (rc == 0)
+		rc = on_fiber(s, import_open);
+	if (rc == 0)
+		rc = read_image(s);
+	return rc == 0 ? on_fiber(s, import_end) : rc;
+}

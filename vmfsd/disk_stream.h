@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Disks out of a datastore and into one: what streams (cmd_disk_io.c) and
+ * images of other programs (cmd_disk_image.c) have in common.  The task's
+ * thread works on the file, fibers of the datastore on the disk.
+ */
+#ifndef VMFS_VMFSD_DISK_STREAM_H
+#define VMFS_VMFSD_DISK_STREAM_H
+
+#include "vmfsd/cmd_disk.h"
+
+struct nbd_server;
+struct nbd_export;
+
+struct stream {
+	struct fs_call *c;
+	struct fs_file *f;
+	struct disk *disk;	/* NULL; else f is its */
+	const char *file;	/* name of the file or pipe */
+	int fd;
+	bool sparse;		/* a regular file: holes are left out */
+	uint64_t size, off;
+	size_t len;		/* of the step */
+	bool data;
+	uint8_t *buf;
+	/* Of an image. */
+	const struct image_format *format;
+	char socket[108];
+	struct nbd_server *server;
+	struct nbd_export *export;
+};
+
+/* Runs it on a fiber of the datastore; stream_of tells for which stream. */
+int on_fiber(struct stream *s, int (*run)(struct fs_call *c)) MUST_CHECK;
+struct stream *stream_of(struct fs_call *c);
+
+/* args["file"], opened and told as s->file, fd, sparse. */
+int stream_file(struct stream *s, int flags) MUST_CHECK;
+/* On a fiber: the disk for reading, s->f and its size. */
+int export_open(struct fs_call *c) MUST_CHECK;
+/* On a fiber: a new disk of s->size; and its end, when all is in it. */
+int import_open(struct fs_call *c) MUST_CHECK;
+int import_end(struct fs_call *c) MUST_CHECK;
+
+/* The work of a task whose args["format"] is not raw. */
+int image_export(struct stream *s) MUST_CHECK;
+int image_import(struct stream *s) MUST_CHECK;
+/* NULL: a raw stream.  -EINVAL with the names of all. */
+int image_format(struct fs_call *c, const struct image_format **ret_f)
+    MUST_CHECK;
+
+#endif
