@@ -225,25 +225,28 @@ op_write(fuse_req_t req, fuse_ino_t node, const char *buf, size_t size,
 }
 
 static void
-flush_handle(fuse_req_t req, const struct fuse_file_info *fi)
+flush_handle(fuse_req_t req, const struct fuse_file_info *fi,
+    int (*flush)(struct fs_file *f))
 {
 	struct handle *h = handle_get(req, fi);
 	int rc;
 
 	if (h == NULL)
 		return;
-	rc = h->writable ? fs_file_flush(h->file) : 0;
+	rc = h->writable ? flush(h->file) : 0;
 	if (rc < 0)
 		reply_error(req, rc, "flush", h->ino, NULL, NULL);
 	else
 		(void)fuse_reply_err(req, 0);
 }
 
+/* A close: who opens the file then, here or on another host, reads what was
+ * written. */
 void
 op_flush(fuse_req_t req, fuse_ino_t node, struct fuse_file_info *fi)
 {
 	(void)node;
-	flush_handle(req, fi);
+	flush_handle(req, fi, fs_file_publish);
 }
 
 void
@@ -252,7 +255,7 @@ op_fsync(fuse_req_t req, fuse_ino_t node, int datasync,
 {
 	(void)node;
 	(void)datasync;
-	flush_handle(req, fi);
+	flush_handle(req, fi, fs_file_flush);
 }
 
 void

@@ -397,6 +397,17 @@ fs_file_flush(struct fs_file *f)
 	return r != 0 ? r : ds_commit(f->fs->ds);
 }
 
+int
+fs_file_publish(struct fs_file *f)
+{
+	int r;
+
+	if (f->mode != LOCK_EXCLUSIVE)
+		return fs_file_flush(f);
+	r = file_store_times(f->ip);
+	return r != 0 ? r : ds_checkpoint(f->fs->ds, f->ip->ino);
+}
+
 /* inode.content is held exclusively. */
 static int
 inline_clear(struct inode *ip, uint64_t off, uint64_t end)

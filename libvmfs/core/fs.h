@@ -185,6 +185,8 @@ int fs_file_write(struct fs_file *f, uint64_t offset, const void *buf,
 int fs_file_strip_ids(struct fs_file *f) MUST_CHECK;
 /* Everything acknowledged before is durable. */
 int fs_file_flush(struct fs_file *f) MUST_CHECK;
+/* The same, and other hosts read the file as it is now. */
+int fs_file_publish(struct fs_file *f) MUST_CHECK;
 /* Range reads zeroes afterwards; whole chunks are freed. */
 int fs_file_punch(struct fs_file *f, uint64_t offset, uint64_t len) MUST_CHECK;
 /* Allocates (unwritten: reads zeroes) so that later writes do not ENOSPC. */
