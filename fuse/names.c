@@ -238,6 +238,34 @@ op_symlink(fuse_req_t req, const char *target, fuse_ino_t parent,
 		reply_entry(req, &a, name);
 }
 
+void
+op_link(fuse_req_t req, fuse_ino_t node, fuse_ino_t new_parent,
+    const char *new_name)
+{
+	struct fuse_mount *m = mount_of(req);
+	struct lock_holder holder = { .mode = LOCK_FREE };
+	uint64_t dir = ino_of(m, new_parent);
+	struct patience p = { 0 };
+	struct fs_attr a;
+	struct change c;
+	int rc;
+
+	if (change_begin(req, &c))
+		do
+			rc = fs_link(m->conf.fs, ino_of(m, node), dir,
+			    new_name, &a, &holder);
+		while (patience_left(req, &p, rc));
+	else
+		rc = made_before(req, &c, &a);
+	rc = change_end(&c, rc);
+	if (rc == -EPERM)
+		(void)fuse_reply_err(req, EPERM);
+	else if (rc < 0)
+		reply_error(req, rc, "link", dir, new_name, &holder);
+	else
+		reply_entry(req, &a, new_name);
+}
+
 static void
 reply_done(fuse_req_t req, int rc, const char *what, uint64_t dir,
     const char *name, const struct lock_holder *holder)

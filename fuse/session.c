@@ -48,6 +48,7 @@ static const struct fuse_lowlevel_ops ops = {
 	.mknod = op_mknod,
 	.mkdir = op_mkdir,
 	.symlink = op_symlink,
+	.link = op_link,
 	.unlink = op_unlink,
 	.rmdir = op_rmdir,
 	.rename = op_rename,

@@ -97,6 +97,15 @@ int fs_symlink(struct fs *fs, uint64_t dir, const char *name,
     MUST_CHECK;
 /* buf gets a NUL-terminated target of up to INODE_INLINE_MAX bytes. */
 int fs_readlink(struct fs *fs, uint64_t ino, char *buf, size_t size) MUST_CHECK;
+#define FS_LINKS_MAX 65000u
+/*
+ * A further name for a file or symbolic link; of a disk -EPERM: its snapshots
+ * are named by its path, and who deletes that means all of it.  Also -EPERM:
+ * the volume was made by a version without FEATURE_RO_COMPAT_ATTRS.  -EMLINK;
+ * -VMFS_ELOCKED when another host has the file open for writing.
+ */
+int fs_link(struct fs *fs, uint64_t ino, uint64_t dir, const char *name,
+    struct fs_attr *ret_a, struct lock_holder *ret_holder) MUST_CHECK;
 /* A file that is open on this host keeps its content until the last close;
  * -VMFS_ELOCKED when another live host has it open for writing; -EBUSY when
  * a snapshot of it is pinned by clones. */

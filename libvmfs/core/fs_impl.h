@@ -129,6 +129,8 @@ void inode_attr(uint64_t ino, const struct inode_info *info,
     struct fs_attr *ret_a);
 uint64_t fs_now_ns(struct fs *fs);
 int fs_writable(const struct fs *fs) MUST_CHECK;
+/* Was the volume made for extended attributes and further names? */
+bool fs_has_attrs(const struct fs *fs);
 int meta_free(struct txn *t, uint64_t addr) MUST_CHECK;
 
 int fs_need_feature(struct fs *fs, uint64_t incompat) MUST_CHECK;

@@ -21,6 +21,12 @@ fs_writable(const struct fs *fs)
 	return ds_health(fs->ds);
 }
 
+bool
+fs_has_attrs(const struct fs *fs)
+{
+	return (ds_super(fs->ds)->ro_compat & FEATURE_RO_COMPAT_ATTRS) != 0;
+}
+
 int
 meta_free(struct txn *t, uint64_t addr)
 {

@@ -131,7 +131,8 @@ mkds_plan(const struct disk_info *info, const struct mkds_conf *conf,
 {
 	struct super s = {
 		.version = 1,
-		.ro_compat = FEATURE_RO_COMPAT_ASKS,
+		.ro_compat = FEATURE_RO_COMPAT_ASKS |
+		    FEATURE_RO_COMPAT_ATTRS,
 		.sector_size = info->block_size,
 		.uuid = conf->uuid,
 		.timers = conf->timers,

@@ -59,7 +59,7 @@ unlink_locked(struct inode *dip, const char *name, struct victim *v,
 static int
 victim_thin(struct fs *fs, const struct fs_attr *a, struct lock_holder *holder)
 {
-	if (a->snapshots <= VICTIM_SNAPSHOTS)
+	if (a->snapshots <= VICTIM_SNAPSHOTS || a->nlink > 1)
 		return 0;
 	return snapshot_thin(fs, a->ino, VICTIM_SNAPSHOTS, holder);
 }

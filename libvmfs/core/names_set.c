@@ -64,6 +64,12 @@ names_find(struct inode *dip, const char *name, struct dirent *ret_e)
 
 /* ---- the inode that loses its name ---- */
 
+static bool
+has_other_names(const struct inode *ip)
+{
+	return ip->info.type != INODE_DIR && ip->info.nlink > 1;
+}
+
 static int
 victim_hold_snapshots(struct victim *v)
 {
@@ -108,7 +114,7 @@ victim_take(struct fs *fs, const struct dirent *e, struct victim *v,
 		v->ip = NULL;
 		return r != 0 ? r : -ESTALE;
 	}
-	if (v->ip->info.snapshots == 0)
+	if (v->ip->info.snapshots == 0 || has_other_names(v->ip))
 		return 0;
 	fiber_mutex_lock(&v->ip->snaps);
 	v->snaps_locked = true;
@@ -126,17 +132,25 @@ victim_unlink(struct txn *t, struct victim *v)
 
 	if (ip == NULL)
 		return 0;
-	r = orphan_add(t, ip->ino);
-	for (unsigned i = 0; i < v->n_snap && r == 0; i++) {
-		v->snap[i]->info.flags |= INODE_DELETING;
-		r = inode_store(t, v->snap[i]);
+	if (has_other_names(ip)) {
+		ip->info.nlink--;
+		ip->info.ctime_ns = fs_now_ns(ip->fs);
+		return inode_store(t, ip);
 	}
+	/* The other name went since victim_take. */
+	if (ip->info.snapshots > 0 && !v->snaps_locked)
+		return -EBUSY;
+	r = orphan_add(t, ip->ino);
 	if (r != 0)
 		return r;
 	ip->info.nlink = 0;
 	ip->info.flags |= INODE_DELETING;
 	ip->info.ctime_ns = fs_now_ns(ip->fs);
-	return inode_store(t, ip);
+	for (unsigned i = 0; i < v->n_snap && r == 0; i++) {
+		v->snap[i]->info.flags |= INODE_DELETING;
+		r = inode_store(t, v->snap[i]);
+	}
+	return r != 0 ? r : inode_store(t, ip);
 }
 
 void
@@ -156,6 +170,7 @@ victim_finish(struct victim *v, bool done)
 	free(v->snap);
 	if (v->snaps_locked)
 		fiber_mutex_unlock(&ip->snaps);
+	done = done && ip->info.nlink == 0;
 	if (done && ip->opens > 0)
 		ip->unlinked = true;	/* the last close goes on */
 	else if (done)

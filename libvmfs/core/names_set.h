@@ -26,7 +26,7 @@ int names_find(struct inode *dip, const char *name, struct dirent *ret_e)
 
 /*
  * The inode of an entry about to be unlinked: held exclusively at once, with
- * what its deletion needs.
+ * what its deletion needs.  When it has further names only this one goes.
  */
 struct victim {
 	struct inode *ip;
@@ -38,7 +38,8 @@ int victim_take(struct fs *fs, const struct dirent *e, struct victim *v,
     struct lock_holder *ret_holder) MUST_CHECK;
 /* Unlinked in the transaction; victim_finish deletes. */
 int victim_unlink(struct txn *t, struct victim *v) MUST_CHECK;
-/* done: victim_unlink was committed to; else only gives back. */
+/* done: victim_unlink was committed to; else, or with names left, only gives
+ * back. */
 void victim_finish(struct victim *v, bool done);
 
 #endif

@@ -320,7 +320,7 @@ op_rename(struct script *s)
 		memcpy(name, sp->name[old].name, sizeof(name));
 	}
 	old = space_find(sp, name, sub);
-	if (old == i)
+	if (old != UINT_MAX && sp->name[old].object == moved)
 		return op_flush(s);	/* a rename that does nothing */
 	r = fs_rename(s->box.fs, dir(s, from_sub), from, dir(s, sub), name, 0,
 	    NULL);
@@ -331,6 +331,26 @@ op_rename(struct script *s)
 	space_drop_name(sp, space_find(sp, from, from_sub));
 	space_name(sp, name, sub, moved);
 	return 0;
+}
+
+static int
+op_link(struct script *s)
+{
+	struct space *sp = &s->truth.space;
+	unsigned i = some_name(s, INODE_FILE, false), o;
+	bool sub = below(s, 2) != 0;
+	char name[TRUTH_NAME_MAX];
+	struct fs_attr a;
+	int r;
+
+	if (i == UINT_MAX || sp->names == TRUTH_NAMES)
+		return op_create(s);
+	o = sp->name[i].object;
+	(void)snprintf(name, sizeof(name), "l%u", s->serial++);
+	r = fs_link(s->box.fs, object(s, o)->ino, dir(s, sub), name, &a, NULL);
+	if (r == 0)
+		space_name(sp, name, sub, o);
+	return r;
 }
 
 /* What an object that goes takes with it. */
@@ -352,7 +372,7 @@ op_delete(struct script *s)
 {
 	struct space *sp = &s->truth.space;
 	unsigned i = some_name(s, below(s, 3) == 0 ? INODE_FILE : INODE_DISK,
-	    false);
+	    false), o;
 	int r;
 
 	if (i == UINT_MAX)
@@ -361,8 +381,12 @@ op_delete(struct script *s)
 	    NULL);
 	if (r < 0)
 		return r;
-	forget(s, sp->name[i].object);
+	o = sp->name[i].object;
 	space_drop_name(sp, i);
+	for (i = 0; i < sp->names; i++)
+		if (sp->name[i].object == o)
+			return 0;
+	forget(s, o);
 	return 0;
 }
 
@@ -631,6 +655,7 @@ static const struct {
 	{ "ftrunc", op_ftrunc, SETTLES },
 	{ "rename", op_rename, SETTLES },
 	{ "delete", op_delete, SETTLES },
+	{ "link", op_link, SETTLES },
 	{ "snap", op_snap, SETTLES },
 	{ "clone", op_clone, SETTLES },
 	{ "cwrite", op_cwrite, SETTLES },

@@ -156,6 +156,13 @@ NEW_CASE(append_finds_the_end_that_others_move) = {
 	CLOSE("a"), CLOSE("b"), SIZE("f", 13), END,
 };
 
+NEW_CASE(open_files_lose_a_name_and_keep_another) = {
+	MAKE(0, "f"), LINK(0, "f", "g"), OPEN(0, "a", "f", O_RDWR),
+	UNLINK(0, "f"), FPUT(0, "a", 0, 5000, 3), CLOSE("a"),
+	GET("g", 0, 5000, 3), OPEN(0, "a", "g", O_RDWR), UNLINK(0, "g"),
+	FPUT(0, "a", 0, 10, 4), FGET(0, "a", 0, 10, 4), CLOSE("a"), END,
+};
+
 /* ---- times ---- */
 
 NEW_CASE(times_move_with_content) = {
@@ -185,6 +192,13 @@ NEW_CASE(times_of_directories_move_with_names) = {
 	MARK("e", "a"), UNLINK(0, "e/f"), NEWER("e", "a", MTIME | CTIME),
 	MARK("d", "a"), UNLINK(-ENOENT, "d/x"), MAKE(-EEXIST, "d/s"),
 	NEWER("d", "a", 0), END,
+};
+NEW_CASE(times_move_with_links) = {
+	MKDIR(0, "d", 0755), MAKE(0, "f"), MARK("f", "a"), MARK("d", "b"),
+	LINK(0, "f", "d/g"), NEWER("f", "a", CTIME),
+	NEWER("d", "b", MTIME | CTIME), MARK("f", "a"), MARK("d", "b"),
+	UNLINK(0, "d/g"), NEWER("f", "a", CTIME),
+	NEWER("d", "b", MTIME | CTIME), END,
 };
 NEW_CASE(times_are_set) = {
 	MAKE(0, "f"), UTIME(0, "f", 1000000000123456000, 5000000000),
@@ -219,6 +233,7 @@ const struct posix_case posix_content[] = {
 	CASE(holes_are_found, 0),
 	CASE(unlinked_files_live_while_open, POSIX_ONE),
 	CASE(replaced_files_live_while_open, POSIX_ONE),
+	CASE(open_files_lose_a_name_and_keep_another, POSIX_ONE),
 	CASE(open_files_follow_their_new_name, 0),
 	CASE(open_truncates_and_creates, 0),
 	CASE(open_files_do_what_they_were_opened_for, POSIX_KERNEL),
@@ -227,6 +242,7 @@ const struct posix_case posix_content[] = {
 	CASE(times_move_with_content, 0),
 	CASE(times_move_with_attributes, 0),
 	CASE(times_of_directories_move_with_names, 0),
+	CASE(times_move_with_links, 0),
 	CASE(times_are_set, 0),
 	CASE(times_reach_before_1970, 0),
 	CASE(reading_moves_no_time, POSIX_OURS),

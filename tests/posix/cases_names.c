@@ -147,6 +147,41 @@ NEW_CASE(names_are_any_bytes) = {
 	IS_FILE("a b\n\t\\\"'*?"), IS_FILE("..."), GONE("\xff\xfe"), END,
 };
 
+/* ---- several names ---- */
+
+NEW_CASE(links_name_one_file) = {
+	MKDIR(0, "d", 0755), MAKE(0, "a"), PUT(0, "a", 0, 5000, 3),
+	LINK(0, "a", "d/b"), SAME("a", "d/b"), NLINK("a", 2),
+	GET("d/b", 0, 5000, 3), PUT(0, "d/b", 0, 5000, 4),
+	GET("a", 0, 5000, 4), CHMOD(0, "d/b", 0600), MODE("a", 0600),
+	LINK(0, "d/b", "c"), NLINK("a", 3), UNLINK(0, "a"), NLINK("c", 2),
+	RENAME(0, "c", "d/c"), SAME("d/c", "d/b"), UNLINK(0, "d/b"),
+	NLINK("d/c", 1), GET("d/c", 0, 5000, 4), RESIZE(0, "d/c", 100),
+	UNLINK(0, "d/c"), LIST("d", ""), END,
+};
+NEW_CASE(links_to_each_other_are_not_renamed) = {
+	MAKE(0, "a"), LINK(0, "a", "b"), RENAME(0, "a", "b"),
+	LIST("", "a b "), RENAME2(-EEXIST, "a", "b", RENAME_NOREPLACE),
+	RENAME2(0, "a", "b", RENAME_EXCHANGE), NLINK("a", 2), END,
+};
+NEW_CASE(rename_over_a_link_leaves_the_others) = {
+	MAKE(0, "a"), PUT(0, "a", 0, 10, 3), LINK(0, "a", "b"), MAKE(0, "c"),
+	RENAME(0, "c", "b"), NLINK("a", 1), GET("a", 0, 10, 3), SIZE("b", 0),
+	END,
+};
+NEW_CASE(links_need_a_file_and_a_new_name) = {
+	MAKE(0, "a"), MKDIR(0, "d", 0755), MAKE(0, "b"),
+	LINK(-ENOENT, "x", "y"), LINK(-EEXIST, "a", "b"),
+	LINK(-EEXIST, "a", "d"), LINK(-EEXIST, "a", "a"),
+	LINK(-EPERM, "d", "e"), LINK(-ENOENT, "a", "x/y"),
+	LINK(-ENOTDIR, "a", "b/y"), LINK(-ENAMETOOLONG, "a", "%256"),
+	NLINK("a", 1), LINK(0, "a", "%255"), NLINK("%255", 2), END,
+};
+NEW_CASE(symbolic_links_have_several_names) = {
+	SYMLINK(0, "where", "s"), LINK(0, "s", "t"), NLINK("s", 2),
+	UNLINK(0, "s"), READLINK("t", "where"), END,
+};
+
 /* ---- symbolic links ---- */
 
 NEW_CASE(symbolic_links_keep_their_text) = {
@@ -185,6 +220,11 @@ const struct posix_case posix_names[] = {
 	CASE(a_name_comes_back_as_another_object, 0),
 	CASE(names_have_up_to_255_bytes, 0),
 	CASE(names_are_any_bytes, 0),
+	CASE(links_name_one_file, 0),
+	CASE(links_to_each_other_are_not_renamed, 0),
+	CASE(rename_over_a_link_leaves_the_others, 0),
+	CASE(links_need_a_file_and_a_new_name, 0),
+	CASE(symbolic_links_have_several_names, 0),
 	CASE(symbolic_links_keep_their_text, 0),
 	CASE(symbolic_links_are_followed, POSIX_KERNEL),
 	{ .name = NULL },

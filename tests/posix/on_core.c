@@ -105,6 +105,20 @@ c_readlink(struct posix_host *h, const char *path, char *buf, size_t size)
 }
 
 static int
+c_link(struct posix_host *h, const char *path, const char *to)
+{
+	struct fs_attr a;
+	const char *name;
+	uint64_t dir;
+	int rc = find(h, path, &a);
+
+	if (rc == 0)
+		rc = walk(h, to, &dir, &name);
+	return rc != 0 ? rc : plain(fs_link(fs_of(h), a.ino, dir, name, &a,
+	    NULL));
+}
+
+static int
 c_unlink(struct posix_host *h, const char *path)
 {
 	const char *name;
@@ -435,7 +449,7 @@ c_free_bytes(struct posix_host *h, uint64_t *ret_free, uint64_t *ret_total)
 
 static const struct posix_vt core_vt = {
 	.mkdir = c_mkdir, .symlink = c_symlink, .readlink = c_readlink,
-	.unlink = c_unlink, .rmdir = c_rmdir,
+	.link = c_link, .unlink = c_unlink, .rmdir = c_rmdir,
 	.rename = c_rename, .stat = c_stat, .chmod = c_chmod,
 	.chown = c_chown, .utime = c_utime, .resize = c_resize,
 	.open = c_open, .close = c_close, .read = c_read, .write = c_write,
