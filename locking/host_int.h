@@ -69,6 +69,8 @@ struct host {
 	struct watch watch;
 	struct lockmgr lm;
 	struct fiber_mutex taking;	/* one take-over at a time */
+	uint64_t met_super;	/* generation on the LUN that nobody lives to
+				 * tell of */
 	struct history history;
 	bool stopping;
 	bool entered, beating, guarded, watched; /* what host_leave has to undo */

@@ -110,6 +110,9 @@ has_all_luns(struct host *h, char why[WHY_SIZE])
 		s = h->super;
 	else if (rc < 0 && rc != -ERANGE)
 		return rc;
+	/* Whoever has added one may be the one who died. */
+	if (s.generation > h->met_super)
+		h->met_super = s.generation;
 	for (unsigned i = 1; i < s.extents; i++) {
 		if (extents_has(h->lun, &s.extent[i].uuid))
 			continue;

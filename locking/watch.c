@@ -98,7 +98,7 @@ note_supers(struct host *h)
 		if (s->rec.super_generation < all)
 			all = s->rec.super_generation;
 	}
-	h->locks.super_seen = seen;
+	h->locks.super_seen = h->met_super > seen ? h->met_super : seen;
 	h->locks.super_all = seen == 0 ? 0 : all;
 }
 

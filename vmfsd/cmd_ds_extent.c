@@ -64,6 +64,9 @@ refused(struct extent_call *c, int error)
 	case -ENOSPC:
 		return say(c, error, "'%s' is too small: an extent needs "
 		    "17 MiB at least", lun);
+	case -EEXIST:
+		return say(c, error, "'%s' is a LUN of datastore '%s' already",
+		    lun, ds);
 	case -EROFS:
 		if (c->why[0] == '\0')
 			return say(c, error, "datastore '%s' is mounted "

@@ -84,6 +84,7 @@ keep_once(struct ds *ds)
 
 	/* What it could not do it tries again the next time. */
 	(void)!ds_super_keep(ds);
+	ds_extents_keep(ds);
 	if (has_work(ds))
 		r = ds_checkpoint(ds, 0);
 	if (r == 0)

@@ -8,9 +8,12 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "libvmfs/base/units.h"
 #include "libvmfs/core/ds_priv.h"
 #include "libvmfs/core/extents.h"
 #include "libvmfs/core/volume.h"
+
+#define LOOK_AGAIN_NS (4 * NSEC_PER_SEC)	/* for what is missing */
 
 static void why_say(char *why, const char *fmt, ...) PRINTF_LIKE(2, 3);
 
@@ -86,10 +89,13 @@ ds_extents_follow(struct ds *ds, const struct super *s, bool all)
 
 	if (x == NULL)
 		return s->extents > 1 ? -VMFS_EEXTENT : 0;
+	ds->lacks_extents = false;
+	ds->extents_again_ns = env_now(ds->conf.env) + LOOK_AGAIN_NS;
 	for (unsigned i = 1; i < s->extents; i++) {
 		if (extents_has(x, &s->extent[i].uuid))
 			continue;
 		r = bring_in(ds, s, i);
+		ds->lacks_extents |= r < 0;
 		if (r < 0 && all && is_new(ds, &s->extent[i].uuid))
 			return r;
 		if (r < 0 && !all)
@@ -100,6 +106,30 @@ ds_extents_follow(struct ds *ds, const struct super *s, bool all)
 	let_go(ds, s);
 	r = extents_follow(x, s);
 	return r < 0 ? r : disk_refresh(ds->conf.disk);
+}
+
+void
+ds_extents_keep(struct ds *ds)
+{
+	if (!ds->lacks_extents ||
+	    env_now(ds->conf.env) < ds->extents_again_ns)
+		return;
+	ds->extents_again_ns = env_now(ds->conf.env) + LOOK_AGAIN_NS;
+	ds->lacks_extents = false;
+	for (unsigned i = 1; i < ds->super.extents; i++) {
+		const struct uuid *uuid = &ds->super.extent[i].uuid;
+
+		if (extents_has(ds->conf.extents, uuid))
+			continue;
+		if (bring_in(ds, &ds->super, i) < 0) {
+			ds->lacks_extents = true;
+			continue;
+		}
+		log_info(ds->conf.env->log, "core: extent %u is there again",
+		    i);
+		lease_mark_leaving(ds);
+		ds->full_until_ns[0] = ds->full_until_ns[1] = 0;
+	}
 }
 
 bool
@@ -140,6 +170,23 @@ check_lun(const struct ds *ds, const struct disk *lun, char *why)
 		return -EOPNOTSUPP;
 	}
 	return 0;
+}
+
+/* Another host may have been faster, or this is the first LUN itself. */
+static int
+is_ours(const struct ds *ds, struct disk *lun)
+{
+	struct extent_info e;
+	struct super s;
+	int r = extent_read(lun, &e);
+
+	if (r == 0 && uuid_equal(&e.volume, &ds->super.uuid) &&
+	    !is_new(ds, &e.uuid))
+		return -EEXIST;
+	if (r == 0 || r == -VMFS_ENOTVMFS || r == -VMFS_ECORRUPT)
+		r = super_read(lun, &s) == 0 &&
+		    uuid_equal(&s.uuid, &ds->super.uuid) ? -EEXIST : 0;
+	return r;
 }
 
 static void
@@ -199,6 +246,8 @@ add(struct ds *ds, struct disk *lun, const char *place, char *why,
 	struct uuid uuid;
 	int r = check_lun(ds, lun, why);
 
+	if (r == 0)
+		r = is_ours(ds, lun);
 	if (r < 0)
 		return r;
 	env_uuid(ds->conf.env, &uuid);

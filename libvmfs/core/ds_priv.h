@@ -185,6 +185,8 @@ struct ds {
 	/* Nothing is allocated behind it: not all members know that space. */
 	uint64_t open_blocks;
 	int super_error;		/* of the last look at the superblock */
+	bool lacks_extents;		/* and when they are looked for again */
+	uint64_t extents_again_ns;
 	uint16_t *cluster_free;	/* free chunks as last seen; space.c */
 	uint64_t cluster_scan_ns;	/* when all were seen; 0: never */
 	struct lock_grant slot_grant;	/* our slot, owner of slot info */
@@ -362,6 +364,8 @@ uint32_t ds_open_chunks(const struct ds *ds, uint64_t cluster);
  */
 int ds_extents_follow(struct ds *ds, const struct super *s, bool all)
     MUST_CHECK;
+/* For the housekeeper: looks for extents that are missing. */
+void ds_extents_keep(struct ds *ds);
 /* May the cluster be leased, as far as its LUN goes? */
 bool ds_extent_is_usable(const struct ds *ds, uint64_t cluster);
 

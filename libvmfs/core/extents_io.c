@@ -6,11 +6,46 @@
 #include "libvmfs/base/cleanup.h"
 #include "libvmfs/core/extents.h"
 
+#define TRIES 8
+
+/*
+ * There is no lease check below here that would send again what the LUN has
+ * not done, or may have: the same bytes, by the only one who writes them.
+ */
+static bool
+once_more(int r, int *tries)
+{
+	return (r == -VMFS_EATTENTION || r == -VMFS_EUNKNOWN) &&
+	    ++*tries < TRIES;
+}
+
+static int
+read_lun(struct disk *d, uint64_t offset, void *buf, size_t len)
+{
+	int tries = 0, r;
+
+	do
+		r = disk_read(d, offset, buf, len);
+	while (once_more(r, &tries));
+	return r;
+}
+
+static int
+write_lun(struct disk *d, uint64_t offset, const void *buf, size_t len)
+{
+	int tries = 0, r;
+
+	do
+		r = disk_write(d, offset, buf, len, DISK_FUA);
+	while (once_more(r, &tries));
+	return r;
+}
+
 static int
 read_block(struct disk *d, uint64_t block, void *buf,
     struct extent_info *ret_e)
 {
-	int r = disk_read(d, block << BLOCK_SHIFT, buf, BLOCK_SIZE);
+	int r = read_lun(d, block << BLOCK_SHIFT, buf, BLOCK_SIZE);
 
 	return r < 0 ? r : extent_decode(buf, block, ret_e);
 }
@@ -40,7 +75,7 @@ write_block(struct disk *d, uint64_t block, const struct extent_info *e)
 	if (buf == NULL)
 		return -ENOMEM;
 	extent_encode(buf, block, e);
-	return disk_write(d, block << BLOCK_SHIFT, buf, BLOCK_SIZE, 0);
+	return write_lun(d, block << BLOCK_SHIFT, buf, BLOCK_SIZE);
 }
 
 /* In writes that every LUN takes. */
@@ -58,8 +93,8 @@ zero_front(struct disk *lun)
 		step = BLOCK_SIZE;
 	for (uint64_t at = 0; r == 0 && at < (uint64_t)EXTENT_FRONT_BLOCKS *
 	    BLOCK_SIZE; at += step)
-		r = disk_write(lun, at, buf, step, 0);
-	return r < 0 ? r : disk_flush(lun);
+		r = write_lun(lun, at, buf, step);
+	return r;
 }
 
 int
@@ -71,7 +106,7 @@ extent_write(struct disk *lun, const struct extent_info *e)
 		r = write_block(lun, EXTENT_COPY_0, e);
 	if (r == 0)
 		r = write_block(lun, EXTENT_COPY_1, e);
-	return r < 0 ? r : disk_flush(lun);
+	return r;
 }
 
 int
@@ -164,8 +199,7 @@ extent_note_write(struct disk *first, const struct super *s,
 		if (r == 0 && in_table(s, &old.uuid) &&
 		    !uuid_equal(&old.uuid, &e->uuid))
 			continue;
-		r = write_block(first, EXTENT_NOTE_BLOCK + n, e);
-		return r < 0 ? r : disk_flush(first);
+		return write_block(first, EXTENT_NOTE_BLOCK + n, e);
 	}
 	return -VMFS_ELIMIT;
 }

@@ -7,6 +7,7 @@
 
 #include "libvmfs/base/units.h"
 #include "libvmfs/check/check.h"
+#include "libvmfs/core/extents.h"
 #include "libvmfs/core/fs.h"
 #include "locking/host_int.h"
 #include "tests/sim/world.h"
@@ -16,6 +17,7 @@
 #endif
 #define LUN_BYTES (160 * MIB)
 #define FIRST_BYTES (72 * MIB)
+#define FURTHER_BYTES (96 * MIB)
 #define TAKEOVER_MS 60000u
 
 static const struct sim_faults rough = {
@@ -23,6 +25,9 @@ static const struct sim_faults rough = {
 	.slow_ppm = 1000, .slow_ns = 2 * NSEC_PER_SEC,
 	.late_ns = 3600 * NSEC_PER_SEC,
 };
+
+/* By its LUN, or by another LUN. */
+static bool another;
 
 static void
 run_seeds(void (*play)(struct world *w))
@@ -34,6 +39,7 @@ run_seeds(void (*play)(struct world *w))
 			.seed = seed, .hosts = 3, .protocol = LOCK_ATS_PR,
 			.faults = rough, .lun_bytes = LUN_BYTES,
 			.first_bytes = FIRST_BYTES,
+			.further_bytes = another ? FURTHER_BYTES : 0,
 		};
 		uint64_t hash;
 
@@ -68,7 +74,24 @@ super_of(struct world *w, unsigned i)
 static bool
 has_grown(struct world *w, unsigned i)
 {
-	return super_of(w, i)->blocks == LUN_BYTES / BLOCK_SIZE;
+	return another ? super_of(w, i)->extents == 2 :
+	    super_of(w, i)->blocks == LUN_BYTES / BLOCK_SIZE;
+}
+
+static int
+try_grow(struct world *w, unsigned i, struct lock_holder *holder)
+{
+	char why[LOCKOPS_WHY] = "";
+	struct disk *d;
+	int rc;
+
+	if (!another)
+		return fs_grow(w->host[i].fs, holder);
+	if (has_grown(w, i))
+		return -ENODATA;
+	rc = world_open_further(w, i, &d);
+	return rc < 0 ? rc : fs_extent_add(w->host[i].fs, d, "further", why,
+	    holder);
 }
 
 /* Until it is done, or the host is dead. */
@@ -79,12 +102,13 @@ grow(struct world *w, unsigned i)
 	struct lock_holder holder;
 	int rc;
 
-	w->lun.info.size_bytes = LUN_BYTES;
+	if (!another)
+		w->lun.info.size_bytes = LUN_BYTES;
 	for (;;) {
-		rc = fs_grow(w->host[i].fs, &holder);
+		rc = try_grow(w, i, &holder);
 		if ((rc != -VMFS_EINUSE && rc != -VMFS_ELOCKED) ||
 		    w->sim.now_ns > end)
-			return rc == -ENODATA ? 0 : rc;
+			return rc == -ENODATA || rc == -EEXIST ? 0 : rc;
 		fiber_sleep(NSEC_PER_SEC);
 	}
 }
@@ -193,10 +217,19 @@ check_lun(struct world *w)
 		.env = &w->env, .own_slot = -1, .finding = note, .arg = w,
 	};
 	struct check_result res;
-	struct disk *d;
+	struct disk *d, *all, *further;
 
 	w->lun.faults = (struct sim_faults){ .late_ns = 0 };
+	w->further.faults = w->lun.faults;
 	WORLD_CHECK(w, sim_disk_open(&w->lun, SIM_NEXUS_MAX - 1, &d) == 0);
+	if (another) {
+		WORLD_CHECK(w, extents_open(d, &all) == 0 &&
+		    sim_disk_open(&w->further, SIM_NEXUS_MAX - 1,
+		    &further) == 0 && super_read(all, &w->super) == 0 &&
+		    extents_attach(all, &w->super.extent[1].uuid,
+		    further) == 0 && extents_follow(all, &w->super) == 0);
+		conf.extents = d = all;
+	}
 	/* The LUN may be reserved against a host that died. */
 	WORLD_CHECK(w, disk_overlay_open(d, &conf.disk) == 0);
 	WORLD_CHECK(w, check_run(&conf, &res) == 0);
@@ -282,7 +315,6 @@ play_grower_dies(struct world *w)
 	while (!g.ended)
 		fiber_sleep(NSEC_PER_MSEC);
 	world_crash(w, 0);
-	w->lun.info.size_bytes = LUN_BYTES;
 	WORLD_CHECK(w, grow(w, 2) == 0);
 	while (!wr.ended)
 		fiber_sleep(100 * NSEC_PER_MSEC);
@@ -367,8 +399,26 @@ ATF_TC_BODY(an_heir_follows_before_it_replays, tc)
 	run_seeds(play_heir_is_a_tool);
 }
 
+#define BY_ANOTHER_LUN(name, play)					\
+ATF_TC_WITHOUT_HEAD(name);						\
+ATF_TC_BODY(name, tc)							\
+{									\
+	(void)tc;							\
+	another = true;							\
+	run_seeds(play);						\
+}
+BY_ANOTHER_LUN(a_host_without_space_goes_on_when_another_adds_a_lun,
+    play_load)
+BY_ANOTHER_LUN(a_death_while_adding_a_lun_is_got_over, play_grower_dies)
+BY_ANOTHER_LUN(what_was_flushed_to_another_lun_outlives_its_writer,
+    play_writer_dies)
+
 ATF_TP_ADD_TCS(tp)
 {
+	ATF_TP_ADD_TC(tp,
+	    a_host_without_space_goes_on_when_another_adds_a_lun);
+	ATF_TP_ADD_TC(tp, a_death_while_adding_a_lun_is_got_over);
+	ATF_TP_ADD_TC(tp, what_was_flushed_to_another_lun_outlives_its_writer);
 	ATF_TP_ADD_TC(tp, an_heir_follows_before_it_replays);
 	ATF_TP_ADD_TC(tp, a_host_without_space_goes_on_when_another_grows_it);
 	ATF_TP_ADD_TC(tp, a_death_while_growing_is_got_over);

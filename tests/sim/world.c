@@ -6,6 +6,8 @@
 #include <string.h>
 
 #include "libvmfs/base/units.h"
+#include "libvmfs/core/ds.h"
+#include "libvmfs/core/extents.h"
 #include "locking/lease.h"
 #include "locking/watchdog.h"
 #include "tests/sim/sim_paths.h"
@@ -80,10 +82,57 @@ open_path(struct world *w, struct world_host *wh, unsigned n,
 	return sim_paths_open(&wh->env, &w->lun, n, second(n), ret_d);
 }
 
+int
+world_open_further(struct world *w, unsigned i, struct disk **ret_d)
+{
+	return w->host[i].lacks_further ? -ENOENT :
+	    sim_disk_open(&w->further, nexus(i, false), ret_d);
+}
+
+int
+world_find_extent(void *arg, const struct super *s, unsigned e,
+    struct disk **ret_lun)
+{
+	const struct world_host *wh = arg;
+	struct disk *d;
+	int rc = world_open_further(wh->world, wh->index, &d);
+
+	if (rc < 0)
+		return rc;
+	rc = extent_check(d, s, e);
+	if (rc < 0)
+		disk_close(d);
+	else
+		*ret_lun = d;
+	return rc;
+}
+
+/* As vmfsd does before it joins. */
+static int
+bring_further(struct world *w, struct world_host *wh)
+{
+	struct disk *all, *lun;
+	int rc = extents_open(wh->lun, &all);
+
+	if (rc < 0)
+		return rc;
+	wh->lun = all;
+	rc = super_read(all, &w->super);
+	for (unsigned i = 1; rc == 0 && i < w->super.extents; i++) {
+		if (world_find_extent(wh, &w->super, i, &lun) < 0)
+			continue;
+		rc = extents_attach(all, &w->super.extent[i].uuid, lun);
+	}
+	return rc < 0 ? rc : extents_follow(all, &w->super);
+}
+
 static int
 open_paths(struct world *w, struct world_host *wh)
 {
 	int rc = open_path(w, wh, nexus(wh->index, false), &wh->lun);
+
+	if (rc == 0 && w->has_further)
+		rc = bring_further(w, wh);
 
 	if (rc == 0 && wh->tool)
 		wh->hb_lun = wh->lun;
@@ -98,6 +147,8 @@ each_path(struct world *w, unsigned i,
 {
 	for (unsigned n = 2 * i; n < 2 * i + 2; n++) {
 		fn(&w->lun, n);
+		if (w->has_further)
+			fn(&w->further, n);
 		if (w->paths > 1)
 			fn(&w->lun, second(n));
 	}
@@ -415,7 +466,7 @@ run_main(void *arg)
 		world_fail(w, "mkfs: %s", vmfs_strerror(rc));
 		return;
 	}
-	w->lun.faults = r->conf->faults;
+	w->lun.faults = w->further.faults = r->conf->faults;
 	w->play(w);
 	/* What a failed play left behind. */
 	for (unsigned i = 0; i < w->hosts; i++)
@@ -522,6 +573,12 @@ world_run(struct world *w, const struct world_conf *conf,
 	    conf->block_size != 0 ? conf->block_size : 512, caps);
 	if (rc < 0)
 		return rc;
+	w->has_further = conf->further_bytes != 0;
+	if (w->has_further)
+		rc = sim_lun_init(&w->further, &w->sim, conf->further_bytes,
+		    w->lun.info.block_size, caps);
+	if (rc < 0)
+		return rc;
 	if (conf->first_bytes != 0)
 		w->lun.info.size_bytes = conf->first_bytes;
 	w->hosts = conf->hosts;
@@ -537,6 +594,8 @@ world_run(struct world *w, const struct world_conf *conf,
 	*ret_hash = w->sim.hash;
 	take_watchdogs(w);
 	sim_lun_fini(&w->lun);
+	if (w->has_further)
+		sim_lun_fini(&w->further);
 	sim_fini(&w->sim);
 	return world_failed(w) ? -EPROTO : 0;
 }

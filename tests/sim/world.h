@@ -38,11 +38,14 @@ struct world_host {
 	/* The next join is a tool's, such as fsck's: one disk for all, nobody
 	 * to tell, no network. */
 	bool tool;
+	bool lacks_further;		/* it does not find that LUN */
 };
 
 struct world {
 	struct sim sim;
 	struct sim_lun lun;
+	struct sim_lun further;		/* with world_conf.further_bytes */
+	bool has_further;
 	struct super super;
 	enum world_net net;
 	struct member member;		/* of all hosts, as w->net says */
@@ -71,6 +74,7 @@ struct world_conf {
 	uint64_t lun_bytes;		/* 0: 256 MiB */
 	/* Clocks gain or lose up to it; 0: all hosts have the same. */
 	unsigned drift_ppm;
+	uint64_t further_bytes;		/* another LUN that is free; 0: none */
 	/* What the LUN says it has until lun.info.size_bytes is set to
 	 * lun_bytes; 0: all. */
 	uint64_t first_bytes;
@@ -95,6 +99,12 @@ bool world_failed(const struct world *w);
 			world_fail((w), "%s:%d: %s", __FILE__,		\
 			    __LINE__, #cond);				\
 	} while (0)
+
+/* A way of host i to the further LUN. */
+int world_open_further(struct world *w, unsigned i, struct disk **ret_d);
+/* For ds_conf.find_extent; arg: struct world_host. */
+int world_find_extent(void *arg, const struct super *s, unsigned e,
+    struct disk **ret_lun);
 
 /*
  * Runs fn on the host's own scheduler, where all that touches its datastore has

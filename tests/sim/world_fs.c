@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* File systems of simulated hosts. */
+#include "libvmfs/core/extents.h"
 #include "libvmfs/core/fs.h"
 #include "tests/sim/world.h"
 
@@ -30,6 +31,8 @@ open_fs(struct world_host *wh)
 	struct ds_conf conf = {
 		.env = &wh->env, .disk = host_disk(wh->host),
 		.locks = host_locks(wh->host),
+		.extents = extents_is(wh->lun) ? wh->lun : NULL,
+		.find_extent = world_find_extent, .arg = wh,
 	};
 	struct ds *ds;
 	int rc = ds_open(&conf, &ds), rc2;

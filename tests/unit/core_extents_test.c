@@ -440,6 +440,8 @@ EXTENT_TEST(a_lun_that_cannot_be_an_extent_changes_nothing)
 	ATF_CHECK_EQ(ds_super(b->r.f.ds)->generation, generation);
 	ATF_CHECK_EQ(ds_super(b->r.f.ds)->extents, 1);
 	ATF_REQUIRE_EQ(add(b, 1), 0);
+	ATF_CHECK_EQ(add(b, 1), -EEXIST);
+	ATF_CHECK_EQ(add(b, 0), -EEXIST);
 	umount(b);
 }
 
