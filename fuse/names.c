@@ -423,7 +423,7 @@ op_statfs(fuse_req_t req, fuse_ino_t node)
 		.f_namemax = 255,
 	};
 	struct fs_statfs s;
-	int rc = fs_statfs(m->conf.fs, &s);
+	int rc = fs_statfs(m->conf.fs, ino_of(m, node), &s);
 
 	if (rc < 0) {
 		reply_error(req, rc, "statfs", ino_of(m, node), NULL, NULL);

@@ -45,7 +45,10 @@ add_space(void *arg)
 	(void)json_object_set_new(c->row, "free",
 	    json_integer((json_int_t)d->space.free_bytes));
 	(void)json_object_set_new(c->row, "used", json_integer((json_int_t)
-	    (d->space.total_bytes - d->space.free_bytes)));
+	    (d->space.total_bytes - d->space.free_bytes -
+	    d->space.reserved_bytes)));
+	(void)json_object_set_new(c->row, "reserved",
+	    json_integer((json_int_t)d->space.reserved_bytes));
 	(void)json_object_set_new(c->row, "space",
 	    json_string(ds_space_name(d)));
 	return 0;

@@ -38,7 +38,7 @@ find_command(const char *name)
 		commands_ds_scrub, commands_ds_set,
 		commands_host, commands_disk, commands_lock,
 		commands_target, commands_path, commands_box,
-		commands_stats, commands_task, commands_key,
+		commands_stats, commands_task, commands_key, commands_quota,
 	};
 
 	for (size_t i = 0; i < sizeof(tables) / sizeof(tables[0]); i++)

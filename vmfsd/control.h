@@ -36,6 +36,7 @@ struct command {
 /* Each table ends with a NULL name. */
 extern const struct command commands_host[], commands_path[];
 extern const struct command commands_box[], commands_stats[];
+extern const struct command commands_quota[];
 extern const struct command commands_ds[], commands_ds_copy[],
     commands_ds_scrub[], commands_ds_set[], commands_ds_extent[];
 extern const struct command commands_disk[], commands_key[], commands_lock[],

@@ -65,7 +65,7 @@ look(struct datastore *d)
 	struct fs_statfs s;
 	unsigned level;
 
-	if (fs_statfs(d->fs, &s) < 0)
+	if (fs_statfs(d->fs, 0, &s) < 0)
 		return;
 	d->space = s;
 	d->space_known = true;

@@ -52,6 +52,8 @@ static const char options_text[] =
 "      --background      do not wait for a task; see task ls\n"
 "      --keep            ds resignature: it is no copy, it has moved\n"
 "      --sharing=HOW     disk set: multi-writer or none\n"
+"      --limit=SIZE      quota set: of a directory and all below; none\n"
+"      --reserve=SIZE    quota set: what others cannot take; none\n"
 "      --socket=PATH     disk attach: where the hypervisor connects\n"
 "      --queues=N        disk attach: queues of the device (4)\n"
 "      --incoming        disk attach: a guest migrates here\n"
@@ -66,7 +68,7 @@ static const char options_text[] =
 "\n"
 "exit status: 0 done, 1 failed, 2 usage, 3 not found, 4 locked or busy,\n"
 "6 done, but a datastore is frozen, fenced, lost, damaged or failed to\n"
-"  mount, or part of a reload was refused\n";
+"  mount, part of a reload was refused, or a quota is incomplete\n";
 
 static void
 print_usage(FILE *out)
@@ -212,7 +214,7 @@ enum {
 	OPT_FORMAT = 512, OPT_FULL, OPT_NAME, OPT_BACKGROUND, OPT_DEFER,
 	OPT_EAGER = 256, OPT_KEEP, OPT_SHARING, OPT_SOCKET, OPT_INCOMING,
 	OPT_QUEUES, OPT_RATE, OPT_KEY, OPT_NBD, OPT_LISTEN, OPT_TLS,
-	OPT_INSECURE, OPT_READONLY,
+	OPT_INSECURE, OPT_READONLY, OPT_LIMIT, OPT_RESERVE,
 };
 
 /* Options that become arguments of the command as they are. */
@@ -239,6 +241,8 @@ static const struct passed {
 	{ OPT_TLS, "tls", 0 },
 	{ OPT_INSECURE, "insecure", 0 },
 	{ OPT_READONLY, "readonly", 0 },
+	{ OPT_LIMIT, "limit", 0 },
+	{ OPT_RESERVE, "reserve", 0 },
 	{ 0, NULL, 0 },
 };
 
@@ -268,6 +272,8 @@ static const struct option long_options[] = {
 	{ "tls", required_argument, NULL, OPT_TLS },
 	{ "insecure", no_argument, NULL, OPT_INSECURE },
 	{ "readonly", no_argument, NULL, OPT_READONLY },
+	{ "limit", required_argument, NULL, OPT_LIMIT },
+	{ "reserve", required_argument, NULL, OPT_RESERVE },
 	{ "help", no_argument, NULL, 'h' },
 	{ "version", no_argument, NULL, 'V' },
 	{ NULL, 0, NULL, 0 },
@@ -375,7 +381,8 @@ degraded(const json_t *object)
 	return s != NULL && (strcmp(s, "frozen") == 0 ||
 	    strcmp(s, "fenced") == 0 || strcmp(s, "lost") == 0 ||
 	    strcmp(s, "damaged") == 0 || strcmp(s, "failed") == 0 ||
-	    strcmp(s, "refused") == 0 || strcmp(s, "missing") == 0);
+	    strcmp(s, "refused") == 0 || strcmp(s, "missing") == 0 ||
+	    strcmp(s, "incomplete") == 0);
 }
 
 static enum ctl_exit

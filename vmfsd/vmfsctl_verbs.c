@@ -28,6 +28,7 @@ static const struct column ds_record[] = {
 	{ "capacity", "capacity", COLUMN_SIZE },
 	{ "used", "used", COLUMN_SIZE },
 	{ "free", "free", COLUMN_SIZE },
+	{ "reserved", "reserved", COLUMN_SIZE },
 	{ "space", "space", COLUMN_TEXT },
 	{ "provisioned", "provisioned", COLUMN_SIZE },
 	{ "lun size", "lun_size", COLUMN_SIZE },
@@ -199,6 +200,26 @@ static const struct column key_columns[] = {
 	{ "NAME", "name", COLUMN_TEXT },
 	{ "ID", "id", COLUMN_TEXT },
 	{ "NOTE", "note", COLUMN_TEXT },
+	{ NULL, NULL, COLUMN_TEXT },
+};
+
+static const struct column quota_columns[] = {
+	{ "DIRECTORY", "directory", COLUMN_TEXT },
+	{ "LIMIT", "limit", COLUMN_SIZE },
+	{ "USED", "used", COLUMN_SIZE },
+	{ "%", "percent", COLUMN_NUMBER },
+	{ "RESERVED", "reserve", COLUMN_SIZE },
+	{ NULL, NULL, COLUMN_TEXT },
+};
+
+static const struct column quota_record[] = {
+	{ "directory", "directory", COLUMN_TEXT },
+	{ "limit", "limit", COLUMN_SIZE },
+	{ "used", "used", COLUMN_SIZE },
+	{ "reserved", "reserve", COLUMN_SIZE },
+	{ "status", "status", COLUMN_TEXT },
+	{ "left", "left", COLUMN_NUMBER },
+	{ "because", "why", COLUMN_TEXT },
 	{ NULL, NULL, COLUMN_TEXT },
 };
 
@@ -438,6 +459,12 @@ const struct verb verbs[] = {
 	    { "path", "to" }, 2, NULL, NULL },
 	{ "key", "ls", "", "key files of this host",
 	    { NULL }, 0, "keys", key_columns },
+	{ "quota", "ls", "DS:[/DIR]", "limits of directories",
+	    { "path" }, 1, "quotas", quota_columns },
+	{ "quota", "set", "DS:/DIR", "--limit its space; --reserve some",
+	    { "path" }, 1, "quota", quota_record },
+	{ "quota", "clear", "DS:/DIR", "no limit any more",
+	    { "path" }, 1, "quota", quota_record },
 	{ "task", "ls", "", "long work, also what ended",
 	    { NULL }, 0, "tasks", task_columns },
 	{ "task", "show", "ID", "how far it is",

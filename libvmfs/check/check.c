@@ -34,6 +34,7 @@ static const char *const rule_names[CHECK_RULES] = {
 	[CHECK_PIN] = "pin",
 	[CHECK_SPACE_LEAK] = "space-leak",
 	[CHECK_SPACE_FREE] = "space-free",
+	[CHECK_QUOTA] = "quota",
 };
 
 const char *
@@ -230,6 +231,7 @@ check_mark_chunks(struct check *c, uint64_t chunk, uint64_t count, bool alone)
 	if (rc == -ERANGE || (rc != 0 && c->memory->seen != NULL))
 		return rc;
 	for (uint64_t i = chunk; i < chunk + count; i++) {
+		c->fresh += !bit_get(c->seen, i);
 		bit_set(c->seen, i);
 		if (alone)
 			bit_set(c->alone, i);
@@ -380,6 +382,7 @@ check_free(struct check *c)
 	free(c->unknown);
 	free(c->mc);
 	free(c->ino);
+	free(c->account);
 	check_ahead_fini(c);
 }
 

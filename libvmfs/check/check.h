@@ -38,6 +38,7 @@ enum check_rule {
 	CHECK_PIN,		/* clone count differs from clones found */
 	CHECK_SPACE_LEAK,	/* marked used, used by nothing */
 	CHECK_SPACE_FREE,	/* used, but marked free */
+	CHECK_QUOTA,		/* account or what a file says of it is wrong */
 	CHECK_RULES,
 };
 

@@ -236,6 +236,8 @@ lost_what(struct check *c, uint64_t ino, uint8_t *buf, struct inode_info *i)
 {
 	int rc;
 
+	if (i->type == INODE_QUOTA && (i->flags & INODE_DELETING) == 0)
+		return check_account_lost(c, ino, buf, i);
 	/* Of one that was being deleted only the entry had gone. */
 	if (i->type == INODE_SNAPSHOT && (i->flags & INODE_DELETING) == 0) {
 		rc = check_snapshot_restore(c, ino, i);
@@ -372,6 +374,7 @@ check_count(struct check *c, const struct check_ino *n, uint8_t *buf)
 		i.origin_snapshot = 0;
 		changed = true;
 	}
+	check_member(c, n, &i, &changed);
 	return changed && repair ? check_inode_put(c, n->ino, buf, &i) : 0;
 }
 
@@ -383,5 +386,5 @@ check_counts(struct check *c, uint8_t *buf)
 	for (size_t k = 0; k < c->ino_max && rc == 0; k++)
 		if (c->ino[k].ino != 0 && c->ino[k].walked)
 			rc = check_count(c, &c->ino[k], buf);
-	return rc;
+	return rc != 0 ? rc : check_account_sums(c, buf);
 }

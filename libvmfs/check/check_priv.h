@@ -24,8 +24,15 @@ struct check_ino {
 	uint64_t ino;
 	uint32_t names;		/* directory entries */
 	uint32_t pins;		/* clones that name it as their origin */
+	uint64_t held;		/* chunks, with snapshots; see check_tree_of */
 	bool walked;
 	bool lost;		/* found by no name, walked all the same */
+};
+
+/* Account of a quota, and what its files say. */
+struct check_account {
+	uint64_t ino, generation, dir, used, sum;
+	bool claimed;		/* by its directory */
 };
 
 /* What a block is to the object that points to it. */
@@ -85,6 +92,9 @@ struct check {
 	/* One bit a chunk: marked used on disk; reached; reached by a tree
 	 * that claims it for itself alone. */
 	uint8_t *used, *seen, *alone;
+	uint64_t fresh;		/* chunks that were reached for the first time */
+	struct check_account *account;
+	size_t accounts, accounts_max;
 	uint8_t *recount;	/* one bit a cluster: counters are wrong */
 	uint8_t *unknown;	/* likewise: block damaged, nothing is known */
 	struct check_metachunk *mc;	/* sorted by chunk */
@@ -191,6 +201,7 @@ struct check_todo {
 struct check_walk {
 	struct check *c;
 	struct list todo;
+	size_t queued, put_off;	/* in todo; of them, since one was walked */
 };
 
 /* Queues an inode that an entry names; path "DIR/NAME". */
@@ -240,6 +251,16 @@ int check_lost(struct check_walk *w, uint8_t *buf) MUST_CHECK;
 /* Inodes being deleted, and frees that wait for another host. */
 int check_orphans(struct check_walk *w, uint8_t *buf) MUST_CHECK;
 int check_remote_frees(struct check *c, uint8_t *buf) MUST_CHECK;
+/* The list of accounts. */
+int check_accounts(struct check *c, uint8_t *buf) MUST_CHECK;
+/* An account that is in no list gets into it. */
+int check_account_lost(struct check *c, uint64_t ino, uint8_t *buf,
+    struct inode_info *i) MUST_CHECK;
+/* What an inode says of its account; *i is changed when that is wrong. */
+void check_member(struct check *c, const struct check_ino *n,
+    struct inode_info *i, bool *changed);
+/* What accounts say, after all their files. */
+int check_account_sums(struct check *c, uint8_t *buf) MUST_CHECK;
 /* Link and clone counts. */
 int check_counts(struct check *c, uint8_t *buf) MUST_CHECK;
 

@@ -23,6 +23,7 @@ check_walk_add(struct check_walk *w, const char *dir, const char *name,
 	memcpy(t->path + dir_len + 1, name, name_len);
 	t->path[dir_len + 1 + name_len] = '\0';
 	list_add_tail(&w->todo, &t->node);
+	w->queued++;
 	return 0;
 }
 
@@ -61,10 +62,16 @@ check_tree_of(struct check_walk *w, uint8_t *block, struct inode_info *i,
     const struct check_todo *t, uint32_t alone_after)
 {
 	struct check *c = w->c;
+	struct check_ino *n = check_ino_get(c, i->type == INODE_SNAPSHOT ?
+	    i->disk : t->ino);
+	uint64_t before = c->fresh;
 	bool changed = false;
 	int rc;
 
+	if (n == NULL)
+		return -ENOMEM;
 	rc = check_map(c, t->ino, i, alone_after, t->path, &changed);
+	n->held += c->fresh - before;
 	if (rc == 0 && changed && c->conf->repair)
 		rc = check_inode_put(c, t->ino, block, i);
 	return rc != 0 ? rc : check_snaptab(w, block, i, t);
@@ -150,6 +157,21 @@ check_root_rebuild(struct check *c, uint8_t *buf, struct inode_info *ret_i)
 	    c->super.root_ino, buf);
 }
 
+/*
+ * A clone comes behind what it is a clone of: then what is reached through it
+ * for the first time is its own.
+ */
+static bool
+comes_later(struct check_walk *w, const struct inode_info *i)
+{
+	struct check_ino *o;
+
+	if ((i->flags & INODE_CLONE) == 0 || w->put_off >= w->queued)
+		return false;
+	o = check_ino_get(w->c, i->origin_snapshot);
+	return o != NULL && !o->walked;
+}
+
 /* 1: *t is kept for check_salvage. */
 static int
 check_inode_damaged(struct check_walk *w, struct check_todo *t)
@@ -184,7 +206,8 @@ check_again_named(struct check_walk *w, const struct inode_info *i,
 	return check_drop(w->c, t);
 }
 
-/* Names and pins are counted by now only for what cannot get more of them. */
+/* Names and pins are counted by now only for what cannot get more of them.
+ * 1: *t is kept; 2: its turn comes later. */
 static int
 check_inode(struct check_walk *w, struct check_todo *t, uint8_t *buf)
 {
@@ -212,6 +235,8 @@ check_inode(struct check_walk *w, struct check_todo *t, uint8_t *buf)
 		return check_drop(w->c, t);
 	if (n->walked)
 		return check_again_named(w, &i, t);
+	if (comes_later(w, &i))
+		return 2;
 	if (check_mark_meta(w->c, t->ino, BLOCK_INODE, t->path) ==
 	    MARK_NOWHERE) {
 		check_report(w->c, CHECK_DIR_ENTRY, CHECK_DAMAGE, t->ino,
@@ -253,8 +278,17 @@ check_walk_run(struct check_walk *w, uint8_t *buf)
 			walk_ahead(w);
 		node = list_pop(&w->todo);
 		t = list_entry(node, struct check_todo, node);
+		w->queued--;
 		if (rc == 0)
 			rc = check_inode(w, t, buf);
+		if (rc == 2) {
+			list_add_tail(&w->todo, &t->node);
+			w->put_off++;
+			w->queued++;
+			rc = 0;
+			continue;
+		}
+		w->put_off = 0;
 		if (rc != 1)
 			free(t);
 		else
@@ -284,6 +318,8 @@ check_tree(struct check *c)
 		rc = check_remote_frees(c, buf);
 	if (rc == 0)
 		rc = check_walk_run(&w, buf);
+	if (rc == 0)
+		rc = check_accounts(c, buf);
 	check_progress(c, "lost", 850);
 	if (rc == 0)
 		rc = check_stray_names(c, buf);

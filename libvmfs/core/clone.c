@@ -45,6 +45,7 @@ clone_info(struct clone *m, uint16_t mode, uint32_t uid, uint32_t gid)
 		.origin_snapshot = m->sp->ino,
 		.inline_size = s->inline_size,
 	};
+	quota_inherit(m->dip, &m->info);
 }
 
 static int

@@ -129,6 +129,10 @@ one_up(struct fs *fs, uint64_t *ino, char *buf, size_t *pos)
 		*ino = i.disk;
 		return prepend(buf, pos, '@', name);
 	}
+	if (r == 0 && i.type == INODE_QUOTA) {
+		*ino = parent;
+		return prepend(buf, pos, '@', "quota");
+	}
 	n.ino = *ino;
 	if (r == 0)
 		r = fs_readdir(fs, parent, 0, name_matches, &n);

@@ -136,6 +136,8 @@ inode_destroy(struct inode *ip)
 		r = content_free(ip, &idle);
 	content_unlock(ip);
 	fiber_mutex_unlock(&ip->snaps);
+	if (r == 0 && ip->info.type != INODE_QUOTA)
+		r = quota_settle(ip, true);
 	if (r != 0)
 		return inode_give(ip, LOCK_EXCLUSIVE, r);
 	r = inode_vanish(ip, orphan_done, &ino);

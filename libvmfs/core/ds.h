@@ -105,6 +105,9 @@ int ds_grow(struct ds *ds) MUST_CHECK;
 /* Writes a superblock with another label (SUPER_LABEL_MAX bytes at most).
  * -VMFS_EINUSE as for ds_grow; -EINVAL. */
 int ds_set_label(struct ds *ds, const char *label) MUST_CHECK;
+/* Turns on FEATURE_RO_COMPAT_* bits, before something is written that needs
+ * them.  -VMFS_EINUSE as for ds_grow. */
+int ds_set_ro_compat(struct ds *ds, uint64_t bits) MUST_CHECK;
 /* From now on versions that do not know these FEATURE_INCOMPAT_ refuse the
  * volume.  -VMFS_EINUSE as for ds_grow. */
 int ds_set_incompat(struct ds *ds, uint64_t features) MUST_CHECK;
@@ -240,6 +243,9 @@ struct ds_space {
 						 * seen in those of others */
 };
 int ds_space(struct ds *ds, struct ds_space *ret_s) MUST_CHECK;
+/* The same, with a look at all clusters that is not older than it must be: a
+ * second, more on a volume with many. */
+int ds_space_now(struct ds *ds, struct ds_space *ret_s) MUST_CHECK;
 
 /* ---- orphans of our slot: inodes to finish deleting after a crash ---- */
 

@@ -464,11 +464,15 @@ inline_spill(struct inode *ip)
 	if (r != 0)
 		goto out;
 	ip->alloc_hint = chunk + 1;
+	quota_took(ip, 1);
 	r = disk_write(ds_disk(ds), chunk * CHUNK_SIZE, buf, BLOCK_SIZE, 0);
 	if (r == 0)
 		r = inline_map(t, ip, b, chunk);
-	if (r != 0 && free_chunks(t, chunk, 1) != 0)
-		r = -EIO;
+	if (r != 0) {
+		quota_freed(ip, 1);
+		if (free_chunks(t, chunk, 1) != 0 || inode_store(t, ip) != 0)
+			r = -EIO;
+	}
 out:
 	mb_put(b);
 	txn_end(t);
@@ -480,24 +484,29 @@ static int
 inline_try(struct inode *ip, uint64_t off, const void *buf, size_t len,
     bool *ret_done)
 {
-	int r = 0;
+	bool spill = off > INODE_INLINE_MAX || len > INODE_INLINE_MAX - off;
+	struct quota_use use;
+	int r;
 
 	*ret_done = false;
 	if ((ip->info.flags & INODE_INLINE) == 0)
 		return 0;
 	r = alloc_reserve(ip->fs->ds, 1, MAP_LEVEL_MAX + 2);
-	if (r != 0 && r != -ENOSPC)
+	if (r == 0 || r == -ENOSPC)
+		r = quota_get(ip, spill, spill, &use);
+	if (r != 0)
 		return r;
 	map_lock(ip, 0, 0);
 	if ((ip->info.flags & INODE_INLINE) == 0)
 		r = 0;
-	else if (off <= INODE_INLINE_MAX && len <= INODE_INLINE_MAX - off) {
+	else if (!spill) {
 		r = inline_write(ip, off, buf, len);
 		*ret_done = true;
 	} else {
 		r = inline_spill(ip);
 	}
 	map_unlock(ip);
+	quota_put(ip, &use);
 	return r;
 }
 

@@ -189,9 +189,12 @@ fs_file_close(struct fs_file *f)
 	fast_resume(ip);
 	list_del(&f->node);
 	free(f);
-	if (mode == LOCK_EXCLUSIVE && !ip->unlinked)
+	if (mode == LOCK_EXCLUSIVE && !ip->unlinked) {
 		r = file_store_times(ip);
-	else if (mode == LOCK_MULTI_WRITER)
+		/* Else it is given back at the next close. */
+		if (r == 0 && ip->opens == 1)
+			(void)!quota_settle(ip, true);
+	} else if (mode == LOCK_MULTI_WRITER)
 		r = multi_flush(ip);
 	ip->opens--;
 	if (ip->opens == 0 && ip->unlinked) {
@@ -497,7 +500,7 @@ fs_file_punch(struct fs_file *f, uint64_t offset, uint64_t len)
 	if (offset < end)
 		r = punch_at(ip, offset, end);
 	content_unlock(ip);
-	return r;
+	return r != 0 ? r : quota_settle(ip, false);
 }
 
 int
@@ -576,7 +579,7 @@ fs_file_truncate(struct fs_file *f, uint64_t size)
 	if (r == 0)
 		r = size_store(ip, size);
 	content_unlock(ip);
-	return r;
+	return r != 0 ? r : quota_settle(ip, false);
 }
 
 static int

@@ -79,6 +79,7 @@ fs_close(struct fs *fs)
 		inode_unref(ip);
 	}
 	free(fs->damaged);
+	quota_reserved_forget(fs);
 	free(fs);
 	return r;
 }
@@ -95,20 +96,43 @@ fs_root(const struct fs *fs)
 	return ds_super(fs->ds)->root_ino;
 }
 
-int
-fs_statfs(struct fs *fs, struct fs_statfs *ret_s)
+/* The quota is what there is, as long as the datastore has that much. */
+static void
+statfs_quota(const struct fs_quota *q, struct fs_statfs *s)
 {
+	uint64_t left = q->used < q->limit ? q->limit - q->used : 0;
+
+	if (q->limit == 0)
+		return;
+	s->total_bytes = q->limit;
+	if (left < s->free_bytes)
+		s->free_bytes = left;
+}
+
+int
+fs_statfs(struct fs *fs, uint64_t ino, struct fs_statfs *ret_s)
+{
+	struct fs_quota q = { .account = 0 };
 	struct ds_space s;
+	uint64_t others;
 	int r;
 
 	r = ds_space(fs->ds, &s);
+	if (r == 0 && ino != 0)
+		r = fs_quota_get(fs, ino, &q);
+	if (r == 0 || r == -ENOENT)
+		r = quota_reserved(fs, q.account, &others);
 	if (r != 0)
 		return r;
+	if (others > s.free_bytes)
+		others = s.free_bytes;
 	/* Inodes come from free space as needed: no count is kept. */
 	*ret_s = (struct fs_statfs){
 		.total_bytes = s.total_bytes,
-		.free_bytes = s.free_bytes,
+		.free_bytes = s.free_bytes - others,
+		.reserved_bytes = others,
 	};
+	statfs_quota(&q, ret_s);
 	return 0;
 }
 

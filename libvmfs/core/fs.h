@@ -70,6 +70,8 @@ struct fs_attr {
 	uint64_t origin_disk, origin_snapshot;	/* of a clone: inodes */
 	bool encrypted;
 	uint8_t key_id[KEY_ID_SIZE];	/* of a disk's key file */
+	uint64_t account;	/* of its quota; 0: none */
+	bool own_account;	/* a directory with a quota of its own */
 };
 
 /* ---- names; dir and ino are inode numbers ---- */
@@ -102,6 +104,7 @@ int fs_readlink(struct fs *fs, uint64_t ino, char *buf, size_t size) MUST_CHECK;
  * A further name for a file or symbolic link; of a disk -EPERM: its snapshots
  * are named by its path, and who deletes that means all of it.  Also -EPERM:
  * the volume was made by a version without FEATURE_RO_COMPAT_ATTRS.  -EMLINK;
+ * -EXDEV: into or out of a directory with a quota;
  * -VMFS_ELOCKED when another host has the file open for writing.
  */
 int fs_link(struct fs *fs, uint64_t ino, uint64_t dir, const char *name,
@@ -111,9 +114,11 @@ int fs_link(struct fs *fs, uint64_t ino, uint64_t dir, const char *name,
  * a snapshot of it is pinned by clones. */
 int fs_unlink(struct fs *fs, uint64_t dir, const char *name,
     struct lock_holder *ret_holder) MUST_CHECK;
+/* -EBUSY: it has a quota of its own. */
 int fs_rmdir(struct fs *fs, uint64_t dir, const char *name) MUST_CHECK;
 /* EXCHANGE: both names are there and change places, whatever they name. */
 enum { FS_RENAME_NOREPLACE = 1, FS_RENAME_EXCHANGE = 2 };
+/* -EXDEV: into or out of a directory with a quota. */
 int fs_rename(struct fs *fs, uint64_t dir, const char *name, uint64_t new_dir,
     const char *new_name, unsigned flags, struct lock_holder *ret_holder)
     MUST_CHECK;
@@ -163,8 +168,46 @@ int fs_path(struct fs *fs, uint64_t ino, char *buf, size_t size) MUST_CHECK;
 
 struct fs_statfs {
 	uint64_t total_bytes, free_bytes, files;
+	uint64_t reserved_bytes;	/* for others; not in free_bytes */
 };
-int fs_statfs(struct fs *fs, struct fs_statfs *ret_s) MUST_CHECK;
+/* As seen from inode `ino`: of its quota, when it has one.  0: of all. */
+int fs_statfs(struct fs *fs, uint64_t ino, struct fs_statfs *ret_s) MUST_CHECK;
+
+/* ---- quotas: the space of a directory and of all below it ---- */
+
+struct fs_quota {
+	uint64_t account;	/* inode number */
+	uint64_t dir;		/* directory that has it */
+	uint64_t limit;		/* bytes; 0: none */
+	uint64_t reserve;	/* bytes of the datastore kept for it */
+	uint64_t used;		/* bytes; what files have taken as credit */
+};
+/* What of a tree could not be changed now. */
+struct fs_quota_left {
+	uint64_t count;		/* files */
+	uint64_t ino;		/* one of them */
+	struct lock_holder holder;	/* who has it open */
+};
+/*
+ * Counts the data of files and disks with their snapshots below `dir`, limits
+ * it, and keeps so much of the datastore's free space for it that it can grow
+ * to `reserve`; changes both for one that there is.  What another host has
+ * open is left uncounted and told; the same call, by that host or later, goes
+ * on with it.  -EBUSY: a directory above or below has a quota; -EINVAL: the root
+ * directory; -ENOSPC: there is not so much to reserve; -VMFS_EINUSE: see
+ * ds_set_ro_compat.
+ */
+int fs_quota_set(struct fs *fs, uint64_t dir, uint64_t limit,
+    uint64_t reserve, struct fs_quota_left *ret_left) MUST_CHECK;
+/* -ENOENT: it has none.  It stays, without a limit, while something is left. */
+int fs_quota_clear(struct fs *fs, uint64_t dir, struct fs_quota_left *ret_left)
+    MUST_CHECK;
+/* Calls fn for each until it returns false; fn may suspend. */
+int fs_quota_each(struct fs *fs, bool (*fn)(void *arg,
+    const struct fs_quota *q), void *arg) MUST_CHECK;
+/* That of an inode; -ENOENT: it has none. */
+int fs_quota_get(struct fs *fs, uint64_t ino, struct fs_quota *ret_q)
+    MUST_CHECK;
 
 /* ---- content ---- */
 
@@ -186,7 +229,8 @@ int fs_file_attr(struct fs_file *f, struct fs_attr *ret_a) MUST_CHECK;
 /* Short count at the end of file. */
 int fs_file_read(struct fs_file *f, uint64_t offset, void *buf, size_t len,
     size_t *ret_len) MUST_CHECK;
-/* All of it or an error; -ENOSPC leaves old content readable. */
+/* All of it or an error; -ENOSPC leaves old content readable, and so does
+ * -EDQUOT, at the limit of its directory (of a disk that is -ENOSPC, too). */
 int fs_file_write(struct fs_file *f, uint64_t offset, const void *buf,
     size_t len) MUST_CHECK;
 /* The set-user-id and set-group-id bits go: somebody without the right to keep

@@ -3,6 +3,7 @@
  * What the files of the upper half share; private to libvmfs/core.
  *
  * Order of local locks: fs_file -> inode.snaps -> inode.content -> ranges ->
+ * inode.credit -> the account's inode.lock; inode.content -> ranges ->
  * inode.map -> transaction.  Nothing waits for a lock inside of a transaction.
  */
 #ifndef VMFS_CORE_FS_IMPL_H
@@ -31,6 +32,14 @@ struct fs {
 	unsigned n_damaged;
 	struct fs_keys keys;	/* find NULL: there are none */
 	struct list notings;	/* struct fs_noting */
+	/* What accounts have reserved and not used, as last seen: bytes. */
+	struct reserved *reserved;
+	unsigned n_reserved;
+	uint64_t reserved_sum, reserved_until_ns;
+};
+
+struct reserved {
+	uint64_t account, bytes;
 };
 /* In its transaction: the change of names is complete.  Does not suspend. */
 void fs_noted(struct fs *fs, uint64_t ino);
@@ -87,6 +96,11 @@ struct inode {
 	struct cipher *cipher;		/* NULL: clear, or never opened */
 	_Atomic(struct view *) view;	/* NULL: none yet */
 	unsigned closers;		/* of its gate */
+	struct fiber_mutex credit;	/* who asks for more; before the
+					 * account's inode.lock */
+	uint64_t promised;		/* chunks of it that writes in flight
+					 * may take */
+	bool over_quota;		/* told */
 };
 
 struct fs_file {
@@ -109,6 +123,9 @@ int inode_hold(struct inode *ip, enum lock_mode mode, bool wait,
     struct lock_holder *ret_holder) MUST_CHECK;
 /* Gives a hold back; the last one commits, checkpoints and releases. */
 int inode_drop(struct inode *ip, enum lock_mode mode);
+/* As of the last checkpoint, or as it is here; no lock. */
+int inode_glance(struct fs *fs, uint64_t ino, struct inode_info *ret_i)
+    MUST_CHECK;
 /* inode_ref and inode_hold, both undone on error. */
 int inode_take(struct fs *fs, uint64_t ino, enum lock_mode mode, bool wait,
     struct inode **ret_ip, struct lock_holder *ret_holder) MUST_CHECK;
@@ -339,6 +356,9 @@ int chunk_drop(struct txn *t, struct inode *ip, uint64_t off, uint64_t chunk,
  */
 int map_prune(struct inode *ip, uint64_t self, const struct map_root *tree,
     struct inode *victim, uint64_t *ret_bytes) MUST_CHECK;
+/* Chunks of the head and its snapshots, each counted once, without what a
+ * clone has of its origin. */
+int map_held(struct inode *ip, uint64_t *ret_chunks) MUST_CHECK;
 
 /* ---- file.c ---- */
 
@@ -428,6 +448,35 @@ progress_step(const struct fs_progress *p, uint64_t done, uint64_t total)
 {
 	return p == NULL || p->step(p->arg, done, total);
 }
+
+/* ---- quota.c; where space is taken and given back ---- */
+
+/* Chunks that a write may take; promised: they are counted until quota_put. */
+struct quota_use {
+	uint64_t n, promised;
+};
+/*
+ * At least `need` chunks, `want` when there are so many, for the inode that is
+ * held exclusively.  Outside of transactions, without inode.map; may wait for
+ * other hosts.  -EDQUOT, of a disk -ENOSPC: the limit of its directory.
+ */
+int quota_get(struct inode *ip, uint64_t need, uint64_t want,
+    struct quota_use *ret_u) MUST_CHECK;
+void quota_put(struct inode *ip, struct quota_use *u);
+/* Do not suspend; the caller stores the inode in its transaction. */
+void quota_took(struct inode *ip, uint64_t chunks);
+void quota_freed(struct inode *ip, uint64_t chunks);
+/* Gives credit back that is not needed; not all: keeps some for what comes. */
+int quota_settle(struct inode *ip, bool all) MUST_CHECK;
+/* Bytes that are kept for accounts other than this one; 0: for any. */
+int quota_reserved(struct fs *fs, uint64_t account, uint64_t *ret_bytes)
+    MUST_CHECK;
+/* They are looked up anew. */
+void quota_reserved_forget(struct fs *fs);
+/* What is made in a directory belongs to its account. */
+void quota_inherit(const struct inode *dip, struct inode_info *info);
+/* The account of ip->info.policy, held exclusively.  -ESTALE: it is no more. */
+int quota_account_take(struct inode *ip, struct inode **ret_ap) MUST_CHECK;
 
 /* ---- destroy.c ---- */
 

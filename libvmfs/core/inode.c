@@ -54,6 +54,7 @@ inode_private(struct fs *fs, uint64_t ino, struct inode **ret_ip)
 	list_init(&ip->node);
 	fiber_mutex_init(&ip->lock);
 	fiber_mutex_init(&ip->snaps);
+	fiber_mutex_init(&ip->credit);
 	fiber_rwlock_init(&ip->content);
 	fiber_rwlock_init(&ip->map);
 	list_init(&ip->ranges);
@@ -396,6 +397,10 @@ inode_attr(uint64_t ino, const struct inode_info *info, struct fs_attr *ret_a)
 		.origin_disk = info->origin_disk,
 		.origin_snapshot = info->origin_snapshot,
 		.encrypted = is_encrypted(info),
+		.account = info->type == INODE_QUOTA ? 0 :
+		    info->policy.account,
+		.own_account = info->type == INODE_DIR &&
+		    info->policy.held != 0,
 	};
 	memcpy(ret_a->key_id, info->crypt.key_id, sizeof(ret_a->key_id));
 }

@@ -262,3 +262,17 @@ inode_peek(struct inode *ip, struct inode_info *ret_info)
 	}
 	return r;
 }
+
+int
+inode_glance(struct fs *fs, uint64_t ino, struct inode_info *ret_i)
+{
+	struct inode *ip;
+	int r;
+
+	r = inode_ref(fs, ino, &ip);
+	if (r != 0)
+		return r;
+	r = inode_peek(ip, ret_i);
+	inode_unref(ip);
+	return r;
+}

@@ -243,5 +243,6 @@ chunk_drop(struct txn *t, struct inode *ip, uint64_t off, uint64_t chunk,
 	if (shared)
 		return 0;
 	reads_drain(ip);
+	quota_freed(ip, 1);
 	return free_chunks(t, chunk, 1);
 }

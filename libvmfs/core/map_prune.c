@@ -20,7 +20,7 @@ struct prune {
 	struct map_root *other;	/* the trees that count beside the head's */
 	unsigned n_other;
 	bool head;		/* that counts, too */
-	uint64_t bytes;
+	uint64_t bytes, chunks;
 };
 
 /* Chunks of a group that the tree names, and whether they are others' too. */
@@ -124,8 +124,10 @@ chunk_alone(struct prune_tree *w, struct txn *t, uint64_t chunk,
 	int r = 0;
 
 	w->p.bytes += CHUNK_SIZE;
+	w->p.chunks++;
 	if (w->victim == NULL)
 		return 0;
+	quota_freed(w->p.ip, 1);
 	if (*len > 0 && *run + *len == chunk) {
 		(*len)++;
 		return 0;
@@ -204,6 +206,9 @@ group_prune(struct prune_tree *w, uint64_t l1, uint32_t birth, uint64_t off,
 		r = group_take(w, t, mine);
 	if (t != NULL) {
 		e = group_erase(ip, t, l1, g);
+		r = r != 0 ? r : e;
+		/* What the head holds with its snapshots has changed. */
+		e = ip->info.policy.account != 0 ? inode_store(t, ip) : 0;
 		r = r != 0 ? r : e;
 		txn_end(t);
 	}
@@ -325,11 +330,13 @@ node_prune(struct prune_tree *w, uint64_t addr, uint32_t birth,
 	return r;
 }
 
-/* The trees that may share something with that of `self`. */
+/* The trees that may share something with that of `self`, of snapshots only
+ * those below `ids`. */
 static int
-prune_others(struct prune *p, uint64_t self)
+prune_others(struct prune *p, uint64_t self, uint32_t ids)
 {
 	cleanup_free uint32_t *near = NULL;
+	const struct inode *ip = p->ip;
 	unsigned n;
 	int r;
 
@@ -339,8 +346,12 @@ prune_others(struct prune *p, uint64_t self)
 	p->other = calloc(n + 1, sizeof(*p->other));
 	if (p->other == NULL)
 		return -ENOMEM;
-	for (; p->n_other < n && r == 0; p->n_other++)
-		r = kin_root(p->ip, near[p->n_other], &p->other[p->n_other]);
+	for (unsigned i = 0; i < n && r == 0; i++) {
+		if (!ip->kin[near[i]].origin && ip->kin[near[i]].id >= ids)
+			continue;
+		r = kin_root(p->ip, near[i], &p->other[p->n_other]);
+		p->n_other += r == 0;
+	}
 	return r;
 }
 
@@ -386,7 +397,7 @@ map_prune(struct inode *ip, uint64_t self, const struct map_root *tree,
 	}
 	r = kin_load(ip);
 	if (r == 0)
-		r = prune_others(&w.p, self);
+		r = prune_others(&w.p, self, UINT32_MAX);
 	if (r != 0) {
 		free(w.p.other);
 		return r;
@@ -409,5 +420,60 @@ map_prune(struct inode *ip, uint64_t self, const struct map_root *tree,
 	free(w.p.other);
 	if (r == 0)
 		*ret_bytes = w.p.bytes;
+	return r;
+}
+
+/* Chunks of one tree that none of the older ones has. */
+static int
+tree_count(struct inode *ip, uint64_t self, uint32_t id,
+    const struct map_root *root, uint64_t *chunks)
+{
+	struct prune_tree w = { .p = { .ip = ip } };
+	bool shared = false;
+	int r;
+
+	if (root->block == 0)
+		return 0;
+	r = prune_others(&w.p, self, id);
+	w.others = w.p.n_other;
+	if (r == 0)
+		r = node_shared(&w, 0, root->level, root->block, &shared);
+	if (r == 0 && !shared)
+		r = node_prune(&w, root->block, root->birth, root->level, 0);
+	free(w.p.other);
+	*chunks += w.p.chunks;
+	return r;
+}
+
+/*
+ * Whatever grew from a snapshot is younger, so of those that have a chunk the
+ * oldest one counts it; the head is the youngest.
+ */
+int
+map_held(struct inode *ip, uint64_t *ret_chunks)
+{
+	const struct inode_info *i = &ip->info;
+	uint64_t chunks = 0;
+	struct map_root root;
+	int r = 0;
+
+	if (i->snapshots == 0 && i->origin_epoch == 0) {
+		*ret_chunks = i->chunks;
+		return 0;
+	}
+	r = kin_load(ip);
+	for (unsigned k = 0; k < ip->n_kin && r == 0; k++) {
+		const struct kin kin = ip->kin[k];
+
+		if (kin.origin)
+			continue;
+		r = kin_root(ip, k, &root);
+		if (r == 0)
+			r = tree_count(ip, kin.ino, kin.id, &root, &chunks);
+	}
+	if (r == 0)
+		r = tree_count(ip, 0, UINT32_MAX, &i->map, &chunks);
+	if (r == 0)
+		*ret_chunks = chunks;
 	return r;
 }

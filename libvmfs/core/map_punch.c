@@ -92,6 +92,7 @@ huge_clear(struct punch *m, const struct map_entry *e)
 
 	if (e->birth > m->ip->info.snap_epoch) {
 		m->ip->info.chunks -= CHUNK_BLOCKS;
+		quota_freed(m->ip, CHUNK_BLOCKS);
 		return free_chunks(m->t, e->block / CHUNK_BLOCKS,
 		    CHUNK_BLOCKS);
 	}

@@ -61,6 +61,7 @@ struct prep {
 	uint64_t mib, off, end;
 	uint64_t run;		/* chunks taken and not yet used */
 	unsigned run_count;
+	uint64_t budget;	/* chunks that may be taken */
 };
 
 static uint64_t
@@ -101,6 +102,7 @@ run_take(struct prep *m, unsigned want)
 	ip->alloc_hint = chunk + count;
 	m->run = chunk;
 	m->run_count = count;
+	quota_took(ip, count);
 	return 0;
 }
 
@@ -186,7 +188,7 @@ hole_fill(struct prep *m)
 	if (end < m->mib + MIB_SIZE)
 		want = (unsigned)((end - m->mib + CHUNK_SIZE - 1) /
 		    CHUNK_SIZE);
-	if (i->type != INODE_DISK && m->mib == 0)
+	if ((i->type != INODE_DISK && m->mib == 0) || want > m->budget)
 		return 0;
 	r = run_take(m, want);
 	if (r != 0)
@@ -226,6 +228,7 @@ prepare_mib(struct prep *m)
 			r = chunk_renew(m, k);
 		want--;
 	}
+	quota_freed(m->ip, m->run_count);
 	if (m->run_count > 0 && free_chunks(m->t, m->run, m->run_count) != 0)
 		r = r != 0 ? r : -EIO;
 	return r;
@@ -279,26 +282,74 @@ prep_end(struct prep *m, int r)
 	return r != 0 ? r : e;
 }
 
-int
-map_prepare(struct inode *ip, uint64_t off, uint64_t len)
+/* Chunks that the range misses.  Whoever writes has them to himself. */
+static int
+count_missing(struct inode *ip, uint64_t off, uint64_t end, uint64_t *ret_n)
+{
+	uint64_t at = off & ~(uint64_t)(CHUNK_SIZE - 1), n = 0;
+	struct map_view v;
+	int r = 0;
+
+	fiber_rwlock_rdlock(&ip->map);
+	for (; at < end && r == 0; at += CHUNK_SIZE) {
+		r = map_view(ip, true, &ip->info.map, at, &v);
+		if (r == 0 && !map_chunk_ready(&ip->info, &v.c,
+		    map_mask(at, off, end)))
+			n++;
+	}
+	fiber_rwlock_unlock(&ip->map);
+	*ret_n = n;
+	return r;
+}
+
+static int
+budget_get(struct inode *ip, uint64_t off, uint64_t end,
+    struct quota_use *ret_u)
+{
+	uint64_t need = 0, want = CHUNK_BLOCKS;
+	int r;
+
+	r = count_missing(ip, off, end, &need);
+	/* See hole_fill. */
+	if (ip->info.type != INODE_DISK && off < MIB_SIZE)
+		want = need;
+	return r != 0 ? r : quota_get(ip, need, want, ret_u);
+}
+
+static int
+prepare(struct inode *ip, uint64_t off, uint64_t end, uint64_t budget)
 {
 	struct prep m;
 	int r, e;
 
-	r = kin_load(ip);
-	if (r != 0)
-		return r;
-	r = alloc_reserve(ip->fs->ds, CHUNK_BLOCKS, MAP_LEVEL_MAX + 2);
-	if (r != 0 && r != -ENOSPC)
-		return r;
-	map_lock(ip, off, len);
-	r = prep_begin(&m, ip, off, off + len);
+	map_lock(ip, off, end - off);
+	r = prep_begin(&m, ip, off, end);
 	if (r == 0) {
+		m.budget = budget;
 		r = prepare_mib(&m);
 		e = entry_tidy(&m);
 		r = prep_end(&m, r != 0 ? r : e);
 	}
 	map_unlock(ip);
+	return r;
+}
+
+int
+map_prepare(struct inode *ip, uint64_t off, uint64_t len)
+{
+	struct quota_use use;
+	int r;
+
+	r = kin_load(ip);
+	if (r != 0)
+		return r;
+	r = alloc_reserve(ip->fs->ds, CHUNK_BLOCKS, MAP_LEVEL_MAX + 2);
+	if (r == 0 || r == -ENOSPC)
+		r = budget_get(ip, off, off + len, &use);
+	if (r != 0)
+		return r;
+	r = prepare(ip, off, off + len, use.n);
+	quota_put(ip, &use);
 	return r;
 }
 
@@ -338,6 +389,7 @@ chunk_fill(struct prep *m, unsigned k)
 		r = kin_has_chunk(m->ip, chunk_off(m, k), c.base, &shared);
 		if (r == 0 && !shared) {
 			reads_drain(m->ip);
+			quota_freed(m->ip, 1);
 			r = free_chunks(m->t, c.base, 1);
 		}
 		if (r != 0)

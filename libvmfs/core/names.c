@@ -7,20 +7,11 @@
 int
 fs_getattr(struct fs *fs, uint64_t ino, struct fs_attr *ret_a)
 {
-	struct reader rd;
-	struct inode *ip;
-	int r;
+	struct inode_info info;
+	int r = inode_glance(fs, ino, &info);
 
-	r = inode_ref(fs, ino, &ip);
-	if (r != 0)
-		return r;
-	reader_init(&rd, ip);
-	while ((r = reader_begin(&rd)) == 0) {
-		inode_attr(ino, rd.locked ? &ip->info : &rd.info, ret_a);
-		if (!reader_again(&rd, &r))
-			break;
-	}
-	inode_unref(ip);
+	if (r == 0)
+		inode_attr(ino, &info, ret_a);
 	return r;
 }
 

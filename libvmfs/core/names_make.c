@@ -54,6 +54,8 @@ make_in(struct txn *t, struct inode *dip, struct make *m)
 	int r, f;
 
 	m->info.parent = dip->ino;
+	if (m->info.type != INODE_SYMLINK)
+		quota_inherit(dip, &m->info);
 	r = inode_make(t, m->fs, dip->ino, &m->info, m->inl, &m->g);
 	if (r != 0)
 		return r;

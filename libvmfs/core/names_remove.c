@@ -131,6 +131,8 @@ fs_rmdir(struct fs *fs, uint64_t dir, const char *name)
 		r = -ENOENT;	/* it was replaced meanwhile */
 	if (r == 0 && names_set_get(&s, a.ino)->info.dir_entries > 0)
 		r = -ENOTEMPTY;
+	if (r == 0 && names_set_get(&s, a.ino)->info.policy.held != 0)
+		r = -EBUSY;
 	if (r == 0)
 		r = victim_take(fs, &e, &v, NULL);
 	if (r == 0)
@@ -199,7 +201,21 @@ types_check(struct rename *m)
 		return -EISDIR;
 	if (old != NULL && old->info.dir_entries > 0)
 		return -ENOTEMPTY;
-	return 0;
+	return old != NULL && old->info.policy.held != 0 ? -EBUSY : 0;
+}
+
+/* What a file holds stays with the account that counts it. */
+static int
+quota_check(struct rename *m, const struct fs_attr *moved, uint64_t from,
+    uint64_t to)
+{
+	uint64_t account = moved->own_account ? 0 : moved->account;
+	uint64_t there = names_set_get(&m->s, to)->info.policy.account;
+
+	if (account == there ||
+	    names_set_get(&m->s, from)->info.policy.account == there)
+		return 0;
+	return -EXDEV;
 }
 
 static int
@@ -330,7 +346,11 @@ exchange_locked(struct rename *m, const struct dirent *e,
 
 	if (o->ino == 0)
 		return -ENOENT;
-	r = shared_check(m, &m->from);
+	r = quota_check(m, &m->from, m->dir, m->new_dir);
+	if (r == 0)
+		r = quota_check(m, &m->to, m->new_dir, m->dir);
+	if (r == 0)
+		r = shared_check(m, &m->from);
 	if (r == 0)
 		r = shared_check(m, &m->to);
 	if (r == 0)
@@ -383,6 +403,8 @@ rename_locked(struct rename *m)
 	if (m->flags & FS_RENAME_EXCHANGE)
 		return exchange_locked(m, &e, &o);
 	r = types_check(m);
+	if (r == 0)
+		r = quota_check(m, &m->from, m->dir, m->new_dir);
 	if (r == 0)
 		r = shared_check(m, &m->from);
 	if (r == 0)

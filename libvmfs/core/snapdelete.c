@@ -293,6 +293,8 @@ fs_snapshot_delete(struct fs *fs, uint64_t ino, uint32_t id,
 		(void)snapshot_reap(ip);
 	}
 	fiber_mutex_unlock(&ip->snaps);
+	if (r == 0)
+		r = quota_settle(ip, ip->opens == 0);
 	return inode_give(ip, LOCK_EXCLUSIVE, r);
 }
 
@@ -338,5 +340,7 @@ fs_snapshot_reap(struct fs *fs, uint64_t ino, const struct fs_progress *p,
 	r = snapshot_reap(ip);
 	ip->progress = NULL;
 	fiber_mutex_unlock(&ip->snaps);
+	if (r == 0)
+		r = quota_settle(ip, ip->opens == 0);
 	return inode_give(ip, LOCK_EXCLUSIVE, r);
 }

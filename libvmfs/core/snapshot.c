@@ -68,6 +68,7 @@ snap_info(const struct inode *ip, uint64_t now, struct inode_info *ret_i)
 	ret_i->base_snapshot = 0;	/* the table knows its parent */
 	/* And the disk its key. */
 	ret_i->crypt = (struct inode_crypt){ .cipher = ip->info.crypt.cipher };
+	ret_i->policy = (struct inode_policy){ 0 };	/* the disk's */
 }
 
 static void
@@ -472,5 +473,7 @@ fs_snapshot_revert(struct fs *fs, uint64_t ino, uint32_t id,
 	if (r == 0)
 		r = revert_locked(ip, to);
 	fiber_mutex_unlock(&ip->snaps);
+	if (r == 0)
+		r = quota_settle(ip, true);
 	return inode_give(ip, LOCK_EXCLUSIVE, r);
 }

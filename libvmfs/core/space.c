@@ -8,6 +8,8 @@
 #include "libvmfs/core/volume.h"
 
 #define SCAN_LIFE_NS (30 * NSEC_PER_SEC)
+#define SCAN_NOW_NS NSEC_PER_SEC
+#define SCAN_NOW_CLUSTERS 1024u	/* in that time */
 
 void
 space_seen(struct ds *ds, uint64_t cluster, uint32_t free_chunks)
@@ -88,7 +90,7 @@ space_peek(struct ds *ds, uint64_t cluster, unsigned count,
 }
 
 static int
-scan(struct ds *ds)
+scan(struct ds *ds, uint64_t life_ns)
 {
 	struct cluster_info c[SPACE_BATCH];
 	uint64_t n = volume_clusters(&ds->super);
@@ -104,7 +106,7 @@ scan(struct ds *ds)
 
 			space_seen(ds, l->cluster, l->info.free_chunks);
 		}
-	} else if (now - ds->cluster_scan_ns < SCAN_LIFE_NS) {
+	} else if (now - ds->cluster_scan_ns < life_ns) {
 		return 0;
 	}
 	ds->cluster_scan_ns = now;
@@ -117,13 +119,13 @@ scan(struct ds *ds)
 	return 0;
 }
 
-int
-ds_space(struct ds *ds, struct ds_space *ret_s)
+static int
+space_of(struct ds *ds, uint64_t life_ns, struct ds_space *ret_s)
 {
 	uint64_t n = volume_clusters(&ds->super), chunks = 0;
 	int r;
 
-	r = scan(ds);
+	r = scan(ds, life_ns);
 	if (r < 0)
 		return r;
 	for (uint64_t i = 0; i < n; i++)
@@ -133,4 +135,18 @@ ds_space(struct ds *ds, struct ds_space *ret_s)
 		.free_bytes = chunks << CHUNK_SHIFT,
 	};
 	return 0;
+}
+
+int
+ds_space(struct ds *ds, struct ds_space *ret_s)
+{
+	return space_of(ds, SCAN_LIFE_NS, ret_s);
+}
+
+int
+ds_space_now(struct ds *ds, struct ds_space *ret_s)
+{
+	uint64_t n = volume_clusters(&ds->super) / SCAN_NOW_CLUSTERS;
+
+	return space_of(ds, (n + 1) * SCAN_NOW_NS, ret_s);
 }

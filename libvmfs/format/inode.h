@@ -21,6 +21,7 @@ enum inode_type {
 	INODE_SYMLINK = 3,
 	INODE_DISK = 4,		/* virtual disk: a file with thin map */
 	INODE_SNAPSHOT = 5,	/* immutable tree of a disk at an epoch */
+	INODE_QUOTA = 6,	/* account of a directory with a quota */
 };
 
 enum {
@@ -60,6 +61,37 @@ struct map_root {
 	uint64_t block;		/* 0: nothing mapped */
 	unsigned level;		/* 1 (256 MiB) .. MAP_LEVEL_MAX */
 	uint32_t birth;
+};
+
+/*
+ * Quotas, in chunks.  An account (INODE_QUOTA) has the limit of a directory and
+ * of all below it, and what files have taken of it as credit; it is in a list
+ * that begins at the root directory.  A file names its account and has what it
+ * holds, with its snapshots, and the credit that covers it.
+ */
+struct inode_policy_disk {
+	le64_t account;		/*  0 inode number; account: limit, 0 none */
+	le64_t held;		/*  8 directory: 1 the account is its own;
+				 * account: reserve */
+	le64_t credit;		/* 16 account: used, the credit of all */
+	le64_t link;		/* 24 generation of the account; account and
+				 * root directory: next account of the list */
+};
+static_assert(sizeof(struct inode_policy_disk) == 32, "policy");
+
+struct inode_policy {
+	union {
+		uint64_t account, limit;
+	};
+	union {
+		uint64_t held, reserve;
+	};
+	union {
+		uint64_t credit, used;
+	};
+	union {
+		uint64_t generation, next;
+	};
 };
 
 struct inode_disk {
@@ -108,7 +140,7 @@ struct inode_disk {
 	uint8_t reserved1[6];		/* 754 */
 	le64_t xattr;			/* 760 room: block of attributes */
 	struct inode_crypt_disk crypt;	/* 768 */
-	uint8_t policy[32];		/* 832 room: quota, allocation type */
+	struct inode_policy_disk policy; /* 832 quotas */
 	uint8_t reserved2[160];		/* 864 */
 	uint8_t inline_data[INODE_INLINE_MAX];	/* 1024 */
 };
@@ -118,6 +150,7 @@ static_assert(offsetof(struct inode_disk, map_block) == 656, "map");
 static_assert(offsetof(struct inode_disk, snaptab) == 696, "snaptab");
 static_assert(offsetof(struct inode_disk, inline_size) == 752, "inline");
 static_assert(offsetof(struct inode_disk, crypt) == 768, "crypt");
+static_assert(offsetof(struct inode_disk, policy) == 832, "policy");
 static_assert(offsetof(struct inode_disk, inline_data) == 1024, "data");
 
 /* Inode without lock record, header and inline bytes, in host order. */
@@ -138,6 +171,7 @@ struct inode_info {
 	unsigned inline_size;
 	uint64_t xattr;
 	struct inode_crypt crypt;
+	struct inode_policy policy;
 };
 
 /* Checks ranges (type, level, sizes); the block header is checked before. */

@@ -15,8 +15,28 @@ reserved_are_zero(const struct inode_disk *d)
 	    bytes_are_zero(d->reserved1, sizeof(d->reserved1)) &&
 	    bytes_are_zero(d->reserved2, sizeof(d->reserved2)) &&
 	    le16_get(d->crypt.reserved) == 0 &&
-	    le32_get(d->crypt.reserved1) == 0 &&
-	    bytes_are_zero(d->policy, sizeof(d->policy));
+	    le32_get(d->crypt.reserved1) == 0;
+}
+
+/* Only what can hold data, or leads to it, has to do with an account. */
+static bool
+policy_is_valid(const struct inode_info *i)
+{
+	const struct inode_policy *p = &i->policy;
+
+	switch (i->type) {
+	case INODE_QUOTA:
+		return i->map.block == 0 && i->dir_root == 0;
+	case INODE_DIR:
+		return p->held <= 1 && p->credit == 0;
+	case INODE_FILE:
+	case INODE_DISK:
+		return p->account != 0 || (p->held == 0 && p->credit == 0 &&
+		    p->generation == 0);
+	default:
+		return p->account == 0 && p->held == 0 && p->credit == 0 &&
+		    p->generation == 0;
+	}
 }
 
 static bool
@@ -70,11 +90,11 @@ store_crypt(struct inode_crypt_disk *d, const struct inode_crypt *c)
 static int
 inode_check(const struct inode_disk *d, const struct inode_info *i)
 {
-	if (le16_get(d->type) > INODE_SNAPSHOT || i->mode > 07777 ||
+	if (le16_get(d->type) > INODE_QUOTA || i->mode > 07777 ||
 	    (i->flags & ~FLAGS_KNOWN) != 0 || i->size > INT64_MAX ||
 	    i->inline_size > INODE_INLINE_MAX || !map_is_valid(&i->map) ||
-	    !epochs_are_valid(i) || !reserved_are_zero(d) ||
-	    !crypt_is_valid(i))
+	    !epochs_are_valid(i) || !policy_is_valid(i) ||
+	    !reserved_are_zero(d) || !crypt_is_valid(i))
 		return -VMFS_ECORRUPT;
 	if ((i->flags & INODE_INLINE) != 0 && i->map.block != 0)
 		return -VMFS_ECORRUPT;
@@ -127,6 +147,12 @@ inode_decode(const void *block, struct inode_info *ret_i)
 		.dir_root = le64_get(d->dir_root),
 		.inline_size = le16_get(d->inline_size),
 		.xattr = le64_get(d->xattr),
+		.policy = {
+			.account = le64_get(d->policy.account),
+			.held = le64_get(d->policy.held),
+			.credit = le64_get(d->policy.credit),
+			.generation = le64_get(d->policy.link),
+		},
 	};
 	int r;
 
@@ -185,6 +211,10 @@ inode_encode(void *block, const struct inode_info *i)
 	d->dir_root = le64(i->dir_root);
 	d->inline_size = le16((uint16_t)i->inline_size);
 	d->xattr = le64(i->xattr);
+	d->policy.account = le64(i->policy.account);
+	d->policy.held = le64(i->policy.held);
+	d->policy.credit = le64(i->policy.credit);
+	d->policy.link = le64(i->policy.generation);
 }
 
 int

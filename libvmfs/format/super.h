@@ -24,9 +24,12 @@
 /* Inodes may have extended attributes, and files several names: who does not
  * know would free the file with the first of them. */
 #define FEATURE_RO_COMPAT_ATTRS (1ull << 2)
+/* There are accounts (inode.h): who does not know them would use space that
+ * nobody counts. */
+#define FEATURE_RO_COMPAT_QUOTAS (1ull << 3)
 #define FEATURE_RO_COMPAT_KNOWN \
 	(FEATURE_RO_COMPAT_GROWN | FEATURE_RO_COMPAT_ASKS | \
-	FEATURE_RO_COMPAT_ATTRS)
+	FEATURE_RO_COMPAT_ATTRS | FEATURE_RO_COMPAT_QUOTAS)
 /* The volume is a copy that got a name of its own: new_uuid is set. */
 #define FEATURE_INCOMPAT_RESIGNED (1ull << 0)
 /* The volume has, or had, several LUNs: see struct super_extent_disk. */

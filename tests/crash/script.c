@@ -111,6 +111,26 @@ fill_space(struct script *s)
 	return r < 0 ? r : e;
 }
 
+/* A limit is one of the ways to have little space. */
+static int
+make_root(struct script *s)
+{
+	struct fs *fs = s->box.fs;
+	struct fs_quota_left left;
+	struct fs_attr a;
+	int r;
+
+	s->root = fs_root(fs);
+	if (!s->variant.quota)
+		return 0;
+	r = fs_create(fs, s->root, "limited", INODE_DIR, 0755, 0, 0, 0, &a);
+	if (r == 0)
+		r = fs_quota_set(fs, a.ino, s->variant.tight ? LUN_BYTES / 2 :
+		    0, 0, &left);
+	s->root = a.ino;
+	return r;
+}
+
 static int
 furnish(struct script *s)
 {
@@ -138,6 +158,7 @@ variant_of(uint32_t hash, uint64_t round)
 		.discard = prng_below(&p, 4) == 0,
 		.wrap = prng_below(&p, 4) == 0,
 		.tight = prng_below(&p, 3) == 0,
+		.quota = prng_below(&p, 3) == 0,
 	};
 }
 
@@ -182,6 +203,8 @@ script_start(struct script *s)
 	int r = s->hosts->begin(s);
 
 	d->settles = true;
+	if (r == 0)
+		r = make_root(s);
 	if (r == 0)
 		r = furnish(s);
 	deed_done(s, d);
@@ -260,7 +283,7 @@ script_op(struct script *s, unsigned op)
 	int r = script_op_do(s, op, d);
 
 	/* Then what was to be changed may have been changed in part. */
-	if (r == -ENOSPC && s->variant.tight) {
+	if ((r == -ENOSPC || r == -EDQUOT) && s->variant.tight) {
 		s->full = true;
 		d->settles = false;
 		r = script_look(s);

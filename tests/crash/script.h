@@ -17,6 +17,7 @@ struct variant {
 	bool discard;
 	bool wrap;		/* the journal is about to start over */
 	bool tight;		/* little space is free: it is used again soon */
+	bool quota;		/* all names are in a directory with a quota */
 };
 
 struct script;
@@ -52,7 +53,8 @@ struct script {
 	struct prng prng;
 	unsigned disk;			/* object that is open ... */
 	struct fs_file *f;		/* ... here */
-	uint64_t sub;			/* inode of the directory */
+	uint64_t root;			/* directory that has all names */
+	uint64_t sub;			/* inode of the directory in it */
 	unsigned serial;		/* of names */
 	bool full;			/* an operation found no space */
 	char problem[512];

@@ -27,7 +27,7 @@ object(struct script *s, unsigned o)
 static uint64_t
 root(const struct script *s)
 {
-	return fs_root(s->box.fs);
+	return s->root;
 }
 
 static uint64_t

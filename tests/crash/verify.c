@@ -148,7 +148,7 @@ compare_space(struct verify *v)
 	v->differs = false;
 	v->seen = 0;
 	v->sub = false;
-	r = fs_readdir(v->box.fs, fs_root(v->box.fs), 0, see_name, v);
+	r = fs_readdir(v->box.fs, v->s->root, 0, see_name, v);
 	v->sub = true;
 	if (r == 0)
 		r = fs_readdir(v->box.fs, v->s->sub, 0, see_name, v);
@@ -163,7 +163,7 @@ compare_space(struct verify *v)
 		unsigned o = sp->name[i].object;
 
 		r = fs_lookup(v->box.fs, sp->name[i].sub ? v->s->sub :
-		    fs_root(v->box.fs), sp->name[i].name, &a);
+		    v->s->root, sp->name[i].name, &a);
 		if (r < 0)
 			return call(v, r, sp->name[i].name);
 		if (a.ino != ino_of(v, o))
@@ -355,7 +355,8 @@ verify_content(struct verify *v)
 static int
 later(struct verify *v, int r, const char *what)
 {
-	return r == -ENOSPC && v->s->variant.tight ? r : call(v, r, what);
+	return (r == -ENOSPC || r == -EDQUOT) && v->s->variant.tight ? r :
+	    call(v, r, what);
 }
 
 static int
@@ -452,12 +453,12 @@ go_on(struct verify *v)
 	if (r == 0)
 		r = write_object(v, ino_of(v, v->s->disk));
 	if (r == 0)
-		r = later(v, fs_create(fs, fs_root(fs), "later", INODE_FILE,
+		r = later(v, fs_create(fs, v->s->root, "later", INODE_FILE,
 		    0644, 0, 0, 0, &a), "a new file afterwards");
 	if (r == 0)
 		r = write_object(v, a.ino);
 	if (r == 0)
-		r = later(v, fs_unlink(fs, fs_root(fs), "later", NULL),
+		r = later(v, fs_unlink(fs, v->s->root, "later", NULL),
 		    "a deletion afterwards");
 	return r;
 }
@@ -478,7 +479,7 @@ use(struct verify *v)
 		r = verify_content(v);
 	if (r == 0)
 		r = go_on(v);
-	if (r == -ENOSPC)
+	if (r == -ENOSPC || r == -EDQUOT)
 		r = 0;
 	e = call(v, box_unmount(&v->box), "the unmount");
 	return r < 0 ? r : e;

@@ -15,6 +15,7 @@ struct damage {
 
 /* Each structure of doc/FORMAT.md in each way that it can be wrong; the last
  * one of a table has no name. */
-extern const struct damage damages_space[], damages_tree[], damages_map[];
+extern const struct damage damages_space[], damages_tree[], damages_map[],
+    damages_quota[];
 
 #endif

@@ -161,12 +161,12 @@ static void
 body(void *arg)
 {
 	static const struct damage *const tables[] = {
-		damages_space, damages_tree, damages_map,
+		damages_space, damages_tree, damages_map, damages_quota,
 	};
 	struct golden *g = arg;
 
 	volume_make(&g->v);
-	for (unsigned i = 0; i < 3; i++)
+	for (unsigned i = 0; i < sizeof(tables) / sizeof(tables[0]); i++)
 		for (const struct damage *x = tables[i]; x->name != NULL; x++)
 			if (strncmp(x->name, g->only, strlen(g->only)) == 0)
 				play(g, x);
@@ -217,7 +217,7 @@ sound_body(void *arg)
 	d = cow_disk_copy(g->v.disk);
 	ATF_CHECK_EQ(0, check(g, d, true, &r));
 	ATF_CHECK_STREQ("", g->said);
-	ATF_CHECK_EQ(5, r.dirs);
+	ATF_CHECK_EQ(6, r.dirs);
 	ATF_CHECK_EQ(3, r.disks);
 	ATF_CHECK_EQ(2, r.snapshots);
 	ATF_CHECK_MSG(volume_verify(&g->v, d, 0, 0, true, why), "%s", why);
@@ -252,6 +252,7 @@ GOLDEN_TC(damaged_directories, "dir_")
 GOLDEN_TC(damaged_maps, "map_")
 GOLDEN_TC(damaged_snapshot_tables, "snaptab_")
 GOLDEN_TC(damaged_snapshots, "snapshot_")
+GOLDEN_TC(damaged_quotas, "quota_")
 GOLDEN_TC(much_damage, "much_")
 
 ATF_TP_ADD_TCS(tp)
@@ -267,6 +268,7 @@ ATF_TP_ADD_TCS(tp)
 	ATF_TP_ADD_TC(tp, damaged_maps);
 	ATF_TP_ADD_TC(tp, damaged_snapshot_tables);
 	ATF_TP_ADD_TC(tp, damaged_snapshots);
+	ATF_TP_ADD_TC(tp, damaged_quotas);
 	ATF_TP_ADD_TC(tp, much_damage);
 	return atf_no_error();
 }

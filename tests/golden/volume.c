@@ -139,6 +139,28 @@ populate_disks(struct volume *v, struct fs *fs)
 	v->clone = a.ino;
 }
 
+static uint64_t
+make_quota(struct fs *fs, uint64_t dir)
+{
+	struct fs_quota_left left;
+	struct fs_quota q;
+
+	MUST(fs_quota_set(fs, dir, 8 * MIB, 0, &left) == 0);
+	MUST(left.count == 0);
+	MUST(fs_quota_get(fs, dir, &q) == 0);
+	return q.account;
+}
+
+static void
+populate_quotas(struct volume *v, struct fs *fs)
+{
+	v->account2 = make_quota(fs, v->sub);
+	v->limited = make(fs, fs_root(fs), "limited", INODE_DIR, 0);
+	v->account = make_quota(fs, v->limited);
+	v->counted = make(fs, v->limited, "file", INODE_FILE, 0);
+	write_region(fs, v->counted, 7);
+}
+
 static void
 populate_last(struct volume *v, struct fs *fs)
 {
@@ -219,7 +241,9 @@ volume_make(struct volume *v)
 	v->disk = volume_clone(d);
 	MUST(volume_mount(v, v->disk, &m) == 0);
 	populate_last(v, m.fs);
+	populate_quotas(v, m.fs);
 	MUST(volume_unmount(&m) == 0);
+	MUST(super_read(v->disk, &v->super) == 0);
 }
 
 void

@@ -38,6 +38,8 @@ struct volume {
 	struct super super;
 	uint64_t dir, small, sub, file, disk_ino, one, two, clone, twin, big,
 	    link, deep;		/* inodes */
+	uint64_t limited, counted;	/* a directory with a quota, a file */
+	uint64_t account, account2;	/* its account, that of /sub */
 	uint64_t journal;
 };
 

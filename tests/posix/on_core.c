@@ -440,7 +440,7 @@ static int
 c_free_bytes(struct posix_host *h, uint64_t *ret_free, uint64_t *ret_total)
 {
 	struct fs_statfs s;
-	int rc = fs_statfs(fs_of(h), &s);
+	int rc = fs_statfs(fs_of(h), 0, &s);
 
 	*ret_free = s.free_bytes;
 	*ret_total = s.total_bytes;

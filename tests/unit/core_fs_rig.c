@@ -149,6 +149,6 @@ rig_free_bytes(struct rig *r)
 {
 	struct fs_statfs s;
 
-	ATF_REQUIRE_EQ(fs_statfs(r->fs, &s), 0);
+	ATF_REQUIRE_EQ(fs_statfs(r->fs, 0, &s), 0);
 	return s.free_bytes;
 }

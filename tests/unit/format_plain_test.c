@@ -89,12 +89,18 @@ ATF_TC_BODY(inode, tc)
 	prng_seed(&p, 1);
 	for (int n = 0; n < 500; n++) {
 		in = random_inode(&p);
+		if (in.type == INODE_FILE || in.type == INODE_DISK)
+			in.policy = (struct inode_policy){
+				.account = 1, .held = prng_u64(&p),
+				.credit = prng_u64(&p),
+				.generation = prng_u64(&p),
+			};
 		memset(&out, 0, sizeof(out));
 		inode_encode(block, &in);
 		ATF_REQUIRE_EQ(inode_decode(block, &out), 0);
 		ATF_REQUIRE_EQ(memcmp(&in, &out, sizeof(in)), 0);
 	}
-	refuses(inode_accepts, 580, 6, "type");
+	refuses(inode_accepts, 580, 7, "type");
 	refuses(inode_accepts, 583, 0x10, "mode");
 	refuses(inode_accepts, 596, 8, "flags");
 	refuses(inode_accepts, 596, INODE_INLINE, "inline data beside a map");
@@ -110,7 +116,7 @@ ATF_TC_BODY(inode, tc)
 	refuses(inode_accepts, 753, 0xff, "inline size");
 	refuses(inode_accepts, 754, 1, "reserved1");
 	refuses(inode_accepts, 768, 1, "crypt");
-	refuses(inode_accepts, 832, 1, "policy");
+	refuses(inode_accepts, 840, 1, "quota without an account");
 	refuses(inode_accepts, 864, 1, "reserved2");
 }
 
