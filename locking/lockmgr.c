@@ -245,6 +245,35 @@ acquire_disk(struct host *h, uint64_t addr, enum lock_mode mode,
 	return rc;
 }
 
+/* From shared to exclusive by one compare-and-write: no gap. */
+static int
+upgrade(struct host *h, uint64_t addr, unsigned flags, uint64_t deadline_ns,
+    struct lock_grant *ret_g, struct lock_holder *ret_holder)
+{
+	struct held *e = held_find(&h->lm, addr);
+	struct lock_holder holder = { 0 };
+	struct lockrec rec;
+	int rc;
+
+	if (e == NULL || e->busy || e->mode != LOCK_SHARED || e->refs != 1)
+		return -EINVAL;
+	e->busy = true;
+	rc = acquire_disk(h, addr, LOCK_EXCLUSIVE, flags, deadline_ns, &rec,
+	    &holder);
+	if (rc == 0) {
+		e->mode = LOCK_EXCLUSIVE;
+		acquired(&h->lm, e, rec.version, ret_g);
+	} else if (rc == -VMFS_ELOCKED) {
+		e->busy = false;
+		fiber_cond_broadcast(&h->lm.changed);
+		if (ret_holder != NULL)
+			*ret_holder = holder;
+	} else {
+		held_astray(h, e, rc);
+	}
+	return rc;
+}
+
 static int
 lm_acquire(struct lockops *l, uint64_t addr, enum lock_mode mode,
     unsigned flags, uint64_t deadline_ns, struct lock_grant *ret_g,
@@ -258,6 +287,8 @@ lm_acquire(struct lockops *l, uint64_t addr, enum lock_mode mode,
 
 	if (mode != LOCK_EXCLUSIVE && !shareable(mode))
 		return -EINVAL;
+	if ((flags & LOCK_UPGRADE) != 0)
+		return upgrade(h, addr, flags, deadline_ns, ret_g, ret_holder);
 	rc = acquire_local(h, addr, mode, flags, deadline_ns, ret_g, &holder,
 	    &e);
 	if (rc == 0 && e != NULL) {

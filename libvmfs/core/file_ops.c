@@ -31,15 +31,15 @@ open_check(const struct inode_info *i, uint32_t generation, unsigned flags)
 }
 
 /* Exclusive for a writer unless the disk has many, shared for a snapshot's
- * reader, else none. */
+ * reader and who asks for it, else none. */
 static enum lock_mode
 open_mode(const struct inode *ip, const struct inode_info *i, unsigned flags)
 {
 	if (flags & FS_WRITE)
 		return i->flags & INODE_MULTI_WRITER ? LOCK_MULTI_WRITER :
 		    LOCK_EXCLUSIVE;
-	return i->type == INODE_SNAPSHOT && !ds_readonly(ip->fs->ds) ?
-	    LOCK_SHARED : LOCK_FREE;
+	return (i->type == INODE_SNAPSHOT || (flags & FS_SHARED)) &&
+	    !ds_readonly(ip->fs->ds) ? LOCK_SHARED : LOCK_FREE;
 }
 
 /* -EAGAIN: how the disk is shared was changed before we had the lock. */

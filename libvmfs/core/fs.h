@@ -211,11 +211,12 @@ int fs_quota_get(struct fs *fs, uint64_t ino, struct fs_quota *ret_q)
 
 /* ---- content ---- */
 
-enum { FS_READ = 1, FS_WRITE = 2, FS_TRUNC = 4 };
+enum { FS_READ = 1, FS_WRITE = 2, FS_TRUNC = 4, FS_SHARED = 8 };
 /*
  * FS_WRITE takes the exclusive lock (of a multi-writer disk: joins the other
  * writers) at once or fails with -VMFS_ELOCKED; -EBUSY: a multi-writer disk has
- * snapshots; generation 0 skips the check for a reused inode number (-ESTALE).
+ * snapshots; FS_SHARED, for reading, takes the shared lock the same way: no
+ * other host writes meanwhile; generation 0 skips the check for a reused inode number (-ESTALE).
  */
 int fs_file_open(struct fs *fs, uint64_t ino, uint32_t generation,
     unsigned flags, struct fs_file **ret_f, struct lock_holder *ret_holder)

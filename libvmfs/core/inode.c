@@ -155,6 +155,27 @@ grant_release(struct inode *ip)
 	return r;
 }
 
+/* What readers of this host have becomes exclusive without a gap.  Nobody may
+ * wait for that: two who did would wait for each other. */
+static int
+grant_upgrade(struct inode *ip, struct lock_holder *holder)
+{
+	struct fs *fs = ip->fs;
+	struct lockops *l = ds_locks(fs->ds);
+	int r;
+
+	ip->acquiring = true;
+	r = l->vt->acquire(l, ip->ino, LOCK_EXCLUSIVE,
+	    LOCK_NOWAIT | LOCK_UPGRADE,
+	    env_now(ds_env(fs->ds)) + FS_LOCK_WAIT_NS, &ip->grant, holder);
+	ip->acquiring = false;
+	if (r != 0 && r != -VMFS_ELOCKED)
+		ip->grant = (struct lock_grant){ 0 };
+	if (r == 0)
+		r = inode_load(ip);
+	return r;
+}
+
 /* From what readers of this host have, or nothing, to `mode`. */
 static int
 grant_change(struct inode *ip, enum lock_mode mode, bool wait,
@@ -162,6 +183,8 @@ grant_change(struct inode *ip, enum lock_mode mode, bool wait,
 {
 	int r, again;
 
+	if (ip->grant.mode == LOCK_SHARED && mode == LOCK_EXCLUSIVE && !wait)
+		return grant_upgrade(ip, holder);
 	if (ip->grant.mode != LOCK_FREE) {
 		r = grant_release(ip);
 		if (r != 0)

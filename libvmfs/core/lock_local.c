@@ -145,7 +145,7 @@ record_take(struct lock_local *l, struct lockrec *rec, enum lock_mode mode)
 
 static int
 acquire_locked(struct lock_local *l, uint64_t addr, enum lock_mode mode,
-    struct lock_grant *ret_g, struct lock_holder *ret_holder)
+    unsigned flags, struct lock_grant *ret_g, struct lock_holder *ret_holder)
 {
 	struct held *h = held_find(l, addr);
 	struct lockrec rec;
@@ -154,6 +154,9 @@ acquire_locked(struct lock_local *l, uint64_t addr, enum lock_mode mode,
 	r = record_read(l, addr, &rec);
 	if (r < 0)
 		return r;
+	if ((flags & LOCK_UPGRADE) != 0 && h != NULL && h->count == 1 &&
+	    h->mode == LOCK_SHARED && held_drop(l, addr))
+		h = NULL;
 	if (h != NULL && (h->mode == LOCK_EXCLUSIVE || h->mode != mode)) {
 		if (ret_holder != NULL)
 			holder_fill(&rec, true, ret_holder);
@@ -180,10 +183,9 @@ local_acquire(struct lockops *ops, uint64_t addr, enum lock_mode mode,
 	struct lock_local *l = local_of(ops);
 	int r;
 
-	(void)flags;
 	(void)deadline_ns;
 	fiber_mutex_lock(&l->lock);
-	r = acquire_locked(l, addr, mode, ret_g, ret_holder);
+	r = acquire_locked(l, addr, mode, flags, ret_g, ret_holder);
 	fiber_mutex_unlock(&l->lock);
 	return r;
 }
