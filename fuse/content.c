@@ -8,7 +8,6 @@
 
 #include "fuse/mount_impl.h"
 #include "libvmfs/base/cleanup.h"
-#include "libvmfs/base/units.h"
 
 /* FOPEN_PARALLEL_DIRECT_WRITES of newer kernels; older ones ignore it. */
 #define OPEN_PARALLEL_DIRECT_WRITES (1u << 6)
@@ -45,28 +44,6 @@ reply_open(fuse_req_t req, struct handle *h)
 		(void)handle_close(h);
 }
 
-static int
-handle_open_patiently(fuse_req_t req, uint64_t ino, int open_flags,
-    struct handle **ret_h, struct lock_holder *ret_holder)
-{
-	struct fuse_mount *m = mount_of(req);
-	uint64_t unique = request_unique(request_of(req));
-	struct patience p = { 0 };
-	bool disk = false;
-	struct fs_attr a;
-	int rc;
-
-	do {
-		rc = handle_open(m, ino, open_flags, unique, ret_h,
-		    ret_holder);
-		if (rc == -VMFS_ELOCKED)
-			disk = fs_getattr(m->conf.fs, ino, &a) == 0 &&
-			    a.type == INODE_DISK;
-	} while (disk ? patience_left_long(req, &p, rc) :
-	    patience_left(req, &p, rc));
-	return rc;
-}
-
 void
 op_open(fuse_req_t req, fuse_ino_t node, struct fuse_file_info *fi)
 {
@@ -78,7 +55,8 @@ op_open(fuse_req_t req, fuse_ino_t node, struct fuse_file_info *fi)
 	int rc = 0;
 
 	if (h == NULL)
-		rc = handle_open_patiently(req, ino, fi->flags, &h, &holder);
+		rc = handle_open(req, ino, fi->flags, request_unique(r), &h,
+		    &holder);
 	if ((fi->flags & O_TRUNC) != 0)
 		rc = request_settle(r, rc);
 	if (rc < 0)
@@ -126,8 +104,8 @@ op_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
 	if (rc == 0) {
 		name_hint_set(&m->hints, a.ino, name);
 		if (h == NULL)
-			rc = handle_open_patiently(req, a.ino, fi->flags, &h,
-			    &holder);
+			rc = handle_open(req, a.ino, fi->flags,
+			    request_unique(r), &h, &holder);
 	}
 	rc = request_settle(r, rc);
 	if (rc < 0) {
@@ -146,6 +124,7 @@ op_read(fuse_req_t req, fuse_ino_t node, size_t size, off_t off,
 {
 	struct handle *h = handle_get(req, fi);
 	cleanup_free void *buf = NULL;
+	struct fs_file *f;
 	size_t got;
 	int rc;
 
@@ -156,7 +135,11 @@ op_read(fuse_req_t req, fuse_ino_t node, size_t size, off_t off,
 		(void)fuse_reply_err(req, ENOMEM);
 		return;
 	}
-	rc = fs_file_read(h->file, (uint64_t)off, buf, size, &got);
+	rc = file_use(req, h, false, &f, NULL);
+	if (rc == 0) {
+		rc = fs_file_read(f, (uint64_t)off, buf, size, &got);
+		file_done(h, f);
+	}
 	if (rc < 0)
 		reply_error(req, rc, "read", h->ino, NULL, NULL);
 	else
@@ -165,16 +148,30 @@ op_read(fuse_req_t req, fuse_ino_t node, size_t size, off_t off,
 
 /* The kernel leaves this to us when a write goes past its cache. */
 int
-content_changes(fuse_req_t req, struct handle *h)
+content_changes(fuse_req_t req, struct fs_file *f)
 {
-	return fuse_req_ctx(req)->uid == 0 ? 0 : fs_file_strip_ids(h->file);
+	return fuse_req_ctx(req)->uid == 0 ? 0 : fs_file_strip_ids(f);
+}
+
+/* A program that goes on all the same would fill the log. */
+static void
+refuse_write(fuse_req_t req, struct handle *h, int error, const char *what,
+    const struct lock_holder *holder)
+{
+	bool told = h->told;
+
+	h->told = error == -VMFS_ELOCKED;
+	if (told && h->told)
+		(void)fuse_reply_err(req, errno_of(error));
+	else
+		reply_error(req, error, what, h->ino, NULL, holder);
 }
 
 static int
-end_of(struct handle *h, off_t *ret_end)
+end_of(struct fs_file *f, off_t *ret_end)
 {
 	struct fs_attr a;
-	int rc = fs_file_attr(h->file, &a);
+	int rc = fs_file_attr(f, &a);
 
 	if (rc == 0)
 		*ret_end = (off_t)a.size;
@@ -186,7 +183,7 @@ end_of(struct handle *h, off_t *ret_end)
  * let go of the file.  Done again, it goes where it went.
  */
 static int
-append_at(const struct request *r, struct handle *h, off_t *ret_off)
+append_at(const struct request *r, struct fs_file *f, off_t *ret_off)
 {
 	struct fs_note *n = request_note(r);
 	int rc = 0;
@@ -194,7 +191,7 @@ append_at(const struct request *r, struct handle *h, off_t *ret_off)
 	if (r->again && n->lsn == NOTE_OFFSET)
 		*ret_off = (off_t)n->ino;
 	else
-		rc = end_of(h, ret_off);
+		rc = end_of(f, ret_off);
 	n->ino = (uint64_t)*ret_off;
 	atomic_signal_fence(memory_order_seq_cst);
 	n->lsn = NOTE_OFFSET;
@@ -206,34 +203,46 @@ op_write(fuse_req_t req, fuse_ino_t node, const char *buf, size_t size,
     off_t off, struct fuse_file_info *fi)
 {
 	const struct request *r = request_of(req);
+	struct lock_holder holder = { .mode = LOCK_FREE };
 	struct handle *h = handle_get(req, fi);
+	struct fs_file *f;
 	int rc;
 
 	(void)node;
 	if (h == NULL)
 		return;
-	rc = content_changes(req, h);
-	if (rc == 0 && (fi->flags & O_APPEND) != 0)
-		rc = append_at(r, h, &off);
-	if (rc == 0)
-		rc = fs_file_write(h->file, (uint64_t)off, buf, size);
+	rc = file_use(req, h, true, &f, &holder);
+	if (rc == 0) {
+		rc = content_changes(req, f);
+		if (rc == 0 && (fi->flags & O_APPEND) != 0)
+			rc = append_at(r, f, &off);
+		if (rc == 0)
+			rc = fs_file_write(f, (uint64_t)off, buf, size);
+		file_done(h, f);
+	}
 	rc = request_settle(r, rc);
 	if (rc < 0)
-		reply_error(req, rc, "write", h->ino, NULL, NULL);
+		refuse_write(req, h, rc, "write", &holder);
 	else
 		(void)fuse_reply_write(req, size);
 }
 
-static void
-flush_handle(fuse_req_t req, const struct fuse_file_info *fi,
-    int (*flush)(struct fs_file *f))
+static int
+flush_handle(fuse_req_t req, struct handle *h, int (*flush)(struct fs_file *f))
 {
-	struct handle *h = handle_get(req, fi);
-	int rc;
+	struct fs_file *f;
+	int rc = file_use(req, h, false, &f, NULL);
 
-	if (h == NULL)
-		return;
-	rc = h->writable ? flush(h->file) : 0;
+	if (rc == 0) {
+		rc = flush(f);
+		file_done(h, f);
+	}
+	return rc;
+}
+
+static void
+reply_flushed(fuse_req_t req, const struct handle *h, int rc)
+{
 	if (rc < 0)
 		reply_error(req, rc, "flush", h->ino, NULL, NULL);
 	else
@@ -245,17 +254,27 @@ flush_handle(fuse_req_t req, const struct fuse_file_info *fi,
 void
 op_flush(fuse_req_t req, fuse_ino_t node, struct fuse_file_info *fi)
 {
+	struct handle *h = handle_get(req, fi);
+	int rc;
+
 	(void)node;
-	flush_handle(req, fi, fs_file_publish);
+	if (h == NULL)
+		return;
+	rc = flush_handle(req, h, fs_file_publish);
+	locks_flush(h, fi->lock_owner);
+	reply_flushed(req, h, rc);
 }
 
 void
 op_fsync(fuse_req_t req, fuse_ino_t node, int datasync,
     struct fuse_file_info *fi)
 {
+	struct handle *h = handle_get(req, fi);
+
 	(void)node;
 	(void)datasync;
-	flush_handle(req, fi, fs_file_flush);
+	if (h != NULL)
+		reply_flushed(req, h, flush_handle(req, h, fs_file_flush));
 }
 
 void
@@ -285,22 +304,20 @@ grow_to(struct fs_file *f, uint64_t end)
 }
 
 static int
-allocate(struct handle *h, int mode, uint64_t offset, uint64_t length)
+allocate(struct fs_file *f, int mode, uint64_t offset, uint64_t length)
 {
 	int rc = 0;
 
-	if (!h->writable)
-		return -EBADF;
 	if ((mode & FALLOC_FL_KEEP_SIZE) == 0)
-		rc = grow_to(h->file, offset + length);
+		rc = grow_to(f, offset + length);
 	if (rc < 0)
 		return rc;
 	switch (mode & ~FALLOC_FL_KEEP_SIZE) {
 	case 0:
-		return fs_file_allocate(h->file, offset, length);
+		return fs_file_allocate(f, offset, length);
 	case FALLOC_FL_PUNCH_HOLE:
 	case FALLOC_FL_ZERO_RANGE:
-		return fs_file_punch(h->file, offset, length);
+		return fs_file_punch(f, offset, length);
 	default:
 		return -EOPNOTSUPP;
 	}
@@ -311,18 +328,25 @@ op_fallocate(fuse_req_t req, fuse_ino_t node, int mode, off_t offset,
     off_t length, struct fuse_file_info *fi)
 {
 	const struct request *r = request_of(req);
+	struct lock_holder holder = { .mode = LOCK_FREE };
 	struct handle *h = handle_get(req, fi);
+	struct fs_file *f;
 	int rc;
 
 	(void)node;
 	if (h == NULL)
 		return;
-	rc = content_changes(req, h);
-	if (rc == 0)
-		rc = allocate(h, mode, (uint64_t)offset, (uint64_t)length);
+	rc = file_use(req, h, true, &f, &holder);
+	if (rc == 0) {
+		rc = content_changes(req, f);
+		if (rc == 0)
+			rc = allocate(f, mode, (uint64_t)offset,
+			    (uint64_t)length);
+		file_done(h, f);
+	}
 	rc = request_settle(r, rc);
 	if (rc < 0)
-		reply_error(req, rc, "fallocate", h->ino, NULL, NULL);
+		refuse_write(req, h, rc, "fallocate", &holder);
 	else
 		(void)fuse_reply_err(req, 0);
 }
@@ -332,6 +356,7 @@ op_lseek(fuse_req_t req, fuse_ino_t node, off_t off, int whence,
     struct fuse_file_info *fi)
 {
 	struct handle *h = handle_get(req, fi);
+	struct fs_file *f;
 	uint64_t found = 0;
 	int rc;
 
@@ -342,7 +367,12 @@ op_lseek(fuse_req_t req, fuse_ino_t node, off_t off, int whence,
 		(void)fuse_reply_err(req, EINVAL);
 		return;
 	}
-	rc = fs_file_seek(h->file, (uint64_t)off, whence == SEEK_DATA, &found);
+	rc = file_use(req, h, false, &f, NULL);
+	if (rc == 0) {
+		rc = fs_file_seek(f, (uint64_t)off, whence == SEEK_DATA,
+		    &found);
+		file_done(h, f);
+	}
 	if (rc < 0)
 		reply_error(req, rc, "lseek", h->ino, NULL, NULL);
 	else

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * What of a FUSE mount outlives its process, beside /dev/fuse itself: the
- * handles that the kernel knows, and requests that were read and are not yet
+ * handles that the kernel knows, the locks of programs, and requests that were read and are not yet
  * answered.  The kernel would wait for those for ever (it can send them again
  * only since 6.9, and then without a word about what was done), so they are
  * read to where the next process finds them.
@@ -11,10 +11,12 @@
 
 #include <stdatomic.h>
 
+#include "fuse/ranges.h"
 #include "libvmfs/core/fs.h"
 
 #define FUSE_KEEP_HANDLES 32768u
 #define FUSE_KEEP_REQUESTS 256u
+#define FUSE_KEEP_LOCKS 16384u
 #define FUSE_KEEP_PAGE 4096u
 /* Longest message, 1 MiB of data and a page of headers, and a page in front of
  * it so that data is aligned. */
@@ -26,6 +28,7 @@ struct fuse_keep_handle {
 	uint64_t unique;	/* of the request that opened it */
 	uint32_t flags;		/* FS_READ, FS_WRITE */
 	uint32_t generation;
+	_Atomic uint32_t may;	/* see locks.c */
 	_Atomic uint32_t used;
 };
 
@@ -35,6 +38,7 @@ struct fuse_keep {
 	_Atomic uint32_t init_size;
 	uint8_t init[FUSE_KEEP_INIT];
 	struct fuse_keep_handle handle[FUSE_KEEP_HANDLES];
+	struct range_kept lock[FUSE_KEEP_LOCKS];
 	struct fs_note note[FUSE_KEEP_REQUESTS];
 	/* A length in the header: it is under way. */
 	uint8_t message[FUSE_KEEP_REQUESTS][FUSE_KEEP_MESSAGE]

@@ -1,10 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Open files by the number that the kernel has for them. */
-#include <fcntl.h>
 #include <stdlib.h>
 
 #include "fuse/mount_impl.h"
-#include "libvmfs/base/cleanup.h"
 
 static int
 number_get(struct fuse_mount *m, uint32_t *ret_n)
@@ -21,52 +19,41 @@ number_get(struct fuse_mount *m, uint32_t *ret_n)
 	return -ENFILE;
 }
 
-static unsigned
-flags_of(int open_flags)
-{
-	int mode = open_flags & O_ACCMODE;
-	unsigned flags = mode == O_WRONLY ? 0 : FS_READ;
-
-	if (mode != O_RDONLY)
-		flags |= FS_WRITE;
-	if ((open_flags & O_TRUNC) != 0)
-		flags |= FS_WRITE | FS_TRUNC;
-	return flags;
-}
-
 int
-handle_open(struct fuse_mount *m, uint64_t ino, int open_flags,
-    uint64_t unique, struct handle **ret_h, struct lock_holder *ret_holder)
+handle_open(fuse_req_t req, uint64_t ino, int open_flags, uint64_t unique,
+    struct handle **ret_h, struct lock_holder *ret_holder)
 {
-	cleanup_free struct handle *h = calloc(1, sizeof(*h));
-	unsigned flags = flags_of(open_flags);
+	struct fuse_mount *m = mount_of(req);
+	struct handle *h = calloc(1, sizeof(*h));
 	struct fuse_keep_handle *k;
 	struct fs_attr a;
 	int rc;
 
 	if (h == NULL)
 		return -ENOMEM;
-	rc = fs_file_open(m->conf.fs, ino, 0, flags, &h->file, ret_holder);
-	if (rc < 0)
-		return rc;
-	rc = fs_file_attr(h->file, &a);
-	if (rc == 0)
-		rc = number_get(m, &h->number);
-	if (rc < 0) {
-		(void)!fs_file_close(h->file);
-		return rc;
-	}
 	h->mount = m;
 	h->ino = ino;
-	h->writable = (flags & FS_WRITE) != 0;
+	list_init(&h->same);
+	rc = number_get(m, &h->number);
+	if (rc < 0) {
+		free(h);
+		return rc;
+	}
+	m->handle[h->number] = h;
+	rc = locks_open(req, h, open_flags, ret_holder);
+	if (rc == 0)
+		rc = fs_file_attr(h->file, &a);
+	if (rc < 0) {
+		(void)handle_close(h);
+		return rc;
+	}
 	k = &m->conf.keep->handle[h->number];
 	k->ino = ino;
 	k->unique = unique;
 	k->generation = a.generation;
-	k->flags = flags & (unsigned)(FS_READ | FS_WRITE);
+	k->flags = (unsigned)FS_READ | (h->writable ? FS_WRITE : 0);
 	atomic_store(&k->used, 1);
-	m->handle[h->number] = h;
-	*ret_h = take_ptr(h);
+	*ret_h = h;
 	return 0;
 }
 
@@ -74,7 +61,7 @@ int
 handle_close(struct handle *h)
 {
 	struct fuse_mount *m = h->mount;
-	int rc = h->file != NULL ? fs_file_close(h->file) : 0;
+	int rc = locks_close(h);
 
 	atomic_store(&m->conf.keep->handle[h->number].used, 0);
 	m->handle[h->number] = NULL;
@@ -131,14 +118,12 @@ restore_one(struct fuse_mount *m, uint32_t n, unsigned *lost)
 	h->mount = m;
 	h->number = n;
 	h->ino = k->ino;
-	h->writable = (k->flags & FS_WRITE) != 0;
+	list_init(&h->same);
 	m->handle[n] = h;
 	if (rc == 0)
-		rc = fs_file_reopen(m->conf.fs, k->ino, k->generation,
-		    k->flags, &h->file);
+		rc = locks_reopen(h, k);
 	if (rc == 0)
 		return 0;
-	h->file = NULL;
 	++*lost;
 	log_warn(m->log, "fuse: %s: inode %llu is not open any more: %s",
 	    m->datastore, (unsigned long long)k->ino, vmfs_strerror(rc));
@@ -157,6 +142,8 @@ handles_restore(struct fuse_mount *m)
 		found++;
 		rc = restore_one(m, i, &lost);
 	}
+	if (rc == 0)
+		rc = locks_restore(m);
 	log_info(m->log, "fuse: %s: went on handles=%u lost=%u",
 	    m->datastore, found, lost);
 	return rc;

@@ -22,9 +22,16 @@ struct request {
 struct handle {
 	struct fuse_mount *mount;
 	uint32_t number;	/* the kernel's, less 1 */
-	struct fs_file *file;	/* NULL: lost with a dead process */
+	struct fs_file *file;	/* to be had by file_use; NULL: lost with a
+				 * dead process */
 	uint64_t ino;
 	bool writable;
+	/* ---- locks.c ---- */
+	struct file_locks *locks;	/* NULL: only read, never locked */
+	struct list same;	/* in file_locks.handles */
+	bool claim;		/* has the file from open to close */
+	bool granted;		/* may write */
+	bool told;		/* the log says that it may not */
 };
 
 struct fuse_mount {
@@ -45,6 +52,10 @@ struct fuse_mount {
 	struct request *current;	/* begins now; see request_of */
 	struct handle **handle;		/* FUSE_KEEP_HANDLES; NULL: free */
 	uint32_t next_handle;
+	struct list locked;	/* struct file_locks */
+	struct range_keep range_keep;
+	unsigned lockers;	/* requests that wait for a lock */
+	struct fiber *reader;	/* nothing is read while this one waits */
 	struct name_hint hints;
 };
 
@@ -89,12 +100,18 @@ void reply_error(fuse_req_t req, int error, const char *what, uint64_t ino,
  * so a moment after the close.  { 0 } to begin with.
  */
 struct patience {
-	uint64_t deadline_ns;
+	uint64_t deadline_ns, poll_ns;
 };
 /* Of an operation that ended so: whether to do it again; suspends. */
 bool patience_left(fuse_req_t req, struct patience *p, int rc);
 /* For a disk that is open there: whose hypervisor lets go later. */
 bool patience_left_long(fuse_req_t req, struct patience *p, int rc);
+/*
+ * Waits a little, or until `woken`, unless NULL, is; false when there were
+ * most_ns of that, after a signal, and when the mount is going.  Suspends.
+ */
+bool patience_wait(fuse_req_t req, struct patience *p, uint64_t most_ns,
+    struct fiber_cond *woken);
 
 /* ---- handlers ---- */
 
@@ -136,12 +153,12 @@ void op_fallocate(fuse_req_t req, fuse_ino_t node, int mode, off_t offset,
 void op_lseek(fuse_req_t req, fuse_ino_t node, off_t off, int whence,
     struct fuse_file_info *fi);
 /* Before somebody changes the content: set-id bits go unless it is root. */
-int content_changes(fuse_req_t req, struct handle *h);
+int content_changes(fuse_req_t req, struct fs_file *f);
 
 /* ---- handle.c ---- */
 
 /* Suspends, as do close and restore. */
-int handle_open(struct fuse_mount *m, uint64_t ino, int open_flags,
+int handle_open(fuse_req_t req, uint64_t ino, int open_flags,
     uint64_t unique, struct handle **ret_h, struct lock_holder *ret_holder)
     MUST_CHECK;
 /* Closes the file and frees h; the error of closing. */
@@ -156,6 +173,37 @@ struct handle *handle_of(const struct fuse_mount *m,
 struct handle *handle_get(fuse_req_t req, const struct fuse_file_info *fi);
 /* What a dead process opened for this request; NULL. */
 struct handle *handle_opened_by(const struct fuse_mount *m, uint64_t unique);
+
+/* ---- who may write, and locks of programs (locks.c) ---- */
+
+/*
+ * Opens h->file of h->ino by the flags of open(2); a file that is to be written
+ * is claimed.  -VMFS_ELOCKED with *ret_holder, for a disk after 5 s.  Whatever
+ * comes of it, locks_close follows.  Suspends.
+ */
+int locks_open(fuse_req_t req, struct handle *h, int open_flags,
+    struct lock_holder *ret_holder) MUST_CHECK;
+/* Closes it, and gives back what only h had.  Suspends. */
+int locks_close(struct handle *h);
+/* The same for what a dead process had open, and then for all the locks. */
+int locks_reopen(struct handle *h, const struct fuse_keep_handle *k) MUST_CHECK;
+int locks_restore(struct fuse_mount *m) MUST_CHECK;
+/*
+ * What to read or write the file by, until file_done.  For writing:
+ * -VMFS_ELOCKED with *ret_holder when h may not, or cannot for 5 s.  May suspend.
+ */
+int file_use(fuse_req_t req, struct handle *h, bool write,
+    struct fs_file **ret_f, struct lock_holder *ret_holder) MUST_CHECK;
+void file_done(struct handle *h, const struct fs_file *f);
+/* A process has closed it: its fcntl(2) locks of the file go.  Suspends. */
+void locks_flush(struct handle *h, uint64_t owner);
+
+void op_getlk(fuse_req_t req, fuse_ino_t node, struct fuse_file_info *fi,
+    struct flock *lock);
+void op_setlk(fuse_req_t req, fuse_ino_t node, struct fuse_file_info *fi,
+    struct flock *lock, int sleep);
+void op_flock(fuse_req_t req, fuse_ino_t node, struct fuse_file_info *fi,
+    int op);
 
 /* ---- session.c: what has been done already ---- */
 

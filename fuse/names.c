@@ -99,6 +99,22 @@ wanted_attr(struct fuse_mount *m, const struct stat *st, int to_set,
 	return which;
 }
 
+static int
+truncate_by(fuse_req_t req, struct handle *h, uint64_t size,
+    struct lock_holder *holder)
+{
+	struct fs_file *f;
+	int rc = file_use(req, h, true, &f, holder);
+
+	if (rc < 0)
+		return rc;
+	rc = content_changes(req, f);
+	if (rc == 0)
+		rc = fs_file_truncate(f, size);
+	file_done(h, f);
+	return rc;
+}
+
 void
 op_setattr(fuse_req_t req, fuse_ino_t node, struct stat *st, int to_set,
     struct fuse_file_info *fi)
@@ -114,9 +130,7 @@ op_setattr(fuse_req_t req, fuse_ino_t node, struct stat *st, int to_set,
 	int rc = 0;
 
 	if ((which & FS_SET_SIZE) != 0 && h != NULL && h->file != NULL) {
-		rc = content_changes(req, h);
-		if (rc == 0)
-			rc = fs_file_truncate(h->file, want.size);
+		rc = truncate_by(req, h, want.size, &holder);
 		which &= ~(unsigned)FS_SET_SIZE;
 	}
 	if (rc == 0 && which != 0)

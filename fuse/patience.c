@@ -5,31 +5,46 @@
 
 #define RELEASE_NS NSEC_PER_SEC
 #define HANDOVER_NS (5 * NSEC_PER_SEC)
-#define POLL_NS (20 * NSEC_PER_MSEC)
+/* How often the other host's lock is looked at; the longest time until a
+ * signal ends a wait. */
+#define POLL_FIRST_NS (10 * NSEC_PER_MSEC)
+#define POLL_LAST_NS (160 * NSEC_PER_MSEC)
 
-static bool
-wait_again(fuse_req_t req, struct patience *p, int rc, uint64_t most_ns)
+bool
+patience_wait(fuse_req_t req, struct patience *p, uint64_t most_ns,
+    struct fiber_cond *woken)
 {
-	struct sched *s = sched_current();
+	struct fuse_mount *m = mount_of(req);
+	uint64_t now = sched_now(sched_current()), until;
 
-	if (rc != -VMFS_ELOCKED || fuse_req_interrupted(req))
+	if (p->poll_ns == 0) {
+		p->poll_ns = POLL_FIRST_NS;
+		p->deadline_ns = most_ns > UINT64_MAX - now ? UINT64_MAX :
+		    now + most_ns;
+	} else if (p->poll_ns < POLL_LAST_NS) {
+		p->poll_ns *= 2;
+	}
+	/* While the reader waits nobody reads what it waits for. */
+	if (now >= p->deadline_ns || m->stopping || fiber_self() == m->reader ||
+	    fuse_req_interrupted(req))
 		return false;
-	if (p->deadline_ns == 0)
-		p->deadline_ns = sched_now(s) + most_ns;
-	if (sched_now(s) >= p->deadline_ns)
-		return false;
-	fiber_sleep(POLL_NS);
+	until = now + p->poll_ns < p->deadline_ns ? now + p->poll_ns :
+	    p->deadline_ns;
+	if (woken == NULL)
+		fiber_sleep(until - now);
+	else
+		(void)fiber_cond_wait_until(woken, until);
 	return true;
 }
 
 bool
 patience_left(fuse_req_t req, struct patience *p, int rc)
 {
-	return wait_again(req, p, rc, RELEASE_NS);
+	return rc == -VMFS_ELOCKED && patience_wait(req, p, RELEASE_NS, NULL);
 }
 
 bool
 patience_left_long(fuse_req_t req, struct patience *p, int rc)
 {
-	return wait_again(req, p, rc, HANDOVER_NS);
+	return rc == -VMFS_ELOCKED && patience_wait(req, p, HANDOVER_NS, NULL);
 }

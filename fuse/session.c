@@ -64,6 +64,9 @@ static const struct fuse_lowlevel_ops ops = {
 	.release = op_release,
 	.fallocate = op_fallocate,
 	.lseek = op_lseek,
+	.getlk = op_getlk,
+	.setlk = op_setlk,
+	.flock = op_flock,
 };
 
 /* ---- request buffers ---- */
@@ -218,6 +221,7 @@ reader_fiber(void *arg)
 	struct fuse_mount *m = arg;
 	bool gone = false;
 
+	m->reader = fiber_self();
 	while (!m->stopping && !gone) {
 		int rc = take_request(m);
 
@@ -394,6 +398,10 @@ fuse_mount_new(const struct fuse_mount_conf *conf, struct fuse_mount **ret_m)
 	m->root = fs_root(conf->fs);
 	m->mounted_us = env->wall_us(env);
 	requests_init(m);
+	list_init(&m->locked);
+	m->range_keep = (struct range_keep){
+		.slot = conf->keep->lock, .count = FUSE_KEEP_LOCKS,
+	};
 	fiber_cond_init(&m->quiet);
 	m->datastore = strdup(conf->datastore);
 	m->dir = strdup(conf->dir);

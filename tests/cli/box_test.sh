@@ -52,7 +52,8 @@ two_hosts_share_a_lun_of_the_box_body()
 	atf_check -o inline:'4\n' sh -c "vmfsctl -c box/ctl --json session ls |
 	    jq '.sessions | length'"
 	atf_check -o match:'0x564d' vmfsctl -c box/ctl target ls --json
-	exec 9>esx1/mnt/locked
+	echo something >esx1/mnt/locked
+	exec 9>>esx1/mnt/locked
 	atf_check -s exit:1 -e match:'resource busy' dd if=/dev/null \
 	    of=esx2/mnt/locked conv=notrunc
 	exec 9>&-

@@ -3,39 +3,6 @@
 # uses the datastore sees more than a pause.
 . "${VMFS_SRCDIR}/tests/cli/hosts.subr"
 
-# Prefix of the command line of daemon_start.
-supervised()
-{
-	exec "$@" --supervise
-}
-
-# The pid in the pidfile is the supervisor's.
-worker()
-{
-	pgrep -P "$(cat "$1/pid")"
-}
-
-resumes()
-{
-	grep -c 'host: resumed' "$1/log"
-}
-
-went_on()
-{
-	[ "$(resumes "$1")" -gt "$2" ] && vmfsctl -c "$1/ctl" ds ls
-}
-
-# kill_worker NAME: waits until another one is there.
-kill_worker()
-{
-	_had=$(resumes "$1")
-	kill -9 "$(worker "$1")" || atf_fail "$1 has no worker"
-	until_true 30 went_on "$1" "${_had}" || {
-		tail -20 "$1/log" >&2
-		atf_fail "$1 did not go on"
-	}
-}
-
 atf_test_case fio_sees_no_error cleanup
 fio_sees_no_error_head()
 {
@@ -150,8 +117,8 @@ nobody_else_gets_its_locks_head()
 take_away()
 {
 	while [ ! -e enough ]; do
-		if dd if=/dev/null of=esx2/mnt/mine conv=notrunc,nocreat \
-		    status=none 2>/dev/null; then
+		if dd if=/dev/zero bs=1 count=1 of=esx2/mnt/mine \
+		    conv=notrunc,nocreat status=none 2>/dev/null; then
 			touch taken
 		else
 			echo >>refused

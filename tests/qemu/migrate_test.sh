@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # Guests of QEMU that move between hosts which have nothing in common but the
 # LUN: two vmfsd, a guest that counts on its disk (counter.S), each way to the
-# disk: its file in the mount (fuse), vhost-user (vhost).
+# disk: its file in the mount, opened for writing only when the guest writes
+# (fuse) or from the start (eager), vhost-user (vhost).
 . "${VMFS_SRCDIR}/tests/cli/hosts.subr"
 PATH=${VMFS_BUILDDIR}/tests/qemu:${PATH}
 
@@ -23,12 +24,13 @@ setup()
 	sync -f "$1/mnt"
 }
 
-drive_fuse()
+# drive HOST AUTO-READ-ONLY
+drive()
 {
-	printf '{"driver":"raw","node-name":"d","auto-read-only":true,'
+	printf '{"driver":"raw","node-name":"d","auto-read-only":%s,' "$2"
 	printf '"file":{"driver":"file","filename":"%s",' \
 	    "${PWD}/$1/mnt/vm-flat.vmdk"
-	printf '"auto-read-only":true,"cache":{"direct":true}}}'
+	printf '"auto-read-only":%s,"cache":{"direct":true}}}' "$2"
 }
 
 # attach HOST [--incoming]: the disk at HOST/disk.
@@ -46,7 +48,9 @@ vm()
 	_h=$1 _kind=$2
 	shift 2
 	case ${_kind} in
-	fuse) set -- -blockdev "$(drive_fuse "${_h}")" \
+	fuse) set -- -blockdev "$(drive "${_h}" true)" \
+	    -device virtio-blk-pci,drive=d,bootindex=0 "$@" ;;
+	eager) set -- -blockdev "$(drive "${_h}" false)" \
 	    -device virtio-blk-pci,drive=d,bootindex=0 "$@" ;;
 	vhost) set -- -chardev "socket,id=c,path=${_h}/disk" \
 	    -device vhost-user-blk-pci,chardev=c,num-queues=1,bootindex=0 \
@@ -206,18 +210,64 @@ guest_moves_with_its_file_body() { back_and_forth fuse; }
 qemu_test_case guest_moves_with_its_vhost_disk
 guest_moves_with_its_vhost_disk_body() { back_and_forth vhost; }
 
-# In QEMU's own words; ours are in the log, with the name.
+qemu_test_case guest_moves_with_its_file_open
+guest_moves_with_its_file_open_body() { back_and_forth eager; }
+
+# Its lock is remembered: else the next write would fail.
+qemu_test_case guest_outlives_the_process_that_works
+guest_outlives_the_process_that_works_body()
+{
+	daemon_in=supervised
+	setup h1 h2
+	vm h1 eager
+	for _ in 1 2 3; do
+		goes_on h1
+		kill_worker h1
+	done
+	goes_on h1
+	start_refused h2 eager
+	migrate h1 h2 eager
+	vm_quit h2
+	judge h2 h1 h2
+	hosts_stop
+}
+
+# HOST KIND: in QEMU's own words.
+start_refused()
+{
+	vm "$1" "$2"
+	eval "wait \${qemu_$1}" && atf_fail "it has started"
+	atf_check -o match:'Failed to get "write" lock' \
+	    -o match:'Is another process using the image' cat "$1/qemu.log"
+}
+
+# Ours are in the log, with the name.
 qemu_test_case second_start_on_another_host_is_refused
 second_start_on_another_host_is_refused_body()
 {
 	setup h1 h2
 	vm h1 fuse
 	goes_on h1
-	vm h2 fuse
-	eval "wait \${qemu_h2}" && atf_fail "it has started"
-	atf_check -o match:'vm-flat.vmdk.*: Device or resource busy' \
-	    cat h2/qemu.log
-	atf_check -o match:'locked by host h1' grep vm-flat.vmdk h2/log
+	start_refused h2 fuse
+	atf_check -o match:'vm-flat.vmdk is locked by host h1' \
+	    grep 'lock refused' h2/log
+	start_refused h2 eager
+	goes_on h1
+	vm_quit h1
+	judge h1 h1
+	hosts_stop
+}
+
+qemu_test_case second_start_on_the_same_host_is_refused
+second_start_on_the_same_host_is_refused_body()
+{
+	setup h1
+	vm h1 fuse
+	goes_on h1
+	mkdir again
+	ln -s ../h1/mnt again/mnt
+	start_refused again fuse
+	start_refused again eager
 	goes_on h1
 	vm_quit h1
 	judge h1 h1
@@ -226,16 +276,18 @@ second_start_on_another_host_is_refused_body()
 
 # Somebody else has it when the destination wants it: the guest goes on where it
 # came from.
-qemu_test_case refused_destination_leaves_the_guest_to_its_source
-refused_destination_leaves_the_guest_to_its_source_body()
+refused_destination()
 {
 	setup h1 h2 h3
-	vm h1 fuse
+	vm h1 "$1"
 	goes_on h1
-	to_switchover h1 h2 fuse
+	to_switchover h1 h2 "$1"
 	switch_over h1
 	exec 5<>h3/mnt/vm-flat.vmdk
-	atf_check -s exit:1 -e match:'busy' qmp h2/qmp cont
+	atf_check -s exit:1 -e match:'Failed to get "write" lock' \
+	    qmp h2/qmp cont
+	atf_check -o match:'vm-flat.vmdk is locked by host h3' \
+	    grep 'lock refused' h2/log
 	vm_quit h2
 	exec 5>&-
 	atf_check -o ignore qmp h1/qmp cont
@@ -243,6 +295,18 @@ refused_destination_leaves_the_guest_to_its_source_body()
 	vm_quit h1
 	judge h1 h1
 	hosts_stop
+}
+
+qemu_test_case refused_destination_leaves_the_guest_to_its_source
+refused_destination_leaves_the_guest_to_its_source_body()
+{
+	refused_destination fuse
+}
+
+qemu_test_case refused_destination_leaves_the_open_file_to_its_source
+refused_destination_leaves_the_open_file_to_its_source_body()
+{
+	refused_destination eager
 }
 
 dies_at_switchover()
@@ -273,6 +337,12 @@ destination_that_dies_leaves_the_guest_to_its_source_body()
 	destination_dies fuse
 }
 
+qemu_test_case destination_with_the_file_open_that_dies_leaves_it
+destination_with_the_file_open_that_dies_leaves_it_body()
+{
+	destination_dies eager
+}
+
 qemu_test_case vhost_destination_that_dies_leaves_the_guest_to_its_source
 vhost_destination_that_dies_leaves_the_guest_to_its_source_body()
 {
@@ -293,6 +363,9 @@ source_dies()
 
 qemu_test_case guest_of_a_dead_source_starts_elsewhere
 guest_of_a_dead_source_starts_elsewhere_body() { source_dies fuse; }
+
+qemu_test_case open_file_of_a_dead_source_goes_elsewhere
+open_file_of_a_dead_source_goes_elsewhere_body() { source_dies eager; }
 
 qemu_test_case vhost_guest_of_a_dead_source_starts_elsewhere
 vhost_guest_of_a_dead_source_starts_elsewhere_body() { source_dies vhost; }
