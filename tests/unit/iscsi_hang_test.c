@@ -1,10 +1,14 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* A LUN that hangs, and the sessions that meet it. */
 #include <atf-c.h>
+#include <stdio.h>
 #include <string.h>
 
+#include "iscsi/disk_libiscsi_impl.h"
+#include "iscsi/scsi/lu.h"
 #include "libvmfs/base/be.h"
-#include "libvmfs/env/env.h"
+#include "libvmfs/base/units.h"
+#include "libvmfs/env/reactor.h"
 #include "tests/unit/gate_disk.h"
 #include "tests/unit/iscsi_rig.h"
 
@@ -43,6 +47,19 @@ hung_count(struct iscsi_server *s, void *arg)
 	(void)s;
 	(void)arg;
 	return (int)hung.gate.count;
+}
+
+static int
+hung_held_back(struct iscsi_server *s, void *arg)
+{
+	unsigned n;
+
+	(void)s;
+	(void)arg;
+	shared_enter(&hung.lu->lock);
+	n = hung.lu->held_back;
+	shared_leave(&hung.lu->lock);
+	return (int)n;
 }
 
 static int
@@ -193,10 +210,95 @@ ATF_TC_BODY(nor_for_a_logout_that_waits_for_it, tc)
 	rig_end();
 }
 
+/* ---- our initiator, which gives up a path ---- */
+
+struct reinstatement {
+	struct lsess *old;
+	bool written, ended;
+	int rc;
+};
+
+static void
+written(struct lcmd *c)
+{
+	struct reinstatement *re = c->arg;
+
+	re->written = true;
+}
+
+static void
+reinstate(void *arg)
+{
+	struct reinstatement *re = arg;
+
+	re->rc = lsess_reinstate(re->old, re->old);
+	re->ended = true;
+}
+
+static struct lsess *
+initiator_open(struct env *env)
+{
+	static const struct lsess_conf conf = {
+		.initiator = ME, .isid_random = 7, .timeout_ms = 60000,
+	};
+	struct lsess *s = NULL;
+	struct lurl url;
+	char text[120];
+
+	env_posix_init(env, sched_current(), NULL);
+	(void)snprintf(text, sizeof(text), "iscsi://127.0.0.1:%u/" RIG_IQN
+	    "/1", rig_port());
+	ATF_REQUIRE_EQ(0, lurl_parse(text, &url));
+	ATF_REQUIRE_EQ(0, lsess_open(env, &url, &conf, &s));
+	return s;
+}
+
+static int
+initiator_main(void *arg)
+{
+	static uint8_t zero[512];
+	struct iovec iov = { zero, sizeof(zero) };
+	struct env env;
+	struct reinstatement re = { .old = initiator_open(&env) };
+	struct lcmd write = {
+		.cdb = lcdb_write16(0, 1, 512, false), .iov = &iov,
+		.iovcnt = 1, .retry_attention = true, .done = written,
+		.arg = &re,
+	};
+
+	(void)arg;
+	lsess_submit(re.old, &write);
+	while (rig_do(hung_count, NULL) != 1)
+		fiber_sleep(NSEC_PER_MSEC);
+	re.old->closing = true;		/* it does not come back by itself */
+	ATF_REQUIRE_EQ(0, sched_spawn(sched_current(), "reinstate", reinstate,
+	    &re));
+	while (!re.ended && rig_do(hung_held_back, NULL) != 1)
+		fiber_sleep(NSEC_PER_MSEC);
+	ATF_CHECK(!re.ended);
+	ATF_REQUIRE_EQ(0, rig_do(hung_let_go, NULL));
+	while (!re.ended || !re.written)
+		fiber_sleep(NSEC_PER_MSEC);
+	ATF_CHECK_EQ(0, re.rc);
+	ATF_CHECK_EQ(-VMFS_EUNKNOWN, write.result);
+	lsess_close(re.old);
+	return 0;
+}
+
+ATF_TC_WITHOUT_HEAD(a_lost_path_is_given_up_when_its_write_has_ended);
+ATF_TC_BODY(a_lost_path_is_given_up_when_its_write_has_ended, tc)
+{
+	(void)tc;
+	rig_begin();
+	ATF_REQUIRE_EQ(0, reactor_run_main(initiator_main, NULL));
+	rig_end();
+}
+
 ATF_TP_ADD_TCS(tp)
 {
 	ATF_TP_ADD_TC(tp, reinstatement_does_not_wait_for_a_hung_lun);
 	ATF_TP_ADD_TC(tp, nor_for_a_reset_that_waits_for_it);
 	ATF_TP_ADD_TC(tp, nor_for_a_logout_that_waits_for_it);
+	ATF_TP_ADD_TC(tp, a_lost_path_is_given_up_when_its_write_has_ended);
 	return atf_no_error();
 }

@@ -205,6 +205,12 @@ rig_do(int (*act)(struct iscsi_server *s, void *arg), void *arg)
 
 /* ---- client ---- */
 
+uint16_t
+rig_port(void)
+{
+	return rig.port;
+}
+
 struct rig_conn *
 rig_connect(void)
 {

@@ -49,6 +49,8 @@ void rig_sessions(void (*fn)(void *arg, const struct iscsi_session_info *i),
 /* Runs act on the server's thread; its result. */
 int rig_do(int (*act)(struct iscsi_server *s, void *arg), void *arg);
 
+/* Of its portal, at 127.0.0.1. */
+uint16_t rig_port(void);
 struct rig_conn *rig_connect(void);
 void rig_close(struct rig_conn *c);
 /* Bytes as they are. */
