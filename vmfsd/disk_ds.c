@@ -57,6 +57,8 @@ static const struct disk_ops disk_ds_ops;
 static struct disk *
 source_below(const struct disk_ds *d, struct disk *from)
 {
+	while (from->ops->same != NULL)
+		from = from->ops->same(from);
 	if (from->ops != &disk_ds_ops || disk_ds_of(from)->owner != d->owner)
 		return NULL;
 	return disk_ds_of(from)->below;
@@ -123,6 +125,12 @@ carry_refresh(struct disk *d)
 }
 
 static int
+carry_space(struct disk *d, struct disk_space *ret_space)
+{
+	return disk_space(disk_ds_of(d)->below, ret_space);
+}
+
+static int
 close_below(void *arg)
 {
 	disk_close(((struct disk_ds *)arg)->below);
@@ -142,6 +150,7 @@ carry_close(struct disk *d)
 static const struct disk_ops disk_ds_ops = {
 	.submit = carry_submit,
 	.refresh = carry_refresh,
+	.space = carry_space,
 	.close = carry_close,
 };
 
@@ -166,8 +175,13 @@ open_file(struct opening *o, uint64_t ino)
 	if (rc < 0)
 		return cmd_refuse(c, rc, c->path.path);
 	rc = fs_file_disk(f, o->source, &o->below);
-	if (rc < 0)
+	if (rc < 0) {
 		(void)!fs_file_close(f);
+		return rc;
+	}
+	rc = mode & FS_WRITE ? fs_disk_tell_space(o->below) : 0;
+	if (rc < 0)
+		disk_close(o->below);
 	return rc;
 }
 

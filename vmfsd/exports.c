@@ -255,9 +255,19 @@ unit_close(struct export_lun *x)
 	free(x);
 }
 
+static int
+limit_refuse(struct exports *e, const struct conf_lun *cl)
+{
+	(void)snprintf(e->why, sizeof(e->why), "'%s': pool= is for %s",
+	    cl->source, cl->thin ? "files and virtual disks: leave it out, "
+	    "this LUN is as large as it is" : "thin LUNs: add thin, or leave "
+	    "pool= out");
+	return -EINVAL;
+}
+
 /*
- * A thin unit on a file may take what the file system has, or its own part of
- * that.
+ * A thin unit on a file or in a datastore may take what the file system or the
+ * datastore has, or its own part of that.
  */
 static int
 limit(struct exports *e, struct export_lun *x, const struct conf_lun *cl)
@@ -269,9 +279,7 @@ limit(struct exports *e, struct export_lun *x, const struct conf_lun *cl)
 		x->disk = x->quota;
 	if (rc != -EOPNOTSUPP || cl->pool_bytes == 0)
 		return rc == -EOPNOTSUPP ? 0 : rc;
-	(void)snprintf(e->why, sizeof(e->why), "'%s': pool= is for thin LUNs "
-	    "on files", cl->source);
-	return -EINVAL;
+	return limit_refuse(e, cl);
 }
 
 int
@@ -280,9 +288,7 @@ export_set(struct exports *e, struct export_lun *x, const struct conf_lun *cl)
 	if (x->quota != NULL) {
 		disk_quota_set(x->quota, cl->pool_bytes);
 	} else if (cl->pool_bytes != 0) {
-		(void)snprintf(e->why, sizeof(e->why), "'%s': pool= is for "
-		    "thin LUNs on files", cl->source);
-		return -EINVAL;
+		return limit_refuse(e, cl);
 	}
 	scsi_lu_set(x->lu, &cl->settings, cl->warn_percent);
 	return 0;

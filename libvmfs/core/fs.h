@@ -272,6 +272,11 @@ int fs_file_seek(struct fs_file *f, uint64_t offset, bool data,
  */
 int fs_file_disk(struct fs_file *f, const char *name, struct disk **ret_d)
     MUST_CHECK;
+/*
+ * From now on disk_space of such a disk tells of its datastore, about a second
+ * late, and what the disk has mapped itself.  Suspends.
+ */
+int fs_disk_tell_space(struct disk *d) MUST_CHECK;
 
 /*
  * Any thread with a reactor, while f stays open: a READ or WRITE without flags

@@ -1,18 +1,28 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* An open file as a struct disk: what fast.c does not take is a fiber each. */
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "libvmfs/base/units.h"
 #include "libvmfs/core/fs_impl.h"
 
 #define VDISK_BLOCK 512u
 #define VDISK_MAX_TRANSFER (16u << 20)
+/* So old is what disk_space tells at most, but the first time after a rest. */
+#define LOOK_NS NSEC_PER_SEC
 
 struct vdisk {
 	struct disk disk;
 	struct fs_file *f;
 	struct disk_req *failed;
 	struct sched_work fail;
+	/* See fs_disk_tell_space; any thread reads them. */
+	bool tells_space;
+	_Atomic uint64_t total, available, used, looked_ns;
+	atomic_bool looking;
+	struct sched_work look;
+	struct fiber_cond looked;
 };
 
 static struct vdisk *
@@ -240,6 +250,86 @@ changes(const struct disk_req *req)
 	    req->op != DISK_MAP;
 }
 
+/* ---- space ---- */
+
+static int
+space_look(struct vdisk *v)
+{
+	struct fs *fs = v->f->fs;
+	struct fs_statfs s;
+	int r = fs_statfs(fs, &s);
+
+	v->looked_ns = env_now(ds_env(fs->ds));
+	if (r != 0)
+		return r;
+	v->total = s.total_bytes;
+	v->available = s.free_bytes;
+	return 0;
+}
+
+static void
+look_over(struct vdisk *v)
+{
+	v->looking = false;
+	fiber_cond_broadcast(&v->looked);
+}
+
+static void
+look_fiber(void *arg)
+{
+	/* Without an answer what was known before stands. */
+	(void)!space_look(arg);
+	look_over(arg);
+}
+
+static void
+look_work(void *arg)
+{
+	struct vdisk *v = arg;
+
+	if (sched_spawn(ds_env(v->f->fs->ds)->sched, "space", look_fiber,
+	    v) != 0)
+		look_over(v);
+}
+
+static int
+vdisk_space(struct disk *d, struct disk_space *ret_space)
+{
+	struct vdisk *v = vdisk_of(d);
+	struct env *env = ds_env(v->f->fs->ds);
+
+	if (!v->tells_space)
+		return -EOPNOTSUPP;
+	if (env_now(env) - v->looked_ns >= LOOK_NS &&
+	    !atomic_exchange(&v->looking, true))
+		sched_post(env->sched, &v->look);
+	*ret_space = (struct disk_space){
+		.size = v->total, .available = v->available, .used = v->used,
+	};
+	return 0;
+}
+
+static void
+space_used(struct vdisk *v)
+{
+	v->used = v->f->ip->info.chunks * CHUNK_SIZE;
+}
+
+int
+fs_disk_tell_space(struct disk *d)
+{
+	struct vdisk *v = vdisk_of(d);
+	int r = space_look(v);
+
+	if (r != 0)
+		return r;
+	space_used(v);
+	v->tells_space = true;
+	return 0;
+}
+
+/* ---- requests ---- */
+
 static void
 request_fiber(void *arg)
 {
@@ -253,6 +343,8 @@ request_fiber(void *arg)
 		req->result = execute(v, req);
 	if (changes(req) && req->result == 0)
 		req->result = ds_soften(v->f->fs->ds);
+	if (changes(req))
+		space_used(v);
 	req->done(req);
 }
 
@@ -315,6 +407,8 @@ vdisk_close(struct disk *d)
 	struct log *log = ds_env(v->f->fs->ds)->log;
 	int r;
 
+	while (v->looking)
+		fiber_cond_wait(&v->looked);
 	r = fs_file_close(v->f);
 	if (r != 0)
 		log_error(log, "vdisk: close failed disk=%s error=%s",
@@ -325,6 +419,7 @@ vdisk_close(struct disk *d)
 static const struct disk_ops vdisk_ops = {
 	.submit = vdisk_submit,
 	.refresh = vdisk_refresh,
+	.space = vdisk_space,
 	.close = vdisk_close,
 };
 
@@ -347,6 +442,8 @@ fs_file_disk(struct fs_file *f, const char *name, struct disk **ret_d)
 		return -ENOMEM;
 	v->f = f;
 	v->fail = (struct sched_work){ .fn = fail_queued, .arg = v };
+	v->look = (struct sched_work){ .fn = look_work, .arg = v };
+	fiber_cond_init(&v->looked);
 	r = fs_file_attr(f, &a);
 	if (r != 0) {
 		free(v);

@@ -229,6 +229,9 @@ struct disk_ops {
 	int (*paths)(struct disk *d, struct disk_path *p, unsigned max);
 	/* See disk_space; any thread.  May be NULL. */
 	int (*space)(struct disk *d, struct disk_space *ret_space);
+	/* The disk below that has the same blocks at the same places, which is
+	 * what DISK_SHARE shares with.  NULL: there is none. */
+	struct disk *(*same)(struct disk *d);
 	/* Frees d.  No request may be in flight.  Suspends. */
 	void (*close)(struct disk *d);
 };

@@ -139,6 +139,12 @@ quota_submit(struct disk *d, struct disk_req *req)
 		ask_anew(q, req);
 }
 
+static struct disk *
+quota_same(struct disk *d)
+{
+	return quota_of(d)->below;
+}
+
 static int
 quota_refresh(struct disk *d)
 {
@@ -163,6 +169,7 @@ static const struct disk_ops quota_ops = {
 	.submit = quota_submit,
 	.refresh = quota_refresh,
 	.space = quota_space,
+	.same = quota_same,
 	.close = quota_close,
 };
 

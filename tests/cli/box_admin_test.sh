@@ -401,6 +401,50 @@ target=${iqn},lun=1,initiator-name=${me}" <cmds >qemu.out 2>&1 &
 	host_stop box
 }
 
+admin_test_case a_virtual_disk_has_the_pool_of_its_datastore
+a_virtual_disk_has_the_pool_of_its_datastore_body()
+{
+	lun_make store
+	{
+		printf '[portal]\nlisten = 127.0.0.1:0\n'
+		printf '[target %s]\nallow = *\n' ${iqn}
+		printf '[datastore ds1]\nlun = %s\nmount = %s\n' \
+		    "${PWD}/store" "${PWD}/box/mnt"
+	} | host_conf box
+	daemon_start box
+	portal=$(vmfsctl target ls --json | jq -r '.portals[0]')
+	atf_check vmfsctl disk create ds1:/vm.vmdk 64M
+	lun=vdisk:ds1:/vm.vmdk
+	atf_check -s exit:2 -e match:'add thin, or leave pool= out' \
+	    vmfsctl lun create ${iqn} 0 ${lun},pool=8M
+	atf_check -s exit:2 -e match:'this LUN is as large as it is' \
+	    vmfsctl lun create ${iqn} 0 null:64M,thin,pool=8M
+	atf_check vmfsctl lun create ${iqn} 0 ${lun},thin,pool=8M,warn=off
+	qemu_io 0 'write -P 5 0 8M'
+	atf_check -s exit:1 -o ignore -e match:'No space|failed' qemu-io \
+	    --image-opts -c 'write -P 6 32M 2M' "driver=iscsi,transport=tcp,\
+portal=${portal},target=${iqn},lun=0,initiator-name=${me}"
+	qemu_io 0 'write -P 7 1M 1M'
+	# Without it the datastore is the pool, and thresholds count in that.
+	free=$(vmfsctl ds info --json ds1 | jq -e .datastore.free)
+	atf_check vmfsctl lun change ${iqn} 0 \
+	    ${lun},thin,warn-free=$((free / 1048576 - 16))M
+	until_true 60 full_after_a_write || atf_fail "nobody is told"
+	atf_check vmfsctl lun change ${iqn} 0 ${lun},thin,warn=off
+	qemu_io 0 'read -P 7 1M 1M'
+	host_stop box
+}
+
+# 4 MiB more of LUN 0 are written, at last over and over.  QEMU takes the unit
+# attention for an error.
+full_after_a_write()
+{
+	at=$((${at:-8} < 60 ? ${at:-8} + 4 : 60))
+	qemu-io --image-opts -c "write -P 6 ${at}M 4M" "driver=iscsi,\
+transport=tcp,portal=${portal},target=${iqn},lun=0,initiator-name=${me}"
+	grep 'scsi: pool gets full' box/log
+}
+
 admin_test_case a_file_changed_by_hand_is_read_again
 a_file_changed_by_hand_is_read_again_body()
 {

@@ -75,7 +75,7 @@ qemu_io()
 
 free_bytes()
 {
-	vmfsctl ds info --json ds1 | jq .free
+	vmfsctl ds info --json ds1 | jq -e .datastore.free
 }
 
 copy_test_case()
@@ -90,7 +90,7 @@ copy_test_case()
 copy_test_case extended_copy_shares_space
 extended_copy_shares_space_body()
 {
-	box_start vdisk:ds1:/from.vmdk vdisk:ds1:/to.vmdk,thin
+	box_start vdisk:ds1:/from.vmdk,thin vdisk:ds1:/to.vmdk,thin
 	qemu_io 0 'write -P 5 0 40M'
 	before=$(free_bytes)
 	# Segments as long as they can be end between two MiB.

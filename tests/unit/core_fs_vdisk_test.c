@@ -201,8 +201,44 @@ ATF_TC_BODY(commands_of_a_virtual_disk, tc)
 	rig_run(64 * MIB, commands);
 }
 
+static void
+space(struct rig *r)
+{
+	uint64_t ino = rig_create(r, "d", INODE_DISK, SIZE);
+	struct fs_file *f = rig_open(r, ino, FS_READ | FS_WRITE);
+	uint8_t *buf = calloc(1, MIB);
+	struct fs_statfs fs;
+	struct disk_space s;
+	struct disk *d;
+
+	memset(buf, 'x', MIB);
+	ATF_REQUIRE_EQ(fs_statfs(r->fs, &fs), 0);
+	ATF_REQUIRE_EQ(fs_file_disk(f, "d", &d), 0);
+	ATF_CHECK_EQ(disk_space(d, &s), -EOPNOTSUPP);
+	ATF_REQUIRE_EQ(fs_disk_tell_space(d), 0);
+	ATF_REQUIRE_EQ(disk_space(d, &s), 0);
+	ATF_CHECK_EQ(s.size, fs.total_bytes);
+	ATF_CHECK_EQ(s.available, fs.free_bytes);
+	ATF_CHECK_EQ(s.used, 0);
+	ATF_REQUIRE_EQ(disk_write(d, MIB, buf, MIB, 0), 0);
+	ATF_REQUIRE_EQ(disk_space(d, &s), 0);
+	ATF_CHECK_EQ(s.used, MIB);
+	ATF_REQUIRE_EQ(disk_unmap(d, 0, SIZE), 0);
+	ATF_REQUIRE_EQ(disk_space(d, &s), 0);
+	ATF_CHECK_EQ(s.used, 0);
+	disk_close(d);
+	free(buf);
+}
+
+ATF_TC_WITHOUT_HEAD(space_is_that_of_the_datastore);
+ATF_TC_BODY(space_is_that_of_the_datastore, tc)
+{
+	rig_run(64 * MIB, space);
+}
+
 ATF_TP_ADD_TCS(tp)
 {
+	ATF_TP_ADD_TC(tp, space_is_that_of_the_datastore);
 	ATF_TP_ADD_TC(tp, many_writers_and_snapshots_at_once);
 	ATF_TP_ADD_TC(tp, commands_of_a_virtual_disk);
 	ATF_TP_ADD_TC(tp, map_shows_what_was_written);
