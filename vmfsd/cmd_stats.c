@@ -19,18 +19,18 @@ set(json_t *row, const char *key, uint64_t value)
 
 static void
 set_latency(json_t *row, const char *key,
-    const uint64_t latency[SCSI_LATENCY_BUCKETS])
+    const uint64_t latency[IO_LATENCY_BUCKETS])
 {
 	json_t *list = json_array();
 
-	for (unsigned i = 0; i < SCSI_LATENCY_BUCKETS; i++)
+	for (unsigned i = 0; i < IO_LATENCY_BUCKETS; i++)
 		(void)json_array_append_new(list,
 		    json_integer((json_int_t)latency[i]));
 	(void)json_object_set_new(row, key, list);
 }
 
 static void
-set_stats(json_t *row, const struct scsi_lu_stats *st)
+set_stats(json_t *row, const struct io_stats *st)
 {
 	set(row, "reads", st->reads);
 	set(row, "writes", st->writes);
@@ -48,7 +48,7 @@ static void
 add_lun(struct stats_call *c, const char *iqn, unsigned n)
 {
 	struct export_lun *x = exports_find(c->e, iqn, n);
-	struct scsi_lu_stats st;
+	struct io_stats st;
 	char id[300];
 	json_t *row;
 

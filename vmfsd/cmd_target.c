@@ -56,7 +56,7 @@ static json_t *
 lun_row(const char *iqn, unsigned number, const struct export_lun *x)
 {
 	struct disk_info *info = &x->disk->info;
-	struct scsi_lu_stats st;
+	struct io_stats st;
 	char source[LUN_TEXT_SIZE];
 	json_t *row, *regs = json_array();
 

@@ -251,29 +251,12 @@ lu_reset_state(struct scsi_lu *lu)
 }
 
 void
-stats_add(struct scsi_lu_stats *to, const struct scsi_lu_stats *s)
-{
-	to->reads += s->reads;
-	to->writes += s->writes;
-	to->other += s->other;
-	to->errors += s->errors;
-	to->read_bytes += s->read_bytes;
-	to->write_bytes += s->write_bytes;
-	to->read_ns += s->read_ns;
-	to->write_ns += s->write_ns;
-	for (unsigned i = 0; i < SCSI_LATENCY_BUCKETS; i++) {
-		to->read_latency[i] += s->read_latency[i];
-		to->write_latency[i] += s->write_latency[i];
-	}
-}
-
-void
-scsi_lu_stats(struct scsi_lu *lu, struct scsi_lu_stats *ret_st)
+scsi_lu_stats(struct scsi_lu *lu, struct io_stats *ret_st)
 {
 	shared_enter(&lu->lock);
 	*ret_st = lu->stats;
 	list_for_each(node, tmp, &lu->itls)
-		stats_add(ret_st,
+		io_stats_add(ret_st,
 		    &list_entry(node, struct scsi_itl, lu_node)->stats);
 	shared_leave(&lu->lock);
 }

@@ -64,15 +64,13 @@ struct scsi_lu {
 	struct pr_state pr;
 	struct alua alua;
 	struct thin pool;
-	struct scsi_lu_stats stats;	/* of the itls that are no more */
+	struct io_stats stats;	/* of the itls that are no more */
 	struct sanitize sanitize;
 	void (*on_setting)(void *arg);
 	void *on_setting_arg;
 	void (*on_change)(void *arg, const struct scsi_change *ch);
 	void *on_change_arg;
 };
-
-void stats_add(struct scsi_lu_stats *to, const struct scsi_lu_stats *s);
 
 void lu_ref(struct scsi_lu *lu);
 /* Frees it after the last one. */

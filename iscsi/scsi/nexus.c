@@ -100,7 +100,7 @@ itl_free(struct scsi_itl *itl)
 	shared_enter(&itl->lu->lock);
 	list_del(&itl->lu_node);
 	if (!itl->gone)
-		stats_add(&itl->lu->stats, &itl->stats);
+		io_stats_add(&itl->lu->stats, &itl->stats);
 	shared_leave(&itl->lu->lock);
 	list_del(&itl->gone_node);
 	lu_unref(itl->lu);
@@ -132,7 +132,7 @@ itl_lose(struct scsi_nexus *n, unsigned number)
 	shared_enter(&lu->lock);
 	list_del(&itl->lu_node);
 	itl->gone = true;
-	stats_add(&lu->stats, &itl->stats);
+	io_stats_add(&lu->stats, &itl->stats);
 	list_for_each(node, tmp, &lu->cmds) {
 		struct scsi_cmd *c = list_entry(node, struct scsi_cmd, node);
 
@@ -567,7 +567,7 @@ nexus_add_stats(struct scsi_itl *itl, struct scsi_nexus_stats *st)
 	if (itl == NULL)
 		return;
 	shared_enter(&itl->lu->lock);
-	stats_add(&st->io, &itl->stats);
+	io_stats_add(&st->io, &itl->stats);
 	shared_leave(&itl->lu->lock);
 }
 

@@ -51,7 +51,7 @@ struct scsi_itl {
 	struct ua_queue ua;
 	bool readonly;			/* by this nexus */
 	bool gone;			/* the nexus lost the unit */
-	struct scsi_lu_stats stats;
+	struct io_stats stats;
 	bool prevents_removal;
 	struct copy_op copies[COPY_OPS_MAX];
 	uint64_t copies_sequence;	/* operations begun */

@@ -18,6 +18,7 @@
 #include <stdint.h>
 
 #include "libvmfs/base/err.h"
+#include "libvmfs/base/io_stats.h"
 #include "libvmfs/base/list.h"
 #include "libvmfs/base/uuid.h"
 #include "libvmfs/env/disk.h"
@@ -339,28 +340,17 @@ enum scsi_tmf_response scsi_tmf(struct scsi_nexus *n, enum scsi_tmf function,
 
 /* ---- for administration ---- */
 
-/* Commands of less than 1 microsecond, less than 2, 4, 8 ...; the last one
- * has the rest. */
-#define SCSI_LATENCY_BUCKETS 24
-struct scsi_lu_stats {
-	uint64_t reads, writes, other, errors;	/* commands */
-	uint64_t read_bytes, write_bytes;
-	/* From submission to status: sums, and how many took how long. */
-	uint64_t read_ns, write_ns;
-	uint64_t read_latency[SCSI_LATENCY_BUCKETS];
-	uint64_t write_latency[SCSI_LATENCY_BUCKETS];
-};
 /* Of one nexus, since it logged in. */
 struct scsi_nexus_stats {
 	uint64_t writes;	/* commands that write, accepted */
 	uint64_t conflicts;	/* any, refused for a reservation */
-	struct scsi_lu_stats io;	/* on all its units */
+	struct io_stats io;	/* on all its units */
 };
 /* Any thread while the nexus is open. */
 void scsi_nexus_stats(struct scsi_nexus *n,
     struct scsi_nexus_stats *ret_st);
 
-void scsi_lu_stats(struct scsi_lu *lu, struct scsi_lu_stats *ret_st);
+void scsi_lu_stats(struct scsi_lu *lu, struct io_stats *ret_st);
 /* "none", "running" or "failed"; how much of it is done. */
 const char *scsi_lu_sanitize(struct scsi_lu *lu, unsigned *ret_percent);
 /* Persistent reservation state for people: calls fn once a registration,

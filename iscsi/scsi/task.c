@@ -107,17 +107,8 @@ ghost_leave(struct scsi_lu *lu, const struct scsi_cmd *c)
 
 /* ---- books; with the unit's lock ---- */
 
-static unsigned
-latency_bucket(uint64_t ns)
-{
-	uint64_t us = ns / 1000;
-	unsigned b = us == 0 ? 0 : 64 - (unsigned)__builtin_clzll(us);
-
-	return b < SCSI_LATENCY_BUCKETS ? b : SCSI_LATENCY_BUCKETS - 1;
-}
-
 /* Reads of tokens have no initiator's. */
-static struct scsi_lu_stats *
+static struct io_stats *
 cmd_stats(const struct scsi_cmd *c)
 {
 	return c->task->rod != NULL ? &c->lu->stats : &c->itl->stats;
@@ -126,7 +117,7 @@ cmd_stats(const struct scsi_cmd *c)
 static void
 cmd_count_end(const struct scsi_cmd *c)
 {
-	struct scsi_lu_stats *st = cmd_stats(c);
+	struct io_stats *st = cmd_stats(c);
 	uint64_t ns;
 
 	st->read_bytes += c->read_bytes;
@@ -136,10 +127,10 @@ cmd_count_end(const struct scsi_cmd *c)
 	ns = sched_now(c->sched) - c->start_ns;
 	if (c->op->run == scsi_read) {
 		st->read_ns += ns;
-		st->read_latency[latency_bucket(ns)]++;
+		st->read_latency[io_latency_bucket(ns)]++;
 	} else if (c->op->flags & OP_WRITES) {
 		st->write_ns += ns;
-		st->write_latency[latency_bucket(ns)]++;
+		st->write_latency[io_latency_bucket(ns)]++;
 	}
 }
 
@@ -237,7 +228,7 @@ cmd_fiber(void *arg)
 static void
 cmd_count(const struct scsi_cmd *c)
 {
-	struct scsi_lu_stats *st = cmd_stats(c);
+	struct io_stats *st = cmd_stats(c);
 
 	if (c->op->run == scsi_read)
 		st->reads++;

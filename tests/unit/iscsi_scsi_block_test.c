@@ -237,11 +237,11 @@ compare_and_write_too_small_is_not_offered(struct rig *r)
 }
 
 static uint64_t
-latency_sum(const uint64_t latency[SCSI_LATENCY_BUCKETS])
+latency_sum(const uint64_t latency[IO_LATENCY_BUCKETS])
 {
 	uint64_t sum = 0;
 
-	for (unsigned i = 0; i < SCSI_LATENCY_BUCKETS; i++)
+	for (unsigned i = 0; i < IO_LATENCY_BUCKETS; i++)
 		sum += latency[i];
 	return sum;
 }
@@ -249,7 +249,7 @@ latency_sum(const uint64_t latency[SCSI_LATENCY_BUCKETS])
 static void
 commands_are_counted(struct rig *r)
 {
-	struct scsi_lu_stats before, after;
+	struct io_stats before, after;
 
 	scsi_lu_stats(r->lu, &before);
 	ATF_REQUIRE_EQ(RIG_GOOD, rig_write(r->nexus[0], 0, 3, buf));
@@ -273,7 +273,7 @@ static void
 counters_outlive_a_session(struct rig *r)
 {
 	struct scsi_view none = { 0 };
-	struct scsi_lu_stats before, after;
+	struct io_stats before, after;
 	struct scsi_nexus_stats own;
 	struct scsi_nexus *n;
 
