@@ -209,6 +209,10 @@ cmd_refuse(struct fs_call *c, int error, const char *object)
 	case -ENOSPC:
 		return cmd_fail(c, error, "datastore '%s' is full; delete "
 		    "disks or snapshots (%s)", c->d->name, object);
+	case -VMFS_EINUSE:
+		return cmd_fail(c, error, "%s: a host of datastore '%s' has not "
+		    "seen the last change of the superblock yet; see vmfsctl "
+		    "host ls, and try again", object, c->d->name);
 	case -ENOKEY:
 		return cmd_fail(c, error, "%s is encrypted, and its key is not "
 		    "in %s/keys; vmfsctl disk info tells the key's id, vmfsctl "

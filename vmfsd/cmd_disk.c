@@ -114,6 +114,7 @@ disk_row(struct fs_call *c, const char *path, const struct fs_attr *a)
 
 	(void)json_object_set_new(row, "sharing",
 	    json_string(a->multi_writer ? "multi-writer" : "none"));
+	disk_limits_show(a, row);
 	disk_key_show(c, a, row);
 	if (l->vt->query(l, a->ino, &h) == 0)
 		(void)json_object_set_new(row, "lock", cmd_holder_json(&h));
@@ -270,6 +271,7 @@ cmd_mv(struct daemon *dm, json_t *args, json_t **ret_result, char *msg)
 const struct command commands_disk[] = {
 	{ "disk.create", cmd_create },
 	{ "disk.set", cmd_disk_set },
+	{ "disk.stats", cmd_disk_stats },
 	{ "disk.attach", cmd_disk_attach },
 	{ "disk.detach", cmd_disk_detach },
 	{ "disk.attached", cmd_disk_attached },

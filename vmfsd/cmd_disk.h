@@ -35,6 +35,14 @@ void disk_deferred_reap(struct fs_call *c);
 int disk_snapshot_find(struct fs_call *c, const struct vdisk *v,
     const char *name, struct fs_snapshot *ret_s) MUST_CHECK;
 
+/* args["iops"], ["bandwidth"] or ["shares"]. */
+bool disk_limits_given(const struct fs_call *c);
+int disk_limits_set(struct fs_call *c, const struct vdisk *v) MUST_CHECK;
+/* iops_limit, bandwidth_limit (bytes a second), shares. */
+void disk_limits_show(const struct fs_attr *a, json_t *row);
+
+int cmd_disk_stats(struct daemon *dm, json_t *args, json_t **ret_result,
+    char *msg);
 int cmd_disk_attach(struct daemon *dm, json_t *args, json_t **ret_result,
     char *msg);
 int cmd_disk_detach(struct daemon *dm, json_t *args, json_t **ret_result,

@@ -12,9 +12,6 @@ wanted_sharing(struct fs_call *c, bool *ret_multi)
 	const char *how = json_string_value(json_object_get(c->args,
 	    "sharing"));
 
-	if (how == NULL)
-		return cmd_fail(c, -EINVAL, "nothing to set; expected "
-		    "--sharing=multi-writer or --sharing=none");
 	if (strcmp(how, "multi-writer") != 0 && strcmp(how, "none") != 0)
 		return cmd_fail(c, -EINVAL, "--sharing='%s': expected "
 		    "multi-writer or none", how);
@@ -53,20 +50,33 @@ sharing_refused(struct fs_call *c, int error, const char *flat)
 }
 
 static int
-run_set(struct fs_call *c)
+set_sharing(struct fs_call *c, const struct vdisk *v)
 {
-	struct vdisk v;
 	bool multi = false;
 	int rc = wanted_sharing(c, &multi);
 
-	if (rc == 0)
-		rc = vdisk_find(c, c->path.path, &v);
 	if (rc < 0)
 		return rc;
-	rc = fs_set_multi_writer(c->d->fs, v.attr.ino, multi, &c->holder);
-	if (rc < 0)
-		return sharing_refused(c, rc, v.flat);
-	return ds_commit(c->d->ds);
+	rc = fs_set_multi_writer(c->d->fs, v->attr.ino, multi, &c->holder);
+	return rc < 0 ? sharing_refused(c, rc, v->flat) : 0;
+}
+
+static int
+run_set(struct fs_call *c)
+{
+	bool sharing = json_object_get(c->args, "sharing") != NULL;
+	struct vdisk v;
+	int rc;
+
+	if (!sharing && !disk_limits_given(c))
+		return cmd_fail(c, -EINVAL, "nothing to set; expected "
+		    "--sharing, --iops, --bandwidth or --shares");
+	rc = vdisk_find(c, c->path.path, &v);
+	if (rc == 0 && sharing)
+		rc = set_sharing(c, &v);
+	if (rc == 0 && disk_limits_given(c))
+		rc = disk_limits_set(c, &v);
+	return rc < 0 ? rc : ds_commit(c->d->ds);
 }
 
 int

@@ -5,44 +5,12 @@
 #include "libvmfs/base/lun_text.h"
 #include "vmfsd/call.h"
 #include "vmfsd/control.h"
+#include "vmfsd/stats_row.h"
 
 struct stats_call {
 	struct exports *e;
 	json_t *rows;
 };
-
-static void
-set(json_t *row, const char *key, uint64_t value)
-{
-	(void)json_object_set_new(row, key, json_integer((json_int_t)value));
-}
-
-static void
-set_latency(json_t *row, const char *key,
-    const uint64_t latency[IO_LATENCY_BUCKETS])
-{
-	json_t *list = json_array();
-
-	for (unsigned i = 0; i < IO_LATENCY_BUCKETS; i++)
-		(void)json_array_append_new(list,
-		    json_integer((json_int_t)latency[i]));
-	(void)json_object_set_new(row, key, list);
-}
-
-static void
-set_stats(json_t *row, const struct io_stats *st)
-{
-	set(row, "reads", st->reads);
-	set(row, "writes", st->writes);
-	set(row, "other", st->other);
-	set(row, "errors", st->errors);
-	set(row, "read_bytes", st->read_bytes);
-	set(row, "write_bytes", st->write_bytes);
-	set(row, "read_ns", st->read_ns);
-	set(row, "write_ns", st->write_ns);
-	set_latency(row, "read_latency", st->read_latency);
-	set_latency(row, "write_latency", st->write_latency);
-}
 
 static void
 add_lun(struct stats_call *c, const char *iqn, unsigned n)
@@ -58,7 +26,7 @@ add_lun(struct stats_call *c, const char *iqn, unsigned n)
 	(void)snprintf(id, sizeof(id), "%s/%u", iqn, n);
 	row = json_pack("{s:s, s:s, s:i, s:I}", "id", id, "target", iqn,
 	    "lun", (int)n, "since_us", (json_int_t)x->since_us);
-	set_stats(row, &st);
+	stats_row_set(row, &st);
 	(void)json_array_append_new(c->rows, row);
 }
 
@@ -88,9 +56,11 @@ add_session(void *arg, const struct iscsi_session_info *s)
 	row = json_pack("{s:s, s:i, s:s, s:s, s:I}", "id", id,
 	    "tsih", (int)s->tsih, "target", s->target,
 	    "initiator", s->initiator, "since_us", (json_int_t)s->since_us);
-	set(row, "in_flight", s->commands);
-	set(row, "conflicts", s->scsi.conflicts);
-	set_stats(row, &s->scsi.io);
+	(void)json_object_set_new(row, "in_flight",
+	    json_integer((json_int_t)s->commands));
+	(void)json_object_set_new(row, "conflicts",
+	    json_integer((json_int_t)s->scsi.conflicts));
+	stats_row_set(row, &s->scsi.io);
 	(void)json_array_append_new(c->rows, row);
 }
 

@@ -71,10 +71,6 @@ disk_encrypt(struct fs_call *c, uint64_t ino)
 		return rc == -ENOENT ? 0 : rc;
 	rc = fs_encrypt(c->d->fs, ino, &k, &c->holder);
 	explicit_bzero(&k, sizeof(k));
-	if (rc == -VMFS_EINUSE)
-		return cmd_fail(c, rc, "another host of datastore '%s' has not "
-		    "seen yet that it has encrypted disks; try again in some "
-		    "seconds", c->d->name);
 	return rc;
 }
 

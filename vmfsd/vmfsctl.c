@@ -54,6 +54,9 @@ static const char options_text[] =
 "      --sharing=HOW     disk set: multi-writer or none\n"
 "      --limit=SIZE      quota set: of a directory and all below; none\n"
 "      --reserve=SIZE    quota set: what others cannot take; none\n"
+"      --iops=N          disk set: at most so many requests a second\n"
+"      --bandwidth=SIZE  disk set: at most so many bytes a second\n"
+"      --shares=N        disk set: its part of a busy LUN (1000)\n"
 "      --socket=PATH     disk attach: where the hypervisor connects\n"
 "      --queues=N        disk attach: queues of the device (4)\n"
 "      --incoming        disk attach: a guest migrates here\n"
@@ -214,7 +217,8 @@ enum {
 	OPT_FORMAT = 512, OPT_FULL, OPT_NAME, OPT_BACKGROUND, OPT_DEFER,
 	OPT_EAGER = 256, OPT_KEEP, OPT_SHARING, OPT_SOCKET, OPT_INCOMING,
 	OPT_QUEUES, OPT_RATE, OPT_KEY, OPT_NBD, OPT_LISTEN, OPT_TLS,
-	OPT_INSECURE, OPT_READONLY, OPT_LIMIT, OPT_RESERVE,
+	OPT_INSECURE, OPT_READONLY, OPT_LIMIT, OPT_RESERVE, OPT_IOPS,
+	OPT_BANDWIDTH, OPT_SHARES,
 };
 
 /* Options that become arguments of the command as they are. */
@@ -229,6 +233,9 @@ static const struct passed {
 	{ OPT_FORMAT, "format", 0 },
 	{ OPT_FULL, "full", 0 },
 	{ OPT_KEY, "key", 0 },
+	{ OPT_IOPS, "iops", 0 },
+	{ OPT_BANDWIDTH, "bandwidth", 0 },
+	{ OPT_SHARES, "shares", 0 },
 	{ OPT_DEFER, "defer", 0 },
 	{ OPT_NAME, "name", 0 },
 	{ OPT_KEEP, "keep", 0 },
@@ -259,6 +266,9 @@ static const struct option long_options[] = {
 	{ "format", required_argument, NULL, OPT_FORMAT },
 	{ "full", no_argument, NULL, OPT_FULL },
 	{ "key", required_argument, NULL, OPT_KEY },
+	{ "iops", required_argument, NULL, OPT_IOPS },
+	{ "bandwidth", required_argument, NULL, OPT_BANDWIDTH },
+	{ "shares", required_argument, NULL, OPT_SHARES },
 	{ "defer", no_argument, NULL, OPT_DEFER },
 	{ "name", required_argument, NULL, OPT_NAME },
 	{ "background", no_argument, NULL, OPT_BACKGROUND },

@@ -187,6 +187,9 @@ static const struct column disk_record[] = {
 	{ "snapshots", "snapshots", COLUMN_NUMBER },
 	{ "clone", "clone", COLUMN_FLAG },
 	{ "sharing", "sharing", COLUMN_TEXT },
+	{ "requests/s", "iops_limit", COLUMN_NUMBER },
+	{ "bytes/s", "bandwidth_limit", COLUMN_SIZE },
+	{ "shares", "shares", COLUMN_NUMBER },
 	{ "encryption", "encryption", COLUMN_TEXT },
 	{ "key", "key", COLUMN_TEXT },
 	{ "key id", "key_id", COLUMN_TEXT },
@@ -350,6 +353,11 @@ static const struct column lun_stats_columns[] = {
 	RATE_COLUMNS,
 };
 
+static const struct column disk_stats_columns[] = {
+	{ "DISK", "disk", COLUMN_TEXT },
+	RATE_COLUMNS,
+};
+
 static const struct column session_stats_columns[] = {
 	{ "TSIH", "tsih", COLUMN_NUMBER },
 	{ "INITIATOR", "initiator", COLUMN_TEXT },
@@ -433,6 +441,8 @@ const struct verb verbs[] = {
 	    { "path" }, 1, NULL, NULL },
 	{ "disk", "resize", DISK " SIZE", "grow it; --force: shrink",
 	    { "path", "size" }, 2, NULL, NULL },
+	{ "disk", "stats", "DS:", "what those that are open do",
+	    { "path" }, 1, "stats", disk_stats_columns },
 	{ "disk", "rekey", DISK, "its key under another key file, --key",
 	    { "path" }, 1, NULL, NULL },
 	{ "disk", "promote", DISK, "a clone stands alone",

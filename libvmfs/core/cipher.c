@@ -213,7 +213,7 @@ fs_encrypt(struct fs *fs, uint64_t ino, const struct wrapping_key *k,
 	struct inode *ip;
 	int r;
 
-	r = fs_need_feature(fs, FEATURE_INCOMPAT_CRYPT);
+	r = fs_need_feature(fs, FEATURE_INCOMPAT_CRYPT, 0);
 	if (r == 0)
 		r = inode_take(fs, ino, LOCK_EXCLUSIVE, false, &ip,
 		    ret_holder);

@@ -105,12 +105,10 @@ int ds_grow(struct ds *ds) MUST_CHECK;
 /* Writes a superblock with another label (SUPER_LABEL_MAX bytes at most).
  * -VMFS_EINUSE as for ds_grow; -EINVAL. */
 int ds_set_label(struct ds *ds, const char *label) MUST_CHECK;
-/* Turns on FEATURE_RO_COMPAT_* bits, before something is written that needs
- * them.  -VMFS_EINUSE as for ds_grow. */
-int ds_set_ro_compat(struct ds *ds, uint64_t bits) MUST_CHECK;
-/* From now on versions that do not know these FEATURE_INCOMPAT_ refuse the
- * volume.  -VMFS_EINUSE as for ds_grow. */
-int ds_set_incompat(struct ds *ds, uint64_t features) MUST_CHECK;
+/* From now on versions that do not know these features refuse the volume, or
+ * only read it.  -VMFS_EINUSE as for ds_grow. */
+int ds_set_features(struct ds *ds, uint64_t incompat, uint64_t ro_compat)
+    MUST_CHECK;
 
 /* ---- further LUNs (ds_extents.c); likewise ---- */
 

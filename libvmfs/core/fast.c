@@ -157,6 +157,8 @@ struct fast {
 	struct disk_req *req;
 	void (*again)(struct disk_req *req);
 	struct view *view;
+	struct meter *meter;
+	struct meter_io io;
 	struct env *env;
 	bool touches;			/* its end is when it was written */
 	int error;
@@ -175,6 +177,11 @@ fast_end(struct fast *x)
 	if (error == 0 && x->touches)
 		view_wrote(x->view, x->env->wall_us(x->env));
 	view_leave(x->view);
+	if (error == 0)
+		meter_end(x->meter, &x->io, req->op == DISK_WRITE, req->length,
+		    0);
+	else
+		meter_undo(x->meter);
 	free(x);
 	/* What went wrong is looked into on the owner's way. */
 	if (error != 0) {
@@ -300,38 +307,55 @@ fast_new(struct disk_req *req, unsigned count)
 	return x;
 }
 
+/* In the view.  False: it is not known there. */
+static bool
+fast_begin(struct fs_file *f, struct disk_req *req,
+    void (*again)(struct disk_req *req), struct view *v,
+    const struct meter_io *io)
+{
+	struct view_part part[VIEW_PARTS_MAX];
+	struct fast *x;
+	unsigned count = view_find(v, req->offset, req->length,
+	    req->op == DISK_WRITE, part);
+
+	if (count == 1 && !part[0].data) {
+		view_leave(v);
+		all_zeroes(req);
+		meter_end(f->ip->meter, io, false, req->length, 0);
+		req->home = sched_current();
+		disk_complete(req, 0);
+		return true;
+	}
+	x = count > 0 ? fast_new(req, count) : NULL;
+	if (x == NULL)
+		return false;
+	x->again = again;
+	x->view = v;
+	x->meter = f->ip->meter;
+	x->io = *io;
+	x->env = ds_env(f->fs->ds);
+	x->touches = req->op == DISK_WRITE && f->mode == LOCK_EXCLUSIVE;
+	submit_parts(ds_disk(f->fs->ds), x, part, count);
+	return true;
+}
+
 bool
 fs_file_fast(struct fs_file *f, struct disk_req *req,
     void (*again)(struct disk_req *req))
 {
 	struct view *v = atomic_load(&f->ip->view);
-	struct disk *d = ds_disk(f->fs->ds);
-	struct view_part part[VIEW_PARTS_MAX];
-	struct fast *x = NULL;
-	unsigned count;
+	struct meter *m = f->ip->meter;
+	struct meter_io io;
 
-	if (v == NULL || !allowed(f, req) || !fits(&d->info, req) ||
-	    !view_enter(v))
+	if (v == NULL || !allowed(f, req) ||
+	    !fits(&ds_disk(f->fs->ds)->info, req) ||
+	    !meter_try(m, &io))
 		return false;
-	count = view_find(v, req->offset, req->length, req->op == DISK_WRITE,
-	    part);
-	if (count == 1 && !part[0].data) {
+	if (view_enter(v)) {
+		if (fast_begin(f, req, again, v, &io))
+			return true;
 		view_leave(v);
-		all_zeroes(req);
-		req->home = sched_current();
-		disk_complete(req, 0);
-		return true;
 	}
-	if (count > 0)
-		x = fast_new(req, count);
-	if (x == NULL) {
-		view_leave(v);
-		return false;
-	}
-	x->again = again;
-	x->view = v;
-	x->env = ds_env(f->fs->ds);
-	x->touches = req->op == DISK_WRITE && f->mode == LOCK_EXCLUSIVE;
-	submit_parts(d, x, part, count);
-	return true;
+	meter_undo(m);
+	return false;
 }

@@ -73,6 +73,17 @@ open_lock(struct inode *ip, const struct inode_info *i, unsigned flags,
 }
 
 static int
+meter_open(struct inode *ip, const struct inode_info *i)
+{
+	if (ip->meter == NULL)
+		ip->meter = meter_new(ip->fs->pacer);
+	if (ip->meter == NULL)
+		return -ENOMEM;
+	meter_limit(ip->meter, &i->limits);
+	return 0;
+}
+
+static int
 open_once(struct fs *fs, uint64_t ino, uint32_t generation, unsigned flags,
     struct fs_file **ret_f, struct lock_holder *ret_holder)
 {
@@ -102,8 +113,12 @@ open_once(struct fs *fs, uint64_t ino, uint32_t generation, unsigned flags,
 		r = open_check(&ip->info, generation, flags);
 	if (r == 0 && mode != LOCK_FREE)
 		r = open_sharing(ip, mode);
+	if (r == 0 && mode != LOCK_FREE)
+		info = ip->info;
 	if (r == 0)
-		r = cipher_open(ip, mode != LOCK_FREE ? &ip->info : &info);
+		r = cipher_open(ip, &info);
+	if (r == 0)
+		r = meter_open(ip, &info);
 	if (r != 0) {
 		if (mode != LOCK_FREE)
 			r = inode_give(ip, mode, r);
@@ -247,8 +262,8 @@ read_locked(struct inode *ip, uint64_t off, void *buf, size_t len,
 	return r;
 }
 
-int
-fs_file_read(struct fs_file *f, uint64_t offset, void *buf, size_t len,
+static int
+content_read(struct fs_file *f, uint64_t offset, void *buf, size_t len,
     size_t *ret_len)
 {
 	struct inode *ip = f->ip;
@@ -274,6 +289,20 @@ fs_file_read(struct fs_file *f, uint64_t offset, void *buf, size_t len,
 	}
 	if (r == 0)
 		*ret_len = n;
+	return r;
+}
+
+int
+fs_file_read(struct fs_file *f, uint64_t offset, void *buf, size_t len,
+    size_t *ret_len)
+{
+	struct meter *m = f->ip->meter;
+	struct meter_io io;
+	int r;
+
+	meter_begin(m, &io, len);
+	r = content_read(f, offset, buf, len, ret_len);
+	meter_end(m, &io, false, r == 0 ? *ret_len : 0, r);
 	return r;
 }
 
@@ -336,8 +365,8 @@ clear_gap(struct inode *ip, uint64_t offset)
 	return r;
 }
 
-int
-fs_file_write(struct fs_file *f, uint64_t offset, const void *buf, size_t len)
+static int
+content_write(struct fs_file *f, uint64_t offset, const void *buf, size_t len)
 {
 	struct inode *ip = f->ip;
 	int r;
@@ -384,6 +413,19 @@ fs_file_strip_ids(struct fs_file *f)
 	ip->info.ctime_ns = fs_now_ns(f->fs);
 	r = inode_store(t, ip);
 	txn_end(t);
+	return r;
+}
+
+int
+fs_file_write(struct fs_file *f, uint64_t offset, const void *buf, size_t len)
+{
+	struct meter *m = f->ip->meter;
+	struct meter_io io;
+	int r;
+
+	meter_begin(m, &io, len);
+	r = content_write(f, offset, buf, len);
+	meter_end(m, &io, true, len, r);
 	return r;
 }
 

@@ -2,7 +2,11 @@
 /* The upper half as a whole: open, close, space. */
 #include <stdlib.h>
 
+#include "libvmfs/base/units.h"
 #include "libvmfs/core/fs_impl.h"
+
+#define FEATURE_WAIT_NS (15 * NSEC_PER_SEC)
+#define FEATURE_POLL_NS (100 * NSEC_PER_MSEC)
 
 int
 fs_open(struct ds *ds, struct fs **ret_fs)
@@ -23,8 +27,14 @@ fs_open_again(struct ds *ds, bool (*is_open)(void *arg, uint64_t ino),
 	list_init(&fs->inodes);
 	list_init(&fs->files);
 	list_init(&fs->notings);
+	fs->pacer = pacer_new(ds_env(ds)->sched, 0);
+	if (fs->pacer == NULL) {
+		free(fs);
+		return -ENOMEM;
+	}
 	r = ds_readonly(ds) ? 0 : fs_reap_orphans(fs, is_open, arg);
 	if (r != 0) {
+		pacer_free(fs->pacer);
 		free(fs);
 		return r;
 	}
@@ -78,6 +88,7 @@ fs_close(struct fs *fs)
 		ip->refs = 1;
 		inode_unref(ip);
 	}
+	pacer_free(fs->pacer);
 	free(fs->damaged);
 	quota_reserved_forget(fs);
 	free(fs);
@@ -184,18 +195,37 @@ fs_set_label(struct fs *fs, const char *label, struct lock_holder *ret_holder)
 	return change_super(fs, set_label, &l, ret_holder);
 }
 
+struct features {
+	uint64_t incompat, ro_compat;
+};
+
 static int
-set_incompat(struct ds *ds, void *arg)
+set_features(struct ds *ds, void *arg)
 {
-	return ds_set_incompat(ds, *(const uint64_t *)arg);
+	const struct features *f = arg;
+
+	return ds_set_features(ds, f->incompat, f->ro_compat);
 }
 
 int
-fs_need_feature(struct fs *fs, uint64_t incompat)
+fs_need_feature(struct fs *fs, uint64_t incompat, uint64_t ro_compat)
 {
-	if ((ds_super(fs->ds)->incompat & incompat) == incompat)
+	struct features f = { incompat, ro_compat };
+	const struct super *s = ds_super(fs->ds);
+	struct env *env = ds_env(fs->ds);
+	uint64_t deadline = env_now(env) + FEATURE_WAIT_NS;
+	int r;
+
+	if ((s->incompat & incompat) == incompat &&
+	    (s->ro_compat & ro_compat) == ro_compat)
 		return 0;
-	return change_super(fs, set_incompat, &incompat, NULL);
+	/* Others see the change before in their next pulses. */
+	for (;;) {
+		r = change_super(fs, set_features, &f, NULL);
+		if (r != -VMFS_EINUSE || env_now(env) >= deadline)
+			return r;
+		fiber_sleep(FEATURE_POLL_NS);
+	}
 }
 
 struct further {

@@ -15,6 +15,7 @@
 #include <stdbool.h>
 #include <sys/uio.h>
 
+#include "libvmfs/base/io_stats.h"
 #include "libvmfs/base/keys.h"
 #include "libvmfs/base/list.h"
 #include "libvmfs/core/ds.h"
@@ -72,6 +73,7 @@ struct fs_attr {
 	uint8_t key_id[KEY_ID_SIZE];	/* of a disk's key file */
 	uint64_t account;	/* of its quota; 0: none */
 	bool own_account;	/* a directory with a quota of its own */
+	struct inode_limits limits;
 };
 
 /* ---- names; dir and ino are inode numbers ---- */
@@ -195,7 +197,7 @@ struct fs_quota_left {
  * open is left uncounted and told; the same call, by that host or later, goes
  * on with it.  -EBUSY: a directory above or below has a quota; -EINVAL: the root
  * directory; -ENOSPC: there is not so much to reserve; -VMFS_EINUSE: see
- * ds_set_ro_compat.
+ * ds_set_features.
  */
 int fs_quota_set(struct fs *fs, uint64_t dir, uint64_t limit,
     uint64_t reserve, struct fs_quota_left *ret_left) MUST_CHECK;
@@ -305,6 +307,21 @@ bool fs_disk_fast(struct disk *d, struct disk_req *req,
  */
 int fs_set_multi_writer(struct fs *fs, uint64_t ino, bool on,
     struct lock_holder *ret_holder) MUST_CHECK;
+
+/* ---- what disks take of the LUN (meter.h) ---- */
+
+/*
+ * Kept with the disk; at once for who has it open on this host.  -EINVAL: no
+ * disk, or a limit below METER_IOPS_MIN, METER_KIBPS_MIN or of more shares than
+ * METER_SHARES_MAX; -VMFS_ELOCKED: another host has it; -VMFS_EINUSE as for
+ * fs_encrypt.
+ */
+int fs_set_limits(struct fs *fs, uint64_t ino, const struct inode_limits *l,
+    struct lock_holder *ret_holder) MUST_CHECK;
+/* Calls fn for each file that is open here, with what it has done since the
+ * first open and how long ago that was, until it returns false. */
+void fs_each_stats(struct fs *fs, bool (*fn)(void *arg, uint64_t ino,
+    const struct io_stats *st, uint64_t age_ns), void *arg);
 
 /* ---- encryption at rest ---- */
 

@@ -15,6 +15,7 @@
 #include "libvmfs/base/cleanup.h"
 #include "libvmfs/base/list.h"
 #include "libvmfs/core/fs.h"
+#include "libvmfs/core/meter.h"
 #include "libvmfs/core/view.h"
 #include "libvmfs/format/dirent.h"
 #include "libvmfs/format/mapnode.h"
@@ -36,6 +37,7 @@ struct fs {
 	struct reserved *reserved;
 	unsigned n_reserved;
 	uint64_t reserved_sum, reserved_until_ns;
+	struct pacer *pacer;
 };
 
 struct reserved {
@@ -101,6 +103,7 @@ struct inode {
 	uint64_t promised;		/* chunks of it that writes in flight
 					 * may take */
 	bool over_quota;		/* told */
+	struct meter *meter;		/* NULL: never opened */
 };
 
 struct fs_file {
@@ -150,7 +153,8 @@ int fs_writable(const struct fs *fs) MUST_CHECK;
 bool fs_has_attrs(const struct fs *fs);
 int meta_free(struct txn *t, uint64_t addr) MUST_CHECK;
 
-int fs_need_feature(struct fs *fs, uint64_t incompat) MUST_CHECK;
+int fs_need_feature(struct fs *fs, uint64_t incompat, uint64_t ro_compat)
+    MUST_CHECK;
 
 /* ---- cipher.c: the data of encrypted disks ---- */
 

@@ -148,29 +148,17 @@ ds_set_label(struct ds *ds, const char *label)
 	return ds_super_change(ds, &s);
 }
 
-static int
-set_features(struct ds *ds, uint64_t incompat, uint64_t ro_compat)
+int
+ds_set_features(struct ds *ds, uint64_t incompat, uint64_t ro_compat)
 {
 	struct super s;
 	int r = ds_super_begin(ds);
 
-	s = ds->super;
-	if (r < 0 || ((s.incompat & incompat) == incompat &&
-	    (s.ro_compat & ro_compat) == ro_compat))
+	if (r < 0 || ((ds->super.incompat & incompat) == incompat &&
+	    (ds->super.ro_compat & ro_compat) == ro_compat))
 		return r;
+	s = ds->super;
 	s.incompat |= incompat;
 	s.ro_compat |= ro_compat;
 	return ds_super_change(ds, &s);
-}
-
-int
-ds_set_incompat(struct ds *ds, uint64_t features)
-{
-	return set_features(ds, features, 0);
-}
-
-int
-ds_set_ro_compat(struct ds *ds, uint64_t bits)
-{
-	return set_features(ds, 0, bits);
 }

@@ -100,6 +100,7 @@ inode_unref(struct inode *ip)
 	kin_forget(ip);
 	cipher_close(ip);
 	view_free(atomic_load(&ip->view));
+	meter_free(ip->meter);
 	free(ip);
 }
 
@@ -424,6 +425,7 @@ inode_attr(uint64_t ino, const struct inode_info *info, struct fs_attr *ret_a)
 		    info->policy.account,
 		.own_account = info->type == INODE_DIR &&
 		    info->policy.held != 0,
+		.limits = info->limits,
 	};
 	memcpy(ret_a->key_id, info->crypt.key_id, sizeof(ret_a->key_id));
 }

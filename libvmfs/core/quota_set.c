@@ -361,7 +361,8 @@ make_locked(struct fs *fs, struct inode *root, struct inode *dip,
 	if (r == 0)
 		r = n.error;
 	if (r == 0)
-		r = ds_set_ro_compat(fs->ds, FEATURE_RO_COMPAT_QUOTAS);
+		r = ds_set_features(fs->ds, 0,
+		    FEATURE_RO_COMPAT_QUOTAS);
 	return r != 0 ? r : account_make(fs, root, dip, limit);
 }
 

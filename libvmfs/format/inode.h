@@ -56,6 +56,12 @@ struct inode_crypt {
 	uint8_t wrapped[40];
 };
 
+/* What a disk may take of the LUN; 0: no limit, the default of shares. */
+struct inode_limits {
+	uint32_t iops, kibps;	/* requests and KiB a second */
+	uint32_t shares;
+};
+
 /* Map root or child: where a map node is and since when it is ours. */
 struct map_root {
 	uint64_t block;		/* 0: nothing mapped */
@@ -141,7 +147,10 @@ struct inode_disk {
 	le64_t xattr;			/* 760 room: block of attributes */
 	struct inode_crypt_disk crypt;	/* 768 */
 	struct inode_policy_disk policy; /* 832 quotas */
-	uint8_t reserved2[160];		/* 864 */
+	le32_t limit_iops;		/* 864 struct inode_limits */
+	le32_t limit_kibps;		/* 868 */
+	le32_t shares;			/* 872 */
+	uint8_t reserved2[148];		/* 876 */
 	uint8_t inline_data[INODE_INLINE_MAX];	/* 1024 */
 };
 static_assert(sizeof(struct inode_disk) == BLOCK_SIZE, "inode");
@@ -172,6 +181,7 @@ struct inode_info {
 	uint64_t xattr;
 	struct inode_crypt crypt;
 	struct inode_policy policy;
+	struct inode_limits limits;
 };
 
 /* Checks ranges (type, level, sizes); the block header is checked before. */

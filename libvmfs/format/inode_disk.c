@@ -71,6 +71,15 @@ crypt_is_valid(const struct inode_info *i)
 	return false;
 }
 
+static bool
+limits_are_valid(const struct inode_info *i)
+{
+	const struct inode_limits *l = &i->limits;
+
+	return i->type == INODE_DISK ||
+	    (l->iops == 0 && l->kibps == 0 && l->shares == 0);
+}
+
 static void
 load_crypt(const struct inode_crypt_disk *d, struct inode_crypt *c)
 {
@@ -94,7 +103,8 @@ inode_check(const struct inode_disk *d, const struct inode_info *i)
 	    (i->flags & ~FLAGS_KNOWN) != 0 || i->size > INT64_MAX ||
 	    i->inline_size > INODE_INLINE_MAX || !map_is_valid(&i->map) ||
 	    !epochs_are_valid(i) || !policy_is_valid(i) ||
-	    !reserved_are_zero(d) || !crypt_is_valid(i))
+	    !reserved_are_zero(d) || !crypt_is_valid(i) ||
+	    !limits_are_valid(i))
 		return -VMFS_ECORRUPT;
 	if ((i->flags & INODE_INLINE) != 0 && i->map.block != 0)
 		return -VMFS_ECORRUPT;
@@ -153,6 +163,11 @@ inode_decode(const void *block, struct inode_info *ret_i)
 			.credit = le64_get(d->policy.credit),
 			.generation = le64_get(d->policy.link),
 		},
+		.limits = {
+			.iops = le32_get(d->limit_iops),
+			.kibps = le32_get(d->limit_kibps),
+			.shares = le32_get(d->shares),
+		},
 	};
 	int r;
 
@@ -206,6 +221,9 @@ inode_encode(void *block, const struct inode_info *i)
 	d->parent = le64(i->parent);
 	store_tree(d, i);
 	store_crypt(&d->crypt, &i->crypt);
+	d->limit_iops = le32(i->limits.iops);
+	d->limit_kibps = le32(i->limits.kibps);
+	d->shares = le32(i->limits.shares);
 	d->dir_entries = le32(i->dir_entries);
 	d->dir_seed = le32(i->dir_seed);
 	d->dir_root = le64(i->dir_root);

@@ -27,9 +27,12 @@
 /* There are accounts (inode.h): who does not know them would use space that
  * nobody counts. */
 #define FEATURE_RO_COMPAT_QUOTAS (1ull << 3)
+/* Disks have limits and shares (inode.h), or had. */
+#define FEATURE_RO_COMPAT_LIMITS (1ull << 4)
 #define FEATURE_RO_COMPAT_KNOWN \
 	(FEATURE_RO_COMPAT_GROWN | FEATURE_RO_COMPAT_ASKS | \
-	FEATURE_RO_COMPAT_ATTRS | FEATURE_RO_COMPAT_QUOTAS)
+	FEATURE_RO_COMPAT_ATTRS | FEATURE_RO_COMPAT_QUOTAS | \
+	FEATURE_RO_COMPAT_LIMITS)
 /* The volume is a copy that got a name of its own: new_uuid is set. */
 #define FEATURE_INCOMPAT_RESIGNED (1ull << 0)
 /* The volume has, or had, several LUNs: see struct super_extent_disk. */
