@@ -257,7 +257,7 @@ space_look(struct vdisk *v)
 {
 	struct fs *fs = v->f->fs;
 	struct fs_statfs s;
-	int r = fs_statfs(fs, &s);
+	int r = fs_statfs(fs, v->f->ip->ino, &s);
 
 	v->looked_ns = env_now(ds_env(fs->ds));
 	if (r != 0)

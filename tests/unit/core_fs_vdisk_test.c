@@ -212,7 +212,7 @@ space(struct rig *r)
 	struct disk *d;
 
 	memset(buf, 'x', MIB);
-	ATF_REQUIRE_EQ(fs_statfs(r->fs, &fs), 0);
+	ATF_REQUIRE_EQ(fs_statfs(r->fs, 0, &fs), 0);
 	ATF_REQUIRE_EQ(fs_file_disk(f, "d", &d), 0);
 	ATF_CHECK_EQ(disk_space(d, &s), -EOPNOTSUPP);
 	ATF_REQUIRE_EQ(fs_disk_tell_space(d), 0);
