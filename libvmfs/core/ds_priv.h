@@ -35,7 +35,6 @@ struct mb {
 	uint64_t lsn;		/* of the last commit that has it */
 	uint64_t dirty;		/* DIRTY_UNITs changed in the transaction */
 	uint64_t soft;		/* of them those that softlog.c does not have */
-	uint64_t soft_txn;	/* last transaction that it has them of */
 	struct list soft_link;	/* ds.soft_dirty */
 	bool in_hash;
 	bool logged;		/* committed, not yet in its place */

@@ -23,13 +23,6 @@ news_of(const struct mb *mb)
 	    mb->soft & ~(uint64_t)0xff : mb->soft;
 }
 
-/* Its first record behind a checkpoint is a whole image, as in the journal. */
-static bool
-wants_image(const struct ds *ds, const struct mb *mb)
-{
-	return mb->image && mb->soft_txn != ds->txn.id;
-}
-
 static size_t
 all_news(struct ds *ds, uint8_t *buf, size_t pos, uint32_t *records)
 {
@@ -37,8 +30,8 @@ all_news(struct ds *ds, uint8_t *buf, size_t pos, uint32_t *records)
 		struct mb *mb = list_entry(node, struct mb, soft_link);
 
 		if (!mb->freed)
-			pos += log_block(mb, news_of(mb), wants_image(ds, mb),
-			    buf, pos, records);
+			pos += log_block(mb, news_of(mb), false, buf, pos,
+			    records);
 	}
 	return pos;
 }
@@ -51,7 +44,6 @@ all_told(struct ds *ds)
 
 		list_del(&mb->soft_link);
 		mb->soft = 0;
-		mb->soft_txn = ds->txn.id;
 	}
 }
 

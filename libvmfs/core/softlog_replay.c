@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Reading the log of softlog.h.  All commits of an area become one commit of
- * the journal, with one record or some for each block as it was at the end.
+ * the journal, with the whole image of each block as it was at the end: what is
+ * torn while it is written in place has nothing else to be mended from.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -133,6 +134,45 @@ put_all(struct merge *m, uint8_t *buf)
 	return pos;
 }
 
+/* What the area does not know is in place.  One that is newer or no such block
+ * there stays as it is: the replay will not touch it. */
+static int
+complete(struct merge *m, struct known *k, struct disk *disk,
+    const struct super *super, uint8_t *buf)
+{
+	struct block_hdr h;
+	int r;
+
+	if (k->image || k->last.addr >= super->blocks)
+		return 0;
+	r = disk_read(disk, k->last.addr << BLOCK_SHIFT, buf, BLOCK_SIZE);
+	if (r < 0)
+		return r;
+	if (block_hdr_decode(buf, k->last.block_type, &super->uuid,
+	    k->last.addr, &h) < 0 || h.lsn >= m->lsn)
+		return 0;
+	for (size_t i = 0; i < 64; i++)
+		if ((k->have >> i & 1) == 0)
+			memcpy(k->data + i * DIRTY_UNIT, buf + i * DIRTY_UNIT,
+			    DIRTY_UNIT);
+	k->have = UINT64_MAX;
+	k->image = true;
+	return 0;
+}
+
+static int
+complete_all(struct merge *m, struct disk *disk, const struct super *super)
+{
+	cleanup_free uint8_t *buf = disk_buf_alloc(BLOCK_SIZE);
+	int r = buf == NULL ? -ENOMEM : 0;
+
+	for (size_t i = 0; i < BUCKETS; i++)
+		for (struct known *k = m->bucket[i]; r == 0 && k != NULL;
+		    k = k->next)
+			r = complete(m, k, disk, super, buf);
+	return r;
+}
+
 static int
 commit(struct merge *m, struct disk *disk, const struct super *super,
     const struct heartbeat *dead)
@@ -159,6 +199,8 @@ replay_area(const struct softlog_area *a, struct env *env, struct disk *disk,
 	struct merge m = { .lsn = 0 };
 	int r = merge_area(&m, a);
 
+	if (r == 0 && m.commits > 0)
+		r = complete_all(&m, disk, super);
 	if (r == 0 && m.commits > 0) {
 		r = commit(&m, disk, super, dead);
 		if (r == 0)
