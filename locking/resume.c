@@ -104,11 +104,14 @@ paths_are_whole(struct disk *d)
 	return true;
 }
 
-/* Of sectors of 4 KiB a slot's heartbeat would be written by its replay. */
+/*
+ * Of sectors of 4 KiB a slot's heartbeat would be written by its replay.  And
+ * of several LUNs only the first is known before the superblock is read.
+ */
 static bool
 can_prove(struct host *h)
 {
-	if (h->super.sector_size > LOCK_RECORD_SIZE)
+	if (h->super.sector_size > LOCK_RECORD_SIZE || h->super.extents > 1)
 		return false;
 	switch (h->super.protocol) {
 	case LOCK_FILE:
