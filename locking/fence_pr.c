@@ -388,7 +388,7 @@ pr_check_self(const struct fence_paths *p, char why[WHY_SIZE])
 {
 	uint64_t own = heartbeat_pr_key(p->slot, p->incarnation);
 	struct disk *lun[EXTENTS_SEEN_MAX];
-	unsigned n = extents_luns(p->lun, lun);
+	unsigned n = extents_luns_well(p->lun, lun);
 	struct presence seen;
 	int rc;
 

@@ -111,6 +111,62 @@ ckpt_arm(struct ds *ds)
 	ds->ckpt.armed = true;
 }
 
+/*
+ * Blocks of a LUN that is lost are not in their places, so the journal has to
+ * keep them until it is back: only what lies there is harmed.  They stay
+ * logged, and the tail where it is; before that fills the journal they are
+ * committed once more, and when that is durable the tail moves to where this
+ * checkpoint would have moved it.
+ */
+static bool
+keep_lost(struct ds *ds)
+{
+	struct checkpoint *c = &ds->ckpt;
+	bool again = c->all && !ds->closing && journal_half_full(&ds->journal);
+	bool any = false;
+
+	for (size_t i = 0; i < c->count; i++) {
+		struct mb *mb = c->shadows[i].mb;
+
+		any |= c->shadows[i].lost;
+		if (!c->shadows[i].lost || mb->logged || !mb->in_hash)
+			continue;
+		if (again) {
+			mb->image = true;
+			ds->txn.reserved += list_empty(&mb->dirty_link);
+			mb_dirty(&ds->txn, &mb->pub, 0, BLOCK_SIZE);
+			continue;
+		}
+		mb->logged = true;
+		list_add_tail(&ds->logged, &mb->logged_link);
+		mb_settle(mb);
+	}
+	if (any && again)
+		ds->lost_tail = (struct lost_tail) { ds->txn.id, c->tail_pos,
+		    c->tail_sequence, c->tail_crc };
+	return any;
+}
+
+/* All that the checkpoint has is in its place, or committed once more. */
+static int
+move_tail(struct ds *ds)
+{
+	struct checkpoint *c = &ds->ckpt;
+	struct lost_tail t = ds->lost_tail;
+	int r = 0;
+
+	if (t.txn_id != 0 && ds->durable_id >= t.txn_id) {
+		ds->lost_tail.txn_id = 0;
+		r = journal_move_tail(ds, t.pos, t.sequence, t.crc);
+	}
+	if (keep_lost(ds))
+		c->all = false;
+	if (r == 0 && c->all)
+		r = journal_move_tail(ds, c->tail_pos, c->tail_sequence,
+		    c->tail_crc);
+	return r;
+}
+
 static int
 ckpt_write(struct ds *ds)
 {
@@ -120,10 +176,7 @@ ckpt_write(struct ds *ds)
 	r = writeback_run(ds, c->shadows, c->count);
 	if (r == 0 && c->count > 0)
 		r = disk_flush(ds->conf.disk);
-	if (r == 0 && c->all)
-		r = journal_move_tail(ds, c->tail_pos, c->tail_sequence,
-		    c->tail_crc);
-	return r;
+	return r < 0 ? r : move_tail(ds);
 }
 
 void

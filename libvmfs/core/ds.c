@@ -300,7 +300,8 @@ close_writable(struct ds *ds)
 	lease_discard(ds);
 	if (r == 0)
 		r = lease_trim(ds, true);
-	return r;
+	/* What lies on a lost LUN is left to a replay when it is back. */
+	return r == 0 && !list_empty(&ds->leases) ? -VMFS_EEXTENT : r;
 }
 
 int
@@ -309,6 +310,8 @@ ds_close(struct ds *ds)
 	int r = 0;
 
 	keeper_stop(ds);
+	while (ds->probing)
+		fiber_cond_wait(&ds->changed);
 	if (!ds->conf.readonly)
 		r = close_writable(ds);
 	ds_free(ds);

@@ -81,6 +81,10 @@ struct ds_conf {
 	void *arg;
 	struct softlog *soft;	/* outlives the process; NULL: nothing does */
 };
+/* Does a LUN of it that was there not answer any more? */
+bool ds_has_lost(const struct ds *ds);
+/* Does the block lie on a LUN that is there? */
+bool ds_block_is_here(const struct ds *ds, uint64_t block);
 
 /* Reads the superblock, makes or opens the slot's journal (replays nothing:
  * recovery comes before, see recover.h).  ds borrows everything in conf. */

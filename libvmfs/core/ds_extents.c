@@ -108,28 +108,99 @@ ds_extents_follow(struct ds *ds, const struct super *s, bool all)
 	return r < 0 ? r : disk_refresh(ds->conf.disk);
 }
 
-void
-ds_extents_keep(struct ds *ds)
+static void
+is_back(struct ds *ds, unsigned i)
 {
-	if (!ds->lacks_extents ||
-	    env_now(ds->conf.env) < ds->extents_again_ns)
-		return;
-	ds->extents_again_ns = env_now(ds->conf.env) + LOOK_AGAIN_NS;
-	ds->lacks_extents = false;
+	log_info(ds->conf.env->log, "core: extent %u is there again", i);
+	lease_mark_leaving(ds);
+	ds->full_until_ns[0] = ds->full_until_ns[1] = 0;
+}
+
+/* Beside other work: a LUN that is silent takes its time to be so. */
+static void
+probe_main(void *arg)
+{
+	struct ds *ds = arg;
+	struct super s = ds->super;
+
+	for (unsigned i = 1; i < s.extents && !ds->stopping; i++) {
+		const struct uuid *uuid = &s.extent[i].uuid;
+		struct disk *lun = extents_lun(ds->conf.extents, uuid);
+
+		if (lun == NULL || extents_has(ds->conf.extents, uuid) ||
+		    extent_check(lun, &s, i) < 0)
+			continue;
+		extents_back(ds->conf.extents, uuid);
+		is_back(ds, i);
+	}
+	ds->probing = false;
+	fiber_cond_broadcast(&ds->changed);
+}
+
+/* Those that never came are looked for, those that were lost are asked. */
+static void
+look_for(struct ds *ds)
+{
 	for (unsigned i = 1; i < ds->super.extents; i++) {
 		const struct uuid *uuid = &ds->super.extent[i].uuid;
 
-		if (extents_has(ds->conf.extents, uuid))
-			continue;
-		if (bring_in(ds, &ds->super, i) < 0) {
-			ds->lacks_extents = true;
-			continue;
-		}
-		log_info(ds->conf.env->log, "core: extent %u is there again",
-		    i);
-		lease_mark_leaving(ds);
-		ds->full_until_ns[0] = ds->full_until_ns[1] = 0;
+		if (extents_lun(ds->conf.extents, uuid) == NULL &&
+		    bring_in(ds, &ds->super, i) == 0)
+			is_back(ds, i);
 	}
+	if (ds->probing || !extents_lost(ds->conf.extents))
+		return;
+	ds->probing = sched_spawn(ds->conf.env->sched, "extents", probe_main,
+	    ds) == 0;
+}
+
+static bool
+lacks_any(const struct ds *ds)
+{
+	for (unsigned i = 1; i < ds->super.extents; i++)
+		if (!extents_has(ds->conf.extents, &ds->super.extent[i].uuid))
+			return true;
+	return false;
+}
+
+void
+ds_extents_keep(struct ds *ds)
+{
+	bool lacks = ds->super.extents > 1 && lacks_any(ds);
+
+	if (lacks && !ds->lacks_extents) {
+		lease_mark_leaving(ds);
+		log_error(ds->conf.env->log, "core: a LUN of the datastore is "
+		    "lost: what lies on it gives I/O errors until it is back");
+	}
+	ds->lacks_extents = lacks;
+	if (!lacks || env_now(ds->conf.env) < ds->extents_again_ns)
+		return;
+	ds->extents_again_ns = env_now(ds->conf.env) + LOOK_AGAIN_NS;
+	look_for(ds);
+}
+
+bool
+ds_extent_is_here(const struct ds *ds, uint64_t cluster)
+{
+	int i = volume_extent_of(&ds->super, cluster *
+	    ds->super.cluster_blocks);
+
+	return i == 0 || (i > 0 && extents_has(ds->conf.extents,
+	    &ds->super.extent[i].uuid));
+}
+
+bool
+ds_has_lost(const struct ds *ds)
+{
+	return ds->super.extents > 1 && extents_lost(ds->conf.extents);
+}
+
+bool
+ds_block_is_here(const struct ds *ds, uint64_t block)
+{
+	return ds->super.extents == 1 ||
+	    extents_has_block(ds->conf.extents, block);
 }
 
 bool
@@ -138,10 +209,8 @@ ds_extent_is_usable(const struct ds *ds, uint64_t cluster)
 	int i = volume_extent_of(&ds->super, cluster *
 	    ds->super.cluster_blocks);
 
-	if (i <= 0)
-		return i == 0;
-	return (ds->super.extent[i].flags & EXTENT_LEAVING) == 0 &&
-	    extents_has(ds->conf.extents, &ds->super.extent[i].uuid);
+	return i == 0 || (i > 0 && ds_extent_is_here(ds, cluster) &&
+	    (ds->super.extent[i].flags & EXTENT_LEAVING) == 0);
 }
 
 /* ---- adding ---- */

@@ -71,6 +71,7 @@ struct shadow {
 	struct mb *mb;		/* referenced */
 	struct block_hdr hdr;
 	uint8_t *data;		/* BLOCK_SIZE, of the checkpoint's buffer */
+	bool lost;		/* its LUN is not there: not written */
 };
 
 /* The one checkpoint that may be under way. */
@@ -86,6 +87,14 @@ struct checkpoint {
 	uint32_t tail_pos;	/* the journal's position behind it */
 	uint64_t tail_sequence;
 	uint32_t tail_crc;
+};
+
+/* Where the journal's tail may move to when transaction txn_id is durable. */
+struct lost_tail {
+	uint64_t txn_id;	/* 0: none */
+	uint32_t pos;
+	uint64_t sequence;
+	uint32_t crc;
 };
 
 #define CLUSTER_BITMAP_SIZE (CLUSTER_CHUNKS_MAX / 8)
@@ -157,6 +166,7 @@ struct ds {
 	uint64_t durable_id;	/* newest transaction in the journal */
 	struct journal journal;
 	struct checkpoint ckpt;
+	struct lost_tail lost_tail;	/* while a LUN is lost */
 
 	/* softlog.c */
 	struct list soft_dirty;
@@ -186,6 +196,7 @@ struct ds {
 	int super_error;		/* of the last look at the superblock */
 	bool lacks_extents;		/* and when they are looked for again */
 	uint64_t extents_again_ns;
+	bool probing;			/* a fiber asks those that are lost */
 	uint16_t *cluster_free;	/* free chunks as last seen; space.c */
 	uint64_t cluster_scan_ns;	/* when all were seen; 0: never */
 	struct lock_grant slot_grant;	/* our slot, owner of slot info */
@@ -365,6 +376,8 @@ int ds_extents_follow(struct ds *ds, const struct super *s, bool all)
     MUST_CHECK;
 /* For the housekeeper: looks for extents that are missing. */
 void ds_extents_keep(struct ds *ds);
+/* Is its LUN there? */
+bool ds_extent_is_here(const struct ds *ds, uint64_t cluster);
 /* May the cluster be leased, as far as its LUN goes? */
 bool ds_extent_is_usable(const struct ds *ds, uint64_t cluster);
 

@@ -13,7 +13,8 @@ struct place {
 	uint64_t lun_at;		/* bytes, of the LUN */
 	_Atomic uint64_t end;		/* of the disk; 0: no longer there */
 	_Atomic(struct disk *) lun;	/* NULL: missing */
-	_Atomic bool gone;		/* it said so itself */
+	_Atomic bool gone;		/* it said so, or is silent for long */
+	_Atomic uint64_t silent_ns;	/* since then no answer; 0: it answers */
 	_Atomic bool dirty;		/* written since its last flush */
 	bool placed;			/* first and end are set */
 };
@@ -53,13 +54,32 @@ changes(enum disk_op op)
 	    op == DISK_UNMAP;
 }
 
+/*
+ * Requests to a LUN that is silent wait below the lease check and are sent
+ * again.  After a while they fail, so that only what lies there is harmed: the
+ * source has ended their first commands by the time the LUN answers again.
+ */
+static bool
+is_silent_for_long(struct place *p)
+{
+	uint64_t now = sched_now(sched_current()), since = 0;
+
+	if (atomic_compare_exchange_strong(&p->silent_ns, &since, now))
+		return false;
+	return now > since && now - since > EXTENT_SILENT_NS;
+}
+
 static int
 lun_result(struct place *p, int result)
 {
-	if (result != -VMFS_EGONE)
-		return result;
-	atomic_store(&p->gone, true);
-	return -VMFS_EEXTENT;
+	if (result == -VMFS_EGONE ||
+	    (result == -VMFS_EUNKNOWN && is_silent_for_long(p))) {
+		atomic_store(&p->gone, true);
+		return -VMFS_EEXTENT;
+	}
+	if (result != -VMFS_EUNKNOWN)
+		atomic_store(&p->silent_ns, 0);
+	return result;
 }
 
 static void
@@ -144,11 +164,15 @@ flushed(struct disk_req *req)
 	struct piece *c = req->arg;
 	struct disk_req *parent = c->parent;
 	struct flush *f = parent->priv[0];
+	int r = c->place->first == 0 ? req->result :
+	    lun_result(c->place, req->result);
 
-	if (req->result < 0)
+	if (r < 0)
 		atomic_store(&c->place->dirty, true);
-	if (req->result < 0 && f->result == 0)
-		f->result = lun_result(c->place, req->result);
+	/* What was written to a LUN that is lost is lost with it: whoever has
+	 * data there is told (file_is_here), the others go on. */
+	if (r < 0 && r != -VMFS_EEXTENT && f->result == 0)
+		f->result = r;
 	if (--f->left > 0)
 		return;
 	parent->result = f->result;
@@ -168,13 +192,12 @@ take_dirty(struct extents *x, struct place **ret)
 	return count;
 }
 
-/* What is gone cannot be flushed, and what was written there is in doubt. */
 static void
 flush_piece(struct flush *f, struct piece *c)
 {
 	struct disk *lun = atomic_load(&c->place->lun);
 
-	if (lun != NULL) {
+	if (lun != NULL && !atomic_load(&c->place->gone)) {
 		disk_submit(lun, &c->req);
 		return;
 	}
@@ -517,6 +540,61 @@ extents_has(struct disk *d, const struct uuid *uuid)
 
 	return p != NULL && atomic_load(&p->lun) != NULL &&
 	    !atomic_load(&p->gone);
+}
+
+bool
+extents_has_block(struct disk *d, uint64_t block)
+{
+	struct place *p = place_at(extents_of(d), block << BLOCK_SHIFT,
+	    BLOCK_SIZE);
+
+	return p != NULL && atomic_load(&p->lun) != NULL &&
+	    !atomic_load(&p->gone);
+}
+
+bool
+extents_lost(struct disk *d)
+{
+	struct extents *x = extents_of(d);
+	unsigned n = atomic_load(&x->n);
+
+	for (unsigned i = 1; i < n; i++)
+		if (atomic_load(&x->place[i].gone) &&
+		    atomic_load(&x->place[i].end) != 0)
+			return true;
+	return false;
+}
+
+void
+extents_back(struct disk *d, const struct uuid *uuid)
+{
+	struct place *p = place_of(extents_of(d), uuid);
+
+	if (p == NULL)
+		return;
+	atomic_store(&p->silent_ns, 0);
+	atomic_store(&p->gone, false);
+}
+
+unsigned
+extents_luns_well(struct disk *d, struct disk *ret[EXTENTS_SEEN_MAX])
+{
+	struct extents *x;
+	unsigned n, count = 0;
+
+	if (!extents_is(d))
+		return extents_luns(d, ret);
+	x = extents_of(d);
+	n = atomic_load(&x->n);
+	for (unsigned i = 0; i < n; i++) {
+		struct place *p = &x->place[i];
+		struct disk *lun = atomic_load(&p->lun);
+
+		if (lun != NULL && !atomic_load(&p->gone) &&
+		    atomic_load(&p->silent_ns) == 0)
+			ret[count++] = lun;
+	}
+	return count;
 }
 
 unsigned

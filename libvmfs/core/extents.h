@@ -41,6 +41,21 @@ struct disk *extents_lun(struct disk *d, const struct uuid *uuid);
 /* All LUNs that are attached, the first one first; of any other disk itself. */
 unsigned extents_luns(struct disk *d, struct disk *ret[EXTENTS_SEEN_MAX]);
 
+/* The same without those that do not answer now. */
+unsigned extents_luns_well(struct disk *d, struct disk *ret[EXTENTS_SEEN_MAX]);
+
+/*
+ * A further LUN that is permanently gone, or that has not answered for this
+ * long, is lost: requests to it fail with -VMFS_EEXTENT, flushes leave it out.
+ */
+#define EXTENT_SILENT_NS (60 * (uint64_t)1000000000)
+/* Is any one that was attached? */
+bool extents_lost(struct disk *d);
+/* It answers again, and is the same. */
+void extents_back(struct disk *d, const struct uuid *uuid);
+/* Does the block lie on a LUN that is there? */
+bool extents_has_block(struct disk *d, uint64_t block);
+
 /* ---- what a LUN says (extents_io.c); all suspend ---- */
 
 /* -VMFS_ENOTVMFS: no further LUN of any datastore; -VMFS_ECORRUPT. */

@@ -416,6 +416,31 @@ fs_file_strip_ids(struct fs_file *f)
 	return r;
 }
 
+/*
+ * A flush leaves out LUNs that are lost.  Then every file that has anything
+ * there may have written it since its last one, and must not be told that it
+ * is durable.
+ */
+static int
+check_places(struct inode *ip)
+{
+	uint64_t off = 0, end = ip->info.size;
+	struct map_run run;
+	int r = 0;
+
+	if (ip->info.flags & INODE_INLINE)
+		return 0;
+	for (; r == 0 && off < end; off += run.len) {
+		fiber_rwlock_rdlock(&ip->map);
+		r = map_run(ip, true, &ip->info.map, off, end - off, &run);
+		fiber_rwlock_unlock(&ip->map);
+		if (r == 0 && run.data &&
+		    !ds_block_is_here(ip->fs->ds, run.block))
+			r = -VMFS_EEXTENT;
+	}
+	return r;
+}
+
 int
 fs_file_write(struct fs_file *f, uint64_t offset, const void *buf, size_t len)
 {
@@ -432,14 +457,17 @@ fs_file_write(struct fs_file *f, uint64_t offset, const void *buf, size_t len)
 int
 fs_file_flush(struct fs_file *f)
 {
-	int r = 0;
+	int r;
 
 	if (f->mode == LOCK_MULTI_WRITER)
-		return multi_flush(f->ip);
-	if (f->mode != LOCK_EXCLUSIVE)
+		r = multi_flush(f->ip);
+	else if (f->mode != LOCK_EXCLUSIVE)
 		return 0;
-	r = file_store_times(f->ip);
-	return r != 0 ? r : ds_commit(f->fs->ds);
+	else
+		r = file_store_times(f->ip);
+	if (r == 0 && f->mode == LOCK_EXCLUSIVE)
+		r = ds_commit(f->fs->ds);
+	return r == 0 && ds_has_lost(f->fs->ds) ? check_places(f->ip) : r;
 }
 
 int

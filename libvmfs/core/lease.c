@@ -467,7 +467,8 @@ mark_closing(struct ds *ds, bool all)
 		struct lease *l = list_entry(node, struct lease, link);
 
 		l->idle_ticks++;
-		l->closing = l->users == 0 && (all || should_close(l, open));
+		l->closing = l->users == 0 && (all || should_close(l, open)) &&
+		    ds_extent_is_here(ds, l->cluster);
 		if (l->closing) {
 			n++;
 			open--;
@@ -552,7 +553,8 @@ lease_yield(struct ds *ds)
 	list_for_each(node, tmp, &ds->leases) {
 		struct lease *l = list_entry(node, struct lease, link);
 
-		l->closing = l->users == 0 && l != keep;
+		l->closing = l->users == 0 && l != keep &&
+		    ds_extent_is_here(ds, l->cluster);
 		n += l->closing;
 	}
 	return n == 0 ? 0 : close_marked(ds);

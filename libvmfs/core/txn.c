@@ -104,7 +104,9 @@ commit_reserve(struct ds *ds, struct commit *k)
 	k->blocks = (uint32_t)((size + BLOCK_SIZE - 1) / BLOCK_SIZE);
 	r = commit_fits(ds, k);
 	if (r == -VMFS_ELIMIT)
-		ds_fail(ds, r, "transaction larger than the journal");
+		ds_fail(ds, r, ds->lacks_extents ? "journal full of changes "
+		    "for a LUN that is missing" :
+		    "transaction larger than the journal");
 	if (r < 0)
 		return r;
 	if (k->blocks > 0) {
@@ -250,6 +252,21 @@ owner_is_clean(struct ds *ds, uint64_t owner)
 	return true;
 }
 
+/* Is something of it logged that lies on a LUN that is lost? */
+static bool
+owner_has_lost(struct ds *ds, uint64_t owner)
+{
+	list_for_each(node, tmp, cache_owner_bucket(ds, owner)) {
+		struct mb *mb = list_entry(node, struct mb, owned);
+
+		if (mb->pub.owner == owner && mb->logged &&
+		    !ds_extent_is_here(ds, mb->pub.addr /
+		    ds->super.cluster_blocks))
+			return true;
+	}
+	return false;
+}
+
 int
 ds_unlock(struct ds *ds, struct lock_grant *g)
 {
@@ -260,8 +277,13 @@ ds_unlock(struct ds *ds, struct lock_grant *g)
 		return 0;
 	/* Again when something was changed while the checkpoint was written:
 	 * nothing that the lock covers may be forgotten below. */
-	while (r == 0 && !ds->conf.readonly && !owner_is_clean(ds, owner))
+	while (r == 0 && !ds->conf.readonly && !owner_is_clean(ds, owner)) {
 		r = ds_checkpoint(ds, owner);
+		if (r == 0 && owner_has_lost(ds, owner)) {
+			r = -VMFS_EEXTENT;
+			ds_fail(ds, r, "metadata on a LUN that is missing");
+		}
+	}
 	mb_forget(ds, owner);
 	if (r < 0) {
 		/* Its journal has what recovery needs; keep it locked. */

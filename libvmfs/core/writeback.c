@@ -22,14 +22,18 @@ struct window {
 struct block_io {
 	struct disk_req req;
 	struct iovec iov;
+	struct shadow *shadow;
+	struct window *window;
 };
 
 static void
 write_done(struct disk_req *req)
 {
-	struct window *w = req->arg;
+	struct block_io *io = req->arg;
+	struct window *w = io->window;
 
-	if (req->result < 0 && w->error == 0)
+	io->shadow->lost = req->result == -VMFS_EEXTENT;
+	if (req->result < 0 && !io->shadow->lost && w->error == 0)
 		w->error = req->result;
 	if (--w->pending == 0)
 		fiber_unpark(w->fiber);
@@ -65,8 +69,14 @@ write_one(struct ds *ds, struct shadow *s, struct window *w,
 	unsigned skip = block_hdr_offset(s->hdr.type);
 
 	block_hdr_encode(s->data, &s->hdr, &ds->super.uuid);
-	if (skip != 0 && ds->super.sector_size > LOCK_RECORD_SIZE)
-		return write_with_lock_sector(ds, s);
+	if (skip != 0 && ds->super.sector_size > LOCK_RECORD_SIZE) {
+		int r = write_with_lock_sector(ds, s);
+
+		s->lost = r == -VMFS_EEXTENT;
+		return s->lost ? 0 : r;
+	}
+	io->shadow = s;
+	io->window = w;
 	io->iov = (struct iovec) { s->data + skip, BLOCK_SIZE - skip };
 	io->req = (struct disk_req) {
 		.op = DISK_WRITE,
@@ -75,7 +85,7 @@ write_one(struct ds *ds, struct shadow *s, struct window *w,
 		.iov = &io->iov,
 		.iovcnt = 1,
 		.done = write_done,
-		.arg = w,
+		.arg = io,
 	};
 	w->pending++;
 	disk_submit(ds->conf.disk, &io->req);

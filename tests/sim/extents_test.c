@@ -219,8 +219,114 @@ ATF_TC_BODY(a_fenced_host_is_refused_on_another_lun, tc)
 	run(LOCK_ATS_PR, play_sleeper);
 }
 
+/* A disk on the further LUN, its first MiB dirty; and one that is not. */
+static struct fs_file *
+file_with(struct world *w, const char *name, uint64_t bytes)
+{
+	struct fs *fs = w->host[0].fs;
+	struct lock_holder holder;
+	struct fs_file *f = NULL;
+	struct fs_attr a;
+	uint8_t *buf = disk_buf_alloc(MIB);
+	int rc = fs_create(fs, fs_root(fs), name, INODE_DISK, 0600, 0, 0,
+	    256 * MIB, &a);
+
+	if (rc == 0)
+		rc = fs_file_open(fs, a.ino, 0, FS_READ | FS_WRITE, &f,
+		    &holder);
+	for (uint64_t at = 0; rc == 0 && at < bytes; at += MIB)
+		rc = fs_file_write(f, at, buf, MIB);
+	if (rc == 0)
+		rc = fs_file_flush(f);
+	WORLD_CHECK(w, rc == 0 && buf != NULL);
+	free(buf);
+	return f;
+}
+
+static void
+each_way(struct world *w, void (*fn)(struct sim_lun *l, unsigned nexus))
+{
+	for (unsigned i = 0; i < 2 * HOSTS; i++)
+		fn(&w->further, i);
+}
+
+static bool
+is_back(struct world *w, unsigned i)
+{
+	struct ds *ds = w->host[i].ds;
+
+	return extents_has(ds->conf.extents, &ds->super.extent[1].uuid) &&
+	    !ds->lacks_extents;
+}
+
+struct reader {
+	struct fs_file *f;
+	int result;
+	bool ended;
+};
+
+static void
+read_main(void *arg)
+{
+	struct reader *r = arg;
+	uint8_t *buf = disk_buf_alloc(MIB);
+	size_t n;
+
+	r->result = 0;
+	for (uint64_t at = 0; r->result == 0 && at < 80 * MIB; at += MIB)
+		r->result = fs_file_read(r->f, at, buf, MIB, &n);
+	free(buf);
+	r->ended = true;
+}
+
+/* No answer from one LUN for ten minutes: the other one goes on. */
+static void
+play_silence(struct world *w)
+{
+	struct reader r = { .ended = false };
+	struct fs_file *here;
+	uint8_t buf[4096] = { 7 };
+	uint64_t began;
+
+	if (!begin(w))
+		return;
+	here = file_with(w, "here", MIB);
+	r.f = file_with(w, "there", 80 * MIB);
+	if (world_failed(w))
+		return;
+	each_way(w, sim_path_lose);
+	WORLD_CHECK(w, sched_spawn(w->host[0].env.sched, "read", read_main,
+	    &r) == 0);
+	began = w->sim.now_ns;
+	while (w->sim.now_ns < began + 600 * NSEC_PER_SEC) {
+		WORLD_CHECK(w, fs_file_write(here, 0, buf, sizeof(buf)) == 0);
+		WORLD_CHECK(w, fs_file_flush(here) == 0);
+		fiber_sleep(NSEC_PER_SEC);
+	}
+	WORLD_CHECK(w, r.ended && r.result == -VMFS_EEXTENT);
+	WORLD_CHECK(w, !is_back(w, 0));
+	each_way(w, sim_path_heal);
+	for (unsigned i = 0; i < HOSTS; i++) {
+		WORLD_CHECK(w, world_wait(w, is_back, i, WAIT_MS));
+		WORLD_CHECK(w, w->host[i].fenced_times == 0);
+	}
+	r.ended = false;
+	read_main(&r);
+	WORLD_CHECK(w, r.result == 0);
+	WORLD_CHECK(w, fs_file_close(here) == 0 && fs_file_close(r.f) == 0);
+	end(w);
+}
+
+ATF_TC_WITHOUT_HEAD(a_lun_that_is_silent_takes_only_what_lies_on_it);
+ATF_TC_BODY(a_lun_that_is_silent_takes_only_what_lies_on_it, tc)
+{
+	(void)tc;
+	run(LOCK_ATS_PR, play_silence);
+}
+
 ATF_TP_ADD_TCS(tp)
 {
+	ATF_TP_ADD_TC(tp, a_lun_that_is_silent_takes_only_what_lies_on_it);
 	ATF_TP_ADD_TC(tp, nothing_lands_on_another_lun_after_the_fence);
 	ATF_TP_ADD_TC(tp, nothing_lands_in_another_file_after_the_fence);
 	ATF_TP_ADD_TC(tp, who_lacks_a_lun_takes_nobody_over);

@@ -400,6 +400,94 @@ EXTENT_TEST(without_a_lun_the_rest_works)
 	umount(b);
 }
 
+/* Changes there that no checkpoint has, then the LUN is gone. */
+EXTENT_TEST(a_lun_that_is_lost_takes_only_what_lies_on_it)
+{
+	uint64_t here, there;
+	struct fs_file *f, *g;
+	uint8_t buf[4096];
+	size_t n;
+
+	two_files(b, &here, &there);
+	f = rig_open(&b->r, here, FS_READ | FS_WRITE);
+	g = rig_open(&b->r, there, FS_READ | FS_WRITE);
+	rig_fill(g, 80 * MIB, 4 * MIB, 4);
+	b->way[1]->error = -VMFS_EGONE;
+	ATF_CHECK_EQ(fs_file_write(g, 84 * MIB, buf, sizeof(buf)),
+	    -VMFS_EEXTENT);
+	ATF_CHECK_EQ(fs_file_flush(g), -VMFS_EEXTENT);
+	for (unsigned i = 0; i < 20; i++) {
+		char name[16];
+
+		rig_fill(f, 0, 8192, (uint8_t)(10 + i));
+		ATF_CHECK_EQ(fs_file_flush(f), 0);
+		(void)snprintf(name, sizeof(name), "new%u", i);
+		rig_create(&b->r, name, INODE_FILE, 0);
+		ATF_CHECK_EQ(ds_checkpoint(b->r.f.ds, 0), 0);
+	}
+	ATF_CHECK_EQ(fs_file_read(g, 79 * MIB, buf, sizeof(buf), &n),
+	    -VMFS_EEXTENT);
+	/* The journal goes round some times: no change of there gets lost. */
+	for (unsigned i = 0; i < 2000; i++) {
+		rig_fill(f, (uint64_t)(i % 16) * CHUNK_SIZE, 4096,
+		    (uint8_t)i);
+		ATF_REQUIRE_EQ(fs_file_flush(f), 0);
+		if (i % 8 == 0)
+			ATF_REQUIRE_EQ(ds_checkpoint(b->r.f.ds, 0), 0);
+	}
+	ATF_CHECK_EQ(ds_health(b->r.f.ds), 0);
+	/* It is back before the journal is full: nothing has happened. */
+	b->way[1]->error = 0;
+	extents_back(b->r.f.disk, &ds_super(b->r.f.ds)->extent[1].uuid);
+	ATF_CHECK_EQ(fs_file_flush(g), 0);
+	rig_expect(g, 83 * MIB, MIB, 4);
+	rig_close(f);
+	rig_close(g);
+	umount(b);
+}
+
+/* Cut short by a power failure of the host while the LUN was lost. */
+EXTENT_TEST(changes_for_a_lun_that_is_lost_stay_in_the_journal)
+{
+	struct recover_report report;
+	uint64_t here, there;
+	struct fs_file *g;
+	struct way *w;
+
+	two_files(b, &here, &there);
+	g = rig_open(&b->r, there, FS_READ | FS_WRITE);
+	rig_fill(g, 80 * MIB, 4 * MIB, 4);
+	ATF_CHECK_EQ(fs_file_flush(g), 0);
+	w = b->way[1];
+	w->error = -VMFS_EGONE;
+	for (unsigned i = 0; i < 5; i++)
+		ATF_CHECK_EQ(ds_checkpoint(b->r.f.ds, 0), 0);
+	ds_abandon(b->r.f.ds);
+	ATF_CHECK(fs_file_close(g) < 0);
+	ATF_CHECK(fs_close(b->r.fs) <= 0);
+	ATF_CHECK_EQ(fixture_umount(&b->r.f), -VMFS_EFENCED);
+	w->error = 0;
+	extents_back(b->r.f.disk, &b->r.f.super.extent[1].uuid);
+	disk_close(b->r.f.disk);
+	open_all(b);
+	ATF_REQUIRE_EQ(super_read(b->r.f.disk, &b->r.f.super), 0);
+	for (unsigned i = 1; i < b->r.f.super.extents; i++) {
+		struct disk *d;
+
+		ATF_REQUIRE_EQ(find_extent(b, &b->r.f.super, i, &d), 0);
+		ATF_REQUIRE_EQ(extents_attach(b->r.f.disk,
+		    &b->r.f.super.extent[i].uuid, d), 0);
+	}
+	ATF_REQUIRE_EQ(extents_follow(b->r.f.disk, &b->r.f.super), 0);
+	ATF_REQUIRE_EQ(fixture_recover(&b->r.f, b->r.f.disk, &report), 0);
+	ATF_CHECK(report.applied > 0);
+	rig_mount(&b->r);
+	g = rig_open(&b->r, there, FS_READ);
+	rig_expect(g, 83 * MIB, MIB, 4);
+	rig_close(g);
+	umount(b);
+}
+
 EXTENT_TEST(what_lies_on_a_missing_lun_can_be_deleted)
 {
 	uint64_t here, there, free_bytes = rig_free_bytes(&b->r);
@@ -474,6 +562,9 @@ ATF_TP_ADD_TCS(tp)
 	ATF_TP_ADD_TC(tp,
 	    a_commit_flushes_the_luns_that_were_written_and_no_other);
 	ATF_TP_ADD_TC(tp, without_a_lun_the_rest_works);
+	ATF_TP_ADD_TC(tp, a_lun_that_is_lost_takes_only_what_lies_on_it);
+	ATF_TP_ADD_TC(tp,
+	    changes_for_a_lun_that_is_lost_stay_in_the_journal);
 	ATF_TP_ADD_TC(tp, what_lies_on_a_missing_lun_can_be_deleted);
 	ATF_TP_ADD_TC(tp, a_lun_that_cannot_be_an_extent_changes_nothing);
 	ATF_TP_ADD_TC(tp, the_last_lun_can_grow);
