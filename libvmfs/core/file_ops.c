@@ -207,7 +207,7 @@ fs_file_close(struct fs_file *f)
 	if (mode == LOCK_EXCLUSIVE && !ip->unlinked) {
 		r = file_store_times(ip);
 		/* Else it is given back at the next close. */
-		if (r == 0 && ip->opens == 1)
+		if (r == 0 && ip->ex == 1)
 			(void)!quota_settle(ip, true);
 	} else if (mode == LOCK_MULTI_WRITER)
 		r = multi_flush(ip);
