@@ -137,6 +137,13 @@ void op_fsyncdir(fuse_req_t req, fuse_ino_t node, int datasync,
     struct fuse_file_info *fi);
 void op_statfs(fuse_req_t req, fuse_ino_t node);
 
+void op_setxattr(fuse_req_t req, fuse_ino_t node, const char *name,
+    const char *value, size_t size, int flags);
+void op_getxattr(fuse_req_t req, fuse_ino_t node, const char *name,
+    size_t size);
+void op_listxattr(fuse_req_t req, fuse_ino_t node, size_t size);
+void op_removexattr(fuse_req_t req, fuse_ino_t node, const char *name);
+
 void op_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
     struct fuse_file_info *fi);
 void op_open(fuse_req_t req, fuse_ino_t node, struct fuse_file_info *fi);
@@ -220,5 +227,14 @@ struct fs_note *request_note(const struct request *r);
 bool request_was_done(const struct request *r);
 /* What is told now must outlive us; returns rc, or the error of that. */
 int request_settle(const struct request *r, int rc) MUST_CHECK;
+/* A change of names or attributes: what lies between runs, when change_begin
+ * is true, unless a dead process was as far already (change.c). */
+struct change {
+	const struct request *r;
+	struct fs_noting noting;
+	bool done;
+};
+bool change_begin(fuse_req_t req, struct change *c);
+int change_end(struct change *c, int rc) MUST_CHECK;
 
 #endif

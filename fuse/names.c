@@ -161,33 +161,6 @@ op_readlink(fuse_req_t req, fuse_ino_t node)
 		(void)fuse_reply_readlink(req, target);
 }
 
-/* A change of names that is done once, whoever may die in between: `change`
- * runs unless a dead process was as far already. */
-struct change {
-	const struct request *r;
-	struct fs_noting noting;
-	bool done;
-};
-
-static bool
-change_begin(fuse_req_t req, struct change *c)
-{
-	*c = (struct change){ .r = request_of(req) };
-	c->done = request_was_done(c->r);
-	if (!c->done)
-		fs_note_begin(mount_of(req)->conf.fs, &c->noting,
-		    request_note(c->r));
-	return !c->done;
-}
-
-static int
-change_end(struct change *c, int rc)
-{
-	if (!c->done)
-		fs_note_end(&c->noting);
-	return request_settle(c->r, rc);
-}
-
 static int
 made_before(fuse_req_t req, const struct change *c, struct fs_attr *ret_a)
 {

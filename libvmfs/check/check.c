@@ -32,6 +32,7 @@ static const char *const rule_names[CHECK_RULES] = {
 	[CHECK_MAP_SHARED] = "map-shared",
 	[CHECK_SNAPSHOT] = "snapshot",
 	[CHECK_PIN] = "pin",
+	[CHECK_XATTR] = "xattr",
 	[CHECK_SPACE_LEAK] = "space-leak",
 	[CHECK_SPACE_FREE] = "space-free",
 	[CHECK_QUOTA] = "quota",

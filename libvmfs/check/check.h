@@ -36,6 +36,7 @@ enum check_rule {
 	CHECK_MAP_SHARED,	/* space claimed twice */
 	CHECK_SNAPSHOT,		/* snapshot table or inode damaged */
 	CHECK_PIN,		/* clone count differs from clones found */
+	CHECK_XATTR,		/* damaged attributes: they are lost */
 	CHECK_SPACE_LEAK,	/* marked used, used by nothing */
 	CHECK_SPACE_FREE,	/* used, but marked free */
 	CHECK_QUOTA,		/* account or what a file says of it is wrong */

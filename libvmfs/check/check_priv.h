@@ -212,6 +212,9 @@ int check_walk_run(struct check_walk *w, uint8_t *buf) MUST_CHECK;
 /* Reads the names of a directory and queues what they name. */
 int check_dir(struct check_walk *w, uint8_t *block, struct inode_info *i,
     const struct check_todo *t) MUST_CHECK;
+/* Extended attributes of an inode, of any type. */
+int check_xattrs(struct check *c, uint8_t *block, struct inode_info *i,
+    const struct check_todo *t) MUST_CHECK;
 /* Snapshot table of a disk. */
 int check_snaptab(struct check_walk *w, uint8_t *block, struct inode_info *i,
     const struct check_todo *t) MUST_CHECK;

@@ -271,12 +271,29 @@ info_new(struct check *c, const struct check_todo *t)
 	};
 }
 
+/* The one block of attributes that names it as its owner. */
+static int
+xattr_salvage(struct check *c, uint64_t ino, uint8_t *buf,
+    struct inode_info *i)
+{
+	struct strays s = { .count = 0 };
+	int rc = strays_find(c, ino, BLOCK_XATTR, buf, &s);
+
+	if (rc == 0)
+		i->xattr = strays_top(&s);
+	strays_free(&s);
+	return rc;
+}
+
 /* Its names were remembered where blocks still had them. */
 static int
 dir_salvage(struct check *c, const struct check_todo *t, uint8_t *buf)
 {
 	struct inode_info i = info_new(c, t);
+	int rc = xattr_salvage(c, t->ino, buf, &i);
 
+	if (rc != 0)
+		return rc;
 	i.mode = 0700;
 	i.nlink = 2;
 	i.flags = INODE_INLINE;
@@ -347,6 +364,8 @@ disk_salvage(struct check *c, const struct check_todo *t, uint8_t *buf)
 	rc = table_salvage(c, t->ino, buf, &i, &newest);
 	if (rc == 0)
 		rc = map_salvage(c, t->ino, buf, &i.map, &x, &several);
+	if (rc == 0)
+		rc = xattr_salvage(c, t->ino, buf, &i);
 	if (rc == 0 && i.snaptab == 0 && !several)
 		rc = origin_find(c, &x, i.map.block != 0, buf, &origin,
 		    &newest);

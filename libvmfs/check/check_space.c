@@ -64,6 +64,7 @@ metachunk_survey(struct check *c, struct check_metachunk *m, void *buf)
 	static const enum block_type types[] = {
 		BLOCK_INODE, BLOCK_MAP_LEAF, BLOCK_MAP_NODE, BLOCK_DIR_NODE,
 		BLOCK_DIR_LEAF, BLOCK_SNAPTAB, BLOCK_REMOTE_FREE,
+		BLOCK_XATTR,
 	};
 	uint64_t blocks[CHUNK_BLOCKS];
 	int rc;

@@ -85,7 +85,10 @@ check_inode_content(struct check_walk *w, uint8_t *block,
 	struct check_result *res = w->c->res;
 	struct check_ino *origin;
 	uint32_t alone_after = i->snap_epoch;
+	int rc = check_xattrs(w->c, block, i, t);
 
+	if (rc != 0)
+		return rc;
 	switch (i->type) {
 	case INODE_DIR:
 		res->dirs++;

@@ -11,6 +11,7 @@
 #include "libvmfs/core/volume.h"
 #include "libvmfs/format/dirent.h"
 #include "libvmfs/format/mapnode.h"
+#include "libvmfs/format/xattr.h"
 
 /* A block whose owner writes it now is whole before the next checkpoint. */
 #define LOOKS 6u
@@ -99,6 +100,8 @@ content_is_sound(const struct step *p, uint64_t block, enum block_type type,
 		return leaf_is_sound((const void *)buf);
 	case BLOCK_SNAPTAB:
 		return table_is_sound((const void *)buf);
+	case BLOCK_XATTR:
+		return xattr_check(buf);
 	case BLOCK_REMOTE_FREE:
 		return remote_free_check(buf);
 	default:

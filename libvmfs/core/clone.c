@@ -4,6 +4,7 @@
  * cannot be deleted meanwhile; its space is never a clone's to free.
  */
 #include "libvmfs/core/names_set.h"
+#include "libvmfs/core/xattr.h"
 
 #define CLONE_BLOCKS 24u
 
@@ -13,7 +14,28 @@ struct clone {
 	struct inode *sp, *dip;
 	struct inode_info info;
 	struct lock_grant g;
+	struct xattr_list xattrs;	/* of the snapshot's disk */
 };
+
+/* The new disk has the attributes that the other one has now. */
+static int
+clone_xattrs(struct txn *t, struct clone *m)
+{
+	struct mblk *b;
+	int r;
+
+	if (m->xattrs.used == 0)
+		return 0;
+	r = xattr_make(t, &m->g, &m->xattrs, &m->info.xattr);
+	if (r == 0)
+		r = mb_read(m->fs->ds, &m->g, m->g.addr, BLOCK_INODE, &b);
+	if (r != 0)
+		return r;
+	inode_encode(b->data, &m->info);
+	mb_dirty(t, b, 576, 1024 - 576);
+	mb_put(b);
+	return 0;
+}
 
 static void
 clone_info(struct clone *m, uint16_t mode, uint32_t uid, uint32_t gid)
@@ -70,9 +92,13 @@ clone_in(struct txn *t, struct clone *m)
 		return r;
 	e.ino = m->g.addr;
 	e.generation = m->info.generation;
-	r = dir_insert(t, m->dip, &e);
+	r = clone_xattrs(t, m);
+	if (r == 0)
+		r = dir_insert(t, m->dip, &e);
 	if (r != 0) {
-		f = meta_free(t, m->g.addr);
+		f = m->info.xattr != 0 ? meta_free(t, m->info.xattr) : 0;
+		if (f == 0)
+			f = meta_free(t, m->g.addr);
 		(void)l->vt->release(l, &m->g);
 		m->g = (struct lock_grant){ 0 };
 		return f != 0 ? f : r;
@@ -159,6 +185,9 @@ fs_clone(struct fs *fs, uint64_t snapshot_ino, uint64_t dir, const char *name,
 	    ret_holder);
 	if (r != 0)
 		return r;
+	r = xattr_load(fs, m.sp->info.disk, &m.xattrs);
+	if (r != 0)
+		return inode_give(m.sp, LOCK_EXCLUSIVE, r);
 	r = inode_take(fs, dir, LOCK_EXCLUSIVE, true, &m.dip, ret_holder);
 	if (r != 0)
 		return inode_give(m.sp, LOCK_EXCLUSIVE, r);

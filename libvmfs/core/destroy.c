@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The end of inodes: content freed in steps, then the inode's own block. */
-#include "libvmfs/core/fs_impl.h"
+#include "libvmfs/core/xattr.h"
 #include "libvmfs/format/heartbeat.h"
 
 int
@@ -134,6 +134,8 @@ inode_destroy(struct inode *ip)
 	content_lock(ip);
 	if (ip->info.type == INODE_FILE || ip->info.type == INODE_DISK)
 		r = content_free(ip, &idle);
+	if (r == 0)
+		r = xattr_free(ip);
 	content_unlock(ip);
 	fiber_mutex_unlock(&ip->snaps);
 	if (r == 0 && ip->info.type != INODE_QUOTA)

@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <sys/stat.h>
 
-#include "libvmfs/core/fs_impl.h"
+#include "libvmfs/core/xattr.h"
 
 #define OPEN_TRIES 4u
 
@@ -402,8 +402,11 @@ fs_file_strip_ids(struct fs_file *f)
 	struct txn *t;
 	int r;
 
-	if (f->mode != LOCK_EXCLUSIVE || !has_id_bits(&ip->info))
+	if (f->mode != LOCK_EXCLUSIVE)
 		return 0;
+	r = xattr_strip(ip, "security.capability");
+	if (r != 0 || !has_id_bits(&ip->info))
+		return r;
 	r = txn_begin(f->fs->ds, 1, &t);
 	if (r != 0)
 		return r;

@@ -132,6 +132,28 @@ int fs_rename(struct fs *fs, uint64_t dir, const char *name, uint64_t new_dir,
 int fs_adopt(struct fs *fs, uint64_t ino, uint64_t dir, const char *name)
     MUST_CHECK;
 
+/* ---- extended attributes: user.*, trusted.*, security.* ---- */
+
+enum { FS_XATTR_CREATE = 1, FS_XATTR_REPLACE = 2 };
+/*
+ * -EOPNOTSUPP: another name space, or the volume was made by a version without
+ * FEATURE_RO_COMPAT_ATTRS; -E2BIG: larger than all that an inode can have
+ * (XATTR_ROOM); -ENOSPC: no room beside its others, or on the volume; -ERANGE:
+ * name; -EEXIST, -ENODATA by the flags; -EROFS: a snapshot, which shows its
+ * content alone; -VMFS_ELOCKED.
+ */
+int fs_xattr_set(struct fs *fs, uint64_t ino, const char *name,
+    const void *value, size_t len, unsigned flags,
+    struct lock_holder *ret_holder) MUST_CHECK;
+/* size 0: how long it is.  -ENODATA, -ERANGE. */
+int fs_xattr_get(struct fs *fs, uint64_t ino, const char *name, void *buf,
+    size_t size, size_t *ret_len) MUST_CHECK;
+/* Calls fn with each name until it returns false. */
+int fs_xattr_list(struct fs *fs, uint64_t ino,
+    bool (*fn)(void *arg, const char *name), void *arg) MUST_CHECK;
+int fs_xattr_remove(struct fs *fs, uint64_t ino, const char *name,
+    struct lock_holder *ret_holder) MUST_CHECK;
+
 struct fs_dirent {
 	uint64_t ino;
 	enum inode_type type;
@@ -236,8 +258,8 @@ int fs_file_read(struct fs_file *f, uint64_t offset, void *buf, size_t len,
  * -EDQUOT, at the limit of its directory (of a disk that is -ENOSPC, too). */
 int fs_file_write(struct fs_file *f, uint64_t offset, const void *buf,
     size_t len) MUST_CHECK;
-/* The set-user-id and set-group-id bits go: somebody without the right to keep
- * them changes the content. */
+/* The set-user-id and set-group-id bits and capabilities go: somebody without
+ * the right to keep them changes the content. */
 int fs_file_strip_ids(struct fs_file *f) MUST_CHECK;
 /* Everything acknowledged before is durable. */
 int fs_file_flush(struct fs_file *f) MUST_CHECK;

@@ -66,6 +66,7 @@ snap_info(const struct inode *ip, uint64_t now, struct inode_info *ret_i)
 	ret_i->snapshots = ret_i->clones = 0;
 	ret_i->snaptab = 0;
 	ret_i->base_snapshot = 0;	/* the table knows its parent */
+	ret_i->xattr = 0;		/* the disk has them */
 	/* And the disk its key. */
 	ret_i->limits = (struct inode_limits){ 0 };
 	ret_i->crypt = (struct inode_crypt){ .cipher = ip->info.crypt.cipher };

@@ -144,7 +144,7 @@ struct inode_disk {
 	le64_t dir_root;		/* 744 first DIR_NODE, 0 when inline */
 	le16_t inline_size;		/* 752 used bytes of inline_data */
 	uint8_t reserved1[6];		/* 754 */
-	le64_t xattr;			/* 760 room: block of attributes */
+	le64_t xattr;			/* 760 BLOCK_XATTR, 0 none */
 	struct inode_crypt_disk crypt;	/* 768 */
 	struct inode_policy_disk policy; /* 832 quotas */
 	le32_t limit_iops;		/* 864 struct inode_limits */

@@ -59,7 +59,8 @@ enum block_type {
 	BLOCK_REMOTE_FREE = 11,	/* frees waiting for another host's cluster */
 	BLOCK_JOURNAL_HEAD = 12,
 	BLOCK_EXTENT = 13,	/* of a further LUN: what it is a part of */
-	BLOCK_TYPE_MAX = 13,
+	BLOCK_XATTR = 14,	/* an inode's extended attributes */
+	BLOCK_TYPE_MAX = 14,
 };
 
 /*

@@ -21,6 +21,7 @@ static const char *const type_names[BLOCK_TYPE_MAX + 1] = {
 	[BLOCK_REMOTE_FREE] = "remote-free log",
 	[BLOCK_JOURNAL_HEAD] = "journal head",
 	[BLOCK_EXTENT] = "extent",
+	[BLOCK_XATTR] = "extended attributes",
 };
 
 const char *

@@ -353,6 +353,41 @@ op_link(struct script *s)
 	return r;
 }
 
+static int
+op_setx(struct script *s)
+{
+	unsigned o = some_object(s, below(s, 2) != 0 ? INODE_FILE : INODE_DISK,
+	    false), n = ++s->serial;
+	uint8_t value[TRUTH_XATTR_MAX];
+	int r;
+
+	if (o == UINT_MAX)
+		return op_create(s);
+	r = fs_xattr_set(s->box.fs, object(s, o)->ino, TRUTH_XATTR, value,
+	    xattr_value(n, value), 0, NULL);
+	if (r == 0)
+		s->truth.space.xattr[o] = n;
+	return r;
+}
+
+static int
+op_rmx(struct script *s)
+{
+	struct space *sp = &s->truth.space;
+	unsigned o = UINT_MAX;
+	int r;
+
+	for (unsigned i = 0; i < sp->names; i++)
+		if (sp->xattr[sp->name[i].object] != 0)
+			o = sp->name[i].object;
+	if (o == UINT_MAX)
+		return op_setx(s);
+	r = fs_xattr_remove(s->box.fs, object(s, o)->ino, TRUTH_XATTR, NULL);
+	if (r == 0)
+		sp->xattr[o] = 0;
+	return r;
+}
+
 /* What an object that goes takes with it. */
 static void
 forget(struct script *s, unsigned o)
@@ -656,6 +691,8 @@ static const struct {
 	{ "rename", op_rename, SETTLES },
 	{ "delete", op_delete, SETTLES },
 	{ "link", op_link, SETTLES },
+	{ "setx", op_setx, SETTLES },
+	{ "rmx", op_rmx, SETTLES },
 	{ "snap", op_snap, SETTLES },
 	{ "clone", op_clone, SETTLES },
 	{ "cwrite", op_cwrite, SETTLES },

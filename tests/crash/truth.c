@@ -54,6 +54,15 @@ space_drop_snap(struct space *s, unsigned i)
 	s->snap[i] = s->snap[--s->snaps];
 }
 
+size_t
+xattr_value(unsigned n, uint8_t value[TRUTH_XATTR_MAX])
+{
+	size_t len = 1 + (size_t)n * 977 % TRUTH_XATTR_MAX;
+
+	memset(value, (int)(n & 0xff), len);
+	return len;
+}
+
 /* ---- effects ---- */
 
 void
@@ -160,6 +169,7 @@ truth_add(struct truth *t, enum inode_type type, uint64_t ino, uint64_t size)
 	free(t->object[i].piece);
 	t->object[i] = (struct object){ .type = type, .ino = ino,
 	    .size = size };
+	t->space.xattr[i] = 0;
 	effect(t, EFFECT_MADE, i, 0, 0);
 	effect(t, EFFECT_SIZE, i, 0, size);
 	return i;

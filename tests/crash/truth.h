@@ -29,6 +29,8 @@ struct space {
 		unsigned clones;
 	} snap[TRUTH_SNAPS];
 	unsigned snaps;
+	/* Of each object: what its attribute is made of; 0: it has none. */
+	unsigned xattr[TRUTH_OBJECTS];
 };
 
 /* A piece that was ever written: the others are zeroes. */
@@ -100,6 +102,10 @@ void space_name(struct space *s, const char *name, bool sub, unsigned object);
 unsigned space_find(const struct space *s, const char *name, bool sub);
 void space_drop_name(struct space *s, unsigned i);
 void space_drop_snap(struct space *s, unsigned i);
+#define TRUTH_XATTR "user.crash"
+#define TRUTH_XATTR_MAX 4000
+/* The value of an attribute made of n; its length. */
+size_t xattr_value(unsigned n, uint8_t value[TRUTH_XATTR_MAX]);
 
 /* ---- what may be there after a cut ---- */
 

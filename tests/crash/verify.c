@@ -136,7 +136,24 @@ snaps_are(struct verify *v, unsigned disk)
 	return 0;
 }
 
-/* Names, types, inode numbers and snapshots; v->differs tells. */
+static int
+xattr_is(struct verify *v, unsigned object)
+{
+	uint8_t want[TRUTH_XATTR_MAX], got[TRUTH_XATTR_MAX];
+	unsigned n = v->candidate->xattr[object];
+	size_t len = 0, should;
+	int r = fs_xattr_get(v->box.fs, ino_of(v, object), TRUTH_XATTR, got,
+	    sizeof(got), &len);
+
+	if (r < 0 && r != -ENODATA)
+		return call(v, r, "reading an attribute");
+	should = n != 0 ? xattr_value(n, want) : 0;
+	if (len != should || memcmp(got, want, len) != 0)
+		v->differs = true;
+	return 0;
+}
+
+/* Names, types, inode numbers, attributes and snapshots; v->differs tells. */
 static int
 compare_space(struct verify *v)
 {
@@ -170,6 +187,8 @@ compare_space(struct verify *v)
 			v->differs = true;
 		else if (a.type == INODE_DISK)
 			r = snaps_are(v, o);
+		if (r == 0)
+			r = xattr_is(v, o);
 	}
 	return r;
 }

@@ -13,6 +13,7 @@
 #include "libvmfs/format/inode.h"
 #include "libvmfs/format/journal.h"
 #include "libvmfs/format/mapnode.h"
+#include "libvmfs/format/xattr.h"
 #include "tests/fuzz/fuzz.h"
 
 #define ADDR 4096u
@@ -302,6 +303,27 @@ entries(struct fuzz_in *in)
 	}
 }
 
+static void
+xattrs(struct fuzz_in *in)
+{
+	struct xattr_disk *d = (void *)block, *b = (void *)again;
+	size_t used = 0, pos = 0;
+	struct xattr x;
+
+	d->used = le16((uint16_t)(fuzz_u16(in) % (XATTR_ROOM + 9)));
+	change(in, offsetof(struct xattr_disk, data), BLOCK_SIZE);
+	if (xattr_check(d) < 0)
+		return;
+	while (xattr_next(d->data, le16_get(d->used), &pos, &x) == 0) {
+		FUZZ_CHECK(x.value + x.value_len <= d->data +
+		    le16_get(d->used));
+		xattr_put(b->data, used, &x);
+		used += xattr_size(x.name_len, x.value_len);
+	}
+	FUZZ_CHECK(used == le16_get(d->used));
+	FUZZ_CHECK(memcmp(d->data, b->data, used) == 0);
+}
+
 /* ---- journal ---- */
 
 static void
@@ -359,7 +381,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	static void (*const kinds[])(struct fuzz_in *in) = {
 		super, inode, cluster, metachunk, remote_free, slot_info,
 		any_block, heartbeat, lockrec, dirents, entries,
-		journal_head, journal_commit,
+		journal_head, journal_commit, xattrs,
 	};
 	struct fuzz_in in = { data, size };
 

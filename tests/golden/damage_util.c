@@ -236,3 +236,13 @@ dmg_data_block(struct volume *v, struct disk *d)
 	dmg_get(d, dmg_level1(v, d, v->twin, 0), &n);
 	return le48_get(n.entry[0].block);
 }
+
+uint64_t
+dmg_xattr(struct volume *v, struct disk *d, uint64_t ino)
+{
+	uint8_t buf[BLOCK_SIZE];
+	struct inode_info i;
+
+	dmg_info_get(v, d, ino, buf, &i);
+	return i.xattr;
+}

@@ -57,6 +57,7 @@ uint64_t dmg_leaf(struct volume *v, struct disk *d, uint64_t ino,
 uint64_t dmg_dir_root(struct volume *v, struct disk *d, uint64_t ino);
 uint64_t dmg_dir_leaf(struct volume *v, struct disk *d, unsigned index);
 uint64_t dmg_snaptab(struct volume *v, struct disk *d);
+uint64_t dmg_xattr(struct volume *v, struct disk *d, uint64_t ino);
 /* Head of the metachunk that a block is in. */
 uint64_t dmg_metachunk(uint64_t block);
 /* A block of guest data: of the first MiB of /twin. */

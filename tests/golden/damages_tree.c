@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "libvmfs/format/xattr.h"
 #include "tests/golden/damage_util.h"
 
 /* ---- inodes ---- */
@@ -305,7 +306,82 @@ dir_name_at_the_wrong_place(struct volume *v, struct disk *d)
 	dmg_seal(v, d, block, BLOCK_DIR_LEAF, buf);
 }
 
+/* ---- attributes ---- */
+
+static void
+xattr_flipped(struct volume *v, struct disk *d)
+{
+	dmg_flip(d, dmg_xattr(v, d, v->disk_ino), 90);
+}
+
+static void
+xattr_zeroed(struct volume *v, struct disk *d)
+{
+	dmg_zero(d, dmg_xattr(v, d, v->dir));
+}
+
+static void
+xattr_of_another_owner(struct volume *v, struct disk *d)
+{
+	dmg_disown(v, d, dmg_xattr(v, d, v->disk_ino), v->dir);
+}
+
+static void
+xattr_garbage(struct volume *v, struct disk *d)
+{
+	uint64_t block = dmg_xattr(v, d, v->clone);
+	uint8_t buf[BLOCK_SIZE];
+
+	dmg_open_block(v, d, block, buf);
+	/* The value is longer than what there is. */
+	((struct xattr_disk *)(void *)buf)->data[1] = 1;
+	dmg_seal(v, d, block, BLOCK_XATTR, buf);
+}
+
+static void
+xattr_points(struct volume *v, struct disk *d, uint64_t ino, uint64_t block)
+{
+	uint8_t buf[BLOCK_SIZE];
+	struct inode_info i;
+
+	dmg_info_get(v, d, ino, buf, &i);
+	i.xattr = block;
+	dmg_info_put(v, d, ino, buf, &i);
+}
+
+static void
+xattr_is_data(struct volume *v, struct disk *d)
+{
+	xattr_points(v, d, v->dir, dmg_data_block(v, d));
+}
+
+static void
+xattr_is_shared(struct volume *v, struct disk *d)
+{
+	xattr_points(v, d, v->clone, dmg_xattr(v, d, v->disk_ino));
+}
+
+static void
+xattr_of_a_snapshot(struct volume *v, struct disk *d)
+{
+	xattr_points(v, d, v->one, dmg_xattr(v, d, v->disk_ino));
+}
+
+static void
+xattr_out_of_range(struct volume *v, struct disk *d)
+{
+	xattr_points(v, d, v->link, v->super.blocks + 5);
+}
+
 const struct damage damages_tree[] = {
+	D(xattr_flipped, VOL_ATTRS),
+	D(xattr_zeroed, VOL_ATTRS),
+	D(xattr_of_another_owner, VOL_ATTRS),
+	D(xattr_garbage, VOL_ATTRS),
+	D(xattr_is_data, VOL_ATTRS),
+	D(xattr_is_shared, VOL_ATTRS),
+	D(xattr_of_a_snapshot, 0),
+	D(xattr_out_of_range, 0),
 	D(inode_root_flipped, VOL_NAMES | VOL_LINK),
 	D(inode_directory_flipped, 0),
 	D(inode_small_dir_flipped, VOL_NAMES),

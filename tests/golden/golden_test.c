@@ -249,6 +249,7 @@ GOLDEN_TC(damaged_clusters, "cluster")
 GOLDEN_TC(damaged_metachunks, "metachunk")
 GOLDEN_TC(damaged_inodes, "inode_")
 GOLDEN_TC(damaged_directories, "dir_")
+GOLDEN_TC(damaged_attributes, "xattr_")
 GOLDEN_TC(damaged_maps, "map_")
 GOLDEN_TC(damaged_snapshot_tables, "snaptab_")
 GOLDEN_TC(damaged_snapshots, "snapshot_")
@@ -265,6 +266,7 @@ ATF_TP_ADD_TCS(tp)
 	ATF_TP_ADD_TC(tp, damaged_metachunks);
 	ATF_TP_ADD_TC(tp, damaged_inodes);
 	ATF_TP_ADD_TC(tp, damaged_directories);
+	ATF_TP_ADD_TC(tp, damaged_attributes);
 	ATF_TP_ADD_TC(tp, damaged_maps);
 	ATF_TP_ADD_TC(tp, damaged_snapshot_tables);
 	ATF_TP_ADD_TC(tp, damaged_snapshots);

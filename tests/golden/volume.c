@@ -91,6 +91,15 @@ make(struct fs *fs, uint64_t dir, const char *name, enum inode_type type,
 	return a.ino;
 }
 
+/* Attributes that say whose they are; a clone has those of its origin. */
+#define ATTR "user.of"
+
+static void
+make_attr(struct fs *fs, uint64_t ino, const char *of)
+{
+	MUST(fs_xattr_set(fs, ino, ATTR, of, strlen(of), 0, NULL) == 0);
+}
+
 static void
 populate_names(struct volume *v, struct fs *fs)
 {
@@ -99,6 +108,7 @@ populate_names(struct volume *v, struct fs *fs)
 	char name[160];
 
 	v->dir = make(fs, root, "dir", INODE_DIR, 0);
+	make_attr(fs, v->dir, "dir");
 	for (unsigned i = 0; i < VOLUME_FILES; i++) {
 		snprintf(name, sizeof(name), VOLUME_NAME, i);
 		v->file = make_small(fs, v->dir, name, "dir", i);
@@ -129,6 +139,7 @@ populate_disks(struct volume *v, struct fs *fs)
 	v->big = make(fs, root, "big", INODE_FILE, 0);
 	write_region(fs, v->big, 7);
 	v->disk_ino = make(fs, root, "disk", INODE_DISK, GIB);
+	make_attr(fs, v->disk_ino, "disk");
 	write_region(fs, v->disk_ino, 0);
 	MUST(fs_snapshot_create(fs, v->disk_ino, "one", &s, NULL) == 0);
 	v->one = s.ino;
@@ -566,6 +577,25 @@ look_at_names(struct look *l)
 }
 
 static void
+look_at_attr(struct look *l, const char *path, unsigned object,
+    const char *want)
+{
+	struct fs_attr a;
+	char value[16];
+	size_t len;
+	int rc;
+
+	if ((l->skip & object) || fs_resolve(l->fs, path, &a) != 0)
+		return;
+	rc = fs_xattr_get(l->fs, a.ino, ATTR, value, sizeof(value), &len);
+	if (rc == 0 && (len != strlen(want) || memcmp(value, want, len) != 0))
+		complain(l, "has the attributes of another", path, 0);
+	if (rc != 0 && (l->repaired ? rc != -ENODATA ||
+	    !(l->harmed & (VOL_ATTRS | object)) : !(l->harmed & VOL_ATTRS)))
+		complain(l, vmfs_strerror(rc), "an attribute", a.ino);
+}
+
+static void
 look_at_all(struct look *l)
 {
 	char target[INODE_INLINE_MAX + 1];
@@ -575,6 +605,9 @@ look_at_all(struct look *l)
 	look_for(l, l->v->clone, "/clone", VOL_CLONE);
 	look_for(l, l->v->twin, "/twin", VOL_TWIN);
 	look_for(l, l->v->big, "/big", VOL_BIG);
+	look_at_attr(l, "/disk", VOL_DISK, "disk");
+	look_at_attr(l, "/clone", VOL_CLONE, "disk");
+	look_at_attr(l, "/dir", VOL_DIR, "dir");
 	look_at_snapshots(l);
 	if (l->repaired)
 		look_at_small(l);

@@ -28,6 +28,7 @@ enum {
 	VOL_NAMES = 1 << 9,	/* small files may have other names */
 	VOL_MANY = 1 << 10,	/* any number of small files may be lost */
 	VOL_NO_HOLES = 1 << 11,	/* harmed ones fail: no zeroes for data */
+	VOL_ATTRS = 1 << 14,	/* attributes of /disk, /clone and /dir */
 };
 
 struct volume {

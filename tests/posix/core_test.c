@@ -52,6 +52,7 @@ ATF_TC_BODY(name, tc)							\
 TABLE(names)
 TABLE(content)
 TABLE(access)
+TABLE(attrs)
 
 /* -v entries=100000 for as many. */
 ATF_TC_WITHOUT_HEAD(dirs);
@@ -69,6 +70,7 @@ ATF_TP_ADD_TCS(tp)
 	ATF_TP_ADD_TC(tp, names);
 	ATF_TP_ADD_TC(tp, content);
 	ATF_TP_ADD_TC(tp, access);
+	ATF_TP_ADD_TC(tp, attrs);
 	ATF_TP_ADD_TC(tp, dirs);
 	return atf_no_error();
 }

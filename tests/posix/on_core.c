@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #include "tests/posix/on_core.h"
@@ -436,6 +437,75 @@ c_dir_close(struct posix_host *h, void *d)
 	free(d);
 }
 
+/* ---- attributes ---- */
+
+static int
+c_setxattr(struct posix_host *h, const char *path, const char *name,
+    const void *value, size_t len, int flags)
+{
+	struct fs_attr a;
+	unsigned how = 0;
+	int rc = find(h, path, &a);
+
+	how |= flags & XATTR_CREATE ? FS_XATTR_CREATE : 0;
+	how |= flags & XATTR_REPLACE ? FS_XATTR_REPLACE : 0;
+	return rc != 0 ? rc : plain(fs_xattr_set(fs_of(h), a.ino, name, value,
+	    len, how, NULL));
+}
+
+static int64_t
+c_getxattr(struct posix_host *h, const char *path, const char *name, void *buf,
+    size_t size)
+{
+	struct fs_attr a;
+	size_t len = 0;
+	int rc = find(h, path, &a);
+
+	if (rc == 0)
+		rc = fs_xattr_get(fs_of(h), a.ino, name, buf, size, &len);
+	return rc != 0 ? plain(rc) : (int64_t)len;
+}
+
+struct names {
+	char *buf;
+	size_t size, used;
+};
+
+static bool
+take_name(void *arg, const char *name)
+{
+	struct names *n = arg;
+	size_t len = strlen(name) + 1;
+
+	if (n->used + len > n->size)
+		return false;
+	memcpy(n->buf + n->used, name, len);
+	n->used += len;
+	return true;
+}
+
+static int64_t
+c_listxattr(struct posix_host *h, const char *path, char *buf, size_t size)
+{
+	struct names n = { .buf = buf, .size = size };
+	struct fs_attr a;
+	int rc = find(h, path, &a);
+
+	if (rc == 0)
+		rc = fs_xattr_list(fs_of(h), a.ino, take_name, &n);
+	return rc != 0 ? plain(rc) : (int64_t)n.used;
+}
+
+static int
+c_removexattr(struct posix_host *h, const char *path, const char *name)
+{
+	struct fs_attr a;
+	int rc = find(h, path, &a);
+
+	return rc != 0 ? rc : plain(fs_xattr_remove(fs_of(h), a.ino, name,
+	    NULL));
+}
+
 static int
 c_free_bytes(struct posix_host *h, uint64_t *ret_free, uint64_t *ret_total)
 {
@@ -456,6 +526,8 @@ static const struct posix_vt core_vt = {
 	.fsync = c_fsync, .fstat = c_fstat, .ftruncate = c_ftruncate,
 	.fallocate = c_fallocate, .seek = c_seek, .dir_open = c_dir_open,
 	.dir_next = c_dir_next, .dir_close = c_dir_close,
+	.setxattr = c_setxattr, .getxattr = c_getxattr,
+	.listxattr = c_listxattr, .removexattr = c_removexattr,
 	.free_bytes = c_free_bytes,
 };
 

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #include "tests/posix/posix.h"
@@ -282,6 +283,47 @@ m_dir_close(struct posix_host *h, void *d)
 	(void)closedir(d);
 }
 
+/* There is no call that takes a directory and does not follow links. */
+static const char *
+full(struct posix_host *h, const char *path)
+{
+	static char buf[8192];
+
+	(void)snprintf(buf, sizeof(buf), "/proc/self/fd/%d/%s", dir_of(h),
+	    path);
+	return buf;
+}
+
+static int
+m_setxattr(struct posix_host *h, const char *path, const char *name,
+    const void *value, size_t len, int flags)
+{
+	return OR_ERRNO(lsetxattr(full(h, path), name, value, len, flags));
+}
+
+static int64_t
+m_getxattr(struct posix_host *h, const char *path, const char *name, void *buf,
+    size_t size)
+{
+	ssize_t n = lgetxattr(full(h, path), name, buf, size);
+
+	return n < 0 ? -errno : n;
+}
+
+static int64_t
+m_listxattr(struct posix_host *h, const char *path, char *buf, size_t size)
+{
+	ssize_t n = llistxattr(full(h, path), buf, size);
+
+	return n < 0 ? -errno : n;
+}
+
+static int
+m_removexattr(struct posix_host *h, const char *path, const char *name)
+{
+	return OR_ERRNO(lremovexattr(full(h, path), name));
+}
+
 static int
 m_free_bytes(struct posix_host *h, uint64_t *ret_free, uint64_t *ret_total)
 {
@@ -314,6 +356,8 @@ static const struct posix_vt mount_vt = {
 	.fsync = m_fsync, .fstat = m_fstat, .ftruncate = m_ftruncate,
 	.fallocate = m_fallocate, .seek = m_seek, .dir_open = m_dir_open,
 	.dir_next = m_dir_next, .dir_close = m_dir_close,
+	.setxattr = m_setxattr, .getxattr = m_getxattr,
+	.listxattr = m_listxattr, .removexattr = m_removexattr,
 	.free_bytes = m_free_bytes, .become = m_become,
 };
 

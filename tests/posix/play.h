@@ -34,6 +34,11 @@ int posix_wrong(struct play *p, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
 const char *posix_path(struct play *p, unsigned i, const char *from);
 
+/* ---- attrs.c ---- */
+
+int posix_attr_change(struct play *p, const struct posix_step *s);
+int posix_attr_look(struct play *p, const struct posix_step *s);
+
 /* ---- dirs.c ---- */
 
 int posix_dir_change(struct play *p, const struct posix_step *s);

@@ -67,6 +67,15 @@ struct posix_vt {
 	/* 1: a name of up to 255 bytes; 0: the end. */
 	int (*dir_next)(struct posix_host *h, void *d, char name[256]);
 	void (*dir_close)(struct posix_host *h, void *d);
+	/* Of symbolic links, too.  XATTR_CREATE, XATTR_REPLACE. */
+	int (*setxattr)(struct posix_host *h, const char *path,
+	    const char *name, const void *value, size_t len, int flags);
+	int64_t (*getxattr)(struct posix_host *h, const char *path,
+	    const char *name, void *buf, size_t size);
+	int64_t (*listxattr)(struct posix_host *h, const char *path, char *buf,
+	    size_t size);
+	int (*removexattr)(struct posix_host *h, const char *path,
+	    const char *name);
 	int (*free_bytes)(struct posix_host *h, uint64_t *ret_free,
 	    uint64_t *ret_total);
 	/* NULL: everything is done as root with umask 0. */
@@ -85,7 +94,7 @@ enum posix_op {
 	/* Change something; on the hosts in turn. */
 	OP_MKDIR, OP_MAKE, OP_SYMLINK, OP_LINK, OP_UNLINK, OP_RMDIR,
 	OP_RENAME, OP_CHMOD, OP_CHOWN, OP_UTIME, OP_RESIZE, OP_PUT, OP_FILL,
-	OP_DRAIN, OP_CHURN,
+	OP_DRAIN, OP_CHURN, OP_SETX, OP_RMX,
 	/* Open files; on the host that opened. */
 	OP_OPEN, OP_CLOSE, OP_FPUT, OP_FGET, OP_FSIZE, OP_FRESIZE, OP_FALLOC,
 	OP_FSEEK, OP_FSYNC,
@@ -93,7 +102,7 @@ enum posix_op {
 	OP_IS, OP_MODE, OP_OWNER, OP_NLINK, OP_SIZE, OP_BYTES, OP_GET,
 	OP_READLINK, OP_SAME, OP_LIST, OP_ALL, OP_GONE, OP_MARK, OP_NEWER,
 	OP_TIMES,
-	OP_ROOM,
+	OP_ROOM, OP_GETX, OP_LISTX,
 	/* Who does what follows, until the next. */
 	OP_AS,
 };
@@ -119,7 +128,7 @@ struct posix_case {
 };
 /* The last one has no name. */
 extern const struct posix_case posix_names[], posix_content[],
-    posix_access[], posix_dirs[];
+    posix_access[], posix_dirs[], posix_attrs[];
 
 struct posix_run {
 	struct posix_host *host[2];

@@ -1,27 +1,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # The suite over a mount, and over two hosts of one datastore that take turns.
-. "${VMFS_SRCDIR}/tests/cli/hosts.subr"
+. "${VMFS_SRCDIR}/tests/posix/lun.subr"
 
 suite="${VMFS_BUILDDIR}/tests/posix/vmfs-posix"
-
-# In memory where that takes direct I/O: each name costs a flush of the LUN.
-fast_lun()
-{
-	lun=$(mktemp -p /dev/shm posix.XXXXXX 2>/dev/null) &&
-	    dd if=/dev/zero of="${lun}" bs=4096 count=1 oflag=direct \
-		status=none 2>/dev/null || {
-		rm -f "${lun}"
-		lun=${PWD}/lun
-	}
-	echo "${lun}" >lun.name
-	lun_make "${lun}"
-}
-
-fast_lun_cleanup()
-{
-	hosts_cleanup
-	[ ! -e lun.name ] || rm -f "$(cat lun.name)"
-}
 
 atf_test_case one_host cleanup
 one_host_head()
@@ -34,8 +15,7 @@ one_host_body()
 	host_start esx1 "${lun}"
 	chmod 777 esx1/mnt
 	atf_check "${suite}" -n "$(atf_config_get entries 200)" esx1/mnt
-	hosts_stop
-	atf_check -o match:'clean$' fsck.vmfs -n "${lun}"
+	fast_lun_check
 }
 one_host_cleanup()
 {
@@ -55,8 +35,7 @@ two_hosts_body()
 	chmod 777 esx1/mnt
 	atf_check "${suite}" -n "$(atf_config_get entries 100)" esx1/mnt \
 	    esx2/mnt
-	hosts_stop
-	atf_check -o match:'clean$' fsck.vmfs -n "${lun}"
+	fast_lun_check
 }
 two_hosts_cleanup()
 {

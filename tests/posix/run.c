@@ -135,6 +135,9 @@ do_change(struct play *p, const struct posix_step *s)
 		return VT(p, resize, p->path[0], (uint64_t)s->n);
 	case OP_PUT:
 		return do_put(p, s);
+	case OP_SETX:
+	case OP_RMX:
+		return posix_attr_change(p, s);
 	default:
 		return posix_dir_change(p, s);
 	}
@@ -364,6 +367,9 @@ do_look(struct play *p, const struct posix_step *s)
 		return look_gone(p);
 	case OP_ROOM:
 		return look_room(p);
+	case OP_GETX:
+	case OP_LISTX:
+		return posix_attr_look(p, s);
 	default:
 		return look_stat(p, s);
 	}

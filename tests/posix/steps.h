@@ -73,6 +73,16 @@
 #define NEWER(p, which, times)	S(NEWER, 0, .a = (p), .b = (which), \
 	.mode = (times))
 #define TIMES(p, ta, tm)	S(TIMES, 0, .a = (p), .at = (ta), .n = (tm))
+/* len bytes that name and seed make. */
+#define SETX(w, p, name, len, seed) \
+	S(SETX, w, .a = (p), .b = (name), .n = (len), .mode = (seed))
+#define SETX2(w, p, name, len, how) \
+	S(SETX, w, .a = (p), .b = (name), .n = (len), .at = (how))
+#define RMX(w, p, name)		S(RMX, w, .a = (p), .b = (name))
+#define GETX(p, name, len, seed) \
+	S(GETX, 0, .a = (p), .b = (name), .n = (len), .mode = (seed))
+#define NOX(w, p, name)		S(GETX, w, .a = (p), .b = (name))
+#define LISTX(p, names)		S(LISTX, 0, .a = (p), .b = (names))
 #define ROOM()			S(ROOM, 0, .a = "")
 #define AS(uid, gid, mask)	S(AS, 0, .at = (uid), .n = (gid), \
 	.mode = (mask))

@@ -29,6 +29,7 @@ main(int argc, char **argv)
 {
 	static const struct posix_case *const tables[] = {
 		posix_names, posix_content, posix_access, posix_dirs,
+		posix_attrs,
 	};
 	struct posix_run r = { .entries = 1000, .ours = true, .say = say };
 	const char *only = NULL;
@@ -54,7 +55,7 @@ main(int argc, char **argv)
 	}
 	if (r.hosts == 0 || optind < argc)
 		return usage();
-	for (unsigned i = 0; i < 4; i++)
+	for (unsigned i = 0; i < 5; i++)
 		failed += posix_run_table(&r, tables[i], only);
 	return failed > 0;
 }

@@ -81,6 +81,8 @@ populate(struct fs *fs)
 		    0644, 0, 0, 0, &file));
 	}
 	write_at(fs, file.ino, 0, 100, 'a');
+	ATF_REQUIRE_EQ(0, fs_xattr_set(fs, file.ino, "user.a", "hello", 5, 0,
+	    NULL));
 	ATF_REQUIRE_EQ(0, fs_symlink(fs, root, "link", "dir", 0, 0, &file));
 	ATF_REQUIRE_EQ(0, fs_create(fs, root, "vm-flat.vmdk", INODE_DISK, 0600,
 	    0, 0, GIB, &disk));
@@ -201,6 +203,7 @@ static const struct damage damages[] = {
 	{ BLOCK_MAP_LEAF, 0, 300, CHECK_MAP, false },
 	{ BLOCK_DIR_LEAF, 0, 90, CHECK_DIR, false },
 	{ BLOCK_SNAPTAB, 0, 130, CHECK_SNAPSHOT, false },
+	{ BLOCK_XATTR, 0, 90, CHECK_XATTR, false },
 };
 
 static int
