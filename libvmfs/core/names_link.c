@@ -17,6 +17,10 @@ link_check(struct inode *dip, const struct inode *ip, const char *name)
 		return -ENOENT;
 	if (ip->info.nlink >= FS_LINKS_MAX)
 		return -EMLINK;
+	/* What it holds stays with the account that counts it. */
+	if (ip->info.type == INODE_FILE &&
+	    ip->info.policy.account != dip->info.policy.account)
+		return -EXDEV;
 	/* As for a rename: its space stays where it is counted. */
 	if (ip->info.type == INODE_FILE &&
 	    ip->info.policy.account != dip->info.policy.account)

@@ -158,6 +158,36 @@ ATF_TC_BODY(disks_have_one_name, tc)
 	rig_run(64 * MIB, disk_body);
 }
 
+static void
+quota_body(struct rig *r)
+{
+	struct fs_quota_left left;
+	struct fs_attr dir, f, a;
+	struct fs_file *o;
+
+	ATF_REQUIRE_EQ(fs_create(r->fs, r->root, "d", INODE_DIR, 0755, 0, 0, 0,
+	    &dir), 0);
+	ATF_REQUIRE_EQ(fs_create(r->fs, dir.ino, "f", INODE_FILE, 0644, 0, 0,
+	    0, &f), 0);
+	ATF_REQUIRE_EQ(fs_link(r->fs, f.ino, dir.ino, "g", &a, NULL), 0);
+	ATF_REQUIRE_EQ(fs_quota_set(r->fs, dir.ino, MIB, 0, &left), 0);
+	o = rig_open(r, f.ino, FS_WRITE);
+	rig_fill(o, 0, 64 * KIB, 1);
+	rig_close(o);
+	ATF_CHECK_EQ(fs_link(r->fs, f.ino, r->root, "h", &a, NULL), -EXDEV);
+	ATF_CHECK_EQ(fs_link(r->fs, f.ino, dir.ino, "h", &a, NULL), 0);
+	ATF_CHECK_EQ(fs_unlink(r->fs, dir.ino, "f", NULL), 0);
+	ATF_CHECK_EQ(fs_unlink(r->fs, dir.ino, "g", NULL), 0);
+	f.ino = rig_create(r, "out", INODE_FILE, 0);
+	ATF_CHECK_EQ(fs_link(r->fs, f.ino, dir.ino, "in", &a, NULL), -EXDEV);
+}
+
+ATF_TC_WITHOUT_HEAD(names_of_one_file_are_in_one_quota);
+ATF_TC_BODY(names_of_one_file_are_in_one_quota, tc)
+{
+	rig_run(64 * MIB, quota_body);
+}
+
 /* ---- one name comes while the only other one goes ---- */
 
 struct going {
@@ -222,6 +252,7 @@ ATF_TP_ADD_TCS(tp)
 	ATF_TP_ADD_TC(tp, capabilities_do_not_outlive_a_strangers_write);
 	ATF_TP_ADD_TC(tp, volumes_of_before_have_neither);
 	ATF_TP_ADD_TC(tp, disks_have_one_name);
+	ATF_TP_ADD_TC(tp, names_of_one_file_are_in_one_quota);
 	ATF_TP_ADD_TC(tp, a_name_comes_while_the_last_one_goes);
 	return atf_no_error();
 }
