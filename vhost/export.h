@@ -33,6 +33,9 @@ struct vhost_conf {
 	int (*own)(void *arg, struct disk **disk);
 	void (*disown)(void *arg, struct disk **disk);
 	void *arg;
+	/* What another process served here before is on the disk, as far as it
+	 * was acknowledged: nothing is lost when it had not been flushed. */
+	bool outlived;
 };
 
 struct vhost_export;

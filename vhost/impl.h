@@ -91,6 +91,8 @@ void session_changed(struct vsession *s);
 void session_flushed(struct vsession *s, uint64_t covers);
 void session_stopped(struct vsession *s);
 void session_anew(struct vsession *s);
+/* Acknowledged writes are lost, or may be. */
+void session_lost(struct vsession *s);
 
 /* ---- queue.c; all suspend ---- */
 

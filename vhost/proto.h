@@ -129,6 +129,8 @@ struct vhost_inflight_desc {
  * flush.  It outlives us, they may not.
  */
 #define VHOST_INFLIGHT_UNFLUSHED (1ull << 63)
+/* Some of them are lost: no flush may succeed until the guest begins anew. */
+#define VHOST_INFLIGHT_LOST (1ull << 62)
 struct vhost_inflight_queue {
 	uint64_t features;
 	uint16_t version, desc_num, last_batch_head, used_idx;

@@ -230,7 +230,7 @@ disown(struct vsession *s)
 	if (disk_flush(e->disk) == 0) {
 		session_stopped(s);
 	} else {
-		s->lost_writes = true;
+		session_lost(s);
 		log_error(e->conf.log, "vhost: flush failed disk=%s",
 		    e->name);
 	}

@@ -422,9 +422,24 @@ session_stopped(struct vsession *s)
 }
 
 void
+session_lost(struct vsession *s)
+{
+	uint64_t *mark = unflushed_mark(s);
+
+	s->lost_writes = true;
+	if (mark != NULL)
+		__atomic_fetch_or(mark, VHOST_INFLIGHT_LOST, __ATOMIC_SEQ_CST);
+}
+
+void
 session_anew(struct vsession *s)
 {
+	uint64_t *mark = unflushed_mark(s);
+
 	s->lost_writes = false;
+	if (mark != NULL)
+		__atomic_fetch_and(mark, ~VHOST_INFLIGHT_LOST,
+		    __ATOMIC_SEQ_CST);
 	session_flushed(s, s->acknowledged);
 }
 
@@ -451,8 +466,10 @@ inflight_map(struct vsession *s, const struct vhost_inflight *i, int fd)
 	s->inflight = p;
 	s->inflight_map = end;
 	s->inflight_of = *i;
-	if (*unflushed_mark(s) & VHOST_INFLIGHT_UNFLUSHED) {
-		s->lost_writes = true;
+	if ((*unflushed_mark(s) & VHOST_INFLIGHT_LOST) != 0 ||
+	    ((*unflushed_mark(s) & VHOST_INFLIGHT_UNFLUSHED) != 0 &&
+	    !s->e->conf.outlived)) {
+		session_lost(s);
 		log_error(s->e->conf.log, "vhost: a vmfsd ended with writes "
 		    "of this guest that it had not flushed: its flushes fail "
 		    "until it is reset disk=%s", s->e->name);

@@ -64,6 +64,8 @@ own(void *arg, struct disk **disk)
 	}
 	if (rc == 0)
 		*disk = a->held;
+	if (a->kept != NULL)
+		atomic_store(&a->kept->served, 1);
 	return rc;
 }
 
@@ -186,6 +188,7 @@ start(struct attachment *a, const struct attach_conf *conf)
 		v.own = own;
 		v.disown = disown;
 	}
+	v.outlived = a->kept != NULL && atomic_load(&a->kept->served) != 0;
 	return vhost_export_start(&v, &a->e);
 }
 
@@ -277,6 +280,7 @@ attach(struct fs_call *c, const struct attach_conf *conf,
 		return rc;
 	a->d = c->d;
 	a->readonly = conf->readonly;
+	a->kept = conf->kept;
 	if (asprintf(&a->path, "%s%s%s", c->path.path,
 	    c->path.snapshot[0] != '\0' ? "@" : "", c->path.snapshot) < 0)
 		a->path = NULL;
@@ -302,6 +306,8 @@ detach(struct attachment *a)
 		fiber_sleep(OWN_AGAIN_NS);
 	vhost_export_stop(a->e);
 	attach_nbd_end(a);
+	if (a->kept != NULL)
+		atomic_store(&a->kept->used, 0);
 	list_del(&a->node);
 	log_info(d->all->log, "attach: %s: detached disk=%s", d->name,
 	    a->path);

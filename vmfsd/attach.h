@@ -37,6 +37,7 @@ struct attachment {
 	char *uri;			/* how they do */
 	bool leaving;			/* it is just being detached */
 	unsigned users;			/* whom detach waits for */
+	struct attach_keep *kept;	/* NULL: nothing outlives us */
 	char why[CTL_MESSAGE_SIZE];	/* the guest cannot write; "" */
 };
 
@@ -50,6 +51,7 @@ struct attach_conf {
 	const char *tls;	/* for NBD: directory of its files; NULL */
 	bool insecure;		/* without TLS, whoever can connect */
 	bool readonly;
+	struct attach_keep *kept;	/* it is attached again; NULL */
 };
 
 /* Attaches what c->path names.  -EEXIST: it is attached; -VMFS_ELOCKED with
@@ -79,5 +81,7 @@ void attach_resized(struct datastore *d, uint64_t ino);
 int attach_may_go(struct datastore *d, bool force, char *why) MUST_CHECK;
 void attach_unmounted(struct datastore *d);
 void attach_not_unmounted(struct datastore *d);
+/* What a dead process had attached is so again.  Suspends. */
+void attach_again(struct datastore *d);
 
 #endif

@@ -110,21 +110,96 @@ take_conf(struct fs_call *c, struct attach_conf *conf)
 	return 0;
 }
 
-static int
-run_attach(struct fs_call *c)
+/* For the next process, if this one dies. */
+static void
+keep_attachment(struct fs_call *c, struct attachment *a)
 {
-	struct attach_conf conf = { .control = c->dm->control };
+	struct attach_keep *all = c->d->keep->attach;
+	size_t n = 0;
+
+	for (unsigned i = 0; i < ATTACH_KEEP_MAX; i++) {
+		if (atomic_load(&all[i].used) != 0)
+			continue;
+		n = json_dumpb(c->args, all[i].args, sizeof(all[i].args) - 1,
+		    JSON_COMPACT);
+		if (n == 0 || n >= sizeof(all[i].args))
+			break;
+		all[i].args[n] = '\0';
+		atomic_store(&all[i].served, 0);
+		atomic_store(&all[i].used, 1);
+		a->kept = &all[i];
+		return;
+	}
+	log_warn(c->d->all->log, "attach: %s: disk=%s would have to be "
+	    "attached again if this process died", c->d->name, a->path);
+}
+
+static int
+attach_by(struct fs_call *c, struct attach_keep *kept)
+{
+	struct attach_conf conf = { .control = c->dm->control, .kept = kept };
 	struct attachment *a;
 	int rc = take_way(c, &conf);
 
 	if (rc == 0)
 		rc = take_conf(c, &conf);
+	/* A guest that has run has the lock, wherever it came from. */
+	if (kept != NULL && atomic_load(&kept->served) != 0)
+		conf.incoming = false;
 	if (rc == 0)
 		rc = attach(c, &conf, &a);
 	if (rc < 0)
 		return rc;
+	if (kept == NULL)
+		keep_attachment(c, a);
 	c->result = json_pack("{s:o}", "attachment", attachment_row(a));
 	return 0;
+}
+
+static int
+run_attach(struct fs_call *c)
+{
+	return attach_by(c, NULL);
+}
+
+static int
+again(struct datastore *d, struct attach_keep *kept, char *msg)
+{
+	json_t *args = json_loads(kept->args, 0, NULL);
+	struct fs_call c = {
+		.dm = d->all->users, .d = d, .args = args, .msg = msg,
+	};
+	const char *path = json_string_value(json_object_get(args, "path"));
+	int rc = path == NULL ? -EINVAL :
+	    cmd_path_parse(path, true, &c.path, msg);
+
+	if (rc == 0)
+		rc = attach_by(&c, kept);
+	json_decref(c.result);
+	json_decref(args);
+	return rc;
+}
+
+void
+attach_again(struct datastore *d)
+{
+	char msg[CTL_MESSAGE_SIZE];
+
+	for (unsigned i = 0; i < ATTACH_KEEP_MAX; i++) {
+		struct attach_keep *k = &d->keep->attach[i];
+		int rc;
+
+		msg[0] = '\0';
+		if (atomic_load(&k->used) == 0)
+			continue;
+		rc = again(d, k, msg);
+		if (rc == 0)
+			continue;
+		atomic_store(&k->used, 0);
+		log_error(d->all->log, "attach: %s: not attached again (%s): "
+		    "%s; use vmfsctl disk attach", d->name, k->args,
+		    msg[0] != '\0' ? msg : vmfs_strerror(rc));
+	}
 }
 
 int

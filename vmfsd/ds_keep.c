@@ -10,7 +10,7 @@
 #include "vmfsd/keep.h"
 
 /* Another layout is another version: what it left is not understood. */
-#define DS_KEEP_VERSION 1u
+#define DS_KEEP_VERSION 2u
 
 static void
 name_of(const struct datastore *d, char name[KEEP_NAME_MAX])

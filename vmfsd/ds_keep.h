@@ -12,6 +12,15 @@
 
 struct datastore;
 
+/* A disk that is attached: how to attach it again. */
+struct attach_keep {
+	_Atomic uint32_t used;
+	/* Its guest has run, and has lost nothing since. */
+	_Atomic uint32_t served;
+	char args[1016];	/* of the command, JSON */
+};
+#define ATTACH_KEEP_MAX 128u
+
 struct ds_keep {
 	uint64_t version;	/* DS_KEEP_VERSION */
 	uint64_t size;		/* of this struct */
@@ -19,6 +28,7 @@ struct ds_keep {
 	 * what the dead process had under way (RFC 7143 6.3.5). */
 	uint64_t isid[2];
 	struct host_keep host;
+	struct attach_keep attach[ATTACH_KEEP_MAX];
 	struct softlog soft;
 	struct fuse_keep fuse;
 };

@@ -286,12 +286,7 @@ static int
 fuse_serve(void *arg)
 {
 	struct datastore *d = arg;
-	int rc = fuse_mount_serve(d->fuse);
-
-	/* Whatever is open still has its lock again. */
-	if (d->host != NULL)
-		host_resume_done(d->host);
-	return rc;
+	return fuse_mount_serve(d->fuse);
 }
 
 static int
@@ -446,6 +441,23 @@ now_us(const struct datastore *d)
 }
 
 static int
+attach_fiber(void *arg)
+{
+	attach_again(arg);
+	return 0;
+}
+
+static int
+resumed_fiber(void *arg)
+{
+	struct datastore *d = arg;
+
+	if (d->host != NULL)
+		host_resume_done(d->host);
+	return 0;
+}
+
+static int
 mount_locked(struct datastore *d, char *why)
 {
 	char lun[LUN_TEXT_SIZE];
@@ -465,6 +477,8 @@ mount_locked(struct datastore *d, char *why)
 	}
 	d->wanted = false;
 	d->resumed = false;
+	if (d->again)
+		(void)!call_on(d->env.sched, attach_fiber, d);
 	d->mounted_us = d->env.wall_us(&d->env);
 	log_info(d->all->log, "datastore: %s: mounted dir=%s lun=%s slot=%u "
 	    "incarnation=%llu", d->name, d->mount, lun_text(d->lun, lun),
@@ -531,11 +545,19 @@ guests_stay(void *arg)
 	return 0;
 }
 
+/* Whoever has used it before has it open again: then what is not in use of the
+ * locks of a dead process is given back. */
 static void
-tell_mounted(struct datastores *all)
+tell_mounted(struct datastores *all, const char *name)
 {
+	struct datastore *d;
+
 	if (all->on_mounted != NULL)
 		all->on_mounted(all->users);
+	if (datastore_get(all, name, true, &d) < 0)
+		return;
+	(void)!call_on(d->env.sched, resumed_fiber, d);
+	datastore_put(d);
 }
 
 static int
@@ -615,7 +637,7 @@ datastore_mount(struct datastores *all, const char *name, char *why)
 		    why);
 	give_back(d);
 	if (rc == 0)
-		tell_mounted(all);
+		tell_mounted(all, name);
 	return rc;
 }
 
@@ -663,7 +685,7 @@ retry_one(struct datastores *all, const char *name)
 	left = d->wanted;
 	give_back(d);
 	if (left == 0)
-		tell_mounted(all);
+		tell_mounted(all, name);
 	return left;
 }
 

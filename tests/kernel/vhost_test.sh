@@ -121,6 +121,43 @@ guest_is_told_that_a_kill_lost_its_writes_body()
 	daemon_stop h1
 }
 
+# As soon as the guest goes on, again.
+worker_dies()
+{
+	while [ ! -e enough ]; do
+		until_true 60 attached_is h1 guest running || exit 1
+		kill_worker h1
+		echo >>deaths
+	done
+}
+
+# With a supervisor nothing is lost, and nobody has to attach anything.
+kernel_test_case guest_sees_a_pause_when_the_worker_dies
+guest_sees_a_pause_when_the_worker_dies_body()
+{
+	daemon_in=supervised
+	host_with_disk
+	attach h1 --queues=2
+	vhost_guest
+	(worker_dies) &
+	deaths=$!
+	# Of a thin disk: few of its writes are flushed, all must be there.
+	in_guest "verify /dev/vdb --size=24M --fsync=256 --end_fsync=1 && \
+	    verify /dev/vdb --size=24M --offset=100M --fsync=32 --end_fsync=1"
+	touch enough
+	wait ${deaths} || atf_fail "the guest did not go on"
+	echo "deaths: $(wc -l <deaths)"
+	[ "$(wc -l <deaths)" -ge 2 ] || atf_fail "it was hardly ever killed"
+	in_guest "! dmesg | grep -i 'i/o error'"
+	if grep 'had not flushed' h1/log; then
+		atf_fail "writes were taken for lost"
+	fi
+	guest_stop
+	atf_check vmfsctl -c h1/ctl disk detach ds1:/vm.vmdk
+	hosts_stop
+	atf_check -o ignore fsck.vmfs "${PWD}/lun"
+}
+
 kernel_test_case disk_of_a_guest_is_refused_elsewhere
 disk_of_a_guest_is_refused_elsewhere_body()
 {
