@@ -9,9 +9,6 @@
 #include "vmfsd/datastore_impl.h"
 #include "vmfsd/keep.h"
 
-/* Another layout is another version: what it left is not understood. */
-#define DS_KEEP_VERSION 2u
-
 static void
 name_of(const struct datastore *d, char name[KEEP_NAME_MAX])
 {

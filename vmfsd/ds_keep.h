@@ -12,6 +12,9 @@
 
 struct datastore;
 
+/* Another layout is another version: what it left is not understood. */
+#define DS_KEEP_VERSION 2u
+
 /* A disk that is attached: how to attach it again. */
 struct attach_keep {
 	_Atomic uint32_t used;

@@ -420,6 +420,21 @@ run(struct program *p)
 	return stop(p) != 0 || rc < 0 ? 1 : 0;
 }
 
+/* A supervisor asks before an upgrade. */
+static bool
+understands(void)
+{
+	const char *asked = getenv(SUPERVISE_LAYOUT);
+	char ours[32];
+
+	supervise_layout(ours);
+	if (asked == NULL || strcmp(asked, ours) == 0)
+		return true;
+	fprintf(stderr, "vmfsd: this version cannot go on with what the "
+	    "running one has open (%s, not %s)\n", ours, asked);
+	return false;
+}
+
 int
 main(int argc, char **argv)
 {
@@ -433,6 +448,8 @@ main(int argc, char **argv)
 	if (options_load(&p.options, &p.conf) < 0)
 		return EXIT_CONFIG;
 	if (p.options.check_config) {
+		if (!understands())
+			return EXIT_CONFIG;
 		printf("the configuration is good: %zu target(s), %zu "
 		    "datastore(s)\n", p.conf.targets, p.conf.datastores);
 		conf_fini(&p.conf);

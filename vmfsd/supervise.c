@@ -19,6 +19,7 @@
 
 #include "libvmfs/base/list.h"
 #include "vmfsd/background.h"
+#include "vmfsd/ds_keep.h"
 #include "vmfsd/keep.h"
 #include "vmfsd/log_open.h"
 #include "vmfsd/supervise.h"
@@ -213,7 +214,15 @@ became_ready(struct supervisor *s)
 		background_ready(s->ready_fd);
 }
 
-/* Does the program on the disk start, and like our configuration? */
+void
+supervise_layout(char text[32])
+{
+	(void)snprintf(text, 32, "%u.%zu", DS_KEEP_VERSION,
+	    sizeof(struct ds_keep));
+}
+
+/* Does the program on the disk start, like our configuration, and understand
+ * what is kept? */
 static bool
 program_is_good(struct supervisor *s)
 {
@@ -222,8 +231,12 @@ program_is_good(struct supervisor *s)
 	int status;
 
 	if (child == 0) {
-		(void)execl(s->program, s->program, "--check-config", "-c",
-		    config, (char *)NULL);
+		char layout[32];
+
+		supervise_layout(layout);
+		(void)setenv(SUPERVISE_LAYOUT, layout, 1);
+		(void)execl(s->program, s->program, "--check-config",
+		    "--supervise", "-c", config, (char *)NULL);
 		_exit(127);
 	}
 	if (child < 0 || waitpid(child, &status, 0) != child)
@@ -235,9 +248,10 @@ static void
 upgrade(struct supervisor *s)
 {
 	if (!program_is_good(s)) {
-		log_error(&s->log, "supervisor: no upgrade: %s does not start "
-		    "with this configuration; install it again, then vmfsctl "
-		    "daemon upgrade", s->program);
+		log_warn(&s->log, "supervisor: no upgrade: %s does not start "
+		    "with this configuration, or cannot go on with what is "
+		    "open; install another and try again, or stop vmfsd and "
+		    "start it", s->program);
 		return;
 	}
 	log_info(&s->log, "supervisor: upgrade to %s", s->program);

@@ -20,7 +20,12 @@
 #define SUPERVISE_SOCKET "VMFSD_SUPERVISOR"	/* socket's number */
 #define SUPERVISE_KEPT "VMFSD_KEPT"	/* "name=number,name=number" */
 
+/* Of a program that is asked whether it could go on: what it must understand. */
+#define SUPERVISE_LAYOUT "VMFSD_LAYOUT"
+
 /* Until the worker has ended for good: the exit status. */
+/* Of the memory that is kept, as text. */
+void supervise_layout(char text[32]);
 int supervise(const struct options *o, char **argv);
 
 #endif

@@ -9,6 +9,7 @@
 #include "vmfsd/ctl_client.h"
 #include "vmfsd/rates.h"
 #include "vmfsd/vmfsctl_task.h"
+#include "vmfsd/vmfsctl_upgrade.h"
 #include "vmfsd/vmfsctl_verbs.h"
 
 struct settings {
@@ -530,6 +531,7 @@ run(const struct settings *s, const struct verb *v, json_t *args)
 
 	pipe_begin(&pipe, args, strcmp(v->verb, "export") == 0);
 	answer = strcmp(v->verb, "stats") == 0 ? ask_rates(s, v, args) :
+	    strcmp(v->verb, "upgrade") == 0 ? upgrade(s->control) :
 	    strcmp(v->verb, "scrub") == 0 ? ask_scrub(s, v, args) :
 	    ask(s, v, args);
 	if (answer != NULL && (!s->background || pipe.pid != 0))

@@ -358,6 +358,15 @@ static const struct column disk_stats_columns[] = {
 	RATE_COLUMNS,
 };
 
+static const struct column daemon_columns[] = {
+	{ "HOST", "host", COLUMN_TEXT },
+	{ "VERSION", "version", COLUMN_TEXT },
+	{ "PID", "pid", COLUMN_NUMBER },
+	{ "SUPERVISED", "supervised", COLUMN_FLAG },
+	{ "PROGRAM", "program", COLUMN_TEXT },
+	{ NULL, NULL, COLUMN_TEXT },
+};
+
 static const struct column session_stats_columns[] = {
 	{ "TSIH", "tsih", COLUMN_NUMBER },
 	{ "INITIATOR", "initiator", COLUMN_TEXT },
@@ -527,6 +536,10 @@ const struct verb verbs[] = {
 	    { "initiator", "tsih" }, 1, NULL, NULL },
 	{ "session", "kill", "INITIATOR [TSIH]", "the same without a word",
 	    { "initiator", "tsih" }, 1, NULL, NULL },
+	{ "daemon", "ls", "", "the process: version, program",
+	    { NULL }, 0, "daemon", daemon_columns },
+	{ "daemon", "upgrade", "", "go on with the program on the disk",
+	    { NULL }, 0, "daemon", daemon_columns },
 	{ "reload", "", "", "apply what changed in the configuration",
 	    { NULL }, 0, "changes", change_columns },
 	{ NULL, NULL, NULL, NULL, { NULL }, 0, NULL, NULL },
