@@ -17,6 +17,7 @@ next:	incl	NUMBER
 	andl	$1023, %eax
 	addl	$2048, %eax
 	movl	%eax, packet + 8
+	movw	$1, packet + 2		# the BIOS tells here how many it wrote
 	movw	$0x4300, %ax		# extended write, INT 13h
 	movb	drive, %dl
 	movw	$packet, %si

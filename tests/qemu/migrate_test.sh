@@ -1,103 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
-# Guests of QEMU that move between hosts which have nothing in common but the
-# LUN: two vmfsd, a guest that counts on its disk (counter.S), each way to the
-# disk: its file in the mount, opened for writing only when the guest writes
-# (fuse) or from the start (eager), vhost-user (vhost).
-. "${VMFS_SRCDIR}/tests/cli/hosts.subr"
-PATH=${VMFS_BUILDDIR}/tests/qemu:${PATH}
-
-rounds() { atf_config_get rounds "$1"; }
-
-# setup HOST...: a datastore with the guest's disk, mounted by these.
-setup()
-{
-	as --32 -o counter.o "${VMFS_SRCDIR}/tests/qemu/counter.S" &&
-	    ld -m elf_i386 -Ttext 0x7c00 --oformat binary -o counter counter.o ||
-	    atf_fail "the guest cannot be built"
-	lun_make lun
-	for h; do
-		host_start "${h}" "${PWD}/lun"
-	done
-	atf_check vmfsctl -c "$1/ctl" disk create ds1:/vm.vmdk 16M
-	dd if=counter of="$1/mnt/vm-flat.vmdk" conv=notrunc status=none ||
-	    atf_fail "dd"
-	sync -f "$1/mnt"
-}
-
-# drive HOST AUTO-READ-ONLY
-drive()
-{
-	printf '{"driver":"raw","node-name":"d","auto-read-only":%s,' "$2"
-	printf '"file":{"driver":"file","filename":"%s",' \
-	    "${PWD}/$1/mnt/vm-flat.vmdk"
-	printf '"auto-read-only":%s,"cache":{"direct":true}}}' "$2"
-}
-
-# attach HOST [--incoming]: the disk at HOST/disk.
-attach()
-{
-	_host=$1
-	shift
-	atf_check -o ignore vmfsctl -c "${_host}/ctl" disk attach \
-	    --socket="${PWD}/${_host}/disk" "$@" ds1:/vm.vmdk
-}
-
-# vm HOST KIND [ARG]...: QEMU of a host, whose monitor is HOST/qmp.
-vm()
-{
-	_h=$1 _kind=$2
-	shift 2
-	case ${_kind} in
-	fuse) set -- -blockdev "$(drive "${_h}" true)" \
-	    -device virtio-blk-pci,drive=d,bootindex=0 "$@" ;;
-	eager) set -- -blockdev "$(drive "${_h}" false)" \
-	    -device virtio-blk-pci,drive=d,bootindex=0 "$@" ;;
-	vhost) set -- -chardev "socket,id=c,path=${_h}/disk" \
-	    -device vhost-user-blk-pci,chardev=c,num-queues=1,bootindex=0 \
-	    "$@" ;;
-	esac
-	rm -f "${_h}/qmp"
-	qemu-system-x86_64 -accel tcg -machine q35,memory-backend=mem -m 64 \
-	    -object memory-backend-memfd,id=mem,size=64M,share=on \
-	    -display none -nodefaults -pidfile "${_h}/qemu.pid" \
-	    -serial "file:${_h}/serial" \
-	    -qmp "unix:${_h}/qmp,server=on,wait=off" "$@" \
-	    >"${_h}/qemu.log" 2>&1 &
-	eval "qemu_${_h}=$!"
-	until_true 30 vm_up_or_down "${_h}" $!
-}
-
-vm_up_or_down()
-{
-	qmp "$1/qmp" query-status || ! kill -0 "$2"
-}
-
-vm_is() { qmp "$1/qmp" query-status | jq -e ".status == \"$2\""; }
-
-vm_quit()
-{
-	atf_check -o ignore qmp "$1/qmp" quit
-	eval "wait \${qemu_$1}" || atf_fail "QEMU of $1 ended with status $?"
-}
-
-vm_kill()
-{
-	eval "kill -9 \${qemu_$1}; wait \${qemu_$1}" 2>/dev/null
-}
-
-last_shown() { tr -d '\r' <"$1/serial" | grep -a . | tail -n 1; }
-has_shown() { [ "$(last_shown "$1")" != "$2" ]; }
-
-# It counts on, and has met no error.
-goes_on()
-{
-	_before=$(last_shown "$1")
-	until_true 60 has_shown "$1" "${_before}" ||
-	    atf_fail "the guest on $1 stands still at ${_before}"
-	if grep -a E "$1/serial"; then
-		atf_fail "a write of the guest on $1 failed"
-	fi
-}
+# Guests that move between hosts which have nothing in common but the LUN.
+. "${VMFS_SRCDIR}/tests/qemu/guests.subr"
 
 capability()
 {
@@ -133,22 +36,21 @@ switch_over()
 	    atf_fail "not completed: $(qmp "$1/qmp" query-migrate)"
 }
 
-holder()
+# The guest goes on by itself on its destination.
+arrives_running()
 {
-	vmfsctl -c "$1/ctl" --json lock show ds1:/vm-flat.vmdk |
-	    jq -r '.lock.host // .lock.mode'
-}
-holder_is() { [ "$(holder "$1")" = "$2" ]; }
-
-# What the guest has shown, wherever it ran, is on the disk, without a gap.
-judge()
-{
-	for h; do
-		[ ! -s "${h}/serial" ] || last_shown "${h}"
-	done | sort >shown
-	atf_check -o save:counted -e save:missing -s exit:0 \
-	    counted "$1/mnt/vm-flat.vmdk" "$(tail -n 1 shown)"
-	cat counted
+	setup h1 h2
+	vm h1 "$1"
+	goes_on h1
+	vm h2 "$1" -incoming "unix:${PWD}/wire"
+	atf_check -o ignore qmp h1/qmp migrate "{\"uri\":\"unix:${PWD}/wire\"}"
+	until_true 60 migration_is h1 completed ||
+	    atf_fail "not completed: $(qmp h1/qmp query-migrate)"
+	goes_on h2
+	vm_quit h1
+	vm_quit h2
+	judge h2 h1 h2
+	hosts_stop
 }
 
 # migrate FROM TO KIND
@@ -163,8 +65,10 @@ migrate()
 	until_true 10 holder_is "$1" "$2" ||
 	    atf_fail "the disk is held by $(holder "$1"), not by $2"
 	vm_quit "$1"
-	[ "$3" != vhost ] || atf_check -e empty \
-	    vmfsctl -c "$1/ctl" disk detach ds1:/vm.vmdk
+	# That QEMU has hung up is seen a moment after it has ended.
+	[ "$3" != vhost ] || until_true 10 \
+	    vmfsctl -c "$1/ctl" disk detach ds1:/vm.vmdk ||
+	    atf_fail "the disk cannot be detached"
 }
 
 back_and_forth()
@@ -185,25 +89,6 @@ back_and_forth()
 	atf_check -o ignore fsck.vmfs "${PWD}/lun"
 }
 
-qemu_test_case()
-{
-	atf_test_case "$1" cleanup
-	eval "$1_head()
-	{
-		atf_set require.progs 'qemu-system-x86_64 as ld jq'
-		atf_set timeout \$((180 + 20 * \$(rounds 2)))
-	}"
-	eval "$1_cleanup()
-	{
-		for p in h*/qemu.pid; do
-			[ ! -s \${p} ] || kill -9 \$(cat \${p}) 2>/dev/null
-		done
-		tail -n 20 h*/qemu.log 2>/dev/null
-		hosts_cleanup
-	}"
-	cases="${cases} $1"
-}
-
 qemu_test_case guest_moves_with_its_file
 guest_moves_with_its_file_body() { back_and_forth fuse; }
 
@@ -212,6 +97,12 @@ guest_moves_with_its_vhost_disk_body() { back_and_forth vhost; }
 
 qemu_test_case guest_moves_with_its_file_open
 guest_moves_with_its_file_open_body() { back_and_forth eager; }
+
+qemu_test_case guest_with_its_file_arrives_running
+guest_with_its_file_arrives_running_body() { arrives_running fuse; }
+
+qemu_test_case guest_with_its_file_open_arrives_running
+guest_with_its_file_open_arrives_running_body() { arrives_running eager; }
 
 # Its lock is remembered: else the next write would fail.
 qemu_test_case guest_outlives_the_process_that_works
@@ -230,15 +121,6 @@ guest_outlives_the_process_that_works_body()
 	vm_quit h2
 	judge h2 h1 h2
 	hosts_stop
-}
-
-# HOST KIND: in QEMU's own words.
-start_refused()
-{
-	vm "$1" "$2"
-	eval "wait \${qemu_$1}" && atf_fail "it has started"
-	atf_check -o match:'Failed to get "write" lock' \
-	    -o match:'Is another process using the image' cat "$1/qemu.log"
 }
 
 # Ours are in the log, with the name.
@@ -307,6 +189,38 @@ qemu_test_case refused_destination_leaves_the_open_file_to_its_source
 refused_destination_leaves_the_open_file_to_its_source_body()
 {
 	refused_destination eager
+}
+
+is_told_why()
+{
+	vmfsctl -c h2/ctl --json disk attached ds1 |
+	    jq -e '.attachments[0].why | test("locked by host h3")'
+}
+
+# QEMU knows of no lock here: its guest finds that it cannot write.
+qemu_test_case refused_vhost_destination_leaves_the_disk_to_its_source
+refused_vhost_destination_leaves_the_disk_to_its_source_body()
+{
+	setup h1 h2 h3
+	attach h1
+	vm h1 vhost
+	goes_on h1
+	to_switchover h1 h2 vhost
+	switch_over h1
+	exec 5<>h3/mnt/vm-flat.vmdk
+	atf_check -o ignore qmp h2/qmp cont
+	until_true 20 is_told_why ||
+	    atf_fail "$(vmfsctl -c h2/ctl --json disk attached ds1)"
+	atf_check -s not-exit:0 grep -a '^[0-9a-f]' h2/serial
+	atf_check -o ignore grep -a E h2/serial
+	vm_quit h2
+	exec 5>&-
+	atf_check -o ignore qmp h1/qmp cont
+	goes_on h1
+	vm_quit h1
+	judge h1 h1
+	daemon_stop h2		# it says that writes fail
+	hosts_stop
 }
 
 dies_at_switchover()
