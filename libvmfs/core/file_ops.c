@@ -402,7 +402,8 @@ fs_file_strip_ids(struct fs_file *f)
 	struct txn *t;
 	int r;
 
-	if (f->mode != LOCK_EXCLUSIVE)
+	/* A disk is no program, and its guest's writes are not to wait. */
+	if (f->mode != LOCK_EXCLUSIVE || ip->info.type == INODE_DISK)
 		return 0;
 	r = xattr_strip(ip, "security.capability");
 	if (r != 0 || !has_id_bits(&ip->info))

@@ -206,6 +206,14 @@ xattr_strip(struct inode *ip, const char *name)
 	l = malloc(sizeof(*l));
 	if (l == NULL)
 		return -ENOMEM;
+	/* Mostly it is not there, which is seen beside other writers. */
+	fiber_rwlock_rdlock(&ip->content);
+	r = list_load(ip, true, &ip->info, l);
+	fiber_rwlock_unlock(&ip->content);
+	if (r == 0)
+		r = list_remove(l, name);
+	if (r != 0)
+		return r == -ENODATA ? 0 : r;
 	content_lock(ip);
 	r = list_load(ip, true, &ip->info, l);
 	if (r == 0)
