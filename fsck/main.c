@@ -29,7 +29,7 @@ struct options {
 	int n_further;
 	const char *undo;	/* file to write */
 	const char *rollback;	/* file to go back by */
-	bool repair, force;
+	bool repair, preen, force;
 	struct report report;
 	int status;
 };
@@ -42,6 +42,7 @@ struct session {
 	struct disk *extents;		/* the same, also under an undo file */
 	struct super super;
 	struct host *host;	/* while repairing */
+	uint64_t damage;	/* that the last check left */
 };
 
 static void
@@ -54,7 +55,7 @@ usage(FILE *to)
 	    "further LUNs are those named behind it, or those it has notes of.\n\n"
 	    "  -n, --no             check only, write nothing (the default)\n"
 	    "  -y, --yes            repair everything that can be repaired\n"
-	    "  -p, --preen          the same; for boot scripts\n"
+	    "  -p, --preen          repair what costs nobody anything, else nothing\n"
 	    "      --undo FILE      keep in FILE what repairs overwrite\n"
 	    "      --rollback FILE  undo them: put back what FILE has\n"
 	    "  -f, --force          every run is a full check; --rollback of a run\n"
@@ -91,11 +92,12 @@ options_parse(struct options *o, int argc, char **argv)
 	while ((c = getopt_long(argc, argv, "nypfChV", longs, NULL)) != -1) {
 		switch (c) {
 		case 'n':
-			o->repair = false;
+			o->repair = o->preen = false;
 			break;
 		case 'y':
 		case 'p':
 			o->repair = true;
+			o->preen = c == 'p';
 			break;
 		case 'f':
 			o->force = true;
@@ -133,7 +135,8 @@ options_parse(struct options *o, int argc, char **argv)
 	o->lun = argv[optind];
 	o->further = argv + optind + 1;
 	o->n_further = argc - optind - 1;
-	if (o->undo != NULL && (!o->repair || o->rollback != NULL)) {
+	if (o->undo != NULL && (!o->repair || o->preen ||
+	    o->rollback != NULL)) {
 		fputs("fsck.vmfs: --undo goes with -y\n", stderr);
 		return -EINVAL;
 	}
@@ -183,9 +186,10 @@ static int
 check_on(struct session *s, struct disk *disk, struct lockops *locks)
 {
 	struct options *o = s->opt;
+	bool repair = locks != NULL;
 	struct check_conf conf = {
 		.env = &s->env, .disk = disk, .extents = s->extents,
-		.repair = o->repair,
+		.repair = repair,
 		.own_slot = locks == NULL ? -1 : (int)locks->slot,
 		.locks = locks, .finding = report_finding,
 		.progress = report_progress, .arg = &o->report,
@@ -197,7 +201,8 @@ check_on(struct session *s, struct disk *disk, struct lockops *locks)
 	rc = check_run(&conf, &res);
 	if (rc != 0)
 		return fail(s, rc, "the check could not be finished");
-	report_end(&o->report, o->lun, &res, o->repair);
+	report_end(&o->report, o->lun, &res, repair);
+	s->damage = res.damage;
 	check_status(s, &res);
 	return 0;
 }
@@ -284,6 +289,32 @@ check_and_repair(struct session *s)
 	return rc;
 }
 
+/*
+ * A look first, that writes nothing.  When data or names are at stake nothing
+ * is repaired: somebody has to decide that.  What it found and what was done
+ * about it are told by one report.
+ */
+static int
+preen(struct session *s)
+{
+	struct report *r = &s->opt->report;
+	int rc;
+
+	report_hold(r);
+	rc = check_only(s);
+	if (rc == 0 && s->damage == 0 && r->printed > 0) {
+		report_drop(r);
+		s->opt->status = 0;
+		return check_and_repair(s);
+	}
+	report_release(r);
+	if (s->damage > 0)
+		fprintf(stderr, "fsck.vmfs: %s: nothing was repaired: data or "
+		    "names are at stake; look at the findings, keep what can "
+		    "be read, then run fsck.vmfs -y\n", s->opt->lun);
+	return rc;
+}
+
 /* All that is written while we are a member, heartbeats, too: afterwards the
  * LUN is what it was. */
 static int
@@ -364,6 +395,8 @@ run(struct session *s)
 		return roll_back(s);
 	if (s->opt->undo != NULL)
 		return check_with_undo(s);
+	if (s->opt->preen)
+		return preen(s);
 	return s->opt->repair ? check_and_repair(s) : check_only(s);
 }
 

@@ -1,9 +1,45 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Findings and summary of fsck.vmfs as text or as one JSON object. */
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "fsck/report.h"
 #include "libvmfs/base/units.h"
+
+static FILE *
+out_of(const struct report *r)
+{
+	return r->held != NULL ? r->held : stdout;
+}
+
+void
+report_hold(struct report *r)
+{
+	/* Without memory it is told at once. */
+	r->held = open_memstream(&r->text, &r->text_size);
+}
+
+void
+report_drop(struct report *r)
+{
+	if (r->held == NULL)
+		return;
+	(void)fclose(r->held);
+	r->held = NULL;
+	free(r->text);
+	r->text = NULL;
+	r->printed = 0;
+}
+
+void
+report_release(struct report *r)
+{
+	if (r->held == NULL)
+		return;
+	(void)fflush(r->held);
+	(void)fwrite(r->text, 1, r->text_size, stdout);
+	report_drop(r);
+}
 
 static const char *
 severity_name(enum check_severity s)
@@ -13,36 +49,37 @@ severity_name(enum check_severity s)
 }
 
 static void
-json_string(const char *s)
+json_string(FILE *out, const char *s)
 {
-	putchar('"');
+	putc('"', out);
 	for (; *s != '\0'; s++) {
 		unsigned char ch = (unsigned char)*s;
 
 		if (ch == '"' || ch == '\\')
-			printf("\\%c", ch);
+			fprintf(out, "\\%c", ch);
 		else if (ch < 0x20)
-			printf("\\u%04x", ch);
+			fprintf(out, "\\u%04x", ch);
 		else
-			putchar(ch);
+			putc(ch, out);
 	}
-	putchar('"');
+	putc('"', out);
 }
 
 void
 report_finding(void *arg, const struct check_finding *f)
 {
 	struct report *r = arg;
+	FILE *out = out_of(r);
 
 	if (r->json) {
-		printf("%s{\"rule\":\"%s\",\"severity\":\"%s\",\"block\":%llu,"
+		fprintf(out, "%s{\"rule\":\"%s\",\"severity\":\"%s\",\"block\":%llu,"
 		    "\"fixed\":%s,\"text\":", r->printed > 0 ? "," : "",
 		    check_rule_name(f->rule), severity_name(f->severity),
 		    (unsigned long long)f->block, f->fixed ? "true" : "false");
-		json_string(f->text);
-		putchar('}');
+		json_string(out, f->text);
+		putc('}', out);
 	} else {
-		printf("%s: %s%s\n", check_rule_name(f->rule), f->text,
+		fprintf(out, "%s: %s%s\n", check_rule_name(f->rule), f->text,
 		    f->severity == CHECK_NOTE ? "" :
 		    f->fixed ? " [fixed]" : " [not fixed]");
 	}
@@ -66,21 +103,23 @@ report_progress(void *arg, const char *phase, unsigned permille)
 void
 report_begin(struct report *r, const char *lun)
 {
+	FILE *out = out_of(r);
+
 	if (!r->json)
 		return;
-	printf("{\"schema\":1,\"lun\":");
-	json_string(lun);
-	printf(",\"findings\":[");
+	fprintf(out, "{\"schema\":1,\"lun\":");
+	json_string(out, lun);
+	fprintf(out, ",\"findings\":[");
 }
 
 static void
-report_json_end(const struct check_result *res)
+report_json_end(FILE *out, const struct check_result *res)
 {
 	char uuid[UUID_TEXT_SIZE];
 
-	printf("],\"label\":");
-	json_string(res->super.label);
-	printf(",\"uuid\":\"%s\",\"found\":%llu,\"fixed\":%llu,"
+	fprintf(out, "],\"label\":");
+	json_string(out, res->super.label);
+	fprintf(out, ",\"uuid\":\"%s\",\"found\":%llu,\"fixed\":%llu,"
 	    "\"damage\":%llu,\"files\":%llu,\"directories\":%llu,"
 	    "\"disks\":%llu,\"snapshots\":%llu,\"total_bytes\":%llu,"
 	    "\"used_bytes\":%llu,\"metadata_bytes\":%llu}\n",
@@ -97,13 +136,14 @@ void
 report_end(struct report *r, const char *lun, const struct check_result *res,
     bool repair)
 {
+	FILE *out = out_of(r);
 	char used[SIZE_TEXT_SIZE], total[SIZE_TEXT_SIZE], meta[SIZE_TEXT_SIZE];
 
 	if (r->json) {
-		report_json_end(res);
+		report_json_end(out, res);
 		return;
 	}
-	printf("%s: datastore \"%s\": %llu directories, %llu files, %llu disks,"
+	fprintf(out, "%s: datastore \"%s\": %llu directories, %llu files, %llu disks,"
 	    " %llu snapshots; %s of %s used, %s of it metadata\n", lun,
 	    res->super.label, (unsigned long long)res->dirs,
 	    (unsigned long long)res->files, (unsigned long long)res->disks,
@@ -111,12 +151,12 @@ report_end(struct report *r, const char *lun, const struct check_result *res,
 	    size_text(res->used_bytes, used), size_text(res->total_bytes, total),
 	    size_text(res->meta_bytes, meta));
 	if (res->found == 0)
-		printf("%s: clean\n", lun);
+		fprintf(out, "%s: clean\n", lun);
 	else if (res->found == res->fixed)
-		printf("%s: %llu problems, all repaired\n", lun,
+		fprintf(out, "%s: %llu problems, all repaired\n", lun,
 		    (unsigned long long)res->found);
 	else
-		printf("%s: %llu problems, %llu repaired, %llu left%s\n", lun,
+		fprintf(out, "%s: %llu problems, %llu repaired, %llu left%s\n", lun,
 		    (unsigned long long)res->found,
 		    (unsigned long long)res->fixed,
 		    (unsigned long long)(res->found - res->fixed),

@@ -40,6 +40,30 @@ exit_status_tells_body()
 	atf_check -s exit:8 -o empty -e match:superblock fsck.vmfs nothing
 }
 
+atf_test_case preen_decides_nothing
+preen_decides_nothing_body()
+{
+	make_lun
+	before=$(sum lun)
+	atf_check -s exit:0 -o match:'lun: clean' -e empty fsck.vmfs -p lun
+	atf_check_equal "${before}" "$(sum lun)"
+	# A copy of the superblock: there are others.
+	damage 16 200
+	atf_check -s exit:1 -o match:'copy 0 .*\[fixed\]' -o match:'all rep' \
+	    -o not-match:'not fixed' -e empty fsck.vmfs -p lun
+	# A cluster: what was free there is a guess.
+	damage 768 700
+	damage 16 200
+	before=$(sum lun)
+	atf_check -s exit:4 -o match:'cluster: .*not fixed' \
+	    -o match:'copy 0 .*not fixed' -e match:'nothing was repaired' \
+	    fsck.vmfs -p lun
+	atf_check_equal "${before}" "$(sum lun)"
+	atf_check -s exit:4 -o save:out -e ignore fsck.vmfs -p --json lun
+	atf_check -o inline:'2\n0\n' jq -r '.found, .fixed' out
+	atf_check -s exit:1 -o ignore -e empty fsck.vmfs -y lun
+}
+
 atf_test_case json_names_rules_and_blocks
 json_names_rules_and_blocks_body()
 {
@@ -121,6 +145,7 @@ rollback_of_a_run_that_was_cut_short_needs_force_body()
 atf_init_test_cases()
 {
 	atf_add_test_case exit_status_tells
+	atf_add_test_case preen_decides_nothing
 	atf_add_test_case json_names_rules_and_blocks
 	atf_add_test_case undo_brings_back_every_byte
 	atf_add_test_case undo_takes_no_file_that_is_there
