@@ -253,6 +253,29 @@ add_super(json_t *row, struct datastore *d)
 	    "fence_ms", (int)s->timers.fence_ms));
 }
 
+/* What this host has met of it and changes no more. */
+static void
+add_damage(struct fs *fs, json_t *row)
+{
+	json_t *all = json_array(), *names = NULL, *more;
+	char path[4096];
+	uint64_t ino;
+
+	for (unsigned i = 0; fs_damaged(fs, i, &ino); i++) {
+		if (fs_path(fs, ino, path, sizeof(path)) < 0)
+			(void)snprintf(path, sizeof(path), "inode %llu",
+			    (unsigned long long)ino);
+		(void)json_array_append_new(all, json_string(path));
+		more = names == NULL ? json_string(path) : json_sprintf(
+		    "%s, %s", json_string_value(names), path);
+		json_decref(names);
+		names = more;
+	}
+	if (names != NULL)
+		(void)set(row, "damaged_names", names);
+	(void)set(row, "damaged", all);
+}
+
 /* The owner's fiber may be about to change the superblock. */
 static int
 add_details(void *arg)
@@ -261,6 +284,8 @@ add_details(void *arg)
 	struct takeover_report r;
 
 	add_super(c->row, c->d);
+	if (atomic_load(&c->d->state) == DATASTORE_MOUNTED)
+		add_damage(c->d->fs, c->row);
 	if (c->d->host == NULL || !host_last_takeover(c->d->host, &r))
 		return 0;
 	return set(c->row, "last_takeover", takeover_json(&r));

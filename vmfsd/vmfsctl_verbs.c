@@ -31,6 +31,7 @@ static const struct column ds_record[] = {
 	{ "reserved", "reserved", COLUMN_SIZE },
 	{ "space", "space", COLUMN_TEXT },
 	{ "provisioned", "provisioned", COLUMN_SIZE },
+	{ "damaged", "damaged_names", COLUMN_TEXT },
 	{ "lun size", "lun_size", COLUMN_SIZE },
 	{ "hosts", "hosts", COLUMN_NUMBER },
 	{ "locking", "protocol", COLUMN_TEXT },

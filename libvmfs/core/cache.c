@@ -7,6 +7,7 @@
 #include "libvmfs/base/units.h"
 #include "libvmfs/core/ds_priv.h"
 
+#define LOAD_TRIES 3u
 #define CACHE_BYTES_DEFAULT (64 * MIB)
 #define CACHE_BLOCKS_MIN 64u
 
@@ -177,21 +178,43 @@ block_reports(struct ds *ds, int r, uint64_t addr, enum block_type type,
 	return r;
 }
 
+void
+ds_on_damage(struct ds *ds, void (*fn)(void *arg, uint64_t owner), void *arg)
+{
+	ds->damaged = fn;
+	ds->damaged_arg = arg;
+}
+
+/* Under our lock nobody else writes it: it is not torn, it is damaged. */
+static int
+block_is_damaged(struct ds *ds, uint64_t addr, enum block_type type,
+    uint64_t owner)
+{
+	if (ds->damaged != NULL && !ds->conf.readonly)
+		ds->damaged(ds->damaged_arg, owner);
+	return block_reports(ds, -VMFS_ECORRUPT, addr, type, owner);
+}
+
 static int
 mb_load(struct ds *ds, struct mb *mb, enum block_type type)
 {
 	/* Sources want aligned buffers; mb.pub.data is in a malloc'ed mb. */
 	cleanup_free uint8_t *buf = disk_buf_alloc(BLOCK_SIZE);
 	struct block_hdr h;
-	int r;
+	int r = -VMFS_ECORRUPT;
 
 	if (buf == NULL)
 		return -ENOMEM;
-	r = mb_reads_block(ds, mb->pub.addr, type, buf, &h);
-	if (r == 0 && h.owner != mb->pub.owner)
-		r = -VMFS_ECORRUPT;
+	/* A bit that came wrong on its way comes right the next time. */
+	for (unsigned i = 0; i < LOAD_TRIES && r == -VMFS_ECORRUPT; i++) {
+		r = mb_reads_block(ds, mb->pub.addr, type, buf, &h);
+		if (r == 0 && h.owner != mb->pub.owner)
+			r = -VMFS_ECORRUPT;
+	}
+	if (r == -VMFS_ECORRUPT)
+		r = block_is_damaged(ds, mb->pub.addr, type, mb->pub.owner);
 	if (r < 0)
-		return block_reports(ds, r, mb->pub.addr, type, mb->pub.owner);
+		return r;
 	memcpy(mb->pub.data, buf, BLOCK_SIZE);
 	mb->pub.type = h.type;
 	mb->lsn = h.lsn;
@@ -255,7 +278,7 @@ mb_read(struct ds *ds, const struct lock_grant *g, uint64_t addr,
 		r = mb->error;
 	else if (mb->pub.owner != g->addr ||
 	    (type != 0 && mb->pub.type != type))
-		r = block_reports(ds, -VMFS_ECORRUPT, addr, type, g->addr);
+		r = block_is_damaged(ds, addr, type, g->addr);
 	if (r < 0) {
 		mb_put(&mb->pub);
 		return r;

@@ -20,6 +20,15 @@ fs_is_damaged(const struct fs *fs, uint64_t ino)
 	return false;
 }
 
+bool
+fs_damaged(const struct fs *fs, unsigned n, uint64_t *ret_ino)
+{
+	if (n >= fs->n_damaged)
+		return false;
+	*ret_ino = fs->damaged[n];
+	return true;
+}
+
 int
 fs_set_damaged(struct fs *fs, uint64_t ino)
 {
@@ -39,6 +48,79 @@ fs_set_damaged(struct fs *fs, uint64_t ino)
 			fast_forget(ip);
 	}
 	return 0;
+}
+
+/* The number is of a new inode. */
+void
+fs_damage_forget(struct fs *fs, uint64_t ino)
+{
+	for (unsigned i = 0; i < fs->n_damaged; i++)
+		if (fs->damaged[i] == ino)
+			fs->damaged[i--] = fs->damaged[--fs->n_damaged];
+}
+
+struct teller {
+	struct fs *fs;
+	uint64_t ino;
+};
+
+static void
+tell(void *arg)
+{
+	struct teller *t = arg;
+	struct fs *fs = t->fs;
+	char path[4096];
+
+	if (fs_path(fs, t->ino, path, sizeof(path)) != 0)
+		(void)snprintf(path, sizeof(path), "inode %llu",
+		    (unsigned long long)t->ino);
+	log_error(ds_env(fs->ds)->log, "core: %s has damaged metadata: this "
+	    "host does not change it any more; see vmfsctl ds scrub, and run "
+	    "fsck.vmfs when no host has the datastore mounted", path);
+	free(t);
+	fs->telling--;
+	fiber_cond_broadcast(&fs->told);
+}
+
+/* By a fiber of its own: who met it may have any lock. */
+void
+fs_damage_seen(struct fs *fs, uint64_t ino)
+{
+	struct teller *t;
+
+	if (fs_is_damaged(fs, ino) || fs_set_damaged(fs, ino) != 0)
+		return;
+	t = malloc(sizeof(*t));
+	if (t == NULL)
+		return;
+	*t = (struct teller){ fs, ino };
+	fs->telling++;
+	if (sched_spawn(ds_env(fs->ds)->sched, "damage", tell, t) == 0)
+		return;
+	fs->telling--;
+	free(t);
+}
+
+void
+fs_damage_owner(void *arg, uint64_t owner)
+{
+	struct fs *fs = arg;
+
+	/* Slots and clusters have no name, and hosts of their own. */
+	list_for_each(node, tmp, &fs->inodes) {
+		if (list_entry(node, struct inode, node)->ino != owner)
+			continue;
+		fs_damage_seen(fs, owner);
+		break;
+	}
+}
+
+void
+fs_damage_end(struct fs *fs)
+{
+	ds_on_damage(fs->ds, NULL, NULL);
+	while (fs->telling > 0)
+		fiber_cond_wait(&fs->told);
 }
 
 /* ---- paths ---- */

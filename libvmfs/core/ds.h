@@ -133,6 +133,11 @@ bool ds_readonly(const struct ds *ds);
 /* 0, -VMFS_EFENCED, -EROFS or the I/O error that stopped the journal. */
 int ds_health(const struct ds *ds);
 
+/* Tells fn of the owner of each damaged block that is met under a lock of
+ * ours.  fn does not suspend; NULL: nobody is told. */
+void ds_on_damage(struct ds *ds, void (*fn)(void *arg, uint64_t owner),
+    void *arg);
+
 /* ---- cached metadata blocks (cache.c) ---- */
 
 /*

@@ -151,6 +151,8 @@ struct ds {
 	struct super super;
 	_Atomic int health;
 	struct fiber_cond changed;	/* whatever fibers of ds wait for */
+	void (*damaged)(void *arg, uint64_t owner);
+	void *damaged_arg;
 
 	/* cache.c */
 	struct list *by_addr, *by_owner;

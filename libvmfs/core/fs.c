@@ -27,13 +27,17 @@ fs_open_again(struct ds *ds, bool (*is_open)(void *arg, uint64_t ino),
 	list_init(&fs->inodes);
 	list_init(&fs->files);
 	list_init(&fs->notings);
+	fiber_cond_init(&fs->told);
 	fs->pacer = pacer_new(ds_env(ds)->sched, 0);
 	if (fs->pacer == NULL) {
 		free(fs);
 		return -ENOMEM;
 	}
+	ds_on_damage(ds, fs_damage_owner, fs);
 	r = ds_readonly(ds) ? 0 : fs_reap_orphans(fs, is_open, arg);
 	if (r != 0) {
+		fs_damage_end(fs);
+		free(fs->damaged);
 		pacer_free(fs->pacer);
 		free(fs);
 		return r;
@@ -81,6 +85,7 @@ fs_close(struct fs *fs)
 		if (r == 0)
 			r = e;
 	}
+	fs_damage_end(fs);
 	/* Whatever is left was lost with its lock. */
 	list_for_each(n, tmp, &fs->inodes) {
 		struct inode *ip = list_entry(n, struct inode, node);

@@ -185,6 +185,8 @@ int fs_set_label(struct fs *fs, const char *label,
  */
 int fs_set_damaged(struct fs *fs, uint64_t ino) MUST_CHECK;
 bool fs_is_damaged(const struct fs *fs, uint64_t ino);
+/* The n-th of them; false: there are not so many. */
+bool fs_damaged(const struct fs *fs, unsigned n, uint64_t *ret_ino);
 /*
  * Path of an inode, "/disk@name" of a snapshot's.  -ENOENT: nothing names it
  * where it says to be named.

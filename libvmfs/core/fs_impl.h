@@ -31,6 +31,8 @@ struct fs {
 	struct list files;
 	uint64_t *damaged;	/* inodes that are not to be changed */
 	unsigned n_damaged;
+	unsigned telling;	/* fibers that look up the name of one */
+	struct fiber_cond told;
 	struct fs_keys keys;	/* find NULL: there are none */
 	struct list notings;	/* struct fs_noting */
 	/* What accounts have reserved and not used, as last seen: bytes. */
@@ -174,6 +176,17 @@ is_encrypted(const struct inode_info *i)
 {
 	return i->crypt.cipher != CIPHER_NONE;
 }
+
+/* ---- damage.c ---- */
+
+/* A block of the inode is damaged: fs_set_damaged, and it is said once which
+ * object that is.  Does not suspend. */
+void fs_damage_seen(struct fs *fs, uint64_t ino);
+/* For ds_on_damage, with the file system as arg. */
+void fs_damage_owner(void *arg, uint64_t owner);
+void fs_damage_forget(struct fs *fs, uint64_t ino);
+/* Waits until all has been said. */
+void fs_damage_end(struct fs *fs);
 
 /* ---- inode_read.c: readers with or without the lock ---- */
 

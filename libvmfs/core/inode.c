@@ -373,6 +373,7 @@ inode_make(struct txn *t, struct fs *fs, uint64_t near,
 	if (r != 0)
 		return r;
 	block_settle(fs->ds, ino);
+	fs_damage_forget(fs, ino);
 	r = l->vt->create(l, ino, &g);
 	if (r == 0) {
 		r = mb_new(t, &g, ino, BLOCK_INODE, &b);

@@ -124,9 +124,14 @@ node_get(struct inode *ip, bool locked, uint64_t addr, enum block_type type,
 	struct mblk *b;
 	int r;
 
-	if (!ours)
-		return cnode_get(ip, addr, type,
-		    type == BLOCK_INODE ? addr : 0, ret_n);
+	if (!ours) {
+		r = cnode_get(ip, addr, type, type == BLOCK_INODE ? addr : 0,
+		    ret_n);
+		/* What was inherited never changes: it is not torn. */
+		if (r == -VMFS_ECORRUPT && locked)
+			fs_damage_seen(ip->fs, ip->ino);
+		return r;
+	}
 	r = mb_read(ip->fs->ds, &ip->grant, addr, type, &b);
 	if (r != 0)
 		return r;

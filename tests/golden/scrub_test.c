@@ -159,6 +159,33 @@ open_file(void *arg)
 	end(w);
 }
 
+/* Nobody has scrubbed: reading is enough. */
+static void
+first_sight(void *arg)
+{
+	struct world *w = arg;
+	struct fs_attr a;
+	struct fs_file *f;
+	char buf[16];
+	size_t n;
+
+	begin(w);
+	flip(w, map_leaf_of_twin(w), 300);
+	ATF_REQUIRE_EQ(0, fs_resolve(w->m.fs, "/twin", &a));
+	ATF_REQUIRE_EQ(0, fs_file_open(w->m.fs, a.ino, 0, FS_READ | FS_WRITE,
+	    &f, NULL));
+	ATF_REQUIRE_EQ(0, fs_file_write(f, 0, "hello", 5));
+	ATF_CHECK(!fs_is_damaged(w->m.fs, a.ino));
+	ATF_CHECK_EQ(-VMFS_ECORRUPT, fs_file_read(f, 300 * MIB, buf, 5, &n));
+	ATF_CHECK(fs_is_damaged(w->m.fs, a.ino));
+	ATF_CHECK_EQ(-EROFS, fs_file_write(f, 0, "again", 5));
+	ATF_CHECK_EQ(0, fs_file_read(f, 0, buf, 5, &n));
+	ATF_CHECK_EQ(0, memcmp(buf, "hello", 5));
+	ATF_CHECK_EQ(0, fs_file_close(f));
+	ATF_CHECK_EQ(0, write_to(w, "/disk"));
+	end(w);
+}
+
 static void
 inode(void *arg)
 {
@@ -274,6 +301,7 @@ ATF_TC_BODY(name, tc)							\
 SCRUB_TC(sound_volume_has_no_findings, sound)
 SCRUB_TC(damaged_map_makes_its_disk_read_only, map_block)
 SCRUB_TC(open_file_is_no_longer_written, open_file)
+SCRUB_TC(damage_that_is_met_makes_its_object_read_only, first_sight)
 SCRUB_TC(damaged_inode_is_named_by_its_path, inode)
 SCRUB_TC(damaged_snapshot_is_found, snapshot)
 SCRUB_TC(damaged_directory_takes_no_new_names, directory)
@@ -285,6 +313,7 @@ ATF_TP_ADD_TCS(tp)
 	ATF_TP_ADD_TC(tp, sound_volume_has_no_findings);
 	ATF_TP_ADD_TC(tp, damaged_map_makes_its_disk_read_only);
 	ATF_TP_ADD_TC(tp, open_file_is_no_longer_written);
+	ATF_TP_ADD_TC(tp, damage_that_is_met_makes_its_object_read_only);
 	ATF_TP_ADD_TC(tp, damaged_inode_is_named_by_its_path);
 	ATF_TP_ADD_TC(tp, damaged_snapshot_is_found);
 	ATF_TP_ADD_TC(tp, damaged_directory_takes_no_new_names);

@@ -55,7 +55,12 @@ is_excused(struct guest *g, int rc)
 	    TROUBLE_BIT(TROUBLE_STARVE) | TROUBLE_BIT(TROUBLE_SLOW) |
 	    TROUBLE_BIT(TROUBLE_OUTAGE) | lost | io;
 	const unsigned any = TROUBLE_BIT(TROUBLE_STRIKE);
+	uint64_t ino;
 
+	/* What was rotten when this host met it stays as it is until it mounts
+	 * again, also when it is mended. */
+	if (rc == -EROFS && fs_damaged(fs_of(g), 0, &ino))
+		return true;
 	if (g->v->calm)
 		return false;
 	return (rc == -EIO && (g->v->mask & (io | any))) ||
