@@ -106,7 +106,6 @@ int fs_readlink(struct fs *fs, uint64_t ino, char *buf, size_t size) MUST_CHECK;
  * A further name for a file or symbolic link; of a disk -EPERM: its snapshots
  * are named by its path, and who deletes that means all of it.  Also -EPERM:
  * the volume was made by a version without FEATURE_RO_COMPAT_ATTRS.  -EMLINK;
- * -EXDEV: the directory counts for another quota than the file;
  * -EXDEV: into or out of a directory with a quota;
  * -VMFS_ELOCKED when another host has the file open for writing.
  */

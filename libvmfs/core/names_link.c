@@ -21,10 +21,6 @@ link_check(struct inode *dip, const struct inode *ip, const char *name)
 	if (ip->info.type == INODE_FILE &&
 	    ip->info.policy.account != dip->info.policy.account)
 		return -EXDEV;
-	/* As for a rename: its space stays where it is counted. */
-	if (ip->info.type == INODE_FILE &&
-	    ip->info.policy.account != dip->info.policy.account)
-		return -EXDEV;
 	r = names_find(dip, name, &e);
 	return r == -ENOENT ? 0 : r == 0 ? -EEXIST : r;
 }
