@@ -140,10 +140,12 @@ op_read(fuse_req_t req, fuse_ino_t node, size_t size, off_t off,
 		rc = fs_file_read(f, (uint64_t)off, buf, size, &got);
 		file_done(h, f);
 	}
-	if (rc < 0)
+	if (rc < 0) {
 		reply_error(req, rc, "read", h->ino, NULL, NULL);
-	else
-		(void)fuse_reply_buf(req, buf, got);
+		return;
+	}
+	file_share(h);
+	(void)fuse_reply_buf(req, buf, got);
 }
 
 /* The kernel leaves this to us when a write goes past its cache. */
@@ -211,6 +213,10 @@ op_write(fuse_req_t req, fuse_ino_t node, const char *buf, size_t size,
 	(void)node;
 	if (h == NULL)
 		return;
+	if (r->again && request_note(r)->lsn == NOTE_WRITTEN) {
+		(void)fuse_reply_write(req, size);
+		return;
+	}
 	rc = file_use(req, h, true, &f, &holder);
 	if (rc == 0) {
 		rc = content_changes(req, f);
@@ -221,10 +227,13 @@ op_write(fuse_req_t req, fuse_ino_t node, const char *buf, size_t size,
 		file_done(h, f);
 	}
 	rc = request_settle(r, rc);
-	if (rc < 0)
+	if (rc < 0) {
 		refuse_write(req, h, rc, "write", &holder);
-	else
-		(void)fuse_reply_write(req, size);
+		return;
+	}
+	file_share(h);
+	request_written(r);
+	(void)fuse_reply_write(req, size);
 }
 
 static int

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * One FUSE mount of a datastore.  Requests are read, run as fibers and
- * answered on the datastore's own reactor: what a request touches needs no
- * lock, and a read at queue depth one costs no thread switch.
+ * One FUSE mount of a datastore.  Requests run as fibers on the datastore's own
+ * reactor and are answered there: what a request touches needs no lock.  But
+ * what is read or written of an open file goes past them where the core allows
+ * it, on the thread that has read the request.
  *
  * Life: new (any thread) -> serve (reactor) -> umount (any other thread) or
  * stop (fiber) -> free (any other thread).
@@ -16,11 +17,16 @@
 
 struct fuse_mount;
 
+#define FUSE_THREADS_MAX 16u
+
 struct fuse_mount_conf {
 	struct fs *fs;			/* borrowed until stop has returned */
 	const char *datastore;		/* for log lines and df(1); copied */
 	const char *dir;		/* mount point; copied */
 	bool readonly;
+	/* That read requests, the reactor's own among them; 0: by processors,
+	 * at most 4. */
+	unsigned threads;
 	struct fuse_keep *keep;		/* borrowed until free */
 	/* A mount that a dead process has left: its /dev/fuse, which is taken
 	 * over; -1: there is none.  Then `keep` is what that left, too. */

@@ -19,6 +19,42 @@ number_get(struct fuse_mount *m, uint32_t *ret_n)
 	return -ENFILE;
 }
 
+/* ---- what other threads may use ---- */
+
+static void
+fast_init(struct handle *h)
+{
+	gate_init(&h->gate, sched_current());
+	gate_close(&h->gate);
+}
+
+void
+handle_keep(struct handle *h)
+{
+	/* Also when another fiber is about to: it is waited for. */
+	gate_close(&h->gate);
+	if (h->fast == NULL)
+		gate_open(&h->gate);
+	h->fast = NULL;
+}
+
+void
+handle_share(struct handle *h, struct fs_file *f, bool writes)
+{
+	if (h->fast == f && h->fast_writes == writes)
+		return;
+	if (h->fast != NULL) {
+		/* By the time it is closed f may be another: the next time. */
+		handle_keep(h);
+		return;
+	}
+	h->fast = f;
+	h->fast_writes = writes;
+	gate_open(&h->gate);
+}
+
+/* ---- life ---- */
+
 int
 handle_open(fuse_req_t req, uint64_t ino, int open_flags, uint64_t unique,
     struct handle **ret_h, struct lock_holder *ret_holder)
@@ -34,6 +70,7 @@ handle_open(fuse_req_t req, uint64_t ino, int open_flags, uint64_t unique,
 	h->mount = m;
 	h->ino = ino;
 	list_init(&h->same);
+	fast_init(h);
 	rc = number_get(m, &h->number);
 	if (rc < 0) {
 		free(h);
@@ -61,8 +98,10 @@ int
 handle_close(struct handle *h)
 {
 	struct fuse_mount *m = h->mount;
-	int rc = locks_close(h);
+	int rc;
 
+	handle_keep(h);
+	rc = locks_close(h);
 	atomic_store(&m->conf.keep->handle[h->number].used, 0);
 	m->handle[h->number] = NULL;
 	free(h);
@@ -119,6 +158,7 @@ restore_one(struct fuse_mount *m, uint32_t n, unsigned *lost)
 	h->number = n;
 	h->ino = k->ino;
 	list_init(&h->same);
+	fast_init(h);
 	m->handle[n] = h;
 	if (rc == 0)
 		rc = locks_reopen(h, k);

@@ -177,6 +177,18 @@ raise_to(struct fuse_mount *m, struct file_locks *l, enum lock_mode mode,
 	    mode == LOCK_EXCLUSIVE ? &l->ex : &l->sh, holder);
 }
 
+/* Other threads have what they use by l->ex, or by a right that has gone. */
+static void
+handles_keep(struct file_locks *l)
+{
+	list_for_each(node, tmp, &l->handles) {
+		struct handle *h = list_entry(node, struct handle, same);
+
+		if (h->fast_writes && (l->ex == NULL || !h->granted))
+			handle_keep(h);
+	}
+}
+
 /* Gives back what nobody needs.  Not weaker than it was while a lock is left:
  * there would be a moment without any. */
 static int
@@ -190,6 +202,7 @@ settle(struct file_locks *l)
 	l->ex = l->sh = NULL;
 	while (l->users > 0)
 		fiber_cond_wait(&l->idle);
+	handles_keep(l);
 	if (ex != NULL)
 		rc = fs_file_close(ex);
 	if (sh != NULL)
@@ -232,6 +245,7 @@ adjust(struct file_locks *l)
 		h->told = h->told && !h->granted;
 		note(h);
 	}
+	handles_keep(l);
 	return settle(l);
 }
 
@@ -426,6 +440,17 @@ file_done(struct handle *h, const struct fs_file *f)
 {
 	if (f != h->file && --h->locks->users == 0)
 		fiber_cond_broadcast(&h->locks->idle);
+}
+
+void
+file_share(struct handle *h)
+{
+	bool alone = h->locks == NULL || h->locks->local;
+	struct fs_file *ex = alone || !h->writable || !h->granted ? NULL :
+	    h->locks->ex;
+
+	handle_share(h, ex != NULL ? ex : h->file,
+	    h->writable && (alone || ex != NULL));
 }
 
 /* ---- locks of programs ---- */

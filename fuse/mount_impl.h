@@ -5,10 +5,14 @@
 
 #define FUSE_USE_VERSION 314
 #include <fuse3/fuse_lowlevel.h>
+#include <linux/fuse.h>
 
 #include "fuse/fuse_mount.h"
 #include "fuse/name_hint.h"
 #include "libvmfs/base/list.h"
+#include "libvmfs/env/disk.h"
+#include "libvmfs/env/gate.h"
+#include "libvmfs/env/reactor.h"
 
 /* A request's message; payload of a WRITE is aligned for O_DIRECT. */
 struct request {
@@ -17,6 +21,28 @@ struct request {
 	struct fuse_buf buf;	/* in fuse_keep.message[index] */
 	unsigned index;
 	bool again;		/* a dead process has begun it */
+	struct reader *reader;	/* who has the buffer */
+	struct sched_work work;
+	/* On its way past the owner. */
+	struct disk_req disk;
+	struct iovec iov;
+	struct handle *handle;
+};
+
+/* As the stamp of a note: the write is done, and perhaps told. */
+#define NOTE_WRITTEN (UINT64_MAX - 1)
+
+/* The owner, who is the first, or a thread beside it. */
+struct reader {
+	struct fuse_mount *m;
+	struct reactor *reactor;	/* NULL: the owner's */
+	struct sched *sched;		/* NULL: not started */
+	struct list idle;		/* its requests, last used first */
+	struct fiber_cond room;		/* one became idle */
+	unsigned busy;			/* of its requests */
+	struct reactor_poll poll;
+	bool stopping, unmounted;
+	struct sched_work work, stop;
 };
 
 struct handle {
@@ -24,6 +50,10 @@ struct handle {
 	uint32_t number;	/* the kernel's, less 1 */
 	struct fs_file *file;	/* to be had by file_use; NULL: lost with a
 				 * dead process */
+	/* Other threads read and write by `fast` inside of the gate. */
+	struct gate gate;
+	struct fs_file *fast;	/* NULL: the gate is closed */
+	bool fast_writes;	/* it may be written by that */
 	uint64_t ino;
 	bool writable;
 	/* ---- locks.c ---- */
@@ -42,20 +72,20 @@ struct fuse_mount {
 	uint64_t root;		/* inode number of the root directory */
 	uint64_t mounted_us;
 
-	int epoll_fd, stop_fd;
-	bool serving, stopping;
-	unsigned active;	/* requests under way, and the reader */
+	bool serving, stopping, unmounted;
+	unsigned active;	/* requests of the owner, and the readers */
 	struct fiber_cond quiet;	/* active became 0 */
 	struct request request[FUSE_KEEP_REQUESTS];
-	struct list idle;	/* of them, last used first */
-	struct fiber_cond room;	/* one became idle */
+	struct reader reader[FUSE_THREADS_MAX];
+	unsigned readers;
 	struct request *current;	/* begins now; see request_of */
-	struct handle **handle;		/* FUSE_KEEP_HANDLES; NULL: free */
+	/* FUSE_KEEP_HANDLES; NULL: free */
+	_Atomic(struct handle *) *handle;
 	uint32_t next_handle;
 	struct list locked;	/* struct file_locks */
 	struct range_keep range_keep;
 	unsigned lockers;	/* requests that wait for a lock */
-	struct fiber *reader;	/* nothing is read while this one waits */
+	struct fiber *reading;	/* nothing is read while this one waits */
 	struct name_hint hints;
 };
 
@@ -202,6 +232,8 @@ int locks_restore(struct fuse_mount *m) MUST_CHECK;
 int file_use(fuse_req_t req, struct handle *h, bool write,
     struct fs_file **ret_f, struct lock_holder *ret_holder) MUST_CHECK;
 void file_done(struct handle *h, const struct fs_file *f);
+/* Other threads may read it, and write it if h may, until that changes. */
+void file_share(struct handle *h);
 /* A process has closed it: its fcntl(2) locks of the file go.  Suspends. */
 void locks_flush(struct handle *h, uint64_t owner);
 
@@ -220,7 +252,21 @@ request_of(fuse_req_t req)
 {
 	return mount_of(req)->current;
 }
+static inline struct fuse_in_header *
+request_header(const struct request *r)
+{
+	return r->buf.mem;
+}
 uint64_t request_unique(const struct request *r);
+/* On the owner: a fiber that answers it. */
+void request_run(struct request *r);
+/* It was answered.  Any reader's thread. */
+void request_put(struct request *r);
+/* Before it is answered: another write may follow and must not be undone by
+ * doing this one again. */
+void request_written(const struct request *r);
+/* One of fuse_mount.active has ended. */
+void active_put(struct fuse_mount *m);
 /* Where the core notes that it is done. */
 struct fs_note *request_note(const struct request *r);
 /* A dead process did it, and could not tell. */
@@ -236,5 +282,25 @@ struct change {
 };
 bool change_begin(fuse_req_t req, struct change *c);
 int change_end(struct change *c, int rc) MUST_CHECK;
+
+/* ---- handle.c: what other threads may use ---- */
+
+/*
+ * f, for writing, too, or not.  The owner takes it back before it closes f or h
+ * may not write any more.  Both may suspend; nobody uses it after handle_keep.
+ */
+void handle_share(struct handle *h, struct fs_file *f, bool writes);
+void handle_keep(struct handle *h);
+
+/* ---- reader.c; on the owner but for the last ---- */
+
+void readers_init(struct fuse_mount *m);
+/* Their threads run, and read nothing yet. */
+int readers_start(struct fuse_mount *m) MUST_CHECK;
+void readers_go(struct fuse_mount *m);
+/* They end soon, when all that they have read is answered: active. */
+void readers_stop(struct fuse_mount *m);
+/* Any thread; may block. */
+void readers_free(struct fuse_mount *m);
 
 #endif

@@ -25,7 +25,7 @@ patience_wait(fuse_req_t req, struct patience *p, uint64_t most_ns,
 		p->poll_ns *= 2;
 	}
 	/* While the reader waits nobody reads what it waits for. */
-	if (now >= p->deadline_ns || m->stopping || fiber_self() == m->reader ||
+	if (now >= p->deadline_ns || m->stopping || fiber_self() == m->reading ||
 	    fuse_req_interrupted(req))
 		return false;
 	until = now + p->poll_ns < p->deadline_ns ? now + p->poll_ns :

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Mounting, reading requests, running each as a fiber, unmounting. */
+/* Mounting, running requests as fibers of the owner, unmounting. */
 #include <sys/mount.h>
 /* Linux's unit of buffers; ours is in libvmfs/format/layout.h. */
 #undef BLOCK_SIZE
@@ -12,18 +12,11 @@
 #include <stdlib.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/epoll.h>
-#include <sys/eventfd.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 #include "fuse/mount_impl.h"
 #include "libvmfs/env/reactor.h"
 
-/* struct fuse_in_header and fuse_write_in. */
-#define WRITE_HEADERS 80u
-/* Buffers that keep their memory when they are not used. */
-#define IDLE_MAX 64u
 #define DEAD_MOUNTS_MAX 8	/* one over the other */
 
 static void
@@ -73,63 +66,12 @@ static const struct fuse_lowlevel_ops ops = {
 	.flock = op_flock,
 };
 
-/* ---- request buffers ---- */
-
-static struct fuse_in_header *
-header_of(const struct request *r)
-{
-	return r->buf.mem;
-}
-
-static void
-requests_init(struct fuse_mount *m)
-{
-	list_init(&m->idle);
-	fiber_cond_init(&m->room);
-	for (unsigned i = 0; i < FUSE_KEEP_REQUESTS; i++) {
-		struct request *r = &m->request[i];
-
-		r->mount = m;
-		r->index = i;
-		/* Headers end where a page begins. */
-		r->buf.mem = m->conf.keep->message[i] + FUSE_KEEP_PAGE -
-		    WRITE_HEADERS;
-		list_init(&r->node);
-		list_add_tail(&m->idle, &r->node);
-	}
-}
-
-/* NULL: all are under way. */
-static struct request *
-request_get(struct fuse_mount *m)
-{
-	struct list *node = list_pop(&m->idle);
-	struct request *r;
-
-	if (node == NULL)
-		return NULL;
-	r = list_entry(node, struct request, node);
-	r->again = false;
-	*request_note(r) = (struct fs_note){ 0 };
-	return r;
-}
-
-static void
-request_put(struct fuse_mount *m, struct request *r)
-{
-	/* From here on nobody does it again. */
-	header_of(r)->len = 0;
-	if (r->index >= IDLE_MAX)
-		(void)madvise(m->conf.keep->message[r->index],
-		    FUSE_KEEP_MESSAGE, MADV_REMOVE);
-	list_add(&m->idle, &r->node);
-	fiber_cond_broadcast(&m->room);
-}
+/* ---- requests ---- */
 
 uint64_t
 request_unique(const struct request *r)
 {
-	return header_of(r)->unique;
+	return request_header(r)->unique;
 }
 
 struct fs_note *
@@ -152,7 +94,15 @@ request_settle(const struct request *r, int rc)
 	return rc < 0 ? rc : ds_soften(fs_ds(r->mount->conf.fs));
 }
 
-static void
+void
+request_written(const struct request *r)
+{
+	atomic_signal_fence(memory_order_seq_cst);
+	request_note(r)->lsn = NOTE_WRITTEN;
+	atomic_signal_fence(memory_order_seq_cst);
+}
+
+void
 active_put(struct fuse_mount *m)
 {
 	if (--m->active == 0)
@@ -167,77 +117,46 @@ request_fiber(void *arg)
 
 	m->current = r;
 	fuse_session_process_buf(m->se, &r->buf);
-	request_put(m, r);
+	request_put(r);
 	active_put(m);
 }
 
-/* ---- reading ---- */
-
-static void
-request_run(struct fuse_mount *m, struct request *r)
+/* Nobody waits for an answer to these. */
+static bool
+is_silent(const struct request *r)
 {
-	m->active++;
-	if (sched_spawn(sched_current(), "fuse", request_fiber, r) < 0) {
-		/* No stack: run it here, later requests wait for it. */
-		request_fiber(r);
-	}
+	uint32_t op = request_header(r)->opcode;
+
+	return op == FUSE_FORGET || op == FUSE_BATCH_FORGET ||
+	    op == FUSE_INTERRUPT;
 }
 
-/* It comes once in the life of a mount. */
 static void
-init_note(struct fuse_mount *m, const struct request *r)
+request_refuse(struct request *r, int error)
 {
-	struct fuse_keep *k = m->conf.keep;
+	const struct fuse_out_header out = {
+		.len = sizeof(out), .error = -error,
+		.unique = request_unique(r),
+	};
 
-	if (header_of(r)->opcode != FUSE_INIT || r->buf.size > sizeof(k->init))
+	if (!is_silent(r))
+		(void)!write(fuse_session_fd(r->mount->se), &out, sizeof(out));
+	request_put(r);
+}
+
+void
+request_run(struct request *r)
+{
+	r->mount->active++;
+	if (sched_spawn(sched_current(), "fuse", request_fiber, r) == 0)
 		return;
-	memcpy(k->init, r->buf.mem, r->buf.size);
-	atomic_store(&k->init_size, (uint32_t)r->buf.size);
-}
-
-/*
- * Takes one request off the kernel's queue.  0: go on; -EAGAIN: none is
- * waiting; -EBUSY: no buffer; -ENODEV: the file system is gone; others: this
- * one is lost.
- */
-static int
-take_request(struct fuse_mount *m)
-{
-	struct request *r = request_get(m);
-	int n;
-
-	if (r == NULL)
-		return -EBUSY;
-	n = fuse_session_receive_buf(m->se, &r->buf);
-	if (n <= 0) {
-		request_put(m, r);
-		return fuse_session_exited(m->se) ? -ENODEV :
-		    n == 0 ? -EAGAIN : n;
+	/* No stack: run it here, later requests wait for it. */
+	if (fiber_self() != NULL) {
+		request_fiber(r);
+		return;
 	}
-	init_note(m, r);
-	request_run(m, r);
-	return 0;
-}
-
-static void
-reader_fiber(void *arg)
-{
-	struct fuse_mount *m = arg;
-	bool gone = false;
-
-	m->reader = fiber_self();
-	while (!m->stopping && !gone) {
-		int rc = take_request(m);
-
-		if (rc == -EAGAIN)
-			rc = reactor_poll_fd(m->epoll_fd, POLLIN);
-		else if (rc == -EBUSY)
-			fiber_cond_wait(&m->room);
-		gone = rc == -ENODEV;
-	}
-	if (gone && !m->stopping)
-		m->conf.on_unmount(m->conf.arg);
-	active_put(m);
+	request_refuse(r, ENOMEM);
+	active_put(r->mount);
 }
 
 /* ---- where another has ended ---- */
@@ -261,16 +180,17 @@ requests_again(struct fuse_mount *m)
 
 	for (unsigned i = 0; i < FUSE_KEEP_REQUESTS; i++) {
 		struct request *r = &m->request[i];
-		uint32_t len = header_of(r)->len;
+		uint32_t len = request_header(r)->len;
 
 		/* INIT has been answered before all others. */
 		if (len < sizeof(struct fuse_in_header) ||
 		    len > FUSE_KEEP_MESSAGE - FUSE_KEEP_PAGE ||
-		    header_of(r)->opcode == FUSE_INIT) {
-			header_of(r)->len = 0;
+		    request_header(r)->opcode == FUSE_INIT) {
+			request_header(r)->len = 0;
 			continue;
 		}
 		list_del(&r->node);
+		r->reader->busy++;
 		r->buf.size = len;
 		r->again = true;
 		left[n++] = r;
@@ -280,7 +200,7 @@ requests_again(struct fuse_mount *m)
 		log_info(m->log, "fuse: %s: requests begun before: %u",
 		    m->datastore, n);
 	for (unsigned i = 0; i < n; i++)
-		request_run(m, left[i]);
+		request_run(left[i]);
 }
 
 /* The library must think that it has been asked; nobody waits for its answer
@@ -302,32 +222,24 @@ fuse_mount_serve(struct fuse_mount *m)
 {
 	int rc = 0;
 
+	/* Whatever comes of it, none of them ends the mount by its end. */
 	m->active++;
-	if (m->conf.fd >= 0) {
+	rc = readers_start(m);
+	if (rc == 0 && m->conf.fd >= 0) {
 		init_again(m);
 		rc = handles_restore(m);
 		if (rc == 0)
 			requests_again(m);
 	}
-	if (rc == 0)
-		rc = sched_spawn(sched_current(), "fuse-reader", reader_fiber,
-		    m);
-	if (rc < 0)
-		m->active--;
-	else
+	if (rc == 0) {
+		readers_go(m);
 		m->serving = true;
+	}
+	active_put(m);
 	return rc;
 }
 
 /* ---- life ---- */
-
-static int
-watch_fd(int epoll_fd, int fd)
-{
-	struct epoll_event ev = { .events = EPOLLIN };
-
-	return epoll_ctl(epoll_fd, EPOLL_CTL_ADD, fd, &ev) < 0 ? -errno : 0;
-}
 
 static int
 session_mount(struct fuse_mount *m)
@@ -353,17 +265,21 @@ session_mount(struct fuse_mount *m)
 	flags = fcntl(fd, F_GETFL);
 	if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0)
 		return -errno;
-	return watch_fd(m->epoll_fd, fd);
+	return 0;
 }
 
 /* A FUSE mount whose process was killed stays, and can serve nobody. */
 static int
 stat_past_the_dead(const char *dir, struct stat *ret_st)
 {
-	for (int i = 0; stat(dir, ret_st) < 0; i++)
+	for (int i = 0; stat(dir, ret_st) < 0; i++) {
+		/* It ends only now. */
+		if (errno == ECONNABORTED && i < DEAD_MOUNTS_MAX)
+			continue;
 		if (errno != ENOTCONN || i == DEAD_MOUNTS_MAX ||
 		    umount2(dir, MNT_DETACH) < 0)
 			return -errno;
+	}
 	return 0;
 }
 
@@ -401,7 +317,7 @@ fuse_mount_new(const struct fuse_mount_conf *conf, struct fuse_mount **ret_m)
 	m->log = env->log;
 	m->root = fs_root(conf->fs);
 	m->mounted_us = env->wall_us(env);
-	requests_init(m);
+	readers_init(m);
 	list_init(&m->locked);
 	m->range_keep = (struct range_keep){
 		.slot = conf->keep->lock, .count = FUSE_KEEP_LOCKS,
@@ -410,15 +326,9 @@ fuse_mount_new(const struct fuse_mount_conf *conf, struct fuse_mount **ret_m)
 	m->datastore = strdup(conf->datastore);
 	m->dir = strdup(conf->dir);
 	m->handle = calloc(FUSE_KEEP_HANDLES, sizeof(struct handle *));
-	m->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
-	m->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	rc = name_hint_init(&m->hints);
 	if (m->datastore == NULL || m->dir == NULL || m->handle == NULL)
 		rc = -ENOMEM;
-	else if (m->epoll_fd < 0 || m->stop_fd < 0)
-		rc = -errno;
-	if (rc == 0)
-		rc = watch_fd(m->epoll_fd, m->stop_fd);
 	if (rc == 0)
 		rc = session_mount(m);
 	if (rc < 0) {
@@ -447,14 +357,8 @@ fuse_mount_umount(struct fuse_mount *m)
 void
 fuse_mount_stop(struct fuse_mount *m)
 {
-	uint64_t one = 1;
-
 	m->stopping = true;
-	fiber_cond_broadcast(&m->room);
-	/* An eventfd at 0 takes any write. */
-	if (write(m->stop_fd, &one, sizeof(one)) != sizeof(one))
-		log_error(m->log, "fuse: %s: cannot stop: %s", m->datastore,
-		    strerror(errno));
+	readers_stop(m);
 	while (m->active > 0)
 		fiber_cond_wait(&m->quiet);
 	handles_close(m);
@@ -477,6 +381,7 @@ fuse_mount_free(struct fuse_mount *m)
 {
 	if (m == NULL)
 		return;
+	readers_free(m);
 	if (m->se != NULL) {
 		if (m->conf.fd >= 0)
 			detach(m);
@@ -485,10 +390,6 @@ fuse_mount_free(struct fuse_mount *m)
 		fuse_session_unmount(m->se);
 		fuse_session_destroy(m->se);
 	}
-	if (m->epoll_fd >= 0)
-		(void)close(m->epoll_fd);
-	if (m->stop_fd >= 0)
-		(void)close(m->stop_fd);
 	name_hint_fini(&m->hints);
 	free(m->handle);
 	free(m->datastore);

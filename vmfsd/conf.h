@@ -50,6 +50,7 @@ struct conf_datastore {
 	char *extent[SUPER_EXTENTS_MAX];	/* names of further LUNs */
 	size_t extents;
 	bool readonly, noauto;
+	unsigned threads;	/* of its mount; 0: by processors */
 	bool unmap;		/* tell the LUN what is free ... */
 	uint64_t unmap_rate;	/* ... so many bytes of it a second; 0: all */
 	int line;

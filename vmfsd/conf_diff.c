@@ -243,7 +243,8 @@ same_datastores(const struct conf *a, const struct conf *b)
 		if (!same(x->name, y->name) || !same(x->lun, y->lun) ||
 		    !same(x->mount, y->mount) || x->readonly != y->readonly ||
 		    x->noauto != y->noauto || x->unmap != y->unmap ||
-		    x->unmap_rate != y->unmap_rate || !same_extents(x, y))
+		    x->unmap_rate != y->unmap_rate ||
+		    x->threads != y->threads || !same_extents(x, y))
 			return false;
 	}
 	return true;

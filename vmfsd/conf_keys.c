@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "fuse/fuse_mount.h"
 #include "libvmfs/base/cleanup.h"
 #include "libvmfs/base/units.h"
 #include "vmfsd/conf_allow.h"
@@ -599,11 +600,19 @@ datastore_unmap(struct conf_parser *p, const char *key, const char *value)
 	return 0;
 }
 
+static int
+datastore_threads(struct conf_parser *p, const char *key, const char *value)
+{
+	return set_limit(p, key, value, FUSE_THREADS_MAX,
+	    &this_datastore(p)->threads);
+}
+
 static const struct conf_key datastore_keys[] = {
 	{ "lun", datastore_lun },
 	{ "extent", datastore_extent },
 	{ "mount", datastore_mount },
 	{ "options", datastore_options },
+	{ "threads", datastore_threads },
 	{ "unmap", datastore_unmap },
 	{ NULL, NULL },
 };

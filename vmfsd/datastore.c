@@ -75,6 +75,7 @@ datastore_add(struct datastores *all, const struct conf_datastore *conf,
 	d->readonly = conf->readonly;
 	d->unmap = conf->unmap;
 	d->unmap_rate = conf->unmap_rate;
+	d->threads = conf->threads;
 	(void)pthread_rwlock_init(&d->use, NULL);
 	d->name = strdup(conf->name);
 	d->lun = strdup(conf->lun);

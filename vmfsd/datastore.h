@@ -48,6 +48,7 @@ struct datastore {
 	char *extent[SUPER_EXTENTS_MAX];	/* names of further LUNs */
 	unsigned extents;
 	bool readonly;
+	unsigned threads;	/* of the mount; 0: by processors */
 	bool unmap;		/* the LUN is told what is free ... */
 	uint64_t unmap_rate;	/* ... bytes a second; 0: no limit */
 	bool wanted;		/* could not be mounted at start: try again */

@@ -353,6 +353,7 @@ mount_fuse(struct datastore *d)
 		.datastore = d->name,
 		.dir = d->mount,
 		.readonly = d->readonly,
+		.threads = d->threads,
 		.on_unmount = fuse_gone,
 		.arg = d,
 		.keep = &d->keep->fuse,

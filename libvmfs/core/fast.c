@@ -14,6 +14,7 @@
  *   part of a block is read, changed, written    gate closed
  */
 #include <stdlib.h>
+#include <sys/stat.h>
 
 #include "libvmfs/core/fs_impl.h"
 
@@ -127,11 +128,13 @@ view_of(struct inode *ip)
 	return v;
 }
 
+/* A write to a file with set-id bits takes them away. */
 static bool
 may_be_written(const struct inode *ip, const struct map_chunk *c)
 {
 	return (ip->grant.mode == LOCK_EXCLUSIVE ||
 	    ip->grant.mode == LOCK_MULTI_WRITER) &&
+	    (ip->info.mode & (S_ISUID | S_ISGID)) == 0 &&
 	    c->birth > ip->info.snap_epoch &&
 	    !fs_is_damaged(ip->fs, ip->ino);
 }

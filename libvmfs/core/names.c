@@ -235,7 +235,10 @@ attr_store(struct inode *ip, unsigned which, const struct fs_attr *a)
 	r = txn_begin(ip->fs->ds, 1, &t);
 	if (r != 0)
 		return r;
+	times_fold(ip);
 	attr_apply(&ip->info, which, a);
+	if (which & FS_SET_MODE)
+		fast_forget(ip);
 	ip->info.ctime_ns = fs_now_ns(ip->fs);
 	r = inode_store(t, ip);
 	txn_end(t);

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The table of view.h and its gate. */
-#include <assert.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 
 #include "libvmfs/base/units.h"
 #include "libvmfs/core/view.h"
+#include "libvmfs/env/gate.h"
 
 #define MIB_SIZE ((uint64_t)1 << MAP_L1_SHIFT)
 #define FANOUT 256u
@@ -13,8 +13,6 @@
 /* Then all is forgotten: 2 KiB for 256 MiB, 264 bytes for a MiB that is
  * shattered. */
 #define BYTES_MAX ((size_t)(64 * MIB))
-
-#define GATE_CLOSED ((uint64_t)1 << 63)
 
 /* A word for a MiB: 0 is unknown, or the lowest bits tell. */
 #define WORD_HOLE 1u
@@ -46,18 +44,11 @@ struct mid {				/* of 64 GiB */
 };
 
 struct view {
-	_Atomic uint64_t gate;		/* how many are inside; GATE_CLOSED */
+	struct gate gate;
 	_Atomic uint64_t size;
 	_Atomic uint64_t wrote_us;
 	_Atomic(struct mid *) top[TOP];
-
-	/* The owner's. */
-	struct sched *owner;
-	unsigned closers;
-	bool left;			/* the last one has gone */
-	struct fiber_cond cond;
-	struct sched_work work;
-	size_t bytes;
+	size_t bytes;			/* of the table; the owner's */
 };
 
 /* ---- the gate ---- */
@@ -65,48 +56,25 @@ struct view {
 bool
 view_enter(struct view *v)
 {
-	uint64_t gate = atomic_load(&v->gate);
-
-	/* Nobody gets in for a moment only: the count of a closed gate falls,
-	 * and one comes out last. */
-	while ((gate & GATE_CLOSED) == 0)
-		if (atomic_compare_exchange_weak(&v->gate, &gate, gate + 1))
-			return true;
-	return false;
+	return gate_enter(&v->gate);
 }
 
 void
 view_leave(struct view *v)
 {
-	if (atomic_fetch_sub(&v->gate, 1) == (GATE_CLOSED | 1))
-		sched_post(v->owner, &v->work);
-}
-
-static void
-all_left(void *arg)
-{
-	struct view *v = arg;
-
-	v->left = true;
-	fiber_cond_broadcast(&v->cond);
+	gate_leave(&v->gate);
 }
 
 void
 view_close(struct view *v)
 {
-	if (v->closers++ == 0)
-		v->left = atomic_fetch_or(&v->gate, GATE_CLOSED) == 0;
-	/* Not by the count: whoever made it 0 has yet to post. */
-	while (!v->left)
-		fiber_cond_wait(&v->cond);
+	gate_close(&v->gate);
 }
 
 void
 view_open(struct view *v)
 {
-	assert(v->closers > 0 && v->left);
-	if (--v->closers == 0)
-		atomic_fetch_and(&v->gate, ~GATE_CLOSED);
+	gate_open(&v->gate);
 }
 
 /* ---- the table: the owner writes, all others only read ---- */
@@ -329,9 +297,7 @@ view_new(struct sched *owner)
 
 	if (v == NULL)
 		return NULL;
-	v->owner = owner;
-	v->work = (struct sched_work){ .fn = all_left, .arg = v };
-	fiber_cond_init(&v->cond);
+	gate_init(&v->gate, owner);
 	return v;
 }
 
@@ -340,7 +306,6 @@ view_free(struct view *v)
 {
 	if (v == NULL)
 		return;
-	assert((atomic_load(&v->gate) & ~GATE_CLOSED) == 0);
 	table_free(v);
 	free(v);
 }

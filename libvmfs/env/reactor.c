@@ -5,6 +5,7 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/syscall.h>
 #include <time.h>
@@ -667,34 +668,53 @@ reactor_run_main(int (*main_fn)(void *arg), void *arg)
 	return rc;
 }
 
-struct poll_wait {
-	struct reactor_op op;
-	struct fiber *fiber;
-	bool done;
-};
-
 static void
 poll_done(struct reactor_op *op, int res)
 {
-	struct poll_wait *w = container_of(op, struct poll_wait, op);
+	struct reactor_poll *p = container_of(op, struct reactor_poll, op);
+	struct fiber *f = p->fiber;
 
 	(void)res;
-	w->done = true;
-	fiber_unpark(w->fiber);
+	p->fiber = NULL;
+	fiber_unpark(f);
+}
+
+static int
+poll_wait(struct reactor_poll *p, int fd, unsigned events)
+{
+	struct io_uring_sqe *sqe = reactor_sqe(current_reactor);
+
+	p->op = (struct reactor_op){ .done = poll_done };
+	p->fiber = fiber_self();
+	io_uring_prep_poll_add(sqe, fd, events);
+	reactor_sqe_set_op(sqe, &p->op);
+	while (p->fiber != NULL)
+		fiber_park();
+	return p->op.res;
 }
 
 int
 reactor_poll_fd(int fd, short events)
 {
-	struct poll_wait w = {
-		.op = { .done = poll_done },
-		.fiber = fiber_self(),
-	};
-	struct io_uring_sqe *sqe = reactor_sqe(current_reactor);
+	struct reactor_poll p;
 
-	io_uring_prep_poll_add(sqe, fd, (unsigned)(unsigned short)events);
-	reactor_sqe_set_op(sqe, &w.op);
-	while (!w.done)
-		fiber_park();
-	return w.op.res;
+	return poll_wait(&p, fd, (unsigned short)events);
+}
+
+int
+reactor_poll_one(struct reactor_poll *p, int fd, short events)
+{
+	return poll_wait(p, fd, (unsigned short)events | EPOLLEXCLUSIVE);
+}
+
+void
+reactor_poll_cancel(struct reactor_poll *p)
+{
+	struct io_uring_sqe *sqe;
+
+	if (p->fiber == NULL)
+		return;
+	sqe = reactor_sqe(current_reactor);
+	io_uring_prep_poll_remove(sqe, (uintptr_t)&p->op);
+	io_uring_sqe_set_data(sqe, NULL);
 }

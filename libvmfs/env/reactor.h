@@ -84,6 +84,17 @@ bool reactor_rests(void);
 int reactor_poll_fd(int fd, short events);
 
 /*
+ * The same for one of several that wait for the fd: only one is woken.  Cancel,
+ * on its thread, ends the wait at once; harmless when there is none.
+ */
+struct reactor_poll {
+	struct reactor_op op;		/* private */
+	struct fiber *fiber;		/* NULL: it does not wait */
+};
+int reactor_poll_one(struct reactor_poll *p, int fd, short events);
+void reactor_poll_cancel(struct reactor_poll *p);
+
+/*
  * Runs the blocking fn(arg) on a helper thread and suspends the calling fiber
  * until it has returned; its result is the result.
  */

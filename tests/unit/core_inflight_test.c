@@ -31,7 +31,7 @@ rig_init(struct rig *r)
 {
 	memset(r, 0, sizeof(*r));
 	ATF_REQUIRE_EQ(0, disk_mem_open(64 * MIB, 512, &r->mem));
-	gate_init(&r->gate, r->mem);
+	gate_disk_init(&r->gate, r->mem);
 	fixture_init(&r->f, &r->gate.disk, true);
 	r->f.conf.checkpoint_ms = 3600000;
 	ATF_REQUIRE_EQ(0, fixture_mount(&r->f));
@@ -69,7 +69,7 @@ opener_fiber(void *arg)
 	/* Long after the lock record would have been written. */
 	for (unsigned i = 0; i < 1000; i++)
 		fiber_yield();
-	gate_open(&r->gate);
+	gate_disk_open(&r->gate);
 }
 
 static void
@@ -123,7 +123,7 @@ free_leaf(struct rig *r, struct fs_file *f)
 	ATF_REQUIRE_EQ(0, fs_file_write(f, 8 * MIB + 65536, page,
 	    sizeof(page)));
 	ATF_REQUIRE_EQ(0, fs_file_flush(f));
-	gate_close(&r->gate, leaf, 1, 1);
+	gate_disk_close(&r->gate, leaf, 1, 1);
 	start(checkpoint_fiber, r);
 	wait_held(r);
 	ATF_REQUIRE_EQ(0, fs_file_punch(f, 0, 64 * MIB));
@@ -274,7 +274,7 @@ body_tail(void *arg)
 	rig_init(r);
 	make_leaves(r);
 	ATF_REQUIRE_EQ(0, put_all(r, r->done = 1));
-	gate_close(&r->gate, r->f.ds->journal.base, JOURNAL_FIRST_BLOCK,
+	gate_disk_close(&r->gate, r->f.ds->journal.base, JOURNAL_FIRST_BLOCK,
 	    GATE_HELD_MAX);
 	/* More than half, so that the room before and behind overlap; but no
 	 * commit may have to make the checkpoint itself. */
@@ -291,7 +291,7 @@ body_tail(void *arg)
 	ATF_REQUIRE_EQ(0, fixture_recover(&r->f, copy, &report));
 	expect_leaves(r, copy, durable);
 	disk_close(copy);
-	gate_open(&r->gate);
+	gate_disk_open(&r->gate);
 	while (!r->committed || !r->checkpointed)
 		fiber_yield();
 	ATF_REQUIRE_EQ(0, ds_unlock(r->f.ds, &r->g));

@@ -34,7 +34,7 @@ static const struct disk_ops gate_ops = {
 };
 
 void
-gate_init(struct gate_disk *g, struct disk *below)
+gate_disk_init(struct gate_disk *g, struct disk *below)
 {
 	*g = (struct gate_disk){
 		.disk = { .ops = &gate_ops, .info = below->info },
@@ -43,7 +43,7 @@ gate_init(struct gate_disk *g, struct disk *below)
 }
 
 void
-gate_close(struct gate_disk *g, uint64_t first, uint64_t blocks,
+gate_disk_close(struct gate_disk *g, uint64_t first, uint64_t blocks,
     unsigned most)
 {
 	g->first = first;
@@ -52,7 +52,7 @@ gate_close(struct gate_disk *g, uint64_t first, uint64_t blocks,
 }
 
 void
-gate_open(struct gate_disk *g)
+gate_disk_open(struct gate_disk *g)
 {
 	g->blocks = 0;
 	for (unsigned i = 0; i < g->count; i++)

@@ -16,11 +16,11 @@ struct gate_disk {
 	unsigned count;
 };
 
-void gate_init(struct gate_disk *g, struct disk *below);
+void gate_disk_init(struct gate_disk *g, struct disk *below);
 /* From now on the first `most` writes to these blocks; blocks 0: none. */
-void gate_close(struct gate_disk *g, uint64_t first, uint64_t blocks,
+void gate_disk_close(struct gate_disk *g, uint64_t first, uint64_t blocks,
     unsigned most);
 /* Sends on what was held, in the order in which it came. */
-void gate_open(struct gate_disk *g);
+void gate_disk_open(struct gate_disk *g);
 
 #endif

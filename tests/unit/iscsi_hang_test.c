@@ -33,8 +33,8 @@ hung_map(struct iscsi_server *s, void *arg)
 	env_posix_init(&hung.env, sched_current(), NULL);
 	r = disk_mem_open(1 << 20, 512, &hung.mem);
 	if (r == 0) {
-		gate_init(&hung.gate, hung.mem);
-		gate_close(&hung.gate, 0, 256, 1);
+		gate_disk_init(&hung.gate, hung.mem);
+		gate_disk_close(&hung.gate, 0, 256, 1);
 		r = scsi_lu_new(&hung.env, &hung.gate.disk, &conf, &hung.lu);
 	}
 	return r == 0 ? scsi_target_map(iscsi_server_target(s, RIG_IQN), 1,
@@ -67,7 +67,7 @@ hung_let_go(struct iscsi_server *s, void *arg)
 {
 	(void)s;
 	(void)arg;
-	gate_open(&hung.gate);
+	gate_disk_open(&hung.gate);
 	return 0;
 }
 

@@ -1,0 +1,381 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Those who read /dev/fuse: the datastore's owner, and threads beside it.
+ * What is read or written of an open file is done where it was read when the
+ * core knows how (fs_file_fast); all else is a fiber of the owner.
+ *
+ * All have one descriptor: what was read by another one of its own would be
+ * lost to the process that goes on after us (fuse_keep.h).
+ */
+#include <fcntl.h>
+#include <linux/fuse.h>
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "fuse/mount_impl.h"
+
+/* struct fuse_in_header and fuse_write_in. */
+#define WRITE_HEADERS 80u
+/* Buffers that keep their memory when they are not used, of all readers. */
+#define IDLE_MAX 64u
+/* Requests read between two looks at what has completed. */
+#define READS_PER_TURN 16u
+#define THREADS_DEFAULT_MAX 4u
+
+_Static_assert(sizeof(struct fuse_in_header) + sizeof(struct fuse_write_in) ==
+    WRITE_HEADERS, "data of a write begins at a page");
+
+/* ---- request buffers, each of one reader ---- */
+
+void
+readers_init(struct fuse_mount *m)
+{
+	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
+	unsigned most = cpus > 0 && cpus < (long)THREADS_DEFAULT_MAX ?
+	    (unsigned)cpus : THREADS_DEFAULT_MAX;
+
+	m->readers = m->conf.threads == 0 ? most :
+	    m->conf.threads < FUSE_THREADS_MAX ? m->conf.threads :
+	    FUSE_THREADS_MAX;
+	for (unsigned i = 0; i < m->readers; i++) {
+		struct reader *rd = &m->reader[i];
+
+		rd->m = m;
+		list_init(&rd->idle);
+		fiber_cond_init(&rd->room);
+	}
+	for (unsigned i = 0; i < FUSE_KEEP_REQUESTS; i++) {
+		struct request *r = &m->request[i];
+
+		r->mount = m;
+		r->index = i;
+		r->reader = &m->reader[i % m->readers];
+		/* Headers end where a page begins. */
+		r->buf.mem = m->conf.keep->message[i] + FUSE_KEEP_PAGE -
+		    WRITE_HEADERS;
+		list_init(&r->node);
+		list_add_tail(&r->reader->idle, &r->node);
+	}
+}
+
+/* NULL: all of this reader's are under way. */
+static struct request *
+request_get(struct reader *rd)
+{
+	struct list *node = list_pop(&rd->idle);
+	struct request *r;
+
+	if (node == NULL)
+		return NULL;
+	r = list_entry(node, struct request, node);
+	r->again = false;
+	*request_note(r) = (struct fs_note){ 0 };
+	rd->busy++;
+	return r;
+}
+
+static void
+put_here(void *arg)
+{
+	struct request *r = arg;
+	struct reader *rd = r->reader;
+
+	list_add(&rd->idle, &r->node);
+	rd->busy--;
+	fiber_cond_broadcast(&rd->room);
+}
+
+void
+request_put(struct request *r)
+{
+	/* From here on nobody does it again. */
+	request_header(r)->len = 0;
+	if (r->index >= IDLE_MAX)
+		(void)madvise(r->mount->conf.keep->message[r->index],
+		    FUSE_KEEP_MESSAGE, MADV_REMOVE);
+	if (r->reader->sched == sched_current()) {
+		put_here(r);
+		return;
+	}
+	r->work = (struct sched_work){ .fn = put_here, .arg = r };
+	sched_post(r->reader->sched, &r->work);
+}
+
+/* ---- past the owner ---- */
+
+static void
+run_by_owner(void *arg)
+{
+	request_run(arg);
+}
+
+static void
+hand_over(struct request *r)
+{
+	struct sched *owner = r->mount->reader[0].sched;
+
+	if (sched_current() == owner) {
+		request_run(r);
+		return;
+	}
+	r->work = (struct sched_work){ .fn = run_by_owner, .arg = r };
+	sched_post(owner, &r->work);
+}
+
+static void
+fast_again(struct disk_req *d)
+{
+	struct request *r = container_of(d, struct request, disk);
+
+	gate_leave(&r->handle->gate);
+	hand_over(r);
+}
+
+static void
+fast_done(struct disk_req *d)
+{
+	struct request *r = container_of(d, struct request, disk);
+	struct fuse_write_out wrote = { .size = (uint32_t)d->length };
+	struct fuse_out_header out = { .unique = request_unique(r) };
+	struct iovec iov[2] = { { &out, sizeof(out) }, r->iov };
+
+	gate_leave(&r->handle->gate);
+	if (d->op == DISK_WRITE) {
+		request_written(r);
+		iov[1] = (struct iovec){ &wrote, sizeof(wrote) };
+	}
+	out.len = (uint32_t)(sizeof(out) + iov[1].iov_len);
+	/* It fails when nobody waits for it any more. */
+	(void)!writev(fuse_session_fd(r->mount->se), iov, 2);
+	request_put(r);
+}
+
+/* Fills r->disk; false: nothing for us.  *ret_fh: the handle's number. */
+static bool
+parse(struct request *r, uint64_t *ret_fh)
+{
+	const struct fuse_in_header *h = request_header(r);
+	const struct fuse_write_in *w = (const void *)(h + 1);
+	const struct fuse_read_in *rd = (const void *)(h + 1);
+
+	r->disk = (struct disk_req){
+		.iov = &r->iov, .iovcnt = 1, .done = fast_done,
+	};
+	r->iov.iov_base = (char *)r->buf.mem + WRITE_HEADERS;
+	if (h->opcode == FUSE_READ && r->buf.size == WRITE_HEADERS) {
+		r->disk.op = DISK_READ;
+		r->disk.offset = rd->offset;
+		r->disk.length = rd->size;
+		*ret_fh = rd->fh;
+	} else if (h->opcode == FUSE_WRITE && (w->flags & O_APPEND) == 0 &&
+	    r->buf.size == WRITE_HEADERS + (size_t)w->size) {
+		r->disk.op = DISK_WRITE;
+		r->disk.offset = w->offset;
+		r->disk.length = w->size;
+		*ret_fh = w->fh;
+	} else {
+		return false;
+	}
+	r->iov.iov_len = (size_t)r->disk.length;
+	return r->disk.length <= FUSE_KEEP_MESSAGE - 2 * FUSE_KEEP_PAGE;
+}
+
+static bool
+fast_begin(struct request *r)
+{
+	struct fuse_mount *m = r->mount;
+	struct handle *h;
+	uint64_t fh;
+
+	if (!parse(r, &fh) || fh == 0 || fh > FUSE_KEEP_HANDLES)
+		return false;
+	/* It stays: the kernel releases it when this was answered. */
+	h = atomic_load(&m->handle[fh - 1]);
+	if (h == NULL || !gate_enter(&h->gate))
+		return false;
+	r->handle = h;
+	if ((h->fast_writes || r->disk.op == DISK_READ) &&
+	    fs_file_fast(h->fast, &r->disk, fast_again))
+		return true;
+	gate_leave(&h->gate);
+	return false;
+}
+
+/* ---- reading ---- */
+
+/* It comes once in the life of a mount. */
+static void
+init_note(const struct request *r)
+{
+	struct fuse_keep *k = r->mount->conf.keep;
+
+	if (request_header(r)->opcode != FUSE_INIT ||
+	    r->buf.size > sizeof(k->init))
+		return;
+	memcpy(k->init, r->buf.mem, r->buf.size);
+	atomic_store(&k->init_size, (uint32_t)r->buf.size);
+}
+
+/*
+ * Takes one request off the kernel's queue.  0: go on; -EAGAIN: none is
+ * waiting; -EBUSY: no buffer; -ENODEV: the file system is gone; others: this
+ * one is lost.
+ */
+static int
+take_request(struct reader *rd)
+{
+	struct fuse_mount *m = rd->m;
+	struct request *r = request_get(rd);
+	int n;
+
+	if (r == NULL)
+		return -EBUSY;
+	n = fuse_session_receive_buf(m->se, &r->buf);
+	if (n <= 0) {
+		request_put(r);
+		return fuse_session_exited(m->se) ? -ENODEV :
+		    n == 0 ? -EAGAIN : n;
+	}
+	init_note(r);
+	if (!fast_begin(r))
+		hand_over(r);
+	return 0;
+}
+
+/* On the owner. */
+static void
+reader_gone(void *arg)
+{
+	struct reader *rd = arg;
+	struct fuse_mount *m = rd->m;
+
+	if (rd->unmounted && !m->stopping && !m->unmounted) {
+		m->unmounted = true;
+		m->conf.on_unmount(m->conf.arg);
+	}
+	active_put(m);
+}
+
+static void
+reader_fiber(void *arg)
+{
+	struct reader *rd = arg;
+	int fd = fuse_session_fd(rd->m->se);
+	unsigned turn = 0;
+
+	if (rd->reactor == NULL)
+		rd->m->reading = fiber_self();
+	while (!rd->stopping && !rd->unmounted) {
+		int rc = take_request(rd);
+
+		if (rc == -EAGAIN)
+			(void)reactor_poll_one(&rd->poll, fd, POLLIN);
+		else if (rc == -EBUSY)
+			fiber_cond_wait(&rd->room);
+		else if (++turn % READS_PER_TURN == 0)
+			fiber_yield();
+		rd->unmounted = rc == -ENODEV;
+	}
+	while (rd->busy > 0)
+		fiber_cond_wait(&rd->room);
+	rd->work = (struct sched_work){ .fn = reader_gone, .arg = rd };
+	sched_post(rd->m->reader[0].sched, &rd->work);
+}
+
+/* ---- life ---- */
+
+static void
+begin_here(void *arg)
+{
+	struct reader *rd = arg;
+
+	/* Without a stack the others read what it would have read. */
+	if (sched_spawn(rd->sched, "fuse-reader", reader_fiber, rd) == 0)
+		return;
+	rd->work = (struct sched_work){ .fn = reader_gone, .arg = rd };
+	sched_post(rd->m->reader[0].sched, &rd->work);
+}
+
+static int
+thread_start(struct reader *rd, unsigned i)
+{
+	char name[16];
+	int rc;
+
+	(void)snprintf(name, sizeof(name), "fuse%u:%.8s",
+	    i % FUSE_THREADS_MAX, rd->m->datastore);
+	rc = reactor_new(name, &rd->reactor);
+	if (rc < 0)
+		return rc;
+	rc = reactor_start(rd->reactor);
+	if (rc < 0) {
+		reactor_free(rd->reactor);
+		rd->reactor = NULL;
+		return rc;
+	}
+	rd->sched = reactor_sched(rd->reactor);
+	return 0;
+}
+
+int
+readers_start(struct fuse_mount *m)
+{
+	int rc = 0;
+
+	m->reader[0].sched = sched_current();
+	for (unsigned i = 1; i < m->readers && rc == 0; i++)
+		rc = thread_start(&m->reader[i], i);
+	return rc;
+}
+
+void
+readers_go(struct fuse_mount *m)
+{
+	for (unsigned i = 0; i < m->readers; i++) {
+		struct reader *rd = &m->reader[i];
+
+		m->active++;
+		rd->work = (struct sched_work){ .fn = begin_here, .arg = rd };
+		sched_post(rd->sched, &rd->work);
+	}
+}
+
+static void
+stop_here(void *arg)
+{
+	struct reader *rd = arg;
+
+	rd->stopping = true;
+	reactor_poll_cancel(&rd->poll);
+	fiber_cond_broadcast(&rd->room);
+}
+
+void
+readers_stop(struct fuse_mount *m)
+{
+	for (unsigned i = 0; i < m->readers; i++) {
+		struct reader *rd = &m->reader[i];
+
+		if (rd->sched == NULL)
+			continue;
+		rd->stop = (struct sched_work){ .fn = stop_here, .arg = rd };
+		sched_post(rd->sched, &rd->stop);
+	}
+}
+
+void
+readers_free(struct fuse_mount *m)
+{
+	for (unsigned i = 1; i < m->readers; i++) {
+		struct reactor *r = m->reader[i].reactor;
+
+		if (r == NULL)
+			continue;
+		reactor_stop(r);
+		reactor_join(r);
+		reactor_free(r);
+	}
+}

@@ -1,0 +1,141 @@
+# SPDX-License-Identifier: BSD-2-Clause
+# Threads that read and write past the owner of a datastore, in a real mount.
+. "${VMFS_SRCDIR}/tests/cli/hosts.subr"
+
+# start THREADS: esx1 with a disk of 64 MiB that has all its space.
+start()
+{
+	lun_make lun
+	printf '[datastore ds1]\nlun = %s\nmount = %s\nthreads = %s\n' \
+	    "${PWD}/lun" "${PWD}/esx1/mnt" "$1" | host_conf esx1
+	daemon_start esx1
+	atf_check vmfsctl -c esx1/ctl disk create --eager ds1:/vm.vmdk 64M
+}
+
+# 4 jobs with 12 MiB each, behind the first 16 MiB.
+verify()
+{
+	fio --name=v --filename=esx1/mnt/vm-flat.vmdk --size=12M --offset=16M \
+	    --offset_increment=12M --numjobs=4 --bsrange=512-64k \
+	    --blockalign=512 --rw=randrw --ioengine=libaio --iodepth=8 \
+	    --direct=1 --loops=6 --verify=crc32c --verify_fatal=1 \
+	    --verify_state_save=0 --group_reporting --output=fio.out
+}
+
+# Until fio has ended: a snapshot, which must stay as it is.
+snapshots()
+{
+	while kill -0 "$1" 2>/dev/null; do
+		vmfsctl -c esx1/ctl disk snapshot ds1:/vm.vmdk s >/dev/null &&
+		    vmfsctl -c esx1/ctl disk export ds1:/vm.vmdk@s a >/dev/null &&
+		    vmfsctl -c esx1/ctl disk export ds1:/vm.vmdk@s b >/dev/null &&
+		    cmp a b &&
+		    vmfsctl -c esx1/ctl disk rm-snapshot ds1:/vm.vmdk@s \
+			>/dev/null || return 1
+		rm -f a b
+		echo one >>snapshots
+	done
+}
+
+# Until fio has ended: holes in the first 16 MiB, written and discarded.
+discards()
+{
+	while kill -0 "$1" 2>/dev/null; do
+		dd if=/dev/zero bs=1M count=16 oflag=direct conv=notrunc \
+		    of=esx1/mnt/vm-flat.vmdk status=none &&
+		    fallocate -p -o 4096 -l 16000000 esx1/mnt/vm-flat.vmdk ||
+		    return 1
+		echo one >>discards
+	done
+}
+
+atf_test_case data_is_right_beside_snapshots_and_discards cleanup
+data_is_right_beside_snapshots_and_discards_head()
+{
+	atf_set require.user root
+	atf_set require.progs fio
+}
+data_is_right_beside_snapshots_and_discards_body()
+{
+	start 4
+	verify &
+	fio=$!
+	discards ${fio} &
+	discards=$!
+	snapshots ${fio} || atf_fail "a snapshot has changed"
+	wait ${discards} || atf_fail "discard failed"
+	wait ${fio} || {
+		cat fio.out >&2
+		atf_fail "fio read what it had not written"
+	}
+	test -s snapshots && test -s discards || atf_fail "nothing beside"
+	hosts_stop
+	atf_check -o ignore fsck.vmfs -n lun
+}
+data_is_right_beside_snapshots_and_discards_cleanup()
+{
+	hosts_cleanup
+}
+
+atf_test_case unmount_waits_for_all_threads cleanup
+unmount_waits_for_all_threads_head()
+{
+	atf_set require.user root
+	atf_set require.progs fio
+}
+unmount_waits_for_all_threads_body()
+{
+	start 16
+	for _ in 1 2 3; do
+		fio --name=v --filename=esx1/mnt/vm-flat.vmdk --size=32M \
+		    --rw=randwrite --bs=4k --ioengine=libaio --iodepth=16 \
+		    --direct=1 --numjobs=2 --time_based --runtime=30 \
+		    --output=/dev/null 2>/dev/null &
+		fio=$!
+		until_true 10 fuser -s esx1/mnt/vm-flat.vmdk
+		atf_check vmfsctl -c esx1/ctl ds unmount --force ds1
+		wait ${fio}
+		atf_check vmfsctl -c esx1/ctl ds mount ds1
+	done
+	hosts_stop
+	atf_check -o ignore fsck.vmfs -n lun
+}
+unmount_waits_for_all_threads_cleanup()
+{
+	hosts_cleanup
+}
+
+atf_test_case a_write_shows_in_the_times cleanup
+a_write_shows_in_the_times_head()
+{
+	atf_set require.user root
+}
+a_write_shows_in_the_times_body()
+{
+	start 2
+	f=esx1/mnt/vm-flat.vmdk
+	exec 8<>${f}
+	atf_check touch -d 2001-02-03 ${f}
+	for _ in 1 2; do
+		atf_check dd if=/dev/zero of=${f} bs=4k count=4 conv=notrunc \
+		    oflag=direct status=none
+	done
+	test "$(stat -c %Y ${f})" -gt 1500000000 ||
+	    atf_fail "the time is $(stat -c %y ${f})"
+	atf_check touch -d 2001-02-03 ${f}
+	atf_check -o inline:'2001-02-03\n' date -r ${f} +%F
+	exec 8>&-
+	atf_check -o inline:'2001-02-03\n' date -r ${f} +%F
+	hosts_stop
+}
+a_write_shows_in_the_times_cleanup()
+{
+	hosts_cleanup
+}
+
+atf_init_test_cases()
+{
+	atf_add_test_case data_is_right_beside_snapshots_and_discards
+	atf_add_test_case unmount_waits_for_all_threads
+	atf_add_test_case a_write_shows_in_the_times
+}
