@@ -214,6 +214,116 @@ worker_ends_with_its_supervisor_cleanup()
 	hosts_cleanup
 }
 
+# The supervisor was late: others have what was ours.
+atf_test_case host_that_was_taken_over_begins_anew cleanup
+host_that_was_taken_over_begins_anew_head()
+{
+	atf_set require.user root
+}
+# A process of its own, without children: each would flush at its exit.
+holder()
+{
+	exec 9>>esx1/mnt/mine
+	echo before >&9
+	echo >held
+	read -r _ <go
+	if echo after >&9; then
+		echo written >outcome
+	else
+		echo refused >outcome
+	fi 2>/dev/null
+}
+host_that_was_taken_over_begins_anew_body()
+{
+	lun_make lun
+	daemon_in=
+	host_start esx2 "${PWD}/lun"
+	daemon_in=supervised
+	host_start esx1 "${PWD}/lun"
+	mkfifo go
+	(holder) &
+	holder=$!
+	until_true 10 test -s held || atf_fail "the file cannot be opened"
+	kill -STOP "$(cat esx1/pid)"
+	kill -9 "$(worker esx1)"
+	until_true 60 eval 'grep "takeover: done.*esx1" esx2/log' ||
+	    atf_fail "esx1 is not taken over"
+	until_true 30 eval 'echo theirs >>esx2/mnt/mine' ||
+	    atf_fail "its lock cannot be had"
+	exec 8>>esx2/mnt/mine
+	kill -CONT "$(cat esx1/pid)"
+	until_true 30 eval 'grep "cannot go on as slot" esx1/log' ||
+	    atf_fail "it goes on"
+	until_true 30 vmfsctl -c esx1/ctl ds info ds1
+	echo >go
+	wait ${holder}
+	atf_check_equal refused "$(cat outcome)"
+	echo more >&8 || atf_fail "the new holder lost its lock"
+	exec 8>&-
+	atf_check -o inline:'before\ntheirs\nmore\n' cat esx1/mnt/mine
+	atf_check cp esx1/mnt/mine esx1/mnt/other
+	daemon_stop esx1
+	daemon_stop esx2
+	atf_check -o ignore fsck.vmfs -n lun
+}
+host_that_was_taken_over_begins_anew_cleanup()
+{
+	kill -CONT "$(cat esx1/pid)"
+	hosts_cleanup
+}
+
+# The LUN of a box; its sessions are reinstated.
+atf_test_case host_goes_on_on_an_iscsi_lun cleanup
+host_goes_on_on_an_iscsi_lun_head()
+{
+	atf_set require.user root
+}
+host_goes_on_on_an_iscsi_lun_body()
+{
+	iqn=iqn.2026-11.test:box
+	truncate -s 512M store
+	printf '[portal]\nlisten = 127.0.0.1:0\n[target %s]\nlun.0 = %s,thin
+allow = iqn.2026-11.test:*\n' ${iqn} "${PWD}/store" | host_conf box
+	daemon_in=
+	daemon_start box
+	lun=iscsi://$(vmfsctl -c box/ctl target ls --json |
+	    jq -r '.portals[0]')/${iqn}/0
+	atf_check -o ignore -e empty mkfs.vmfs -L ds1 --timers=${timers} \
+	    --initiator=iqn.2026-11.test:admin "${lun}"
+	host_start esx2 "${lun}"
+	daemon_in=supervised
+	host_start esx1 "${lun}"
+	exec 9>esx1/mnt/mine
+	(take_away) &
+	taker=$!
+	for i in 1 2 3 4; do
+		echo "${i}" >&9 || atf_fail "cannot write"
+		kill_worker esx1
+		until_true 10 eval '[ -s refused ]' ||
+		    atf_fail "the other host did not try"
+		rm -f refused
+	done
+	touch enough
+	wait ${taker}
+	[ ! -e taken ] || atf_fail "the other host got the lock"
+	exec 9>&-
+	atf_check -o inline:'1\n2\n3\n4\n' cat esx2/mnt/mine
+	# It can still be fenced, by the key that it had.
+	kill -STOP "$(worker esx1)"
+	until_true 30 eval 'grep "takeover: done.*esx1" esx2/log' ||
+	    atf_fail "a host that went on cannot be taken over"
+	kill -CONT "$(worker esx1)"
+	until_true 30 eval 'grep "this host was fenced" esx1/log' ||
+	    atf_fail "and does not see it"
+	daemon_stop esx1
+	daemon_stop esx2
+	daemon_stop box
+}
+host_goes_on_on_an_iscsi_lun_cleanup()
+{
+	hosts_cleanup
+}
+
 # A copy of the program, as a package would have installed it.
 installed()
 {
@@ -327,6 +437,8 @@ upgrade_needs_a_supervisor_cleanup()
 
 atf_init_test_cases()
 {
+	atf_add_test_case host_that_was_taken_over_begins_anew
+	atf_add_test_case host_goes_on_on_an_iscsi_lun
 	atf_add_test_case upgrade_goes_on_with_the_new_program
 	atf_add_test_case upgrade_to_what_does_not_start_is_refused
 	atf_add_test_case upgrade_needs_a_supervisor

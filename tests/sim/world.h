@@ -39,6 +39,7 @@ struct world_host {
 	 * to tell, no network. */
 	bool tool;
 	bool lacks_further;		/* it does not find that LUN */
+	struct host_keep *keep;		/* outlives its processes; NULL */
 };
 
 struct world {
