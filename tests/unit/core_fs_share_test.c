@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "libvmfs/core/fs_impl.h"
 #include "tests/unit/core_fs_rig.h"
 #include "tests/unit/crash_disk.h"
 
@@ -403,6 +404,52 @@ ATF_TC_BODY(a_copys_snapshot_may_be_deleted_by_hand, tc)
 	rig_run(128 * MIB, deleted_by_hand);
 }
 
+struct sharing {
+	struct pair p;
+	int64_t result;
+	bool ended;
+};
+
+static void
+share_fiber(void *arg)
+{
+	struct sharing *s = arg;
+
+	s->result = share(&s->p, 0, SIZE);
+	s->ended = true;
+}
+
+/* Between the snapshot and the clone of it somebody looks for idle ones. */
+static void
+begins(struct rig *r)
+{
+	struct sharing s = { .ended = false };
+	struct inode *to;
+
+	pair_open(&s.p, r);
+	to = s.p.to->ip;
+	rig_fill(s.p.from, 0, SIZE, 'a');
+	fiber_mutex_lock(&to->snaps);
+	ATF_REQUIRE_EQ(0, sched_spawn(sched_current(), "share", share_fiber,
+	    &s));
+	while (snapshots(r, s.p.ino[0]) == 0)
+		fiber_yield();
+	ATF_REQUIRE_EQ(0, fs_snapshot_reap(r->fs, s.p.ino[0], NULL, NULL));
+	ATF_CHECK_EQ(1, snapshots(r, s.p.ino[0]));
+	fiber_mutex_unlock(&to->snaps);
+	while (!s.ended)
+		fiber_yield();
+	ATF_CHECK_EQ((int64_t)SIZE, s.result);
+	rig_expect(s.p.to, 0, SIZE, 'a');
+	pair_close(&s.p);
+}
+
+ATF_TC_WITHOUT_HEAD(a_copy_that_begins_keeps_its_snapshot);
+ATF_TC_BODY(a_copy_that_begins_keeps_its_snapshot, tc)
+{
+	rig_run(128 * MIB, begins);
+}
+
 /* ---- random operations against bytes in memory ---- */
 
 struct model {
@@ -626,6 +673,7 @@ ATF_TP_ADD_TCS(tp)
 	ATF_TP_ADD_TC(tp, a_copys_snapshot_in_use_goes_later);
 	ATF_TP_ADD_TC(tp, a_snapshot_of_somebody_stays_without_clones);
 	ATF_TP_ADD_TC(tp, a_copys_snapshot_may_be_deleted_by_hand);
+	ATF_TP_ADD_TC(tp, a_copy_that_begins_keeps_its_snapshot);
 	ATF_TP_ADD_TC(tp, random_copies_read_as_they_should);
 	ATF_TP_ADD_TC(tp, power_cuts_leave_a_sound_datastore);
 	return atf_no_error();
