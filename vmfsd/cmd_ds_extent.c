@@ -193,6 +193,7 @@ add_row(struct extent_call *c, const struct super *s, unsigned i)
 	struct disk *lun = extents_lun(d->disk, &e->uuid);
 	bool here = i == 0 || extents_has(d->disk, &e->uuid);
 	struct extent_info note = { .place = "" };
+	uint64_t used = 0;
 	json_t *row;
 
 	if (i == 0)
@@ -203,11 +204,16 @@ add_row(struct extent_call *c, const struct super *s, unsigned i)
 		    lun->info.name);
 	else if (extent_note_read(d->disk, s, i, &note) < 0)
 		note.place[0] = '\0';
+	if (here && i > 0 && ds_extent_used(d->ds, i, &used) < 0)
+		used = 0;
 	row = json_pack("{s:i, s:s, s:I, s:s, s:s}", "extent", (int)i,
 	    "uuid", uuid_text(&e->uuid, uuid), "size",
 	    (json_int_t)(e->blocks << BLOCK_SHIFT), "status", !here ?
 	    "missing" : (e->flags & EXTENT_LEAVING) != 0 ? "leaving" : "ok",
 	    "lun", note.place);
+	if (here && i > 0)
+		(void)json_object_set_new(row, "used",
+		    json_integer((json_int_t)used));
 	(void)json_array_append_new(c->rows, row);
 }
 

@@ -125,6 +125,23 @@ int ds_set_features(struct ds *ds, uint64_t incompat, uint64_t ro_compat)
 int ds_extent_add(struct ds *ds, struct disk *lun, const char *place,
     char *why) MUST_CHECK;
 
+/*
+ * Nothing is allocated on extent i from now on, or again.  -ENOENT; as ds_grow.
+ */
+int ds_extent_leave(struct ds *ds, unsigned i, bool leave) MUST_CHECK;
+/* Would a change of what lies on this chunk better go elsewhere? */
+bool ds_chunk_leaves(const struct ds *ds, uint64_t chunk);
+/* -VMFS_EINUSE: another host may still allocate, or leases, there. */
+int ds_extent_settled(struct ds *ds, unsigned i) MUST_CHECK;
+/* What is in use there. */
+int ds_extent_used(struct ds *ds, unsigned i, uint64_t *ret_bytes) MUST_CHECK;
+/*
+ * Takes extent i, which is leaving, out of the datastore.  -ENOTEMPTY; -EBUSY:
+ * another host still has a lease there, try again in a moment; -EINVAL: it is
+ * not leaving; -VMFS_EEXTENT: it is missing; -ENOENT; as ds_grow.
+ */
+int ds_extent_rm(struct ds *ds, unsigned i) MUST_CHECK;
+
 struct env *ds_env(const struct ds *ds);
 struct disk *ds_disk(const struct ds *ds);
 struct lockops *ds_locks(const struct ds *ds);

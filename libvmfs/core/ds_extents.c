@@ -76,8 +76,12 @@ let_go(struct ds *ds, const struct super *s)
 
 		for (unsigned k = 1; k < s->extents; k++)
 			stays |= uuid_equal(&s->extent[k].uuid, uuid);
-		if (!stays && lun != NULL && !ds->conf.readonly)
-			l->vt->del_lun(l, lun);
+		if (stays || lun == NULL || ds->conf.readonly)
+			continue;
+		if (ds->removing && extent_erase(lun) < 0)
+			log_warn(ds->conf.env->log, "core: LUN %s still says "
+			    "that it is an extent", lun->info.name);
+		l->vt->del_lun(l, lun);
 	}
 }
 

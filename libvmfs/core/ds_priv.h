@@ -199,6 +199,7 @@ struct ds {
 	bool lacks_extents;		/* and when they are looked for again */
 	uint64_t extents_again_ns;
 	bool probing;			/* a fiber asks those that are lost */
+	bool removing;			/* we take one out */
 	uint16_t *cluster_free;	/* free chunks as last seen; space.c */
 	uint64_t cluster_scan_ns;	/* when all were seen; 0: never */
 	struct lock_grant slot_grant;	/* our slot, owner of slot info */

@@ -259,3 +259,37 @@ fs_extent_add(struct fs *fs, struct disk *lun, const char *place, char *why,
 	disk_close(f.lun);
 	return r;
 }
+
+struct leave {
+	unsigned extent;
+	bool leave;
+};
+
+static int
+extent_leave(struct ds *ds, void *arg)
+{
+	const struct leave *l = arg;
+
+	return ds_extent_leave(ds, l->extent, l->leave);
+}
+
+int
+fs_extent_leave(struct fs *fs, unsigned i, bool leave,
+    struct lock_holder *ret_holder)
+{
+	struct leave l = { i, leave };
+
+	return change_super(fs, extent_leave, &l, ret_holder);
+}
+
+static int
+extent_rm(struct ds *ds, void *arg)
+{
+	return ds_extent_rm(ds, *(const unsigned *)arg);
+}
+
+int
+fs_extent_rm(struct fs *fs, unsigned i, struct lock_holder *ret_holder)
+{
+	return change_super(fs, extent_rm, &i, ret_holder);
+}

@@ -170,6 +170,13 @@ int fs_readdir(struct fs *fs, uint64_t dir, uint64_t cookie,
  * the root directory.  -VMFS_ELOCKED after a while.
  */
 int fs_grow(struct fs *fs, struct lock_holder *ret_holder) MUST_CHECK;
+/* See ds_extent_leave, ds_extent_rm. */
+int fs_extent_leave(struct fs *fs, unsigned i, bool leave,
+    struct lock_holder *ret_holder) MUST_CHECK;
+int fs_extent_rm(struct fs *fs, unsigned i, struct lock_holder *ret_holder)
+    MUST_CHECK;
+/* Lies anything of the inode there, as of its last checkpoint? */
+int fs_lies_on_leaving(struct fs *fs, uint64_t ino, bool *ret_lies) MUST_CHECK;
 /* See ds_extent_add; owns lun in any case. */
 int fs_extent_add(struct fs *fs, struct disk *lun, const char *place,
     char *why, struct lock_holder *ret_holder) MUST_CHECK;
@@ -439,6 +446,13 @@ int fs_clone(struct fs *fs, uint64_t snapshot_ino, uint64_t dir,
  * -VMFS_ELOCKED: all is copied, but another host reads that snapshot just now.
  */
 int fs_file_promote(struct fs_file *f, const struct fs_progress *p) MUST_CHECK;
+/*
+ * The file's data leaves LUNs that are to leave, while it may be written.  What
+ * its snapshots and clones share stays where it is for them.  -EBADF: not open
+ * for writing by this host alone.
+ */
+int fs_file_evacuate(struct fs_file *f, const struct fs_progress *p)
+    MUST_CHECK;
 /*
  * Calls fn for the extents, whole blocks, in which two trees of one family
  * differ (a disk and its snapshots, or 0: nothing at all), in ascending order,

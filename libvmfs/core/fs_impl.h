@@ -338,6 +338,14 @@ int map_written(struct inode *ip, uint64_t off, uint64_t len, uint64_t size)
 /* [off, off + len) becomes a hole where whole blocks allow it. */
 int map_punch(struct inode *ip, uint64_t off, uint64_t len) MUST_CHECK;
 
+/* ---- promote.c ---- */
+
+/*
+ * The chunk is written again as a whole: what was a hole in it between data
+ * becomes zeroes, so that nothing below it shows through.  buf: a chunk.
+ */
+int chunk_rewrite(struct inode *ip, uint64_t off, void *buf) MUST_CHECK;
+
 /* ---- map_kin.c, kin_near.c, map_prune.c: who else has this space ---- */
 
 int kin_load(struct inode *ip) MUST_CHECK;

@@ -16,20 +16,12 @@ is_shared(const struct inode *ip, const struct map_chunk *c)
 	    (c->own != 0 && c->birth <= ip->info.origin_epoch);
 }
 
-/*
- * The chunk is written again as a whole: what was a hole in it between data
- * becomes zeroes, so that nothing below it shows through.
- */
-static int
-chunk_promote(struct inode *ip, uint64_t off, void *buf)
+int
+chunk_rewrite(struct inode *ip, uint64_t off, void *buf)
 {
 	uint64_t end = off + CHUNK_SIZE;
-	struct map_view v;
 	int r;
 
-	r = map_view(ip, true, &ip->info.map, off, &v);
-	if (r != 0 || v.state == MAP_HOLE || !is_shared(ip, &v.c))
-		return r;
 	if (end > ip->info.size)
 		end = ip->info.size;
 	/* Allocated behind the end, by nobody who can be asked. */
@@ -42,6 +34,18 @@ chunk_promote(struct inode *ip, uint64_t off, void *buf)
 	if (r == 0 && end != off + CHUNK_SIZE)
 		r = file_zero_at(ip, end, off + CHUNK_SIZE - end);
 	return r;
+}
+
+static int
+chunk_promote(struct inode *ip, uint64_t off, void *buf)
+{
+	struct map_view v;
+	int r;
+
+	r = map_view(ip, true, &ip->info.map, off, &v);
+	if (r != 0 || v.state == MAP_HOLE || !is_shared(ip, &v.c))
+		return r;
+	return chunk_rewrite(ip, off, buf);
 }
 
 /* *ret_next: where the next MiB with anything in it may be. */

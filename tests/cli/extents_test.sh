@@ -81,7 +81,8 @@ a_lun_is_added_under_load_body()
 	# It is found again without being named, and by a tool.
 	host_start esx3 "${lun}"
 	atf_check cmp big esx3/mnt/big
-	atf_check -o match:'^0	128 MiB	ok	' -o match:'^1	.* MiB	ok	' \
+	atf_check -o match:'^0	128 MiB	.*	ok	' \
+	    -o match:'^1	.* MiB	.* MiB	ok	' \
 	    vmfsctl -c esx3/ctl -H ds extent ls ds1
 	host_stop esx3
 	host_stop box
@@ -107,6 +108,87 @@ a_dead_host_is_fenced_on_every_lun_body()
 	host_stop esx2
 	host_stop box
 	fsck_is_clean "$(realpath store0)" "$(realpath store1)"
+}
+
+extents_test_case a_lun_is_emptied_under_load_and_taken_out
+a_lun_is_emptied_under_load_and_taken_out_body()
+{
+	box_start
+	host_start esx1 "${lun}"
+	host_start esx2 "${lun}"
+	atf_check -s not-exit:0 -o ignore -e match:'is the first LUN' \
+	    vmfsctl -c esx1/ctl ds extent evacuate ds1 0
+	atf_check -s not-exit:0 -o ignore -e match:'has no extent 1' \
+	    vmfsctl -c esx1/ctl ds extent evacuate ds1 1
+	atf_check vmfsctl -c esx1/ctl ds extent add ds1 "${base}/1"
+	until_true 20 extents_are esx2 "ok ok" || atf_fail "not followed"
+	atf_check -s not-exit:0 -e match:'evacuate' \
+	    vmfsctl -c esx1/ctl ds extent rm ds1 1
+	until_true 30 dd if=/dev/urandom of=esx1/mnt/big bs=1M count=150 \
+	    conv=fsync || atf_fail "the new space cannot be written"
+	atf_check cp esx1/mnt/big big
+	atf_check vmfsctl -c esx1/ctl ds extent add ds1 "${base}/2"
+	until_true 20 extents_are esx2 "ok ok ok" || atf_fail "not followed"
+	# A guest of this host writes, and one of the other.
+	for h in esx1 esx2; do
+		(
+			until [ -e stop ]; do
+				dd if=/dev/zero of=${h}/mnt/load.${h} bs=1M \
+				    count=16 conv=fsync,notrunc \
+				    2>>load.${h}.err || exit 1
+			done
+		) &
+		eval "load_${h}=$!"
+	done
+	# What the other host has open just now it has to move itself.
+	until_true 60 sh -c "vmfsctl -c esx1/ctl ds extent evacuate ds1 1 ||
+	    { vmfsctl -c esx2/ctl ds extent evacuate ds1 1; false; }" ||
+	    atf_fail "$(vmfsctl -c esx1/ctl task ls)"
+	atf_check -o match:'^1	.*	leaving	' \
+	    vmfsctl -c esx1/ctl -H ds extent ls ds1
+	until_true 30 vmfsctl -c esx1/ctl ds extent rm ds1 1 ||
+	    atf_fail "$(vmfsctl -c esx1/ctl ds extent rm ds1 1 2>&1)"
+	until_true 20 extents_are esx2 "ok ok" || atf_fail "not followed"
+	touch stop
+	# shellcheck disable=SC2154
+	wait "${load_esx1}" || atf_fail "esx1: $(cat load.esx1.err)"
+	# shellcheck disable=SC2154
+	wait "${load_esx2}" || atf_fail "esx2: $(cat load.esx2.err)"
+	atf_check cmp big esx1/mnt/big
+	atf_check cmp big esx2/mnt/big
+	# It is nobody's now.
+	atf_check -o ignore mkfs.vmfs -L other --timers=${timers} \
+	    --initiator=iqn.2026-11.test:admin "${base}/1"
+	host_stop esx1
+	host_stop esx2
+	host_stop box
+	fsck_is_clean "$(realpath store0)" "$(realpath store2)"
+}
+
+extents_test_case what_keeps_a_lun_is_named
+what_keeps_a_lun_is_named_body()
+{
+	lun_make lun0 128M
+	truncate -s 256M lun1
+	truncate -s 256M lun2
+	host_start esx1 "${PWD}/lun0"
+	atf_check vmfsctl -c esx1/ctl ds extent add ds1 "${PWD}/lun1"
+	atf_check vmfsctl -c esx1/ctl disk create ds1:/vm.vmdk 300M
+	until_true 30 dd if=/dev/urandom of=esx1/mnt/vm-flat.vmdk bs=1M \
+	    count=150 conv=fsync,notrunc || atf_fail "no new space"
+	atf_check vmfsctl -c esx1/ctl disk snapshot ds1:/vm.vmdk one
+	atf_check vmfsctl -c esx1/ctl ds extent add ds1 "${PWD}/lun2"
+	until_true 30 dd if=/dev/urandom of=esx1/mnt/fill bs=1M count=100 \
+	    conv=fsync || atf_fail "no new space"
+	atf_check -s exit:1 -o ignore \
+	    -e match:"still lie on extent 1.*snapshot 'one' of /vm-flat.vmdk" \
+	    vmfsctl -c esx1/ctl ds extent evacuate ds1 1
+	atf_check -s exit:1 -e match:"snapshot 'one' of /vm" \
+	    vmfsctl -c esx1/ctl ds extent rm ds1 1
+	atf_check vmfsctl -c esx1/ctl ds extent keep ds1 1
+	extents_are esx1 "ok ok ok" || atf_fail "it is not kept"
+	hosts_stop
+	fsck_is_clean lun0
 }
 
 extents_test_case without_a_lun_the_rest_is_mounted

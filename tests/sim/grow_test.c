@@ -87,8 +87,6 @@ try_grow(struct world *w, unsigned i, struct lock_holder *holder)
 
 	if (!another)
 		return fs_grow(w->host[i].fs, holder);
-	if (has_grown(w, i))
-		return -ENODATA;
 	rc = world_open_further(w, i, &d);
 	return rc < 0 ? rc : fs_extent_add(w->host[i].fs, d, "further", why,
 	    holder);

@@ -488,6 +488,105 @@ EXTENT_TEST(changes_for_a_lun_that_is_lost_stay_in_the_journal)
 	umount(b);
 }
 
+static uint64_t
+used_there(struct box *b)
+{
+	uint64_t bytes = 1;
+
+	ATF_REQUIRE_EQ(ds_commit(b->r.f.ds), 0);
+	ATF_REQUIRE_EQ(ds_extent_used(b->r.f.ds, 1, &bytes), 0);
+	return bytes;
+}
+
+static int
+evacuate(struct fs_file *f)
+{
+	return fs_file_evacuate(f, NULL);
+}
+
+EXTENT_TEST(what_was_moved_away_lets_its_lun_go)
+{
+	uint64_t here, there, part;
+	struct lock_holder holder;
+	struct fs_file *f, *g;
+	bool lies = false;
+
+	two_files(b, &here, &there);
+	/* Written in part, and grown since. */
+	part = rig_create(&b->r, "part", INODE_DISK, GIB);
+	g = rig_open(&b->r, part, FS_READ | FS_WRITE);
+	for (unsigned i = 0; i < 5; i++)
+		rig_fill(g, i * 3 * MIB + 8192, 12288, (uint8_t)(20 + i));
+	f = rig_open(&b->r, there, FS_READ | FS_WRITE);
+	ATF_CHECK_EQ(fs_extent_rm(b->r.fs, 1, &holder), -EINVAL);
+	ATF_REQUIRE_EQ(add(b, 2), 0);
+	ATF_REQUIRE_EQ(fs_extent_leave(b->r.fs, 1, true, &holder), 0);
+	ATF_CHECK_EQ(fs_extent_rm(b->r.fs, 1, &holder), -ENOTEMPTY);
+	ATF_CHECK(used_there(b) > 8 * MIB);
+	ATF_REQUIRE_EQ(fs_lies_on_leaving(b->r.fs, there, &lies), 0);
+	ATF_CHECK(lies);
+	ATF_REQUIRE_EQ(evacuate(f), 0);
+	ATF_REQUIRE_EQ(evacuate(g), 0);
+	ATF_REQUIRE_EQ(ds_checkpoint(b->r.f.ds, 0), 0);
+	ATF_REQUIRE_EQ(fs_lies_on_leaving(b->r.fs, there, &lies), 0);
+	ATF_CHECK(!lies);
+	ATF_CHECK_EQ(used_there(b), 0);
+	for (unsigned i = 0; i < 80; i++)
+		rig_expect(f, (uint64_t)i * MIB, MIB, 2);
+	for (unsigned i = 0; i < 5; i++) {
+		rig_expect(g, i * 3 * MIB, 8192, 0);
+		rig_expect(g, i * 3 * MIB + 8192, 12288, (uint8_t)(20 + i));
+	}
+	ATF_REQUIRE_EQ(fs_extent_rm(b->r.fs, 1, &holder), 0);
+	ATF_CHECK_EQ(ds_super(b->r.f.ds)->extents, 2);
+	/* Nothing of it is left, and it may come again. */
+	ATF_CHECK_EQ(extent_read(b->lun[1], &(struct extent_info){ 0 }),
+	    -VMFS_ENOTVMFS);
+	rig_close(f);
+	rig_close(g);
+	umount(b);
+	mount(b);
+	f = rig_open(&b->r, there, FS_READ | FS_WRITE);
+	rig_expect(f, 79 * MIB, MIB, 2);
+	ATF_REQUIRE_EQ(add(b, 1), 0);
+	rig_fill(f, 100 * MIB, 20 * MIB, 5);
+	rig_close(f);
+	umount(b);
+}
+
+EXTENT_TEST(what_a_snapshot_has_keeps_its_lun)
+{
+	uint64_t here, there;
+	struct lock_holder holder;
+	struct fs_snapshot snap;
+	struct fs_file *f;
+	bool lies = false;
+
+	two_files(b, &here, &there);
+	ATF_REQUIRE_EQ(fs_snapshot_create(b->r.fs, there, "one", &snap,
+	    &holder), 0);
+	ATF_REQUIRE_EQ(add(b, 2), 0);
+	ATF_REQUIRE_EQ(fs_extent_leave(b->r.fs, 1, true, &holder), 0);
+	f = rig_open(&b->r, there, FS_READ | FS_WRITE);
+	ATF_REQUIRE_EQ(evacuate(f), 0);
+	ATF_REQUIRE_EQ(ds_checkpoint(b->r.f.ds, 0), 0);
+	/* The disk is away, its snapshot is not. */
+	ATF_REQUIRE_EQ(fs_lies_on_leaving(b->r.fs, there, &lies), 0);
+	ATF_CHECK(!lies);
+	ATF_REQUIRE_EQ(fs_lies_on_leaving(b->r.fs, snap.ino, &lies), 0);
+	ATF_CHECK(lies);
+	ATF_CHECK_EQ(fs_extent_rm(b->r.fs, 1, &holder), -ENOTEMPTY);
+	for (unsigned i = 0; i < 80; i++)
+		rig_expect(f, (uint64_t)i * MIB, MIB, 2);
+	rig_close(f);
+	ATF_REQUIRE_EQ(fs_snapshot_delete(b->r.fs, there, snap.id, &holder),
+	    0);
+	ATF_REQUIRE_EQ(fs_snapshot_reap(b->r.fs, there, NULL, &holder), 0);
+	ATF_CHECK_EQ(used_there(b), 0);
+	ATF_REQUIRE_EQ(fs_extent_rm(b->r.fs, 1, &holder), 0);
+	umount(b);
+}
+
 EXTENT_TEST(what_lies_on_a_missing_lun_can_be_deleted)
 {
 	uint64_t here, there, free_bytes = rig_free_bytes(&b->r);
@@ -565,6 +664,8 @@ ATF_TP_ADD_TCS(tp)
 	ATF_TP_ADD_TC(tp, a_lun_that_is_lost_takes_only_what_lies_on_it);
 	ATF_TP_ADD_TC(tp,
 	    changes_for_a_lun_that_is_lost_stay_in_the_journal);
+	ATF_TP_ADD_TC(tp, what_was_moved_away_lets_its_lun_go);
+	ATF_TP_ADD_TC(tp, what_a_snapshot_has_keeps_its_lun);
 	ATF_TP_ADD_TC(tp, what_lies_on_a_missing_lun_can_be_deleted);
 	ATF_TP_ADD_TC(tp, a_lun_that_cannot_be_an_extent_changes_nothing);
 	ATF_TP_ADD_TC(tp, the_last_lun_can_grow);

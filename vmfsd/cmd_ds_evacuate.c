@@ -1,0 +1,438 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Emptying a LUN of a datastore and taking it out. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "libvmfs/base/units.h"
+#include "vmfsd/cmd.h"
+#include "vmfsd/task.h"
+#include "vmfsd/walk.h"
+
+/* The others look once a pulse, and follow in a round of the housekeeper. */
+#define TRIES 80
+#define ALIKE 20
+#define AGAIN_NS (250 * NSEC_PER_MSEC)
+#define NAMES_MAX 5
+
+struct item {
+	uint64_t ino, bytes;
+	char *path;
+};
+
+struct evacuation {
+	struct fs_call *c;
+	unsigned extent;
+	struct item *item;
+	size_t n, max;
+	uint64_t done, total;		/* bytes of files, for progress */
+	uint64_t here;			/* of the one at hand */
+	char left[CTL_MESSAGE_SIZE / 2];	/* names of what stays */
+	unsigned n_left;
+};
+
+static int
+extent_number(struct fs_call *c, unsigned *ret_i)
+{
+	const char *text = json_string_value(json_object_get(c->args,
+	    "extent"));
+	char *end;
+	unsigned long n;
+
+	if (text == NULL)
+		return cmd_fail(c, -EINVAL, "argument 'extent' is missing");
+	n = strtoul(text, &end, 10);
+	if (*text < '0' || *text > '9' || *end != '\0' ||
+	    n >= SUPER_EXTENTS_MAX)
+		return cmd_fail(c, -EINVAL, "extent '%.40s': expected a number "
+		    "as vmfsctl ds extent ls shows it", text);
+	if (n == 0)
+		return cmd_fail(c, -EINVAL, "extent 0 is the first LUN of the "
+		    "datastore and cannot leave it");
+	*ret_i = (unsigned)n;
+	return 0;
+}
+
+/* ---- what lies there ---- */
+
+static int
+note(struct evacuation *e, uint64_t ino, uint64_t bytes, const char *path)
+{
+	if (e->n == e->max) {
+		size_t max = e->max * 2 + 64;
+		void *p = reallocarray(e->item, max, sizeof(*e->item));
+
+		if (p == NULL)
+			return -ENOMEM;
+		e->item = p;
+		e->max = max;
+	}
+	e->item[e->n] = (struct item){ ino, bytes, strdup(path) };
+	if (e->item[e->n].path == NULL)
+		return -ENOMEM;
+	e->n++;
+	e->total += bytes;
+	return 0;
+}
+
+static int
+collect_one(void *arg, const struct walk_entry *w)
+{
+	struct evacuation *e = arg;
+	struct fs *fs = e->c->d->fs;
+	struct fs_attr a;
+	bool lies = false;
+	int rc;
+
+	if (!task_step(e->c->task, 0, 0))
+		return -ECANCELED;
+	if (w->type != INODE_FILE && w->type != INODE_DISK)
+		return 0;
+	rc = fs_lies_on_leaving(fs, w->ino, &lies);
+	if (rc == 0 && lies)
+		rc = fs_getattr(fs, w->ino, &a);
+	/* It was deleted meanwhile. */
+	if (rc == -ENOENT || rc == -ESTALE)
+		return 0;
+	return rc < 0 || !lies ? rc : note(e, w->ino, a.allocated, w->path);
+}
+
+static void
+stays(struct evacuation *e, const char *fmt, ...) PRINTF_LIKE(2, 3);
+
+static void
+stays(struct evacuation *e, const char *fmt, ...)
+{
+	size_t len = strlen(e->left);
+	va_list ap;
+
+	if (e->n_left++ >= NAMES_MAX)
+		return;
+	(void)snprintf(e->left + len, sizeof(e->left) - len, "%s",
+	    len > 0 ? "; " : "");
+	len = strlen(e->left);
+	va_start(ap, fmt);
+	(void)vsnprintf(e->left + len, sizeof(e->left) - len, fmt, ap);
+	va_end(ap);
+}
+
+/* ---- moving ---- */
+
+static bool
+step(void *arg, uint64_t done, uint64_t total)
+{
+	struct evacuation *e = arg;
+
+	(void)total;
+	return task_step(e->c->task, e->done + (done < e->here ? done :
+	    e->here), e->total);
+}
+
+static int
+move_one(struct evacuation *e, const struct item *i)
+{
+	const struct fs_progress p = { step, e };
+	struct lock_holder holder = { .mode = LOCK_FREE };
+	struct fs_file *f;
+	int rc, rc2;
+
+	e->here = i->bytes;
+	rc = fs_file_open(e->c->d->fs, i->ino, 0, FS_READ | FS_WRITE, &f,
+	    &holder);
+	if (rc == -ENOENT || rc == -ESTALE)
+		return 0;
+	if (rc == -VMFS_ELOCKED) {
+		stays(e, "%s: host '%s' has it open; run the command there, "
+		    "too", i->path, holder.name);
+		return 0;
+	}
+	if (rc < 0)
+		return rc;
+	rc = fs_file_evacuate(f, &p);
+	rc2 = fs_file_close(f);
+	if (rc == -EBADF)
+		stays(e, "%s: several hosts write it; end its sharing by "
+		    "vmfsctl disk set", i->path);
+	e->done += i->bytes;
+	return rc == -EBADF ? rc2 : rc < 0 ? rc : rc2;
+}
+
+static bool
+look_at_snapshot(void *arg, const struct fs_snapshot *s)
+{
+	struct evacuation *e = arg;
+	bool lies = false;
+
+	if (fs_lies_on_leaving(e->c->d->fs, s->ino, &lies) == 0 && lies)
+		stays(e, "snapshot '%s' of %s; delete it, after vmfsctl disk "
+		    "promote of its clones", s->name, e->item[0].path);
+	return false;
+}
+
+/* Disks whose own data is away may have snapshots that are not. */
+static int
+name_one(void *arg, const struct walk_entry *w)
+{
+	struct evacuation *e = arg, one = { .c = e->c };
+	struct item item = { .path = (char *)(uintptr_t)w->path };
+	struct fs *fs = e->c->d->fs;
+	bool lies = false;
+	int rc = 0;
+
+	if (e->n_left >= NAMES_MAX)
+		return 0;
+	if (fs_lies_on_leaving(fs, w->ino, &lies) == 0 && lies)
+		stays(e, "%s%s", w->path, w->type == INODE_DIR ?
+		    " (metadata, which does not move)" : "");
+	if (w->type == INODE_DISK || w->type == INODE_FILE) {
+		one.item = &item;
+		rc = fs_snapshot_list(fs, w->ino, look_at_snapshot, &one);
+		if (one.n_left > 0)
+			stays(e, "%s", one.left);
+	}
+	return rc == -ENOENT || rc == -ESTALE ? 0 : rc;
+}
+
+/* A sentence that names what is still there; rc. */
+static int
+tell_left(struct evacuation *e, int rc)
+{
+	struct fs_call *c = e->c;
+	char size[SIZE_TEXT_SIZE];
+	uint64_t used = 0;
+	int r = ds_extent_used(c->d->ds, e->extent, &used);
+
+	if (r == 0 && e->n_left == 0)
+		r = walk_tree(c->d->fs, "/", name_one, e);
+	if (r < 0)
+		return cmd_fail(c, r, "cannot tell what lies on extent %u: %s",
+		    e->extent, vmfs_strerror(r));
+	return cmd_fail(c, rc, "%s still lie on extent %u of datastore '%s': "
+	    "%s%s", size_text(used, size), e->extent, c->d->name,
+	    e->left[0] != '\0' ? e->left : "metadata, which does not move, or "
+	    "what was freed a moment ago", e->n_left > NAMES_MAX ?
+	    "; and more" : "");
+}
+
+/* What was freed is so when it is committed, and seen by the others later. */
+static int
+wait_empty(struct evacuation *e)
+{
+	struct fs_call *c = e->c;
+	uint64_t used = 1, before = 0;
+	unsigned alike = 0;
+	int rc = 0;
+
+	/* As long as it becomes less. */
+	for (int i = 0; rc == 0 && used > 0 && alike < ALIKE; i++) {
+		if (i > 0)
+			fiber_sleep(AGAIN_NS);
+		rc = ds_checkpoint(c->d->ds, 0);
+		if (rc == 0)
+			rc = ds_extent_used(c->d->ds, e->extent, &used);
+		alike = used == before ? alike + 1 : 0;
+		before = used;
+	}
+	return rc < 0 ? rc : used > 0 ? -ENOTEMPTY : 0;
+}
+
+static int
+refused(struct evacuation *e, int rc)
+{
+	struct fs_call *c = e->c;
+
+	switch (rc) {
+	case -VMFS_EINUSE:
+		return cmd_fail(c, rc, "a host has not yet taken note of the "
+		    "last change of datastore '%s', or is dead and not taken "
+		    "over; see vmfsctl host ls %s, "
+		    "and try again when all of them are alive", c->d->name,
+		    c->d->name);
+	case -ENOENT:
+		return cmd_fail(c, rc, "datastore '%s' has no extent %u; see "
+		    "vmfsctl ds extent ls", c->d->name, e->extent);
+	case -EINVAL:
+		return cmd_fail(c, rc, "extent %u of datastore '%s' is in use; "
+		    "first run vmfsctl ds extent evacuate", e->extent,
+		    c->d->name);
+	case -ENOSPC:
+		return cmd_fail(c, rc, "the other LUNs of datastore '%s' have "
+		    "no room for what lies on extent %u; what has moved has "
+		    "moved", c->d->name, e->extent);
+	case -VMFS_EEXTENT:
+		return cmd_fail(c, rc, "extent %u of datastore '%s' is "
+		    "missing: what lies on it cannot be read", e->extent,
+		    c->d->name);
+	default:
+		return rc;
+	}
+}
+
+static int
+leave(struct evacuation *e, bool on)
+{
+	struct fs_call *c = e->c;
+	int rc = -VMFS_EINUSE;
+
+	for (int i = 0; i < TRIES && rc == -VMFS_EINUSE; i++) {
+		if (i > 0)
+			fiber_sleep(AGAIN_NS);
+		rc = fs_extent_leave(c->d->fs, e->extent, on, &c->holder);
+	}
+	return rc;
+}
+
+/* Until nobody allocates there any more, and what is there can be seen. */
+static int
+settle(struct evacuation *e)
+{
+	struct ds *ds = e->c->d->ds;
+	int rc = -VMFS_EINUSE;
+
+	for (int i = 0; i < TRIES && rc == -VMFS_EINUSE; i++) {
+		if (i > 0)
+			fiber_sleep(AGAIN_NS);
+		if (!task_step(e->c->task, 0, 0))
+			return -ECANCELED;
+		rc = ds_checkpoint(ds, 0);
+		if (rc == 0)
+			rc = ds_extent_settled(ds, e->extent);
+	}
+	return rc;
+}
+
+static int
+evacuate(struct evacuation *e)
+{
+	struct fs_call *c = e->c;
+	int rc = leave(e, true);
+
+	if (rc == 0)
+		rc = settle(e);
+	if (rc == 0)
+		rc = walk_tree(c->d->fs, "/", collect_one, e);
+	for (size_t i = 0; i < e->n && rc == 0; i++)
+		rc = move_one(e, &e->item[i]);
+	if (rc == 0)
+		rc = wait_empty(e);
+	return rc == -ENOTEMPTY ? tell_left(e, rc) : refused(e, rc);
+}
+
+static int
+with_extent(struct fs_call *c, int (*fn)(struct evacuation *e))
+{
+	struct evacuation *e = calloc(1, sizeof(*e));
+	int rc;
+
+	if (e == NULL)
+		return -ENOMEM;
+	e->c = c;
+	rc = extent_number(c, &e->extent);
+	if (rc == 0)
+		rc = fn(e);
+	for (size_t i = 0; i < e->n; i++)
+		free(e->item[i].path);
+	free(e->item);
+	free(e);
+	return rc;
+}
+
+static int
+run_evacuate(struct fs_call *c)
+{
+	return with_extent(c, evacuate);
+}
+
+/* ---- staying, going ---- */
+
+static int
+keep(struct evacuation *e)
+{
+	return refused(e, leave(e, false));
+}
+
+static int
+run_keep(struct fs_call *c)
+{
+	return with_extent(c, keep);
+}
+
+static int
+take_out(struct evacuation *e)
+{
+	struct fs_call *c = e->c;
+	int rc = -EBUSY;
+
+	for (int i = 0; i < TRIES && (rc == -EBUSY || rc == -VMFS_EINUSE);
+	    i++) {
+		if (i > 0)
+			fiber_sleep(AGAIN_NS);
+		rc = fs_extent_rm(c->d->fs, e->extent, &c->holder);
+	}
+	if (rc == -ENOTEMPTY)
+		return tell_left(e, rc);
+	if (rc == -EBUSY)
+		return cmd_fail(c, rc, "a host still has a lease on extent %u "
+		    "of datastore '%s'; try again in a moment", e->extent,
+		    c->d->name);
+	if (rc == 0)
+		log_info(c->dm->log, "datastore: %s: extent %u was taken out",
+		    c->d->name, e->extent);
+	return refused(e, rc);
+}
+
+static int
+run_rm(struct fs_call *c)
+{
+	return with_extent(c, take_out);
+}
+
+/* ---- commands ---- */
+
+/* All of the datastore is the path. */
+static int
+set_path(json_t *args, char *msg)
+{
+	const char *name;
+	char path[128];
+	int rc = cmd_string(args, "name", &name, msg);
+
+	if (rc < 0)
+		return rc;
+	(void)snprintf(path, sizeof(path), "%.63s:/", name);
+	return json_object_set_new(args, "path", json_string(path)) < 0 ?
+	    -ENOMEM : 0;
+}
+
+static int
+cmd_evacuate(struct daemon *dm, json_t *args, json_t **ret_result, char *msg)
+{
+	int rc = set_path(args, msg);
+
+	return rc < 0 ? rc : task_start(dm, "evacuate", args, TASK_FIBER,
+	    run_evacuate, ret_result, msg);
+}
+
+static int
+cmd_keep(struct daemon *dm, json_t *args, json_t **ret_result, char *msg)
+{
+	int rc = set_path(args, msg);
+
+	return rc < 0 ? rc : cmd_fs(dm, args, ret_result, msg, false,
+	    run_keep);
+}
+
+static int
+cmd_rm(struct daemon *dm, json_t *args, json_t **ret_result, char *msg)
+{
+	int rc = set_path(args, msg);
+
+	return rc < 0 ? rc : cmd_fs(dm, args, ret_result, msg, false, run_rm);
+}
+
+const struct command commands_ds_evacuate[] = {
+	{ "ds.extent.evacuate", cmd_evacuate },
+	{ "ds.extent.keep", cmd_keep },
+	{ "ds.extent.rm", cmd_rm },
+	{ NULL, NULL },
+};
