@@ -79,6 +79,20 @@ check_owner(struct map_walk *w, const struct map_at *at, void *buf)
 	    (enum block_type)le16_get(h->type), buf);
 }
 
+/* 0: buf is the block made anew. */
+static int
+map_damaged(struct map_walk *w, const struct map_at *at, void *buf)
+{
+	const struct check_relink x = {
+		.block = at->block, .offset = at->offset, .owner = w->owner,
+		.birth = at->birth, .alone_after = w->alone_after,
+		.object = w->object,
+	};
+	int rc = at->level == 1 ? check_relink(w->c, &x, buf) : 1;
+
+	return rc == 1 ? map_lost(w, at, "is damaged") : rc;
+}
+
 /*
  * Reads a node.  1: the pointer to it is to go; 2: seen through another tree
  * that shares it.
@@ -92,7 +106,7 @@ check_map_read(struct map_walk *w, const struct map_at *at, void *buf)
 
 	rc = check_block(w->c, at->block, type, buf);
 	if (rc == -VMFS_ECORRUPT)
-		return map_lost(w, at, "is damaged");
+		rc = map_damaged(w, at, buf);
 	if (rc == 0)
 		rc = check_owner(w, at, buf);
 	if (rc != 0)

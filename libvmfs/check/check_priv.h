@@ -235,6 +235,18 @@ int check_inode_put(struct check *c, uint64_t ino, void *block,
  */
 int check_map(struct check *c, uint64_t ino, struct inode_info *i,
     uint32_t alone_after, const char *object, bool *ret_changed) MUST_CHECK;
+/* A node of level 1 that is lost, as its place and its tree know it. */
+struct check_relink {
+	uint64_t block, offset, owner;
+	uint32_t birth, alone_after;
+	const char *object;
+};
+/*
+ * Makes it anew from the leaves that belong below it, in `node` and, when
+ * repairs are wanted, on the disk.  1: there are none; 2: it was only looked.
+ */
+int check_relink(struct check *c, const struct check_relink *x, void *node)
+    MUST_CHECK;
 /* A snapshot that its disk's table does not have gets an entry.  -ENOENT: the
  * disk is not there, or its table has no room. */
 int check_snapshot_restore(struct check *c, uint64_t ino,

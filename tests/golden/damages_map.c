@@ -295,7 +295,7 @@ const struct damage damages_map[] = {
 	D(map_leaf_flipped, VOL_TWIN),
 	D(map_leaf_zeroed, VOL_TWIN),
 	D(map_leaf_of_another_place, VOL_TWIN),
-	D(map_level1_flipped, VOL_TWIN),
+	D(map_level1_flipped, 0),
 	D(map_root_zeroed, VOL_TWIN),
 	D(map_level1_shared_flipped,
 	    VOL_DISK | VOL_ONE | VOL_TWO | VOL_CLONE),
