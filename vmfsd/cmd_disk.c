@@ -105,6 +105,7 @@ disk_row(struct fs_call *c, const char *path, const struct fs_attr *a)
 {
 	struct lock_holder h = { .mode = LOCK_FREE };
 	struct lockops *l = c->d->locks;
+	uint64_t held = a->allocated;
 	json_t *row = json_pack("{s:s, s:I, s:I, s:i, s:b, s:I, s:I}",
 	    "disk", path, "size", (json_int_t)a->size,
 	    "allocated", (json_int_t)a->allocated,
@@ -112,6 +113,11 @@ disk_row(struct fs_call *c, const char *path, const struct fs_attr *a)
 	    "ino", (json_int_t)a->ino,
 	    "modified_us", (json_int_t)(a->mtime_ns / 1000));
 
+	/* A damaged map is told by who reads it. */
+	if ((a->snapshots == 0 && !a->is_clone) ||
+	    fs_held(c->d->fs, a->ino, &held) == 0)
+		(void)json_object_set_new(row, "held",
+		    json_integer((json_int_t)held));
 	(void)json_object_set_new(row, "sharing",
 	    json_string(a->multi_writer ? "multi-writer" : "none"));
 	disk_limits_show(a, row);

@@ -11,10 +11,11 @@
 static json_t *
 snapshot_row(const struct fs_snapshot *s)
 {
-	return json_pack("{s:s, s:i, s:i, s:I, s:I, s:I, s:i, s:b, s:I}",
+	return json_pack("{s:s, s:i, s:i, s:I, s:I, s:I, s:I, s:i, s:b, s:I}",
 	    "name", s->name, "id", (int)s->id, "parent_id", (int)s->parent_id,
 	    "created_us", (json_int_t)s->created_us,
 	    "size", (json_int_t)s->size,
+	    "allocated", (json_int_t)s->allocated,
 	    "alone", (json_int_t)s->alone_bytes, "clones", (int)s->clones,
 	    "current", s->is_head_base, "ino", (json_int_t)s->ino);
 }

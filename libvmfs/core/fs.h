@@ -392,6 +392,7 @@ struct fs_snapshot {
 	uint32_t id;
 	uint32_t parent_id;	/* 0: none */
 	uint64_t created_us, size;
+	uint64_t allocated;	/* bytes of its tree, shared ones, too */
 	uint64_t alone_bytes;	/* freed if it were deleted */
 	uint32_t clones;
 	char name[SNAPTAB_NAME_MAX + 1];
@@ -400,6 +401,12 @@ struct fs_snapshot {
 /* One transaction; works on an open disk.  Takes the lock of a closed one. */
 int fs_snapshot_create(struct fs *fs, uint64_t ino, const char *name,
     struct fs_snapshot *ret_s, struct lock_holder *ret_holder) MUST_CHECK;
+/*
+ * What a disk or file holds with all its snapshots, each chunk counted once,
+ * and without what a clone shares with its origin: data space that is free when
+ * it is deleted.  As of the last checkpoint, when another host has it open.
+ */
+int fs_held(struct fs *fs, uint64_t ino, uint64_t *ret_bytes) MUST_CHECK;
 #define FS_SNAPSHOT_GROUP_MAX 64u
 /*
  * The same of several disks at one moment, in one transaction: of all or of

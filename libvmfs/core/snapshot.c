@@ -238,6 +238,7 @@ create_tell(const struct snap_make *m, struct fs_snapshot *ret_s)
 
 	snapshot_tell(m->ip, &m->e, ret_s);
 	ret_s->size = m->ip->info.size;
+	ret_s->allocated = m->ip->info.chunks * CHUNK_SIZE;
 	ret_s->parent_id = parent != NULL ? parent->id : 0;
 }
 

@@ -77,6 +77,7 @@ snap_describe(struct inode *ip, const struct snaptab_entry_disk *e,
 		return r;
 	snapshot_tell(ip, e, ret_s);
 	ret_s->size = info.size;
+	ret_s->allocated = info.chunks * CHUNK_SIZE;
 	ret_s->clones = info.clones;
 	k = kin_find(ip, ino);
 	if (k != NULL && !k->loaded) {
@@ -287,5 +288,27 @@ fs_snapshot_pending(struct fs *fs, uint64_t ino, unsigned *ret_count)
 
 	if (r == 0)
 		*ret_count = a.count;
+	return r;
+}
+
+static int
+held_get(struct inode *ip, void *arg, struct snap_array *ret)
+{
+	uint64_t *chunks = arg;
+
+	(void)ret;
+	return snapshot_possible(ip->info.type) ? map_held(ip, chunks) :
+	    -EINVAL;
+}
+
+int
+fs_held(struct fs *fs, uint64_t ino, uint64_t *ret_bytes)
+{
+	struct snap_array none = { 0 };
+	uint64_t chunks;
+	int r = read_any(fs, ino, held_get, &chunks, &none);
+
+	if (r == 0)
+		*ret_bytes = chunks * CHUNK_SIZE;
 	return r;
 }

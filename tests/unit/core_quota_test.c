@@ -120,7 +120,7 @@ static void
 run_snapshots(struct rig *r)
 {
 	uint64_t dir = rig_create(r, "dir", INODE_DIR, 0);
-	uint64_t ino = make_in(r, dir, "d", INODE_DISK, GIB);
+	uint64_t ino = make_in(r, dir, "d", INODE_DISK, GIB), held;
 	struct fs_snapshot s, s2;
 	struct fs_file *f;
 
@@ -133,6 +133,8 @@ run_snapshots(struct rig *r)
 	rig_fill(f, 0, 2 * MIB, 3);
 	rig_close(f);
 	ATF_CHECK_EQ(used(r, dir), 6 * MIB);
+	ATF_REQUIRE_EQ(fs_held(r->fs, ino, &held), 0);
+	ATF_CHECK_EQ(held, 6 * MIB);
 	rig_remount(r);
 	ATF_REQUIRE_EQ(fs_snapshot_delete(r->fs, ino, s.id, NULL), 0);
 	ATF_CHECK_EQ(used(r, dir), 4 * MIB);
