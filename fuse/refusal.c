@@ -108,6 +108,13 @@ refusal_text(const char *object, const struct lock_holder *h,
 		    "host a moment ago; try again", object);
 		return text;
 	}
+	if (h->from[0] != '\0') {
+		(void)snprintf(text, REFUSAL_SIZE, "%s is being handed over "
+		    "to host %s by host %s (since %s); open it there, or end "
+		    "that by vmfsctl disk handover --cancel on %s", object,
+		    name, h->from, refusal_time(h->since_us, since), h->from);
+		return text;
+	}
 	if (h->count > 1)
 		(void)snprintf(others, sizeof(others), " and %u more",
 		    h->count - 1);

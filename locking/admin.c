@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "libvmfs/base/units.h"
-#include "locking/host_int.h"
+#include "locking/lock_int.h"
 #include "locking/why.h"
 
 enum found {
@@ -99,6 +99,25 @@ static int
 look_around(struct host *h, char *why)
 {
 	return host_in_order(h) && watch_read(h) == 0 ? 0 : say_blind(why);
+}
+
+int
+admin_member(struct host *h, const char *name, unsigned *ret_slot, char *why)
+{
+	struct finding f;
+	int rc = look_around(h, why);
+
+	if (rc < 0)
+		return rc;
+	find(h, name, &f);
+	if (f.count[FOUND_MEMBER] > 0) {
+		*ret_slot = f.slot[FOUND_MEMBER];
+		return 0;
+	}
+	if (f.count[FOUND_SELF] == 0)
+		return say_unknown(h, name, false, why);
+	why_say(why, "this is host \"%s\"", name);
+	return -ENOENT;
 }
 
 /* ---- fence ---- */

@@ -139,6 +139,19 @@ int host_lock_break(struct host *h, uint64_t addr,
     struct lock_holder *ret_holder) MUST_CHECK;
 
 /*
+ * From now on, for that long, the lock at addr goes to host `to` and no other
+ * when this host gives it back; it is free when `to` has not taken it by then.
+ * This host may take it back before.  -ENOENT, -EHOSTDOWN, -EBUSY with a
+ * sentence in why (256 bytes).  The first two suspend.
+ */
+int host_hand_over(struct host *h, uint64_t addr, const char *to,
+    uint64_t limit_ns, char *why) MUST_CHECK;
+/* Before its time is up.  -ESRCH: there is none. */
+int host_hand_over_end(struct host *h, uint64_t addr) MUST_CHECK;
+/* Has it been given back, and was not taken back? */
+bool host_hand_over_offered(struct host *h, uint64_t addr);
+
+/*
  * Calls fn for each holder of a lock, also those whose incarnation is over.
  * fn must not suspend.  Suspends.
  */

@@ -45,6 +45,7 @@ struct history {
 struct lockmgr {
 	struct list bucket[HELD_BUCKETS];	/* struct held */
 	struct list strays;		/* struct held: see lockmgr_tidy */
+	struct list heirs;		/* see handover.c */
 	struct fiber_cond changed;
 	struct fiber_mutex journal;	/* one order for the beat at a time */
 	struct host_keep *keep;		/* NULL: nothing outlives us */

@@ -23,4 +23,27 @@ int lock_each(struct host *h, const struct lockrec *rec,
 int lock_describe(struct host *h, const struct lockrec *rec,
     struct lock_holder *ret_holder) MUST_CHECK;
 
+/* Takes us out of the record, or our offer back.  0 also when we are not in it
+ * any more.  Suspends. */
+int lock_give_back(struct host *h, uint64_t addr) MUST_CHECK;
+
+/* The slot of another host that has this mounted; -ENOENT, -EBUSY with a
+ * sentence.  Suspends. */
+int admin_member(struct host *h, const char *name, unsigned *ret_slot,
+    char *why) MUST_CHECK;
+
+/* ---- handover.c; between two calls for one lock it is held or given back ---- */
+
+/* An offer of ours whose time is up, or that nobody remembers, becomes free. */
+bool handover_withdraw(struct host *h, struct lockrec *rec);
+/* What becomes free is offered to the heir, if there is one. */
+void handover_offer(struct host *h, struct lockrec *rec);
+/* That is on the LUN. */
+void handover_offered(struct host *h, const struct lockrec *rec);
+/* We have it again. */
+void handover_over(struct host *h, uint64_t addr);
+/* Takes back what was offered for too long.  Suspends. */
+void handover_tidy(struct host *h);
+void handover_fini(struct host *h);
+
 #endif

@@ -146,14 +146,15 @@ acquire_local(struct host *h, uint64_t addr, enum lock_mode mode,
 }
 
 static void
-acquired(struct lockmgr *lm, struct held *e, uint64_t version,
+acquired(struct host *h, struct held *e, uint64_t version,
     struct lock_grant *ret_g)
 {
 	e->busy = false;
 	e->refs = 1;
 	e->version = version;
+	handover_over(h, e->addr);
 	*ret_g = (struct lock_grant){ e->addr, e->mode, version };
-	fiber_cond_broadcast(&lm->changed);
+	fiber_cond_broadcast(&h->lm.changed);
 }
 
 static int
@@ -262,7 +263,7 @@ upgrade(struct host *h, uint64_t addr, unsigned flags, uint64_t deadline_ns,
 	    &holder);
 	if (rc == 0) {
 		e->mode = LOCK_EXCLUSIVE;
-		acquired(&h->lm, e, rec.version, ret_g);
+		acquired(h, e, rec.version, ret_g);
 	} else if (rc == -VMFS_ELOCKED) {
 		e->busy = false;
 		fiber_cond_broadcast(&h->lm.changed);
@@ -295,7 +296,7 @@ lm_acquire(struct lockops *l, uint64_t addr, enum lock_mode mode,
 		rc = acquire_disk(h, addr, mode, flags, deadline_ns, &rec,
 		    &holder);
 		if (rc == 0)
-			acquired(lm_of(l), e, rec.version, ret_g);
+			acquired(h, e, rec.version, ret_g);
 		else if (rc == -VMFS_ELOCKED || rc == -VMFS_ECORRUPT)
 			held_drop(lm_of(l), e);
 		else
@@ -348,7 +349,7 @@ lm_create(struct lockops *l, uint64_t addr, struct lock_grant *ret_g)
 	if (rc == 0) {
 		rc = create_record(h, &c, addr, &rec);
 		if (rc == 0)
-			acquired(&h->lm, e, rec.version, ret_g);
+			acquired(h, e, rec.version, ret_g);
 		else
 			held_drop(&h->lm, e);
 	}
@@ -356,9 +357,8 @@ lm_create(struct lockops *l, uint64_t addr, struct lock_grant *ret_g)
 	return rc;
 }
 
-/* Takes us out of the record.  0 also when we are not in it any more. */
-static int
-release_disk(struct host *h, uint64_t addr)
+int
+lock_give_back(struct host *h, uint64_t addr)
 {
 	unsigned lost = 0;
 	struct lockrec rec;
@@ -371,14 +371,18 @@ release_disk(struct host *h, uint64_t addr)
 		rc = caw_load(&c);
 		if (rc == 0)
 			rc = lockrec_decode(c.old, &h->super.uuid, addr, &rec);
-		if (rc < 0 || !lock_unstamp(h, &rec))
+		if (rc < 0 || (!lock_unstamp(h, &rec) &&
+		    !handover_withdraw(h, &rec)))
 			break;
+		handover_offer(h, &rec);
 		rc = commit(h, &c, &rec);
 		if (rc == -VMFS_EMISCOMPARE)
 			race_lost(h, &lost);
 	} while (rc == -VMFS_EMISCOMPARE);
-	if (rc == 0)
+	if (rc == 0) {
 		host_saw_lsn(h, rec.version);
+		handover_offered(h, &rec);
+	}
 	caw_fini(&c);
 	return rc;
 }
@@ -399,7 +403,7 @@ lm_release(struct lockops *l, struct lock_grant *g)
 	if (--e->refs > 0)
 		return 0;
 	e->busy = true;
-	rc = release_disk(h, addr);
+	rc = lock_give_back(h, addr);
 	if (rc == 0)
 		held_drop(&h->lm, e);
 	else
@@ -427,6 +431,7 @@ lockmgr_tidy(struct host *h)
 
 	if (h->resuming)
 		return;
+	handover_tidy(h);
 	list_for_each(node, next, &lm->strays)
 		n++;
 	/* Those that fail again go to the end. */
@@ -437,7 +442,7 @@ lockmgr_tidy(struct host *h)
 
 		e->busy = true;
 		list_add_tail(bucket(lm, e->addr), &e->node);
-		rc = release_disk(h, e->addr);
+		rc = lock_give_back(h, e->addr);
 		if (rc == 0 || rc == -VMFS_ECORRUPT)
 			held_drop(lm, e);
 		else
@@ -542,6 +547,7 @@ lockmgr_init(struct host *h)
 	for (unsigned i = 0; i < HELD_BUCKETS; i++)
 		list_init(&h->lm.bucket[i]);
 	list_init(&h->lm.strays);
+	list_init(&h->lm.heirs);
 	fiber_cond_init(&h->lm.changed);
 	fiber_mutex_init(&h->lm.journal);
 	h->lm.keep = h->conf.keep;
@@ -556,6 +562,7 @@ lockmgr_fini(struct host *h)
 	for (unsigned i = 0; i < HELD_BUCKETS; i++)
 		while ((node = list_pop(&h->lm.bucket[i])) != NULL)
 			free(list_entry(node, struct held, node));
+	handover_fini(h);
 	while ((node = list_pop(&h->lm.strays)) != NULL)
 		free(list_entry(node, struct held, node));
 }

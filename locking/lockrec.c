@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* What a lock record means: who holds it, and may it be broken? */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -87,10 +88,27 @@ fill_from_slot(struct host *h, const struct heartbeat *hb,
 	    history_stuck(h, hb->slot, hb->incarnation - over);
 }
 
+/* Who offers it; *ret_state of that host. */
+static int
+describe_offer(struct host *h, const struct lockrec *rec,
+    struct lock_holder *holder, enum holder_state *ret_state)
+{
+	struct heartbeat hb;
+	int rc = holder_judge(h, rec->from_slot, rec->from_incarnation,
+	    ret_state, &hb);
+
+	if (rc < 0)
+		return rc;
+	(void)snprintf(holder->from, sizeof(holder->from), "%s",
+	    hb.name[0] != '\0' ? hb.name : "(unnamed)");
+	return 0;
+}
+
 static int
 describe_exclusive(struct host *h, const struct lockrec *rec,
     struct lock_holder *ret_h)
 {
+	enum holder_state from;
 	struct lock_holder holder = {
 		.mode = rec->mode, .slot = rec->slot, .count = 1,
 		.incarnation = rec->incarnation, .version = rec->version,
@@ -105,8 +123,31 @@ describe_exclusive(struct host *h, const struct lockrec *rec,
 	host_saw_lsn(h, hb.lsn);
 	memcpy(holder.name, rec->name, sizeof(holder.name));
 	fill_from_slot(h, &hb, &holder);
-	*ret_h = holder;
-	return 0;
+	if (rec->offered)
+		rc = describe_offer(h, rec, &holder, &from);
+	if (rc == 0)
+		*ret_h = holder;
+	return rc;
+}
+
+/*
+ * Who was offered it may have it, who offers it may have it back.  For all
+ * others it is held until one of the two is over.
+ */
+static int
+judge_offer(struct host *h, const struct lockrec *rec,
+    struct lock_holder *ret_h)
+{
+	enum holder_state from;
+	int rc = describe_exclusive(h, rec, ret_h);
+
+	if (rc == 0)
+		rc = describe_offer(h, rec, ret_h, &from);
+	if (rc < 0)
+		return rc;
+	return from == HOLDER_SELF || from == HOLDER_DEAD ||
+	    ret_h->state == HOLDER_SELF || ret_h->state == HOLDER_DEAD ? 0 :
+	    -VMFS_ELOCKED;
 }
 
 /* How much a holder stands in the way; the worst one is shown. */
@@ -292,6 +333,8 @@ lock_judge(struct host *h, const struct lockrec *rec, enum lock_mode mode,
 
 	if (rec->mode == LOCK_FREE)
 		return 0;
+	if (rec->offered)
+		return judge_offer(h, rec, ret_h);
 	/* Who joins need not know the others, of whom there may be many. */
 	if (rec->mode == mode && mode != LOCK_EXCLUSIVE)
 		return 0;
@@ -324,6 +367,7 @@ lock_stamp(struct host *h, struct lockrec *rec, enum lock_mode mode)
 		memset(rec->holder, 0, sizeof(rec->holder));
 		rec->since_us = h->env->wall_us(h->env);
 	}
+	rec->offered = false;
 	rec->mode = mode;
 	rec->slot = 0;
 	rec->incarnation = 0;
@@ -355,7 +399,7 @@ lock_unstamp(struct host *h, struct lockrec *rec)
 	unsigned me = h->paths.slot;
 
 	if (rec->mode == LOCK_EXCLUSIVE) {
-		if (rec->slot != me ||
+		if (rec->slot != me || rec->offered ||
 		    rec->incarnation != h->paths.incarnation)
 			return false;
 	} else if (rec->mode == LOCK_FREE || rec->holder[me] !=

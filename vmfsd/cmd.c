@@ -246,8 +246,9 @@ cmd_holder_json(const struct lock_holder *h)
 {
 	if (h->mode == LOCK_FREE)
 		return json_pack("{s:s}", "mode", "free");
-	return json_pack("{s:s, s:s, s:s, s:i, s:i, s:I, s:I, s:I, s:I}",
+	return json_pack("{s:s, s:s, s:s*, s:s, s:i, s:i, s:I, s:I, s:I, s:I}",
 	    "mode", refusal_mode_name(h->mode), "host", h->name,
+	    "handed_over_by", h->from[0] != '\0' ? h->from : NULL,
 	    "state", refusal_state_name(h->state), "slot", (int)h->slot,
 	    "holders", (int)h->count,
 	    "incarnation", (json_int_t)h->incarnation,

@@ -281,6 +281,7 @@ const struct command commands_disk[] = {
 	{ "disk.attach", cmd_disk_attach },
 	{ "disk.detach", cmd_disk_detach },
 	{ "disk.attached", cmd_disk_attached },
+	{ "disk.handover", cmd_disk_handover },
 	{ "disk.inflate", cmd_disk_inflate },
 	{ "disk.convert", cmd_disk_convert },
 	{ "disk.punch", cmd_disk_punch },

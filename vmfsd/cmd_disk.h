@@ -49,6 +49,8 @@ int cmd_disk_detach(struct daemon *dm, json_t *args, json_t **ret_result,
     char *msg);
 int cmd_disk_attached(struct daemon *dm, json_t *args, json_t **ret_result,
     char *msg);
+int cmd_disk_handover(struct daemon *dm, json_t *args, json_t **ret_result,
+    char *msg);
 int cmd_disk_set(struct daemon *dm, json_t *args, json_t **ret_result,
     char *msg);
 int cmd_disk_inflate(struct daemon *dm, json_t *args, json_t **ret_result,

@@ -67,6 +67,9 @@ static const char options_text[] =
 "      --tls=DIRECTORY   ... with TLS: certificates or keys are there\n"
 "      --insecure        ... without it, whoever can connect\n"
 "      --readonly        disk attach: for reading only, not locked\n"
+"      --to=HOST         disk handover: it goes there, and nowhere else\n"
+"      --for=SECONDS     ... if it is taken within that time (60)\n"
+"      --cancel          disk handover: not any more\n"
 "  -h, --help            show this, or the help of one command\n"
 "  -V, --version         show the version\n"
 "\n"
@@ -219,7 +222,7 @@ enum {
 	OPT_EAGER = 256, OPT_KEEP, OPT_SHARING, OPT_SOCKET, OPT_INCOMING,
 	OPT_QUEUES, OPT_RATE, OPT_KEY, OPT_NBD, OPT_LISTEN, OPT_TLS,
 	OPT_INSECURE, OPT_READONLY, OPT_LIMIT, OPT_RESERVE, OPT_IOPS,
-	OPT_BANDWIDTH, OPT_SHARES,
+	OPT_BANDWIDTH, OPT_SHARES, OPT_TO, OPT_FOR, OPT_CANCEL,
 };
 
 /* Options that become arguments of the command as they are. */
@@ -251,6 +254,9 @@ static const struct passed {
 	{ OPT_READONLY, "readonly", 0 },
 	{ OPT_LIMIT, "limit", 0 },
 	{ OPT_RESERVE, "reserve", 0 },
+	{ OPT_TO, "to", 0 },
+	{ OPT_FOR, "for", 86400 },
+	{ OPT_CANCEL, "cancel", 0 },
 	{ 0, NULL, 0 },
 };
 
@@ -285,6 +291,9 @@ static const struct option long_options[] = {
 	{ "readonly", no_argument, NULL, OPT_READONLY },
 	{ "limit", required_argument, NULL, OPT_LIMIT },
 	{ "reserve", required_argument, NULL, OPT_RESERVE },
+	{ "to", required_argument, NULL, OPT_TO },
+	{ "for", required_argument, NULL, OPT_FOR },
+	{ "cancel", no_argument, NULL, OPT_CANCEL },
 	{ "help", no_argument, NULL, 'h' },
 	{ "version", no_argument, NULL, 'V' },
 	{ NULL, 0, NULL, 0 },

@@ -231,6 +231,14 @@ static const struct column quota_record[] = {
 	{ NULL, NULL, COLUMN_TEXT },
 };
 
+static const struct column handover_record[] = {
+	{ "disk", "disk", COLUMN_TEXT },
+	{ "to", "to", COLUMN_TEXT },
+	{ "state", "state", COLUMN_TEXT },
+	{ "seconds", "seconds", COLUMN_NUMBER },
+	{ NULL, NULL, COLUMN_TEXT },
+};
+
 static const struct column attachment_record[] = {
 	{ "disk", "disk", COLUMN_TEXT },
 	{ "socket", "socket", COLUMN_TEXT },
@@ -456,6 +464,8 @@ const struct verb verbs[] = {
 	    { "name" }, 1, "attachments", attachment_columns },
 	{ "disk", "detach", DISK "[@NAME]", "take it back",
 	    { "path" }, 1, NULL, NULL },
+	{ "disk", "handover", DISK, "--to another host, and no third",
+	    { "path" }, 1, "handover", handover_record },
 	{ "disk", "convert", DISK, "to --format",
 	    { "path" }, 1, NULL, NULL },
 	{ "disk", "punch", DISK, "give back what holds zeroes",

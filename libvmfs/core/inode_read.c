@@ -175,7 +175,8 @@ reader_load(struct reader *r)
 static bool
 holder_writes(const struct lock_holder *h)
 {
-	return h->mode == LOCK_EXCLUSIVE && (h->state == HOLDER_LIVE ||
+	return h->mode == LOCK_EXCLUSIVE && h->from[0] == '\0' &&
+	    (h->state == HOLDER_LIVE ||
 	    h->state == HOLDER_SUSPECT || h->state == HOLDER_RECOVERING);
 }
 

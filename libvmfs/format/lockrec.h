@@ -35,7 +35,12 @@ struct lockrec_disk {
 	le64_t incarnation;	/*  64 exclusive holder's */
 	uint8_t host[16];	/*  72 exclusive holder's UUID */
 	le64_t since_us;	/*  88 wall clock, for people */
-	uint8_t name[64];	/*  96 exclusive holder's name, for people */
+	uint8_t name[48];	/*  96 exclusive holder's name, for people */
+	/* The rest of a name of 48 bytes or more.  Else who offers the lock to
+	 * that host, which has not taken it yet: see lockrec.from_slot. */
+	le16_t from_slot;	/* 144 slot + 1; 0: nobody */
+	uint8_t reserved2[6];	/* 146 */
+	le64_t from_incarnation;	/* 152 below 2^56 */
 	uint8_t reserved1[96];	/* 160 */
 	/* Shared and multi-writer holders: 0 = slot does not hold, else
 	 * 1 + incarnation % 255 of the holder. */
@@ -44,12 +49,20 @@ struct lockrec_disk {
 static_assert(sizeof(struct lockrec_disk) == LOCK_RECORD_SIZE, "lockrec");
 static_assert(offsetof(struct lockrec_disk, holder) == 256, "holder map");
 
+/* The longest name in a record that is an offer. */
+#define LOCKREC_OFFER_NAME_MAX 47u
+
 struct lockrec {
 	uint64_t addr, version, lsn, nonce, incarnation, since_us;
 	enum lock_mode mode;
 	unsigned slot;
 	struct uuid host;
 	char name[HOST_NAME_MAX_BYTES + 1];
+	/* Exclusive, but the holder has not taken it: it is being handed over
+	 * by this host.  Who does not know that takes it for held. */
+	bool offered;
+	unsigned from_slot;
+	uint64_t from_incarnation;
 	uint8_t holder[SLOTS_MAX];
 };
 

@@ -6,6 +6,8 @@
 
 #define LOCKREC_CRC_OFFSET offsetof(struct lockrec_disk, crc32c)
 
+#define NAME_OFFSET offsetof(struct lockrec_disk, name)
+
 static bool
 has_holder_map(enum lock_mode mode)
 {
@@ -28,7 +30,7 @@ lockrec_check(const struct lockrec_disk *d, const struct uuid *volume,
 	if (mode > LOCK_MULTI_WRITER || le16_get(d->slot) >= SLOTS_MAX ||
 	    le32_get(d->reserved0) != 0 ||
 	    !bytes_are_zero(d->reserved1, sizeof(d->reserved1)) ||
-	    d->name[HOST_NAME_MAX_BYTES] != 0)
+	    ((const uint8_t *)d)[NAME_OFFSET + HOST_NAME_MAX_BYTES] != 0)
 		return -VMFS_ECORRUPT;
 	/* A shared lock without holders would never be let go. */
 	if (has_holder_map((enum lock_mode)mode) ==
@@ -44,6 +46,36 @@ lockrec_was(const void *sector, const struct uuid *volume, uint64_t addr)
 
 	return (le32_get(d->magic) == LOCKREC_MAGIC) + (le64_get(d->addr) ==
 	    addr) + (memcmp(d->volume, volume->b, sizeof(d->volume)) == 0) > 1;
+}
+
+static void
+decode_name(const struct lockrec_disk *d, struct lockrec *l)
+{
+	unsigned from = le16_get(d->from_slot);
+
+	if (d->name[LOCKREC_OFFER_NAME_MAX] != 0 || from == 0 ||
+	    from > SLOTS_MAX || l->mode != LOCK_EXCLUSIVE) {
+		memcpy(l->name, (const uint8_t *)d + NAME_OFFSET,
+		    sizeof(l->name));
+		return;
+	}
+	memcpy(l->name, d->name, sizeof(d->name));
+	l->offered = true;
+	l->from_slot = from - 1;
+	l->from_incarnation = le64_get(d->from_incarnation);
+}
+
+static void
+encode_name(struct lockrec_disk *d, const struct lockrec *l)
+{
+	size_t max = l->offered ? LOCKREC_OFFER_NAME_MAX :
+	    HOST_NAME_MAX_BYTES;
+
+	memcpy((uint8_t *)d + NAME_OFFSET, l->name, strnlen(l->name, max));
+	if (!l->offered)
+		return;
+	d->from_slot = le16((uint16_t)(l->from_slot + 1));
+	d->from_incarnation = le64(l->from_incarnation);
 }
 
 int
@@ -71,7 +103,7 @@ lockrec_decode(const void *sector, const struct uuid *volume, uint64_t addr,
 		.slot = le16_get(d->slot),
 	};
 	memcpy(ret_l->host.b, d->host, sizeof(d->host));
-	memcpy(ret_l->name, d->name, sizeof(d->name));
+	decode_name(d, ret_l);
 	memcpy(ret_l->holder, d->holder, sizeof(d->holder));
 	return 0;
 }
@@ -94,7 +126,7 @@ lockrec_encode(void *sector, const struct uuid *volume,
 	d->incarnation = le64(l->incarnation);
 	memcpy(d->host, l->host.b, sizeof(d->host));
 	d->since_us = le64(l->since_us);
-	memcpy(d->name, l->name, strnlen(l->name, HOST_NAME_MAX_BYTES));
+	encode_name(d, l);
 	if (has_holder_map(l->mode))
 		memcpy(d->holder, l->holder, sizeof(d->holder));
 	d->crc32c = le32(crc32c_with_hole(d, sizeof(*d), LOCKREC_CRC_OFFSET));

@@ -191,6 +191,42 @@ refused_destination_leaves_the_open_file_to_its_source_body()
 	refused_destination eager
 }
 
+# A third host that wants it all the time does not get it in between.
+wants_it()
+{
+	while [ ! -e enough ]; do
+		if echo | dd of=h3/mnt/vm-flat.vmdk seek=1M bs=1 conv=notrunc \
+		    status=none 2>/dev/null; then
+			touch taken
+		fi
+	done
+}
+
+qemu_test_case hand_over_by_command_keeps_others_out
+hand_over_by_command_keeps_others_out_body()
+{
+	setup h1 h2 h3
+	vm h1 eager
+	goes_on h1
+	wants_it &
+	thief=$!
+	to_switchover h1 h2 eager
+	atf_check -o match:'in use' \
+	    vmfsctl -c h1/ctl disk handover --to=h2 ds1:/vm.vmdk
+	switch_over h1
+	until_true 10 holder_is h3 h2 ||
+	    atf_fail "it is reserved for $(holder h3)"
+	atf_check -o ignore qmp h2/qmp cont
+	goes_on h2
+	vm_quit h1
+	touch enough
+	wait ${thief}
+	[ ! -e taken ] || atf_fail "h3 has written"
+	vm_quit h2
+	judge h2 h1 h2
+	hosts_stop
+}
+
 is_told_why()
 {
 	vmfsctl -c h2/ctl --json disk attached ds1 |

@@ -12,6 +12,7 @@
 #define HOSTS 3u
 #define ROUNDS 20
 
+static const struct sim_faults calm = { .late_ns = 3600 * NSEC_PER_SEC };
 static const struct sim_faults rough = {
 	.status_lost_ppm = 2000, .miscompare_ppm = 10000,
 	.slow_ppm = 1000, .slow_ns = 2 * NSEC_PER_SEC,
@@ -112,7 +113,7 @@ counter_main(void *arg)
 }
 
 static void
-play_counting(struct world *w)
+play_by(struct world *w, void (*run)(void *arg))
 {
 	struct counter c[HOSTS] = { 0 };
 	uint64_t ino = start_all(w), n = 0;
@@ -122,7 +123,7 @@ play_counting(struct world *w)
 	for (unsigned i = 0; i < HOSTS && !world_failed(w); i++) {
 		c[i] = (struct counter){ .w = w, .host = i, .ino = ino };
 		WORLD_CHECK(w, sched_spawn(&w->sim.sched, "counter",
-		    counter_main, &c[i]) == 0);
+		    run, &c[i]) == 0);
 	}
 	for (unsigned i = 0; i < HOSTS && !world_failed(w); i++)
 		while (!c[i].ended)
@@ -136,6 +137,12 @@ play_counting(struct world *w)
 	WORLD_CHECK(w, fs_file_close(f) == 0);
 	for (unsigned i = 0; i < HOSTS; i++)
 		WORLD_CHECK(w, world_unmount(w, i) == 0);
+}
+
+static void
+play_counting(struct world *w)
+{
+	play_by(w, counter_main);
 }
 
 ATF_TC_WITHOUT_HEAD(a_shared_lock_becomes_exclusive_without_a_gap);
@@ -176,14 +183,265 @@ play_refused(struct world *w)
 ATF_TC_WITHOUT_HEAD(it_stays_shared_while_another_host_reads);
 ATF_TC_BODY(it_stays_shared_while_another_host_reads, tc)
 {
-	struct sim_faults calm = { .late_ns = 3600 * NSEC_PER_SEC };
-
 	(void)tc;
 	run_seeds(calm, play_refused);
 }
 
+/* ---- handed over to one host ---- */
+
+#define LIMIT_S 5u
+
+static int
+hand(struct world *w, unsigned from, unsigned to, uint64_t ino,
+    uint64_t limit_ns)
+{
+	char why[256];
+
+	return host_hand_over(w->host[from].host, ino, w->host[to].name,
+	    limit_ns, why);
+}
+
+static void
+end_all(struct world *w)
+{
+	for (unsigned i = 0; i < w->hosts; i++)
+		if (w->host[i].host != NULL)
+			WORLD_CHECK(w, world_unmount(w, i) == 0);
+}
+
+/* Host 0 has written and offers it to host 1. */
+static uint64_t
+offer(struct world *w)
+{
+	uint64_t ino = start_all(w), n = 7;
+	struct fs_file *f = NULL, *g = NULL;
+
+	if (world_failed(w))
+		return 0;
+	WORLD_CHECK(w, open_as(w, 0, ino, FS_WRITE, &f) == 0);
+	WORLD_CHECK(w, fs_file_write(f, 0, &n, sizeof(n)) == 0);
+	WORLD_CHECK(w, hand(w, 0, 1, ino, LIMIT_S * NSEC_PER_SEC) == 0);
+	WORLD_CHECK(w, hand(w, 0, 2, ino, NSEC_PER_SEC) == -EBUSY);
+	WORLD_CHECK(w, open_as(w, 1, ino, FS_WRITE, &g) == -VMFS_ELOCKED);
+	WORLD_CHECK(w, !host_hand_over_offered(w->host[0].host, ino));
+	WORLD_CHECK(w, fs_file_close(f) == 0);
+	WORLD_CHECK(w, host_hand_over_offered(w->host[0].host, ino));
+	WORLD_CHECK(w, open_as(w, 2, ino, FS_WRITE, &g) == -VMFS_ELOCKED);
+	return ino;
+}
+
+static void
+take(struct world *w, unsigned i, uint64_t ino)
+{
+	struct fs_file *f = NULL;
+	uint64_t n = 0;
+	size_t got;
+
+	WORLD_CHECK(w, open_as(w, i, ino, FS_WRITE, &f) == 0);
+	if (world_failed(w))
+		return;
+	WORLD_CHECK(w, fs_file_read(f, 0, &n, sizeof(n), &got) == 0 && n == 7);
+	for (unsigned k = 0; k < w->hosts; k++) {
+		struct fs_file *g;
+
+		if (k != i && w->host[k].host != NULL)
+			WORLD_CHECK(w, open_as(w, k, ino, FS_WRITE, &g) ==
+			    -VMFS_ELOCKED);
+	}
+	WORLD_CHECK(w, fs_file_close(f) == 0);
+}
+
+static void
+play_heir(struct world *w)
+{
+	uint64_t ino = offer(w);
+	struct lock_holder h;
+	struct lockops *l;
+
+	if (world_failed(w))
+		return;
+	l = ds_locks(fs_ds(w->host[2].fs));
+	WORLD_CHECK(w, l->vt->query(l, ino, &h) == 0);
+	WORLD_CHECK(w, h.mode == LOCK_EXCLUSIVE && h.state == HOLDER_LIVE);
+	WORLD_CHECK(w, strcmp(h.name, w->host[1].name) == 0);
+	WORLD_CHECK(w, strcmp(h.from, w->host[0].name) == 0);
+	take(w, 1, ino);
+	take(w, 2, ino);
+	WORLD_CHECK(w, hand(w, 0, 0, ino, NSEC_PER_SEC) == -ENOENT);
+	end_all(w);
+}
+
+static void
+play_unused(struct world *w)
+{
+	uint64_t ino = offer(w);
+
+	if (world_failed(w))
+		return;
+	fiber_sleep((LIMIT_S + 10) * NSEC_PER_SEC);
+	take(w, 2, ino);
+	end_all(w);
+}
+
+static void
+play_taken_back(struct world *w)
+{
+	uint64_t ino = offer(w);
+
+	if (world_failed(w))
+		return;
+	take(w, 0, ino);
+	take(w, 2, ino);
+	WORLD_CHECK(w, hand(w, 0, 1, ino, NSEC_PER_SEC) == 0);
+	WORLD_CHECK(w, host_hand_over_end(w->host[0].host, ino) == 0);
+	take(w, 0, ino);
+	take(w, 2, ino);
+	end_all(w);
+}
+
+static uint64_t the_ino;
+
+static bool
+third_gets_it(struct world *w, unsigned i)
+{
+	struct fs_file *f;
+
+	(void)i;
+	if (open_as(w, 2, the_ino, FS_WRITE, &f) != 0)
+		return false;
+	WORLD_CHECK(w, fs_file_close(f) == 0);
+	return true;
+}
+
+static void
+play_death_of(struct world *w, unsigned who)
+{
+	uint64_t ino = offer(w);
+
+	if (world_failed(w))
+		return;
+	world_crash(w, who);
+	if (who == 0 && sim_chance(&w->sim, 500000))
+		take(w, 1, ino);
+	the_ino = ino;
+	WORLD_CHECK(w, world_wait(w, third_gets_it, 2, 60000));
+	take(w, 2, ino);
+	end_all(w);
+}
+
+static void
+play_giver_dies(struct world *w)
+{
+	play_death_of(w, 0);
+}
+
+static void
+play_heir_dies(struct world *w)
+{
+	play_death_of(w, 1);
+}
+
+ATF_TC_WITHOUT_HEAD(only_the_heir_gets_it);
+ATF_TC_BODY(only_the_heir_gets_it, tc)
+{
+	(void)tc;
+	run_seeds(calm, play_heir);
+}
+
+ATF_TC_WITHOUT_HEAD(what_the_heir_does_not_take_is_free_after_a_while);
+ATF_TC_BODY(what_the_heir_does_not_take_is_free_after_a_while, tc)
+{
+	(void)tc;
+	run_seeds(calm, play_unused);
+}
+
+ATF_TC_WITHOUT_HEAD(the_giver_may_have_it_back);
+ATF_TC_BODY(the_giver_may_have_it_back, tc)
+{
+	(void)tc;
+	run_seeds(calm, play_taken_back);
+}
+
+ATF_TC_WITHOUT_HEAD(an_offer_ends_with_the_giver);
+ATF_TC_BODY(an_offer_ends_with_the_giver, tc)
+{
+	(void)tc;
+	run_seeds(calm, play_giver_dies);
+}
+
+ATF_TC_WITHOUT_HEAD(an_offer_ends_with_the_heir);
+ATF_TC_BODY(an_offer_ends_with_the_heir, tc)
+{
+	(void)tc;
+	run_seeds(calm, play_heir_dies);
+}
+
+/* Offers of a moment, so that the heir and the end of it meet. */
+static int
+pass_once(struct counter *c)
+{
+	struct fs_file *f;
+	uint64_t n = 0;
+	size_t got;
+	int rc = open_as(c->w, c->host, c->ino, FS_WRITE, &f);
+
+	if (rc < 0)
+		return rc;
+	rc = fs_file_read(f, 0, &n, sizeof(n), &got);
+	fiber_sleep(sim_below(&c->w->sim, 50) * NSEC_PER_MSEC);
+	n++;
+	if (rc == 0)
+		rc = fs_file_write(f, 0, &n, sizeof(n));
+	c->done += rc == 0;
+	if (sim_chance(&c->w->sim, 700000)) {
+		unsigned to = (c->host + 1 +
+		    (unsigned)sim_below(&c->w->sim, HOSTS - 1)) % HOSTS;
+		int e = hand(c->w, c->host, to, c->ino,
+		    sim_below(&c->w->sim, 4000) * NSEC_PER_MSEC);
+
+		WORLD_CHECK(c->w, e == 0 || e == -EBUSY);
+	}
+	WORLD_CHECK(c->w, fs_file_close(f) == 0);
+	return rc;
+}
+
+static void
+passer_main(void *arg)
+{
+	struct counter *c = arg;
+
+	while (c->done < ROUNDS && !world_failed(c->w)) {
+		int rc = pass_once(c);
+
+		if (rc < 0 && rc != -VMFS_ELOCKED)
+			world_fail(c->w, "host%u: %s", c->host,
+			    vmfs_strerror(rc));
+		fiber_sleep(sim_below(&c->w->sim, 1000) * NSEC_PER_MSEC);
+	}
+	c->ended = true;
+}
+
+static void
+play_passing(struct world *w)
+{
+	play_by(w, passer_main);
+}
+
+ATF_TC_WITHOUT_HEAD(nothing_is_lost_among_offers);
+ATF_TC_BODY(nothing_is_lost_among_offers, tc)
+{
+	(void)tc;
+	run_seeds(rough, play_passing);
+}
+
 ATF_TP_ADD_TCS(tp)
 {
+	ATF_TP_ADD_TC(tp, only_the_heir_gets_it);
+	ATF_TP_ADD_TC(tp, what_the_heir_does_not_take_is_free_after_a_while);
+	ATF_TP_ADD_TC(tp, the_giver_may_have_it_back);
+	ATF_TP_ADD_TC(tp, an_offer_ends_with_the_giver);
+	ATF_TP_ADD_TC(tp, an_offer_ends_with_the_heir);
+	ATF_TP_ADD_TC(tp, nothing_is_lost_among_offers);
 	ATF_TP_ADD_TC(tp, a_shared_lock_becomes_exclusive_without_a_gap);
 	ATF_TP_ADD_TC(tp, it_stays_shared_while_another_host_reads);
 	return atf_no_error();

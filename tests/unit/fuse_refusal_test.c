@@ -44,6 +44,9 @@ ATF_TC_BODY(the_holder_is_named, tc)
 	expect(&h, "by host esx1 (shared, ");
 	h = held(LOCK_FREE, HOLDER_DEAD);
 	expect(&h, "a moment ago; try again");
+	h = held(LOCK_EXCLUSIVE, HOLDER_LIVE);
+	(void)strcpy(h.from, "esx2");
+	expect(&h, "/vm.vmdk is being handed over to host esx1 by host esx2 (");
 }
 
 ATF_TC_WITHOUT_HEAD(each_state_has_its_advice);
