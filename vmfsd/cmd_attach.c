@@ -117,6 +117,10 @@ keep_attachment(struct fs_call *c, struct attachment *a)
 	struct attach_keep *all = c->d->keep->attach;
 	size_t n = 0;
 
+	/* NBD clients find it at the same port. */
+	if (a->nbd != NULL)
+		(void)json_object_set_new(c->args, "listen",
+		    json_string(a->socket));
 	for (unsigned i = 0; i < ATTACH_KEEP_MAX; i++) {
 		if (atomic_load(&all[i].used) != 0)
 			continue;

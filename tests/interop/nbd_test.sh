@@ -292,6 +292,39 @@ lock_is_held_from_attach_to_detach_body()
 	hosts_stop
 }
 
+# A client with an open disk goes on when the process that works dies.
+nbd_test_case client_goes_on_after_a_kill_of_the_worker
+client_goes_on_after_a_kill_of_the_worker_body()
+{
+	daemon_in=supervised
+	host_with_disk
+	attach vm.vmdk --listen=127.0.0.1:0
+	port=${uri##*:}
+	mkfifo orders
+	qemu-io --image-opts "driver=raw,file.driver=nbd,file.host=127.0.0.1,\
+file.port=${port%%/*},file.export=vm.vmdk,file.reconnect-delay=60" \
+	    <orders >answers 2>&1 &
+	client=$!
+	exec 9>orders
+	echo 'write -P 5 1M 64k' >&9
+	until_true 30 attached_is /vm.vmdk written_bytes 65536 ||
+	    atf_fail "it does not begin"
+	kill_worker h1
+	until_true 30 attached_is /vm.vmdk uri "${uri}" ||
+	    atf_fail "it is not attached again at ${uri}"
+	printf 'read -P 5 1M 64k\nwrite -P 6 2M 64k\nflush\nquit\n' >&9
+	exec 9>&-
+	wait ${client} || atf_fail "$(cat answers)"
+	atf_check -o match:'read 65536/65536' cat answers
+	atf_check -o not-match:'fail|differ' cat answers
+	atf_check -o match:'read 65536/65536' qemu-io -f raw \
+	    -c 'read -P 6 2M 64k' "${uri}"
+	atf_check_equal held "$(attached /vm.vmdk lock)"
+	atf_check vmfsctl disk detach ds1:/vm.vmdk
+	hosts_stop
+	atf_check -o ignore fsck.vmfs -n "${PWD}/lun"
+}
+
 nbd_test_case growth_and_a_full_datastore_are_seen
 growth_and_a_full_datastore_are_seen_body()
 {
