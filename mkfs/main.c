@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* mkfs.vmfs: checks a LUN and makes a datastore on it. */
+#include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,9 +11,11 @@
 #include "libvmfs/base/lun_text.h"
 #include "libvmfs/base/units.h"
 #include "libvmfs/core/extents.h"
+#include "libvmfs/core/volume.h"
 #include "libvmfs/env/reactor.h"
 #include "locking/host.h"
 #include "locking/lease.h"
+#include "mkfs/further.h"
 #include "mkfs/options.h"
 #include "mkfs/probe.h"
 
@@ -226,6 +229,71 @@ write_datastore(struct run *r)
 	return rc < 0 ? explain_write(r, rc) : 0;
 }
 
+/* ---- further LUNs ---- */
+
+static int
+open_lun(struct run *r, const char *lun)
+{
+	struct disk_libiscsi_conf conf = { .initiator = r->options.initiator };
+	char why[512];
+	int rc = lun_open(&r->env, lun, DISK_OPEN_EXCLUSIVE, &conf, &r->disk);
+
+	(void)lun_text(lun, r->name);
+	return rc < 0 ? refuse(rc, "%s", lun_open_text(lun, rc, why,
+	    sizeof(why))) : 0;
+}
+
+/* Each on its own: nothing is written before all have been looked at. */
+static int
+check_further(struct run *r)
+{
+	int rc = 0;
+
+	for (int i = 0; i < r->options.n_further && rc == 0; i++) {
+		rc = open_lun(r, r->options.further[i]);
+		if (rc < 0)
+			return rc;
+		rc = check_content(r);
+		disk_close(r->disk);
+		r->disk = NULL;
+	}
+	return rc;
+}
+
+/* By which hosts find it, whatever their directory is. */
+static const char *
+place_of(const struct run *r, const char *lun, char path[PATH_MAX])
+{
+	return strncmp(lun, "iscsi://", 8) != 0 && realpath(lun, path) != NULL ?
+	    path : r->name;
+}
+
+static int
+add_further(struct run *r)
+{
+	struct disk *first = r->disk;
+	char why[LOCKOPS_WHY] = "", path[PATH_MAX];
+	int rc = 0;
+
+	for (int i = 0; i < r->options.n_further && rc == 0; i++) {
+		const char *lun = r->options.further[i];
+
+		rc = open_lun(r, lun);
+		if (rc == 0)
+			rc = further_add(&r->env, first, r->disk,
+			    place_of(r, lun, path), &r->super, why);
+		if (rc < 0)
+			(void)refuse(rc, "'%s' was not added: %s; the "
+			    "datastore was made without it, see vmfsctl ds "
+			    "extent add", r->name, why[0] != '\0' ? why :
+			    rc == -ENOSPC ? "it is too small, 17 MiB are the "
+			    "least" : vmfs_strerror(rc));
+	}
+	r->disk = first;
+	(void)lun_text(r->options.lun, r->name);
+	return rc;
+}
+
 static void
 print_json_string(const char *key, const char *value)
 {
@@ -253,7 +321,7 @@ print_json(const struct run *r)
 	printf(",\n  \"size\": %llu,\n  \"cluster\": %llu,\n  \"journal\": "
 	    "%llu,\n  \"timers\": {\"pulse_ms\": %u, \"io_ms\": %u, "
 	    "\"freeze_ms\": %u, \"fence_ms\": %u},\n  \"dry_run\": %s\n}\n",
-	    (unsigned long long)(s->blocks * BLOCK_SIZE),
+	    (unsigned long long)(volume_space(s) * BLOCK_SIZE),
 	    (unsigned long long)s->cluster_blocks * BLOCK_SIZE,
 	    (unsigned long long)s->journal_blocks * BLOCK_SIZE,
 	    s->timers.pulse_ms, s->timers.io_ms, s->timers.freeze_ms,
@@ -270,7 +338,10 @@ print_text(const struct run *r)
 	    "would make datastore" : "datastore", s->label, r->name);
 	if (!r->options.dry_run)
 		printf("  uuid      %s\n", uuid_text(super_uuid(s), uuid));
-	printf("  size      %s\n", size_text(s->blocks * BLOCK_SIZE, size));
+	printf("  size      %s\n", size_text(volume_space(s) * BLOCK_SIZE,
+	    size));
+	if (r->options.n_further > 0)
+		printf("  luns      %d\n", r->options.n_further + 1);
 	printf("  clusters  %s each\n",
 	    size_text((uint64_t)s->cluster_blocks * BLOCK_SIZE, size));
 	printf("  journals  %s each\n",
@@ -287,19 +358,17 @@ static int
 run_fiber(void *arg)
 {
 	struct run *r = arg;
-	struct disk_libiscsi_conf conf = { .initiator = r->options.initiator };
-	char why[512];
 	int rc;
 
 	r->log = (struct log){
 		.level = LOG_LEVEL_ERROR, .sink = log_sink_stderr,
 	};
 	env_posix_init(&r->env, sched_current(), &r->log);
-	rc = lun_open(&r->env, r->options.lun, DISK_OPEN_EXCLUSIVE,
-	    &conf, &r->disk);
+	rc = check_further(r);
+	if (rc == 0)
+		rc = open_lun(r, r->options.lun);
 	if (rc < 0)
-		return refuse(rc, "%s", lun_open_text(r->options.lun, rc, why,
-		    sizeof(why)));
+		return rc;
 	rc = check_size(r);
 	if (rc == 0)
 		rc = check_content(r);
@@ -307,6 +376,8 @@ run_fiber(void *arg)
 		rc = make_plan(r);
 	if (rc == 0)
 		rc = write_datastore(r);
+	if (rc == 0 && !r->options.dry_run)
+		rc = add_further(r);
 	disk_close(r->disk);
 	return rc;
 }

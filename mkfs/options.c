@@ -12,10 +12,11 @@
 #include "mkfs/options.h"
 
 static const char usage_text[] =
-"usage: mkfs.vmfs [options] LUN\n"
+"usage: mkfs.vmfs [options] LUN [LUN...]\n"
 "\n"
 "Makes a datastore on LUN: a block device, a regular file, or\n"
-"iscsi://[user[%secret]@]portal[:port][,portal...]/iqn/lun\n"
+"iscsi://[user[%secret]@]portal[:port][,portal...]/iqn/lun; further LUNs\n"
+"become a part of it\n"
 "\n"
 "  -L, --label=TEXT       name of the datastore, up to 64 bytes\n"
 "  -f, --force            although the LUN carries something else; never\n"
@@ -198,7 +199,15 @@ options_parse(struct options *o, int argc, char **argv)
 		set_option(o, opt);
 	if (optind == argc)
 		usage_error("which LUN?");
-	if (optind + 1 < argc)
-		usage_error("unexpected argument '%s'", argv[optind + 1]);
+	if (argc - optind > SUPER_EXTENTS_MAX)
+		usage_error("a datastore has at most %d LUNs",
+		    SUPER_EXTENTS_MAX);
 	o->lun = argv[optind];
+	o->further = argv + optind + 1;
+	o->n_further = argc - optind - 1;
+	for (int i = optind; i < argc; i++)
+		for (int k = optind; k < i; k++)
+			if (strcmp(argv[i], argv[k]) == 0)
+				usage_error("LUN '%s' is named twice",
+				    argv[i]);
 }

@@ -12,6 +12,8 @@
 
 struct options {
 	const char *lun, *initiator;
+	char **further;		/* names of further LUNs */
+	int n_further;
 	uint64_t size_min;	/* --size-check: bytes the LUN must have */
 	struct mkds_conf conf;
 	bool force, json, dry_run;

@@ -230,6 +230,26 @@ without_a_lun_the_rest_is_mounted_body()
 	hosts_stop
 }
 
+extents_test_case mkfs_makes_one_of_several_luns
+mkfs_makes_one_of_several_luns_body()
+{
+	truncate -s 128M lun0
+	truncate -s 128M lun1
+	truncate -s 128M lun2
+	atf_check -s exit:1 -o empty -e match:'no such file' mkfs.vmfs \
+	    -L ds1 --timers=${timers} "${PWD}/lun0" "${PWD}/nothing"
+	atf_check -s exit:8 -o ignore -e match:'no datastore' fsck.vmfs lun0
+	atf_check -o match:'luns *3' -o match:'size *38[0-9] MiB|size *37' \
+	    mkfs.vmfs -L ds1 --timers=${timers} lun0 lun1 "${PWD}/lun2"
+	fsck_is_clean lun0
+	host_start esx1 "${PWD}/lun0"
+	extents_are esx1 "ok ok ok" || atf_fail "not three"
+	atf_check -e ignore dd if=/dev/urandom of=esx1/mnt/big bs=1M \
+	    count=300 conv=fsync
+	hosts_stop
+	fsck_is_clean lun0 lun2 lun1
+}
+
 extents_test_case what_carries_something_is_not_taken
 what_carries_something_is_not_taken_body()
 {
