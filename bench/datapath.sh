@@ -62,7 +62,7 @@ cell_parse()
 goal_of()
 {
 	case $1/$2/$3 in
-	disk/vhost/?4k-*) echo 0.95 ;;
+	disk/vhost/?4k-1|disk/vhost/?4k-32) echo 0.95 ;;
 	ram/vhost/?4k-32) echo 0.6 ;;
 	*/vhost-crypt/?4k-32) echo 0.75 ;;
 	ram/mount/?4k-32) echo 0.7 ;;

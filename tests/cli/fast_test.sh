@@ -133,9 +133,52 @@ a_write_shows_in_the_times_cleanup()
 	hosts_cleanup
 }
 
+# page FD: where it stands, by that open file.
+page()
+{
+	eval "head -c 4096 /dev/zero >&$1" 2>/dev/null
+}
+
+atf_test_case a_lock_given_up_takes_the_file_along cleanup
+a_lock_given_up_takes_the_file_along_head()
+{
+	atf_set require.user root
+}
+a_lock_given_up_takes_the_file_along_body()
+{
+	lun_make lun
+	host_start esx1 "${PWD}/lun"
+	host_start esx2 "${PWD}/lun"
+	dd if=/dev/zero of=esx1/mnt/file bs=1M count=2 status=none
+	exec 8<>esx1/mnt/file
+	for _ in 1 2 3; do
+		page 8 || atf_fail "cannot write"
+	done
+	flock 8
+	page 8 || atf_fail "cannot write under the lock"
+	flock -u 8
+	exec 9<>esx2/mnt/file
+	flock 9 || atf_fail "esx2 does not get the lock"
+	page 9 || atf_fail "esx2 cannot write"
+	if page 8; then
+		atf_fail "esx1 writes beside the lock of esx2"
+	fi
+	flock -u 9
+	exec 9>&-
+	until_true 20 page 8 || atf_fail "esx1 cannot write any more"
+	exec 8>&-
+	hosts_stop
+	atf_check -o ignore fsck.vmfs -n lun
+}
+a_lock_given_up_takes_the_file_along_cleanup()
+{
+	hosts_cleanup
+}
+
 atf_init_test_cases()
 {
 	atf_add_test_case data_is_right_beside_snapshots_and_discards
 	atf_add_test_case unmount_waits_for_all_threads
 	atf_add_test_case a_write_shows_in_the_times
+	atf_add_test_case a_lock_given_up_takes_the_file_along
 }
