@@ -111,12 +111,17 @@ stamp_read(struct writer *w, uint32_t block, uint32_t i, struct stamp *ret_s)
 static bool
 try_open(struct writer *w, const char *path)
 {
+	struct flock all = { .l_type = F_WRLCK };
+
 	w->fd = open(path, O_RDWR | O_DIRECT | O_CLOEXEC);
-	if (w->fd >= 0)
+	/* Two hosts may open it, one can have it. */
+	if (w->fd >= 0 && fcntl(w->fd, F_OFD_SETLK, &all) == 0)
 		return true;
-	if (errno == EBUSY || errno == EAGAIN || errno == EINTR)
-		return false;
-	disk_failed("open");
+	if (errno != EBUSY && errno != EAGAIN && errno != EINTR)
+		disk_failed("open");
+	if (w->fd >= 0)
+		(void)close(w->fd);
+	return false;
 }
 
 /* Polls: there is no other way to learn that a file got free. */
