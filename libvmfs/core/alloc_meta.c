@@ -5,7 +5,6 @@
 #include "libvmfs/base/units.h"
 #include "libvmfs/core/ds_priv.h"
 
-#define RETIRE_PER_PASS 8
 #define SPARE_BLOCKS 64		/* free metadata blocks a lease keeps */
 #define FIRST_FULL_NS (30 * NSEC_PER_SEC)
 
@@ -441,6 +440,12 @@ find_empty(const struct lease *l)
 	return UINT32_MAX;
 }
 
+bool
+lease_has_empty(const struct lease *l)
+{
+	return find_empty(l) != UINT32_MAX;
+}
+
 static struct lease *
 lease_with_empty(struct ds *ds, uint32_t *ret_chunk)
 {
@@ -455,14 +460,14 @@ lease_with_empty(struct ds *ds, uint32_t *ret_chunk)
 }
 
 int
-mchunk_retire(struct ds *ds)
+mchunk_retire(struct ds *ds, unsigned max)
 {
 	struct lease *l;
 	struct txn *t;
 	uint32_t chunk;
 	int r = 0;
 
-	for (int i = 0; i < RETIRE_PER_PASS && r == 0; i++) {
+	for (unsigned i = 0; i < max && r == 0; i++) {
 		if (lease_with_empty(ds, &chunk) == NULL)
 			return 0;
 		r = txn_begin(ds, 3, &t);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Opening and closing a datastore, and its housekeeper. */
+#include <limits.h>
 #include <stdlib.h>
 
 #include "libvmfs/base/units.h"
@@ -70,6 +71,8 @@ ds_abandon(struct ds *ds)
 
 /* ---- the housekeeper ---- */
 
+#define RETIRE_PER_PASS 256u	/* metachunks */
+
 static bool
 has_work(const struct ds *ds)
 {
@@ -90,7 +93,7 @@ keep_once(struct ds *ds)
 	if (r == 0)
 		lease_discard(ds);
 	if (r == 0)
-		r = mchunk_retire(ds);
+		r = mchunk_retire(ds, RETIRE_PER_PASS);
 	if (r == 0)
 		r = remote_free_apply(ds);
 	if (r == 0)
@@ -297,6 +300,9 @@ close_writable(struct ds *ds)
 		r = remote_free_apply(ds);
 	if (r == 0)
 		r = ds_checkpoint(ds, 0);
+	/* Where damage is in the way the space stays metadata's. */
+	if (r == 0 && mchunk_retire(ds, UINT_MAX) < 0)
+		r = ds->health;
 	lease_discard(ds);
 	if (r == 0)
 		r = lease_trim(ds, true);

@@ -347,8 +347,10 @@ int alloc_free_local(struct txn *t, struct lease *l, uint64_t block,
 /* Learns the metachunk at this chunk; -ENOENT when it is none. */
 int mchunk_load(struct ds *ds, struct lease *l, uint32_t chunk,
     struct mchunk **ret_m) MUST_CHECK;
-/* Wholly free metachunks become free chunks. */
-int mchunk_retire(struct ds *ds) MUST_CHECK;
+/* Wholly free metachunks become free chunks, at most `max`. */
+int mchunk_retire(struct ds *ds, unsigned max) MUST_CHECK;
+/* Would it find one here? */
+bool lease_has_empty(const struct lease *l);
 
 /* ---- remote_free.c ---- */
 int remote_free_add(struct txn *t, const struct remote_free *f) MUST_CHECK;

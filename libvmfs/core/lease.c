@@ -9,6 +9,7 @@
 
 #define IDLE_TICKS_SPARE 5	/* of the housekeeper, when we have others */
 #define IDLE_TICKS_LAST 30
+#define IDLE_TICKS_EMPTY 60	/* with metachunks to be retired */
 #define BIG_VOLUME 1024u	/* clusters: looking at all takes a while */
 #define FULL_NS NSEC_PER_SEC
 #define DISCARDS_PER_PASS 32	/* UNMAPs, so that guests are not slowed */
@@ -452,6 +453,9 @@ should_close(const struct lease *l, unsigned open)
 		return false;
 	if (l->leaving || (l->n_free == 0 && l->info.free_meta_blocks == 0))
 		return true;
+	/* Whoever leases it next does not know them for free. */
+	if (lease_has_empty(l) && l->idle_ticks < IDLE_TICKS_EMPTY)
+		return false;
 	if (open > LEASES_KEPT && l->idle_ticks > 0)
 		return true;
 	return l->idle_ticks >= (open > 1 ? IDLE_TICKS_SPARE :

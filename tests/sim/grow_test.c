@@ -85,7 +85,8 @@ try_grow(struct world *w, unsigned i, struct lock_holder *holder)
 	struct disk *d;
 	int rc;
 
-	if (!another)
+	/* Done before, it may still lack a copy of the superblock. */
+	if (!another || has_grown(w, i))
 		return fs_grow(w->host[i].fs, holder);
 	rc = world_open_further(w, i, &d);
 	return rc < 0 ? rc : fs_extent_add(w->host[i].fs, d, "further", why,

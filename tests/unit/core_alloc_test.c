@@ -271,7 +271,7 @@ ALLOC_TEST(empty_metachunks_become_space_again)
 	many_meta(f, blocks, 300, true);
 	many_meta(f, blocks, 300, false);
 	for (unsigned i = 0; i < 10; i++)
-		ATF_REQUIRE_EQ(mchunk_retire(f->ds), 0);
+		ATF_REQUIRE_EQ(mchunk_retire(f->ds, 8), 0);
 	ATF_REQUIRE_EQ(ds_checkpoint(f->ds, 0), 0);
 	ATF_REQUIRE_EQ(ds_space(f->ds, &after), 0);
 	/* A few stay in reserve. */

@@ -307,6 +307,36 @@ ATF_TC_BODY(mount_finishes_deletions, tc)
 	rig_run(64 * MIB, orphan);
 }
 
+/* More than half of the volume was metadata; data may have it again. */
+static void
+names_space(struct rig *r)
+{
+	uint64_t dir = mkdir_in(r, r->root, "d"), before, after;
+	char name[32];
+
+	rig_remount(r);
+	before = rig_free_bytes(r);
+	for (unsigned i = 0; i < 9000; i++) {
+		(void)snprintf(name, sizeof(name), "file-%u", i);
+		(void)file_in(r, dir, name);
+	}
+	for (unsigned i = 0; i < 9000; i++) {
+		(void)snprintf(name, sizeof(name), "file-%u", i);
+		ATF_REQUIRE_EQ(fs_unlink(r->fs, dir, name, NULL), 0);
+	}
+	rig_remount(r);
+	after = rig_free_bytes(r);
+	ATF_CHECK_MSG(after + 3 * MIB > before, "%llu MiB are free, %llu were",
+	    (unsigned long long)(after / MIB),
+	    (unsigned long long)(before / MIB));
+}
+
+ATF_TC_WITHOUT_HEAD(space_of_names_comes_back);
+ATF_TC_BODY(space_of_names_comes_back, tc)
+{
+	rig_run(64 * MIB, names_space);
+}
+
 ATF_TP_ADD_TCS(tp)
 {
 	ATF_TP_ADD_TC(tp, ten_thousand_names);
@@ -316,5 +346,6 @@ ATF_TP_ADD_TCS(tp)
 	ATF_TP_ADD_TC(tp, rename_matrix);
 	ATF_TP_ADD_TC(tp, open_file_outlives_its_name);
 	ATF_TP_ADD_TC(tp, mount_finishes_deletions);
+	ATF_TP_ADD_TC(tp, space_of_names_comes_back);
 	return atf_no_error();
 }
