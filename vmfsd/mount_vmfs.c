@@ -299,8 +299,8 @@ start_vmfsd(const struct request *r)
 	int status, fd = write_config(r);
 	char config[32], log_file[PATH_MAX + 16];
 	char *argv[] = {
-		"vmfsd", "--daemon", "--exit-on-unmount", "--config", config,
-		NULL, NULL,
+		"vmfsd", "--daemon", "--supervise", "--exit-on-unmount",
+		"--config", config, NULL, NULL,
 	};
 	pid_t child;
 
@@ -308,7 +308,7 @@ start_vmfsd(const struct request *r)
 	if (r->log_file != NULL) {
 		(void)snprintf(log_file, sizeof(log_file), "--log-file=%s",
 		    r->log_file);
-		argv[5] = log_file;
+		argv[6] = log_file;
 	}
 	child = fork();
 	if (child < 0)

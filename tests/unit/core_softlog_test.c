@@ -69,6 +69,9 @@ note_moment(void)
 	struct moment *m = &w.moment[n];
 
 	ATF_REQUIRE(n < WRITES_MAX);
+	/* No write came between two of them. */
+	for (unsigned i = 0; i < 2; i++)
+		free(m->bytes[i]);
 	*m = (struct moment){ .op = w.n_op, .active = w.soft->active,
 	    .durable_lsn = w.soft->durable_lsn };
 	for (unsigned i = 0; i < 2; i++) {
