@@ -317,8 +317,11 @@ open_to_write(fuse_req_t req, struct handle *h, int open_flags,
 	struct patience p = { 0 };
 	struct fs_file *f;
 	struct fs_attr a;
+	bool by_locks;
 	int rc;
 
+	/* Who has closed a file lets go of it a moment later: that is waited
+	 * for also by those who could go on by locks. */
 	do {
 		rc = fs_file_open(m->conf.fs, h->ino, 0,
 		    (unsigned)FS_READ | FS_WRITE, &f, holder);
@@ -327,13 +330,12 @@ open_to_write(fuse_req_t req, struct handle *h, int open_flags,
 		if (holder->state == HOLDER_SELF ||
 		    fs_getattr(m->conf.fs, h->ino, &a) < 0)
 			return rc;
-		if (goes_by_locks(&a, open_flags)) {
-			rc = get(m, h, &a);
-			return rc < 0 ? rc : open_to_read(m, h, a.generation);
-		}
-	} while (a.type == INODE_DISK ? patience_left_long(req, &p, rc) :
-	    patience_left(req, &p, rc));
-	return rc;
+		by_locks = goes_by_locks(&a, open_flags);
+	} while (a.type != INODE_DISK ? patience_left(req, &p, rc) :
+	    !by_locks && patience_left_long(req, &p, rc));
+	if (by_locks)
+		rc = get(m, h, &a);
+	return rc < 0 ? rc : open_to_read(m, h, a.generation);
 }
 
 int
