@@ -169,7 +169,7 @@ raise_to(struct fuse_mount *m, struct file_locks *l, enum lock_mode mode,
     struct lock_holder *holder)
 {
 	unsigned flags = (unsigned)FS_READ |
-	    (mode == LOCK_EXCLUSIVE ? FS_WRITE : FS_SHARED);
+	    (mode == LOCK_EXCLUSIVE ? FS_WRITE | FS_BY_MOUNT : FS_SHARED);
 
 	if (strength(have(l)) >= strength(mode))
 		return 0;
@@ -324,7 +324,7 @@ open_to_write(fuse_req_t req, struct handle *h, int open_flags,
 	 * for also by those who could go on by locks. */
 	do {
 		rc = fs_file_open(m->conf.fs, h->ino, 0,
-		    (unsigned)FS_READ | FS_WRITE, &f, holder);
+		    (unsigned)FS_READ | FS_WRITE | FS_BY_MOUNT, &f, holder);
 		if (rc != -VMFS_ELOCKED)
 			return rc < 0 ? rc : claim(m, h, f);
 		if (holder->state == HOLDER_SELF ||

@@ -16,6 +16,8 @@
 
 /* How long a migration's destination waits for its source to let go. */
 #define OWN_WAIT_NS (5 * NSEC_PER_SEC)
+/* And this host's mount to close what a program has closed. */
+#define CLOSE_WAIT_NS (2 * NSEC_PER_SEC)
 #define OWN_AGAIN_NS (50 * NSEC_PER_MSEC)
 
 /* ---- the lock ---- */
@@ -35,22 +37,33 @@ open_disk(struct attachment *a, unsigned mode, struct lock_holder *holder,
 	return rc;
 }
 
+/* Waits for others, or only for what this host's mount is just closing. */
+static int
+open_to_write(struct attachment *a, uint64_t most_ns, bool others,
+    struct lock_holder *holder)
+{
+	struct sched *s = sched_current();
+	uint64_t deadline = sched_now(s) + most_ns;
+	int rc = 0;
+
+	while (a->held == NULL) {
+		rc = open_disk(a, (unsigned)FS_READ | FS_WRITE | FS_BY_EXPORT,
+		    holder, &a->held);
+		if (rc != -VMFS_ELOCKED || sched_now(s) >= deadline ||
+		    (!others && holder->state != HOLDER_SELF))
+			break;
+		fiber_sleep(OWN_AGAIN_NS);
+	}
+	return rc;
+}
+
 static int
 own(void *arg, struct disk **disk)
 {
 	struct attachment *a = arg;
-	struct sched *s = sched_current();
-	uint64_t deadline = sched_now(s) + OWN_WAIT_NS;
 	struct lock_holder holder = { .mode = LOCK_FREE };
-	int rc = 0;
+	int rc = open_to_write(a, OWN_WAIT_NS, true, &holder);
 
-	while (a->held == NULL) {
-		rc = open_disk(a, (unsigned)FS_READ | FS_WRITE, &holder,
-		    &a->held);
-		if (rc != -VMFS_ELOCKED || sched_now(s) >= deadline)
-			break;
-		fiber_sleep(OWN_AGAIN_NS);
-	}
 	a->why[0] = '\0';
 	if (rc == -VMFS_ELOCKED) {
 		char text[REFUSAL_SIZE];
@@ -231,8 +244,7 @@ open_all(struct fs_call *c, const struct attach_conf *conf,
 	int rc = open_disk(a, FS_READ, &c->holder, &a->idle);
 
 	if (rc == 0 && !a->readonly && !conf->incoming)
-		rc = open_disk(a, (unsigned)FS_READ | FS_WRITE, &c->holder,
-		    &a->held);
+		rc = open_to_write(a, CLOSE_WAIT_NS, false, &c->holder);
 	if (rc < 0)
 		return rc;
 	if (conf->nbd)

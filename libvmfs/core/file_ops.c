@@ -83,6 +83,23 @@ meter_open(struct inode *ip, const struct inode_info *i)
 	return 0;
 }
 
+/* Last of all: whoever comes next must find us. */
+static int
+open_beside(struct inode *ip, unsigned flags, struct lock_holder *holder)
+{
+	unsigned other = flags & FS_BY_MOUNT ? FS_BY_EXPORT :
+	    flags & FS_BY_EXPORT ? FS_BY_MOUNT : 0;
+
+	list_for_each(node, tmp, &ip->fs->files) {
+		const struct fs_file *f = list_entry(node, struct fs_file,
+		    node);
+
+		if (f->ip == ip && (f->flags & other) != 0)
+			return multi_refuse(ip, holder);
+	}
+	return 0;
+}
+
 static int
 open_once(struct fs *fs, uint64_t ino, uint32_t generation, unsigned flags,
     struct fs_file **ret_f, struct lock_holder *ret_holder)
@@ -119,6 +136,8 @@ open_once(struct fs *fs, uint64_t ino, uint32_t generation, unsigned flags,
 		r = cipher_open(ip, &info);
 	if (r == 0)
 		r = meter_open(ip, &info);
+	if (r == 0 && mode == LOCK_EXCLUSIVE)
+		r = open_beside(ip, flags, ret_holder);
 	if (r != 0) {
 		if (mode != LOCK_FREE)
 			r = inode_give(ip, mode, r);

@@ -156,6 +156,36 @@ second_start_on_the_same_host_is_refused_body()
 	hosts_stop
 }
 
+# By the mount, and by vhost-user.
+qemu_test_case second_start_another_way_is_refused
+second_start_another_way_is_refused_body()
+{
+	setup h1
+	mkdir again
+	ln -s ../h1/mnt again/mnt
+	attach h1
+	vm h1 vhost
+	goes_on h1
+	for kind in fuse eager; do
+		vm again ${kind}
+		# shellcheck disable=SC2154
+		wait "${qemu_again}" && atf_fail "it has started"
+		atf_check -o match:'Device or resource busy' cat again/qemu.log
+	done
+	atf_check -o match:'in use on this host' grep 'refused' h1/log
+	goes_on h1
+	vm_quit h1
+	until_true 10 vmfsctl -c h1/ctl disk detach ds1:/vm.vmdk ||
+	    atf_fail "the disk cannot be detached"
+	vm h1 fuse
+	goes_on h1
+	atf_check -s exit:4 -e match:'in use on this host' \
+	    vmfsctl -c h1/ctl disk attach ds1:/vm.vmdk
+	vm_quit h1
+	judge h1 h1
+	hosts_stop
+}
+
 # Somebody else has it when the destination wants it: the guest goes on where it
 # came from.
 refused_destination()
