@@ -36,8 +36,7 @@
 /* fuse_keep_handle.may */
 #define MAY_CLAIM 1u
 #define MAY_WRITE 2u
-/* What programs that wait leave of the requests to others: theirs that unlock
- * must be read. */
+/* Programs that wait leave requests for those that unlock. */
 #define LOCKERS_MAX (FUSE_KEEP_REQUESTS / 2)
 
 #define QEMU_FIRST 100u
@@ -51,8 +50,7 @@ struct file_locks {
 	uint32_t generation;
 	unsigned refs;
 	bool disk;
-	bool local;		/* no other host minds: multi-writer disk, or
-				 * mounted read-only */
+	bool local;		/* multi-writer disk, or mounted read-only */
 	struct fiber_mutex mutex;	/* all below, but for file_use */
 	struct ranges ranges;
 	struct list handles;
@@ -130,8 +128,7 @@ need_of(const struct file_locks *l, const struct range_lock *r)
 		return LOCK_EXCLUSIVE;
 	if (!l->disk || r->start < QEMU_FIRST || r->end > QEMU_LAST)
 		return LOCK_SHARED;
-	/* Also by a file that is open for reading: QEMU asks by that one
-	 * before it uses the one that it has opened for writing. */
+	/* By any open file: QEMU asks by the one for reading first. */
 	if (covers(r, QEMU_WRITES))
 		return LOCK_EXCLUSIVE;
 	return !h->writable && covers(r, QEMU_ALONE) ? LOCK_SHARED : LOCK_FREE;
@@ -239,8 +236,7 @@ adjust(struct file_locks *l)
 		struct handle *h = list_entry(node, struct handle, same);
 		bool writes = l->ex != NULL && has_write_lock(l, h);
 
-		/* Of a file others have had it is enough to have had a lock:
-		 * programs may write between them. */
+		/* Programs may write files between their locks. */
 		h->granted = h->claim || writes || (h->granted && !l->disk);
 		h->told = h->told && !h->granted;
 		note(h);
