@@ -236,6 +236,26 @@ man_sees_a_missing_or_broken_page_body() {
 	seen man 'mkfs/mkfs.x: no man page' "$PWD/bin"
 }
 
+atf_test_case mutants_still_apply
+mutants_still_apply_body() {
+	atf_check "$VMFS_SRCDIR/tests/mutants/check-mutants" -n "$VMFS_SRCDIR"
+}
+atf_test_case mutants_sees_one_that_does_not
+mutants_sees_one_that_does_not_body() {
+	cp "$VMFS_SRCDIR/tests/mutants/check-mutants" .
+	cat >mutants.txt <<-END
+	== gone
+	tests: unit/x_test
+	file: a.c
+	why: because
+	-int b;
+	+int c;
+	END
+	echo 'int a;' >a.c
+	atf_check -s exit:1 -o match:'^gone: NOT APPLIED: .* 0 times in a.c' \
+	    ./check-mutants -n "$PWD"
+}
+
 atf_init_test_cases() {
 	atf_add_test_case layers
 	atf_add_test_case layers_sees_a_wrong_arrow
@@ -255,4 +275,6 @@ atf_init_test_cases() {
 	atf_add_test_case man
 	atf_add_test_case man_sees_what_is_missing
 	atf_add_test_case man_sees_a_missing_or_broken_page
+	atf_add_test_case mutants_still_apply
+	atf_add_test_case mutants_sees_one_that_does_not
 }
