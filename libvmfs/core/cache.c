@@ -85,6 +85,7 @@ mb_detach(struct mb *mb)
 	list_del(&mb->dirty_link);
 	list_del(&mb->logged_link);
 	list_del(&mb->soft_link);
+	soft_tell(mb->ds);
 	mb->dirty = mb->soft = 0;
 	mb->logged = false;
 	if (mb->refs == 0)
@@ -323,6 +324,7 @@ mb_dirty(struct txn *t, struct mblk *b, size_t off, size_t len)
 			mb->soft |= 1ull << i;
 		if (list_empty(&mb->soft_link))
 			list_add_tail(&mb->ds->soft_dirty, &mb->soft_link);
+		soft_tell(mb->ds);
 	}
 	if (list_empty(&mb->dirty_link)) {
 		list_add_tail(&t->dirty, &mb->dirty_link);

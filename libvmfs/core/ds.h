@@ -227,6 +227,11 @@ int ds_commit(struct ds *ds) MUST_CHECK;
  * there is a softlog (softlog.h): before somebody is told of it.
  */
 int ds_soften(struct ds *ds) MUST_CHECK;
+/*
+ * Any thread: would ds_soften have something to do?  False: whatever the
+ * caller has learned of the map by now outlives the process.
+ */
+bool ds_is_behind(const struct ds *ds);
 /* Commit, write back the blocks of `owner` (0: of all), flush. */
 int ds_checkpoint(struct ds *ds, uint64_t owner) MUST_CHECK;
 /*

@@ -175,6 +175,8 @@ struct ds {
 	bool soft_wanted;	/* no new handles until it has its copy */
 	bool soft_gap;		/* it lacks something until the next commit */
 	uint64_t soft_count;	/* commits to it */
+	/* soft_gap, or soft_dirty has some: for other threads. */
+	_Atomic bool soft_behind;
 
 	/* alloc.c, lease.c, remote_free.c, orphan.c */
 	struct list leases;
@@ -274,6 +276,8 @@ size_t log_known(const struct journal_record *block, const uint8_t *data,
     uint64_t dirty, bool image, uint8_t *buf, size_t pos, uint32_t *records);
 
 /* ---- softlog.c; nothing here suspends ---- */
+/* After each change of soft_dirty and soft_gap. */
+void soft_tell(struct ds *ds);
 /* With no handle open: copies what is new. */
 void soft_append(struct ds *ds);
 /* The same before the transaction is committed; the next begins. */

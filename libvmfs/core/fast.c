@@ -329,6 +329,10 @@ fast_begin(struct fs_file *f, struct disk_req *req,
 		disk_complete(req, 0);
 		return true;
 	}
+	/* Seen after the entry: what that came from may die with us, and the
+	 * owner sees to it before it acknowledges (ds_soften). */
+	if (req->op == DISK_WRITE && ds_is_behind(f->fs->ds))
+		return false;
 	x = count > 0 ? fast_new(req, count) : NULL;
 	if (x == NULL)
 		return false;

@@ -14,6 +14,23 @@ softlog_clear(struct softlog *s)
 	atomic_store(&s->active, 0);
 }
 
+/* Stored before the map's entries are told to other threads, and taken back
+ * after the log has them. */
+void
+soft_tell(struct ds *ds)
+{
+	bool behind = ds->soft_gap || !list_empty(&ds->soft_dirty);
+
+	if (atomic_load(&ds->soft_behind) != behind)
+		atomic_store(&ds->soft_behind, behind);
+}
+
+bool
+ds_is_behind(const struct ds *ds)
+{
+	return atomic_load(&ds->soft_behind);
+}
+
 /* What of the block this log does not have. */
 static uint64_t
 news_of(const struct mb *mb)
@@ -45,6 +62,7 @@ all_told(struct ds *ds)
 		list_del(&mb->soft_link);
 		mb->soft = 0;
 	}
+	soft_tell(ds);
 }
 
 void
@@ -66,6 +84,7 @@ soft_append(struct ds *ds)
 	if (size > sizeof(a->bytes) - used) {
 		/* Until the journal has what is missing here. */
 		ds->soft_gap = true;
+		soft_tell(ds);
 		return;
 	}
 	c = (void *)(a->bytes + used);
@@ -107,6 +126,7 @@ soft_durable(struct ds *ds, uint64_t lsn)
 		atomic_store(&s->durable_lsn, lsn);
 	atomic_store(&s->area[1 - atomic_load(&s->active)].used, 0);
 	ds->soft_gap = false;
+	soft_tell(ds);
 }
 
 int

@@ -168,7 +168,7 @@ play(bool snapshots)
 }
 
 static void
-world_run(bool snapshots)
+world_begin(void)
 {
 	memset(&w, 0, sizeof(w));
 	prng_seed(&w.p, 11);
@@ -181,6 +181,12 @@ world_run(bool snapshots)
 	w.r.f.disk = &w.watcher.disk;
 	w.r.f.conf.soft = w.soft;
 	rig_mount(&w.r);
+}
+
+static void
+world_run(bool snapshots)
+{
+	world_begin();
 	play(snapshots);
 	ATF_REQUIRE_EQ(fs_close(w.r.fs), 0);
 	ATF_REQUIRE_EQ(fixture_umount(&w.r.f), 0);
@@ -376,6 +382,168 @@ ATF_TC_BODY(acknowledged_writes_outlive_it_between_snapshots, tc)
 	fixture_run(deaths, &(bool){ true });
 }
 
+/* ---- writes past the owner ---- */
+
+static void
+beside_again(struct disk_req *req)
+{
+	(void)req;
+	atf_tc_fail("it was taken");
+}
+
+static void
+beside_done(struct disk_req *req)
+{
+	*(bool *)req->arg = true;
+}
+
+/* As another thread does it, or else the owner; acknowledged.  True: not by
+ * the owner. */
+static bool
+write_beside(struct fs_file *f, uint64_t off, size_t len, uint8_t v)
+{
+	uint8_t *buf = disk_buf_alloc(len);
+	struct iovec iov = { buf, len };
+	bool done = false, fast;
+	struct disk_req req = { .op = DISK_WRITE, .offset = off, .length = len,
+		.iov = &iov, .iovcnt = 1, .done = beside_done, .arg = &done };
+
+	memset(buf, v, len);
+	fast = fs_file_fast(f, &req, beside_again);
+	while (fast && !done)
+		fiber_yield();
+	if (fast) {
+		ATF_REQUIRE_EQ(req.result, 0);
+	} else {
+		ATF_REQUIRE_EQ(fs_file_write(f, off, buf, len), 0);
+		ATF_REQUIRE_EQ(ds_soften(w.r.f.ds), 0);
+	}
+	free(buf);
+	return fast;
+}
+
+/* It dies now. */
+static void
+expect_after_death(uint64_t off, size_t len, uint8_t v)
+{
+	struct softlog *soft = soft_new();
+	struct rig r = { 0 };
+	struct fs_file *f;
+	struct disk *d;
+
+	note_moment();
+	ATF_REQUIRE_EQ(crash_disk_image(w.crash, w.count - 1, CRASH_CLEAN,
+	    w.count - 1, &d), 0);
+	fixture_init(&r.f, d, false);
+	replay(&r, soft, &w.moment[w.count - 1]);
+	rig_mount(&r);
+	f = rig_open(&r, w.ino, FS_READ);
+	rig_expect(f, off, len, v);
+	rig_close(f);
+	rig_umount(&r);
+	disk_close(d);
+	munmap(soft, sizeof(*soft));
+}
+
+/* Half of its first chunk is there, and in a snapshot; nothing is behind. */
+static struct fs_file *
+shared_half(struct fs_snapshot *ret_s)
+{
+	struct fs_file *f;
+
+	world_begin();
+	w.ino = rig_create(&w.r, "disk", INODE_DISK, 2 * MIB);
+	f = rig_open(&w.r, w.ino, FS_READ | FS_WRITE);
+	rig_fill(f, 0, CHUNK_SIZE / 2, 1);
+	ATF_REQUIRE_EQ(fs_snapshot_create(w.r.fs, w.ino, "s", ret_s, NULL), 0);
+	ATF_REQUIRE_EQ(ds_checkpoint(w.r.f.ds, 0), 0);
+	return f;
+}
+
+/* The owner has changed the map, and has not acknowledged that. */
+static int
+write_and_die(struct fs_file *f, uint64_t off, size_t len)
+{
+	rig_expect(f, off, len, 1);
+	(void)write_beside(f, off, len, 9);
+	expect_after_death(off, len, 9);
+	/* Until the next change others are quick again. */
+	ATF_CHECK(write_beside(f, off, len, 10));
+	expect_after_death(off, len, 10);
+	rig_close(f);
+	ATF_REQUIRE_EQ(fs_close(w.r.fs), 0);
+	ATF_REQUIRE_EQ(fixture_umount(&w.r.f), 0);
+	world_end();
+	return 0;
+}
+
+static int
+beside_copy(void *arg)
+{
+	struct fs_snapshot s;
+	struct fs_file *f = shared_half(&s);
+
+	(void)arg;
+	rig_fill(f, 0, BLOCK_SIZE, 2);
+	return write_and_die(f, 4 * BLOCK_SIZE, BLOCK_SIZE);
+}
+
+ATF_TC_WITHOUT_HEAD(a_write_beside_a_copy_on_write_outlives_it);
+ATF_TC_BODY(a_write_beside_a_copy_on_write_outlives_it, tc)
+{
+	fixture_run(beside_copy, NULL);
+}
+
+static bool
+once(void *arg, uint64_t done, uint64_t total)
+{
+	(void)arg;
+	(void)total;
+	return done == 0;
+}
+
+static int
+beside_promote(void *arg)
+{
+	struct fs_progress progress = { .step = once };
+	struct fs_snapshot s;
+	struct fs_attr a;
+	struct fs_file *f = shared_half(&s);
+
+	(void)arg;
+	rig_close(f);
+	ATF_REQUIRE_EQ(fs_clone(w.r.fs, s.ino, w.r.root, "c", 0600, 0, 0, &a,
+	    NULL), 0);
+	w.ino = a.ino;
+	f = rig_open(&w.r, w.ino, FS_READ | FS_WRITE);
+	ATF_REQUIRE_EQ(ds_checkpoint(w.r.f.ds, 0), 0);
+	ATF_REQUIRE_EQ(fs_file_promote(f, &progress), -ECANCELED);
+	return write_and_die(f, 4 * BLOCK_SIZE, BLOCK_SIZE);
+}
+
+ATF_TC_WITHOUT_HEAD(a_write_to_what_was_promoted_outlives_it);
+ATF_TC_BODY(a_write_to_what_was_promoted_outlives_it, tc)
+{
+	fixture_run(beside_promote, NULL);
+}
+
+static int
+beside_sector(void *arg)
+{
+	struct fs_snapshot s;
+	struct fs_file *f = shared_half(&s);
+
+	(void)arg;
+	rig_fill(f, MIB, BLOCK_SIZE, 1);
+	return write_and_die(f, MIB + 512, 512);
+}
+
+ATF_TC_WITHOUT_HEAD(a_sector_beside_a_first_write_outlives_it);
+ATF_TC_BODY(a_sector_beside_a_first_write_outlives_it, tc)
+{
+	fixture_run(beside_sector, NULL);
+}
+
 /* ---- more than there is room for ---- */
 
 static void
@@ -460,6 +628,9 @@ ATF_TP_ADD_TCS(tp)
 	ATF_TP_ADD_TC(tp, acknowledged_writes_outlive_the_process);
 	ATF_TP_ADD_TC(tp, acknowledged_writes_outlive_it_between_snapshots);
 	ATF_TP_ADD_TC(tp, power_may_fail_while_it_is_replayed);
+	ATF_TP_ADD_TC(tp, a_write_beside_a_copy_on_write_outlives_it);
+	ATF_TP_ADD_TC(tp, a_write_to_what_was_promoted_outlives_it);
+	ATF_TP_ADD_TC(tp, a_sector_beside_a_first_write_outlives_it);
 	ATF_TP_ADD_TC(tp, what_has_no_room_goes_to_the_journal);
 	ATF_TP_ADD_TC(tp, damaged_memory_is_refused);
 	return atf_no_error();
