@@ -128,13 +128,15 @@ view_of(struct inode *ip)
 	return v;
 }
 
-/* A write to a file with set-id bits takes them away. */
+/* A write to a file takes away its set-id bits and what capabilities it has
+ * among its attributes; a disk keeps them. */
 static bool
 may_be_written(const struct inode *ip, const struct map_chunk *c)
 {
 	return (ip->grant.mode == LOCK_EXCLUSIVE ||
 	    ip->grant.mode == LOCK_MULTI_WRITER) &&
 	    (ip->info.mode & (S_ISUID | S_ISGID)) == 0 &&
+	    (ip->info.type != INODE_FILE || ip->info.xattr == 0) &&
 	    c->birth > ip->info.snap_epoch &&
 	    !fs_is_damaged(ip->fs, ip->ino);
 }

@@ -368,6 +368,8 @@ edit(struct fs *fs, uint64_t ino, const struct edit *e,
 		return r;
 	content_lock(ip);
 	r = edit_held(ip, e);
+	/* Writes may have something to take away now. */
+	fast_forget(ip);
 	content_unlock(ip);
 	return inode_give(ip, LOCK_EXCLUSIVE, r);
 }

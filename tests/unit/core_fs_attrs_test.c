@@ -121,6 +121,32 @@ ATF_TC_BODY(capabilities_do_not_outlive_a_strangers_write, tc)
 }
 
 static void
+fast_body(struct rig *r)
+{
+	uint64_t ino = rig_create(r, "program", INODE_FILE, 0);
+	struct fs_file *f = rig_open(r, ino, FS_READ | FS_WRITE);
+
+	rig_fill(f, 0, 2 * MIB, 1);
+	rig_expect(f, 0, BLOCK_SIZE, 1);
+	ATF_CHECK(rig_fast_write(f, 0, BLOCK_SIZE, 2));
+	set(r, ino, "security.capability", "cap");
+	ATF_CHECK(!rig_fast_write(f, 0, BLOCK_SIZE, 3));
+	/* Nor when it is looked up again. */
+	rig_expect(f, 0, BLOCK_SIZE, 2);
+	ATF_CHECK(!rig_fast_write(f, 0, BLOCK_SIZE, 3));
+	ATF_REQUIRE_EQ(fs_file_strip_ids(f), 0);
+	rig_expect(f, 0, BLOCK_SIZE, 2);
+	ATF_CHECK(rig_fast_write(f, 0, BLOCK_SIZE, 3));
+	rig_close(f);
+}
+
+ATF_TC_WITHOUT_HEAD(capabilities_are_not_written_past);
+ATF_TC_BODY(capabilities_are_not_written_past, tc)
+{
+	rig_run(256 * MIB, fast_body);
+}
+
+static void
 before_body(struct rig *r)
 {
 	uint64_t ino = rig_create(r, "f", INODE_FILE, 0);
@@ -250,6 +276,7 @@ ATF_TP_ADD_TCS(tp)
 	ATF_TP_ADD_TC(tp, clones_have_the_attributes_of_their_disk);
 	ATF_TP_ADD_TC(tp, attributes_go_with_their_inode);
 	ATF_TP_ADD_TC(tp, capabilities_do_not_outlive_a_strangers_write);
+	ATF_TP_ADD_TC(tp, capabilities_are_not_written_past);
 	ATF_TP_ADD_TC(tp, volumes_of_before_have_neither);
 	ATF_TP_ADD_TC(tp, disks_have_one_name);
 	ATF_TP_ADD_TC(tp, names_of_one_file_are_in_one_quota);

@@ -144,6 +144,38 @@ rig_expect(struct fs_file *f, uint64_t off, size_t len, uint8_t v)
 	free(buf);
 }
 
+static void
+fast_again(struct disk_req *req)
+{
+	(void)req;
+	atf_tc_fail("it has failed");
+}
+
+static void
+fast_done(struct disk_req *req)
+{
+	*(bool *)req->arg = true;
+}
+
+bool
+rig_fast_write(struct fs_file *f, uint64_t off, size_t len, uint8_t v)
+{
+	uint8_t *buf = disk_buf_alloc(len);
+	struct iovec iov = { buf, len };
+	bool done = false, fast;
+	struct disk_req req = { .op = DISK_WRITE, .offset = off, .length = len,
+		.iov = &iov, .iovcnt = 1, .done = fast_done, .arg = &done };
+
+	ATF_REQUIRE(buf != NULL);
+	memset(buf, v, len);
+	fast = fs_file_fast(f, &req, fast_again);
+	while (fast && !done)
+		fiber_yield();
+	ATF_REQUIRE_EQ(req.result, 0);
+	free(buf);
+	return fast;
+}
+
 uint64_t
 rig_free_bytes(struct rig *r)
 {

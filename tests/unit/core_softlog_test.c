@@ -384,42 +384,16 @@ ATF_TC_BODY(acknowledged_writes_outlive_it_between_snapshots, tc)
 
 /* ---- writes past the owner ---- */
 
-static void
-beside_again(struct disk_req *req)
-{
-	(void)req;
-	atf_tc_fail("it was taken");
-}
-
-static void
-beside_done(struct disk_req *req)
-{
-	*(bool *)req->arg = true;
-}
-
 /* As another thread does it, or else the owner; acknowledged.  True: not by
  * the owner. */
 static bool
 write_beside(struct fs_file *f, uint64_t off, size_t len, uint8_t v)
 {
-	uint8_t *buf = disk_buf_alloc(len);
-	struct iovec iov = { buf, len };
-	bool done = false, fast;
-	struct disk_req req = { .op = DISK_WRITE, .offset = off, .length = len,
-		.iov = &iov, .iovcnt = 1, .done = beside_done, .arg = &done };
-
-	memset(buf, v, len);
-	fast = fs_file_fast(f, &req, beside_again);
-	while (fast && !done)
-		fiber_yield();
-	if (fast) {
-		ATF_REQUIRE_EQ(req.result, 0);
-	} else {
-		ATF_REQUIRE_EQ(fs_file_write(f, off, buf, len), 0);
-		ATF_REQUIRE_EQ(ds_soften(w.r.f.ds), 0);
-	}
-	free(buf);
-	return fast;
+	if (rig_fast_write(f, off, len, v))
+		return true;
+	rig_fill(f, off, len, v);
+	ATF_REQUIRE_EQ(ds_soften(w.r.f.ds), 0);
+	return false;
 }
 
 /* It dies now. */
