@@ -11,8 +11,6 @@
 
 /* FOPEN_PARALLEL_DIRECT_WRITES of newer kernels; older ones ignore it. */
 #define OPEN_PARALLEL_DIRECT_WRITES (1u << 6)
-/* As the stamp of a note: it has the offset of a write. */
-#define NOTE_OFFSET UINT64_MAX
 
 /*
  * libfuse 3.14 has no name for parallel direct writes, so the answer is put

@@ -23,6 +23,11 @@
 #define FUSE_KEEP_MESSAGE (258u * FUSE_KEEP_PAGE)
 #define FUSE_KEEP_INIT 256u
 
+/* As the stamp of a note: it has the offset of a write. */
+#define NOTE_OFFSET UINT64_MAX
+/* The same: it is done, and perhaps told. */
+#define NOTE_WRITTEN (UINT64_MAX - 1)
+
 struct fuse_keep_handle {
 	uint64_t ino;
 	uint64_t unique;	/* of the request that opened it */
@@ -44,5 +49,12 @@ struct fuse_keep {
 	uint8_t message[FUSE_KEEP_REQUESTS][FUSE_KEEP_MESSAGE]
 	    __attribute__((aligned(FUSE_KEEP_PAGE)));
 };
+
+/*
+ * What is noted as done and was not replayed is lost: it is to be done again,
+ * also by those who come after us.  Before anything is committed, whose stamp
+ * would seem to have it.
+ */
+void fuse_keep_replayed(struct fuse_keep *k, uint64_t replayed_lsn);
 
 #endif

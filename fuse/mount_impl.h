@@ -29,9 +29,6 @@ struct request {
 	struct handle *handle;
 };
 
-/* As the stamp of a note: the write is done, and perhaps told. */
-#define NOTE_WRITTEN (UINT64_MAX - 1)
-
 /* The owner, who is the first, or a thread beside it. */
 struct reader {
 	struct fuse_mount *m;

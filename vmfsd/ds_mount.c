@@ -233,6 +233,8 @@ owner_up(void *arg)
 	conf.disk = d->host != NULL ? host_disk(d->host) : d->disk;
 	conf.locks = d->locks;
 	conf.soft = softlog_of(d);
+	if (d->host != NULL && host_resumed(d->host))
+		fuse_keep_replayed(&d->keep->fuse, d->keep->soft.replayed_lsn);
 	rc = ds_open(&conf, &d->ds);
 	if (rc < 0)
 		return fail(d, rc, "cannot open the datastore");

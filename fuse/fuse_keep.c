@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What the requests of a dead process have left. */
+#include "fuse/fuse_keep.h"
+
+void
+fuse_keep_replayed(struct fuse_keep *k, uint64_t replayed_lsn)
+{
+	for (unsigned i = 0; i < FUSE_KEEP_REQUESTS; i++) {
+		struct fs_note *n = &k->note[i];
+
+		if (n->lsn < NOTE_WRITTEN && n->lsn >= replayed_lsn)
+			n->lsn = 0;
+	}
+}

@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What a dead process has noted of its requests. */
+#include <atf-c.h>
+#include <sys/mman.h>
+
+#include "fuse/fuse_keep.h"
+
+static struct fuse_keep *
+keep_new(void)
+{
+	void *p = mmap(NULL, sizeof(struct fuse_keep), PROT_READ | PROT_WRITE,
+	    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+	ATF_REQUIRE(p != MAP_FAILED);
+	return p;
+}
+
+static void
+keep_free(struct fuse_keep *k)
+{
+	ATF_REQUIRE_EQ(munmap(k, sizeof(*k)), 0);
+}
+
+ATF_TC_WITHOUT_HEAD(what_was_not_replayed_is_not_done_for_good);
+ATF_TC_BODY(what_was_not_replayed_is_not_done_for_good, tc)
+{
+	struct fuse_keep *k = keep_new();
+
+	k->note[3].lsn = 100;
+	k->note[FUSE_KEEP_REQUESTS - 1].lsn = 101;
+	fuse_keep_replayed(k, 100);
+	/* The next process has replayed more, and nothing of these. */
+	fuse_keep_replayed(k, 200);
+	ATF_CHECK_EQ(k->note[3].lsn, 0);
+	ATF_CHECK_EQ(k->note[FUSE_KEEP_REQUESTS - 1].lsn, 0);
+	keep_free(k);
+}
+
+ATF_TC_WITHOUT_HEAD(what_was_replayed_stays_done);
+ATF_TC_BODY(what_was_replayed_stays_done, tc)
+{
+	struct fuse_keep *k = keep_new();
+
+	k->note[0] = (struct fs_note){ .lsn = 99, .ino = 7 };
+	fuse_keep_replayed(k, 100);
+	ATF_CHECK_EQ(k->note[0].lsn, 99);
+	ATF_CHECK_EQ(k->note[0].ino, 7);
+	keep_free(k);
+}
+
+ATF_TC_WITHOUT_HEAD(notes_of_writes_have_no_stamp);
+ATF_TC_BODY(notes_of_writes_have_no_stamp, tc)
+{
+	struct fuse_keep *k = keep_new();
+
+	k->note[0].lsn = NOTE_OFFSET;
+	k->note[1].lsn = NOTE_WRITTEN;
+	fuse_keep_replayed(k, 100);
+	ATF_CHECK_EQ(k->note[0].lsn, NOTE_OFFSET);
+	ATF_CHECK_EQ(k->note[1].lsn, NOTE_WRITTEN);
+	keep_free(k);
+}
+
+ATF_TP_ADD_TCS(tp)
+{
+	ATF_TP_ADD_TC(tp, what_was_not_replayed_is_not_done_for_good);
+	ATF_TP_ADD_TC(tp, what_was_replayed_stays_done);
+	ATF_TP_ADD_TC(tp, notes_of_writes_have_no_stamp);
+	return atf_no_error();
+}
