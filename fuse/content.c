@@ -55,8 +55,6 @@ op_open(fuse_req_t req, fuse_ino_t node, struct fuse_file_info *fi)
 	if (h == NULL)
 		rc = handle_open(req, ino, fi->flags, request_unique(r), &h,
 		    &holder);
-	if ((fi->flags & O_TRUNC) != 0)
-		rc = request_settle(r, rc);
 	if (rc < 0)
 		reply_error(req, rc, "open for writing", ino, NULL, &holder);
 	else
@@ -99,13 +97,14 @@ op_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
 	struct fs_attr a;
 	int rc = create_or_find(req, dir, name, mode, fi->flags, &a);
 
+	/* Before there is a handle of it. */
+	rc = request_settle(r, rc);
 	if (rc == 0) {
 		name_hint_set(&m->hints, a.ino, name);
 		if (h == NULL)
 			rc = handle_open(req, a.ino, fi->flags,
 			    request_unique(r), &h, &holder);
 	}
-	rc = request_settle(r, rc);
 	if (rc < 0) {
 		reply_error(req, rc, "create", dir, name, &holder);
 		return;

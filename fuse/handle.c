@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Open files by the number that the kernel has for them. */
+#include <fcntl.h>
 #include <stdlib.h>
 
 #include "fuse/mount_impl.h"
@@ -80,6 +81,9 @@ handle_open(fuse_req_t req, uint64_t ino, int open_flags, uint64_t unique,
 	rc = locks_open(req, h, open_flags, ret_holder);
 	if (rc == 0)
 		rc = fs_file_attr(h->file, &a);
+	/* Who finds the handle does not truncate again. */
+	if (rc == 0 && (open_flags & O_TRUNC) != 0)
+		rc = ds_soften(fs_ds(m->conf.fs));
 	if (rc < 0) {
 		(void)handle_close(h);
 		return rc;
