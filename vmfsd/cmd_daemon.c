@@ -6,9 +6,10 @@
 
 #include "vmfsd/cmd.h"
 #include "vmfsd/keep.h"
+#include "vmfsd/supervise.h"
 
 /* Until the supervisor has looked at the new program. */
-#define UPGRADE_WAIT_S 10
+#define UPGRADE_WAIT_S (SUPERVISE_CHECK_S + 2)
 
 static int
 cmd_daemon_ls(struct daemon *d, json_t *args, json_t **ret_result, char *msg)

@@ -30,6 +30,10 @@
 /* And of any within a minute. */
 #define DEATHS_MAX 60u
 #define MINUTE_MS 60000
+/* Between two tries to start one: half of that minute. */
+#define START_PAUSE_MS 500
+/* Between two looks at a new program that is tried. */
+#define CHECK_LOOK_MS 100
 #define KEPT_TEXT_MAX 65536u
 
 struct kept {
@@ -46,6 +50,8 @@ struct supervisor {
 	struct list kept;
 	int signal_fd, ready_fd, socket;
 	pid_t worker;
+	pid_t checker;			/* of a new program; <= 0: none */
+	uint64_t check_until_ms;
 	bool was_ready;			/* once: who started us knows */
 	bool ready;			/* this worker */
 	bool ends, upgrading, hung_up;
@@ -164,18 +170,19 @@ static int
 start_worker(struct supervisor *s)
 {
 	pid_t self = getpid();
-	int pair[2];
+	int pair[2], rc;
 
+	s->ready = s->ends = s->upgrading = s->hung_up = false;
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
 		return -errno;
-	s->ready = s->ends = s->upgrading = s->hung_up = false;
 	s->worker = fork();
 	if (s->worker == 0)
 		become_worker(s, pair[1], self);
+	rc = -errno;
 	(void)close(pair[1]);
 	if (s->worker < 0) {
 		(void)close(pair[0]);
-		return -errno;
+		return rc;
 	}
 	s->socket = pair[0];
 	return 0;
@@ -221,33 +228,25 @@ supervise_layout(char text[32])
 	    sizeof(struct ds_keep));
 }
 
-/* Does the program on the disk start, like our configuration, and understand
- * what is kept? */
-static bool
-program_is_good(struct supervisor *s)
+static _Noreturn void
+become_check(struct supervisor *s)
 {
-	const char *config = options_config(s->options);
-	pid_t child = fork();
-	int status;
+	char layout[32];
 
-	if (child == 0) {
-		char layout[32];
-
-		supervise_layout(layout);
-		(void)setenv(SUPERVISE_LAYOUT, layout, 1);
-		(void)execl(s->program, s->program, "--check-config",
-		    "--supervise", "-c", config, (char *)NULL);
-		_exit(127);
-	}
-	if (child < 0 || waitpid(child, &status, 0) != child)
-		return false;
-	return WIFEXITED(status) && WEXITSTATUS(status) == 0;
+	(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+	supervise_layout(layout);
+	(void)setenv(SUPERVISE_LAYOUT, layout, 1);
+	(void)execl(s->program, s->program, "--check-config", "--supervise",
+	    "-c", options_config(s->options), (char *)NULL);
+	_exit(127);
 }
 
 static void
-upgrade(struct supervisor *s)
+check_ended(struct supervisor *s, bool good)
 {
-	if (!program_is_good(s)) {
+	if (s->ends || s->stop_signal != 0)
+		return;
+	if (!good) {
 		log_warn(&s->log, "supervisor: no upgrade: %s does not start "
 		    "with this configuration, or cannot go on with what is "
 		    "open; install another and try again, or stop vmfsd and "
@@ -257,6 +256,36 @@ upgrade(struct supervisor *s)
 	log_info(&s->log, "supervisor: upgrade to %s", s->program);
 	s->upgrading = true;
 	(void)kill(s->worker, SIGKILL);
+}
+
+/* Does the program on the disk start, like our configuration, and understand
+ * what is kept?  The worker may die while it is asked. */
+static void
+upgrade(struct supervisor *s)
+{
+	if (s->checker > 0 || s->upgrading)
+		return;
+	s->check_until_ms = now_ms() + SUPERVISE_CHECK_S * 1000;
+	s->checker = fork();
+	if (s->checker == 0)
+		become_check(s);
+	if (s->checker < 0)
+		check_ended(s, false);
+}
+
+static void
+look_at_check(struct supervisor *s)
+{
+	int status;
+
+	if (s->checker <= 0)
+		return;
+	if (waitpid(s->checker, &status, WNOHANG) == s->checker) {
+		s->checker = 0;
+		check_ended(s, WIFEXITED(status) && WEXITSTATUS(status) == 0);
+	} else if (now_ms() >= s->check_until_ms) {
+		(void)kill(s->checker, SIGKILL);
+	}
 }
 
 static void
@@ -313,13 +342,13 @@ receive(struct supervisor *s)
 /* ---- its end ---- */
 
 static bool
-dies_too_often(struct supervisor *s)
+dies_too_often(struct supervisor *s, bool early)
 {
 	uint64_t now = now_ms(), *at = &s->death_ms[s->deaths++ % DEATHS_MAX];
 	uint64_t oldest = *at;
 
 	*at = now;
-	s->early = s->ready ? 0 : s->early + 1;
+	s->early = early ? s->early + 1 : 0;
 	return s->early >= EARLY_DEATHS_MAX ||
 	    (s->deaths > DEATHS_MAX && now - oldest < MINUTE_MS);
 }
@@ -349,6 +378,50 @@ renew(struct supervisor *s)
 	(void)unsetenv(SUPERVISE_KEPT);
 }
 
+/* False: somebody wants us to end. */
+static bool
+pause_a_little(struct supervisor *s, int ms)
+{
+	struct pollfd fd = { .fd = s->signal_fd, .events = POLLIN };
+	struct signalfd_siginfo si;
+
+	if (poll(&fd, 1, ms) == 1 &&
+	    read(s->signal_fd, &si, sizeof(si)) == sizeof(si) &&
+	    (si.ssi_signo == SIGTERM || si.ssi_signo == SIGINT))
+		s->stop_signal = (int)si.ssi_signo;
+	return s->stop_signal == 0;
+}
+
+/* Once more, perhaps after a pause? */
+static bool
+goes_on(struct supervisor *s, bool early, int pause_ms)
+{
+	if (dies_too_often(s, early)) {
+		log_error(&s->log, "supervisor: workers die one after the "
+		    "other: giving up; look at the log, then start vmfsd "
+		    "again");
+		return false;
+	}
+	pause_ms = early ? pause_ms << s->early : pause_ms;
+	return pause_ms == 0 || pause_a_little(s, pause_ms);
+}
+
+/* The machine may be short of memory or processes only for a moment. */
+static int
+another_worker(struct supervisor *s)
+{
+	int rc = start_worker(s);
+
+	while (rc < 0 && s->was_ready) {
+		log_warn(&s->log, "supervisor: cannot start a worker: %s; "
+		    "trying again", vmfs_strerror(rc));
+		if (!goes_on(s, false, START_PAUSE_MS))
+			break;
+		rc = start_worker(s);
+	}
+	return rc;
+}
+
 /* Is that all, with *ret_status?  Else another worker runs. */
 static bool
 worker_ended(struct supervisor *s, int status, int *ret_status)
@@ -360,22 +433,15 @@ worker_ended(struct supervisor *s, int status, int *ret_status)
 	*ret_status = WIFEXITED(status) ? WEXITSTATUS(status) : 1;
 	if (s->ends || s->stop_signal != 0 || !s->was_ready)
 		return true;
+	*ret_status = 1;
 	if (s->upgrading) {
 		renew(s);
 	} else {
 		tell_end(s, status);
-		if (dies_too_often(s)) {
-			log_error(&s->log, "supervisor: workers die one after "
-			    "the other: giving up; look at the log, then "
-			    "start vmfsd again");
-			*ret_status = 1;
+		if (!goes_on(s, !s->ready, s->ready ? 0 : EARLY_PAUSE_MS))
 			return true;
-		}
-		if (s->early > 0)
-			(void)poll(NULL, 0, EARLY_PAUSE_MS << s->early);
 	}
-	*ret_status = 1;
-	return start_worker(s) < 0;
+	return another_worker(s) < 0;
 }
 
 /* ---- the loop ---- */
@@ -411,7 +477,8 @@ watch(struct supervisor *s)
 			    .events = POLLIN },
 		};
 
-		if (poll(fds, 2, -1) < 0)
+		look_at_check(s);
+		if (poll(fds, 2, s->checker > 0 ? CHECK_LOOK_MS : -1) < 0)
 			continue;
 		/* A dead worker's last messages come before its successor. */
 		if ((fds[1].revents & POLLIN) != 0)
@@ -466,7 +533,7 @@ supervise(const struct options *o, char **argv)
 	if (rc >= 0)
 		rc = prepare(&s);
 	if (rc >= 0)
-		rc = start_worker(&s);
+		rc = another_worker(&s);
 	if (rc < 0) {
 		fprintf(stderr, "vmfsd: cannot start: %s\n",
 		    vmfs_strerror(rc));

@@ -22,6 +22,8 @@
 
 /* Of a program that is asked whether it could go on: what it must understand. */
 #define SUPERVISE_LAYOUT "VMFSD_LAYOUT"
+/* It has so many seconds for its answer. */
+#define SUPERVISE_CHECK_S 10u
 
 /* Until the worker has ended for good: the exit status. */
 /* Of the memory that is kept, as text. */

@@ -417,6 +417,69 @@ upgrade_to_what_does_not_start_is_refused_cleanup()
 	hosts_cleanup
 }
 
+atf_test_case worker_dies_while_a_new_program_hangs cleanup
+worker_dies_while_a_new_program_hangs_head()
+{
+	atf_set require.user root
+}
+worker_dies_while_a_new_program_hangs_body()
+{
+	installed
+	daemon_in=supervised
+	lun_make lun
+	host_start esx1 "${PWD}/lun"
+	mv bin/vmfsd bin/good
+	# shellcheck disable=SC2016
+	printf '#!/bin/sh\ncase "$*" in *--check-config*)
+	echo $$ >"%s"; exec sleep 1000;; esac\nexec "%s" "$@"\n' \
+	    "${PWD}/asked" "${PWD}/bin/good" >bin/new
+	chmod +x bin/new
+	mv bin/new bin/vmfsd
+	vmfsctl -c esx1/ctl daemon upgrade >upgrade.out 2>&1 &
+	until_true 10 test -s asked || atf_fail "the program is not tried"
+	worker=$(pgrep -P "$(cat esx1/pid)" -f -- --log-file)
+	kill -9 "${worker}"
+	until_true 5 went_on esx1 0 || atf_fail "nobody goes on"
+	kill -0 "$(cat asked)" || atf_fail "it did not hang"
+	until_true 30 gave_up "$(cat asked)" || atf_fail "it hangs for ever"
+	until_true 5 grep 'no upgrade' esx1/log || atf_fail "nobody is told"
+	hosts_stop
+}
+worker_dies_while_a_new_program_hangs_cleanup()
+{
+	[ ! -s asked ] || kill -9 "$(cat asked)"
+	hosts_cleanup
+}
+
+atf_test_case worker_is_tried_again_when_it_cannot_be_made cleanup
+worker_is_tried_again_when_it_cannot_be_made_head()
+{
+	atf_set require.user root
+	atf_set require.progs prlimit
+}
+worker_is_tried_again_when_it_cannot_be_made_body()
+{
+	daemon_in=supervised
+	lun_make lun
+	host_start esx1 "${PWD}/lun"
+	echo kept >esx1/mnt/file
+	limit=$(prlimit --pid="$(cat esx1/pid)" --nofile --noheadings --raw \
+	    --output=SOFT)
+	prlimit --pid="$(cat esx1/pid)" --nofile=3:
+	kill -9 "$(worker esx1)"
+	until_true 10 grep 'cannot start a worker' esx1/log
+	tried=$?
+	prlimit --pid="$(cat esx1/pid)" --nofile="${limit}:"
+	[ ${tried} = 0 ] || atf_fail "it was made all the same"
+	until_true 30 went_on esx1 0 || atf_fail "it is not tried again"
+	atf_check -o inline:'kept\n' cat esx1/mnt/file
+	hosts_stop
+}
+worker_is_tried_again_when_it_cannot_be_made_cleanup()
+{
+	hosts_cleanup
+}
+
 atf_test_case upgrade_needs_a_supervisor cleanup
 upgrade_needs_a_supervisor_head()
 {
@@ -441,6 +504,8 @@ atf_init_test_cases()
 	atf_add_test_case host_goes_on_on_an_iscsi_lun
 	atf_add_test_case upgrade_goes_on_with_the_new_program
 	atf_add_test_case upgrade_to_what_does_not_start_is_refused
+	atf_add_test_case worker_dies_while_a_new_program_hangs
+	atf_add_test_case worker_is_tried_again_when_it_cannot_be_made
 	atf_add_test_case upgrade_needs_a_supervisor
 	atf_add_test_case fio_sees_no_error
 	atf_add_test_case names_change_exactly_once
