@@ -32,13 +32,12 @@ opened_before(const struct request *r)
 	return r->again ? handle_opened_by(r->mount, request_unique(r)) : NULL;
 }
 
-/* The kernel gave up the request: nobody will release the handle. */
+/* The kernel gave up the request: nobody will release the handle.  But of one
+ * that was opened before it may have been told, and uses it. */
 static void
-reply_open(fuse_req_t req, struct handle *h)
+opened(struct handle *h, bool before, int reply)
 {
-	struct fuse_open_out out = open_out(h);
-
-	if (fuse_reply_buf(req, (const char *)&out, sizeof(out)) == -ENOENT)
+	if (reply == -ENOENT && !before)
 		(void)handle_close(h);
 }
 
@@ -50,15 +49,20 @@ op_open(fuse_req_t req, fuse_ino_t node, struct fuse_file_info *fi)
 	struct lock_holder holder = { .mode = LOCK_FREE };
 	struct request *r = request_of(req);
 	struct handle *h = opened_before(r);
+	bool before = h != NULL;
+	struct fuse_open_out out;
 	int rc = 0;
 
 	if (h == NULL)
 		rc = handle_open(req, ino, fi->flags, request_unique(r), &h,
 		    &holder);
-	if (rc < 0)
+	if (rc < 0) {
 		reply_error(req, rc, "open for writing", ino, NULL, &holder);
-	else
-		reply_open(req, h);
+		return;
+	}
+	out = open_out(h);
+	opened(h, before, fuse_reply_buf(req, (const char *)&out,
+	    sizeof(out)));
 }
 
 /* Another host may create the name between the kernel's lookup and us. */
@@ -94,6 +98,7 @@ op_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
 	struct fuse_entry_param e;
 	struct request *r = request_of(req);
 	struct handle *h = opened_before(r);
+	bool before = h != NULL;
 	struct fs_attr a;
 	int rc = create_or_find(req, dir, name, mode, fi->flags, &a);
 
@@ -111,8 +116,7 @@ op_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
 	}
 	attr_to_entry(m, &a, &e);
 	out.fh = h->number + 1;
-	if (fuse_reply_create(req, &e, &out) == -ENOENT)
-		(void)handle_close(h);
+	opened(h, before, fuse_reply_create(req, &e, &out));
 }
 
 void
@@ -210,7 +214,7 @@ op_write(fuse_req_t req, fuse_ino_t node, const char *buf, size_t size,
 	(void)node;
 	if (h == NULL)
 		return;
-	if (r->again && request_note(r)->lsn == NOTE_WRITTEN) {
+	if (request_was_written(r)) {
 		(void)fuse_reply_write(req, size);
 		return;
 	}
@@ -342,6 +346,10 @@ op_fallocate(fuse_req_t req, fuse_ino_t node, int mode, off_t offset,
 	(void)node;
 	if (h == NULL)
 		return;
+	if (request_was_written(r)) {
+		(void)fuse_reply_err(req, 0);
+		return;
+	}
 	rc = file_use(req, h, true, &f, &holder);
 	if (rc == 0) {
 		rc = content_changes(req, f);
@@ -351,10 +359,12 @@ op_fallocate(fuse_req_t req, fuse_ino_t node, int mode, off_t offset,
 		file_done(h, f);
 	}
 	rc = request_settle(r, rc);
-	if (rc < 0)
+	if (rc < 0) {
 		refuse_write(req, h, rc, "fallocate", &holder);
-	else
-		(void)fuse_reply_err(req, 0);
+		return;
+	}
+	request_written(r);
+	(void)fuse_reply_err(req, 0);
 }
 
 void

@@ -259,9 +259,11 @@ uint64_t request_unique(const struct request *r);
 void request_run(struct request *r);
 /* It was answered.  Any reader's thread. */
 void request_put(struct request *r);
-/* Before it is answered: another write may follow and must not be undone by
- * doing this one again. */
+/* Before a change of content is answered: another one may follow and must not be
+ * undone by doing this one again ... */
 void request_written(const struct request *r);
+/* ... which a dead process was as far with. */
+bool request_was_written(const struct request *r);
 /* One of fuse_mount.active has ended. */
 void active_put(struct fuse_mount *m);
 /* Where the core notes that it is done. */

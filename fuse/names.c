@@ -129,6 +129,8 @@ op_setattr(fuse_req_t req, fuse_ino_t node, struct stat *st, int to_set,
 	unsigned which = wanted_attr(m, st, to_set, &want);
 	int rc = 0;
 
+	if (request_was_written(r))
+		which = 0;
 	if ((which & FS_SET_SIZE) != 0 && h != NULL && h->file != NULL) {
 		rc = truncate_by(req, h, want.size, &holder);
 		which &= ~(unsigned)FS_SET_SIZE;
@@ -141,10 +143,12 @@ op_setattr(fuse_req_t req, fuse_ino_t node, struct stat *st, int to_set,
 	else if (rc == 0)
 		rc = get_attr(m, node, fi, &a);
 	rc = request_settle(r, rc);
-	if (rc < 0)
+	if (rc < 0) {
 		reply_error(req, rc, "change", ino, NULL, &holder);
-	else
-		reply_attr(req, &a);
+		return;
+	}
+	request_written(r);
+	reply_attr(req, &a);
 }
 
 void

@@ -102,6 +102,12 @@ request_written(const struct request *r)
 	atomic_signal_fence(memory_order_seq_cst);
 }
 
+bool
+request_was_written(const struct request *r)
+{
+	return r->again && request_note(r)->lsn == NOTE_WRITTEN;
+}
+
 void
 active_put(struct fuse_mount *m)
 {
