@@ -177,6 +177,14 @@ by_unique(const void *a, const void *b)
 	    (request_unique(x) < request_unique(y));
 }
 
+/* Done again where nobody knows whether it was done. */
+static bool
+does_no_harm(const struct request *r)
+{
+	return r->mount->conf.readonly ||
+	    request_header(r)->opcode == FUSE_RELEASE;
+}
+
 /* Requests that it had read and not answered, oldest first. */
 static void
 requests_again(struct fuse_mount *m)
@@ -206,7 +214,10 @@ requests_again(struct fuse_mount *m)
 		log_info(m->log, "fuse: %s: requests begun before: %u",
 		    m->datastore, n);
 	for (unsigned i = 0; i < n; i++)
-		request_run(left[i]);
+		if (m->conf.resumed || does_no_harm(left[i]))
+			request_run(left[i]);
+		else
+			request_refuse(left[i], EIO);
 }
 
 /* The library must think that it has been asked; nobody waits for its answer
