@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* One request, one answer. */
+#include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -28,15 +30,43 @@ connect_to(const char *path)
 	return fd;
 }
 
+/* The daemon may just end, which is no reason for us to. */
 static int
-exchange(FILE *f, json_t *request, json_t **ret_answer)
+send_all(int fd, const char *p, size_t len)
 {
-	json_t *answer;
+	while (len > 0) {
+		ssize_t n = send(fd, p, len, MSG_NOSIGNAL);
 
-	if (json_dumpf(request, f, JSON_COMPACT) < 0 || fputc('\n', f) == EOF ||
-	    fflush(f) == EOF)
-		return -EIO;
-	answer = json_loadf(f, JSON_DISABLE_EOF_CHECK, NULL);
+		if (n < 0 && errno != EINTR)
+			return -errno;
+		if (n > 0) {
+			p += n;
+			len -= (size_t)n;
+		}
+	}
+	return 0;
+}
+
+static int
+send_request(int fd, const json_t *request)
+{
+	char *text = json_dumps(request, JSON_COMPACT);
+	int rc;
+
+	if (text == NULL)
+		return -ENOMEM;
+	rc = send_all(fd, text, strlen(text));
+	if (rc == 0)
+		rc = send_all(fd, "\n", 1);
+	free(text);
+	return rc;
+}
+
+static int
+take_answer(FILE *f, json_t **ret_answer)
+{
+	json_t *answer = json_loadf(f, JSON_DISABLE_EOF_CHECK, NULL);
+
 	if (!json_is_object(answer) ||
 	    !json_is_boolean(json_object_get(answer, "ok"))) {
 		json_decref(answer);
@@ -56,13 +86,15 @@ ctl_request(const char *socket_path, const char *cmd, json_t *args,
 
 	if (fd < 0)
 		return fd;
-	f = fdopen(fd, "r+");
+	f = fdopen(fd, "r");
 	if (f == NULL) {
 		(void)close(fd);
 		return -ENOMEM;
 	}
 	request = json_pack("{s:s, s:O*}", "cmd", cmd, "args", args);
-	rc = request != NULL ? exchange(f, request, ret_answer) : -ENOMEM;
+	rc = request != NULL ? send_request(fd, request) : -ENOMEM;
+	if (rc == 0)
+		rc = take_answer(f, ret_answer);
 	json_decref(request);
 	(void)fclose(f);
 	return rc;
