@@ -139,20 +139,28 @@ grant_acquire(struct inode *ip, enum lock_mode mode, bool wait,
 	return r;
 }
 
-/* inode.lock is held. */
+/* What was known under the lock.  The gate is closed. */
+static void
+grant_forget(struct inode *ip)
+{
+	kin_forget(ip);
+	node_cache_flush(ip);
+	ip->grant = (struct lock_grant){ 0 };
+	ip->alloc_hint = 0;
+	fast_forget(ip);
+}
+
+/* inode.lock is held.  Readers of this host look things up until the lock is
+ * gone, and others are told of that: the gate opens after that. */
 static int
 grant_release(struct inode *ip)
 {
 	int r;
 
 	fast_pause(ip);
-	fast_forget(ip);
-	fast_resume(ip);
-	kin_forget(ip);
 	r = ds_unlock(ip->fs->ds, &ip->grant);
-	node_cache_flush(ip);
-	ip->grant = (struct lock_grant){ 0 };
-	ip->alloc_hint = 0;
+	grant_forget(ip);
+	fast_resume(ip);
 	return r;
 }
 
@@ -170,8 +178,11 @@ grant_upgrade(struct inode *ip, struct lock_holder *holder)
 	    LOCK_NOWAIT | LOCK_UPGRADE,
 	    env_now(ds_env(fs->ds)) + FS_LOCK_WAIT_NS, &ip->grant, holder);
 	ip->acquiring = false;
-	if (r != 0 && r != -VMFS_ELOCKED)
-		ip->grant = (struct lock_grant){ 0 };
+	if (r != 0 && r != -VMFS_ELOCKED) {
+		fast_pause(ip);
+		grant_forget(ip);
+		fast_resume(ip);
+	}
 	if (r == 0)
 		r = inode_load(ip);
 	return r;

@@ -591,20 +591,9 @@ ATF_TC_BODY(space_is_given_up_when_its_readers_are_through, tc)
 }
 
 static void
-no_again(struct disk_req *req)
-{
-	(void)req;
-	atf_tc_fail("it was taken");
-}
-
-static void
 lock_ends(struct rig *r)
 {
 	struct crowd c = { .r = r };
-	uint8_t *buf = disk_buf_alloc(BLOCK_SIZE);
-	struct iovec iov = { buf, BLOCK_SIZE };
-	struct disk_req req = { .op = DISK_READ, .length = BLOCK_SIZE,
-		.iov = &iov, .iovcnt = 1 };
 	struct fs_file *f;
 	struct slow s;
 
@@ -612,11 +601,10 @@ lock_ends(struct rig *r)
 	f = rig_open(r, c.ino, FS_READ);
 	rig_close(c.f);
 	/* Another host may write it now. */
-	ATF_CHECK(!fs_file_fast(f, &req, no_again));
+	ATF_CHECK(!rig_fast_read(f, 0, BLOCK_SIZE));
 	rig_close(f);
 	c.f = rig_open(r, c.ino, FS_READ | FS_WRITE);
 	slow_down(&c, &s);
-	free(buf);
 }
 
 ATF_TC_WITHOUT_HEAD(nothing_is_known_when_the_lock_has_ended);
@@ -625,26 +613,135 @@ ATF_TC_BODY(nothing_is_known_when_the_lock_has_ended, tc)
 	rig_run(256 * MIB, lock_ends);
 }
 
+static const struct lockops_vt *real_locks;
+
+/* The lock is lost, as if its record could not be written. */
+static int
+upgrade_fails(struct lockops *l, uint64_t addr, enum lock_mode mode,
+    unsigned flags, uint64_t deadline_ns, struct lock_grant *ret_g,
+    struct lock_holder *ret_holder)
+{
+	struct lock_grant g;
+	int r;
+
+	if ((flags & LOCK_UPGRADE) == 0)
+		return real_locks->acquire(l, addr, mode, flags, deadline_ns,
+		    ret_g, ret_holder);
+	r = real_locks->acquire(l, addr, mode, flags, deadline_ns, &g,
+	    ret_holder);
+	if (r == 0)
+		r = real_locks->release(l, &g);
+	return r != 0 ? r : -EIO;
+}
+
+static void
+lock_is_lost(struct rig *r)
+{
+	struct lockops_vt broken = *r->f.locks->vt;
+	uint64_t ino = rig_create(r, "d", INODE_DISK, SIZE);
+	struct fs_snapshot snap;
+	struct fs_file *f = rig_open(r, ino, FS_READ | FS_WRITE), *g;
+
+	rig_fill(f, 0, SIZE, 1);
+	ATF_REQUIRE_EQ(0, fs_snapshot_create(r->fs, ino, "s", &snap, NULL));
+	g = rig_open(r, snap.ino, FS_READ);
+	rig_expect(g, 0, BLOCK_SIZE, 1);
+	ATF_REQUIRE(rig_fast_read(g, 0, BLOCK_SIZE));
+	real_locks = r->f.locks->vt;
+	broken.acquire = upgrade_fails;
+	r->f.locks->vt = &broken;
+	ATF_REQUIRE_EQ(-EIO, fs_snapshot_delete(r->fs, ino, snap.id, NULL));
+	r->f.locks->vt = real_locks;
+	ATF_CHECK(!rig_fast_read(g, 0, BLOCK_SIZE));
+	rig_close(g);
+	rig_close(f);
+}
+
+ATF_TC_WITHOUT_HEAD(nothing_is_known_when_the_lock_is_lost);
+ATF_TC_BODY(nothing_is_known_when_the_lock_is_lost, tc)
+{
+	rig_run(256 * MIB, lock_is_lost);
+}
+
+static int
+make_clone(struct step *t)
+{
+	struct fs_attr snap, a;
+	struct rig *r = t->c->r;
+	int e = fs_file_attr(t->c->f, &snap);
+
+	return e != 0 ? e : fs_clone(r->fs, snap.ino, r->root, "c", 0600, 0,
+	    0, &a, NULL);
+}
+
+/* It looks at each moment when the LUN is flushed. */
+static void
+read_meanwhile(struct step *t)
+{
+	struct slow *s = t->s;
+	struct disk_req *held;
+
+	s->op = DISK_FLUSH;
+	s->held = NULL;
+	s->hold = true;
+	begin(t, make_clone);
+	for (;;) {
+		while (s->held == NULL && !t->done)
+			fiber_sleep(NSEC_PER_MSEC / 10);
+		held = s->held;
+		s->held = NULL;
+		s->hold = !t->done;
+		if (held == NULL)
+			return;
+		rig_expect(t->c->f, 0, BLOCK_SIZE, 1);
+		disk_submit(s->below, held);
+	}
+}
+
+static void
+lock_weakens(struct rig *r)
+{
+	struct crowd c = { .r = r };
+	struct slow s;
+	struct step t = { .c = &c, .s = &s };
+	struct fs_snapshot snap;
+	struct fs_file *f;
+
+	slow_up(&c, &s, 1);
+	f = c.f;
+	ATF_REQUIRE_EQ(0, fs_snapshot_create(r->fs, c.ino, "s", &snap, NULL));
+	c.f = rig_open(r, snap.ino, FS_READ);
+	rig_expect(c.f, 0, BLOCK_SIZE, 1);
+	ATF_REQUIRE(rig_fast_read(c.f, 0, BLOCK_SIZE));
+	read_meanwhile(&t);
+	/* Another host may have had it for a moment. */
+	ATF_CHECK(!rig_fast_read(c.f, 0, BLOCK_SIZE));
+	rig_close(c.f);
+	c.f = f;
+	slow_down(&c, &s);
+}
+
+ATF_TC_WITHOUT_HEAD(nothing_is_learned_while_the_lock_ends);
+ATF_TC_BODY(nothing_is_learned_while_the_lock_ends, tc)
+{
+	rig_run(256 * MIB, lock_weakens);
+}
+
 static void
 read_only(struct rig *r)
 {
 	struct crowd c = { .r = r };
-	uint8_t *buf = disk_buf_alloc(BLOCK_SIZE);
-	struct iovec iov = { buf, BLOCK_SIZE };
-	struct disk_req req = { .op = DISK_WRITE, .length = BLOCK_SIZE,
-		.iov = &iov, .iovcnt = 1 };
 	struct fs_file *f;
 	struct slow s;
 
 	slow_up(&c, &s, 1);
 	f = rig_open(r, c.ino, FS_READ);
-	ATF_CHECK(!fs_file_fast(f, &req, no_again));
+	ATF_CHECK(!rig_fast_write(f, 0, BLOCK_SIZE, 2));
 	rig_close(f);
 	/* Known to be damaged: it is not changed any more. */
 	ATF_REQUIRE_EQ(0, fs_set_damaged(r->fs, c.ino));
-	ATF_CHECK(!fs_file_fast(c.f, &req, no_again));
+	ATF_CHECK(!rig_fast_write(c.f, 0, BLOCK_SIZE, 2));
 	slow_down(&c, &s);
-	free(buf);
 }
 
 ATF_TC_WITHOUT_HEAD(who_may_not_write_is_not_quicker);
@@ -684,6 +781,8 @@ ATF_TP_ADD_TCS(tp)
 	ATF_TP_ADD_TC(tp, a_write_beside_a_merge_is_not_lost);
 	ATF_TP_ADD_TC(tp, space_is_given_up_when_its_readers_are_through);
 	ATF_TP_ADD_TC(tp, nothing_is_known_when_the_lock_has_ended);
+	ATF_TP_ADD_TC(tp, nothing_is_known_when_the_lock_is_lost);
+	ATF_TP_ADD_TC(tp, nothing_is_learned_while_the_lock_ends);
 	ATF_TP_ADD_TC(tp, who_may_not_write_is_not_quicker);
 	ATF_TP_ADD_TC(tp, what_fails_is_tried_by_the_owner);
 	ATF_TP_ADD_TC(tp, threads_and_the_owner_do_not_harm_each_other);

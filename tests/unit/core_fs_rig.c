@@ -157,23 +157,35 @@ fast_done(struct disk_req *req)
 	*(bool *)req->arg = true;
 }
 
-bool
-rig_fast_write(struct fs_file *f, uint64_t off, size_t len, uint8_t v)
+static bool
+fast(struct fs_file *f, enum disk_op op, uint64_t off, size_t len, uint8_t v)
 {
 	uint8_t *buf = disk_buf_alloc(len);
 	struct iovec iov = { buf, len };
-	bool done = false, fast;
-	struct disk_req req = { .op = DISK_WRITE, .offset = off, .length = len,
+	bool done = false, begun;
+	struct disk_req req = { .op = op, .offset = off, .length = len,
 		.iov = &iov, .iovcnt = 1, .done = fast_done, .arg = &done };
 
 	ATF_REQUIRE(buf != NULL);
 	memset(buf, v, len);
-	fast = fs_file_fast(f, &req, fast_again);
-	while (fast && !done)
+	begun = fs_file_fast(f, &req, fast_again);
+	while (begun && !done)
 		fiber_yield();
 	ATF_REQUIRE_EQ(req.result, 0);
 	free(buf);
-	return fast;
+	return begun;
+}
+
+bool
+rig_fast_read(struct fs_file *f, uint64_t off, size_t len)
+{
+	return fast(f, DISK_READ, off, len, 0);
+}
+
+bool
+rig_fast_write(struct fs_file *f, uint64_t off, size_t len, uint8_t v)
+{
+	return fast(f, DISK_WRITE, off, len, v);
 }
 
 uint64_t

@@ -29,7 +29,8 @@ void rig_unlink(struct rig *r, const char *name);
 /* Writes len bytes of value v; checks that they read so. */
 void rig_fill(struct fs_file *f, uint64_t off, size_t len, uint8_t v);
 void rig_expect(struct fs_file *f, uint64_t off, size_t len, uint8_t v);
-/* As another thread writes it, past the owner; false: it was not done. */
+/* As another thread does it, past the owner; false: it was not done. */
+bool rig_fast_read(struct fs_file *f, uint64_t off, size_t len);
 bool rig_fast_write(struct fs_file *f, uint64_t off, size_t len, uint8_t v);
 uint64_t rig_free_bytes(struct rig *r);
 
