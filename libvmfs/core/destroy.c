@@ -97,6 +97,7 @@ inode_vanish(struct inode *ip, int (*last)(struct txn *t, void *arg),
 	}
 	fiber_mutex_lock(&ip->lock);
 	mb_forget(ds, ip->ino);
+	fast_forget(ip);
 	r = txn_begin(ds, 16, &t);
 	if (r == 0) {
 		r = last(t, arg);
