@@ -122,15 +122,15 @@ count(struct vreq *rq)
 
 	switch (rq->disk.op) {
 	case DISK_READ:
-		s->reads++;
-		s->read_bytes += rq->disk.length;
+		tell_add(&s->reads, 1);
+		tell_add(&s->read_bytes, rq->disk.length);
 		break;
 	case DISK_WRITE:
-		s->writes++;
-		s->written_bytes += rq->disk.length;
+		tell_add(&s->writes, 1);
+		tell_add(&s->written_bytes, rq->disk.length);
 		break;
 	default:
-		s->others++;
+		tell_add(&s->others, 1);
 	}
 }
 
@@ -153,7 +153,7 @@ submit_again(void *arg)
 	struct vreq *rq = arg;
 	struct vhost_export *e = rq->q->s->e;
 
-	e->stats.waiting--;
+	__atomic_sub_fetch(&e->stats.waiting, 1, __ATOMIC_RELAXED);
 	if (rq->q->stopping) {
 		under_way(rq, false);
 		if (rq->q->dropping)
@@ -178,7 +178,7 @@ wait_for_space(struct vreq *rq)
 	rq->again.arg = rq;
 	if (sched_timer_arm(s, &rq->again, sched_now(s) + SPACE_WAIT_NS) < 0)
 		return false;
-	if (e->stats.waiting++ == 0)
+	if (__atomic_fetch_add(&e->stats.waiting, 1, __ATOMIC_RELAXED) == 0)
 		log_warn(e->conf.log, "vhost: the datastore is full; the "
 		    "guest's writes wait until space is freed disk=%s",
 		    e->name);
@@ -359,7 +359,7 @@ ranges_fiber(void *arg)
 	for (size_t i = 0; status == VIRTIO_BLK_S_OK && i < n / sizeof(r[0]);
 	    i++)
 		status = range_run(rq, zero, &r[i]);
-	rq->q->s->e->stats.others++;
+	tell_add(&rq->q->s->e->stats.others, 1);
 	session_changed(rq->q->s);
 	queue_done(rq, status);
 }

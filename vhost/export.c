@@ -116,12 +116,25 @@ vhost_export_resized(struct vhost_export *e)
 	fiber_cond_broadcast(&e->changed);
 }
 
+static uint64_t
+told(const uint64_t *n)
+{
+	return __atomic_load_n(n, __ATOMIC_RELAXED);
+}
+
 struct vhost_info
 vhost_export_info(const struct vhost_export *e)
 {
-	struct vhost_info i = e->stats;
+	const struct vhost_info *s = &e->stats;
 
-	i.connected = e->session != NULL;
-	i.running = e->running > 0;
-	return i;
+	return (struct vhost_info){
+		.connected = __atomic_load_n(&s->connected, __ATOMIC_RELAXED),
+		.running = __atomic_load_n(&s->running, __ATOMIC_RELAXED),
+		.reads = told(&s->reads), .writes = told(&s->writes),
+		.others = told(&s->others),
+		.read_bytes = told(&s->read_bytes),
+		.written_bytes = told(&s->written_bytes),
+		.errors = told(&s->errors),
+		.waiting = __atomic_load_n(&s->waiting, __ATOMIC_RELAXED),
+	};
 }

@@ -5,7 +5,7 @@
  * memory to the disk and back without a copy of data on the way.
  *
  * One hypervisor at a time; when it has gone the next may come.  Everything
- * runs on the scheduler of the disk: no other thread sees a request.
+ * runs on the scheduler that started it.
  */
 #ifndef VMFS_VHOST_EXPORT_H
 #define VMFS_VHOST_EXPORT_H
@@ -56,6 +56,7 @@ struct vhost_info {
 	uint64_t errors;	/* of them failed */
 	unsigned waiting;	/* for space in the datastore, now */
 };
+/* Any thread. */
 struct vhost_info vhost_export_info(const struct vhost_export *e);
 
 #endif

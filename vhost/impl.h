@@ -34,6 +34,7 @@ struct vqueue {
 	bool dropping;			/* what waits is left in flight */
 	bool looping;			/* its fiber lives */
 	bool broken;			/* the driver's fault: it stays so */
+	struct event_watch watch;	/* of kick, for its fiber */
 	unsigned busy;			/* requests not pushed yet */
 	uint16_t base;			/* next_avail while it is stopped */
 	struct vreq *free;
@@ -60,6 +61,13 @@ struct vsession {
 	size_t inflight_map;		/* bytes mapped */
 	struct vhost_inflight inflight_of;
 };
+
+/* Counters that other threads read; one thread changes them. */
+static inline void
+tell_add(uint64_t *n, uint64_t by)
+{
+	__atomic_store_n(n, *n + by, __ATOMIC_RELAXED);
+}
 
 struct vhost_export {
 	struct vhost_conf conf;

@@ -9,7 +9,6 @@
 
 /* Bytes that the guest has sent or wants, of all queues. */
 #define UNDER_WAY_MAX ((uint64_t)64 << 20)
-#define STOP_AGAIN_NS (100 * NSEC_PER_MSEC)
 
 static void
 close_fd(int *fd)
@@ -67,12 +66,18 @@ signal_soon(struct vqueue *q)
 	sched_post(sched_current(), &q->signal);
 }
 
+static void
+request_ended(struct vqueue *q)
+{
+	q->watch.watch.working = --q->busy > 0;
+}
+
 void
 queue_drop(struct vreq *rq)
 {
 	struct vqueue *q = rq->q;
 
-	q->busy--;
+	request_ended(q);
 	request_put(rq);
 	signal_soon(q);
 }
@@ -85,8 +90,9 @@ queue_done(struct vreq *rq, uint8_t status)
 	*rq->status = status;
 	vhost_mem_dirty_at(&q->s->mem, rq->status, 1);
 	ring_push(&q->ring, rq->chain.head, status == 0 ? rq->written : 1);
-	q->busy--;
-	q->s->e->stats.errors += status != 0;
+	request_ended(q);
+	if (status != 0)
+		tell_add(&q->s->e->stats.errors, 1);
 	request_put(rq);
 	signal_soon(q);
 }
@@ -146,11 +152,28 @@ take_requests(struct vqueue *q)
 			break;
 		}
 		q->busy++;
+		q->watch.watch.working = true;
 		blk_begin(rq);
 	}
 	if (error != 0 && !q->broken)
 		broke(q, "its driver has broken it");
 	return !q->stopping && !q->broken;
+}
+
+static bool
+requests_wait(void *arg)
+{
+	const struct vqueue *q = arg;
+
+	return ring_waits(&q->ring);
+}
+
+static bool
+kicks_wanted(void *arg, bool on)
+{
+	struct vqueue *q = arg;
+
+	return ring_listen(&q->ring, on);
 }
 
 static void
@@ -159,16 +182,15 @@ queue_fiber(void *arg)
 	struct vqueue *q = arg;
 	int rc;
 
+	(void)ring_listen(&q->ring, false);
 	while (take_requests(q)) {
-		if (ring_listen(&q->ring, true))
-			continue;
-		rc = event_wait(q->kick);
-		if (rc < 0 && rc != -EINTR && rc != -EAGAIN) {
+		rc = event_watch_wait(&q->watch);
+		if (rc < 0) {
 			broke(q, vmfs_strerror(rc));
 			break;
 		}
-		(void)ring_listen(&q->ring, false);
 	}
+	event_watch_end(&q->watch);
 	q->looping = false;
 	fiber_cond_broadcast(&q->changed);
 }
@@ -202,12 +224,20 @@ inflight_of(const struct vqueue *q)
 }
 
 static void
+running(struct vhost_export *e, int change)
+{
+	e->running += (unsigned)change;
+	__atomic_store_n(&e->stats.running, e->running > 0, __ATOMIC_RELAXED);
+}
+
+static void
 own(struct vhost_export *e)
 {
 	uint64_t size;
 	int rc;
 
-	if (e->running++ > 0 || e->owned || e->conf.own == NULL)
+	running(e, 1);
+	if (e->running > 1 || e->owned || e->conf.own == NULL)
 		return;
 	size = e->disk->info.size_bytes;
 	rc = e->conf.own(e->conf.arg, &e->disk);
@@ -225,7 +255,8 @@ disown(struct vsession *s)
 {
 	struct vhost_export *e = s->e;
 
-	if (--e->running > 0)
+	running(e, -1);
+	if (e->running > 0)
 		return;
 	if (disk_flush(e->disk) == 0) {
 		session_stopped(s);
@@ -274,6 +305,10 @@ queue_start(struct vqueue *q)
 		session_anew(q->s);
 	own(q->s->e);
 	q->stopping = false;
+	q->watch = (struct event_watch){
+		.fd = q->kick, .look = requests_wait, .listen = kicks_wanted,
+		.arg = q,
+	};
 	rc = sched_spawn(sched_current(), "vhost-queue", queue_fiber, q);
 	q->started = q->looping = rc == 0;
 	if (rc < 0)
@@ -287,7 +322,7 @@ queue_start(struct vqueue *q)
 void
 queue_hold(struct vsession *s)
 {
-	s->e->running++;
+	running(s->e, 1);
 }
 
 void
@@ -299,19 +334,14 @@ queue_release(struct vsession *s)
 void
 queue_stop(struct vqueue *q, bool for_good)
 {
-	struct sched *sched = sched_current();
-
 	if (!q->started)
 		return;
 	q->dropping = !for_good && q->ring.inflight != NULL;
 	q->stopping = true;
 	fiber_cond_broadcast(&q->s->e->room);
-	/* Again: the front end may read its eventfd before our fiber does. */
-	while (q->looping) {
-		event_signal(q->kick);
-		(void)fiber_cond_wait_until(&q->changed, sched_now(sched) +
-		    STOP_AGAIN_NS);
-	}
+	event_watch_wake(&q->watch);
+	while (q->looping)
+		fiber_cond_wait(&q->changed);
 	while (q->busy > 0 || q->signal_posted)
 		fiber_cond_wait(&q->changed);
 	q->started = false;

@@ -642,6 +642,7 @@ session_serve(struct vhost_export *e, struct local_conn *conn)
 		for (unsigned i = 0; i < e->conf.queues; i++)
 			queue_init(&s->q[i], s);
 		e->session = s;
+		__atomic_store_n(&e->stats.connected, true, __ATOMIC_RELAXED);
 		if (disk_refresh(e->disk) < 0)
 			log_warn(e->conf.log, "vhost: size not known disk=%s",
 			    e->name);
@@ -658,5 +659,6 @@ session_serve(struct vhost_export *e, struct local_conn *conn)
 		return;
 	session_fini(s);
 	e->session = NULL;
+	__atomic_store_n(&e->stats.connected, false, __ATOMIC_RELAXED);
 	free(s);
 }

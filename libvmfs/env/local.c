@@ -369,3 +369,79 @@ event_signal(int fd)
 		n = write(fd, &one, sizeof(one));
 	while (n < 0 && errno == EINTR);
 }
+
+static void
+watch_read_done(struct reactor_op *op, int res)
+{
+	struct event_watch *w = container_of(op, struct event_watch, op);
+
+	w->reading = false;
+	if (res < 0 && res != -EINTR && res != -EAGAIN && res != -ECANCELED)
+		w->error = res;
+	reactor_watch_wake(&w->watch);
+	if (w->ender != NULL)
+		fiber_unpark(w->ender);
+}
+
+static bool
+watch_look(struct reactor_watch *watch)
+{
+	struct event_watch *w = container_of(watch, struct event_watch, watch);
+
+	return w->look(w->arg);
+}
+
+static bool
+watch_listen(struct reactor_watch *watch)
+{
+	struct event_watch *w = container_of(watch, struct event_watch, watch);
+	struct io_uring_sqe *sqe;
+
+	/* It may still be there from the last time. */
+	if (!w->reading) {
+		sqe = reactor_sqe(reactor_current());
+		io_uring_prep_read(sqe, w->fd, &w->count, sizeof(w->count), 0);
+		w->op = (struct reactor_op){ .done = watch_read_done };
+		reactor_sqe_set_op(sqe, &w->op);
+		w->reading = true;
+	}
+	if (w->listening)
+		return w->look(w->arg);
+	w->listening = true;
+	return w->listen(w->arg, true);
+}
+
+int
+event_watch_wait(struct event_watch *w)
+{
+	w->watch.look = watch_look;
+	w->watch.listen = watch_listen;
+	if (w->error == 0)
+		reactor_watch_wait(&w->watch);
+	if (w->listening)
+		(void)w->listen(w->arg, false);
+	w->listening = false;
+	return w->error;
+}
+
+void
+event_watch_wake(struct event_watch *w)
+{
+	reactor_watch_wake(&w->watch);
+}
+
+void
+event_watch_end(struct event_watch *w)
+{
+	struct io_uring_sqe *sqe;
+
+	if (!w->reading)
+		return;
+	sqe = reactor_sqe(reactor_current());
+	io_uring_prep_cancel(sqe, &w->op, 0);
+	io_uring_sqe_set_data(sqe, NULL);
+	w->ender = fiber_self();
+	while (w->reading)
+		fiber_park();
+	w->ender = NULL;
+}

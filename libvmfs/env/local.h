@@ -10,6 +10,7 @@
 #include <stddef.h>
 
 #include "libvmfs/base/err.h"
+#include "libvmfs/env/reactor.h"
 
 struct local_listener;
 struct local_conn;
@@ -60,5 +61,31 @@ void local_conn_close(struct local_conn *c);
 int event_wait(int fd) MUST_CHECK;
 /* Does not suspend. */
 void event_signal(int fd);
+
+/*
+ * A peer that signals an eventfd only while it is told to, and what it changed
+ * can be looked at: a reactor that is awake does so (reactor_watch).  Zero but
+ * for the first part.
+ */
+struct event_watch {
+	int fd;				/* stays until event_watch_end */
+	bool (*look)(void *arg);	/* is there something? */
+	/* From now on it is to signal, or not.  True: something is there. */
+	bool (*listen)(void *arg, bool on);
+	void *arg;
+	struct reactor_watch watch;	/* `working` is the caller's */
+	struct reactor_op op;		/* private from here */
+	bool reading, listening;
+	uint64_t count;
+	struct fiber *ender;
+	int error;
+};
+/* Suspends until something is there, perhaps in vain; it may go on to wait for
+ * it all the same.  Negative: the eventfd is of no use. */
+int event_watch_wait(struct event_watch *w) MUST_CHECK;
+/* Ends a wait.  Does not suspend. */
+void event_watch_wake(struct event_watch *w);
+/* No wait may be under way.  Suspends. */
+void event_watch_end(struct event_watch *w);
 
 #endif

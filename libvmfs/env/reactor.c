@@ -5,7 +5,6 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/syscall.h>
 #include <time.h>
@@ -53,8 +52,9 @@ struct reactor {
 	uint64_t wake_count;	/* read from wake_fd */
 	struct reactor_op wake_op;
 	struct reactor_op *ready, **ready_tail; /* completed, done not called */
+	struct list watches;	/* struct reactor_watch, of fibers that wait */
 	bool spins;		/* wanted */
-	struct spin spin;
+	struct spin spin[2];	/* for peers, for what they have asked for */
 	struct list resting;	/* struct rest_wait */
 	uint64_t rest_end;	/* of all of them */
 	unsigned rest_pause;	/* that shall not be, others want to run */
@@ -160,6 +160,7 @@ reactor_new(const char *name, struct reactor **ret_r)
 	r->timeout_op.done = timeout_done;
 	r->ready_tail = &r->ready;
 	list_init(&r->resting);
+	list_init(&r->watches);
 	*ret_r = r;
 	r = NULL;
 out:
@@ -358,16 +359,94 @@ ring_has_news(const struct reactor *r)
 	    io_uring_cq_ready(&r->ring) > 0;
 }
 
+/* ---- watches ---- */
+
+void
+reactor_watch_wait(struct reactor_watch *w)
+{
+	w->fiber = fiber_self();
+	list_add_tail(&current_reactor->watches, &w->node);
+	while (w->fiber != NULL)
+		fiber_park();
+}
+
+void
+reactor_watch_wake(struct reactor_watch *w)
+{
+	struct fiber *f = w->fiber;
+
+	if (f == NULL)
+		return;
+	list_del(&w->node);
+	w->fiber = NULL;
+	fiber_unpark(f);
+}
+
+static bool
+watches_have_news(struct reactor *r)
+{
+	list_for_each(node, tmp, &r->watches) {
+		struct reactor_watch *w =
+		    list_entry(node, struct reactor_watch, node);
+
+		if (w->look(w))
+			return true;
+	}
+	return false;
+}
+
+static bool
+run_watches(struct reactor *r)
+{
+	bool busy = false;
+
+	list_for_each(node, tmp, &r->watches) {
+		struct reactor_watch *w =
+		    list_entry(node, struct reactor_watch, node);
+
+		if (w->look(w)) {
+			reactor_watch_wake(w);
+			busy = true;
+		}
+	}
+	return busy;
+}
+
+/* True: no sleep, something has come. */
+static bool
+watches_listen(struct reactor *r)
+{
+	bool come = false;
+
+	list_for_each(node, tmp, &r->watches) {
+		struct reactor_watch *w =
+		    list_entry(node, struct reactor_watch, node);
+
+		come |= w->listen(w);
+	}
+	return come;
+}
+
+/* What this wait will mostly be for. */
+static struct spin *
+spin_now(struct reactor *r)
+{
+	list_for_each(node, tmp, &r->watches)
+		if (list_entry(node, struct reactor_watch, node)->working)
+			return &r->spin[1];
+	return &r->spin[0];
+}
+
 static bool
 has_news(struct reactor *r)
 {
 	return ring_has_news(r) || sched_has_posted(&r->sched) ||
-	    atomic_load(&r->stop);
+	    watches_have_news(r) || atomic_load(&r->stop);
 }
 
 /* Looks for work for a moment; false: there is none, sleep. */
 static bool
-look_out(struct reactor *r)
+look_out(struct reactor *r, struct spin *s)
 {
 	uint64_t start = reactor_now(&r->sched), last = start, now = start;
 	enum spin_end end = SPIN_FOUND;
@@ -382,7 +461,7 @@ look_out(struct reactor *r)
 			end = SPIN_SHARED;
 		last = now;
 	}
-	spin_end(&r->spin, end);
+	spin_end(s, end);
 	return end <= SPIN_SHARED;
 }
 
@@ -452,23 +531,27 @@ rest(struct reactor *r, bool busy)
 }
 
 static void
-reactor_sleep(struct reactor *r)
+reactor_sleep(struct reactor *r, struct spin *s)
 {
 	uint64_t start = r->spins ? reactor_now(&r->sched) : 0;
 
+	if (watches_listen(r))
+		return;
 	atomic_store(&r->sleeping, true);
 	/* Who posts after this look sees that we sleep. */
 	if (!sched_has_posted(&r->sched) && !atomic_load(&r->stop))
 		(void)io_uring_submit_and_wait(&r->ring, 1);
 	atomic_store(&r->sleeping, false);
 	if (r->spins)
-		spin_slept(&r->spin, reactor_now(&r->sched) - start);
+		spin_slept(s, reactor_now(&r->sched) - start);
 }
 
 /* Submits what is queued; sleeps until something happens unless `busy`. */
 static void
 reactor_wait(struct reactor *r, bool busy)
 {
+	struct spin *s;
+
 	if (busy) {
 		submit_some(r);
 		if (!list_empty(&r->resting))
@@ -482,12 +565,13 @@ reactor_wait(struct reactor *r, bool busy)
 		return;
 	}
 	timeout_arm(r);
-	if (r->spins && spin_begin(&r->spin)) {
+	s = spin_now(r);
+	if (r->spins && spin_begin(s)) {
 		(void)io_uring_submit(&r->ring);
-		if (look_out(r))
+		if (look_out(r, s))
 			return;
 	}
-	reactor_sleep(r);
+	reactor_sleep(r, s);
 }
 
 static bool
@@ -506,6 +590,7 @@ reactor_turn(struct reactor *r)
 	bool busy = sched_run_posted(&r->sched);
 
 	busy |= run_completions(r);
+	busy |= run_watches(r);
 	busy |= run_timers(r);
 	for (unsigned i = 0; i < FIBERS_PER_TURN; i++) {
 		if (!sched_run_fiber(&r->sched))
@@ -666,55 +751,4 @@ reactor_run_main(int (*main_fn)(void *arg), void *arg)
 	}
 	reactor_free(call.r);
 	return rc;
-}
-
-static void
-poll_done(struct reactor_op *op, int res)
-{
-	struct reactor_poll *p = container_of(op, struct reactor_poll, op);
-	struct fiber *f = p->fiber;
-
-	(void)res;
-	p->fiber = NULL;
-	fiber_unpark(f);
-}
-
-static int
-poll_wait(struct reactor_poll *p, int fd, unsigned events)
-{
-	struct io_uring_sqe *sqe = reactor_sqe(current_reactor);
-
-	p->op = (struct reactor_op){ .done = poll_done };
-	p->fiber = fiber_self();
-	io_uring_prep_poll_add(sqe, fd, events);
-	reactor_sqe_set_op(sqe, &p->op);
-	while (p->fiber != NULL)
-		fiber_park();
-	return p->op.res;
-}
-
-int
-reactor_poll_fd(int fd, short events)
-{
-	struct reactor_poll p;
-
-	return poll_wait(&p, fd, (unsigned short)events);
-}
-
-int
-reactor_poll_one(struct reactor_poll *p, int fd, short events)
-{
-	return poll_wait(p, fd, (unsigned short)events | EPOLLEXCLUSIVE);
-}
-
-void
-reactor_poll_cancel(struct reactor_poll *p)
-{
-	struct io_uring_sqe *sqe;
-
-	if (p->fiber == NULL)
-		return;
-	sqe = reactor_sqe(current_reactor);
-	io_uring_prep_poll_remove(sqe, (uintptr_t)&p->op);
-	io_uring_sqe_set_data(sqe, NULL);
 }

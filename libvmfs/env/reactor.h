@@ -95,6 +95,28 @@ int reactor_poll_one(struct reactor_poll *p, int fd, short events);
 void reactor_poll_cancel(struct reactor_poll *p);
 
 /*
+ * Memory that a peer changes, as a guest does its queue: a loop that is awake
+ * looks at it, and one that is about to sleep asks to be told.  Who waits, on
+ * the reactor's thread, keeps it until it is woken.
+ */
+struct reactor_watch {
+	/* Has something come?  Called often. */
+	bool (*look)(struct reactor_watch *w);
+	/* The loop is about to sleep; reactor_watch_wake is to follow when
+	 * something comes.  True: it has, meanwhile. */
+	bool (*listen)(struct reactor_watch *w);
+	/* What came before is still being worked on: to wait now is to wait
+	 * for that rather than for the peer. */
+	bool working;
+	struct list node;		/* private from here */
+	struct fiber *fiber;		/* NULL: it does not wait */
+};
+/* Suspends until something has come or it is woken, which may be in vain. */
+void reactor_watch_wait(struct reactor_watch *w);
+/* Harmless when nobody waits. */
+void reactor_watch_wake(struct reactor_watch *w);
+
+/*
  * Runs the blocking fn(arg) on a helper thread and suspends the calling fiber
  * until it has returned; its result is the result.
  */

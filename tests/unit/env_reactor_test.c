@@ -7,10 +7,12 @@
 #include <sched.h>
 #include <stdatomic.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <unistd.h>
 
 #include "libvmfs/base/units.h"
 #include "libvmfs/env/env.h"
+#include "libvmfs/env/local.h"
 #include "libvmfs/env/reactor.h"
 
 static int
@@ -444,6 +446,104 @@ ATF_TC_BODY(operations_in_flight_are_cancelled_at_the_end, tc)
 	ATF_CHECK_EQ(0, never_read[0]);
 }
 
+/* A peer that offers, and signals only while it is told to. */
+enum { OFFERS = 5000 };
+static struct {
+	atomic_int offered, listening, taken;
+	int fd, signals;
+	struct reactor *r;
+	pthread_t thread;
+} peer;
+
+static void *
+peer_main(void *arg)
+{
+	(void)arg;
+	for (int i = 1; i <= OFFERS; i++) {
+		atomic_store(&peer.offered, i);
+		if (atomic_load(&peer.listening)) {
+			event_signal(peer.fd);
+			peer.signals++;
+		}
+		/* Some come before the last one is taken. */
+		while (i % 4 != 0 && atomic_load(&peer.taken) < i)
+			sched_yield();
+	}
+	return NULL;
+}
+
+static bool
+peer_has(void *arg)
+{
+	(void)arg;
+	return atomic_load(&peer.offered) > atomic_load(&peer.taken);
+}
+
+static bool
+peer_listen(void *arg, bool on)
+{
+	atomic_store(&peer.listening, on);
+	return peer_has(arg);
+}
+
+static void
+watch_fiber(void *arg)
+{
+	struct event_watch w = {
+		.fd = peer.fd, .look = peer_has, .listen = peer_listen,
+	};
+
+	(void)arg;
+	while (atomic_load(&peer.taken) < OFFERS) {
+		ATF_CHECK_EQ(0, event_watch_wait(&w));
+		atomic_store(&peer.taken, atomic_load(&peer.offered));
+	}
+	event_watch_end(&w);
+	reactor_stop(peer.r);
+}
+
+static void
+watch_start(void *arg)
+{
+	(void)arg;
+	ATF_REQUIRE_EQ(0, sched_spawn(sched_current(), "watch", watch_fiber,
+	    NULL));
+}
+
+static void
+watch_peer(bool spins)
+{
+	struct sched_work start = { .fn = watch_start };
+
+	peer.fd = eventfd(0, EFD_CLOEXEC);
+	ATF_REQUIRE_EQ(0, reactor_new("watch", &peer.r));
+	if (spins)
+		reactor_want_spin(peer.r);
+	ATF_REQUIRE_EQ(0, reactor_start(peer.r));
+	sched_post(reactor_sched(peer.r), &start);
+	ATF_REQUIRE_EQ(0, pthread_create(&peer.thread, NULL, peer_main,
+	    NULL));
+	(void)pthread_join(peer.thread, NULL);
+	reactor_join(peer.r);
+	reactor_free(peer.r);
+	close(peer.fd);
+	ATF_CHECK_EQ(OFFERS, atomic_load(&peer.taken));
+}
+
+ATF_TC_WITHOUT_HEAD(who_watches_a_peer_misses_nothing);
+ATF_TC_BODY(who_watches_a_peer_misses_nothing, tc)
+{
+	watch_peer(false);
+	/* One that waits for its answer found the other asleep. */
+	ATF_CHECK(peer.signals > 0);
+}
+
+ATF_TC_WITHOUT_HEAD(who_looks_out_misses_nothing_of_a_peer);
+ATF_TC_BODY(who_looks_out_misses_nothing_of_a_peer, tc)
+{
+	watch_peer(true);
+}
+
 static int
 env_main(void *arg)
 {
@@ -488,6 +588,8 @@ ATF_TP_ADD_TCS(tp)
 	ATF_TP_ADD_TC(tp, group_bounds_the_calls_at_work);
 	ATF_TP_ADD_TC(tp, operations_beyond_the_ring_size_complete);
 	ATF_TP_ADD_TC(tp, operations_in_flight_are_cancelled_at_the_end);
+	ATF_TP_ADD_TC(tp, who_watches_a_peer_misses_nothing);
+	ATF_TP_ADD_TC(tp, who_looks_out_misses_nothing_of_a_peer);
 	ATF_TP_ADD_TC(tp, posix_env_gives_random_and_time);
 	return atf_no_error();
 }
