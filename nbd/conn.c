@@ -81,7 +81,7 @@ nbd_send_result(struct nbd_conn *c, const struct nbd_job *job,
     enum nbd_error error, int rc)
 {
 	if (error != NBD_OK)
-		c->export->stats.errors++;
+		tell_add(&c->export->stats.errors, 1);
 	if (!c->structured)
 		send_simple(c, job, error, NULL, 0);
 	else if (error == NBD_OK)

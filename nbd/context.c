@@ -239,7 +239,7 @@ nbd_block_status(struct nbd_conn *c, struct nbd_job *job)
 	int rc = extents != NULL ? 0 : -ENOMEM;
 	bool going = true;
 
-	c->export->stats.others++;
+	tell_add(&c->export->stats.others, 1);
 	for (unsigned i = 0; rc == 0 && going && i < c->chosen.count; i++) {
 		struct nbd_map m = { .extent = extents, .max = max };
 		be32_t id = be32(i + 1);

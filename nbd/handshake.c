@@ -99,6 +99,7 @@ ready(struct nbd_conn *c, struct nbd_export *e)
 	if (c->chosen.of != e)
 		nbd_chosen_clear(&c->chosen);
 	c->export = e;
+	__atomic_add_fetch(&e->stats.clients, 1, __ATOMIC_RELAXED);
 	c->rules = (struct nbd_rules){
 		.size = i->size_bytes, .block_size = i->block_size,
 		.readonly = e->conf.readonly, .structured = c->structured,

@@ -36,6 +36,13 @@ struct nbd_export {
 	struct nbd_export_info stats;
 };
 
+/* Counters that other threads read; one thread changes them. */
+static inline void
+tell_add(uint64_t *n, uint64_t by)
+{
+	__atomic_store_n(n, *n + by, __ATOMIC_RELAXED);
+}
+
 struct nbd_map {
 	struct nbd_extent *extent;
 	unsigned count, max;

@@ -138,12 +138,13 @@ do_read(struct nbd_conn *c, struct nbd_job *job)
 		rc = move(disk_of(c), DISK_READ, 0, job->req.offset,
 		    job->data, job->req.length);
 	}
-	c->export->stats.reads++;
+	tell_add(&c->export->stats.reads, 1);
 	if (rc < 0) {
 		nbd_send_result(c, job, nbd_error_of(rc), rc);
 		return;
 	}
-	c->export->stats.read_bytes += job->req.length;
+	tell_add(&c->export->stats.read_bytes,
+	    job->req.length);
 	if (c->structured)
 		send_pieces(c, job, &map);
 	else
@@ -159,9 +160,10 @@ do_write(struct nbd_conn *c, struct nbd_job *job)
 	    job->req.flags & NBD_CMD_FUA ? DISK_FUA : 0, job->req.offset,
 	    job->data, job->req.length);
 
-	c->export->stats.writes++;
+	tell_add(&c->export->stats.writes, 1);
 	if (rc == 0)
-		c->export->stats.written_bytes += job->req.length;
+		tell_add(&c->export->stats.written_bytes,
+		    job->req.length);
 	return rc;
 }
 
@@ -217,7 +219,7 @@ do_other(struct nbd_conn *c, struct nbd_job *job,
 	int rc = fn(c, job);
 
 	if (job->req.type != NBD_CMD_WRITE)
-		c->export->stats.others++;
+		tell_add(&c->export->stats.others, 1);
 	nbd_send_result(c, job, nbd_error_of(rc), rc);
 }
 

@@ -124,15 +124,25 @@ nbd_export_remove(struct nbd_export *e)
 	export_free(e);
 }
 
+static uint64_t
+told(const uint64_t *n)
+{
+	return __atomic_load_n(n, __ATOMIC_RELAXED);
+}
+
 struct nbd_export_info
 nbd_export_info(const struct nbd_export *e)
 {
-	struct nbd_export_info i = e->stats;
+	const struct nbd_export_info *s = &e->stats;
 
-	list_for_each(node, tmp, &e->server->conns)
-		if (list_entry(node, struct nbd_conn, node)->export == e)
-			i.clients++;
-	return i;
+	return (struct nbd_export_info){
+		.clients = __atomic_load_n(&s->clients, __ATOMIC_RELAXED),
+		.reads = told(&s->reads), .writes = told(&s->writes),
+		.others = told(&s->others),
+		.read_bytes = told(&s->read_bytes),
+		.written_bytes = told(&s->written_bytes),
+		.errors = told(&s->errors),
+	};
 }
 
 /* ---- connections ---- */
@@ -145,8 +155,11 @@ conn_free(struct nbd_conn *c)
 	nbd_chosen_clear(&c->chosen);
 	stream_close(&c->io);
 	/* From here on nothing suspends. */
-	if (c->export != NULL)
+	if (c->export != NULL) {
+		__atomic_sub_fetch(&c->export->stats.clients, 1,
+		    __ATOMIC_RELAXED);
 		nbd_unuse(c->export);
+	}
 	list_del(&c->node);
 	s->clients--;
 	free(c);

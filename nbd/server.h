@@ -5,8 +5,8 @@
  * of exports, each a disk with a name.
  *
  * Any number of clients may have an export, each with several connections.
- * Everything runs on the scheduler that started the server, which must be that
- * of the disks.
+ * Everything runs on the scheduler that started the server; disks must take
+ * requests from there.
  */
 #ifndef VMFS_NBD_SERVER_H
 #define VMFS_NBD_SERVER_H
@@ -89,6 +89,7 @@ struct nbd_export_info {
 	uint64_t read_bytes, written_bytes;
 	uint64_t errors;			/* of them failed */
 };
+/* Any thread. */
 struct nbd_export_info nbd_export_info(const struct nbd_export *e);
 
 #endif

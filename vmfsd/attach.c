@@ -10,9 +10,11 @@
 #include <unistd.h>
 
 #include "fuse/refusal.h"
+#include "iscsi/home_call.h"
 #include "libvmfs/base/units.h"
 #include "libvmfs/env/reactor.h"
 #include "vmfsd/attach_nbd.h"
+#include "vmfsd/disk_ds.h"
 
 /* How long a migration's destination waits for its source to let go. */
 #define OWN_WAIT_NS (5 * NSEC_PER_SEC)
@@ -20,20 +22,61 @@
 #define CLOSE_WAIT_NS (2 * NSEC_PER_SEC)
 #define OWN_AGAIN_NS (50 * NSEC_PER_MSEC)
 
+/* ---- between the owner and the guest's thread ---- */
+
+static struct sched *
+owner_of(const struct attachment *a)
+{
+	return a->d->env.sched;
+}
+
+void
+attach_call(struct sched *s, int (*fn)(void *arg), void *arg)
+{
+	/* Only memory can be short. */
+	while (home_call(s, fn, arg) < 0)
+		fiber_sleep(OWN_AGAIN_NS);
+}
+
+static void
+take_home(struct attachment *a)
+{
+	a->home = serving_get(a->d->all->serving);
+	a->has_home = a->home != NULL;
+	if (!a->has_home)
+		a->home = owner_of(a);
+}
+
 /* ---- the lock ---- */
+
+/* Owns `below` on success. */
+static int
+for_home(struct attachment *a, struct disk *below, struct disk **ret_d)
+{
+	if (a->home != owner_of(a))
+		return disk_ds_far(below, owner_of(a), ret_d);
+	*ret_d = below;
+	return 0;
+}
 
 static int
 open_disk(struct attachment *a, unsigned mode, struct lock_holder *holder,
     struct disk **ret_d)
 {
+	struct disk *below;
 	struct fs_file *f;
 	int rc = fs_file_open(a->d->fs, a->ino, 0, mode, &f, holder);
 
 	if (rc < 0)
 		return rc;
-	rc = fs_file_disk(f, a->path, ret_d);
-	if (rc < 0)
+	rc = fs_file_disk(f, a->path, &below);
+	if (rc < 0) {
 		(void)!fs_file_close(f);
+		return rc;
+	}
+	rc = for_home(a, below, ret_d);
+	if (rc < 0)
+		disk_close(below);
 	return rc;
 }
 
@@ -58,7 +101,7 @@ open_to_write(struct attachment *a, uint64_t most_ns, bool others,
 }
 
 static int
-own(void *arg, struct disk **disk)
+own_here(void *arg)
 {
 	struct attachment *a = arg;
 	struct lock_holder holder = { .mode = LOCK_FREE };
@@ -75,11 +118,33 @@ own(void *arg, struct disk **disk)
 		(void)snprintf(a->why, sizeof(a->why), "%s: %s", a->path,
 		    vmfs_strerror(rc));
 	}
-	if (rc == 0)
-		*disk = a->held;
 	if (a->kept != NULL)
 		atomic_store(&a->kept->served, 1);
 	return rc;
+}
+
+static int
+own(void *arg, struct disk **disk)
+{
+	struct attachment *a = arg;
+	int rc = home_call(owner_of(a), own_here, a);
+
+	/* It may have been opened long ago. */
+	if (rc == 0)
+		rc = disk_refresh(a->held);
+	if (rc == 0)
+		*disk = a->held;
+	return rc;
+}
+
+static int
+disown_here(void *arg)
+{
+	struct attachment *a = arg;
+
+	disk_close(a->held);
+	a->held = NULL;
+	return 0;
 }
 
 static void
@@ -88,8 +153,7 @@ disown(void *arg, struct disk **disk)
 	struct attachment *a = arg;
 
 	*disk = a->idle;
-	disk_close(a->held);
-	a->held = NULL;
+	attach_call(owner_of(a), disown_here, a);
 }
 
 /* ---- what there is ---- */
@@ -107,6 +171,23 @@ attach_find(struct datastore *d, uint64_t ino)
 	return NULL;
 }
 
+static int
+refresh_here(void *arg)
+{
+	const struct attachment *a = arg;
+
+	int rc = disk_refresh(a->idle);
+
+	if (a->e != NULL)
+		vhost_export_resized(a->e);
+	else if (rc == 0 && a->held != NULL)
+		rc = disk_refresh(a->held);
+	if (rc < 0)
+		log_warn(a->d->all->log, "attach: size not known disk=%s",
+		    a->path);
+	return 0;
+}
+
 void
 attach_resized(struct datastore *d, uint64_t ino)
 {
@@ -115,12 +196,7 @@ attach_resized(struct datastore *d, uint64_t ino)
 	if (a == NULL || !attach_ready(a))
 		return;
 	a->users++;
-	if (disk_refresh(a->idle) < 0 ||
-	    (a->held != NULL && disk_refresh(a->held) < 0))
-		log_warn(d->all->log, "attach: size not known disk=%s",
-		    a->path);
-	if (a->e != NULL)
-		vhost_export_resized(a->e);
+	attach_call(a->home, refresh_here, a);
 	a->users--;
 }
 
@@ -183,26 +259,51 @@ socket_path(struct attachment *a, const struct attach_conf *conf)
 	return n < (int)sizeof(a->socket) ? 0 : -ENAMETOOLONG;
 }
 
+struct starting {
+	struct vhost_conf conf;
+	struct vhost_export *e;
+};
+
+static int
+start_here(void *arg)
+{
+	struct starting *s = arg;
+
+	return vhost_export_start(&s->conf, &s->e);
+}
+
+static int
+stop_here(void *arg)
+{
+	vhost_export_stop(arg);
+	return 0;
+}
+
 static int
 start(struct attachment *a, const struct attach_conf *conf)
 {
-	struct vhost_conf v = {
+	struct starting s = { .conf = {
 		.socket = a->socket, .name = a->path, .queues = conf->queues,
 		.log = a->d->all->log, .disk = a->idle, .arg = a,
-	};
+	} };
 	size_t len;
+	int rc;
 
 	/* The end tells more: inode numbers begin with zeroes. */
 	len = strlen(a->idle->info.serial);
-	(void)snprintf(v.serial, sizeof(v.serial), "%.*s",
+	(void)snprintf(s.conf.serial, sizeof(s.conf.serial), "%.*s",
 	    (int)VHOST_SERIAL_SIZE, a->idle->info.serial +
 	    (len > VHOST_SERIAL_SIZE ? len - VHOST_SERIAL_SIZE : 0));
 	if (!a->readonly) {
-		v.own = own;
-		v.disown = disown;
+		s.conf.own = own;
+		s.conf.disown = disown;
 	}
-	v.outlived = a->kept != NULL && atomic_load(&a->kept->served) != 0;
-	return vhost_export_start(&v, &a->e);
+	s.conf.outlived = a->kept != NULL &&
+	    atomic_load(&a->kept->served) != 0;
+	rc = home_call(a->home, start_here, &s);
+	if (rc == 0)
+		a->e = s.e;
+	return rc;
 }
 
 static void
@@ -210,6 +311,8 @@ attachment_free(struct attachment *a)
 {
 	disk_close(a->held);
 	disk_close(a->idle);
+	if (a->has_home)
+		serving_put(a->d->all->serving, a->home);
 	free(a->uri);
 	free(a->path);
 	free(a);
@@ -241,14 +344,20 @@ static int
 open_all(struct fs_call *c, const struct attach_conf *conf,
     struct attachment *a)
 {
-	int rc = open_disk(a, FS_READ, &c->holder, &a->idle);
+	int rc = 0;
 
+	if (conf->nbd)
+		rc = attach_nbd_place(c, conf, a);
+	else
+		take_home(a);
+	if (rc == 0)
+		rc = open_disk(a, FS_READ, &c->holder, &a->idle);
 	if (rc == 0 && !a->readonly && !conf->incoming)
 		rc = open_to_write(a, CLOSE_WAIT_NS, false, &c->holder);
 	if (rc < 0)
 		return rc;
 	if (conf->nbd)
-		return attach_nbd(c, conf, a);
+		return attach_nbd(c, a);
 	rc = socket_path(a, conf);
 	if (rc == 0)
 		rc = start(a, conf);
@@ -274,6 +383,7 @@ attach_listed(struct fs_call *c, const struct attach_conf *conf,
 	pin(c->d);
 	rc = open_all(c, conf, a);
 	if (rc < 0) {
+		attach_nbd_end(a);
 		list_del(&a->node);
 		if (list_empty(&c->d->attached))
 			unpin(c->d);
@@ -316,7 +426,8 @@ detach(struct attachment *a)
 	a->leaving = true;
 	while (a->users > 0)
 		fiber_sleep(OWN_AGAIN_NS);
-	vhost_export_stop(a->e);
+	if (a->e != NULL)
+		attach_call(a->home, stop_here, a->e);
 	attach_nbd_end(a);
 	if (a->kept != NULL)
 		atomic_store(&a->kept->used, 0);

@@ -9,7 +9,8 @@
  * migration needs it only when it begins to run.  NBD does not tell who runs:
  * there the lock is held from attach to detach.
  *
- * All of it runs on the fibers of the datastore's owner.
+ * All of this runs on the fibers of the datastore's owner, but what serves the
+ * guest: that is on a thread of its own where there are some (serving.h).
  */
 #ifndef VMFS_VMFSD_ATTACH_H
 #define VMFS_VMFSD_ATTACH_H
@@ -28,6 +29,9 @@ struct attachment {
 	bool readonly;			/* never locked: a snapshot, or asked */
 	char *path;			/* of the disk, for people */
 	char socket[ATTACH_SOCKET_MAX];
+	struct sched *home;		/* serves the guest; perhaps the owner */
+	bool has_home;			/* of its own, in datastores.serving */
+	/* For requests from there. */
 	struct disk *idle;		/* for reading only */
 	struct disk *held;		/* with the lock; NULL */
 	struct vhost_export *e;		/* NULL: not by vhost-user ... */
@@ -81,6 +85,8 @@ void attach_resized(struct datastore *d, uint64_t ino);
 int attach_may_go(struct datastore *d, bool force, char *why) MUST_CHECK;
 void attach_unmounted(struct datastore *d);
 void attach_not_unmounted(struct datastore *d);
+/* Runs fn(arg), which never fails, as a fiber of s.  Suspends. */
+void attach_call(struct sched *s, int (*fn)(void *arg), void *arg);
 /* What a dead process had attached is so again.  Suspends. */
 void attach_again(struct datastore *d);
 

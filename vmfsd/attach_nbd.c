@@ -6,13 +6,18 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "iscsi/home_call.h"
 #include "libvmfs/base/units.h"
 #include "vmfsd/attach_nbd.h"
 
 #define CHANGED_SINCE "vmfs:changed-since:"
 #define WAIT_NS (20 * NSEC_PER_MSEC)
 
-/* ---- what changed ---- */
+/*
+ * ---- what changed ----
+ *
+ * A client's thread asks and waits; the owner looks, and calls back meanwhile.
+ */
 
 struct changes {
 	struct attachment *a;
@@ -21,9 +26,9 @@ struct changes {
 };
 
 struct name_list {
+	struct attachment *a;
 	void (*fn)(void *arg, const char *name);
 	void *arg;
-	uint64_t but;
 };
 
 static bool
@@ -33,9 +38,17 @@ name_one(void *arg, const struct fs_snapshot *s)
 	char name[sizeof(CHANGED_SINCE) + sizeof(s->name)];
 
 	(void)snprintf(name, sizeof(name), CHANGED_SINCE "%s", s->name);
-	if (s->ino != l->but)
+	if (s->ino != l->a->ino)
 		l->fn(l->arg, name);
 	return true;
+}
+
+static int
+list_here(void *arg)
+{
+	struct name_list *l = arg;
+
+	return fs_snapshot_list(l->a->d->fs, l->a->disk_ino, name_one, l);
 }
 
 static int
@@ -43,24 +56,27 @@ changes_list(void *arg, void (*fn)(void *fn_arg, const char *name),
     void *fn_arg)
 {
 	struct attachment *a = arg;
-	struct name_list l = { fn, fn_arg, a->ino };
+	struct name_list l = { a, fn, fn_arg };
 
-	return fs_snapshot_list(a->d->fs, a->disk_ino, name_one, &l);
+	return home_call(a->d->env.sched, list_here, &l);
 }
 
+struct opening {
+	struct attachment *a;
+	const char *snapshot;
+	struct changes *x;
+};
+
 static int
-changes_open(void *arg, const char *name, void **ret_context)
+open_here(void *arg)
 {
-	const size_t len = strlen(CHANGED_SINCE);
+	struct opening *o = arg;
+	struct attachment *a = o->a;
 	struct lock_holder holder;
-	struct attachment *a = arg;
 	struct fs_snapshot s;
 	struct changes *x;
-	int rc;
+	int rc = fs_snapshot_find(a->d->fs, a->disk_ino, o->snapshot, &s);
 
-	if (strncmp(name, CHANGED_SINCE, len) != 0)
-		return -ENOENT;
-	rc = fs_snapshot_find(a->d->fs, a->disk_ino, name + len, &s);
 	if (rc < 0)
 		return rc;
 	x = calloc(1, sizeof(*x));
@@ -72,8 +88,33 @@ changes_open(void *arg, const char *name, void **ret_context)
 	if (rc < 0)
 		free(x);
 	else
-		*ret_context = x;
+		o->x = x;
 	return rc;
+}
+
+static int
+changes_open(void *arg, const char *name, void **ret_context)
+{
+	const size_t len = strlen(CHANGED_SINCE);
+	struct opening o = { .a = arg, .snapshot = name + len };
+	int rc;
+
+	if (strncmp(name, CHANGED_SINCE, len) != 0)
+		return -ENOENT;
+	rc = home_call(o.a->d->env.sched, open_here, &o);
+	if (rc == 0)
+		*ret_context = o.x;
+	return rc;
+}
+
+static int
+close_here(void *arg)
+{
+	struct changes *x = arg;
+
+	(void)!fs_file_close(x->f);
+	free(x);
+	return 0;
 }
 
 static void
@@ -81,11 +122,11 @@ changes_close(void *context)
 {
 	struct changes *x = context;
 
-	(void)!fs_file_close(x->f);
-	free(x);
+	attach_call(x->a->d->env.sched, close_here, x);
 }
 
 struct changes_told {
+	struct changes *x;
 	struct nbd_map *m;
 	uint64_t at, end;
 	bool full;
@@ -112,18 +153,27 @@ changes_tell(void *arg, uint64_t offset, uint64_t len, bool data)
 }
 
 static int
+status_here(void *arg)
+{
+	struct changes_told *t = arg;
+	struct changes *x = t->x;
+	int rc = fs_diff_range(x->a->d->fs, x->since, x->a->ino, t->at,
+	    t->end - t->at, changes_tell, t);
+
+	if (rc == 0)
+		(void)told_to(t, t->end, 0);
+	return rc;
+}
+
+static int
 changes_status(void *context, uint64_t offset, uint64_t length,
     struct nbd_map *m)
 {
-	struct changes_told t = { .m = m, .at = offset,
-		.end = offset + length };
 	struct changes *x = context;
-	int rc = fs_diff_range(x->a->d->fs, x->since, x->a->ino, offset,
-	    length, changes_tell, &t);
+	struct changes_told t = { .x = x, .m = m, .at = offset,
+		.end = offset + length };
 
-	if (rc == 0)
-		(void)told_to(&t, t.end, 0);
-	return rc;
+	return home_call(x->a->d->env.sched, status_here, &t);
 }
 
 static const struct nbd_contexts changes_contexts = {
@@ -201,6 +251,8 @@ static void
 place_free(struct nbd_place *p)
 {
 	list_del(&p->node);
+	if (p->has_home)
+		serving_put(p->d->all->serving, p->home);
 	free(p->listen);
 	free(p->tls);
 	free(p);
@@ -225,16 +277,45 @@ place_find(struct datastore *d, const char *listen)
 	return NULL;
 }
 
+struct place_opening {
+	struct nbd_server_conf conf;
+	struct nbd_server *server;
+	char why[NBD_WHY_SIZE];
+};
+
+static int
+place_open_here(void *arg)
+{
+	struct place_opening *o = arg;
+
+	return nbd_server_start(&o->conf, &o->server, o->why);
+}
+
 static int
 place_open(struct fs_call *c, struct nbd_place *p)
 {
-	struct nbd_server_conf conf = {
+	struct place_opening o = { .conf = {
 		.listen = p->listen, .tls = p->tls, .log = c->d->all->log,
-	};
-	char why[NBD_WHY_SIZE];
-	int rc = nbd_server_start(&conf, &p->server, why);
+	}, .why = "out of memory" };
+	int rc;
 
-	return rc < 0 ? cmd_fail(c, rc, "%s", why) : 0;
+	p->d = c->d;
+	p->home = serving_get(c->d->all->serving);
+	p->has_home = p->home != NULL;
+	if (!p->has_home)
+		p->home = c->d->env.sched;
+	rc = home_call(p->home, place_open_here, &o);
+	if (rc < 0)
+		return cmd_fail(c, rc, "%s", o.why);
+	p->server = o.server;
+	return 0;
+}
+
+static int
+place_stop_here(void *arg)
+{
+	nbd_server_stop(arg);
+	return 0;
 }
 
 static int
@@ -289,35 +370,59 @@ place_put(struct nbd_place *p)
 {
 	if (--p->users > 0)
 		return;
-	nbd_server_stop(p->server);
+	attach_call(p->home, place_stop_here, p->server);
 	place_free(p);
 }
 
 /* ---- both ---- */
 
+struct adding {
+	struct nbd_server *server;
+	struct nbd_export_conf conf;
+	struct nbd_export *e;
+};
+
 static int
-export_add(struct fs_call *c, struct attachment *a)
+add_here(void *arg)
+{
+	struct adding *x = arg;
+
+	return nbd_export_add(x->server, &x->conf, &x->e);
+}
+
+static int
+remove_here(void *arg)
+{
+	nbd_export_remove(arg);
+	return 0;
+}
+
+int
+attach_nbd(struct fs_call *c, struct attachment *a)
 {
 	const char *name = a->path + strspn(a->path, "/");
 	char about[256];
-	struct nbd_export_conf conf = {
+	struct adding x = { .server = a->place->server, .conf = {
 		.name = name, .description = about, .arg = a,
 		.disk = a->held != NULL ? a->held : a->idle,
 		.readonly = a->held == NULL, .contexts = &changes_contexts,
-	};
+	} };
 	int rc;
 
 	(void)snprintf(about, sizeof(about), "virtual disk of datastore %s",
 	    a->d->name);
 	rc = make_uri(a, name);
 	if (rc == 0)
-		rc = nbd_export_add(a->place->server, &conf, &a->nbd);
-	return rc < 0 ? cmd_fail(c, rc, "cannot export %s: %s", a->path,
-	    vmfs_strerror(rc)) : 0;
+		rc = home_call(a->home, add_here, &x);
+	if (rc < 0)
+		return cmd_fail(c, rc, "cannot export %s: %s", a->path,
+		    vmfs_strerror(rc));
+	a->nbd = x.e;
+	return 0;
 }
 
 int
-attach_nbd(struct fs_call *c, const struct attach_conf *conf,
+attach_nbd_place(struct fs_call *c, const struct attach_conf *conf,
     struct attachment *a)
 {
 	const char *listen = conf->listen;
@@ -339,14 +444,10 @@ attach_nbd(struct fs_call *c, const struct attach_conf *conf,
 	rc = place_get(c, listen, conf->tls, &a->place);
 	if (rc < 0)
 		return rc;
+	a->home = a->place->home;
 	(void)snprintf(a->socket, sizeof(a->socket), "%s",
 	    nbd_server_addr(a->place->server));
-	rc = export_add(c, a);
-	if (rc < 0) {
-		place_put(a->place);
-		a->place = NULL;
-	}
-	return rc;
+	return 0;
 }
 
 void
@@ -354,6 +455,7 @@ attach_nbd_end(struct attachment *a)
 {
 	if (a->place == NULL)
 		return;
-	nbd_export_remove(a->nbd);
+	if (a->nbd != NULL)
+		attach_call(a->home, remove_here, a->nbd);
 	place_put(a->place);
 }

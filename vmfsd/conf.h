@@ -61,6 +61,9 @@ struct conf {
 	bool corosync;		/* tells who is gone; else the LUN alone */
 	char *watchdog;		/* path or "process"; NULL: none */
 	unsigned watchdog_ms;	/* 0: the default */
+	unsigned guest_threads;	/* 0: by processors, unless ... */
+	bool no_guest_threads;
+	bool no_guest_busy_wait;
 	char *control;
 	char *portal[CONF_LIST_MAX];
 	size_t portals;

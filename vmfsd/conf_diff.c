@@ -258,6 +258,11 @@ conf_diff_restart(const struct conf *now, const struct conf *next,
 
 	if (!same_host(now, next))
 		add(&d, CHANGE_RESTART, "", 0, "[host] or [control]");
+	if (now->guest_threads != next->guest_threads ||
+	    now->no_guest_threads != next->no_guest_threads ||
+	    now->no_guest_busy_wait != next->no_guest_busy_wait)
+		add(&d, CHANGE_RESTART, "", 0, "guest-threads or "
+		    "guest-busy-wait of [host]");
 	if (memcmp(&now->limits, &next->limits, sizeof(now->limits)) != 0)
 		add(&d, CHANGE_RESTART, "", 0, "[limits]");
 	if (now->no_busy_wait != next->no_busy_wait)

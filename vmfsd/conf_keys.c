@@ -10,6 +10,7 @@
 #include "vmfsd/conf_allow.h"
 #include "vmfsd/conf_keys.h"
 #include "vmfsd/lun_settings.h"
+#include "vmfsd/serving.h"
 
 static int
 set_string(struct conf_parser *p, const char *key, const char *value,
@@ -30,6 +31,21 @@ set_absolute(struct conf_parser *p, const char *key, const char *value,
 		return conf_error(p, "%s = '%s': expected an absolute path",
 		    key, value);
 	return set_string(p, key, value, field);
+}
+
+static int
+set_limit(struct conf_parser *p, const char *key, const char *value,
+    unsigned max, unsigned *field)
+{
+	char *end;
+	unsigned long n = strtoul(value, &end, 10);
+
+	if (!isdigit((unsigned char)value[0]) || *end != '\0' || n == 0 ||
+	    n > max)
+		return conf_error(p, "%s = '%s': expected 1 to %u", key, value,
+		    max);
+	*field = (unsigned)n;
+	return 0;
 }
 
 /* ---- [host] ---- */
@@ -103,6 +119,33 @@ host_watchdog_timeout(struct conf_parser *p, const char *key,
 	return 0;
 }
 
+static int
+host_guest_threads(struct conf_parser *p, const char *key, const char *value)
+{
+	p->conf->no_guest_threads = strcmp(value, "0") == 0;
+	if (p->conf->no_guest_threads)
+		return 0;
+	return set_limit(p, key, value, SERVING_THREADS_MAX,
+	    &p->conf->guest_threads);
+}
+
+static int
+set_no(struct conf_parser *p, const char *key, const char *value, bool *no)
+{
+	if (strcmp(value, "yes") != 0 && strcmp(value, "no") != 0)
+		return conf_error(p, "%s = '%s': expected yes or no", key,
+		    value);
+	*no = value[0] == 'n';
+	return 0;
+}
+
+static int
+host_guest_busy_wait(struct conf_parser *p, const char *key,
+    const char *value)
+{
+	return set_no(p, key, value, &p->conf->no_guest_busy_wait);
+}
+
 static const struct conf_key host_keys[] = {
 	{ "name", host_name },
 	{ "membership", host_membership },
@@ -110,6 +153,8 @@ static const struct conf_key host_keys[] = {
 	{ "initiator", host_initiator },
 	{ "watchdog", host_watchdog },
 	{ "watchdog-timeout", host_watchdog_timeout },
+	{ "guest-threads", host_guest_threads },
+	{ "guest-busy-wait", host_guest_busy_wait },
 	{ NULL, NULL },
 };
 
@@ -167,21 +212,6 @@ portal_listen(struct conf_parser *p, const char *key, const char *value)
 }
 
 static int
-set_limit(struct conf_parser *p, const char *key, const char *value,
-    unsigned max, unsigned *field)
-{
-	char *end;
-	unsigned long n = strtoul(value, &end, 10);
-
-	if (!isdigit((unsigned char)value[0]) || *end != '\0' || n == 0 ||
-	    n > max)
-		return conf_error(p, "%s = '%s': expected 1 to %u", key, value,
-		    max);
-	*field = (unsigned)n;
-	return 0;
-}
-
-static int
 portal_sessions(struct conf_parser *p, const char *key, const char *value)
 {
 	return set_limit(p, key, value, ISCSI_SESSIONS_MAX,
@@ -226,11 +256,7 @@ portal_write_buffers(struct conf_parser *p, const char *key,
 static int
 portal_busy_wait(struct conf_parser *p, const char *key, const char *value)
 {
-	if (strcmp(value, "yes") != 0 && strcmp(value, "no") != 0)
-		return conf_error(p, "%s = '%s': expected yes or no", key,
-		    value);
-	p->conf->no_busy_wait = value[0] == 'n';
-	return 0;
+	return set_no(p, key, value, &p->conf->no_busy_wait);
 }
 
 static int

@@ -203,5 +203,6 @@ datastores_fini(struct datastores *all)
 {
 	for (struct list *node; (node = list_pop(&all->list)) != NULL;)
 		datastore_free(list_entry(node, struct datastore, node));
+	serving_free(all->serving);
 	(void)pthread_mutex_destroy(&all->mutex);
 }

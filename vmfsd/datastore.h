@@ -18,6 +18,7 @@
 #include "vmfsd/conf.h"
 #include "vmfsd/ds_keep.h"
 #include "vmfsd/identity.h"
+#include "vmfsd/serving.h"
 
 #define DATASTORE_WHY_SIZE 1024
 
@@ -105,6 +106,7 @@ struct datastores {
 	const char *dir;		/* of the host, for reports */
 	struct member *member;		/* NULL: the network is not asked */
 	struct watchdog_share *watchdog;	/* NULL: none */
+	struct serving *serving;	/* of guests; NULL: the owners do it */
 	/* A datastore was, or wants to be, unmounted.  Any thread. */
 	void (*on_unmounted)(void *arg);
 	void *arg;

@@ -107,20 +107,30 @@ carry_submit(struct disk *d, struct disk_req *req)
 		carry(x, req);
 }
 
+struct refresh {
+	struct disk *below;
+	uint64_t size;
+};
+
 static int
 refresh_below(void *arg)
 {
-	return disk_refresh(((struct disk_ds *)arg)->below);
+	struct refresh *r = arg;
+	int rc = disk_refresh(r->below);
+
+	r->size = r->below->info.size_bytes;
+	return rc;
 }
 
 static int
 carry_refresh(struct disk *d)
 {
 	struct disk_ds *x = disk_ds_of(d);
-	int rc = home_call(x->owner, refresh_below, x);
+	struct refresh r = { .below = x->below };
+	int rc = home_call(x->owner, refresh_below, &r);
 
 	if (rc == 0)
-		d->info.size_bytes = x->below->info.size_bytes;
+		d->info.size_bytes = r.size;
 	return rc;
 }
 
@@ -154,13 +164,28 @@ static const struct disk_ops disk_ds_ops = {
 	.close = carry_close,
 };
 
+int
+disk_ds_far(struct disk *below, struct sched *owner, struct disk **ret_d)
+{
+	struct disk_ds *x = calloc(1, sizeof(*x));
+
+	if (x == NULL)
+		return -ENOMEM;
+	x->disk.ops = &disk_ds_ops;
+	x->disk.info = below->info;
+	x->below = below;
+	x->owner = owner;
+	*ret_d = &x->disk;
+	return 0;
+}
+
 /* ---- opening, on the datastore's owner ---- */
 
 struct opening {
 	struct fs_call call;
 	const char *source;
 	unsigned flags;
-	struct disk *below;
+	struct disk *disk;
 };
 
 static int
@@ -169,19 +194,22 @@ open_file(struct opening *o, uint64_t ino)
 	struct fs_call *c = &o->call;
 	unsigned mode = o->flags & DISK_OPEN_READONLY ? FS_READ :
 	    (unsigned)FS_READ | FS_WRITE;
+	struct disk *below;
 	struct fs_file *f;
 	int rc = fs_file_open(c->d->fs, ino, 0, mode, &f, &c->holder);
 
 	if (rc < 0)
 		return cmd_refuse(c, rc, c->path.path);
-	rc = fs_file_disk(f, o->source, &o->below);
+	rc = fs_file_disk(f, o->source, &below);
 	if (rc < 0) {
 		(void)!fs_file_close(f);
 		return rc;
 	}
-	rc = mode & FS_WRITE ? fs_disk_tell_space(o->below) : 0;
+	rc = mode & FS_WRITE ? fs_disk_tell_space(below) : 0;
+	if (rc == 0)
+		rc = disk_ds_far(below, c->d->env.sched, &o->disk);
 	if (rc < 0)
-		disk_close(o->below);
+		disk_close(below);
 	return rc;
 }
 
@@ -209,26 +237,15 @@ open_below(void *arg)
 static int
 open_in(struct datastore *d, struct opening *o, struct disk **ret_d)
 {
-	struct disk_ds *x;
 	int rc;
 
 	if (atomic_load(&d->state) != DATASTORE_MOUNTED)
 		return cmd_fail(&o->call, -ENODEV, "datastore '%s' is %s",
 		    d->name, datastore_state_name(atomic_load(&d->state)));
-	x = calloc(1, sizeof(*x));
-	if (x == NULL)
-		return -ENOMEM;
 	rc = home_call(d->env.sched, open_below, o);
-	if (rc < 0) {
-		free(x);
-		return rc;
-	}
-	x->disk.ops = &disk_ds_ops;
-	x->disk.info = o->below->info;
-	x->below = o->below;
-	x->owner = d->env.sched;
-	*ret_d = &x->disk;
-	return 0;
+	if (rc == 0)
+		*ret_d = o->disk;
+	return rc;
 }
 
 int

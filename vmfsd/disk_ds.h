@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* A virtual disk of a datastore that this process has mounted, as a LUN. */
+/* A virtual disk of a datastore that this process has mounted, for other
+ * threads: as a LUN, or for those that serve guests. */
 #ifndef VMFS_VMFSD_DISK_DS_H
 #define VMFS_VMFSD_DISK_DS_H
 
@@ -7,6 +8,13 @@
 #include "vmfsd/datastore.h"
 
 #define DISK_DS_PREFIX "vdisk:"
+
+/*
+ * The same disk of fs_file_disk for requests from any reactor, which go past
+ * `owner` where they can; closed with it.  -ENOMEM.
+ */
+int disk_ds_far(struct disk *below, struct sched *owner, struct disk **ret_d)
+    MUST_CHECK;
 
 /* Whether a source is one, and of that datastore (NULL: of any). */
 bool disk_ds_is(const char *source, const char *datastore);

@@ -122,6 +122,19 @@ share_watchdog(struct program *p)
 	    watchdog_share_new(&conf, &p->daemon.datastores.watchdog);
 }
 
+static int
+prepare_serving(struct program *p)
+{
+	struct serving_conf conf = {
+		.threads = p->conf.guest_threads,
+		.none = p->conf.no_guest_threads,
+		.no_busy_wait = p->conf.no_guest_busy_wait, .log = &p->log,
+	};
+
+	p->daemon.datastores.serving = serving_new(&conf);
+	return p->daemon.datastores.serving != NULL ? 0 : -ENOMEM;
+}
+
 /* LUNs of the target may be virtual disks of our datastores; and what a crash
  * has cut short goes on. */
 static void
@@ -171,6 +184,8 @@ start_identity(struct program *p)
 	d->datastores.users = d;
 	d->datastores.on_mounted = use_datastores;
 	d->datastores.before_unmount = close_virtual_disks;
+	if (rc == 0)
+		rc = prepare_serving(p);
 	return rc < 0 ? rc : share_watchdog(p);
 }
 

@@ -1,0 +1,193 @@
+# SPDX-License-Identifier: BSD-2-Clause
+# Guests and NBD clients on threads beside the datastore's owner.
+. "${VMFS_SRCDIR}/tests/cli/hosts.subr"
+
+mib=1048576
+
+# start LINE...: esx1 with these lines in [host], and disks vm1 to vm3 of 32 MiB.
+start()
+{
+	lun_make lun
+	{
+		printf '[datastore ds1]\nlun = %s\nmount = %s\n[host]\n' \
+		    "${PWD}/lun" "${PWD}/esx1/mnt"
+		[ $# -eq 0 ] || printf '%s\n' "$@"
+	} | host_conf esx1
+	daemon_start esx1
+	for i in 1 2 3; do
+		atf_check vmfsctl -c esx1/ctl disk create --eager \
+		    ds1:/vm${i}.vmdk 32M
+	done
+}
+
+# guest N SECONDS: its driver, in the background; what it says in guestN.
+guest()
+{
+	"${VMFS_BUILDDIR}/bench/vhost_load" "${PWD}/sock$1" v 8192 16 "$2" \
+	    $((32 * mib)) >guest"$1" 2>&1 &
+	eval "guest$1=$!"
+}
+
+# attach N [OPTION]...
+attach()
+{
+	_n=$1
+	shift
+	atf_check -o ignore vmfsctl -c esx1/ctl disk attach \
+	    --socket="${PWD}/sock${_n}" "$@" ds1:/vm"${_n}".vmdk
+}
+
+# right N: its guest has read what it had written.
+right()
+{
+	eval "_pid=\${guest$1}"
+	wait "${_pid}" || {
+		cat guest"$1" >&2
+		atf_fail "guest $1 has other data"
+	}
+}
+
+# While the guest of process $1 runs: what the owner does beside.
+beside()
+{
+	while kill -0 "$1" 2>/dev/null; do
+		for i in 1 3; do
+			vmfsctl -c esx1/ctl disk snapshot ds1:/vm${i}.vmdk s \
+			    >/dev/null || return 1
+		done
+		vmfsctl -c esx1/ctl disk set ds1:/vm2.vmdk --iops=5000 \
+		    >/dev/null &&
+		    vmfsctl -c esx1/ctl --json disk attached ds1 >listing &&
+		    vmfsctl -c esx1/ctl disk set ds1:/vm2.vmdk --iops=0 \
+		    >/dev/null || return 1
+		for i in 1 3; do
+			vmfsctl -c esx1/ctl disk rm-snapshot ds1:/vm${i}.vmdk@s \
+			    >/dev/null || return 1
+		done
+		echo one >>rounds
+	done
+}
+
+atf_test_case data_is_right_beside_the_owner cleanup
+data_is_right_beside_the_owner_head()
+{
+	atf_set require.user root
+	atf_set require.progs "fio jq"
+}
+data_is_right_beside_the_owner_body()
+{
+	start
+	attach 1
+	attach 2
+	atf_check -o save:nbd vmfsctl -c esx1/ctl --json disk attach --nbd \
+	    ds1:/vm3.vmdk
+	uri=$(jq -r .attachment.uri nbd)
+	guest 1 4
+	guest 2 4
+	fio --name=v --ioengine=nbd --uri="${uri}" --size=8M --numjobs=2 \
+	    --offset_increment=8M --bsrange=512-64k --blockalign=512 \
+	    --rw=randrw --iodepth=8 --loops=3 --verify=crc32c \
+	    --verify_fatal=1 --verify_state_save=0 --output=fio.out &
+	fio=$!
+	# shellcheck disable=SC2154
+	beside "${guest1}" || atf_fail "a command failed"
+	wait ${fio} || {
+		cat fio.out >&2
+		atf_fail "fio read what it had not written"
+	}
+	right 1
+	right 2
+	test -s rounds || atf_fail "nothing beside"
+	atf_check -o inline:'vhost-user\nvhost-user\nnbd\n' \
+	    jq -r '.attachments[].by' listing
+	for i in 1 2 3; do
+		atf_check vmfsctl -c esx1/ctl disk detach ds1:/vm${i}.vmdk
+	done
+	hosts_stop
+	atf_check -o ignore fsck.vmfs -n lun
+}
+data_is_right_beside_the_owner_cleanup()
+{
+	hosts_cleanup
+}
+
+atf_test_case detach_and_unmount_wait_for_the_thread cleanup
+detach_and_unmount_wait_for_the_thread_head()
+{
+	atf_set require.user root
+}
+detach_and_unmount_wait_for_the_thread_body()
+{
+	start "guest-threads = 1"
+	for _ in 1 2 3; do
+		attach 1
+		attach 2
+		guest 1 30
+		guest 2 30
+		until_true 20 guests_run 2
+		atf_check vmfsctl -c esx1/ctl disk detach --force ds1:/vm1.vmdk
+		atf_check vmfsctl -c esx1/ctl ds unmount --force ds1
+		# shellcheck disable=SC2154
+		kill "${guest1}" "${guest2}"
+		wait "${guest1}" "${guest2}"
+		atf_check vmfsctl -c esx1/ctl ds mount ds1
+	done
+	hosts_stop
+	atf_check -o ignore fsck.vmfs -n lun
+}
+guests_run()
+{
+	[ "$(vmfsctl -c esx1/ctl --json disk attached ds1 |
+	    jq '[.attachments[] | select(.writes > 100)] | length')" -eq "$1" ]
+}
+detach_and_unmount_wait_for_the_thread_cleanup()
+{
+	hosts_cleanup
+}
+
+# threads N: so many are there for guests.
+threads()
+{
+	[ "$(cat /proc/"$(cat esx1/pid)"/task/*/comm | grep -c '^guests-')" \
+	    -eq "$1" ]
+}
+
+atf_test_case threads_are_as_many_as_asked_for cleanup
+threads_are_as_many_as_asked_for_head()
+{
+	atf_set require.user root
+}
+threads_are_as_many_as_asked_for_body()
+{
+	start "guest-threads = 2" "guest-busy-wait = no"
+	threads 0 || atf_fail "threads without a guest"
+	attach 1
+	threads 1 || atf_fail "not one thread for one guest"
+	attach 2
+	attach 3
+	threads 2 || atf_fail "not two threads for three guests"
+	guest 3 1
+	right 3
+	hosts_stop
+	sed -i 's/guest-threads = 2/guest-threads = 0/' esx1/conf
+	daemon_start esx1
+	attach 1
+	threads 0 || atf_fail "threads beside the owner"
+	guest 1 1
+	right 1
+	hosts_stop
+	sed -i 's/guest-threads = 0/guest-threads = 17/' esx1/conf
+	atf_check -s exit:2 -e match:'guest-threads.*1 to 16' \
+	    vmfsd --config=esx1/conf --check-config
+}
+threads_are_as_many_as_asked_for_cleanup()
+{
+	hosts_cleanup
+}
+
+atf_init_test_cases()
+{
+	atf_add_test_case data_is_right_beside_the_owner
+	atf_add_test_case detach_and_unmount_wait_for_the_thread
+	atf_add_test_case threads_are_as_many_as_asked_for
+}
