@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * A guest's driver that keeps a vhost-user-blk device busy: random requests of
- * one size at one depth on one queue, for a time.
+ * one size at one depth on one queue, for a time.  As in a guest either side
+ * tells when it wants to hear of the other (VIRTIO_F_EVENT_IDX).
  *
- * usage: vhost_load SOCKET r|w BYTES DEPTH SECONDS DISK_BYTES
- * Prints operations a second.  Exit 1: a request failed.
+ * usage: vhost_load SOCKET r|w|v BYTES DEPTH SECONDS DISK_BYTES
+ * "v" writes and reads by turns and compares.  Prints operations a second.
+ * Exit 1: a request failed, or what was read is not what was written last.
  */
 #include <errno.h>
+#include <limits.h>
 #include <linux/virtio_blk.h>
 #include <linux/virtio_config.h>
 #include <linux/virtio_ring.h>
@@ -33,7 +36,7 @@
 
 struct load {
 	int sock, kick, call;
-	bool write;
+	bool write, verify;
 	size_t bytes;
 	unsigned depth;
 	uint64_t blocks;		/* of `bytes` on the disk */
@@ -41,8 +44,15 @@ struct load {
 	struct vring_desc *desc;
 	struct vring_avail *avail;
 	struct vring_used *used;
-	uint16_t offered, seen;
+	uint16_t offered, published, seen;
 	uint64_t done, failed, random;
+	/* To verify: the number of the last write to each block, 0: none; and
+	 * what each slot does. */
+	uint64_t *version, writes;
+	struct {
+		uint64_t block;
+		bool write;
+	} slot[DEPTH_MAX];
 };
 
 static void
@@ -121,6 +131,7 @@ start_device(struct load *l)
 	l->call = eventfd(0, 0);
 	tell(l, VHOST_SET_OWNER, NULL, 0, -1);
 	tell_u64(l, VHOST_SET_FEATURES, 1ull << VIRTIO_F_VERSION_1 |
+	    1ull << VIRTIO_RING_F_EVENT_IDX |
 	    1ull << VHOST_USER_F_PROTOCOL_FEATURES, -1);
 	tell_u64(l, VHOST_SET_PROTOCOL_FEATURES, 0, -1);
 	t.region[0] = (struct vhost_region){ 0, size, (uintptr_t)l->mem, 0 };
@@ -150,8 +161,16 @@ status(struct load *l, unsigned slot)
 	return l->mem + HEADERS + slot * 64 + 32;
 }
 
+/* ---- requests ---- */
+
+static uint64_t *
+data(struct load *l, unsigned slot)
+{
+	return (uint64_t *)(void *)(l->mem + DATA + slot * l->bytes);
+}
+
 static void
-prepare(struct load *l, unsigned slot)
+prepare(struct load *l, unsigned slot, bool write)
 {
 	struct vring_desc *d = &l->desc[slot * 3];
 	uint16_t first = (uint16_t)(slot * 3);
@@ -160,37 +179,123 @@ prepare(struct load *l, unsigned slot)
 		VRING_DESC_F_NEXT, (uint16_t)(first + 1) };
 	d[1] = (struct vring_desc){ DATA + slot * l->bytes,
 		(uint32_t)l->bytes, (uint16_t)(VRING_DESC_F_NEXT |
-		(l->write ? 0 : VRING_DESC_F_WRITE)),
+		(write ? 0 : VRING_DESC_F_WRITE)),
 		(uint16_t)(first + 2) };
 	d[2] = (struct vring_desc){ HEADERS + slot * 64 + 32, 1,
 		VRING_DESC_F_WRITE, 0 };
+}
+
+static uint64_t
+by_chance(struct load *l)
+{
+	l->random ^= l->random << 13;
+	l->random ^= l->random >> 7;
+	l->random ^= l->random << 17;
+	return l->random;
+}
+
+/* One that no other slot is at: their order would not be known. */
+static uint64_t
+free_block(struct load *l, unsigned slot)
+{
+	uint64_t block = by_chance(l) % l->blocks;
+
+	for (unsigned i = 0; i < l->depth; i++)
+		if (i != slot && l->slot[i].block == block) {
+			block = (block + 1) % l->blocks;
+			i = UINT_MAX;	/* all of them again */
+		}
+	return block;
+}
+
+/* Each word of a block is another one at each write. */
+static uint64_t
+word(const struct load *l, uint64_t block, uint64_t version, size_t i)
+{
+	return (block * l->bytes / 8 + i) * 0x9e3779b97f4a7c15u ^ version;
+}
+
+static void
+begin_verified(struct load *l, unsigned slot)
+{
+	uint64_t block = free_block(l, slot);
+
+	l->slot[slot].block = block;
+	l->slot[slot].write = l->version[block] == 0 ||
+	    (by_chance(l) & 1) != 0;
+	if (l->slot[slot].write)
+		l->version[block] = ++l->writes;
+	for (size_t i = 0; i < l->bytes / 8; i++)
+		data(l, slot)[i] = !l->slot[slot].write ? 0 :
+		    word(l, block, l->writes, i);
+	prepare(l, slot, l->slot[slot].write);
+}
+
+static bool
+is_right(struct load *l, unsigned slot)
+{
+	uint64_t block = l->slot[slot].block;
+
+	if (!l->verify || l->slot[slot].write)
+		return true;
+	for (size_t i = 0; i < l->bytes / 8; i++)
+		if (data(l, slot)[i] != word(l, block, l->version[block], i)) {
+			fprintf(stderr, "vhost_load: block %llu is wrong\n",
+			    (unsigned long long)block);
+			return false;
+		}
+	return true;
 }
 
 static void
 offer(struct load *l, unsigned slot)
 {
 	struct virtio_blk_outhdr *h = header(l, slot);
+	uint64_t block;
+	bool write = l->write;
 
-	l->random ^= l->random << 13;
-	l->random ^= l->random >> 7;
-	l->random ^= l->random << 17;
-	h->type = l->write ? VIRTIO_BLK_T_OUT : VIRTIO_BLK_T_IN;
-	h->sector = l->random % l->blocks * (l->bytes / 512);
+	if (l->verify) {
+		begin_verified(l, slot);
+		block = l->slot[slot].block;
+		write = l->slot[slot].write;
+	} else {
+		block = by_chance(l) % l->blocks;
+	}
+	h->type = write ? VIRTIO_BLK_T_OUT : VIRTIO_BLK_T_IN;
+	h->sector = block * (l->bytes / 512);
 	*status(l, slot) = 0xff;
 	l->avail->ring[l->offered++ % RING] = (uint16_t)(slot * 3);
+}
+
+/* Behind the rings. */
+static uint16_t *
+avail_event(struct load *l)
+{
+	return (uint16_t *)(void *)&l->used->ring[RING];
 }
 
 static void
 publish(struct load *l)
 {
 	uint64_t one = 1;
+	uint16_t event;
 
 	__atomic_store_n(&l->avail->idx, l->offered, __ATOMIC_RELEASE);
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
-	if (!(__atomic_load_n(&l->used->flags, __ATOMIC_ACQUIRE) &
-	    VRING_USED_F_NO_NOTIFY) &&
+	event = __atomic_load_n(avail_event(l), __ATOMIC_ACQUIRE);
+	if (vring_need_event(event, l->offered, l->published) &&
 	    write(l->kick, &one, sizeof(one)) != sizeof(one))
 		die("kick");
+	l->published = l->offered;
+}
+
+/* True: nothing came until the device knows that we sleep. */
+static bool
+must_wait(struct load *l)
+{
+	__atomic_store_n(&l->avail->ring[RING], l->seen, __ATOMIC_RELEASE);
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	return __atomic_load_n(&l->used->idx, __ATOMIC_ACQUIRE) == l->seen;
 }
 
 /* Waits for some to end; offers them anew. */
@@ -202,6 +307,8 @@ turn(struct load *l)
 	uint64_t n;
 
 	if (used == l->seen) {
+		if (!must_wait(l))
+			return;
 		if (poll(&p, 1, 20000) != 1 ||
 		    read(l->call, &n, sizeof(n)) != sizeof(n))
 			die("the device does not answer");
@@ -211,7 +318,7 @@ turn(struct load *l)
 		unsigned slot = l->used->ring[l->seen % RING].id / 3;
 
 		l->done++;
-		l->failed += *status(l, slot) != 0;
+		l->failed += *status(l, slot) != 0 || !is_right(l, slot);
 		offer(l, slot);
 	}
 	publish(l);
@@ -232,12 +339,13 @@ main(int argc, char **argv)
 	struct load l = { .random = 88172645463325252u };
 	double start, end, seconds;
 
-	if (argc != 7 || strlen(argv[2]) != 1 || !strchr("rw", *argv[2])) {
-		fputs("usage: vhost_load SOCKET r|w BYTES DEPTH SECONDS "
+	if (argc != 7 || strlen(argv[2]) != 1 || !strchr("rwv", *argv[2])) {
+		fputs("usage: vhost_load SOCKET r|w|v BYTES DEPTH SECONDS "
 		    "DISK_BYTES\n", stderr);
 		return 2;
 	}
 	l.write = *argv[2] == 'w';
+	l.verify = *argv[2] == 'v';
 	l.bytes = strtoul(argv[3], NULL, 10);
 	l.depth = (unsigned)strtoul(argv[4], NULL, 10);
 	seconds = strtod(argv[5], NULL);
@@ -248,12 +356,21 @@ main(int argc, char **argv)
 		return 2;
 	}
 	l.blocks = strtoull(argv[6], NULL, 10) / l.bytes;
+	if (l.verify)
+		l.version = calloc(l.blocks, sizeof(*l.version));
+	if (l.blocks <= l.depth || (l.verify && l.version == NULL)) {
+		fputs("vhost_load: the disk is too small or too large\n",
+		    stderr);
+		return 2;
+	}
 	connect_to(&l, argv[1]);
 	start_device(&l);
 	for (unsigned i = 0; i < l.depth; i++) {
-		prepare(&l, i);
-		offer(&l, i);
+		prepare(&l, i, l.write);
+		l.slot[i].block = UINT64_MAX;
 	}
+	for (unsigned i = 0; i < l.depth; i++)
+		offer(&l, i);
 	start = now();
 	publish(&l);
 	while ((end = now()) - start < seconds)
