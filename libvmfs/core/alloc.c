@@ -449,24 +449,25 @@ free_meta(struct txn *t, uint64_t block)
 
 /* ---- reserving ---- */
 
+/* Those that were leased last come first: they have most. */
 static bool
 has_room(struct ds *ds, uint64_t chunks, uint64_t meta_blocks)
 {
 	uint64_t free_chunk = 0, free_meta = 0;
 
-	list_for_each(node, tmp, &ds->leases) {
-		struct lease *l = list_entry(node, struct lease, link);
+	for (struct list *n = ds->leases.prev; n != &ds->leases; n = n->prev) {
+		struct lease *l = list_entry(n, struct lease, link);
 
 		if (!lease_is_open(l))
 			continue;
 		free_chunk += l->n_free;
 		for (unsigned i = 0; i < l->n_mchunks; i++)
 			free_meta += mchunk_free_count(&l->mchunks[i]);
+		if (free_chunk >= chunks && free_meta + (free_chunk - chunks) *
+		    (CHUNK_BLOCKS - 1) >= meta_blocks)
+			return true;
 	}
-	if (free_chunk < chunks)
-		return false;
-	return free_meta + (free_chunk - chunks) * (CHUNK_BLOCKS - 1) >=
-	    meta_blocks;
+	return false;
 }
 
 int

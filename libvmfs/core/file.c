@@ -214,6 +214,7 @@ struct piece {
 	const uint8_t *buf;
 	bool ready;		/* every block can be written in its place */
 	bool valid;		/* ... and is valid: no map change follows */
+	uint64_t slot;		/* of the last chunk */
 };
 
 static int
@@ -236,16 +237,25 @@ piece_look(struct piece *p)
 			p->ready = false;
 		if ((v.c.valid & need) != need)
 			p->valid = false;
+		p->slot = v.c.own;
 	}
 	fiber_rwlock_unlock(&p->ip->map);
 	return r;
+}
+
+static int
+slot_write(struct inode *ip, uint64_t phys, uint64_t off, const void *buf,
+    size_t len)
+{
+	return is_encrypted(&ip->info) ?
+	    secret_write(ip, phys, off, buf, len) :
+	    phys_write(ds_disk(ip->fs->ds), phys, buf, len);
 }
 
 /* Data to the chunks' own slots, runs of neighbouring chunks at once. */
 static int
 slots_write(struct inode *ip, uint64_t off, uint64_t end, const uint8_t *buf)
 {
-	struct disk *d = ds_disk(ip->fs->ds);
 	struct map_view v;
 	uint64_t phys = 0, at = off, stop, next;
 	int r;
@@ -270,10 +280,8 @@ slots_write(struct inode *ip, uint64_t off, uint64_t end, const uint8_t *buf)
 			if (stop > end)
 				stop = end;
 		}
-		r = is_encrypted(&ip->info) ?
-		    secret_write(ip, phys, start, buf + (start - off),
-		    at - start) :
-		    phys_write(d, phys, buf + (start - off), at - start);
+		r = slot_write(ip, phys, start, buf + (start - off),
+		    at - start);
 		if (r != 0)
 			return r;
 	}
@@ -317,8 +325,13 @@ piece_data(struct piece *p)
 	    ds_disk(p->ip->fs->ds)->info.block_size : BLOCK_SIZE;
 	int r;
 
-	if (p->off % unit == 0 && p->end % unit == 0)
-		return slots_write(p->ip, p->off, p->end, p->buf);
+	if (p->off % unit == 0 && p->end % unit == 0) {
+		if (p->off / CHUNK_SIZE != (p->end - 1) / CHUNK_SIZE)
+			return slots_write(p->ip, p->off, p->end, p->buf);
+		/* Nothing has suspended since piece_look. */
+		return slot_write(p->ip, p->slot * CHUNK_SIZE +
+		    p->off % CHUNK_SIZE, p->off, p->buf, p->end - p->off);
+	}
 	fast_pause(p->ip);
 	r = piece_merge(p);
 	fast_resume(p->ip);

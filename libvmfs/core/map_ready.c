@@ -273,9 +273,9 @@ prep_begin(struct prep *m, struct inode *ip, uint64_t off, uint64_t end)
 }
 
 static int
-prep_end(struct prep *m, int r)
+prep_end(struct prep *m, int r, bool store)
 {
-	int e = inode_store(m->t, m->ip);
+	int e = store ? inode_store(m->t, m->ip) : 0;
 
 	map_path_put(&m->p);
 	txn_end(m->t);
@@ -328,7 +328,7 @@ prepare(struct inode *ip, uint64_t off, uint64_t end, uint64_t budget)
 		m.budget = budget;
 		r = prepare_mib(&m);
 		e = entry_tidy(&m);
-		r = prep_end(&m, r != 0 ? r : e);
+		r = prep_end(&m, r != 0 ? r : e, true);
 	}
 	map_unlock(ip);
 	return r;
@@ -422,6 +422,7 @@ fill_mib(struct prep *m)
 int
 map_written(struct inode *ip, uint64_t off, uint64_t len, uint64_t size)
 {
+	uint64_t chunks, bytes;
 	struct prep m;
 	int r;
 
@@ -432,12 +433,16 @@ map_written(struct inode *ip, uint64_t off, uint64_t len, uint64_t size)
 	if (r != 0 && r != -ENOSPC)
 		return r;
 	map_lock(ip, off, len);
+	chunks = ip->info.chunks;
+	bytes = ip->info.size;
 	r = prep_begin(&m, ip, off, off + len);
 	if (r == 0) {
 		r = fill_mib(&m);
 		if (r == 0 && size > ip->info.size)
 			ip->info.size = size;
-		r = prep_end(&m, r);
+		/* Times alone are stored by who flushes. */
+		r = prep_end(&m, r, ip->info.size != bytes ||
+		    ip->info.chunks != chunks);
 	}
 	map_unlock(ip);
 	return r;
