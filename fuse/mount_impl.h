@@ -53,7 +53,7 @@ struct handle {
 	bool fast_writes;	/* it may be written by that */
 	uint64_t ino;
 	bool writable;
-	/* ---- locks.c ---- */
+	/* ---- cluster_lock.h ---- */
 	struct file_locks *locks;	/* NULL: only read, never locked */
 	struct list same;	/* in file_locks.handles */
 	bool claim;		/* has the file from open to close */
@@ -208,7 +208,7 @@ struct handle *handle_get(fuse_req_t req, const struct fuse_file_info *fi);
 /* What a dead process opened for this request; NULL. */
 struct handle *handle_opened_by(const struct fuse_mount *m, uint64_t unique);
 
-/* ---- who may write, and locks of programs (locks.c) ---- */
+/* ---- who may write (locks.c), and locks of programs (byte_locks.c) ---- */
 
 /*
  * Opens h->file of h->ino by the flags of open(2); a file that is to be written
