@@ -230,6 +230,16 @@ add_lockmode(json_t *row, const struct super *s)
 }
 
 static void
+add_cache(json_t *row, const struct ds *ds)
+{
+	struct ds_cache c = ds_cache(ds);
+
+	(void)set(row, "map_cache", json_integer((json_int_t)c.max));
+	(void)set(row, "map_cache_used", json_integer((json_int_t)c.used));
+	(void)set(row, "map_cache_loads", json_integer((json_int_t)c.loads));
+}
+
+static void
 add_super(json_t *row, struct datastore *d)
 {
 	const struct super *s = ds_super(d->ds);
@@ -246,6 +256,7 @@ add_super(json_t *row, struct datastore *d)
 	(void)set(row, "slot", json_integer(l->slot));
 	(void)set(row, "incarnation", json_integer((json_int_t)l->incarnation));
 	(void)set(row, "readonly", json_boolean(d->readonly));
+	add_cache(row, d->ds);
 	add_heartbeat(row, d);
 	(void)set(row, "timers", json_pack("{s:i, s:i, s:i, s:i}",
 	    "pulse_ms", (int)s->timers.pulse_ms, "io_ms", (int)s->timers.io_ms,

@@ -51,6 +51,7 @@ struct conf_datastore {
 	size_t extents;
 	bool readonly, noauto;
 	unsigned threads;	/* of its mount; 0: by processors */
+	uint64_t map_cache;	/* bytes; 0: the default */
 	bool unmap;		/* tell the LUN what is free ... */
 	uint64_t unmap_rate;	/* ... so many bytes of it a second; 0: all */
 	int line;

@@ -244,7 +244,8 @@ same_datastores(const struct conf *a, const struct conf *b)
 		    !same(x->mount, y->mount) || x->readonly != y->readonly ||
 		    x->noauto != y->noauto || x->unmap != y->unmap ||
 		    x->unmap_rate != y->unmap_rate ||
-		    x->threads != y->threads || !same_extents(x, y))
+		    x->threads != y->threads ||
+		    x->map_cache != y->map_cache || !same_extents(x, y))
 			return false;
 	}
 	return true;

@@ -7,10 +7,13 @@
 #include "fuse/fuse_mount.h"
 #include "libvmfs/base/cleanup.h"
 #include "libvmfs/base/units.h"
+#include "libvmfs/core/ds.h"
 #include "vmfsd/conf_allow.h"
 #include "vmfsd/conf_keys.h"
 #include "vmfsd/lun_settings.h"
 #include "vmfsd/serving.h"
+
+#define MAP_CACHE_MAX TIB
 
 static int
 set_string(struct conf_parser *p, const char *key, const char *value,
@@ -633,8 +636,22 @@ datastore_threads(struct conf_parser *p, const char *key, const char *value)
 	    &this_datastore(p)->threads);
 }
 
+static int
+datastore_map_cache(struct conf_parser *p, const char *key, const char *value)
+{
+	uint64_t bytes;
+
+	if (size_parse(value, &bytes) < 0 || bytes < DS_CACHE_MIN ||
+	    bytes > MAP_CACHE_MAX)
+		return conf_error(p, "%s = '%s': expected bytes of memory, 1M "
+		    "to 1T", key, value);
+	this_datastore(p)->map_cache = bytes;
+	return 0;
+}
+
 static const struct conf_key datastore_keys[] = {
 	{ "lun", datastore_lun },
+	{ "map-cache", datastore_map_cache },
 	{ "extent", datastore_extent },
 	{ "mount", datastore_mount },
 	{ "options", datastore_options },

@@ -76,6 +76,7 @@ datastore_add(struct datastores *all, const struct conf_datastore *conf,
 	d->unmap = conf->unmap;
 	d->unmap_rate = conf->unmap_rate;
 	d->threads = conf->threads;
+	d->map_cache = conf->map_cache;
 	(void)pthread_rwlock_init(&d->use, NULL);
 	d->name = strdup(conf->name);
 	d->lun = strdup(conf->lun);

@@ -209,6 +209,7 @@ owner_up(void *arg)
 	struct ds_conf conf = {
 		.env = &d->env, .readonly = d->readonly,
 		.discard = d->unmap, .discard_rate = d->unmap_rate,
+		.cache_bytes = (size_t)d->map_cache,
 		.find_extent = ds_extents_find, .arg = d,
 	};
 	int rc = open_luns(d);

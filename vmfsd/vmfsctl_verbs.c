@@ -34,6 +34,8 @@ static const struct column ds_record[] = {
 	{ "provisioned", "provisioned", COLUMN_SIZE },
 	{ "damaged", "damaged_names", COLUMN_TEXT },
 	{ "lun size", "lun_size", COLUMN_SIZE },
+	{ "map cache", "map_cache", COLUMN_SIZE },
+	{ "of it used", "map_cache_used", COLUMN_SIZE },
 	{ "hosts", "hosts", COLUMN_NUMBER },
 	{ "locking", "protocol", COLUMN_TEXT },
 	{ "take-over", "takeover_ms", COLUMN_AGE },

@@ -4,11 +4,9 @@
 #include <string.h>
 
 #include "libvmfs/base/cleanup.h"
-#include "libvmfs/base/units.h"
 #include "libvmfs/core/ds_priv.h"
 
 #define LOAD_TRIES 3u
-#define CACHE_BYTES_DEFAULT (64 * MIB)
 #define CACHE_BLOCKS_MIN 64u
 
 static struct list *
@@ -23,13 +21,21 @@ cache_owner_bucket(struct ds *ds, uint64_t owner)
 	return bucket(ds, ds->by_owner, owner);
 }
 
+struct ds_cache
+ds_cache(const struct ds *ds)
+{
+	return (struct ds_cache){
+		.used = ds->n_cached * sizeof(struct mb),
+		.max = ds->conf.cache_bytes > 0 ? ds->conf.cache_bytes :
+		    DS_CACHE_DEFAULT,
+		.loads = ds->cache_loads,
+	};
+}
+
 int
 cache_init(struct ds *ds)
 {
-	size_t bytes = ds->conf.cache_bytes ? ds->conf.cache_bytes :
-	    CACHE_BYTES_DEFAULT;
-
-	ds->max_cached = bytes / sizeof(struct mb);
+	ds->max_cached = ds_cache(ds).max / sizeof(struct mb);
 	if (ds->max_cached < CACHE_BLOCKS_MIN)
 		ds->max_cached = CACHE_BLOCKS_MIN;
 	ds->buckets = CACHE_BLOCKS_MIN;
@@ -242,6 +248,7 @@ mb_read_miss(struct ds *ds, const struct lock_grant *g, uint64_t addr,
 	if (mb == NULL)
 		return -ENOMEM;
 	mb->loading = true;
+	ds->cache_loads++;
 	r = mb_load(ds, mb, type);
 	mb->loading = false;
 	mb->error = r;

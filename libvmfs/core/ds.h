@@ -56,13 +56,17 @@ int super_mend(struct disk *disk) MUST_CHECK;
 
 /* ---- a datastore ---- */
 
+/* Bytes of metadata that stay in memory. */
+#define DS_CACHE_DEFAULT ((size_t)64 << 20)
+#define DS_CACHE_MIN ((size_t)1 << 20)
+
 struct ds;
 struct softlog;
 struct ds_conf {
 	struct env *env;
 	struct disk *disk;	/* all I/O; for hosts the guarded disk */
 	struct lockops *locks;
-	size_t cache_bytes;	/* metadata cache; 0: 64 MiB */
+	size_t cache_bytes;	/* metadata cache; 0: DS_CACHE_DEFAULT */
 	uint64_t checkpoint_ms;	/* write-back interval; 0: 2000 */
 	bool readonly;		/* no journal, no lock is taken */
 	bool discard;		/* UNMAP freed chunks where the disk can */
@@ -144,6 +148,12 @@ int ds_extent_rm(struct ds *ds, unsigned i) MUST_CHECK;
 
 struct env *ds_env(const struct ds *ds);
 struct disk *ds_disk(const struct ds *ds);
+/* Bytes, and how often a block was read from the LUN for it. */
+struct ds_cache {
+	size_t used, max;
+	uint64_t loads;
+};
+struct ds_cache ds_cache(const struct ds *ds);
 struct lockops *ds_locks(const struct ds *ds);
 const struct super *ds_super(const struct ds *ds);
 bool ds_readonly(const struct ds *ds);

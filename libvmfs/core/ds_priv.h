@@ -159,6 +159,7 @@ struct ds {
 	size_t buckets;		/* power of two */
 	struct list lru;	/* oldest first */
 	size_t n_cached, max_cached;
+	uint64_t cache_loads;
 
 	/* txn.c, checkpoint.c, journal.c */
 	struct txn txn;

@@ -119,7 +119,7 @@ view_of(struct inode *ip)
 	if (v != NULL || i->size < MIB_SIZE || (i->type != INODE_FILE &&
 	    i->type != INODE_DISK && i->type != INODE_SNAPSHOT))
 		return v;
-	v = view_new(ds_env(ip->fs->ds)->sched);
+	v = view_new(ds_env(ip->fs->ds)->sched, ds_cache(ip->fs->ds).max);
 	if (v == NULL)
 		return NULL;
 	for (unsigned n = ip->closers; n > 0; n--)

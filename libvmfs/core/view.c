@@ -9,10 +9,7 @@
 
 #define MIB_SIZE ((uint64_t)1 << MAP_L1_SHIFT)
 #define FANOUT 256u
-#define TOP 512u			/* of 64 GiB each: 32 TiB */
-/* Then all is forgotten: 2 KiB for 256 MiB, 264 bytes for a MiB that is
- * shattered. */
-#define BYTES_MAX ((size_t)(64 * MIB))
+#define TOP 1024u			/* of 64 GiB each: 64 TiB */
 
 /* A word for a MiB: 0 is unknown, or the lowest bits tell. */
 #define WORD_HOLE 1u
@@ -48,7 +45,9 @@ struct view {
 	_Atomic uint64_t size;
 	_Atomic uint64_t wrote_us;
 	_Atomic(struct mid *) top[TOP];
-	size_t bytes;			/* of the table; the owner's */
+	/* Of the table; the owner's.  2 KiB for 256 MiB, 264 bytes for a MiB
+	 * that is shattered. */
+	size_t bytes, bytes_max;
 };
 
 /* ---- the gate ---- */
@@ -253,7 +252,7 @@ view_learn(struct view *v, uint64_t off, const struct view_entry *e)
 	struct split *s;
 	struct node *n;
 
-	if (v->bytes > BYTES_MAX) {
+	if (v->bytes > v->bytes_max) {
 		view_close(v);
 		table_free(v);
 		view_open(v);
@@ -291,12 +290,13 @@ view_wrote(struct view *v, uint64_t wall_us)
 }
 
 struct view *
-view_new(struct sched *owner)
+view_new(struct sched *owner, size_t bytes_max)
 {
 	struct view *v = calloc(1, sizeof(*v));
 
 	if (v == NULL)
 		return NULL;
+	v->bytes_max = bytes_max;
 	gate_init(&v->gate, owner);
 	return v;
 }

@@ -33,8 +33,9 @@ struct view_part {
 
 /* ---- the owner ---- */
 
-/* NULL: no memory. */
-struct view *view_new(struct sched *owner);
+/* Its table takes about so many bytes at most: then all is forgotten.  NULL: no
+ * memory. */
+struct view *view_new(struct sched *owner, size_t bytes_max);
 /* Nobody is inside.  NULL is fine. */
 void view_free(struct view *v);
 /* Nobody is inside when it returns, nor gets in until as many calls of

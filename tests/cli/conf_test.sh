@@ -49,6 +49,7 @@ good_configuration_is_accepted_body()
 	lun = iscsi://127.0.0.1/iqn.2026-11.test:box/0
 	mount = ${PWD}/mnt
 	options = ro,noauto
+	map-cache = 256M
 	EOC
 	sed -i 's/64M , /64M,/' conf
 	atf_check -o match:'1 target\(s\), 1 datastore\(s\)' -e empty \
@@ -154,6 +155,8 @@ datastores_need_lun_and_mount_body()
 {
 	printf '[datastore ds1]\nlun = /l\n' | bad "conf:1: .*no 'mount ='"
 	printf '[datastore ds1]\nmount = /m\n' | bad "conf:1: .*no 'lun ='"
+	printf '[datastore a]\nlun = /l\nmount = /m\nmap-cache = 10k\n' |
+	    bad "conf:4: map-cache = '10k': expected bytes of memory, 1M"
 	printf '[datastore a]\nlun = /l\nmount = /m\n[datastore a]\n' |
 	    bad "conf:4: datastore 'a' is already defined in line 1"
 }

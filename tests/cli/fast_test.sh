@@ -175,10 +175,61 @@ a_lock_given_up_takes_the_file_along_cleanup()
 	hosts_cleanup
 }
 
+# loads: blocks of metadata that esx1 has read from the LUN.
+loads()
+{
+	vmfsctl -c esx1/ctl --json ds info ds1 |
+	    jq '.datastore.map_cache_loads'
+}
+
+atf_test_case a_cold_disk_of_62_TiB_is_there_at_once cleanup
+a_cold_disk_of_62_TiB_is_there_at_once_head()
+{
+	atf_set require.user root
+	atf_set require.progs jq
+}
+a_cold_disk_of_62_TiB_is_there_at_once_body()
+{
+	disk=esx1/mnt/vm-flat.vmdk
+	lun_make lun
+	printf '[datastore ds1]\nlun = %s\nmount = %s\nmap-cache = 1M\n' \
+	    "${PWD}/lun" "${PWD}/esx1/mnt" | host_conf esx1
+	daemon_start esx1
+	atf_check vmfsctl -c esx1/ctl disk create ds1:/vm.vmdk 62T
+	for at in 0 20 40 61; do
+		for i in $(seq 0 20 1000); do
+			echo "${at} ${i}" | dd of=${disk} bs=1M status=none \
+			    seek=$((at * 1048576 + i)) conv=notrunc
+		done
+	done
+	host_stop esx1
+	daemon_start esx1
+	atf_check -o match:'^map cache +1 MiB$' vmfsctl -c esx1/ctl ds info ds1
+	before=$(loads)
+	atf_check -o inline:'61 980\n' -x "dd if=${disk} bs=1M count=1 \
+	    skip=$((61 * 1048576 + 980)) status=none | tr -d '\\0'"
+	[ $(($(loads) - before)) -le 8 ] ||
+	    atf_fail "$(($(loads) - before)) blocks of metadata for one read"
+	for at in 61 0 40 20; do
+		for i in $(seq 0 20 1000); do
+			atf_check -o inline:"${at} ${i}\n" -x "dd if=${disk} \
+			    bs=1M count=1 skip=$((at * 1048576 + i)) \
+			    status=none | tr -d '\\0'"
+		done
+	done
+	hosts_stop
+	atf_check -o ignore fsck.vmfs -n lun
+}
+a_cold_disk_of_62_TiB_is_there_at_once_cleanup()
+{
+	hosts_cleanup
+}
+
 atf_init_test_cases()
 {
 	atf_add_test_case data_is_right_beside_snapshots_and_discards
 	atf_add_test_case unmount_waits_for_all_threads
 	atf_add_test_case a_write_shows_in_the_times
 	atf_add_test_case a_lock_given_up_takes_the_file_along
+	atf_add_test_case a_cold_disk_of_62_TiB_is_there_at_once
 }

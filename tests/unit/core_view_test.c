@@ -14,7 +14,7 @@
 static struct view *
 view(void)
 {
-	struct view *v = view_new(sched_current());
+	struct view *v = view_new(sched_current(), MIB);
 
 	ATF_REQUIRE(v != NULL);
 	view_set_size(v, GIB);
@@ -211,6 +211,40 @@ ATF_TC_BODY(a_write_is_told_once, tc)
 	view_free(v);
 }
 
+/* The largest disk has 62 TiB. */
+ATF_TC_WITHOUT_HEAD(the_end_of_the_largest_disk_is_known);
+ATF_TC_BODY(the_end_of_the_largest_disk_is_known, tc)
+{
+	struct view *v = view();
+
+	view_set_size(v, 64 * TIB);
+	learn(v, 64 * TIB - MIB, MAP_HUGE, 100, 0, 0xffff, true);
+	expect(v, 64 * TIB - MIB, MIB, true, 1, &(struct view_part){
+	    true, CHUNK(100), MIB });
+	/* And nothing is written behind the table. */
+	view_set_size(v, 65 * TIB);
+	learn(v, 64 * TIB, MAP_HUGE, 200, 0, 0xffff, true);
+	expect(v, 64 * TIB, MIB, true, 0, NULL);
+	view_free(v);
+}
+
+ATF_TC_WITHOUT_HEAD(a_table_that_has_grown_too_large_begins_anew);
+ATF_TC_BODY(a_table_that_has_grown_too_large_begins_anew, tc)
+{
+	struct view *v = view();
+	uint64_t off;
+
+	view_set_size(v, 64 * TIB);
+	/* A node of 2 KiB each: half of them fit. */
+	for (unsigned i = 0; i < 1024; i++)
+		learn(v, i * 256 * MIB, MAP_HUGE, 100, 0, 0xffff, true);
+	off = 1023ull * 256 * MIB;
+	expect(v, off, MIB, true, 1, &(struct view_part){
+	    true, CHUNK(100), MIB });
+	expect(v, 0, MIB, true, 0, NULL);
+	view_free(v);
+}
+
 ATF_TP_ADD_TCS(tp)
 {
 	ATF_TP_ADD_TC(tp, a_contiguous_MiB_is_one_part);
@@ -221,5 +255,7 @@ ATF_TP_ADD_TCS(tp)
 	ATF_TP_ADD_TC(tp, nothing_is_found_behind_the_end);
 	ATF_TP_ADD_TC(tp, a_closed_gate_has_nobody_behind_it);
 	ATF_TP_ADD_TC(tp, a_write_is_told_once);
+	ATF_TP_ADD_TC(tp, the_end_of_the_largest_disk_is_known);
+	ATF_TP_ADD_TC(tp, a_table_that_has_grown_too_large_begins_anew);
 	return atf_no_error();
 }
