@@ -313,6 +313,19 @@ cdb_extent(const uint8_t *cdb, uint64_t *ret_lba, uint32_t *ret_blocks)
 	}
 }
 
+/* SBC-4 table 13 has two rows for each of these. */
+enum scsi_access
+cdb_access(const struct cdb_op *op, const uint8_t *cdb)
+{
+	bool start = (cdb[4] & 0xf1) == 0x01;	/* no POWER CONDITION */
+
+	if (op->run == scsi_start_stop && start)
+		return ACCESS_STATUS;
+	if (op->run == scsi_prevent_allow && (cdb[4] & 0x03) != 0)
+		return ACCESS_WRITE;
+	return op->access;
+}
+
 static uint64_t
 verify_out_blocks(const uint8_t *cdb, uint32_t blocks)
 {

@@ -73,6 +73,8 @@ const struct cdb_op *cdb_lookup(const struct scsi_lu *lu, const uint8_t *cdb,
 /* LOGICAL BLOCK ADDRESS and TRANSFER LENGTH, by the group of the operation
  * code (SPC-4 4.2.5.1); READ(6) and WRITE(6) say 256 by 0. */
 void cdb_extent(const uint8_t *cdb, uint64_t *ret_lba, uint32_t *ret_blocks);
+/* What the CDB does to the medium: mostly what its row says. */
+enum scsi_access cdb_access(const struct cdb_op *op, const uint8_t *cdb);
 /* Bytes of data-out the CDB asks for. */
 uint64_t cdb_out_length(const struct cdb_op *op, const struct scsi_lu *lu,
     const uint8_t *cdb);

@@ -6,6 +6,8 @@
 #include "libvmfs/base/be.h"
 
 enum { TIMEOUTS_LEN = 12 };
+/* Seconds that the slowest disk may need, by what a command does. */
+enum { TIMEOUT_STATUS_S = 30, TIMEOUT_MEDIUM_S = 60, TIMEOUT_FIBER_S = 120 };
 enum { SUPPORT_NO = 1, SUPPORT_YES = 3 };
 /* REPORTING OPTIONS, SPC-4 table 249. */
 enum {
@@ -23,8 +25,8 @@ recommended_timeout(const struct cdb_op *op)
 	if (op->flags & OP_SANITIZE)
 		return 0;		/* as long as the unit is large */
 	if (op->flags & OP_FIBER)
-		return 120;
-	return op->flags & OP_MEDIUM ? 60 : 30;
+		return TIMEOUT_FIBER_S;
+	return op->flags & OP_MEDIUM ? TIMEOUT_MEDIUM_S : TIMEOUT_STATUS_S;
 }
 
 /* Command timeouts descriptor, SPC-4 6.35.4; no nominal time. */
@@ -130,7 +132,12 @@ scsi_report_tmfs(struct scsi_cmd *c)
 		return true;
 	/* ABORT TASK, ABORT TASK SET, CLEAR TASK SET, LU RESET, TARGET RESET */
 	p[0] = 0x80 | 0x40 | 0x10 | 0x08 | 0x02;
-	if (extended)
+	if (extended) {
+		/* Each waits for its tasks: TMFTMOV, no selector says short. */
 		p[3] = 0x0c;
+		p[4] = 0x01;
+		be32_store(p + 8, TIMEOUT_FIBER_S * 10);
+		be32_store(p + 12, TIMEOUT_STATUS_S * 10);
+	}
 	return scsi_cmd_replied(c, extended ? 16 : 4, be32_load(cdb + 6));
 }

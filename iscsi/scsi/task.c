@@ -277,7 +277,8 @@ cmd_conflicts(const struct scsi_cmd *c)
 	if (c->task->rod != NULL)
 		return rod_conflicts(c->task->rod);
 	return scsi_reserve_conflicts(c) ||
-	    pr_conflicts(&c->lu->pr, c->nexus, c->op->access);
+	    pr_conflicts(&c->lu->pr, c->nexus,
+	    cdb_access(c->op, c->task->cdb));
 }
 
 /* Unit attention and reservations.  False: status is set. */

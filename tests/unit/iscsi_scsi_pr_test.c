@@ -92,6 +92,38 @@ types_keep_out_whom_they_should(struct rig *r)
 	}
 }
 
+static uint32_t
+medium(struct scsi_nexus *n, uint8_t opcode, uint8_t how)
+{
+	uint8_t cdb[6] = { opcode, 0, 0, 0, how };
+
+	return rig_cmd(n, cdb, 6, NULL, 0);
+}
+
+static void
+set_removable(struct rig *r)
+{
+	r->conf.removable = true;
+}
+
+/* To load the medium, or to let go of it, takes nothing from the holder. */
+static void
+medium_is_the_holders(struct rig *r)
+{
+	struct scsi_nexus *other = r->nexus[2];
+
+	reserve(r, WE);
+	ATF_CHECK_EQ(RIG_CONFLICT, medium(other, 0x1b, 0x02));
+	ATF_CHECK_EQ(RIG_CONFLICT, medium(other, 0x1b, 0x00));
+	ATF_CHECK_EQ(RIG_CONFLICT, medium(other, 0x1b, 0x31));
+	ATF_CHECK_EQ(RIG_CONFLICT, medium(other, 0x1e, 0x01));
+	ATF_CHECK_EQ(RIG_GOOD, medium(other, 0x1b, 0x01));
+	ATF_CHECK_EQ(RIG_GOOD, medium(other, 0x1b, 0x03));
+	ATF_CHECK_EQ(RIG_GOOD, medium(other, 0x1e, 0x00));
+	ATF_CHECK_EQ(RIG_GOOD, medium(r->nexus[0], 0x1e, 0x01));
+	ATF_CHECK_EQ(0x055302, medium(r->nexus[0], 0x1b, 0x02));
+}
+
 static void
 wrong_keys_conflict(struct rig *r)
 {
@@ -537,6 +569,8 @@ reserve6_ends_with_the_session(struct rig *r)
 
 RIG_TEST(types, NULL, types_keep_out_whom_they_should,
     "each type keeps out whom it should")
+RIG_TEST(medium_loading, set_removable, medium_is_the_holders,
+    "a reserved medium can be loaded, not locked or ejected, by others")
 RIG_TEST(keys, NULL, wrong_keys_conflict, "a wrong key is a conflict")
 RIG_TEST(release_ua, NULL, release_tells_other_registrants_only,
     "a release is told to other registrants only")
@@ -581,6 +615,7 @@ RIG_TEST(reserve6_session, NULL, reserve6_ends_with_the_session,
 ATF_TP_ADD_TCS(tp)
 {
 	ATF_TP_ADD_TC(tp, types);
+	ATF_TP_ADD_TC(tp, medium_loading);
 	ATF_TP_ADD_TC(tp, keys);
 	ATF_TP_ADD_TC(tp, release_ua);
 	ATF_TP_ADD_TC(tp, unregister);

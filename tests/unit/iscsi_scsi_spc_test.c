@@ -221,6 +221,30 @@ every_command_reports_itself(struct rig *r)
 	}
 }
 
+/* Each function waits for its tasks: none has the short time-out. */
+static void
+task_management_has_timeouts(struct rig *r)
+{
+	uint8_t cdb[12] = { 0xa3, 0x0d, 0x80 };
+
+	be32_store(cdb + 6, 16);
+	ATF_REQUIRE_EQ(RIG_GOOD,
+	    rig_cmd_in(r->nexus[0], cdb, 12, buf, sizeof(buf), &len));
+	ATF_REQUIRE_EQ(16, len);
+	ATF_CHECK_EQ(0xda, buf[0]);
+	ATF_CHECK_EQ(12, buf[3]);
+	ATF_CHECK_EQ(0x01, buf[4]);
+	ATF_CHECK_EQ(0, be16_load(buf + 6));
+	/* Units of 100 ms. */
+	ATF_CHECK_EQ(1200, be32_load(buf + 8));
+	ATF_CHECK_EQ(300, be32_load(buf + 12));
+	cdb[2] = 0;
+	ATF_REQUIRE_EQ(RIG_GOOD,
+	    rig_cmd_in(r->nexus[0], cdb, 12, buf, sizeof(buf), &len));
+	ATF_CHECK_EQ(4, len);
+	ATF_CHECK_EQ(0, buf[3]);
+}
+
 static void
 unknown_commands_are_refused(struct rig *r)
 {
@@ -287,6 +311,8 @@ RIG_TEST(mode_fixed, NULL, other_mode_bits_are_fixed,
     "other mode parameters cannot be changed")
 RIG_TEST(opcodes, NULL, every_command_reports_itself,
     "every command reports itself")
+RIG_TEST(tmf_timeouts, NULL, task_management_has_timeouts,
+    "time-outs of task management functions are told")
 RIG_TEST(unknown, NULL, unknown_commands_are_refused,
     "unknown commands are refused")
 RIG_TEST(random_cdbs, NULL, random_cdbs_all_end, "any CDB comes to an end")
@@ -303,6 +329,7 @@ ATF_TP_ADD_TCS(tp)
 	ATF_TP_ADD_TC(tp, swp);
 	ATF_TP_ADD_TC(tp, mode_fixed);
 	ATF_TP_ADD_TC(tp, opcodes);
+	ATF_TP_ADD_TC(tp, tmf_timeouts);
 	ATF_TP_ADD_TC(tp, unknown);
 	ATF_TP_ADD_TC(tp, random_cdbs);
 	return atf_no_error();
