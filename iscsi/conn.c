@@ -25,7 +25,36 @@ conn_shutdown(struct conn *c)
 	if (!c->session || !c->writing)
 		conn_kill(c);
 	else if (!c->draining)
-		conn_async(c, ISCSI_ASYNC_DROP_ALL);
+		conn_async(c, ISCSI_ASYNC_DROP_ALL, 0);
+}
+
+static void
+leave_late(void *arg)
+{
+	struct conn *c = arg;
+
+	log_warn(c->env->log, "iscsi: did not log out when asked to, session "
+	    "dropped initiator=%s peer=%s", c->session->initiator,
+	    net_conn_peer(c->net));
+	conn_shutdown(c);
+}
+
+void
+conn_ask_logout(struct conn *c)
+{
+	struct sched *sched = c->env->sched;
+	unsigned seconds;
+
+	if (!c->session || !c->writing || c->draining) {
+		conn_shutdown(c);
+		return;
+	}
+	seconds = c->session->logout_s;
+	if (sched_timer_arm(sched, &c->leave, sched_now(sched) +
+	    seconds * NSEC_PER_SEC) < 0)
+		conn_shutdown(c);
+	else
+		conn_async(c, ISCSI_ASYNC_LOGOUT, seconds);
 }
 
 /* ---- keep-alive ---- */
@@ -90,6 +119,7 @@ access_check(struct conn *c, const struct login_claim *claim,
     struct login_auth *ret_auth)
 {
 	struct iscsi_server *s = c->server;
+	enum iscsi_login_status status;
 	const struct acl_entry *e;
 	struct iscsi_target *t;
 
@@ -117,7 +147,11 @@ access_check(struct conn *c, const struct login_claim *claim,
 		return ISCSI_LOGIN_MOVED;
 	}
 	c->access_changes = s->access_changes;
-	return auth_keep(c, &e->in, &e->out, ret_auth);
+	strcpy(c->alias, t->alias);
+	status = auth_keep(c, &e->in, &e->out, ret_auth);
+	if (status == ISCSI_LOGIN_OK && c->alias[0] != '\0')
+		ret_auth->alias = c->alias;
+	return status;
 }
 
 static enum iscsi_login_status
@@ -261,6 +295,7 @@ conn_serve(struct conn *c)
 	while (c->writing)
 		fiber_cond_wait(&c->changed);
 	sched_timer_cancel(c->env->sched, &c->alive);
+	sched_timer_cancel(c->env->sched, &c->leave);
 }
 
 static void
@@ -291,10 +326,14 @@ conn_obey(void *arg)
 {
 	struct conn *c = arg;
 
-	if (atomic_exchange(&c->orders, 0) & CONN_KILL)
+	unsigned orders = atomic_exchange(&c->orders, 0);
+
+	if (orders & CONN_KILL)
 		conn_kill(c);
-	else
+	else if (orders & CONN_SHUTDOWN)
 		conn_shutdown(c);
+	else
+		conn_ask_logout(c);
 }
 
 void
@@ -393,6 +432,8 @@ conn_new(struct iscsi_server *s, struct net_conn *net, unsigned group)
 	c->text_ttt = ISCSI_NO_TAG;
 	c->alive.fn = alive_tick;
 	c->alive.arg = c;
+	c->leave.fn = leave_late;
+	c->leave.arg = c;
 	for (unsigned i = 0; i < CONN_BUCKETS; i++)
 		list_init(&c->buckets[i]);
 	list_init(&c->waiting);

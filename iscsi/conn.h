@@ -44,6 +44,7 @@ struct conn_task;
 enum conn_orders {
 	CONN_KILL = 1,		/* conn_kill */
 	CONN_SHUTDOWN = 2,	/* conn_shutdown */
+	CONN_ASK_LOGOUT = 4,	/* conn_ask_logout */
 };
 
 enum tx_kind {
@@ -122,6 +123,7 @@ struct conn {
 	unsigned group;			/* portal group it came by */
 	struct acl_chap auth_in, auth_out;	/* copies, during login */
 	char redirect[ISCSI_ADDRESS_MAX];	/* likewise */
+	char alias[ISCSI_ALIAS_MAX];
 	unsigned access_changes;	/* of the server, then */
 	uint32_t param[PARAM_COUNT];	/* active values, FFP */
 	uint32_t max_recv;		/* largest data segment we take */
@@ -158,6 +160,7 @@ struct conn {
 	size_t text_sent;
 	uint32_t text_ttt;		/* ISCSI_NO_TAG: no exchange is open */
 	struct sched_timer alive;
+	struct sched_timer leave;	/* it was asked to log out until then */
 	bool heard;			/* since the last interval */
 	unsigned silent;		/* intervals */
 };
@@ -169,6 +172,9 @@ void conn_order(struct conn *c, enum conn_orders order);
 void conn_kill(struct conn *c);
 /* Sends an asynchronous message first, then ends. */
 void conn_shutdown(struct conn *c);
+/* Asks the initiator to log out; after the session's logout_s as
+ * conn_shutdown. */
+void conn_ask_logout(struct conn *c);
 
 /* ---- conn_rx.c ---- */
 /* Reads and handles one PDU.  0, or negative when the connection is over. */
@@ -218,7 +224,9 @@ int conn_nop_out(struct conn *c, const union iscsi_bhs *bhs) MUST_CHECK;
 int conn_tmf(struct conn *c, const union iscsi_bhs *bhs) MUST_CHECK;
 int conn_logout(struct conn *c, const union iscsi_bhs *bhs) MUST_CHECK;
 void conn_nop_in(struct conn *c);
-void conn_async(struct conn *c, uint8_t event);
+/* Logout is asked for within so many seconds; after any other event the
+ * connection ends. */
+void conn_async(struct conn *c, uint8_t event, unsigned seconds);
 /* Rejects the header; `fatal` ends the connection after it. */
 int conn_reject(struct conn *c, const union iscsi_bhs *bhs,
     enum iscsi_reject reason, bool fatal) MUST_CHECK;

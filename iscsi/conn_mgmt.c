@@ -76,7 +76,7 @@ conn_reject(struct conn *c, const union iscsi_bhs *bhs,
 }
 
 void
-conn_async(struct conn *c, uint8_t event)
+conn_async(struct conn *c, uint8_t event, unsigned seconds)
 {
 	struct conn_tx *tx =
 	    conn_tx_new(TX_ANSWER, ISCSI_ASYNC, ISCSI_NO_TAG, NULL, 0);
@@ -87,9 +87,9 @@ conn_async(struct conn *c, uint8_t event)
 	}
 	tx->bhs.async.event = event;
 	tx->bhs.async.p2 = be16(0);	/* Time2Wait */
-	tx->bhs.async.p3 = be16(0);	/* Time2Retain */
-	tx->last = true;
-	c->draining = true;
+	tx->bhs.async.p3 = be16((uint16_t)seconds);	/* Time2Retain: 0 */
+	if (event != ISCSI_ASYNC_LOGOUT)
+		tx->last = c->draining = true;
 	conn_tx_queue(c, tx);
 }
 

@@ -112,8 +112,11 @@ text_key(struct conn *c, const struct text_pair *p)
 
 	if (strcmp(p->key, "SendTargets") == 0)
 		return send_targets(c, p->value);
+	if (param < 0 && param_is_declared(p->key))
+		return 0;
 	if (param < 0)
-		return text_add(&c->text_out, p->key, "NotUnderstood");
+		return text_add(&c->text_out, p->key,
+		    param_is_reserved(p->key) ? "Reject" : "NotUnderstood");
 	r = param_offer(&c->login.params, (enum param)param, p->value,
 	    PARAM_FULL_FEATURE, answer);
 	if (r < 0)

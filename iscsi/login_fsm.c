@@ -177,6 +177,18 @@ operational_key(struct login *l, const struct text_pair *p)
 	return text[0] ? answer(l, p->key, text) : 0;
 }
 
+/* For people, and of a stranger: plain characters only. */
+static void
+alias_set(struct login *l, const char *value)
+{
+	size_t len = 0;
+
+	for (; value[len] != '\0' && len + 1 < sizeof(l->claim.alias); len++)
+		l->claim.alias[len] = isprint((unsigned char)value[len]) ?
+		    value[len] : '?';
+	l->claim.alias[len] = '\0';
+}
+
 static int
 take_key(struct login *l, const struct text_pair *p)
 {
@@ -186,12 +198,12 @@ take_key(struct login *l, const struct text_pair *p)
 		return name_set(l, l->claim.target, p->value);
 	if (strcmp(p->key, "SessionType") == 0)
 		return session_type(l, p->value);
-	if (strcmp(p->key, "InitiatorAlias") == 0 || security_key(l, p))
+	if (strcmp(p->key, "InitiatorAlias") == 0)
+		alias_set(l, p->value);
+	if (param_is_declared(p->key) || security_key(l, p))
 		return 0;
 	/* Only a declaration of the target, or for full feature phase. */
-	if (strcmp(p->key, "TargetPortalGroupTag") == 0 ||
-	    strcmp(p->key, "TargetAddress") == 0 ||
-	    strcmp(p->key, "SendTargets") == 0)
+	if (param_is_reserved(p->key))
 		return answer(l, p->key, "Reject");
 	return operational_key(l, p);
 }
@@ -260,6 +272,8 @@ first_request(struct login *l, const union iscsi_bhs *req)
 		/* Told with the first response, 13.9. */
 		(void)snprintf(tag, sizeof(tag), "%u", group ? group : 1);
 		r = answer(l, "TargetPortalGroupTag", tag);
+		if (r == 0 && l->auth.alias)
+			r = answer(l, "TargetAlias", l->auth.alias);
 		if (r < 0)
 			return r;
 	}

@@ -20,6 +20,7 @@
 #include "iscsi/text.h"
 
 #define LOGIN_NAME_MAX 224		/* 4.2.7.1, with the NUL */
+#define LOGIN_ALIAS_MAX 256		/* 13.7, with the NUL */
 #define LOGIN_DATA_MAX 8192		/* of one PDU: nothing declared yet */
 #define LOGIN_ROUNDS_MAX 64		/* requests of one login */
 #define LOGIN_CHALLENGE 32		/* bytes of ours */
@@ -34,6 +35,7 @@ const char *login_state_name(enum login_state state);
 struct login_auth {
 	const char *in_user, *in_secret;	/* initiator proves */
 	const char *out_user, *out_secret;	/* we prove, if it asks */
+	const char *alias;	/* of the target; NULL: none */
 	const char *redirect;	/* with ISCSI_LOGIN_MOVED: where to */
 };
 
@@ -41,6 +43,7 @@ struct login_auth {
 struct login_claim {
 	char initiator[LOGIN_NAME_MAX];
 	char target[LOGIN_NAME_MAX];
+	char alias[LOGIN_ALIAS_MAX];	/* "": it has none */
 	bool discovery;
 	uint8_t isid[6];
 	uint16_t tsih, cid;

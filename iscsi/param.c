@@ -78,6 +78,37 @@ param_find(const char *key)
 	return -ENOENT;
 }
 
+static bool
+is_one_of(const char *const *keys, size_t count, const char *key)
+{
+	for (size_t i = 0; i < count; i++)
+		if (strcmp(keys[i], key) == 0)
+			return true;
+	return false;
+}
+
+bool
+param_is_declared(const char *key)
+{
+	static const char *const keys[] = {
+		"InitiatorAlias", "X#NodeArchitecture",	/* 13.7, 13.26 */
+	};
+
+	return is_one_of(keys, sizeof(keys) / sizeof(keys[0]), key);
+}
+
+bool
+param_is_reserved(const char *key)
+{
+	static const char *const keys[] = {
+		"AuthMethod", "CHAP_A", "CHAP_C", "CHAP_I", "CHAP_N", "CHAP_R",
+		"InitiatorName", "SendTargets", "SessionType", "TargetAddress",
+		"TargetAlias", "TargetName", "TargetPortalGroupTag",
+	};
+
+	return is_one_of(keys, sizeof(keys) / sizeof(keys[0]), key);
+}
+
 static int
 choice_find(const struct param_def *d, const char *name, size_t len)
 {

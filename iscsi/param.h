@@ -92,6 +92,13 @@ int param_merge(const struct param_def *d, uint32_t mine, uint32_t his,
 /* Number of a key, -ENOENT when it is not in the table. */
 int param_find(const char *key) MUST_CHECK;
 
+/*
+ * Keys of the RFC beside the table: declarations that nobody answers to, and
+ * those that stand for something else or are the target's to send.
+ */
+bool param_is_declared(const char *key);
+bool param_is_reserved(const char *key);
+
 #define PARAM_ANSWER_MAX 32
 
 enum param_phase { PARAM_LOGIN, PARAM_LOGIN_DISCOVERY, PARAM_FULL_FEATURE };

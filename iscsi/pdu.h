@@ -85,7 +85,7 @@ enum iscsi_login_status {
 };
 
 /* Asynchronous events, 11.9.1. */
-enum { ISCSI_ASYNC_DROP_ALL = 3 };
+enum { ISCSI_ASYNC_LOGOUT = 1, ISCSI_ASYNC_DROP_ALL = 3 };
 
 /* What every header has; the answer's numbers sit alike in all answers. */
 struct iscsi_bhs_any {

@@ -21,6 +21,7 @@ struct iscsi_target {
 	struct scsi_target *scsi;
 	struct list acl;
 	char redirect[ISCSI_ADDRESS_MAX];	/* "": none */
+	char alias[ISCSI_ALIAS_MAX];		/* likewise */
 };
 
 struct iscsi_portal {
@@ -31,9 +32,16 @@ struct iscsi_portal {
 	bool closed;
 };
 
+/* struct iscsi_limits with the defaults filled in, read by all threads. */
+struct server_limits {
+	_Atomic unsigned sessions_max, commands_max;
+	_Atomic unsigned login_timeout_s, nop_interval_s;
+	_Atomic uint64_t data_max;
+};
+
 struct iscsi_server {
 	struct env *env;		/* portals, administration */
-	struct iscsi_limits limits;	/* defaults filled in */
+	struct server_limits limits;
 	/* Connections live on these in turn; set before the first portal. */
 	struct env workers[SERVER_WORKERS_MAX];
 	unsigned worker_count, worker_next;

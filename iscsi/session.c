@@ -131,7 +131,7 @@ session_make(struct iscsi_server *s, const struct login *login,
 	memcpy(ss->initiator, c->initiator, sizeof(ss->initiator));
 	memcpy(ss->isid, c->isid, sizeof(ss->isid));
 	ss->window = (struct cmd_window){
-		.exp = login->cmdsn, .max = s->limits.commands_max,
+		.exp = login->cmdsn, .max = conn->policy.window,
 	};
 	if (t)
 		status = nexus_open(ss, access);
@@ -139,8 +139,10 @@ session_make(struct iscsi_server *s, const struct login *login,
 		free(ss);
 		return status;
 	}
-	ss->header_digest = login->params.active[PARAM_HEADER_DIGEST];
-	ss->data_digest = login->params.active[PARAM_DATA_DIGEST];
+	memcpy(ss->alias, c->alias, sizeof(ss->alias));
+	memcpy(ss->param, login->params.active, sizeof(ss->param));
+	ss->chap = login->proved;
+	ss->mutual = login->mutual;
 	ss->tsih = tsih_new(s);
 	ss->since_us = s->env->wall_us(s->env);
 	s->session_count++;

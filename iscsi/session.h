@@ -27,10 +27,13 @@ struct iscsi_session {
 	uint16_t tsih;
 	unsigned group;			/* portal group tag */
 	bool told_to_leave;		/* under the server's lock */
+	unsigned logout_s;		/* set before CONN_ASK_LOGOUT */
 	bool abandoned;			/* likewise; another may take its place */
 	uint64_t since_us;
 	struct cmd_window window;
-	bool header_digest, data_digest;
+	char alias[LOGIN_ALIAS_MAX];
+	bool chap, mutual;
+	uint32_t param[PARAM_COUNT];	/* as the login has agreed on them */
 	/* Counted by the connection, read by anybody. */
 	_Atomic uint64_t commands_done, bytes_in, bytes_out;
 };

@@ -22,6 +22,36 @@ limit(unsigned value, unsigned def, unsigned max)
 	return value < max ? value : max;
 }
 
+void
+iscsi_server_set_limits(struct iscsi_server *s, const struct iscsi_limits *l)
+{
+	struct server_limits *to = &s->limits;
+
+	to->sessions_max = limit(l->sessions_max, SESSIONS_DEFAULT,
+	    ISCSI_SESSIONS_MAX);
+	to->commands_max = limit(l->commands_max, COMMANDS_DEFAULT,
+	    ISCSI_COMMANDS_MAX);
+	to->login_timeout_s = limit(l->login_timeout_s, LOGIN_TIMEOUT_S,
+	    ISCSI_SECONDS_MAX);
+	to->nop_interval_s = limit(l->nop_interval_s, NOP_INTERVAL_S,
+	    ISCSI_SECONDS_MAX);
+	to->data_max = l->data_max ? l->data_max : DATA_DEFAULT;
+}
+
+void
+iscsi_server_limits(const struct iscsi_server *s, struct iscsi_limits *ret_l)
+{
+	const struct server_limits *l = &s->limits;
+
+	*ret_l = (struct iscsi_limits){
+		.sessions_max = l->sessions_max,
+		.commands_max = l->commands_max,
+		.login_timeout_s = l->login_timeout_s,
+		.nop_interval_s = l->nop_interval_s,
+		.data_max = l->data_max,
+	};
+}
+
 int
 iscsi_server_new(struct env *env, const struct iscsi_limits *limits,
     struct iscsi_server **ret_s)
@@ -31,21 +61,8 @@ iscsi_server_new(struct env *env, const struct iscsi_limits *limits,
 
 	if (!s)
 		return -ENOMEM;
-	if (!limits)
-		limits = &none;
 	s->env = env;
-	s->limits = (struct iscsi_limits){
-		.sessions_max = limit(limits->sessions_max, SESSIONS_DEFAULT,
-		    ISCSI_SESSIONS_MAX),
-		.commands_max = limit(limits->commands_max, COMMANDS_DEFAULT,
-		    ISCSI_COMMANDS_MAX),
-		.login_timeout_s = limit(limits->login_timeout_s,
-		    LOGIN_TIMEOUT_S, ISCSI_SECONDS_MAX),
-		.nop_interval_s = limit(limits->nop_interval_s,
-		    NOP_INTERVAL_S, ISCSI_SECONDS_MAX),
-		.data_max = limits->data_max ? limits->data_max :
-		    DATA_DEFAULT,
-	};
+	iscsi_server_set_limits(s, limits ? limits : &none);
 	list_init(&s->targets);
 	list_init(&s->portals);
 	list_init(&s->conns);
@@ -100,7 +117,12 @@ int
 iscsi_server_discovery_auth(struct iscsi_server *s,
     const struct iscsi_chap *in, const struct iscsi_chap *out)
 {
-	return acl_chap_set(&s->discovery_in, &s->discovery_out, in, out);
+	int r;
+
+	shared_enter(&s->lock);
+	r = acl_chap_set(&s->discovery_in, &s->discovery_out, in, out);
+	shared_leave(&s->lock);
+	return r;
 }
 
 struct iscsi_target *
@@ -191,6 +213,21 @@ iscsi_server_redirect(struct iscsi_server *s, const char *iqn,
 	return t ? 0 : -ENOENT;
 }
 
+int
+iscsi_server_alias(struct iscsi_server *s, const char *iqn, const char *alias)
+{
+	struct iscsi_target *t;
+
+	if (alias != NULL && strlen(alias) >= ISCSI_ALIAS_MAX)
+		return -EINVAL;
+	shared_enter(&s->lock);
+	t = server_target(s, iqn);
+	if (t)
+		strcpy(t->alias, alias != NULL ? alias : "");
+	shared_leave(&s->lock);
+	return t ? 0 : -ENOENT;
+}
+
 /* ---- sessions, for people ---- */
 
 static void
@@ -198,11 +235,20 @@ session_info(const struct iscsi_session *ss, struct iscsi_session_info *info)
 {
 	*info = (struct iscsi_session_info){
 		.target = ss->target ? scsi_target_iqn(ss->target->scsi) : "",
-		.initiator = ss->initiator,
+		.initiator = ss->initiator, .alias = ss->alias,
+		.isid = ss->isid, .group = ss->group,
 		.peer = net_conn_peer(ss->conn->net),
+		.portal = net_conn_local(ss->conn->net),
 		.tsih = ss->tsih, .since_us = ss->since_us,
-		.header_digest = ss->header_digest,
-		.data_digest = ss->data_digest,
+		.chap = ss->chap, .mutual = ss->mutual,
+		.header_digest = ss->param[PARAM_HEADER_DIGEST],
+		.data_digest = ss->param[PARAM_DATA_DIGEST],
+		.initial_r2t = ss->param[PARAM_INITIAL_R2T],
+		.immediate_data = ss->param[PARAM_IMMEDIATE_DATA],
+		.max_burst = ss->param[PARAM_MAX_BURST],
+		.first_burst = ss->param[PARAM_FIRST_BURST],
+		.max_r2t = ss->param[PARAM_MAX_R2T],
+		.window = ss->window.max,
 		.commands = ss->conn->task_count,
 		.commands_done = ss->commands_done,
 		.bytes_in = ss->bytes_in, .bytes_out = ss->bytes_out,

@@ -23,9 +23,11 @@ struct iscsi_chap {
 };
 
 #define ISCSI_ADDRESS_MAX 256U	/* with the NUL */
+#define ISCSI_ALIAS_MAX 256U	/* likewise */
 #define ISCSI_SESSIONS_MAX 4096
 #define ISCSI_COMMANDS_MAX 1024
 #define ISCSI_SECONDS_MAX 3600
+#define ISCSI_LOGOUT_MAX 30	/* seconds; a stop waits for it */
 
 /* What is above the maxima counts as the maximum. */
 struct iscsi_limits {
@@ -40,6 +42,15 @@ struct iscsi_limits {
 
 int iscsi_server_new(struct env *env, const struct iscsi_limits *limits,
     struct iscsi_server **ret_s) MUST_CHECK;
+/*
+ * Sessions that are there stay, with the command window that they have; they
+ * keep the new keep-alive from their next look on.
+ */
+void iscsi_server_set_limits(struct iscsi_server *s,
+    const struct iscsi_limits *limits);
+/* Those in force, without zeroes. */
+void iscsi_server_limits(const struct iscsi_server *s,
+    struct iscsi_limits *ret_l);
 /*
  * Connections are served on the schedulers of `worker` (copied) and those
  * added before, one after the other; without any on the server's own.  Before
@@ -59,7 +70,7 @@ void iscsi_server_free(struct iscsi_server *s);
 int iscsi_server_listen(struct iscsi_server *s, const char *portal,
     char *ret_addr) MUST_CHECK;
 
-/* CHAP for discovery sessions; NULL user: none asked. */
+/* CHAP for discovery sessions to come; NULL user: none asked. */
 int iscsi_server_discovery_auth(struct iscsi_server *s,
     const struct iscsi_chap *in, const struct iscsi_chap *out) MUST_CHECK;
 
@@ -81,6 +92,11 @@ int iscsi_server_allow(struct iscsi_server *s, const char *iqn,
  */
 int iscsi_server_redirect(struct iscsi_server *s, const char *iqn,
     const char *address) MUST_CHECK;
+
+/* What people call the target, told to initiators (TargetAlias); NULL: nothing.
+ * -ENOENT, -EINVAL for a text that is too long. */
+int iscsi_server_alias(struct iscsi_server *s, const char *iqn,
+    const char *alias) MUST_CHECK;
 
 /* Who may log in, by which proof, and what is seen then. */
 struct iscsi_access {
@@ -108,10 +124,18 @@ int iscsi_server_unlisten(struct iscsi_server *s, const char *addr) MUST_CHECK;
 struct iscsi_session_info {
 	const char *target;	/* "" for discovery */
 	const char *initiator;
+	const char *alias;	/* what it calls itself; "": nothing */
+	const uint8_t *isid;	/* 6 bytes */
 	const char *peer;	/* address:port */
+	const char *portal;	/* ours that it came by, likewise */
+	unsigned group;		/* of that */
 	uint16_t tsih;
 	uint64_t since_us;	/* wall clock */
+	bool chap, mutual;	/* it, and we, have proved who we are */
 	bool header_digest, data_digest;
+	bool initial_r2t, immediate_data;
+	uint32_t max_burst, first_burst, max_r2t;	/* as agreed on */
+	uint32_t window;	/* commands */
 	unsigned commands;	/* in flight */
 	uint64_t commands_done, bytes_in, bytes_out;
 	struct scsi_nexus_stats scsi;
@@ -119,10 +143,17 @@ struct iscsi_session_info {
 /* fn must not suspend nor call back. */
 void iscsi_server_sessions(struct iscsi_server *s,
     void (*fn)(void *arg, const struct iscsi_session_info *info), void *arg);
-/* Ends sessions by tsih (0: all of `initiator`).  -ENOENT when none matched.
- * Suspends. */
+/* Ends sessions by tsih (0: all of `initiator`, a name or a pattern with '*').
+ * -ENOENT when none matched.  Suspends. */
 int iscsi_server_drop_session(struct iscsi_server *s, const char *initiator,
     uint16_t tsih) MUST_CHECK;
+/*
+ * The same, but asks the initiators to log out within 1 to ISCSI_LOGOUT_MAX
+ * seconds, in which commands go on, and ends those sessions that are still
+ * there then.
+ */
+int iscsi_server_logout_session(struct iscsi_server *s, const char *initiator,
+    uint16_t tsih, unsigned seconds) MUST_CHECK;
 /* The same without telling the initiator first: the connection breaks. */
 int iscsi_server_kill_session(struct iscsi_server *s, const char *initiator,
     uint16_t tsih) MUST_CHECK;

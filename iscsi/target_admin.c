@@ -172,12 +172,12 @@ static bool
 session_matches(const struct iscsi_session *ss, const char *initiator,
     uint16_t tsih)
 {
-	return tsih ? ss->tsih == tsih : strcmp(ss->initiator, initiator) == 0;
+	return tsih ? ss->tsih == tsih : acl_match(initiator, ss->initiator);
 }
 
 static unsigned
 order_matching(struct iscsi_server *s, const char *initiator, uint16_t tsih,
-    enum conn_orders order)
+    enum conn_orders order, unsigned seconds)
 {
 	unsigned count = 0;
 
@@ -188,6 +188,7 @@ order_matching(struct iscsi_server *s, const char *initiator, uint16_t tsih,
 		if (!session_matches(ss, initiator, tsih))
 			continue;
 		ss->told_to_leave = true;
+		ss->logout_s = seconds;
 		conn_order(ss->conn, order);
 		count++;
 	}
@@ -210,14 +211,14 @@ any_leaves(const struct iscsi_server *s, const char *initiator, uint16_t tsih)
 
 static int
 end_sessions(struct iscsi_server *s, const char *initiator, uint16_t tsih,
-    enum conn_orders order)
+    enum conn_orders order, unsigned seconds)
 {
 	int r = 0;
 
 	if (!tsih && !initiator)
 		return -EINVAL;
 	shared_enter(&s->lock);
-	if (order_matching(s, initiator, tsih, order) == 0)
+	if (order_matching(s, initiator, tsih, order, seconds) == 0)
 		r = -ENOENT;
 	while (r == 0 && any_leaves(s, initiator, tsih))
 		shared_wait(&s->changed, &s->lock);
@@ -229,12 +230,19 @@ int
 iscsi_server_drop_session(struct iscsi_server *s, const char *initiator,
     uint16_t tsih)
 {
-	return end_sessions(s, initiator, tsih, CONN_SHUTDOWN);
+	return end_sessions(s, initiator, tsih, CONN_SHUTDOWN, 0);
+}
+
+int
+iscsi_server_logout_session(struct iscsi_server *s, const char *initiator,
+    uint16_t tsih, unsigned seconds)
+{
+	return end_sessions(s, initiator, tsih, CONN_ASK_LOGOUT, seconds);
 }
 
 int
 iscsi_server_kill_session(struct iscsi_server *s, const char *initiator,
     uint16_t tsih)
 {
-	return end_sessions(s, initiator, tsih, CONN_KILL);
+	return end_sessions(s, initiator, tsih, CONN_KILL, 0);
 }

@@ -229,6 +229,80 @@ ATF_TC_BODY(dropping_does_not_wait_for_who_comes_back_at_once, tc)
 	rig_stop();
 }
 
+struct asked {
+	unsigned seconds;
+	int result;
+};
+
+static int
+ask_all(struct iscsi_server *s, void *arg)
+{
+	const struct asked *a = arg;
+
+	return iscsi_server_logout_session(s, "iqn.2026-11.test:*", 0,
+	    a->seconds);
+}
+
+static void *
+ask_me(void *arg)
+{
+	struct asked *a = arg;
+
+	a->result = rig_do(ask_all, a);
+	return NULL;
+}
+
+ATF_TC_WITHOUT_HEAD(initiators_are_asked_to_log_out);
+ATF_TC_BODY(initiators_are_asked_to_log_out, tc)
+{
+	struct asked ask = { .seconds = 30, .result = -1 };
+	struct rig_conn *me;
+	union iscsi_bhs bhs;
+	pthread_t admin;
+
+	(void)tc;
+	rig_start(&one_more);
+	me = session_of_me(1);
+	ATF_REQUIRE_EQ(SCSI_GOOD, rig_ready(me));
+	ATF_REQUIRE_EQ(0, pthread_create(&admin, NULL, ask_me, &ask));
+	rig_expect(me, ISCSI_ASYNC);
+	ATF_CHECK_EQ(ISCSI_ASYNC_LOGOUT, me->bhs.async.event);
+	ATF_CHECK_EQ(30, be16_get(me->bhs.async.p3));
+	/* It has time for what it still has to do. */
+	ATF_CHECK_EQ(SCSI_GOOD, rig_ready(me));
+	bhs = rig_request(me, ISCSI_LOGOUT_REQ);
+	rig_send(me, &bhs, NULL, 0);
+	rig_expect(me, ISCSI_LOGOUT_RSP);
+	ATF_CHECK_EQ(0, me->bhs.logout.response);
+	ATF_REQUIRE_EQ(0, pthread_join(admin, NULL));
+	ATF_CHECK_EQ(0, ask.result);
+	ATF_CHECK(rig_closed(me));
+	rig_close(me);
+	rig_stop();
+}
+
+ATF_TC_WITHOUT_HEAD(who_does_not_log_out_is_dropped);
+ATF_TC_BODY(who_does_not_log_out_is_dropped, tc)
+{
+	struct asked ask = { .seconds = 1, .result = -1 };
+	struct rig_conn *me;
+
+	(void)tc;
+	rig_start(&one_more);
+	me = session_of_me(1);
+	ATF_REQUIRE_EQ(SCSI_GOOD, rig_ready(me));
+	ask.result = rig_do(ask_all, &ask);
+	ATF_CHECK_EQ(0, ask.result);
+	rig_expect(me, ISCSI_ASYNC);
+	ATF_CHECK_EQ(ISCSI_ASYNC_LOGOUT, me->bhs.async.event);
+	rig_expect(me, ISCSI_ASYNC);
+	ATF_CHECK_EQ(ISCSI_ASYNC_DROP_ALL, me->bhs.async.event);
+	ATF_CHECK(rig_closed(me));
+	ATF_CHECK_EQ(-ENOENT, rig_do(ask_all, &ask));
+	rig_close(me);
+	rig_stop();
+}
+
 static int
 portal_comes_and_goes(struct iscsi_server *s, void *arg)
 {
@@ -268,6 +342,8 @@ ATF_TP_ADD_TCS(tp)
 	ATF_TP_ADD_TC(tp, a_session_sees_its_view_change);
 	ATF_TP_ADD_TC(tp, killed_session_is_not_told);
 	ATF_TP_ADD_TC(tp, dropping_does_not_wait_for_who_comes_back_at_once);
+	ATF_TP_ADD_TC(tp, initiators_are_asked_to_log_out);
+	ATF_TP_ADD_TC(tp, who_does_not_log_out_is_dropped);
 	ATF_TP_ADD_TC(tp, portals_come_and_go);
 	return atf_no_error();
 }

@@ -632,6 +632,26 @@ ATF_TC_BODY(current_target_is_told_in_full_feature_phase, tc)
 	finish(c);
 }
 
+ATF_TC_WITHOUT_HEAD(keys_of_the_login_are_rejected_later);
+ATF_TC_BODY(keys_of_the_login_are_rejected_later, tc)
+{
+	static const char keys[] = "InitiatorAlias=me\0SessionType=Normal\0"
+	    "InitialR2T=Yes\0X-com.example.key=1";
+	static const char want[] = "SessionType=Reject\0InitialR2T=Reject\0"
+	    "X-com.example.key=NotUnderstood";
+	struct rig_conn *c;
+	union iscsi_bhs bhs;
+
+	rig_start(&defaults);
+	c = rig_login("");
+	bhs = rig_request(c, ISCSI_TEXT_REQ);
+	rig_send(c, &bhs, keys, sizeof(keys));
+	rig_expect(c, ISCSI_TEXT_RSP);
+	ATF_REQUIRE_EQ(sizeof(want), c->len);
+	ATF_CHECK_EQ(0, memcmp(want, c->data, sizeof(want)));
+	finish(c);
+}
+
 ATF_TC_WITHOUT_HEAD(long_target_list_comes_in_pieces);
 ATF_TC_BODY(long_target_list_comes_in_pieces, tc)
 {
@@ -709,6 +729,7 @@ ATF_TP_ADD_TCS(tp)
 	ATF_TP_ADD_TC(tp, administrator_ends_a_session);
 	ATF_TP_ADD_TC(tp, sessions_are_listed_with_their_work);
 	ATF_TP_ADD_TC(tp, current_target_is_told_in_full_feature_phase);
+	ATF_TP_ADD_TC(tp, keys_of_the_login_are_rejected_later);
 	ATF_TP_ADD_TC(tp, long_target_list_comes_in_pieces);
 	ATF_TP_ADD_TC(tp, discovery_session_takes_no_commands);
 	return atf_no_error();

@@ -493,6 +493,34 @@ ATF_TC_BODY(unknown_keys_are_not_understood, tc)
 	login_fini(&L);
 }
 
+ATF_TC_WITHOUT_HEAD(what_people_call_them_is_exchanged);
+ATF_TC_BODY(what_people_call_them_is_exchanged, tc)
+{
+	begin((struct login_auth){ .alias = "box one" });
+	SEND(OPER, FULL, NAMES "InitiatorAlias=esx1 \xc3\xa9\x1b\0"
+	    "X#NodeArchitecture=Linux\0TaskReporting=FastAbort,RFC3720\0");
+	ATF_CHECK_EQ(0, status());
+	ATF_CHECK_STREQ("box one", answered("TargetAlias"));
+	ATF_CHECK_EQ(NULL, answered("InitiatorAlias"));
+	ATF_CHECK_EQ(NULL, answered("X#NodeArchitecture"));
+	ATF_CHECK_STREQ("RFC3720", answered("TaskReporting"));
+	ATF_CHECK_STREQ("esx1 ???", L.claim.alias);
+	login_fini(&L);
+}
+
+ATF_TC_WITHOUT_HEAD(keys_of_the_target_are_rejected);
+ATF_TC_BODY(keys_of_the_target_are_rejected, tc)
+{
+	begin((struct login_auth)NO_CHAP);
+	SEND(OPER, FULL, NAMES "TargetAlias=x\0SendTargets=All\0"
+	    "TargetAddress=1.2.3.4\0");
+	ATF_CHECK_EQ(0, status());
+	ATF_CHECK_STREQ("Reject", answered("TargetAlias"));
+	ATF_CHECK_STREQ("Reject", answered("SendTargets"));
+	ATF_CHECK_STREQ("Reject", answered("TargetAddress"));
+	login_fini(&L);
+}
+
 /* Keys and values near to good ones, cut and repeated at random. */
 static size_t
 random_text(struct prng *p, char *text, size_t max)
@@ -578,6 +606,8 @@ ATF_TP_ADD_TCS(tp)
 	ATF_TP_ADD_TC(tp, newer_version_only_is_refused);
 	ATF_TP_ADD_TC(tp, odd_requests_are_refused);
 	ATF_TP_ADD_TC(tp, bad_names_are_refused);
+	ATF_TP_ADD_TC(tp, what_people_call_them_is_exchanged);
+	ATF_TP_ADD_TC(tp, keys_of_the_target_are_rejected);
 	ATF_TP_ADD_TC(tp, unknown_keys_are_not_understood);
 	ATF_TP_ADD_TC(tp, random_logins_never_pass_without_chap);
 	ATF_TP_ADD_TC(tp, states_have_names);
