@@ -225,6 +225,7 @@ reload(struct box *b, bool force, bool dry, struct conf_changes *c, char *why)
 			(void)fail(why, rc, "%s", b->exports->why);
 	}
 	if (rc >= 0 && !dry) {
+		exports_retry(b->exports);
 		free(b->text);
 		b->text = text;
 		text = NULL;

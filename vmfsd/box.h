@@ -38,8 +38,8 @@ int box_change(struct box *b, const struct conf_edit *edits, size_t count,
     bool force, char *why) MUST_CHECK;
 
 /*
- * Reads the file again and applies what can be applied; with `dry` only tells
- * what that would be.  *ret_c, with the result of each change, is the
+ * Reads the file again, applies what can be applied, and opens LUNs that wait;
+ * with `dry` only tells what that would be.  *ret_c, with the result of each change, is the
  * caller's.  An error means that nothing was changed.
  */
 int box_reload(struct box *b, bool force, bool dry,

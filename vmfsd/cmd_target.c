@@ -5,17 +5,20 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "libvmfs/base/lun_text.h"
 #include "vmfsd/box_keep.h"
 #include "vmfsd/call.h"
 #include "vmfsd/control.h"
+#include "vmfsd/lun_row.h"
 #include "vmfsd/lun_settings.h"
+
+#define LOGOUT_S 10	/* what initiators get when nobody says so */
 
 struct target_call {
 	struct exports *exports;
 	json_t *list, *targets, *portals;
 	const char *initiator;
 	uint16_t tsih;
+	unsigned seconds;
 };
 
 static int
@@ -29,69 +32,21 @@ need_target(struct daemon *d, char *msg)
 }
 
 static void
-add_registration(void *arg, const char *port, uint64_t key, bool holder)
-{
-	char text[24];
-
-	(void)snprintf(text, sizeof(text), "0x%016llx",
-	    (unsigned long long)key);
-	(void)json_array_append_new(arg, json_pack("{s:s, s:s, s:b}",
-	    "initiator_port", port, "key", text, "holder", holder));
-}
-
-static json_t *
-sanitize_text(struct scsi_lu *lu)
-{
-	unsigned percent;
-	const char *state = scsi_lu_sanitize(lu, &percent);
-	char text[32];
-
-	if (strcmp(state, "running") != 0)
-		return json_string(state);
-	(void)snprintf(text, sizeof(text), "running %u%%", percent);
-	return json_string(text);
-}
-
-static json_t *
-lun_row(const char *iqn, unsigned number, const struct export_lun *x)
-{
-	struct disk_info *info = &x->disk->info;
-	struct io_stats st;
-	char source[LUN_TEXT_SIZE];
-	json_t *row, *regs = json_array();
-
-	scsi_lu_stats(x->lu, &st);
-	scsi_lu_registrations(x->lu, add_registration, regs);
-	row = json_pack("{s:s, s:i, s:s, s:s, s:I, s:i, s:b, s:b}",
-	    "target", iqn, "lun", (int)number,
-	    "source", lun_text(x->conf->source, source), "kind", info->kind,
-	    "size", (json_int_t)info->size_bytes,
-	    "block_size", (int)info->block_size,
-	    "readonly", x->conf->readonly, "thin", x->conf->thin);
-	(void)json_object_set_new(row, "reads", json_integer((json_int_t)st.reads));
-	(void)json_object_set_new(row, "writes",
-	    json_integer((json_int_t)st.writes));
-	(void)json_object_set_new(row, "errors",
-	    json_integer((json_int_t)st.errors));
-	(void)json_object_set_new(row, "registrations", regs);
-	(void)json_object_set_new(row, "sanitize", sanitize_text(x->lu));
-	return row;
-}
-
-static void
 list_target(struct target_call *c, const struct conf_target *t)
 {
 	(void)json_array_append_new(c->targets, json_pack(
-	    "{s:s, s:i, s:i, s:s}", "target", t->iqn, "luns", (int)t->luns,
-	    "allows", (int)t->allows, "chap",
-	    t->in.user != NULL ? t->in.user : ""));
+	    "{s:s, s:i, s:i, s:s, s:s, s:s}", "target", t->iqn,
+	    "luns", (int)t->luns, "allows", (int)t->allows,
+	    "chap", t->in.user != NULL ? t->in.user : "",
+	    "alias", t->alias != NULL ? t->alias : "",
+	    "redirect", t->redirect != NULL ? t->redirect : ""));
 	for (size_t i = 0; i < t->luns; i++) {
 		unsigned n = t->lun[i].number;
-		struct export_lun *x = exports_find(c->exports, t->iqn, n);
+		const struct export_lun *x = exports_find(c->exports, t->iqn,
+		    n);
 
-		if (x != NULL)
-			(void)json_array_append_new(c->list,
-			    lun_row(t->iqn, n, x));
+		(void)json_array_append_new(c->list,
+		    lun_row(t->iqn, &t->lun[i], x));
 	}
 }
 
@@ -127,15 +82,19 @@ cmd_target_ls(struct daemon *d, json_t *args, json_t **ret_result, char *msg)
 	return rc;
 }
 
-static void
-add_session(void *arg, const struct iscsi_session_info *s)
+static json_t *
+session_row(const struct iscsi_session_info *s)
 {
-	json_t *row = json_pack("{s:i, s:s, s:s, s:s, s:I, s:b, s:b}",
+	json_t *row = json_pack("{s:i, s:s, s:s, s:s, s:s, s:s, s:i, s:I}",
 	    "tsih", (int)s->tsih, "target", s->target,
-	    "initiator", s->initiator, "peer", s->peer,
-	    "since_us", (json_int_t)s->since_us,
-	    "header_digest", s->header_digest, "data_digest", s->data_digest);
+	    "initiator", s->initiator, "alias", s->alias, "peer", s->peer,
+	    "portal", s->portal, "group", (int)s->group,
+	    "since_us", (json_int_t)s->since_us);
 
+	(void)json_object_set_new(row, "header_digest",
+	    json_boolean(s->header_digest));
+	(void)json_object_set_new(row, "data_digest",
+	    json_boolean(s->data_digest));
 	(void)json_object_set_new(row, "commands", json_integer(s->commands));
 	(void)json_object_set_new(row, "commands_done",
 	    json_integer((json_int_t)s->commands_done));
@@ -147,7 +106,13 @@ add_session(void *arg, const struct iscsi_session_info *s)
 	    json_integer((json_int_t)s->scsi.writes));
 	(void)json_object_set_new(row, "conflicts",
 	    json_integer((json_int_t)s->scsi.conflicts));
-	(void)json_array_append_new(arg, row);
+	return row;
+}
+
+static void
+add_session(void *arg, const struct iscsi_session_info *s)
+{
+	(void)json_array_append_new(arg, session_row(s));
 }
 
 static int
@@ -174,6 +139,72 @@ cmd_session_ls(struct daemon *d, json_t *args, json_t **ret_result, char *msg)
 	return rc;
 }
 
+/* ---- one session ---- */
+
+static void
+set_agreed(json_t *row, const struct iscsi_session_info *s)
+{
+	const uint8_t *i = s->isid;
+	json_t *agreed = json_pack("{s:b, s:b, s:I, s:I, s:I, s:I}",
+	    "initial_r2t", s->initial_r2t,
+	    "immediate_data", s->immediate_data,
+	    "max_burst", (json_int_t)s->max_burst,
+	    "first_burst", (json_int_t)s->first_burst,
+	    "max_r2t", (json_int_t)s->max_r2t,
+	    "window", (json_int_t)s->window);
+
+	(void)json_object_update(row, agreed);
+	json_decref(agreed);
+	(void)json_object_set_new(row, "isid", json_sprintf(
+	    "0x%02x%02x%02x%02x%02x%02x", i[0], i[1], i[2], i[3], i[4], i[5]));
+	(void)json_object_set_new(row, "chap", json_string(
+	    s->mutual ? "both ways" : s->chap ? "initiator" : "none"));
+	(void)json_object_set_new(row, "digests", json_string(
+	    s->header_digest && s->data_digest ? "header, data" :
+	    s->header_digest ? "header" : s->data_digest ? "data" : "none"));
+}
+
+static void
+take_session(void *arg, const struct iscsi_session_info *s)
+{
+	struct target_call *c = arg;
+
+	if (s->tsih != c->tsih || c->list != NULL)
+		return;
+	c->list = session_row(s);
+	set_agreed(c->list, s);
+}
+
+static int
+find_session(void *arg)
+{
+	struct target_call *c = arg;
+
+	iscsi_server_sessions(c->exports->server, take_session, c);
+	return c->list != NULL ? 0 : -ENOENT;
+}
+
+static int
+cmd_session_info(struct daemon *d, json_t *args, json_t **ret_result,
+    char *msg)
+{
+	struct target_call c = { .exports = &d->exports };
+	json_int_t tsih = json_integer_value(json_object_get(args, "tsih"));
+	int rc = need_target(d, msg);
+
+	if (rc < 0)
+		return rc;
+	c.tsih = tsih > 0 && tsih <= UINT16_MAX ? (uint16_t)tsih : 0;
+	rc = call_on(d->exports.env.sched, find_session, &c);
+	if (rc < 0) {
+		(void)snprintf(msg, CTL_MESSAGE_SIZE, "there is no session %lld;"
+		    " see vmfsctl session ls", (long long)tsih);
+		return rc;
+	}
+	*ret_result = json_pack("{s:o}", "session", c.list);
+	return 0;
+}
+
 static int
 drop_session(void *arg)
 {
@@ -193,20 +224,33 @@ kill_session(void *arg)
 }
 
 static int
+logout_session(void *arg)
+{
+	struct target_call *c = arg;
+
+	return iscsi_server_logout_session(c->exports->server, c->initiator,
+	    c->tsih, c->seconds);
+}
+
+static int
 end_session(struct daemon *d, json_t *args, int (*how)(void *arg), char *msg)
 {
 	struct target_call c = { .exports = &d->exports };
-	int tsih = 0, rc = need_target(d, msg);
+	int tsih = 0, seconds = LOGOUT_S, rc = need_target(d, msg);
 
 	if (rc < 0)
 		return rc;
-	if (json_unpack(args, "{s:s, s?i}", "initiator", &c.initiator, "tsih",
-	    &tsih) < 0 || tsih < 0 || tsih > UINT16_MAX) {
-		(void)snprintf(msg, CTL_MESSAGE_SIZE, "expected an "
-		    "initiator name and takes a session number (TSIH)");
+	if (json_unpack(args, "{s:s, s?i, s?i}", "initiator", &c.initiator,
+	    "tsih", &tsih, "for", &seconds) < 0 || tsih < 0 ||
+	    tsih > UINT16_MAX || seconds < 1 || seconds > ISCSI_LOGOUT_MAX) {
+		(void)snprintf(msg, CTL_MESSAGE_SIZE, "expected the name of an "
+		    "initiator, or a pattern with '*', perhaps the number of a "
+		    "session (TSIH), and for logout 1 to %d seconds by --for",
+		    ISCSI_LOGOUT_MAX);
 		return -EINVAL;
 	}
 	c.tsih = (uint16_t)tsih;
+	c.seconds = (unsigned)seconds;
 	rc = call_on(d->exports.env.sched, how, &c);
 	if (rc == -ENOENT)
 		(void)snprintf(msg, CTL_MESSAGE_SIZE, "no session of '%s' is "
@@ -286,6 +330,14 @@ cmd_session_drop(struct daemon *d, json_t *args, json_t **ret_result, char *msg)
 }
 
 static int
+cmd_session_logout(struct daemon *d, json_t *args, json_t **ret_result,
+    char *msg)
+{
+	(void)ret_result;
+	return end_session(d, args, logout_session, msg);
+}
+
+static int
 cmd_session_kill(struct daemon *d, json_t *args, json_t **ret_result, char *msg)
 {
 	(void)ret_result;
@@ -311,7 +363,9 @@ const struct command commands_target[] = {
 	{ "lun.ls", cmd_target_ls },
 	{ "lun.access", cmd_lun_access },
 	{ "session.ls", cmd_session_ls },
+	{ "session.info", cmd_session_info },
 	{ "session.drop", cmd_session_drop },
+	{ "session.logout", cmd_session_logout },
 	{ "session.kill", cmd_session_kill },
 	{ NULL, NULL },
 };

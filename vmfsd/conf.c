@@ -227,6 +227,7 @@ conf_target_fini(struct conf_target *t)
 	chap_fini(&t->out);
 	free(t->write_log);
 	free(t->redirect);
+	free(t->alias);
 }
 
 void

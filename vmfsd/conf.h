@@ -24,7 +24,8 @@ struct conf_lun {
 	unsigned number;
 	char *text;		/* source and options as they stand */
 	char *source;		/* path, iscsi:// URL or ram:SIZE */
-	bool readonly, thin, same_to_end, encrypted;
+	bool readonly, thin, same_to_end, encrypted, removable;
+	uint32_t block_size;	/* 512 or 4096; 0: the source's */
 	unsigned warn_percent;	/* of the pool in use; 0: the default */
 	uint64_t pool_bytes;	/* that it may take at most; 0: no limit */
 	struct scsi_lu_settings settings;
@@ -41,6 +42,7 @@ struct conf_target {
 	size_t allows;
 	struct conf_chap in, out;
 	char *write_log;	/* NULL: none */
+	char *alias;		/* what people call it; NULL: nothing */
 	char *redirect;		/* where to log in instead; NULL: here */
 	int line;
 };

@@ -146,6 +146,31 @@ portal_remove(struct apply *a, struct conf_change *c)
 	return 0;
 }
 
+static void
+chap_swap(struct conf_chap *a, struct conf_chap *b)
+{
+	struct conf_chap t = *a;
+
+	*a = *b;
+	*b = t;
+}
+
+static int
+portal_settings(struct apply *a, struct conf_change *c)
+{
+	struct conf *now = a->e->conf, *next = a->next;
+	int rc = export_discovery(a->e, next);
+
+	(void)c;
+	if (rc < 0)
+		return rc;
+	chap_swap(&now->discovery_in, &next->discovery_in);
+	chap_swap(&now->discovery_out, &next->discovery_out);
+	now->limits = next->limits;
+	iscsi_server_set_limits(a->e->server, &now->limits);
+	return 0;
+}
+
 /* ---- targets ---- */
 
 static int
@@ -202,6 +227,7 @@ access_copy(struct conf_target *to, const struct conf_target *from)
 	to->in = from->in;
 	to->out = from->out;
 	to->redirect = from->redirect;
+	to->alias = from->alias;
 }
 
 static void
@@ -346,6 +372,7 @@ static int (*const actions[])(struct apply *a, struct conf_change *c) = {
 	[CHANGE_TARGET_REMOVE] = target_remove,
 	[CHANGE_PORTAL_REMOVE] = portal_remove,
 	[CHANGE_PORTAL_ADD] = portal_add,
+	[CHANGE_PORTAL_SETTINGS] = portal_settings,
 	[CHANGE_TARGET_ADD] = target_add,
 	[CHANGE_LUN] = lun_change,
 	[CHANGE_LUN_ADD] = lun_add,

@@ -89,7 +89,8 @@ static bool
 same_access(const struct conf_target *a, const struct conf_target *b)
 {
 	if (a->allows != b->allows || !same_chap(&a->in, &b->in) ||
-	    !same_chap(&a->out, &b->out) || !same(a->redirect, b->redirect))
+	    !same_chap(&a->out, &b->out) || !same(a->redirect, b->redirect) ||
+	    !same(a->alias, b->alias))
 		return false;
 	for (size_t i = 0; i < a->allows; i++)
 		if (strcmp(a->allow[i], b->allow[i]) != 0 ||
@@ -122,13 +123,13 @@ removals(struct diff *d, const struct conf *now, const struct conf *next)
 			    "remove portal %s", now->portal[i]);
 }
 
-/* Do only its settings differ? */
-static bool
-same_unit(const struct conf_lun *a, const struct conf_lun *b)
+bool
+conf_same_unit(const struct conf_lun *a, const struct conf_lun *b)
 {
 	return same(a->source, b->source) && a->readonly == b->readonly &&
 	    a->thin == b->thin && a->same_to_end == b->same_to_end &&
-	    a->encrypted == b->encrypted;
+	    a->encrypted == b->encrypted && a->removable == b->removable &&
+	    a->block_size == b->block_size;
 }
 
 static void
@@ -139,7 +140,7 @@ setting_changes(struct diff *d, const struct conf_target *old,
 		const struct conf_lun *l = &t->lun[j];
 		const struct conf_lun *o = lun_of(old, l->number);
 
-		if (o != NULL && !same(o->text, l->text) && same_unit(o, l))
+		if (o != NULL && !same(o->text, l->text) && conf_same_unit(o, l))
 			add(d, CHANGE_LUN_SETTINGS, t->iqn, l->number,
 			    "settings of LUN %u of %s", l->number, t->iqn);
 	}
@@ -156,13 +157,34 @@ lun_changes(struct diff *d, const struct conf_target *old,
 		char source[LUN_TEXT_SIZE];
 
 		if (changed ? o == NULL || same(o->text, l->text) ||
-		    same_unit(o, l) : o != NULL)
+		    conf_same_unit(o, l) : o != NULL)
 			continue;
 		add(d, changed ? CHANGE_LUN : CHANGE_LUN_ADD, t->iqn,
 		    l->number, "%s LUN %u of %s: %s",
 		    changed ? "change" : "add", l->number, t->iqn,
 		    lun_text(l->source, source));
 	}
+}
+
+static bool
+same_limits(const struct iscsi_limits *a, const struct iscsi_limits *b)
+{
+	return a->sessions_max == b->sessions_max &&
+	    a->commands_max == b->commands_max &&
+	    a->login_timeout_s == b->login_timeout_s &&
+	    a->nop_interval_s == b->nop_interval_s &&
+	    a->data_max == b->data_max;
+}
+
+static void
+portal_changes(struct diff *d, const struct conf *now, const struct conf *next)
+{
+	if (!same_limits(&now->limits, &next->limits) ||
+	    !same_chap(&now->discovery_in, &next->discovery_in) ||
+	    !same_chap(&now->discovery_out, &next->discovery_out))
+		add(d, CHANGE_PORTAL_SETTINGS, "", 0, "settings of [portal]");
+	if (now->no_busy_wait != next->no_busy_wait)
+		add(d, CHANGE_RESTART, "", 0, "busy-wait of [portal]");
 }
 
 static void
@@ -172,6 +194,7 @@ additions(struct diff *d, const struct conf *now, const struct conf *next)
 		if (!has_portal(now, next->portal[i]))
 			add(d, CHANGE_PORTAL_ADD, next->portal[i], 0,
 			    "add portal %s", next->portal[i]);
+	portal_changes(d, now, next);
 	for (size_t i = 0; i < next->targets; i++)
 		if (target_of(now, next->target[i].iqn) == NULL)
 			add(d, CHANGE_TARGET_ADD, next->target[i].iqn, 0,
@@ -264,13 +287,6 @@ conf_diff_restart(const struct conf *now, const struct conf *next,
 	    now->no_guest_busy_wait != next->no_guest_busy_wait)
 		add(&d, CHANGE_RESTART, "", 0, "guest-threads or "
 		    "guest-busy-wait of [host]");
-	if (memcmp(&now->limits, &next->limits, sizeof(now->limits)) != 0)
-		add(&d, CHANGE_RESTART, "", 0, "[limits]");
-	if (now->no_busy_wait != next->no_busy_wait)
-		add(&d, CHANGE_RESTART, "", 0, "busy-wait of [portal]");
-	if (!same_chap(&now->discovery_in, &next->discovery_in) ||
-	    !same_chap(&now->discovery_out, &next->discovery_out))
-		add(&d, CHANGE_RESTART, "", 0, "discovery-chap of [portal]");
 	if (!same_datastores(now, next))
 		add(&d, CHANGE_RESTART, "", 0, "[datastore] sections");
 	*c = d.changes;

@@ -12,6 +12,7 @@ enum conf_change_kind {
 	CHANGE_TARGET_REMOVE,
 	CHANGE_PORTAL_REMOVE,
 	CHANGE_PORTAL_ADD,
+	CHANGE_PORTAL_SETTINGS,	/* limits, secrets of discovery */
 	CHANGE_TARGET_ADD,
 	CHANGE_LUN,		/* its source or options */
 	CHANGE_LUN_ADD,
@@ -46,6 +47,8 @@ int conf_diff_restart(const struct conf *now, const struct conf *next,
 void conf_changes_fini(struct conf_changes *c);
 
 struct conf_target *conf_find_target(struct conf *c, const char *iqn);
+/* Whether two lines mean the same unit: only their settings may differ. */
+bool conf_same_unit(const struct conf_lun *a, const struct conf_lun *b);
 struct conf_lun *conf_find_lun(struct conf_target *t, unsigned number);
 
 #endif

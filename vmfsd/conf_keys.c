@@ -348,6 +348,20 @@ lun_number(struct conf_parser *p, const char *key, unsigned *ret_number)
 	return 0;
 }
 
+#define LUN_BLOCKS "block-size="
+
+static int
+lun_block_size(struct conf_parser *p, struct conf_lun *l, const char *option)
+{
+	const char *value = option + strlen(LUN_BLOCKS);
+
+	if (strcmp(value, "512") != 0 && strcmp(value, "4096") != 0)
+		return conf_error(p, "'%s': expected " LUN_BLOCKS "512 or "
+		    LUN_BLOCKS "4096", option);
+	l->block_size = value[0] == '5' ? 512 : 4096;
+	return 0;
+}
+
 static int
 lun_option(struct conf_parser *p, struct conf_lun *l, const char *option)
 {
@@ -362,14 +376,19 @@ lun_option(struct conf_parser *p, struct conf_lun *l, const char *option)
 		l->same_to_end = true;
 	else if (strcmp(option, "encrypted") == 0)
 		l->encrypted = true;
+	else if (strcmp(option, "removable") == 0)
+		l->removable = true;
+	else if (strncmp(option, LUN_BLOCKS, strlen(LUN_BLOCKS)) == 0)
+		return lun_block_size(p, l, option);
 	else
 		rc = lun_setting_parse(option, l, why, sizeof(why));
 	if (rc == -EINVAL)
 		return conf_error(p, "%s", why);
 	if (rc == -ENOENT)
 		return conf_error(p, "LUN option '%s' is unknown; expected "
-		    "readonly, thin, same-to-end, encrypted, pool=SIZE, "
-		    "warn=PERCENT, warn-free=SIZE or group.N=STATE", option);
+		    "readonly, thin, removable, block-size=N, same-to-end, "
+		    "encrypted, pool=SIZE, warn=PERCENT, warn-free=SIZE or "
+		    "group.N=STATE", option);
 	return rc;
 }
 
@@ -516,7 +535,17 @@ target_redirect(struct conf_parser *p, const char *key, const char *value)
 	return set_string(p, key, value, &this_target(p)->redirect);
 }
 
+static int
+target_alias(struct conf_parser *p, const char *key, const char *value)
+{
+	if (strlen(value) >= ISCSI_ALIAS_MAX)
+		return conf_error(p, "%s: expected at most %u bytes", key,
+		    ISCSI_ALIAS_MAX - 1);
+	return set_string(p, key, value, &this_target(p)->alias);
+}
+
 static const struct conf_key target_keys[] = {
+	{ "alias", target_alias },
 	{ "lun.", target_lun },
 	{ "allow", target_allow },
 	{ "chap", target_chap },

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "vmfsd/conf_keys.h"
 
@@ -30,6 +31,12 @@ conf_read_secret(struct conf_parser *p, const char *key, const char *path,
 		(void)fclose(f);
 		return conf_error(p, "%s: '%s' can be read by others; run "
 		    "chmod 600 '%s'", key, path, path);
+	}
+	if (st.st_uid != 0 && st.st_uid != geteuid()) {
+		(void)fclose(f);
+		return conf_error(p, "%s: '%s' belongs to user %u, who could "
+		    "read it; run chown root '%s'", key, path,
+		    (unsigned)st.st_uid, path);
 	}
 	got = fgets(text, sizeof(text), f) != NULL;
 	(void)fclose(f);

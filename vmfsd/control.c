@@ -37,7 +37,8 @@ find_command(const char *name)
 		commands_ds, commands_ds_copy, commands_ds_extent, commands_ds_evacuate,
 		commands_ds_scrub, commands_ds_set,
 		commands_host, commands_disk, commands_lock,
-		commands_target, commands_path, commands_box, commands_daemon,
+		commands_target, commands_path, commands_box, commands_lun,
+		commands_daemon,
 		commands_stats, commands_task, commands_key, commands_quota,
 	};
 

@@ -36,7 +36,7 @@ struct command {
 /* Each table ends with a NULL name. */
 extern const struct command commands_host[], commands_path[],
     commands_daemon[];
-extern const struct command commands_box[], commands_stats[];
+extern const struct command commands_box[], commands_lun[], commands_stats[];
 extern const struct command commands_quota[];
 extern const struct command commands_ds[], commands_ds_copy[],
     commands_ds_scrub[], commands_ds_set[], commands_ds_extent[],

@@ -12,6 +12,7 @@
 #include "libvmfs/base/units.h"
 #include "vmfsd/call.h"
 #include "vmfsd/conf_allow.h"
+#include "vmfsd/conf_diff.h"
 #include "vmfsd/disk_ds.h"
 #include "vmfsd/exports_impl.h"
 #include "vmfsd/key_store.h"
@@ -117,11 +118,7 @@ find_source(const struct exports *e, const struct conf_lun *l)
 		struct export_lun *x = list_entry(node, struct export_lun,
 		    node);
 
-		if (strcmp(x->conf->source, l->source) == 0 &&
-		    x->conf->readonly == l->readonly &&
-		    x->conf->thin == l->thin &&
-		    x->conf->same_to_end == l->same_to_end &&
-		    x->conf->encrypted == l->encrypted)
+		if (conf_same_unit(x->conf, l))
 			return x;
 	}
 	return NULL;
@@ -294,6 +291,21 @@ export_set(struct exports *e, struct export_lun *x, const struct conf_lun *cl)
 	return 0;
 }
 
+/* Blocks of a unit can be larger than those of its disk, not smaller. */
+static int
+check_blocks(struct exports *e, const struct export_lun *x,
+    const struct conf_lun *cl)
+{
+	uint32_t has = x->disk->info.block_size;
+
+	if (cl->block_size == 0 || cl->block_size >= has)
+		return 0;
+	(void)snprintf(e->why, sizeof(e->why), "'%s' has blocks of %u bytes, "
+	    "and no LUN of it can have smaller ones: leave block-size=%u out",
+	    cl->source, has, cl->block_size);
+	return -EINVAL;
+}
+
 static int
 unit_fill(struct exports *e, struct export_lun *x,
     const struct conf_target *ct, const struct conf_lun *cl)
@@ -301,6 +313,7 @@ unit_fill(struct exports *e, struct export_lun *x,
 	struct scsi_lu_conf conf = {
 		.readonly = cl->readonly, .thin = cl->thin,
 		.same_to_end = cl->same_to_end,
+		.removable = cl->removable, .block_size = cl->block_size,
 		.warn_percent = cl->warn_percent,
 		.settings = &cl->settings,
 		.on_setting = e->on_setting,
@@ -320,6 +333,8 @@ unit_fill(struct exports *e, struct export_lun *x,
 	rc = open_source(e, cl, &x->disk);
 	if (rc == 0)
 		rc = limit(e, x, cl);
+	if (rc == 0)
+		rc = check_blocks(e, x, cl);
 	if (rc < 0)
 		return rc;
 	unit_uuid(e, x, &conf.uuid);
@@ -430,6 +445,8 @@ export_access(struct exports *e, const struct conf_target *ct)
 		    ct->allows);
 	if (rc == 0)
 		rc = iscsi_server_redirect(e->server, ct->iqn, ct->redirect);
+	if (rc == 0)
+		rc = iscsi_server_alias(e->server, ct->iqn, ct->alias);
 	if (ct->allows == 0)
 		log_warn(e->log, "target: %s: no allow line: nobody can log in",
 		    ct->iqn);
@@ -513,10 +530,9 @@ export_unlisten(struct exports *e, size_t i)
 	return 0;
 }
 
-static int
-discovery_auth(struct exports *e)
+int
+export_discovery(struct exports *e, const struct conf *c)
 {
-	const struct conf *c = e->conf;
 	struct iscsi_chap in = { c->discovery_in.user, c->discovery_in.secret };
 	struct iscsi_chap out = {
 		c->discovery_out.user, c->discovery_out.secret,
@@ -569,7 +585,7 @@ start_fiber(void *arg)
 		rc = iscsi_server_add_worker(e->server, &env);
 	}
 	if (rc == 0)
-		rc = discovery_auth(e);
+		rc = export_discovery(e, e->conf);
 	for (size_t i = 0; rc == 0 && i < e->conf->targets; i++)
 		rc = add_target(e, &e->conf->target[i]);
 	return rc < 0 ? rc : listen_all(e);

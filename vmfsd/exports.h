@@ -57,7 +57,7 @@ int exports_start(struct exports *e, struct conf *conf,
     const struct identity *identity, struct datastores *datastores,
     struct log *log) MUST_CHECK;
 void exports_stop(struct exports *e);
-/* Opens the virtual disks that waited for their datastore.  Blocks. */
+/* Opens the virtual disks that could not be opened before.  Blocks. */
 void exports_retry(struct exports *e);
 /*
  * Closes the virtual disks of a datastore, for its unmount; -EBUSY when

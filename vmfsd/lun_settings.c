@@ -29,6 +29,12 @@ lun_access_state(const char *name)
 	return -1;
 }
 
+const char *
+lun_access_name(unsigned state)
+{
+	return states[state];
+}
+
 static bool
 begins(const char *text, const char *with)
 {

@@ -10,6 +10,8 @@
 
 /* Number of an access state (SPC-4 table 307); negative: no such name. */
 int lun_access_state(const char *name);
+/* The reverse, of 0 to 3. */
+const char *lun_access_name(unsigned state);
 /*
  * Takes an option "group.N=STATE", "warn=PERCENT", "warn=off",
  * "warn-free=SIZE" or "pool=SIZE".  -ENOENT: it is none of these; -EINVAL with what is

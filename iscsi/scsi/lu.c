@@ -3,6 +3,7 @@
 #include "iscsi/scsi/lu.h"
 
 #include <assert.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -248,6 +249,32 @@ lu_reset_state(struct scsi_lu *lu)
 	list_for_each(node, tmp, &lu->itls)
 		list_entry(node, struct scsi_itl, lu_node)->prevents_removal =
 		    false;
+}
+
+void
+scsi_lu_info(struct scsi_lu *lu, struct scsi_lu_info *ret_i)
+{
+	struct scsi_lu_info i = {
+		.block_size = lu->block_size, .removable = lu->removable,
+		.phys_block_size = lu->block_size << lu_physical_exponent(lu),
+		.pool = lu->pool.pool,
+	};
+	uint8_t naa[16];
+
+	lu_naa(lu, naa);
+	strcpy(i.wwn, "0x");
+	for (size_t k = 0; k < sizeof(naa); k++)
+		(void)snprintf(i.wwn + 2 + 2 * k, 3, "%02x", naa[k]);
+	strcpy(i.serial, lu->serial);
+	shared_enter(&lu->lock);
+	i.ejected = lu->ejected;
+	i.reservation = pr_type_name(lu->pr.type);
+	i.warns = lu->pool.enabled;
+	i.warn_free = lu->pool.threshold * THIN_SET_BYTES;
+	for (unsigned g = 0; g < SCSI_GROUPS_MAX; g++)
+		i.access[g] = lu->alua.groups[g].state;
+	shared_leave(&lu->lock);
+	*ret_i = i;
 }
 
 void

@@ -37,6 +37,21 @@ pr_type_valid(unsigned type)
 	    (type >= PR_WRITE_EXCLUSIVE_RO && type <= PR_EXCLUSIVE_ACCESS_AR);
 }
 
+const char *
+pr_type_name(enum pr_type type)
+{
+	static const char *const names[] = {
+		[PR_WRITE_EXCLUSIVE] = "write exclusive",
+		[PR_EXCLUSIVE_ACCESS] = "exclusive access",
+		[PR_WRITE_EXCLUSIVE_RO] = "write exclusive, registrants only",
+		[PR_EXCLUSIVE_ACCESS_RO] = "exclusive access, registrants only",
+		[PR_WRITE_EXCLUSIVE_AR] = "write exclusive, all registrants",
+		[PR_EXCLUSIVE_ACCESS_AR] = "exclusive access, all registrants",
+	};
+
+	return names[type];
+}
+
 bool
 pr_all_registrants(enum pr_type type)
 {

@@ -75,6 +75,8 @@ struct pr_registration *pr_find(const struct pr_state *pr,
 bool pr_is_holder(const struct pr_state *pr, const struct pr_registration *r);
 bool pr_all_registrants(enum pr_type type);
 bool pr_type_valid(unsigned type);
+/* NULL: PR_NONE. */
+const char *pr_type_name(enum pr_type type);
 /* Whether a command of nexus n must end with RESERVATION CONFLICT. */
 bool pr_conflicts(const struct pr_state *pr, const struct scsi_nexus *n,
     enum scsi_access access);

@@ -350,6 +350,20 @@ struct scsi_nexus_stats {
 void scsi_nexus_stats(struct scsi_nexus *n,
     struct scsi_nexus_stats *ret_st);
 
+/* A unit as its initiators know it. */
+struct scsi_lu_info {
+	char wwn[36];		/* VPD 83h, NAA 6: "0x" and 32 digits */
+	char serial[64];	/* VPD 80h */
+	uint32_t block_size, phys_block_size;
+	bool removable, ejected;
+	const char *reservation; /* type of the persistent one; NULL: none */
+	bool pool;		/* there is one, and it is watched: */
+	bool warns;		/* when less than so much is available */
+	uint64_t warn_free;	/* bytes */
+	uint8_t access[SCSI_GROUPS_MAX];	/* SPC-4 table 307 */
+};
+/* Any thread. */
+void scsi_lu_info(struct scsi_lu *lu, struct scsi_lu_info *ret_i);
 void scsi_lu_stats(struct scsi_lu *lu, struct io_stats *ret_st);
 /* "none", "running" or "failed"; how much of it is done. */
 const char *scsi_lu_sanitize(struct scsi_lu *lu, unsigned *ret_percent);

@@ -222,6 +222,15 @@ refusals_change_nothing_body()
 	    vmfsctl target change ${iqn} "write-log=${PWD}/log"
 	atf_check -s exit:2 -e match:'have commands of their own' \
 	    vmfsctl target change ${iqn} allow=iqn.x
+	atf_check -s exit:2 -e match:'have commands of their own' \
+	    vmfsctl portal change listen=127.0.0.1
+	atf_check -s exit:1 -e match:'expected 1 to 4096' \
+	    vmfsctl portal change sessions=0
+	atf_check -s exit:4 -e match:'busy-wait .* start vmfsd again' \
+	    vmfsctl portal change busy-wait=no
+	atf_check -s exit:2 -e match:'control character' \
+	    vmfsctl target change ${iqn} 'redirect=box2
+	lun.9 = /etc/shadow'
 	atf_check -s exit:2 -e match:'control character' \
 	    vmfsctl acl create ${iqn} 'iqn.x
 	lun.9 = /etc/shadow'
@@ -255,6 +264,55 @@ secrets_and_portals_change_live_body()
 	    atf_fail "the portal still answers"
 	atf_check -o inline:'1\n' sh -c \
 	    "vmfsctl portal ls --json | jq '.portals | length'"
+	host_stop box
+}
+
+# hold: a session that stays until file descriptor 8 is closed.
+hold()
+{
+	rm -f cmds
+	mkfifo cmds
+	qemu-io --image-opts "driver=iscsi,transport=tcp,portal=${portal},\
+target=${iqn},lun=0,initiator-name=${me}" <cmds >qemu.out 2>&1 &
+	exec 8>cmds
+	until_true 30 sessions_are 1 || atf_fail "qemu-io did not log in"
+}
+
+sessions_are()
+{
+	vmfsctl session ls --json | jq -e ".sessions | length == $1"
+}
+
+admin_test_case limits_and_discovery_secrets_change_live
+limits_and_discovery_secrets_change_live_body()
+{
+	box_start
+	(umask 077 && echo 'a secret of twelve and more' >secret)
+	hold
+	atf_check vmfsctl portal change sessions=1 keep-alive=7
+	atf_check -o inline:'1 7\n' sh -c "vmfsctl portal ls --json |
+	    jq -r '.limits | \"\(.sessions) \(.[\"keep-alive\"])\"'"
+	atf_check -o inline:'listen = 127.0.0.1:0\nsessions = 1\nkeep-alive = 7\n' \
+	    sed -n '/^listen/,/^keep/p' box/conf
+	iscsi-readcapacity16 -i ${me} "$(url 0)" &&
+	    atf_fail "a second session was let in"
+	atf_check vmfsctl portal change sessions= keep-alive=
+	capacity_is 0 67108864
+	luns_are 1
+	atf_check vmfsctl portal change discovery-chap=bob \
+	    "discovery-chap-secret-file=${PWD}/secret"
+	iscsi-ls -i ${me} "iscsi://${portal}" &&
+	    atf_fail "discovery without a secret"
+	atf_check vmfsctl portal change discovery-chap= \
+	    discovery-chap-secret-file=
+	luns_are 1
+	# By hand.
+	sed -i 's/^listen.*/&\nsessions = 1/' box/conf
+	atf_check -o match:'settings of .portal.' vmfsctl reload
+	iscsi-readcapacity16 -i ${me} "$(url 0)" &&
+	    atf_fail "a second session was let in"
+	sessions_are 1 >/dev/null || atf_fail "the first did not stay"
+	exec 8>&-
 	host_stop box
 }
 
@@ -294,14 +352,32 @@ each_initiator_has_a_secret_of_its_own_body()
 	logs_in bob secret-of-bob && atf_fail "the old one is good still"
 	chmod 644 bob
 	atf_check -s exit:1 -e match:'can be read by others' vmfsctl reload
+	chmod 600 bob
+	chown 1 bob
+	atf_check -s exit:1 -e match:'belongs to user 1.*chown root' \
+	    vmfsctl reload
 	host_stop box
 }
 
-# scsi CDB [DATA-OUT]: to LUN 0
+# scsi CDB [DATA-OUT]: to LUN ${on}, 0 by default
 scsi()
 {
 	"${VMFS_BUILDDIR}/tests/interop/scsi_cmd" ${bytes:+-r ${bytes}} \
-	    -i ${me} "$(url 0)" "$@"
+	    -i ${me} "$(url "${on:-0}")" "$@"
+}
+
+# scsi_is RESULT CDB
+scsi_is()
+{
+	_is=$(scsi "$2")
+	[ "${_is}" = "$1" ] || atf_fail "$2 ends with ${_is}, not $1"
+}
+
+# info_is LUN JQ VALUE: of vmfsctl lun info
+info_is()
+{
+	_is=$(vmfsctl lun info ${iqn} "$1" --json | jq -r ".info$2")
+	[ "${_is}" = "$3" ] || atf_fail "$2 of LUN $1 is ${_is}, not $3"
 }
 
 # states_are STATE...: access states of the groups, as initiators see them.
@@ -372,6 +448,52 @@ target=${iqn},lun=0,initiator-name=${me}" <cmds >qemu.out 2>&1 &
 	atf_check vmfsctl lun access ${iqn} 0 1 optimized
 	line_has ,warn=off
 	states_are 0 0
+	host_stop box
+}
+
+admin_test_case a_removable_lun_can_be_ejected
+a_removable_lun_can_be_ejected_body()
+{
+	box_start
+	atf_check vmfsctl lun create ${iqn} 1 "${PWD}/b,thin,removable"
+	on=1
+	[ "$(bytes=36 scsi 120000002400 | tail -c +6 | od -An -tx1 -N2)" = \
+	    " 00 80" ] || atf_fail "INQUIRY does not say that it is removable"
+	info_is 1 .status ok
+	scsi_is GOOD 1b0000000200
+	scsi_is '02/3a/00' 000000000000
+	info_is 1 .status ejected
+	atf_check -o match:'	ejected$' vmfsctl -H lun ls
+	scsi_is GOOD 1b0000000300
+	scsi_is GOOD 000000000000
+	info_is 1 .status ok
+	# LUN 0 is a disk that stays where it is.
+	on=0
+	scsi_is '05/24/00' 1b0000000200
+	host_stop box
+}
+
+admin_test_case blocks_can_be_larger_than_those_of_the_source
+blocks_can_be_larger_than_those_of_the_source_body()
+{
+	box_start
+	atf_check -s exit:1 -e match:'expected block-size=512 or' \
+	    vmfsctl lun create ${iqn} 1 "${PWD}/b,block-size=1024"
+	atf_check vmfsctl lun create ${iqn} 1 "${PWD}/b,thin,block-size=4096"
+	capacity_is 1 67108864
+	on=1
+	# READ CAPACITY(10): last block, and bytes of one.
+	[ "$(bytes=8 scsi 25000000000000000000 | tail -c 8 |
+	    od -An -v -tu4 --endian=big | tr -s ' ')" = " 16383 4096" ] ||
+	    atf_fail "the blocks are not of 4096 bytes"
+	info_is 1 .block_size 4096
+	info_is 0 .block_size 512
+	qemu_io 1 'write -P 5 1M 64k'
+	tail -c +1048577 b | head -c 65536 | tr -d '\005' | cmp - /dev/null ||
+	    atf_fail "block 256 is not where it belongs"
+	# Another box takes that LUN for a source: its blocks are as they are.
+	atf_check -s exit:2 -e match:'has blocks of 4096 bytes.*leave' \
+	    vmfsctl lun create ${iqn} 2 "$(url 1),block-size=512"
 	host_stop box
 }
 
@@ -496,6 +618,63 @@ transport=tcp,portal=${portal},target=${iqn},lun=0,initiator-name=${me}"
 	host_stop box
 }
 
+admin_test_case a_session_and_a_target_say_who_they_are
+a_session_and_a_target_say_who_they_are_body()
+{
+	box_start
+	atf_check vmfsctl target change ${iqn} 'alias=the box of the tests'
+	atf_check -o match:'	the box of the tests$' vmfsctl -H target ls
+	hold
+	tsih=$(vmfsctl -H session ls | cut -f1)
+	vmfsctl --json session info "${tsih}" >info
+	atf_check -o inline:"${me} ${portal} 1 none 1 128\n" jq -r '.session |
+	    [.initiator, .portal, .group, .chap, .max_r2t, .window] |
+	    join(" ")' info
+	atf_check -o match:'^isid  *0x[0-9a-f]{12}$' \
+	    vmfsctl session info "${tsih}"
+	atf_check -s exit:3 -e match:'no session 4711; see' \
+	    vmfsctl session info 4711
+	atf_check -s exit:3 -e match:"no LUN 9 in target" \
+	    vmfsctl lun info ${iqn} 9
+	exec 8>&-
+	host_stop box
+}
+
+# Where libiscsi goes, hosts go: log out, log in, find the other address.
+admin_test_case a_host_moves_when_it_is_asked_to
+a_host_moves_when_it_is_asked_to_body()
+{
+	box_start
+	printf '[portal]\nlisten = 127.0.0.1:0\n[target %s]\n%s\n%s\n' ${iqn} \
+	    "lun.0 = ${PWD}/a,thin" "allow = ${me%me}*" | host_conf box2
+	daemon_start box2
+	portal2=$(vmfsctl -c box2/ctl target ls --json | jq -r '.portals[0]')
+	atf_check -s exit:3 -e match:'no session' \
+	    vmfsctl session logout 'iqn.2026-11.test:*'
+	atf_check -s exit:2 -e match:'1 to 30 seconds by --for' \
+	    vmfsctl session logout --for=31 ${me}
+	hold
+	echo 'write -P 5 0 1M' >&8
+	until_true 30 grep -q wrote qemu.out || atf_fail "$(cat qemu.out)"
+	# From here on a host that logs in goes to the other box.
+	atf_check vmfsctl target change ${iqn} "redirect=${portal2}"
+	atf_check -o match:"	${portal2}	" vmfsctl -H target ls
+	sessions_are 1 >/dev/null || atf_fail "the session did not stay"
+	atf_check vmfsctl session logout --for=30 'iqn.2026-11.test:*'
+	sessions_are 0 >/dev/null || atf_fail "the session did not go"
+	if grep -q 'did not log out' box/log; then
+		atf_fail "it was dropped"
+	fi
+	echo 'read -P 5 0 1M' >&8
+	until_true 30 grep -q 'read 1048576' qemu.out ||
+	    atf_fail "$(cat qemu.out)"
+	atf_check -o inline:'1\n' sh -c "vmfsctl -c box2/ctl session ls --json |
+	    jq '.sessions | length'"
+	exec 8>&-
+	host_stop box2
+	host_stop box
+}
+
 # I/O of an initiator: qemu_io LUN COMMAND; qemu_ro: only reads.
 qemu_io()
 {
@@ -523,11 +702,18 @@ virtual_disks_are_luns_while_mounted_body()
 	daemon_start box
 	portal=$(vmfsctl target ls --json | jq -r '.portals[0]')
 	luns_are 1
+	info_is 0 .status 'waits for its disk'
 	atf_check vmfsctl disk create ds1:/vm.vmdk 64M
-	# Tried again with the next mount.
+	# Tried again by reload, and with the next mount.
+	atf_check -o ignore vmfsctl --dry-run reload
+	luns_are 1
+	atf_check -o ignore vmfsctl reload
+	luns_are 2
 	atf_check vmfsctl ds unmount ds1
+	luns_are 1
 	atf_check vmfsctl ds mount ds1
 	luns_are 2
+	info_is 0 .status ok
 	capacity_is 0 67108864
 	qemu_io 0 'write -P 5 0 1M'
 	qemu_io 0 'read -P 5 0 1M'

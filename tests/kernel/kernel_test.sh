@@ -281,8 +281,42 @@ io_goes_on_after_resets_and_lost_sessions_body()
 		    iqn.2026-11.test:kernel
 		load_goes_on
 	done
+	atf_check vmfsctl -c box/ctl session logout --for=30 \
+	    iqn.2026-11.test:kernel
+	if grep 'did not log out' box/log; then
+		atf_fail "the kernel did not log out when it was asked to"
+	fi
+	load_goes_on
 	load_ends
 	guest_stop
+	host_stop box
+}
+
+# Another box has the same LUN: the host is sent there under load.
+kernel_test_case io_moves_to_another_box
+io_moves_to_another_box_body()
+{
+	box_start
+	printf '[portal]\nlisten = 127.0.0.1:0\n[target %s]\n%s\n%s\n' ${iqn} \
+	    "lun.0 = ${PWD}/store,thin" 'allow = iqn.2026-11.test:*' |
+	    host_conf box2
+	daemon_start box2
+	other=$(vmfsctl -c box2/ctl target ls --json | jq -r '.portals[0]')
+	guest_start
+	in_guest "login ${port} session.timeo.replacement_timeout=120"
+	load_start "\$(disk ${port})"
+	load_goes_on
+	atf_check vmfsctl -c box/ctl target change ${iqn} \
+	    "redirect=10.0.2.2:${other##*:}"
+	atf_check vmfsctl -c box/ctl session logout --for=30 '*:kernel'
+	load_goes_on
+	atf_check -o inline:'[]\n' sh -c \
+	    "vmfsctl -c box/ctl session ls --json | jq -c .sessions"
+	atf_check -o inline:'1\n' sh -c \
+	    "vmfsctl -c box2/ctl session ls --json | jq '.sessions | length'"
+	load_ends
+	guest_stop
+	host_stop box2
 	host_stop box
 }
 
