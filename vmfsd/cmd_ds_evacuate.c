@@ -15,9 +15,11 @@
 #define AGAIN_NS (250 * NSEC_PER_MSEC)
 #define NAMES_MAX 5
 
+/* A file that has something there, or may share space with one that has. */
 struct item {
-	uint64_t ino, bytes;
+	uint64_t ino, origin, bytes;
 	char *path;
+	bool is_clone, lies, done;
 };
 
 struct evacuation {
@@ -26,7 +28,7 @@ struct evacuation {
 	struct item *item;
 	size_t n, max;
 	uint64_t done, total;		/* bytes of files, for progress */
-	uint64_t here;			/* of the one at hand */
+	uint64_t here;			/* of those at hand */
 	char left[CTL_MESSAGE_SIZE / 2];	/* names of what stays */
 	unsigned n_left;
 };
@@ -56,7 +58,7 @@ extent_number(struct fs_call *c, unsigned *ret_i)
 /* ---- what lies there ---- */
 
 static int
-note(struct evacuation *e, uint64_t ino, uint64_t bytes, const char *path)
+note(struct evacuation *e, const struct item *i)
 {
 	if (e->n == e->max) {
 		size_t max = e->max * 2 + 64;
@@ -67,34 +69,81 @@ note(struct evacuation *e, uint64_t ino, uint64_t bytes, const char *path)
 		e->item = p;
 		e->max = max;
 	}
-	e->item[e->n] = (struct item){ ino, bytes, strdup(path) };
+	e->item[e->n] = *i;
+	e->item[e->n].path = strdup(i->path);
 	if (e->item[e->n].path == NULL)
 		return -ENOMEM;
 	e->n++;
-	e->total += bytes;
+	e->total += i->lies ? i->bytes : 0;
 	return 0;
 }
+
+struct snapshot_look {
+	struct fs *fs;
+	unsigned what;
+	int rc;
+};
+
+static bool
+look_at_snapshot(void *arg, const struct fs_snapshot *s)
+{
+	struct snapshot_look *l = arg;
+
+	l->rc = fs_lies_on_leaving(l->fs, s->ino, &l->what);
+	/* It was deleted meanwhile. */
+	if (l->rc == -ENOENT || l->rc == -ESTALE)
+		l->rc = 0;
+	return l->rc == 0 && (l->what & FS_LIES_CONTENT) == 0;
+}
+
+static int
+lies_there(struct fs *fs, uint64_t ino, bool *ret_lies)
+{
+	struct snapshot_look l = { .fs = fs };
+	int rc = fs_lies_on_leaving(fs, ino, &l.what);
+
+	if (rc == 0 && (l.what & FS_LIES_CONTENT) == 0)
+		rc = fs_snapshot_list(fs, ino, look_at_snapshot, &l);
+	rc = rc != 0 ? rc : l.rc;
+	if (rc == 0)
+		*ret_lies = (l.what & FS_LIES_CONTENT) != 0;
+	return rc;
+}
+
+static int
+collect_file(struct evacuation *e, const struct walk_entry *w)
+{
+	struct fs *fs = e->c->d->fs;
+	struct item i = { .ino = w->ino, .path = (char *)(uintptr_t)w->path };
+	struct fs_attr a;
+	int rc = fs_getattr(fs, w->ino, &a);
+
+	if (rc == 0)
+		rc = lies_there(fs, w->ino, &i.lies);
+	if (rc < 0 || (!i.lies && !a.is_clone && a.snapshots == 0))
+		return rc;
+	i.bytes = a.allocated;
+	i.is_clone = a.is_clone;
+	i.origin = a.origin_disk;
+	return note(e, &i);
+}
+
+static int dir_move(struct evacuation *e, uint64_t ino, const char *path);
 
 static int
 collect_one(void *arg, const struct walk_entry *w)
 {
 	struct evacuation *e = arg;
-	struct fs *fs = e->c->d->fs;
-	struct fs_attr a;
-	bool lies = false;
-	int rc;
+	int rc = 0;
 
 	if (!task_step(e->c->task, 0, 0))
 		return -ECANCELED;
-	if (w->type != INODE_FILE && w->type != INODE_DISK)
-		return 0;
-	rc = fs_lies_on_leaving(fs, w->ino, &lies);
-	if (rc == 0 && lies)
-		rc = fs_getattr(fs, w->ino, &a);
+	if (w->type == INODE_FILE || w->type == INODE_DISK)
+		rc = collect_file(e, w);
+	else if (w->type == INODE_DIR)
+		rc = dir_move(e, w->ino, w->path);
 	/* It was deleted meanwhile. */
-	if (rc == -ENOENT || rc == -ESTALE)
-		return 0;
-	return rc < 0 || !lies ? rc : note(e, w->ino, a.allocated, w->path);
+	return rc == -ENOENT || rc == -ESTALE ? 0 : rc;
 }
 
 static void
@@ -118,6 +167,22 @@ stays(struct evacuation *e, const char *fmt, ...)
 
 /* ---- moving ---- */
 
+static int
+dir_move(struct evacuation *e, uint64_t ino, const char *path)
+{
+	struct fs *fs = e->c->d->fs;
+	struct lock_holder holder = { .mode = LOCK_FREE };
+	unsigned what = 0;
+	int rc = fs_lies_on_leaving(fs, ino, &what);
+
+	if (rc == 0 && (what & FS_LIES_CONTENT) != 0)
+		rc = fs_dir_evacuate(fs, ino, &holder);
+	if (rc != -VMFS_ELOCKED)
+		return rc;
+	stays(e, "%s: host '%s' changes it; try again", path, holder.name);
+	return 0;
+}
+
 static bool
 step(void *arg, uint64_t done, uint64_t total)
 {
@@ -128,68 +193,161 @@ step(void *arg, uint64_t done, uint64_t total)
 	    e->here), e->total);
 }
 
-static int
-move_one(struct evacuation *e, const struct item *i)
+/* A disk with all its clones and theirs; the first one is not a clone. */
+struct family {
+	struct evacuation *e;
+	struct item **item;
+	struct fs_file **file;
+	unsigned n, open;
+};
+
+static struct item *
+item_of(struct evacuation *e, uint64_t ino)
 {
-	const struct fs_progress p = { step, e };
+	for (size_t i = 0; i < e->n; i++)
+		if (e->item[i].ino == ino)
+			return &e->item[i];
+	return NULL;
+}
+
+static struct item *
+oldest(struct evacuation *e, struct item *i)
+{
+	for (size_t n = 0; n < e->n && i->is_clone; n++) {
+		struct item *origin = item_of(e, i->origin);
+
+		if (origin == NULL)
+			break;
+		i = origin;
+	}
+	return i;
+}
+
+static int
+family_of(struct family *f, struct evacuation *e, struct item *of)
+{
+	struct item *first = oldest(e, of);
+
+	f->e = e;
+	f->item = calloc(e->n, sizeof(struct item *));
+	f->file = calloc(e->n, sizeof(struct fs_file *));
+	if (f->item == NULL || f->file == NULL)
+		return -ENOMEM;
+	for (size_t i = 0; i < e->n; i++)
+		if (oldest(e, &e->item[i]) == first) {
+			f->item[f->n++] = &e->item[i];
+			e->item[i].done = true;
+			e->here += e->item[i].lies ? e->item[i].bytes : 0;
+		}
+	return 0;
+}
+
+/* 1: it cannot be had. */
+static int
+member_open(struct family *f, struct item *i)
+{
 	struct lock_holder holder = { .mode = LOCK_FREE };
-	struct fs_file *f;
+	struct fs *fs = f->e->c->d->fs;
+	int rc = fs_file_open(fs, i->ino, 0, FS_READ | FS_WRITE,
+	    &f->file[f->open], &holder);
+
+	if (rc == 0)
+		f->open++;
+	if (rc != -VMFS_ELOCKED)
+		return rc == -ENOENT || rc == -ESTALE ? 0 : rc;
+	if (f->n == 1)
+		stays(f->e, "%s: host '%s' has it open; run the command "
+		    "there, too", i->path, holder.name);
+	else
+		stays(f->e, "%s, which shares space with %u others: host '%s' "
+		    "has it open; run the command where all of them can be "
+		    "opened, or make it independent by vmfsctl disk promote",
+		    i->path, f->n - 1, holder.name);
+	return 1;
+}
+
+static int
+family_move(struct family *f)
+{
+	const struct fs_progress p = { step, f->e };
+	struct fs_evacuation v = { .snapshot = 0 };
+	const char *path = f->item[0]->path;
+	int rc = f->open == 0 ? 0 : fs_evacuate(f->file, f->open, &p, &v);
+
+	if (rc == -EBADF)
+		stays(f->e, "%s: several hosts write it; end its sharing by "
+		    "vmfsctl disk set", path);
+	else if (rc == -EMLINK)
+		stays(f->e, "%s: a clone of it was made just now, or a deleted "
+		    "one is still open; try again", path);
+	else if (rc == -VMFS_ELIMIT)
+		stays(f->e, "%s: it has too many snapshots for the journal of "
+		    "this datastore; delete some", path);
+	else if (rc == -VMFS_ELOCKED)
+		stays(f->e, "%s: host '%s' reads a snapshot of it; try again "
+		    "when that is done", path, v.holder.name);
+	else
+		return rc;
+	return 0;
+}
+
+static int
+item_move(struct evacuation *e, struct item *i)
+{
+	struct family f = { .n = 0 };
 	int rc, rc2;
 
-	e->here = i->bytes;
-	rc = fs_file_open(e->c->d->fs, i->ino, 0, FS_READ | FS_WRITE, &f,
-	    &holder);
-	if (rc == -ENOENT || rc == -ESTALE)
-		return 0;
-	if (rc == -VMFS_ELOCKED) {
-		stays(e, "%s: host '%s' has it open; run the command there, "
-		    "too", i->path, holder.name);
-		return 0;
+	e->here = 0;
+	rc = family_of(&f, e, i);
+	for (unsigned k = 0; k < f.n && rc == 0; k++)
+		rc = member_open(&f, f.item[k]);
+	if (rc == 0)
+		rc = family_move(&f);
+	while (f.open > 0) {
+		rc2 = fs_file_close(f.file[--f.open]);
+		rc = rc < 0 ? rc : rc2;
 	}
-	if (rc < 0)
-		return rc;
-	rc = fs_file_evacuate(f, &p);
-	rc2 = fs_file_close(f);
-	if (rc == -EBADF)
-		stays(e, "%s: several hosts write it; end its sharing by "
-		    "vmfsctl disk set", i->path);
-	e->done += i->bytes;
-	return rc == -EBADF ? rc2 : rc < 0 ? rc : rc2;
+	free(f.item);
+	free(f.file);
+	e->done += e->here;
+	return rc < 0 ? rc : 0;
 }
+
+struct naming {
+	struct evacuation *e;
+	const char *path;
+};
 
 static bool
-look_at_snapshot(void *arg, const struct fs_snapshot *s)
+name_snapshot(void *arg, const struct fs_snapshot *s)
 {
-	struct evacuation *e = arg;
-	bool lies = false;
+	struct naming *n = arg;
+	unsigned what = 0;
 
-	if (fs_lies_on_leaving(e->c->d->fs, s->ino, &lies) == 0 && lies)
-		stays(e, "snapshot '%s' of %s; delete it, after vmfsctl disk "
-		    "promote of its clones", s->name, e->item[0].path);
-	return false;
+	if (fs_lies_on_leaving(n->e->c->d->fs, s->ino, &what) == 0 &&
+	    what != 0)
+		stays(n->e, "snapshot '%s' of %s%s", s->name, n->path,
+		    (what & FS_LIES_INODE) != 0 ? ", whose inode cannot move: "
+		    "delete it" : "");
+	return n->e->n_left < NAMES_MAX;
 }
 
-/* Disks whose own data is away may have snapshots that are not. */
 static int
 name_one(void *arg, const struct walk_entry *w)
 {
-	struct evacuation *e = arg, one = { .c = e->c };
-	struct item item = { .path = (char *)(uintptr_t)w->path };
+	struct evacuation *e = arg;
+	struct naming n = { e, w->path };
 	struct fs *fs = e->c->d->fs;
-	bool lies = false;
+	unsigned what = 0;
 	int rc = 0;
 
 	if (e->n_left >= NAMES_MAX)
 		return 0;
-	if (fs_lies_on_leaving(fs, w->ino, &lies) == 0 && lies)
-		stays(e, "%s%s", w->path, w->type == INODE_DIR ?
-		    " (metadata, which does not move)" : "");
-	if (w->type == INODE_DISK || w->type == INODE_FILE) {
-		one.item = &item;
-		rc = fs_snapshot_list(fs, w->ino, look_at_snapshot, &one);
-		if (one.n_left > 0)
-			stays(e, "%s", one.left);
-	}
+	if (fs_lies_on_leaving(fs, w->ino, &what) == 0 && what != 0)
+		stays(e, "%s%s", w->path, (what & FS_LIES_INODE) != 0 ?
+		    ", whose inode cannot move: copy it and remove it" : "");
+	if (w->type == INODE_DISK || w->type == INODE_FILE)
+		rc = fs_snapshot_list(fs, w->ino, name_snapshot, &n);
 	return rc == -ENOENT || rc == -ESTALE ? 0 : rc;
 }
 
@@ -209,8 +367,8 @@ tell_left(struct evacuation *e, int rc)
 		    e->extent, vmfs_strerror(r));
 	return cmd_fail(c, rc, "%s still lie on extent %u of datastore '%s': "
 	    "%s%s", size_text(used, size), e->extent, c->d->name,
-	    e->left[0] != '\0' ? e->left : "metadata, which does not move, or "
-	    "what was freed a moment ago", e->n_left > NAMES_MAX ?
+	    e->left[0] != '\0' ? e->left : "what was freed a moment ago, or a "
+	    "deleted file that is still open; try again", e->n_left > NAMES_MAX ?
 	    "; and more" : "");
 }
 
@@ -257,8 +415,9 @@ refused(struct evacuation *e, int rc)
 		    c->d->name);
 	case -ENOSPC:
 		return cmd_fail(c, rc, "the other LUNs of datastore '%s' have "
-		    "no room for what lies on extent %u; what has moved has "
-		    "moved", c->d->name, e->extent);
+		    "no room for what lies on extent %u, or none in pieces of "
+		    "1 MiB; what has moved has moved, and the command goes on "
+		    "from there", c->d->name, e->extent);
 	case -VMFS_EEXTENT:
 		return cmd_fail(c, rc, "extent %u of datastore '%s' is "
 		    "missing: what lies on it cannot be read", e->extent,
@@ -310,9 +469,12 @@ evacuate(struct evacuation *e)
 	if (rc == 0)
 		rc = settle(e);
 	if (rc == 0)
+		rc = dir_move(e, ds_super(c->d->ds)->root_ino, "/");
+	if (rc == 0)
 		rc = walk_tree(c->d->fs, "/", collect_one, e);
 	for (size_t i = 0; i < e->n && rc == 0; i++)
-		rc = move_one(e, &e->item[i]);
+		if (e->item[i].lies && !e->item[i].done)
+			rc = item_move(e, &e->item[i]);
 	if (rc == 0)
 		rc = wait_empty(e);
 	return rc == -ENOTEMPTY ? tell_left(e, rc) : refused(e, rc);

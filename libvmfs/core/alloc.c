@@ -491,3 +491,33 @@ alloc_reserve(struct ds *ds, unsigned chunks, unsigned meta_blocks)
 	}
 	return r;
 }
+
+static bool
+has_run(struct ds *ds)
+{
+	const struct search q = { ALIGNED_WANT, true, false };
+	uint32_t i;
+
+	list_for_each(node, tmp, &ds->leases)
+		if (find_run(list_entry(node, struct lease, link), 0, &q,
+		    &i) > 0)
+			return true;
+	return false;
+}
+
+int
+alloc_reserve_mib(struct ds *ds)
+{
+	struct lease *l;
+	int r = alloc_reserve(ds, ALIGNED_WANT, 0);
+
+	/* First where there is likely to be one. */
+	for (uint32_t room = WINDOW_MIN; r == 0 && !has_run(ds); ) {
+		r = lease_more(ds, room, &l);
+		if (r == -ENOSPC && room > ALIGNED_WANT) {
+			room = ALIGNED_WANT;
+			r = 0;
+		}
+	}
+	return r;
+}

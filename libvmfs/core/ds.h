@@ -275,6 +275,8 @@ int free_meta(struct txn *t, uint64_t block) MUST_CHECK;
  */
 int alloc_reserve(struct ds *ds, unsigned chunks, unsigned meta_blocks)
     MUST_CHECK;
+/* The same for 16 chunks in one piece, as alloc_chunks wants them. */
+int alloc_reserve_mib(struct ds *ds) MUST_CHECK;
 
 struct ds_space {
 	uint64_t total_bytes, free_bytes;	/* free: in clusters leased to

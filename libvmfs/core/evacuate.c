@@ -1,248 +1,517 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Data moves away from LUNs that are to leave, MiB by MiB, while guests write.
- * What is the head's own is copied as it lies and its map entry changed; what
- * it shares is written anew, and stays where it is for whoever else has it.
+ * Content moves away from LUNs that are to leave, MiB by MiB, while guests
+ * write.  What several trees share, heads, snapshots and clones, stays shared:
+ * in one transaction all of them name the new place, and the old one is free.
+ * So a crash leaves either, deletion by comparison (doc/adr/0002) finds what it
+ * would have found, and who starts again goes on with what still lies there.
  */
-#include "libvmfs/core/fs_impl.h"
+#include <stdlib.h>
+
+#include "libvmfs/core/evacuate.h"
 
 #define MIB_SIZE ((uint64_t)1 << MAP_L1_SHIFT)
+/* As long nobody makes or deletes a snapshot of the disks. */
+#define WINDOW_NS (1000 * (uint64_t)1000000)
 
-struct move {
-	struct inode *ip;
-	struct txn *t;
-	struct map_path p;
-	uint64_t mib;
-	uint64_t fresh;		/* chunks taken and not yet used */
-	unsigned n_fresh;
+/* A level 1 node of some trees, and the leaf of the MiB if that is split. */
+struct naming {
+	struct mblk *l1, *leaf;
+	struct map_entry e;
+};
+
+struct mib {
+	struct forest *f;
+	uint64_t off;
+	struct naming *n;
+	unsigned count;
+	/* What moves now, by its place in the MiB: chunks, 0 none. */
+	uint64_t old[CHUNK_BLOCKS], fresh[CHUNK_BLOCKS];
+	uint16_t need[CHUNK_BLOCKS];	/* blocks that somebody reads */
+	bool huge;
+	bool changed;
 };
 
 static bool
-leaves(const struct inode *ip, uint64_t chunk)
+leaves(const struct forest *f, uint64_t chunk)
 {
-	return chunk != 0 && ds_chunk_leaves(ip->fs->ds, chunk);
+	return chunk != 0 && ds_chunk_leaves(f->fs->ds, chunk);
 }
 
-static void
-chunk_at(struct move *m, unsigned k, struct map_chunk *ret_c)
+static unsigned
+entry_of(const struct mib *m)
 {
-	map_chunk_get(map_path_chunk(&m->p, k), ret_c);
+	return (unsigned)(m->off >> MAP_L1_SHIFT) & (MAP_FANOUT - 1);
+}
+
+static struct map_node_disk *
+node(struct mblk *b)
+{
+	return (struct map_node_disk *)b->data;
+}
+
+static struct map_chunk_disk *
+chunk_of(const struct mib *m, struct mblk *leaf, unsigned k)
+{
+	struct map_leaf_disk *d = (struct map_leaf_disk *)leaf->data;
+
+	return &d->entry[entry_of(m) % MAP_GROUPS * CHUNK_BLOCKS + k];
+}
+
+/* ---- who names what ---- */
+
+static int
+naming_load(struct mib *m, const struct tree *t, struct naming *n)
+{
+	int r = forest_read(m->f, t, 1, &n->l1);
+
+	if (r == 0)
+		r = map_entry_get(&node(n->l1)->entry[entry_of(m)], 1, &n->e);
+	if (r == 0 && n->e.state == MAP_SPLIT)
+		r = t->addr[0] == 0 ? -VMFS_ECORRUPT :
+		    forest_read(m->f, t, 0, &n->leaf);
+	return r;
 }
 
 static bool
-must_move(struct move *m, unsigned k)
+naming_leaves(const struct mib *m, const struct naming *n)
+{
+	struct map_chunk c;
+	bool any = n->e.state == MAP_HUGE &&
+	    leaves(m->f, n->e.block / CHUNK_BLOCKS);
+
+	for (unsigned k = 0; n->leaf != NULL && k < CHUNK_BLOCKS; k++) {
+		map_chunk_get(chunk_of(m, n->leaf, k), &c);
+		any |= leaves(m->f, c.own) || leaves(m->f, c.base);
+	}
+	return any;
+}
+
+static void
+namings_put(struct mib *m)
+{
+	for (unsigned i = 0; i < m->count; i++) {
+		mb_put(m->n[i].l1);
+		mb_put(m->n[i].leaf);
+	}
+	free(m->n);
+	m->n = NULL;
+	m->count = 0;
+}
+
+/* That of tree i, once of those that share it. */
+static int
+naming_get(struct mib *m, unsigned i, bool *ret_leaving)
+{
+	struct naming n = { 0 };
+	int r = naming_load(m, &m->f->tree[i], &n);
+
+	*ret_leaving = r == 0 && naming_leaves(m, &n);
+	if (*ret_leaving && forest_first(m->f, i, 1)) {
+		m->n[m->count++] = n;
+		return 0;
+	}
+	mb_put(n.l1);
+	mb_put(n.leaf);
+	return r;
+}
+
+/* All that name anything that leaves; nobody reads those trees meanwhile. */
+static int
+namings_get(struct mib *m)
+{
+	struct forest *f = m->f;
+	bool leaving = false;
+	int r = 0;
+
+	m->n = calloc(f->n_trees, sizeof(*m->n));
+	if (m->n == NULL)
+		return -ENOMEM;
+	for (unsigned i = 0; i < f->n_trees && r == 0; i++) {
+		struct tree *t = &f->tree[i];
+
+		if (t->addr[1] == 0)
+			continue;
+		if (i == 0 || t->addr[1] != t[-1].addr[1])
+			r = naming_get(m, i, &leaving);
+		if (r == 0 && leaving)
+			r = forest_hold(f, t);
+	}
+	return r;
+}
+
+/* Runs first: a part of one cannot move alone. */
+static bool
+choose_huge(struct mib *m)
+{
+	for (unsigned i = 0; i < m->count; i++) {
+		const struct map_entry *e = &m->n[i].e;
+
+		if (e->state != MAP_HUGE ||
+		    !leaves(m->f, e->block / CHUNK_BLOCKS))
+			continue;
+		for (unsigned k = 0; k < CHUNK_BLOCKS; k++)
+			m->old[k] = e->block / CHUNK_BLOCKS + k;
+		m->huge = true;
+		return true;
+	}
+	return false;
+}
+
+static bool
+choose_split(struct mib *m)
+{
+	struct map_chunk c;
+	bool any = false;
+
+	for (unsigned i = 0; i < m->count && !any; i++)
+		for (unsigned k = 0; m->n[i].leaf != NULL &&
+		    k < CHUNK_BLOCKS; k++) {
+			map_chunk_get(chunk_of(m, m->n[i].leaf, k), &c);
+			m->old[k] = leaves(m->f, c.own) ? c.own :
+			    leaves(m->f, c.base) ? c.base : 0;
+			any |= m->old[k] != 0;
+		}
+	return any;
+}
+
+/* What some tree reads of it; the rest is nobody's. */
+static void
+needs(struct mib *m)
 {
 	struct map_chunk c;
 
-	chunk_at(m, k, &c);
-	return leaves(m->ip, c.own) && c.birth > m->ip->info.snap_epoch;
+	for (unsigned i = 0; i < m->count; i++)
+		for (unsigned k = 0; k < CHUNK_BLOCKS; k++) {
+			if (m->n[i].leaf == NULL)
+				continue;
+			map_chunk_get(chunk_of(m, m->n[i].leaf, k), &c);
+			if (c.own != 0 && c.own == m->old[k])
+				m->need[k] |= c.valid;
+			if (c.base != 0 && c.base == m->old[k])
+				m->need[k] = 0xffff;
+		}
+	for (unsigned k = 0; m->huge && k < CHUNK_BLOCKS; k++)
+		m->need[k] = 0xffff;
 }
 
-/* The valid blocks; what lies between them is nobody's. */
+/* ---- moving ---- */
+
 static int
-copy(struct move *m, const struct map_chunk *c, uint64_t to)
+copy(struct mib *m, unsigned k, void *buf)
 {
-	struct disk *d = ds_disk(m->ip->fs->ds);
-	cleanup_free void *buf = disk_buf_alloc(CHUNK_SIZE);
-	int r = buf != NULL ? 0 : -ENOMEM;
+	struct disk *d = ds_disk(m->f->fs->ds);
+	int r = 0;
 
 	for (unsigned b = 0, n; b < CHUNK_BLOCKS && r == 0; b += n) {
-		for (n = 1; b + n < CHUNK_BLOCKS && (c->valid >> b & 1) ==
-		    (c->valid >> (b + n) & 1); n++)
+		for (n = 1; b + n < CHUNK_BLOCKS && (m->need[k] >> b & 1) ==
+		    (m->need[k] >> (b + n) & 1); n++)
 			;
-		if ((c->valid >> b & 1) == 0)
+		if ((m->need[k] >> b & 1) == 0)
 			continue;
-		r = disk_read(d, (c->own * CHUNK_BLOCKS + b) * BLOCK_SIZE,
+		r = disk_read(d, (m->old[k] * CHUNK_BLOCKS + b) * BLOCK_SIZE,
 		    buf, n * BLOCK_SIZE);
 		if (r == 0)
-			r = disk_write(d, (to * CHUNK_BLOCKS + b) *
+			r = disk_write(d, (m->fresh[k] * CHUNK_BLOCKS + b) *
 			    BLOCK_SIZE, buf, n * BLOCK_SIZE, 0);
 	}
 	return r;
 }
 
 static int
-move_chunk(struct move *m, unsigned k, unsigned want)
+copy_all(struct mib *m)
 {
-	struct map_chunk c;
-	uint64_t old;
+	cleanup_free void *buf = disk_buf_alloc(CHUNK_SIZE);
+	int r = buf != NULL ? 0 : -ENOMEM;
+
+	for (unsigned k = 0; k < CHUNK_BLOCKS && r == 0; k++)
+		if (m->old[k] != 0)
+			r = copy(m, k, buf);
+	return r;
+}
+
+/* Those that are not 0, in runs. */
+static int
+give_up(struct txn *t, const uint64_t chunk[CHUNK_BLOCKS])
+{
 	int r = 0;
 
-	if (m->n_fresh == 0) {
-		r = alloc_chunks(m->t, m->ip->alloc_hint, want, &m->fresh,
-		    &m->n_fresh);
-		if (r != 0)
-			return r;
-		m->ip->alloc_hint = m->fresh + m->n_fresh;
+	for (unsigned k = 0, n; k < CHUNK_BLOCKS && r == 0; k += n) {
+		for (n = 1; chunk[k] != 0 && k + n < CHUNK_BLOCKS &&
+		    chunk[k + n] == chunk[k] + n; n++)
+			;
+		if (chunk[k] != 0)
+			r = free_chunks(t, chunk[k], n);
 	}
-	chunk_at(m, k, &c);
-	r = copy(m, &c, m->fresh);
-	if (r != 0)
-		return r;
-	old = c.own;
-	c.own = m->fresh++;
-	m->n_fresh--;
-	map_path_set_chunk(m->t, &m->p, k, &c);
-	/* Its space is given up by the transaction that says where it is. */
-	reads_drain(m->ip);
-	return free_chunks(m->t, old, 1);
+	return r;
 }
 
 static int
-move_own(struct move *m)
+take(struct mib *m, struct txn *t)
 {
-	unsigned want = 0;
-	int r = map_path_split(m->t, m->ip, &m->p);
+	struct inode *ip = m->f->disk[0];
+	unsigned want = 0, got = 0;
+	uint64_t next = 0;
+	int r = 0;
 
-	for (unsigned k = 0; k < CHUNK_BLOCKS && r == 0; k++)
-		want += must_move(m, k);
-	for (unsigned k = 0; k < CHUNK_BLOCKS && r == 0; k++)
-		if (must_move(m, k))
-			r = move_chunk(m, k, want--);
-	if (m->n_fresh > 0 && free_chunks(m->t, m->fresh, m->n_fresh) != 0)
+	for (unsigned k = 0; k < CHUNK_BLOCKS; k++)
+		want += m->old[k] != 0;
+	for (unsigned k = 0; k < CHUNK_BLOCKS && r == 0; k++) {
+		if (m->old[k] == 0)
+			continue;
+		if (got == 0)
+			r = alloc_chunks(t, ip->alloc_hint, want, &next, &got);
+		if (r != 0)
+			break;
+		m->fresh[k] = next++;
+		ip->alloc_hint = next;
+		got--;
+		want--;
+		/* A run stays one: its trees have no leaf to name parts by. */
+		if (m->huge && k == 0 && got + 1 < CHUNK_BLOCKS)
+			r = -ENOSPC;
+	}
+	if (got > 0 && free_chunks(t, next, got) != 0)
 		r = r != 0 ? r : -EIO;
 	return r;
 }
 
-/* inode.content is held exclusively. */
-static int
-mib_move_own(struct inode *ip, uint64_t off)
+static void
+rename_huge(struct mib *m, struct txn *t, struct naming *n)
 {
-	struct move m = { .ip = ip, .mib = off };
-	int r, e;
+	struct map_entry_disk *d = &node(n->l1)->entry[entry_of(m)];
 
-	r = alloc_reserve(ip->fs->ds, CHUNK_BLOCKS, MAP_LEVEL_MAX + 2);
+	if (n->e.state != MAP_HUGE ||
+	    n->e.block / CHUNK_BLOCKS != m->old[0])
+		return;
+	n->e.block = m->fresh[0] * CHUNK_BLOCKS;
+	map_entry_put(d, &n->e);
+	mb_dirty(t, n->l1, (size_t)((uint8_t *)d - n->l1->data), sizeof(*d));
+}
+
+static void
+rename_chunk(struct mib *m, struct txn *t, struct mblk *leaf, unsigned k)
+{
+	struct map_chunk_disk *d = chunk_of(m, leaf, k);
+	struct map_chunk c;
+
+	map_chunk_get(d, &c);
+	if (m->old[k] == 0 || (c.own != m->old[k] && c.base != m->old[k]))
+		return;
+	if (c.own == m->old[k])
+		c.own = m->fresh[k];
+	if (c.base == m->old[k])
+		c.base = m->fresh[k];
+	map_chunk_put(d, &c);
+	mb_dirty(t, leaf, (size_t)((uint8_t *)d - leaf->data), sizeof(*d));
+}
+
+/* Nothing here suspends or fails: all or none. */
+static void
+rename_all(struct mib *m, struct txn *t)
+{
+	for (unsigned i = 0; i < m->count; i++) {
+		struct naming *n = &m->n[i];
+
+		if (m->huge)
+			rename_huge(m, t, n);
+		for (unsigned k = 0; n->leaf != NULL && k < CHUNK_BLOCKS; k++)
+			rename_chunk(m, t, n->leaf, k);
+	}
+	m->changed = true;
+}
+
+static int
+move_in(struct mib *m, struct txn *t)
+{
+	int r = take(m, t);
+
+	if (r == 0)
+		r = copy_all(m);
+	if (r != 0) {
+		if (give_up(t, m->fresh) != 0)
+			r = -EIO;
+		return r;
+	}
+	rename_all(m, t);
+	for (unsigned i = 0; i < m->f->n_disks; i++)
+		reads_drain(m->f->disk[i]);
+	return give_up(t, m->old);
+}
+
+static int
+move_chosen(struct mib *m)
+{
+	struct ds *ds = m->f->fs->ds;
+	struct txn *t;
+	int r;
+
+	needs(m);
+	r = m->huge ? alloc_reserve_mib(ds) :
+	    alloc_reserve(ds, CHUNK_BLOCKS, 0);
 	if (r != 0)
 		return r;
-	map_lock(ip, off, MIB_SIZE);
-	r = txn_begin(ip->fs->ds, PATH_BLOCKS, &m.t);
+	forest_map_lock(m->f, m->off);
+	r = txn_begin(ds, MOVE_BLOCKS + m->count, &t);
 	if (r == 0) {
-		r = map_path_get(m.t, ip, off, &m.p);
-		if (r == 0) {
-			r = move_own(&m);
-			map_path_put(&m.p);
-		}
-		e = inode_store(m.t, ip);
-		txn_end(m.t);
-		r = r != 0 ? r : e;
+		r = move_in(m, t);
+		txn_end(t);
 	}
-	map_unlock(ip);
-	/* In one run it is one entry again. */
-	return r != 0 ? r : map_written(ip, off, 0, 0);
-}
-
-struct found {
-	bool own, shared;
-};
-
-static int
-look(struct inode *ip, bool locked, const struct map_root *root, uint64_t off,
-    struct found *f)
-{
-	struct map_view v;
-	int r = map_view(ip, locked, root, off, &v);
-
-	if (r != 0 || v.state == MAP_HOLE)
-		return r;
-	f->own |= leaves(ip, v.c.own) && v.c.birth > ip->info.snap_epoch;
-	f->shared |= leaves(ip, v.c.base) ||
-	    (leaves(ip, v.c.own) && v.c.birth <= ip->info.snap_epoch);
-	return 0;
-}
-
-static int
-mib_evacuate(struct inode *ip, uint64_t off, void *buf)
-{
-	struct found all = { 0 };
-	int r = 0;
-
-	for (unsigned k = 0; k < CHUNK_BLOCKS && r == 0; k++)
-		r = look(ip, true, &ip->info.map, off + k * CHUNK_SIZE, &all);
-	if (r == 0 && all.own)
-		r = mib_move_own(ip, off);
-	for (unsigned k = 0; k < CHUNK_BLOCKS && r == 0 && all.shared; k++) {
-		struct found one = { 0 };
-
-		r = look(ip, true, &ip->info.map, off + k * CHUNK_SIZE, &one);
-		if (r == 0 && one.shared)
-			r = chunk_rewrite(ip, off + k * CHUNK_SIZE, buf);
-	}
+	forest_map_unlock(m->f);
 	return r;
 }
 
-/* Where the next MiB with anything in it begins. */
 static int
-next_mib(struct inode *ip, bool locked, const struct map_root *root,
-    uint64_t *off)
+chunks_move(struct mib *m)
 {
-	struct map_view v;
-	int r = map_view(ip, locked, root, *off, &v);
+	int r = namings_get(m);
 
-	if (r != 0 || v.state != MAP_HOLE || v.span < MIB_SIZE)
+	while (r == 0 && (choose_huge(m) || choose_split(m))) {
+		r = move_chosen(m);
+		memset(m->old, 0, sizeof(m->old));
+		memset(m->fresh, 0, sizeof(m->fresh));
+		memset(m->need, 0, sizeof(m->need));
+		m->huge = false;
+	}
+	namings_put(m);
+	return r;
+}
+
+/* ---- a MiB of all trees ---- */
+
+/* What a disk reads of its origin's trees, it reads from their place. */
+static int
+show(struct mib *m)
+{
+	struct forest *f = m->f;
+	int r;
+
+	if (f->n_disks == 1)
+		return 0;
+	r = ds_checkpoint(f->fs->ds, 0);
+	for (unsigned i = 0; i < f->n_disks; i++)
+		node_cache_flush(f->disk[i]);
+	return r;
+}
+
+/* In one run it is one entry again, where the head has a leaf of its own. */
+static int
+tidy(struct mib *m, const struct tree *t)
+{
+	struct inode *ip = t->disk;
+	struct map_view v;
+	int r;
+
+	if (t->snapshot != 0 || t->addr[0] == 0 ||
+	    t->birth[0] <= ip->info.snap_epoch)
+		return 0;
+	r = map_view(ip, true, &ip->info.map, m->off, &v);
+	return r != 0 || v.state != MAP_SPLIT ? r :
+	    map_written(ip, m->off, 0, 0);
+}
+
+/* Disks are stopped.  *ret_hole as of forest_go_to. */
+static int
+mib_move(struct forest *f, uint64_t off, uint64_t *ret_hole)
+{
+	struct mib m = { .f = f, .off = off };
+	bool moved = false;
+	int r, e;
+
+	r = forest_go_to(f, off, ret_hole);
+	if (r == 0 && *ret_hole == 0)
+		r = nodes_move(f, off, &moved);
+	if (r == 0 && *ret_hole == 0)
+		r = chunks_move(&m);
+	if (!m.changed && !moved)
 		return r;
-	*off = v.span > UINT64_MAX - *off ? UINT64_MAX :
-	    (*off + v.span) & ~(MIB_SIZE - 1);
-	return 1;
+	e = show(&m);
+	r = r != 0 ? r : e;
+	for (unsigned i = 0; i < f->n_trees && r == 0; i++)
+		r = tidy(&m, &f->tree[i]);
+	return r;
+}
+
+static uint64_t
+behind(uint64_t off, uint64_t hole)
+{
+	uint64_t next = hole == 0 ? off + MIB_SIZE : (off & ~(hole - 1)) + hole;
+
+	return hole == UINT64_MAX || next < off ? UINT64_MAX : next;
+}
+
+/* For a moment nobody makes or deletes snapshots. */
+static int
+window_move(struct forest *f, const struct fs_progress *p, uint64_t *off)
+{
+	struct env *env = ds_env(f->fs->ds);
+	uint64_t until = 0, hole;
+	int r = forest_begin(f);
+
+	while (r == 0 && *off < UINT64_MAX) {
+		if (!progress_step(p, *off, UINT64_MAX))
+			r = -ECANCELED;
+		if (r != 0 || (until != 0 && env_now(env) >= until))
+			break;
+		forest_stop(f);
+		r = mib_move(f, *off, &hole);
+		forest_go(f);
+		if (r == 0)
+			*off = behind(*off, hole);
+		/* Taking all its locks may have taken longer. */
+		if (until == 0)
+			until = env_now(env) + WINDOW_NS;
+	}
+	return forest_end(f, r);
+}
+
+/* ---- disks ---- */
+
+static int
+by_number(const void *a, const void *b)
+{
+	const struct inode *const *x = a, *const *y = b;
+
+	return (*x)->ino < (*y)->ino ? -1 : (*x)->ino > (*y)->ino;
+}
+
+static int
+forest_init(struct forest *f, struct fs_file *const *file, unsigned n)
+{
+	f->disk = calloc(n, sizeof(struct inode *));
+	if (f->disk == NULL)
+		return -ENOMEM;
+	for (unsigned i = 0; i < n; i++) {
+		if ((file[i]->flags & FS_WRITE) == 0 ||
+		    file[i]->mode != LOCK_EXCLUSIVE)
+			return -EBADF;
+		f->fs = file[i]->fs;
+		f->disk[i] = file[i]->ip;
+	}
+	f->n_disks = n;
+	qsort(f->disk, n, sizeof(struct inode *), by_number);
+	return fs_writable(f->fs);
 }
 
 int
-fs_file_evacuate(struct fs_file *f, const struct fs_progress *p)
+fs_evacuate(struct fs_file *const *file, unsigned n,
+    const struct fs_progress *p, struct fs_evacuation *ret_e)
 {
-	cleanup_free void *buf = disk_buf_alloc(CHUNK_SIZE);
-	struct inode *ip = f->ip;
+	struct forest f = { .n_disks = 0 };
 	uint64_t off = 0;
 	int r;
 
-	if ((f->flags & FS_WRITE) == 0 || f->mode != LOCK_EXCLUSIVE)
-		return -EBADF;
-	r = buf == NULL ? -ENOMEM : fs_writable(f->fs);
-	if (r == 0)
-		r = kin_load(ip);
-	while (r == 0 && !(ip->info.flags & INODE_INLINE) &&
-	    off < map_reach(ip->info.map.level) && off < ip->info.size) {
-		if (!progress_step(p, off, ip->info.size))
-			return -ECANCELED;
-		/* Between two MiB the guest writes. */
-		content_lock(ip);
-		r = next_mib(ip, true, &ip->info.map, &off);
-		if (r == 0) {
-			r = mib_evacuate(ip, off, buf);
-			off += MIB_SIZE;
-		} else if (r > 0) {
-			r = 0;
-		}
-		content_unlock(ip);
+	if (n == 0)
+		return -EINVAL;
+	r = forest_init(&f, file, n);
+	while (r == 0 && off < UINT64_MAX)
+		r = window_move(&f, p, &off);
+	for (unsigned i = 0; i < f.n_disks && r == 0; i++)
+		r = inode_blocks_move(f.disk[i]);
+	free(f.disk);
+	if (r == -VMFS_ELOCKED && f.busy != 0) {
+		ret_e->snapshot = f.busy;
+		ret_e->holder = f.holder;
 	}
-	return r;
-}
-
-int
-fs_lies_on_leaving(struct fs *fs, uint64_t ino, bool *ret_lies)
-{
-	struct found all = { 0 };
-	struct inode_info info;
-	struct inode *ip;
-	uint64_t off = 0;
-	int r = inode_private(fs, ino, &ip);
-
-	if (r != 0)
-		return r;
-	r = inode_peek(ip, &info);
-	all.own = r == 0 && ds_chunk_leaves(fs->ds, ino / CHUNK_BLOCKS);
-	while (r == 0 && !all.own && !all.shared && off < info.size &&
-	    !(info.flags & INODE_INLINE)) {
-		r = next_mib(ip, false, &info.map, &off);
-		if (r > 0) {
-			r = 0;
-			continue;
-		}
-		for (unsigned k = 0; k < CHUNK_BLOCKS && r == 0; k++)
-			r = look(ip, false, &info.map, off + k * CHUNK_SIZE,
-			    &all);
-		off += MIB_SIZE;
-	}
-	inode_unref(ip);
-	if (r == 0)
-		*ret_lies = all.own || all.shared;
 	return r;
 }

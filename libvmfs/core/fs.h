@@ -175,8 +175,14 @@ int fs_extent_leave(struct fs *fs, unsigned i, bool leave,
     struct lock_holder *ret_holder) MUST_CHECK;
 int fs_extent_rm(struct fs *fs, unsigned i, struct lock_holder *ret_holder)
     MUST_CHECK;
-/* Lies anything of the inode there, as of its last checkpoint? */
-int fs_lies_on_leaving(struct fs *fs, uint64_t ino, bool *ret_lies) MUST_CHECK;
+enum fs_lies {
+	FS_LIES_INODE = 1,	/* its own block, which cannot move */
+	FS_LIES_CONTENT = 2,	/* data, or metadata that says where it is */
+};
+/* What of the inode lies there, without its snapshots: enum fs_lies.  As of its
+ * last checkpoint when another host has it. */
+int fs_lies_on_leaving(struct fs *fs, uint64_t ino, unsigned *ret_what)
+    MUST_CHECK;
 /* See ds_extent_add; owns lun in any case. */
 int fs_extent_add(struct fs *fs, struct disk *lun, const char *place,
     char *why, struct lock_holder *ret_holder) MUST_CHECK;
@@ -458,13 +464,25 @@ int fs_clone(struct fs *fs, uint64_t snapshot_ino, uint64_t dir,
  * -VMFS_ELOCKED: all is copied, but another host reads that snapshot just now.
  */
 int fs_file_promote(struct fs_file *f, const struct fs_progress *p) MUST_CHECK;
+struct fs_evacuation {
+	uint64_t snapshot;		/* which another host reads, or 0 ... */
+	struct lock_holder holder;	/* ... that host */
+};
 /*
- * The file's data leaves LUNs that are to leave, while it may be written.  What
- * its snapshots and clones share stays where it is for them.  -EBADF: not open
- * for writing by this host alone.
+ * All of the files that lies on LUNs that are to leave goes elsewhere, while
+ * they are used: content, snapshots, and what says where it is; not the inodes.
+ * What is shared stays shared, so the files are a disk with all its clones and
+ * theirs, each open for writing by this host alone (-EBADF).  After an error,
+ * or a crash, what has moved has moved, and the rest is where it was.
+ * -EMLINK: a snapshot has a clone that is not among them; -VMFS_ELOCKED:
+ * ret_e; -VMFS_ELIMIT: the journal is too small for so many snapshots that
+ * differ in one place; -ENOSPC, also when there is no free MiB in one piece.
  */
-int fs_file_evacuate(struct fs_file *f, const struct fs_progress *p)
-    MUST_CHECK;
+int fs_evacuate(struct fs_file *const *file, unsigned n,
+    const struct fs_progress *p, struct fs_evacuation *ret_e) MUST_CHECK;
+/* The same for the blocks of a directory.  -VMFS_ELOCKED after a while. */
+int fs_dir_evacuate(struct fs *fs, uint64_t ino,
+    struct lock_holder *ret_holder) MUST_CHECK;
 /*
  * Calls fn for the extents, whole blocks, in which two trees of one family
  * differ (a disk and its snapshots, or 0: nothing at all), in ascending order,

@@ -140,7 +140,9 @@ pin_adopt(struct pin *p)
 	if (r != 0)
 		return r;
 	content_lock(ip);
+	content_lock(sp);
 	r = pin_possible(p->from, ip) ? adopt(ip, sp) : -EOPNOTSUPP;
+	content_unlock(sp);
 	content_unlock(ip);
 	return inode_give(sp, LOCK_EXCLUSIVE, r);
 }

@@ -128,8 +128,10 @@ space_of(struct ds *ds, uint64_t life_ns, struct ds_space *ret_s)
 	r = scan(ds, life_ns);
 	if (r < 0)
 		return r;
+	/* What is free on a LUN that leaves is nobody's to use. */
 	for (uint64_t i = 0; i < n; i++)
-		chunks += ds->cluster_free[i];
+		if (ds_extent_is_usable(ds, i))
+			chunks += ds->cluster_free[i];
 	*ret_s = (struct ds_space) {
 		.total_bytes = volume_space(&ds->super) << BLOCK_SHIFT,
 		.free_bytes = chunks << CHUNK_SHIFT,

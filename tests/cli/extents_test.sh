@@ -165,8 +165,8 @@ a_lun_is_emptied_under_load_and_taken_out_body()
 	fsck_is_clean "$(realpath store0)" "$(realpath store2)"
 }
 
-extents_test_case what_keeps_a_lun_is_named
-what_keeps_a_lun_is_named_body()
+extents_test_case snapshots_and_clones_go_with_their_disk
+snapshots_and_clones_go_with_their_disk_body()
 {
 	lun_make lun0 128M
 	truncate -s 256M lun1
@@ -177,11 +177,50 @@ what_keeps_a_lun_is_named_body()
 	until_true 30 dd if=/dev/urandom of=esx1/mnt/vm-flat.vmdk bs=1M \
 	    count=150 conv=fsync,notrunc || atf_fail "no new space"
 	atf_check vmfsctl -c esx1/ctl disk snapshot ds1:/vm.vmdk one
+	atf_check vmfsctl -c esx1/ctl disk clone ds1:/vm.vmdk@one \
+	    ds1:/two.vmdk
+	atf_check -e ignore dd if=/dev/urandom of=esx1/mnt/vm-flat.vmdk \
+	    bs=4096 count=100 seek=37000 conv=fsync,notrunc
+	atf_check cp esx1/mnt/vm-flat.vmdk vm
+	atf_check cp esx1/mnt/two-flat.vmdk two
 	atf_check vmfsctl -c esx1/ctl ds extent add ds1 "${PWD}/lun2"
-	until_true 30 dd if=/dev/urandom of=esx1/mnt/fill bs=1M count=100 \
+	until_true 30 vmfsctl -c esx1/ctl ds extent evacuate ds1 1 ||
+	    atf_fail "$(vmfsctl -c esx1/ctl ds extent evacuate ds1 1 2>&1)"
+	until_true 30 vmfsctl -c esx1/ctl ds extent rm ds1 1 ||
+	    atf_fail "$(vmfsctl -c esx1/ctl ds extent rm ds1 1 2>&1)"
+	extents_are esx1 "ok ok" || atf_fail "it is not gone"
+	rm lun1
+	atf_check cmp vm esx1/mnt/vm-flat.vmdk
+	atf_check cmp two esx1/mnt/two-flat.vmdk
+	hosts_stop
+	fsck_is_clean lun0 lun2
+}
+
+extents_test_case what_keeps_a_lun_is_named
+what_keeps_a_lun_is_named_body()
+{
+	lun_make lun0 64M
+	truncate -s 256M lun1
+	truncate -s 256M lun2
+	host_start esx1 "${PWD}/lun0"
+	atf_check vmfsctl -c esx1/ctl disk create ds1:/vm.vmdk 300M
+	# No room for an inode on the first LUN.
+	atf_check -s not-exit:0 -o ignore -e ignore \
+	    dd if=/dev/zero of=esx1/mnt/vm-flat.vmdk bs=64k conv=notrunc,fsync
+	atf_check vmfsctl -c esx1/ctl ds extent add ds1 "${PWD}/lun1"
+	until_true 30 dd if=/dev/zero of=esx1/mnt/late bs=1M count=8 \
 	    conv=fsync || atf_fail "no new space"
+	for i in $(seq 200); do
+		touch "esx1/mnt/late$i"
+	done
+	atf_check vmfsctl -c esx1/ctl disk snapshot ds1:/vm.vmdk one
+	atf_check vmfsctl -c esx1/ctl ds extent add ds1 "${PWD}/lun2"
 	atf_check -s exit:1 -o ignore \
-	    -e match:"still lie on extent 1.*snapshot 'one' of /vm-flat.vmdk" \
+	    -e match:"still lie on extent 1.*/late.*, whose inode cannot move" \
+	    vmfsctl -c esx1/ctl ds extent evacuate ds1 1
+	atf_check sh -c "rm esx1/mnt/late*"
+	atf_check -s exit:1 -o ignore \
+	    -e match:"snapshot 'one' of /vm-flat.vmdk, whose inode cannot" \
 	    vmfsctl -c esx1/ctl ds extent evacuate ds1 1
 	atf_check -s exit:1 -e match:"snapshot 'one' of /vm" \
 	    vmfsctl -c esx1/ctl ds extent rm ds1 1

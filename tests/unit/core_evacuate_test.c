@@ -1,0 +1,535 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* A LUN of a datastore is emptied: everything goes, and is what it was. */
+#include <atf-c.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "libvmfs/base/crc32c.h"
+#include "libvmfs/core/ds_priv.h"
+#include "libvmfs/core/extents.h"
+#include "tests/unit/core_extents_rig.h"
+
+#define SEEDS 12u
+#define DISKS 5u		/* one, and clones of it and of them */
+#define SNAPSHOTS 4u		/* of each */
+#define DISK_SIZE (20 * MIB)
+
+static int
+evacuate(struct fs_file *f)
+{
+	struct fs_evacuation e;
+
+	return fs_evacuate(&f, 1, NULL, &e);
+}
+
+EXTENT_TEST(what_was_moved_away_lets_its_lun_go)
+{
+	uint64_t here, there, part;
+	struct lock_holder holder;
+	struct fs_file *f, *g;
+	unsigned lies = 0;
+
+	two_files(b, &here, &there);
+	/* Written in part, and grown since. */
+	part = rig_create(&b->r, "part", INODE_DISK, GIB);
+	g = rig_open(&b->r, part, FS_READ | FS_WRITE);
+	for (unsigned i = 0; i < 5; i++)
+		rig_fill(g, i * 3 * MIB + 8192, 12288, (uint8_t)(20 + i));
+	f = rig_open(&b->r, there, FS_READ | FS_WRITE);
+	ATF_CHECK_EQ(fs_extent_rm(b->r.fs, 1, &holder), -EINVAL);
+	ATF_REQUIRE_EQ(add(b, 2), 0);
+	ATF_REQUIRE_EQ(fs_extent_leave(b->r.fs, 1, true, &holder), 0);
+	ATF_CHECK_EQ(fs_extent_rm(b->r.fs, 1, &holder), -ENOTEMPTY);
+	ATF_CHECK(used_there(b) > 8 * MIB);
+	ATF_REQUIRE_EQ(fs_lies_on_leaving(b->r.fs, there, &lies), 0);
+	ATF_CHECK(lies);
+	ATF_REQUIRE_EQ(evacuate(f), 0);
+	ATF_REQUIRE_EQ(evacuate(g), 0);
+	ATF_REQUIRE_EQ(ds_checkpoint(b->r.f.ds, 0), 0);
+	ATF_REQUIRE_EQ(fs_lies_on_leaving(b->r.fs, there, &lies), 0);
+	ATF_CHECK(!lies);
+	ATF_CHECK_EQ(used_there(b), 0);
+	for (unsigned i = 0; i < 80; i++)
+		rig_expect(f, (uint64_t)i * MIB, MIB, 2);
+	for (unsigned i = 0; i < 5; i++) {
+		rig_expect(g, i * 3 * MIB, 8192, 0);
+		rig_expect(g, i * 3 * MIB + 8192, 12288, (uint8_t)(20 + i));
+	}
+	ATF_REQUIRE_EQ(fs_extent_rm(b->r.fs, 1, &holder), 0);
+	ATF_CHECK_EQ(ds_super(b->r.f.ds)->extents, 2);
+	/* Nothing of it is left, and it may come again. */
+	ATF_CHECK_EQ(extent_read(b->lun[1], &(struct extent_info){ 0 }),
+	    -VMFS_ENOTVMFS);
+	rig_close(f);
+	rig_close(g);
+	umount(b);
+	mount(b);
+	f = rig_open(&b->r, there, FS_READ | FS_WRITE);
+	rig_expect(f, 79 * MIB, MIB, 2);
+	ATF_REQUIRE_EQ(add(b, 1), 0);
+	rig_fill(f, 100 * MIB, 20 * MIB, 5);
+	rig_close(f);
+	umount(b);
+}
+
+/* ---- families ---- */
+
+struct tree_seen {
+	uint64_t ino, disk;
+	uint32_t id;			/* of a snapshot; 0: a head */
+	uint32_t crc[DISK_SIZE / MIB];
+};
+
+struct family {
+	struct box *b;
+	struct prng p;
+	uint64_t disk[DISKS];
+	struct fs_file *f[DISKS];
+	unsigned n;
+	struct tree_seen seen[DISKS * (SNAPSHOTS + 1)];
+	unsigned n_seen;
+	uint64_t held[DISKS];
+};
+
+static uint32_t
+below(struct family *m, uint32_t n)
+{
+	return (uint32_t)prng_below(&m->p, n);
+}
+
+static void
+scribble(struct family *m, unsigned i, unsigned times)
+{
+	static const size_t len[] = { 4096, 12288, 65536, 300000, 1 << 20 };
+
+	while (times-- > 0) {
+		size_t n = len[below(m, 5)];
+		uint64_t off = below(m, (uint32_t)((DISK_SIZE - n) / 512)) *
+		    (uint64_t)512;
+
+		if (n >= 65536 && below(m, 2) == 0)
+			off &= ~(MIB - 1);
+		if (below(m, 12) == 0)
+			ATF_REQUIRE_EQ(fs_file_punch(m->f[i], off, n), 0);
+		else
+			rig_fill(m->f[i], off, n, (uint8_t)(1 + below(m,
+			    255)));
+	}
+}
+
+static void
+seen_add(struct family *m, uint64_t ino, uint64_t disk, uint32_t id)
+{
+	m->seen[m->n_seen++] = (struct tree_seen){
+		.ino = ino, .disk = disk, .id = id,
+	};
+}
+
+static uint64_t
+snapshot(struct family *m, unsigned i, unsigned n)
+{
+	struct lock_holder holder;
+	struct fs_snapshot s;
+	char name[16];
+
+	(void)snprintf(name, sizeof(name), "s%u", n);
+	ATF_REQUIRE_EQ(fs_snapshot_create(m->b->r.fs, m->disk[i], name, &s,
+	    &holder), 0);
+	seen_add(m, s.ino, m->disk[i], s.id);
+	return s.ino;
+}
+
+static void
+disk_add(struct family *m, uint64_t ino)
+{
+	m->disk[m->n] = ino;
+	m->f[m->n++] = rig_open(&m->b->r, ino, FS_READ | FS_WRITE);
+	seen_add(m, ino, ino, 0);
+}
+
+static void
+clone_add(struct family *m, uint64_t snapshot)
+{
+	struct lock_holder holder;
+	struct fs_attr a;
+	char name[16];
+
+	(void)snprintf(name, sizeof(name), "clone%u", m->n);
+	ATF_REQUIRE_EQ(fs_clone(m->b->r.fs, snapshot, m->b->r.root, name, 0644,
+	    0, 0, &a, &holder), 0);
+	disk_add(m, a.ino);
+}
+
+/* A disk, clones of some snapshots, clones of clones; all are written. */
+static void
+family_grow(struct family *m)
+{
+	disk_add(m, rig_create(&m->b->r, "vm", INODE_DISK, DISK_SIZE));
+	scribble(m, 0, 40);
+	for (unsigned n = 0; n < SNAPSHOTS; n++)
+		for (unsigned i = 0; i < m->n; i++) {
+			uint64_t s = snapshot(m, i, n);
+
+			if (m->n < DISKS && below(m, 3) == 0)
+				clone_add(m, s);
+			scribble(m, i, below(m, 10));
+		}
+}
+
+static void
+tree_crc(struct family *m, const struct tree_seen *s, uint32_t *ret_crc)
+{
+	struct fs_file *f = rig_open(&m->b->r, s->ino, FS_READ);
+	uint8_t *buf = disk_buf_alloc(MIB);
+	size_t n;
+
+	for (unsigned i = 0; i < DISK_SIZE / MIB; i++) {
+		ATF_REQUIRE_EQ(fs_file_read(f, i * MIB, buf, MIB, &n), 0);
+		ATF_REQUIRE_EQ(n, MIB);
+		ret_crc[i] = crc32c(0, buf, MIB);
+	}
+	free(buf);
+	rig_close(f);
+}
+
+static void
+family_look(struct family *m)
+{
+	for (unsigned i = 0; i < m->n_seen; i++)
+		tree_crc(m, &m->seen[i], m->seen[i].crc);
+	for (unsigned i = 0; i < m->n; i++)
+		ATF_REQUIRE_EQ(fs_held(m->b->r.fs, m->disk[i], &m->held[i]),
+		    0);
+}
+
+static void
+family_expect(struct family *m)
+{
+	uint32_t crc[DISK_SIZE / MIB];
+	uint64_t held;
+
+	for (unsigned i = 0; i < m->n_seen; i++) {
+		tree_crc(m, &m->seen[i], crc);
+		ATF_CHECK_MSG(memcmp(crc, m->seen[i].crc, sizeof(crc)) == 0,
+		    "tree %u", i);
+	}
+	for (unsigned i = 0; i < m->n; i++) {
+		ATF_REQUIRE_EQ(fs_held(m->b->r.fs, m->disk[i], &held), 0);
+		ATF_CHECK_EQ_MSG(held, m->held[i], "disk %u", i);
+	}
+}
+
+static void
+family_expect_away(struct family *m)
+{
+	unsigned what;
+
+	for (unsigned i = 0; i < m->n_seen; i++) {
+		ATF_REQUIRE_EQ(fs_lies_on_leaving(m->b->r.fs, m->seen[i].ino,
+		    &what), 0);
+		ATF_CHECK_MSG((what & FS_LIES_CONTENT) == 0, "tree %u", i);
+	}
+}
+
+static int
+family_evacuate(struct family *m)
+{
+	struct fs_evacuation e;
+
+	return fs_evacuate(m->f, m->n, NULL, &e);
+}
+
+/* Snapshots without clones go, in any order; the others are as before. */
+static void
+family_shrink(struct family *m)
+{
+	for (unsigned k = 0; k < 6; k++) {
+		unsigned i = below(m, m->n_seen);
+		struct lock_holder holder;
+
+		if (m->seen[i].id == 0 || fs_snapshot_delete(m->b->r.fs,
+		    m->seen[i].disk, m->seen[i].id, &holder) != 0)
+			continue;
+		m->seen[i] = m->seen[--m->n_seen];
+	}
+	for (unsigned i = 0; i < m->n; i++)
+		ATF_REQUIRE_EQ(fs_held(m->b->r.fs, m->disk[i], &m->held[i]),
+		    0);
+}
+
+static void
+family_close(struct family *m)
+{
+	for (unsigned i = 0; i < m->n; i++)
+		rig_close(m->f[i]);
+}
+
+static void
+fill_first(struct box *b, unsigned leave_mib)
+{
+	uint64_t ino = rig_create(&b->r, "fill", INODE_DISK, GIB);
+	struct fs_file *f = rig_open(&b->r, ino, FS_READ | FS_WRITE);
+	uint8_t *buf = calloc(1, MIB);
+	uint64_t off = 0;
+
+	while (rig_free_bytes(&b->r) > leave_mib * MIB + CHUNK_SIZE &&
+	    fs_file_write(f, off, buf, CHUNK_SIZE) == 0)
+		off += MIB;
+	free(buf);
+	rig_close(f);
+}
+
+static void
+leave(struct box *b)
+{
+	struct lock_holder holder;
+
+	ATF_REQUIRE_EQ(add(b, 2), 0);
+	ATF_REQUIRE_EQ(fs_extent_leave(b->r.fs, 1, true, &holder), 0);
+}
+
+static uint64_t family_seed;
+
+static void
+family_moves(struct box *b)
+{
+	struct family *m = calloc(1, sizeof(*m));
+	struct lock_holder holder;
+	int rc;
+
+	ATF_REQUIRE(m != NULL);
+	m->b = b;
+	prng_seed(&m->p, family_seed);
+	fill_first(b, 6);
+	ATF_REQUIRE_EQ(add(b, 1), 0);
+	family_grow(m);
+	family_look(m);
+	ATF_CHECK(used_there(b) > MIB);
+	leave(b);
+	rc = family_evacuate(m);
+	ATF_REQUIRE_MSG(rc == 0, "%s; %llu free, %llu to move",
+	    vmfs_strerror(rc), (unsigned long long)rig_free_bytes(&b->r),
+	    (unsigned long long)used_there(b));
+	family_expect(m);
+	family_expect_away(m);
+	ATF_REQUIRE_EQ(ds_checkpoint(b->r.f.ds, 0), 0);
+	ATF_CHECK_EQ(used_there(b), 0);
+	ATF_REQUIRE_EQ(fs_extent_rm(b->r.fs, 1, &holder), 0);
+	family_expect(m);
+	family_shrink(m);
+	family_expect(m);
+	scribble(m, 0, 10);
+	family_close(m);
+	umount(b);
+	free(m);
+}
+
+ATF_TC_WITHOUT_HEAD(snapshots_and_clones_move_and_share_what_they_shared);
+ATF_TC_BODY(snapshots_and_clones_move_and_share_what_they_shared, tc)
+{
+	(void)tc;
+	for (family_seed = 1; family_seed <= SEEDS; family_seed++) {
+		printf("seed %llu\n", (unsigned long long)family_seed);
+		box_run(family_moves);
+	}
+}
+
+/* ---- metadata ---- */
+
+static void
+many_names(struct box *b, uint64_t dir)
+{
+	for (unsigned i = 0; i < 300; i++) {
+		struct fs_attr a;
+		char name[200];
+
+		(void)snprintf(name, sizeof(name), "%0190u", i);
+		ATF_REQUIRE_EQ(fs_create(b->r.fs, dir, name, INODE_FILE, 0644,
+		    0, 0, 0, &a), 0);
+	}
+}
+
+static bool
+count_name(void *arg, const struct fs_dirent *e)
+{
+	unsigned *n = arg;
+
+	*n += e->ino != 0;
+	return true;
+}
+
+static void
+names_expect(struct box *b, uint64_t dir)
+{
+	unsigned n = 0;
+
+	ATF_REQUIRE_EQ(fs_readdir(b->r.fs, dir, 0, count_name, &n), 0);
+	ATF_CHECK_EQ(n, 300);
+}
+
+static void
+attribute_expect(struct box *b, uint64_t ino)
+{
+	char value[4];
+	size_t len;
+
+	ATF_REQUIRE_EQ(fs_xattr_get(b->r.fs, ino, "user.a", value,
+	    sizeof(value), &len), 0);
+	ATF_CHECK(len == 3 && memcmp(value, "abc", 3) == 0);
+}
+
+static void
+metadata_moves(struct box *b)
+{
+	struct family *m = calloc(1, sizeof(*m));
+	struct lock_holder holder;
+	unsigned what = 0;
+	struct fs_attr dir;
+	int rc;
+
+	ATF_REQUIRE(m != NULL);
+	m->b = b;
+	prng_seed(&m->p, family_seed);
+	ATF_REQUIRE_EQ(fs_create(b->r.fs, b->r.root, "dir", INODE_DIR, 0755, 0,
+	    0, 0, &dir), 0);
+	fill_first(b, 0);
+	ATF_REQUIRE_EQ(add(b, 1), 0);
+	family_grow(m);
+	many_names(b, dir.ino);
+	ATF_REQUIRE_EQ(fs_xattr_set(b->r.fs, m->disk[0], "user.a", "abc", 3, 0,
+	    &holder), 0);
+	family_look(m);
+	leave(b);
+	ATF_REQUIRE_EQ(fs_lies_on_leaving(b->r.fs, dir.ino, &what), 0);
+	ATF_CHECK_EQ(what, FS_LIES_CONTENT);
+	rc = family_evacuate(m);
+	ATF_REQUIRE_MSG(rc == 0, "%s", vmfs_strerror(rc));
+	ATF_REQUIRE_EQ(fs_dir_evacuate(b->r.fs, dir.ino, &holder), 0);
+	family_expect_away(m);
+	ATF_REQUIRE_EQ(fs_lies_on_leaving(b->r.fs, dir.ino, &what), 0);
+	ATF_CHECK_EQ(what, 0);
+	family_expect(m);
+	names_expect(b, dir.ino);
+	attribute_expect(b, m->disk[0]);
+	family_shrink(m);
+	family_expect(m);
+	family_close(m);
+	umount(b);
+	mount(b);
+	names_expect(b, dir.ino);
+	attribute_expect(b, m->disk[0]);
+	umount(b);
+	free(m);
+}
+
+ATF_TC_WITHOUT_HEAD(metadata_moves_but_for_inodes);
+ATF_TC_BODY(metadata_moves_but_for_inodes, tc)
+{
+	(void)tc;
+	for (family_seed = 1; family_seed <= SEEDS; family_seed++) {
+		printf("seed %llu\n", (unsigned long long)family_seed);
+		box_run(metadata_moves);
+	}
+}
+
+/* ---- what it does not touch ---- */
+
+struct reader_at_work {
+	struct family *m;
+	bool stop, ended;
+};
+
+/* A backup, as it were. */
+static void
+reader_main(void *arg)
+{
+	struct reader_at_work *r = arg;
+	struct tree_seen *s = &r->m->seen[1];
+	struct fs_file *f = rig_open(&r->m->b->r, s->ino, FS_READ);
+	uint8_t *buf = disk_buf_alloc(MIB);
+
+	for (unsigned i = 0; !r->stop; i = (i + 1) % (DISK_SIZE / MIB)) {
+		size_t n;
+
+		ATF_REQUIRE_EQ(fs_file_read(f, i * MIB, buf, MIB, &n), 0);
+		ATF_CHECK_EQ(crc32c(0, buf, MIB), s->crc[i]);
+		fiber_yield();
+	}
+	free(buf);
+	rig_close(f);
+	r->ended = true;
+}
+
+EXTENT_TEST(who_reads_a_snapshot_goes_on)
+{
+	struct family *m = calloc(1, sizeof(*m));
+	struct reader_at_work r = { .m = m };
+	struct lock_holder holder;
+	struct fs_file *f;
+
+	ATF_REQUIRE(m != NULL);
+	m->b = b;
+	prng_seed(&m->p, 1);
+	fill_first(b, 6);
+	ATF_REQUIRE_EQ(add(b, 1), 0);
+	family_grow(m);
+	family_look(m);
+	leave(b);
+	ATF_REQUIRE_EQ(sched_spawn(b->r.f.env.sched, "reader", reader_main,
+	    &r), 0);
+	fiber_yield();
+	ATF_REQUIRE_EQ(family_evacuate(m), 0);
+	/* The space is used again at once. */
+	ATF_REQUIRE_EQ(fs_extent_leave(b->r.fs, 1, false, &holder), 0);
+	ATF_REQUIRE_EQ(ds_checkpoint(b->r.f.ds, 0), 0);
+	f = rig_open(&b->r, rig_create(&b->r, "new", INODE_DISK, GIB),
+	    FS_READ | FS_WRITE);
+	ATF_CHECK(fill_up(f, 0) > SECOND_SIZE / MIB);
+	rig_close(f);
+	for (unsigned i = 0; i < 40; i++)
+		fiber_yield();
+	r.stop = true;
+	while (!r.ended)
+		fiber_yield();
+	family_close(m);
+	umount(b);
+	free(m);
+}
+
+EXTENT_TEST(a_clone_that_is_not_there_keeps_what_it_shares)
+{
+	struct family *m = calloc(1, sizeof(*m));
+	struct fs_evacuation e;
+
+	ATF_REQUIRE(m != NULL);
+	m->b = b;
+	prng_seed(&m->p, 1);
+	fill_first(b, 6);
+	ATF_REQUIRE_EQ(add(b, 1), 0);
+	disk_add(m, rig_create(&b->r, "vm", INODE_DISK, DISK_SIZE));
+	scribble(m, 0, 40);
+	clone_add(m, snapshot(m, 0, 0));
+	scribble(m, 1, 10);
+	family_look(m);
+	leave(b);
+	ATF_CHECK_EQ(fs_evacuate(m->f, 1, NULL, &e), -EMLINK);
+	family_expect(m);
+	ATF_CHECK_EQ(family_evacuate(m), 0);
+	family_expect(m);
+	family_expect_away(m);
+	family_close(m);
+	umount(b);
+	free(m);
+}
+
+ATF_TP_ADD_TCS(tp)
+{
+	ATF_TP_ADD_TC(tp, what_was_moved_away_lets_its_lun_go);
+	ATF_TP_ADD_TC(tp,
+	    snapshots_and_clones_move_and_share_what_they_shared);
+	ATF_TP_ADD_TC(tp, metadata_moves_but_for_inodes);
+	ATF_TP_ADD_TC(tp, who_reads_a_snapshot_goes_on);
+	ATF_TP_ADD_TC(tp, a_clone_that_is_not_there_keeps_what_it_shares);
+	return atf_no_error();
+}

@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* A datastore on LUNs in memory; fiber context. */
+#ifndef TESTS_UNIT_CORE_EXTENTS_RIG_H
+#define TESTS_UNIT_CORE_EXTENTS_RIG_H
+
+#include "tests/unit/core_fs_rig.h"
+
+#define FIRST_SIZE (72 * MIB)	/* the last cluster is half as long */
+#define SECOND_SIZE (100 * MIB)
+#define LUNS 3u
+
+/* A way to one of the LUNs, which outlives it. */
+struct way {
+	struct disk disk;
+	struct disk *below;
+	unsigned *flushes;
+	int error;		/* of all requests */
+};
+
+struct box {
+	struct rig r;
+	struct disk *lun[LUNS];
+	struct way *way[LUNS];		/* the last one to each */
+	unsigned flushes[LUNS];
+	unsigned hidden;		/* mask of LUNs that are not found */
+};
+
+/* A new way to LUN i. */
+struct disk *open_way(struct box *b, unsigned i);
+/* For ds_conf.find_extent, with the box. */
+int find_extent(void *arg, const struct super *s, unsigned i,
+    struct disk **ret_lun);
+/* The disk of all LUNs; those that are found come with the mount. */
+void open_all(struct box *b);
+void mount(struct box *b);
+/* fsck must find nothing afterwards, or is not asked. */
+void umount(struct box *b);
+void umount_unchecked(struct box *b);
+/* LUN i becomes one of the datastore. */
+int add(struct box *b, unsigned i);
+/* Two disks: the second one has LUN 1 for what the first LUN has no room for. */
+void two_files(struct box *b, uint64_t *ret_here, uint64_t *ret_there);
+/* Writes from that MiB on until there is no space; how many MiB were taken. */
+unsigned fill_up(struct fs_file *f, unsigned from);
+/* Bytes in use on extent 1. */
+uint64_t used_there(struct box *b);
+/* Runs fn in a fiber with a mounted datastore on the first LUN. */
+void box_run(void (*fn)(struct box *b));
+
+#define EXTENT_TEST(name)						\
+static void body_##name(struct box *b);					\
+ATF_TC_WITHOUT_HEAD(name);						\
+ATF_TC_BODY(name, tc)							\
+{									\
+	(void)tc;							\
+	box_run(body_##name);						\
+}									\
+static void								\
+body_##name(struct box *b)
+
+#endif
