@@ -3,6 +3,10 @@
  * Clones: a new disk over a snapshot's tree.  The snapshot counts them and
  * cannot be deleted meanwhile; its space is never a clone's to free.
  */
+#include <stdio.h>
+
+#include <stdio.h>
+
 #include "libvmfs/core/names_set.h"
 #include "libvmfs/core/xattr.h"
 
@@ -10,7 +14,7 @@
 
 struct clone {
 	struct fs *fs;
-	const char *name;
+	const char *name;		/* NULL: none, see fs_file_link */
 	struct inode *sp, *dip;
 	struct inode_info info;
 	struct lock_grant g;
@@ -48,8 +52,9 @@ clone_info(struct clone *m, uint16_t mode, uint32_t uid, uint32_t gid)
 		.mode = mode & 07777,
 		.uid = uid,
 		.gid = gid,
-		.nlink = 1,
-		.flags = INODE_CLONE | (s->flags & INODE_INLINE),
+		.nlink = m->name != NULL,
+		.flags = INODE_CLONE | (s->flags & INODE_INLINE) |
+		    (m->name != NULL ? 0 : INODE_DELETING),
 		.size = s->size,
 		.chunks = s->chunks,
 		.atime_ns = now,
@@ -71,14 +76,23 @@ clone_info(struct clone *m, uint16_t mode, uint32_t uid, uint32_t gid)
 }
 
 static int
+clone_entry(struct txn *t, const struct clone *m)
+{
+	struct dirent e = {
+		.ino = m->g.addr, .generation = m->info.generation,
+		.type = m->info.type, .name = m->name,
+	};
+
+	if (m->name == NULL)
+		return orphan_add(t, m->g.addr);
+	e.name_len = strlen(m->name);
+	return dir_insert(t, m->dip, &e);
+}
+
+static int
 clone_in(struct txn *t, struct clone *m)
 {
 	struct lockops *l = ds_locks(m->fs->ds);
-	struct dirent e = {
-		.type = m->info.type,
-		.name = m->name,
-		.name_len = strlen(m->name),
-	};
 	struct mblk *b;
 	int r, f;
 
@@ -90,11 +104,9 @@ clone_in(struct txn *t, struct clone *m)
 	mb_put(b);
 	if (r != 0)
 		return r;
-	e.ino = m->g.addr;
-	e.generation = m->info.generation;
 	r = clone_xattrs(t, m);
 	if (r == 0)
-		r = dir_insert(t, m->dip, &e);
+		r = clone_entry(t, m);
 	if (r != 0) {
 		f = m->info.xattr != 0 ? meta_free(t, m->info.xattr) : 0;
 		if (f == 0)
@@ -104,6 +116,8 @@ clone_in(struct txn *t, struct clone *m)
 		return f != 0 ? f : r;
 	}
 	m->sp->info.clones++;
+	if (m->name == NULL)
+		return inode_store(t, m->sp);
 	m->dip->info.mtime_ns = m->dip->info.ctime_ns = m->info.btime_ns;
 	r = inode_store(t, m->sp);
 	return r != 0 ? r : inode_store(t, m->dip);
@@ -126,7 +140,7 @@ clone_check(struct clone *m)
 		return -ENOTDIR;
 	if (m->dip->info.nlink == 0)
 		return -ENOENT;
-	r = names_find(m->dip, m->name, &e);
+	r = m->name != NULL ? names_find(m->dip, m->name, &e) : -ENOENT;
 	return r == 0 ? -EEXIST : r == -ENOENT ? 0 : r;
 }
 
@@ -171,7 +185,7 @@ fs_clone(struct fs *fs, uint64_t snapshot_ino, uint64_t dir, const char *name,
 	int r;
 
 	r = fs_writable(fs);
-	if (r == 0)
+	if (r == 0 && name != NULL)
 		r = name_check(name);
 	if (r == 0)
 		r = fs_getattr(fs, snapshot_ino, &a);
@@ -199,4 +213,52 @@ fs_clone(struct fs *fs, uint64_t snapshot_ino, uint64_t dir, const char *name,
 	content_unlock(m.sp);
 	r = inode_give(m.dip, LOCK_EXCLUSIVE, r);
 	return inode_give(m.sp, LOCK_EXCLUSIVE, r);
+}
+
+/* ---- of the disk as it is ---- */
+
+#define NAME_TRIES 1000u
+
+static int
+snapshot_called(struct fs *fs, uint64_t ino, const char *called,
+    struct fs_snapshot *ret_s, struct lock_holder *ret_holder)
+{
+	char name[SNAPTAB_NAME_MAX + 1], number[8] = "";
+	int r = -EEXIST;
+
+	for (unsigned i = 2; r == -EEXIST && i < NAME_TRIES; i++) {
+		(void)snprintf(name, sizeof(name), "%.*s%s",
+		    SNAPTAB_NAME_MAX - (int)strlen(number), called, number);
+		r = snapshot_for_copy(fs, ino, name, ret_s, ret_holder);
+		(void)snprintf(number, sizeof(number), "~%u", i);
+	}
+	return r;
+}
+
+int
+fs_clone_now(struct fs *fs, uint64_t ino, const char *called, uint64_t dir,
+    const char *name, const struct fs_attr *like, struct fs_snapshot *ret_s,
+    struct fs_attr *ret_a, struct lock_holder *ret_holder)
+{
+	struct fs_snapshot s;
+	struct inode *ip;
+	int r;
+
+	r = inode_ref(fs, ino, &ip);
+	if (r != 0)
+		return r;
+	/* What it makes has no clone yet and must not go now. */
+	ip->sharing++;
+	r = snapshot_called(fs, ino, called, &s, ret_holder);
+	if (r == 0) {
+		r = fs_clone(fs, s.ino, dir, name, like->mode, like->uid,
+		    like->gid, ret_a, ret_holder);
+		if (r != 0)
+			(void)!fs_snapshot_delete(fs, ino, s.id, NULL);
+	}
+	ip->sharing--;
+	inode_unref(ip);
+	if (r == 0)
+		*ret_s = s;
+	return r;
 }

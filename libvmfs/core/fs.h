@@ -111,6 +111,13 @@ int fs_readlink(struct fs *fs, uint64_t ino, char *buf, size_t size) MUST_CHECK;
  */
 int fs_link(struct fs *fs, uint64_t ino, uint64_t dir, const char *name,
     struct fs_attr *ret_a, struct lock_holder *ret_holder) MUST_CHECK;
+/*
+ * The only name of what has none and is open for writing, because it was made
+ * without one (name NULL) and opened by fs_file_reopen, or has lost it: a file
+ * or disk that is there as a whole, or after a crash not at all.  -EEXIST;
+ * -EBADF: it has a name, or others may write it; -EXDEV: a quota came between.
+ */
+int fs_file_link(struct fs_file *f, uint64_t dir, const char *name) MUST_CHECK;
 /* A file that is open on this host keeps its content until the last close;
  * -VMFS_ELOCKED when another live host has it open for writing; -EBUSY when
  * a snapshot of it is pinned by clones. */
@@ -455,6 +462,14 @@ int fs_snapshot_revert(struct fs *fs, uint64_t ino, uint32_t id,
  */
 int fs_clone(struct fs *fs, uint64_t snapshot_ino, uint64_t dir,
     const char *name, uint16_t mode, uint32_t uid, uint32_t gid,
+    struct fs_attr *ret_a, struct lock_holder *ret_holder) MUST_CHECK;
+/*
+ * The same of the disk `ino` as it is now, with mode and owner of `like`.  The
+ * snapshot that is taken for it, called so or when that is taken so and a
+ * number, goes with its last clone.
+ */
+int fs_clone_now(struct fs *fs, uint64_t ino, const char *called, uint64_t dir,
+    const char *name, const struct fs_attr *like, struct fs_snapshot *ret_s,
     struct fs_attr *ret_a, struct lock_holder *ret_holder) MUST_CHECK;
 
 /*

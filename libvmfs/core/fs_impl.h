@@ -455,7 +455,7 @@ int snapshot_thin(struct fs *fs, uint64_t ino, unsigned keep,
 int snapshot_reap(struct inode *ip);
 /* One that goes when its last clone does. */
 int snapshot_for_copy(struct fs *fs, uint64_t ino, const char *name,
-    struct fs_snapshot *ret_s) MUST_CHECK;
+    struct fs_snapshot *ret_s, struct lock_holder *ret_holder) MUST_CHECK;
 /* Clones of a snapshot, as its inode says without its lock. */
 int snapshot_clones(struct inode *ip, uint64_t ino, uint32_t *ret_clones)
     MUST_CHECK;

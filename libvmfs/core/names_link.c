@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* A further name for a file. */
+/* A further name for a file; a name for one that has lost it. */
 #include "libvmfs/core/names_set.h"
 
 #define NAME_BLOCKS 24u
@@ -111,4 +111,83 @@ fs_link(struct fs *fs, uint64_t ino, uint64_t dir, const char *name,
 	else
 		r = link_take(fs, ino, s.ip[0], name, ret_a, ret_holder);
 	return names_set_unlock(&s, r);
+}
+
+/* ---- what has no name ---- */
+
+static int
+name_in(struct txn *t, struct inode *dip, struct inode *ip, const char *name)
+{
+	const struct dirent e = {
+		.ino = ip->ino, .generation = ip->info.generation,
+		.type = ip->info.type, .name = name, .name_len = strlen(name),
+	};
+	int r;
+
+	r = dir_insert(t, dip, &e);
+	if (r == 0)
+		r = orphan_remove(t, ip->ino);
+	if (r != 0)
+		return r;
+	ip->info.nlink = 1;
+	ip->info.flags &= ~(uint32_t)INODE_DELETING;
+	ip->info.parent = dip->ino;
+	ip->info.ctime_ns = fs_now_ns(ip->fs);
+	dip->info.mtime_ns = dip->info.ctime_ns = ip->info.ctime_ns;
+	r = inode_store(t, ip);
+	return r != 0 ? r : inode_store(t, dip);
+}
+
+static int
+name_locked(struct inode *dip, struct inode *ip, const char *name)
+{
+	struct dirent e;
+	struct txn *t;
+	int r;
+
+	if (ip->info.policy.account != dip->info.policy.account)
+		return -EXDEV;
+	if (dip->info.nlink == 0)
+		return -ENOENT;
+	r = names_find(dip, name, &e);
+	if (r != -ENOENT)
+		return r == 0 ? -EEXIST : r;
+	r = txn_begin(ip->fs->ds, NAME_BLOCKS, &t);
+	if (r != 0)
+		return r;
+	r = name_in(t, dip, ip, name);
+	txn_end(t);
+	return r;
+}
+
+/* The hold of who took the name away goes on with who gave it another. */
+int
+fs_file_link(struct fs_file *f, uint64_t dir, const char *name)
+{
+	struct inode *ip = f->ip;
+	struct names_set s = { 0 };
+	bool done;
+	int r;
+
+	r = fs_writable(f->fs);
+	if (r == 0)
+		r = name_check(name);
+	if (r == 0 && (f->mode != LOCK_EXCLUSIVE || !ip->unlinked))
+		r = -EBADF;
+	if (r == 0)
+		r = alloc_reserve(f->fs->ds, 0, NAME_META);
+	if (r != 0 && r != -ENOSPC)
+		return r;
+	names_set_add(&s, dir);
+	r = names_set_lock(&s, f->fs);
+	if (r != 0)
+		return r;
+	content_lock(ip);
+	r = ip->unlinked ? name_locked(s.ip[0], ip, name) : -EBADF;
+	done = r == 0;
+	if (done)
+		ip->unlinked = false;
+	content_unlock(ip);
+	r = names_set_unlock(&s, r);
+	return done ? inode_give(ip, LOCK_EXCLUSIVE, r) : r;
 }

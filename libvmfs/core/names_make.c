@@ -9,7 +9,7 @@
 
 struct make {
 	struct fs *fs;
-	const char *name;
+	const char *name;	/* NULL: none, see fs_file_link */
 	struct inode_info info;
 	const void *inl;
 	struct lock_grant g;
@@ -26,8 +26,9 @@ info_init(struct make *m, enum inode_type type, uint16_t mode, uint32_t uid,
 		.mode = mode & 07777,
 		.uid = uid,
 		.gid = gid,
-		.nlink = type == INODE_DIR ? 2 : 1,
-		.flags = type == INODE_DISK ? 0 : INODE_INLINE,
+		.nlink = type == INODE_DIR ? 2 : m->name != NULL,
+		.flags = (type == INODE_DISK ? 0 : INODE_INLINE) |
+		    (m->name != NULL ? 0 : INODE_DELETING),
 		.atime_ns = now,
 		.mtime_ns = now,
 		.ctime_ns = now,
@@ -40,15 +41,24 @@ info_init(struct make *m, enum inode_type type, uint16_t mode, uint32_t uid,
 		    ds_env(m->fs->ds));
 }
 
+static int
+make_entry(struct txn *t, struct inode *dip, const struct make *m)
+{
+	struct dirent e = {
+		.ino = m->g.addr, .generation = m->info.generation,
+		.type = m->info.type, .name = m->name,
+	};
+
+	if (m->name == NULL)
+		return orphan_add(t, m->g.addr);
+	e.name_len = strlen(m->name);
+	return dir_insert(t, dip, &e);
+}
+
 /* In the transaction: inode first, since only the entry shows it. */
 static int
 make_in(struct txn *t, struct inode *dip, struct make *m)
 {
-	struct dirent e = {
-		.type = m->info.type,
-		.name = m->name,
-		.name_len = strlen(m->name),
-	};
 	struct lockops *l = ds_locks(m->fs->ds);
 	uint64_t ino;
 	int r, f;
@@ -59,15 +69,16 @@ make_in(struct txn *t, struct inode *dip, struct make *m)
 	r = inode_make(t, m->fs, dip->ino, &m->info, m->inl, &m->g);
 	if (r != 0)
 		return r;
-	e.ino = ino = m->g.addr;
-	e.generation = m->info.generation;
-	r = dir_insert(t, dip, &e);
+	ino = m->g.addr;
+	r = make_entry(t, dip, m);
 	if (r != 0) {
 		f = meta_free(t, ino);
 		(void)l->vt->release(l, &m->g);
 		m->g = (struct lock_grant){ 0 };
 		return f != 0 ? f : r;
 	}
+	if (m->name == NULL)
+		return 0;
 	if (m->info.type == INODE_DIR)
 		dip->info.nlink++;
 	dip->info.mtime_ns = dip->info.ctime_ns = m->info.btime_ns;
@@ -98,7 +109,8 @@ make_locked(struct inode *dip, struct make *m, struct fs_attr *ret_a)
 		return -ENOTDIR;
 	if (dip->info.nlink == 0)
 		return -ENOENT;
-	r = dir_find(dip, &dip->info, true, m->name, &e);
+	r = m->name == NULL ? -ENOENT :
+	    dir_find(dip, &dip->info, true, m->name, &e);
 	if (r != -ENOENT)
 		return r == 0 ? -EEXIST : r;
 	inherit_group(&dip->info, &m->info);
@@ -146,10 +158,12 @@ fs_create(struct fs *fs, uint64_t dir, const char *name, enum inode_type type,
 	int r;
 
 	r = fs_writable(fs);
-	if (r == 0)
+	if (r == 0 && name != NULL)
 		r = name_check(name);
 	if (r != 0)
 		return r;
+	if (type == INODE_DIR && name == NULL)
+		return -EINVAL;
 	if (type != INODE_FILE && type != INODE_DIR && type != INODE_DISK)
 		return -EINVAL;
 	if (type == INODE_DISK && size % 512 != 0)

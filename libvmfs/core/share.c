@@ -75,7 +75,7 @@ pin_snapshot(struct pin *p)
 		return 0;
 	(void)snprintf(name, sizeof(name), "copy-%" PRIu64
 	    "-%08" PRIx32, p->to->ino, p->to->info.generation);
-	r = snapshot_for_copy(from->fs, from->ino, name, &s);
+	r = snapshot_for_copy(from->fs, from->ino, name, &s, NULL);
 	if (r == 0)
 		p->made = s.id;
 	/* Of a copy that came to nothing, or of one that just began. */

@@ -200,16 +200,19 @@ snap_publish(struct inode *ip, struct lock_grant *g)
 }
 
 static int
-create_ready(struct snap_group *g)
+create_ready(struct snap_group *g, unsigned *ret_which)
 {
-	int r = 0;
+	for (unsigned i = 0; i < g->count; i++) {
+		int r = create_check(&g->m[i]);
 
-	for (unsigned i = 0; i < g->count && r == 0; i++) {
-		r = create_check(&g->m[i]);
 		if (r == 0)
 			r = kin_load(g->m[i].ip);
+		if (r != 0) {
+			*ret_which = i;
+			return r;
+		}
 	}
-	return r != 0 ? r : alloc_reserve(g->fs->ds, 0, 4 * g->count);
+	return alloc_reserve(g->fs->ds, 0, 4 * g->count);
 }
 
 /* No write of any of the disks is under way, none begins meanwhile. */
@@ -243,12 +246,13 @@ create_tell(const struct snap_make *m, struct fs_snapshot *ret_s)
 }
 
 static int
-create_locked(struct snap_group *g, struct fs_snapshot *ret_s)
+create_locked(struct snap_group *g, struct fs_snapshot *ret_s,
+    unsigned *ret_which)
 {
 	unsigned made = 0;
 	int r, e;
 
-	r = create_ready(g);
+	r = create_ready(g, ret_which);
 	if (r != 0)
 		return r;
 	group_stop(g);
@@ -297,7 +301,7 @@ group_run(struct snap_group *g, const uint64_t *inos, const char *name,
 
 	r = group_take(g, inos, name, ret_holder, ret_which);
 	if (r == 0) {
-		r = create_locked(g, ret_s);
+		r = create_locked(g, ret_s, ret_which);
 		for (unsigned i = 0; i < g->count; i++)
 			fiber_mutex_unlock(&g->m[i].ip->snaps);
 	}
@@ -354,12 +358,12 @@ fs_snapshot_create(struct fs *fs, uint64_t ino, const char *name,
 
 int
 snapshot_for_copy(struct fs *fs, uint64_t ino, const char *name,
-    struct fs_snapshot *ret_s)
+    struct fs_snapshot *ret_s, struct lock_holder *ret_holder)
 {
 	unsigned which;
 
-	return snapshot_group(fs, &ino, 1, name, SNAPTAB_COPY, ret_s, NULL,
-	    &which);
+	return snapshot_group(fs, &ino, 1, name, SNAPTAB_COPY, ret_s,
+	    ret_holder, &which);
 }
 
 /* ---- revert ---- */

@@ -77,18 +77,24 @@ do_write(struct world *w, struct op *o)
 	free(buf);
 }
 
+/* Half of them have no name until they are whole. */
 static void
 do_replace(struct world *w, struct op *o)
 {
 	uint8_t buf[200];
+	struct fs_attr a;
 	struct fs_file *f;
 	char name[8];
 
 	snprintf(name, sizeof(name), "n%u", o->slot);
 	stamp_fill(buf, sizeof(buf), o->stamp);
-	f = rig_open(&w->r, rig_create(&w->r, "tmp", INODE_FILE, 0),
-	    FS_WRITE);
+	ATF_REQUIRE_EQ(fs_create(w->r.fs, w->r.root, o->stamp % 2 == 0 ? "tmp" :
+	    NULL, INODE_FILE, 0600, 0, 0, 0, &a), 0);
+	ATF_REQUIRE_EQ(fs_file_reopen(w->r.fs, a.ino, a.generation, FS_WRITE,
+	    &f), 0);
 	ATF_REQUIRE_EQ(fs_file_write(f, 0, buf, sizeof(buf)), 0);
+	if (o->stamp % 2 != 0)
+		ATF_REQUIRE_EQ(fs_file_link(f, w->r.root, "tmp"), 0);
 	rig_close(f);
 	ATF_REQUIRE_EQ(fs_rename(w->r.fs, w->r.root, "tmp", w->r.root, name,
 	    0, NULL), 0);

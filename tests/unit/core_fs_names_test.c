@@ -279,6 +279,60 @@ ATF_TC_BODY(open_file_outlives_its_name, tc)
 	rig_run(64 * MIB, open_unlinked);
 }
 
+static struct fs_file *
+make_nameless(struct rig *r)
+{
+	struct fs_attr a;
+	struct fs_file *f;
+
+	ATF_REQUIRE_EQ(fs_create(r->fs, r->root, NULL, INODE_DISK, 0600, 0, 0,
+	    16 * MIB, &a), 0);
+	ATF_REQUIRE_EQ(fs_file_reopen(r->fs, a.ino, a.generation,
+	    FS_READ | FS_WRITE, &f), 0);
+	rig_fill(f, 0, 8 * MIB, 'x');
+	return f;
+}
+
+static void
+nameless(struct rig *r)
+{
+	uint64_t dir = mkdir_in(r, r->root, "d"), before;
+	struct fs_file *f;
+
+	rig_remount(r);
+	before = rig_free_bytes(r);
+	f = make_nameless(r);
+	ATF_CHECK(rig_free_bytes(r) + 8 * MIB <= before);
+	rig_close(f);
+	ATF_CHECK(rig_free_bytes(r) + MIB > before);
+	f = make_nameless(r);
+	(void)file_in(r, r->root, "taken");
+	ATF_CHECK_EQ(fs_file_link(f, r->root, "taken"), -EEXIST);
+	ATF_CHECK_EQ(fs_file_link(f, r->root, ""), -EINVAL);
+	ATF_CHECK_EQ(fs_rmdir(r->fs, r->root, "d"), 0);
+	ATF_CHECK(fs_file_link(f, dir, "f") != 0);
+	ATF_CHECK_EQ(fs_file_link(f, r->root, "f"), 0);
+	ATF_CHECK_EQ(fs_file_link(f, r->root, "g"), -EBADF);
+	rig_close(f);
+	rig_remount(r);
+	f = rig_open(r, look(r, r->root, "f"), FS_READ | FS_WRITE);
+	rig_expect(f, 0, 8 * MIB, 'x');
+	/* What has lost its name may get another. */
+	rig_unlink(r, "f");
+	ATF_CHECK_EQ(fs_file_link(f, r->root, "g"), 0);
+	rig_close(f);
+	ATF_CHECK(look(r, r->root, "g") != 0);
+	rig_unlink(r, "g");
+	rig_remount(r);
+	ATF_CHECK(rig_free_bytes(r) + MIB > before);
+}
+
+ATF_TC_WITHOUT_HEAD(what_has_no_name_gets_one_or_goes);
+ATF_TC_BODY(what_has_no_name_gets_one_or_goes, tc)
+{
+	rig_run(64 * MIB, nameless);
+}
+
 static void
 orphan(struct rig *r)
 {
@@ -345,6 +399,7 @@ ATF_TP_ADD_TCS(tp)
 	ATF_TP_ADD_TC(tp, attributes_last);
 	ATF_TP_ADD_TC(tp, rename_matrix);
 	ATF_TP_ADD_TC(tp, open_file_outlives_its_name);
+	ATF_TP_ADD_TC(tp, what_has_no_name_gets_one_or_goes);
 	ATF_TP_ADD_TC(tp, mount_finishes_deletions);
 	ATF_TP_ADD_TC(tp, space_of_names_comes_back);
 	return atf_no_error();
