@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* vmfsctl: asks the running vmfsd. */
-#include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,75 +7,20 @@
 
 #include "vmfsd/ctl_client.h"
 #include "vmfsd/rates.h"
+#include "vmfsd/vmfsctl_options.h"
 #include "vmfsd/vmfsctl_task.h"
 #include "vmfsd/vmfsctl_upgrade.h"
-#include "vmfsd/vmfsctl_verbs.h"
-
-struct settings {
-	const char *control;
-	unsigned table_flags;
-	unsigned interval_s;
-	unsigned rate_mib;	/* ds scrub, a second; 0: no limit */
-	bool json, help, background;
-	json_t *given;		/* options that the daemon takes */
-	json_t *args;		/* and all that it gets */
-};
 
 /* ---- help ---- */
 
-static const char options_text[] =
-"options:\n"
-"  -c, --control=SOCKET  control socket of vmfsd\n"
-"                        (default: $VMFSD_CONTROL, else\n"
-"                        " CTL_SOCKET_DEFAULT ")\n"
-"  -j, --json            print the answer as JSON\n"
-"  -H, --no-header       tabs between columns, no titles\n"
-"  -p, --parsable        sizes in bytes, times in microseconds\n"
-"  -f, --force           ds unmount: although files are open;\n"
-"                        host fence: although it pulses;\n"
-"                        host forget: it is gone for good;\n"
-"                        target, lun, acl, reload: although in use;\n"
-"                        disk resize: smaller than it is\n"
-"  -n, --dry-run         reload: only show what would be done\n"
-"  -i, --interval=S      stats: over so many seconds (default 1);\n"
-"                        0: since the LUN or session began\n"
-"      --rate=MIB        ds scrub: reads so much a second (16); 0: all\n"
-"      --format=FORMAT   disk create, convert: thin, zeroedthick or\n"
-"                        eagerzeroedthick; export, import: raw, qcow2,\n"
-"                        qcow2-zip, vmdk, vmdk-stream, vdi, vhdx or vpc\n"
-"      --eager           disk create: the same as the last one\n"
-"      --key=NAME        disk create, import, rekey, clone --full: a file of\n"
-"                        this host's keys; none: clear (clone)\n"
-"      --full            disk clone: with space of its own\n"
-"      --defer           disk rm: when the last clone goes\n"
-"      --name=NAME       disk snapshot: of several disks at one moment\n"
-"      --background      do not wait for a task; see task ls\n"
-"      --keep            ds resignature: it is no copy, it has moved\n"
-"      --sharing=HOW     disk set: multi-writer or none\n"
-"      --limit=SIZE      quota set: of a directory and all below; none\n"
-"      --reserve=SIZE    quota set: what others cannot take; none\n"
-"      --iops=N          disk set: at most so many requests a second\n"
-"      --bandwidth=SIZE  disk set: at most so many bytes a second\n"
-"      --shares=N        disk set: its part of a busy LUN (1000)\n"
-"      --socket=PATH     disk attach: where the hypervisor connects\n"
-"      --queues=N        disk attach: queues of the device (4)\n"
-"      --incoming        disk attach: a guest migrates here\n"
-"      --nbd             disk attach: by NBD instead of vhost-user\n"
-"      --listen=WHERE    ... where its clients connect: ADDRESS:PORT,\n"
-"                        or the path of a socket\n"
-"      --tls=DIRECTORY   ... with TLS: certificates or keys are there\n"
-"      --insecure        ... without it, whoever can connect\n"
-"      --readonly        disk attach: for reading only, not locked\n"
-"      --to=HOST         disk handover: it goes there, and nowhere else\n"
-"      --for=SECONDS     ... if it is taken within that time (60);\n"
-"                        session logout: what initiators get (10)\n"
-"      --cancel          disk handover: not any more\n"
-"  -h, --help            show this, or the help of one command\n"
-"  -V, --version         show the version\n"
-"\n"
-"exit status: 0 done, 1 failed, 2 usage, 3 not found, 4 locked or busy,\n"
-"6 done, but a datastore is frozen, fenced, lost, damaged or failed to\n"
-"  mount, part of a reload was refused, or a quota is incomplete\n";
+static void
+print_statuses(FILE *out)
+{
+	fputs("\nexit status: 0 done, 1 failed, 2 usage, 3 not found, 4 locked "
+	    "or busy,\n6 done, but a datastore is frozen, fenced, lost, damaged "
+	    "or failed to\n  mount, part of a reload was refused, or a quota is "
+	    "incomplete\n", out);
+}
 
 static void
 print_usage(FILE *out)
@@ -89,14 +33,18 @@ print_usage(FILE *out)
 
 		fprintf(out, "%*s%s\n", n < 44 ? 44 - n : 1, "", v->help);
 	}
-	fprintf(out, "\n%s", options_text);
+	fputc('\n', out);
+	options_print(out, NULL);
+	print_statuses(out);
 }
 
 static void
 print_verb_usage(FILE *out, const struct verb *v)
 {
-	fprintf(out, "usage: vmfsctl [options] %s %s %s\n\n  %s\n\n%s", v->noun,
-	    v->verb, v->usage, v->help, options_text);
+	fprintf(out, "usage: vmfsctl [options] %s %s %s\n\n  %s\n\n", v->noun,
+	    v->verb, v->usage, v->help);
+	options_print(out, v);
+	print_statuses(out);
 }
 
 static _Noreturn void
@@ -146,11 +94,16 @@ find_verb(int argc, char **argv, int *ret_words)
 static json_t *
 value_of(const char *key, const char *text)
 {
+	json_t *value;
 	char *end;
 	long n;
 
-	if (strcmp(key, "tsih") != 0)
-		return json_string(text);
+	if (strcmp(key, "tsih") != 0) {
+		value = json_string(text);
+		if (value == NULL)
+			usage_error("not UTF-8:", text);
+		return value;
+	}
 	n = strtol(text, &end, 10);
 	if (*text == '\0' || *end != '\0' || n < 0 || n > 65535)
 		usage_error("not a session number:", text);
@@ -216,170 +169,6 @@ build_args(struct settings *s, const struct verb *v, int argc, char **argv)
 	}
 	(void)json_object_update(args, s->given);
 	return args;
-}
-
-enum {
-	OPT_FORMAT = 512, OPT_FULL, OPT_NAME, OPT_BACKGROUND, OPT_DEFER,
-	OPT_EAGER = 256, OPT_KEEP, OPT_SHARING, OPT_SOCKET, OPT_INCOMING,
-	OPT_QUEUES, OPT_RATE, OPT_KEY, OPT_NBD, OPT_LISTEN, OPT_TLS,
-	OPT_INSECURE, OPT_READONLY, OPT_LIMIT, OPT_RESERVE, OPT_IOPS,
-	OPT_BANDWIDTH, OPT_SHARES, OPT_TO, OPT_FOR, OPT_CANCEL,
-};
-
-/* Options that become arguments of the command as they are. */
-static const struct passed {
-	int opt;
-	const char *key;
-	unsigned long max;		/* of a number; 0: a flag or a text */
-} passed[] = {
-	{ 'f', "force", 0 },
-	{ 'n', "dry_run", 0 },
-	{ OPT_EAGER, "eager", 0 },
-	{ OPT_FORMAT, "format", 0 },
-	{ OPT_FULL, "full", 0 },
-	{ OPT_KEY, "key", 0 },
-	{ OPT_IOPS, "iops", 0 },
-	{ OPT_BANDWIDTH, "bandwidth", 0 },
-	{ OPT_SHARES, "shares", 0 },
-	{ OPT_DEFER, "defer", 0 },
-	{ OPT_NAME, "name", 0 },
-	{ OPT_KEEP, "keep", 0 },
-	{ OPT_INCOMING, "incoming", 0 },
-	{ OPT_SHARING, "sharing", 0 },
-	{ OPT_SOCKET, "socket", 0 },
-	{ OPT_QUEUES, "queues", 16 },
-	{ OPT_NBD, "nbd", 0 },
-	{ OPT_LISTEN, "listen", 0 },
-	{ OPT_TLS, "tls", 0 },
-	{ OPT_INSECURE, "insecure", 0 },
-	{ OPT_READONLY, "readonly", 0 },
-	{ OPT_LIMIT, "limit", 0 },
-	{ OPT_RESERVE, "reserve", 0 },
-	{ OPT_TO, "to", 0 },
-	{ OPT_FOR, "for", 86400 },
-	{ OPT_CANCEL, "cancel", 0 },
-	{ 0, NULL, 0 },
-};
-
-static const struct option long_options[] = {
-	{ "control", required_argument, NULL, 'c' },
-	{ "json", no_argument, NULL, 'j' },
-	{ "no-header", no_argument, NULL, 'H' },
-	{ "parsable", no_argument, NULL, 'p' },
-	{ "force", no_argument, NULL, 'f' },
-	{ "interval", required_argument, NULL, 'i' },
-	{ "dry-run", no_argument, NULL, 'n' },
-	{ "rate", required_argument, NULL, OPT_RATE },
-	{ "eager", no_argument, NULL, OPT_EAGER },
-	{ "format", required_argument, NULL, OPT_FORMAT },
-	{ "full", no_argument, NULL, OPT_FULL },
-	{ "key", required_argument, NULL, OPT_KEY },
-	{ "iops", required_argument, NULL, OPT_IOPS },
-	{ "bandwidth", required_argument, NULL, OPT_BANDWIDTH },
-	{ "shares", required_argument, NULL, OPT_SHARES },
-	{ "defer", no_argument, NULL, OPT_DEFER },
-	{ "name", required_argument, NULL, OPT_NAME },
-	{ "background", no_argument, NULL, OPT_BACKGROUND },
-	{ "keep", no_argument, NULL, OPT_KEEP },
-	{ "sharing", required_argument, NULL, OPT_SHARING },
-	{ "socket", required_argument, NULL, OPT_SOCKET },
-	{ "incoming", no_argument, NULL, OPT_INCOMING },
-	{ "queues", required_argument, NULL, OPT_QUEUES },
-	{ "nbd", no_argument, NULL, OPT_NBD },
-	{ "listen", required_argument, NULL, OPT_LISTEN },
-	{ "tls", required_argument, NULL, OPT_TLS },
-	{ "insecure", no_argument, NULL, OPT_INSECURE },
-	{ "readonly", no_argument, NULL, OPT_READONLY },
-	{ "limit", required_argument, NULL, OPT_LIMIT },
-	{ "reserve", required_argument, NULL, OPT_RESERVE },
-	{ "to", required_argument, NULL, OPT_TO },
-	{ "for", required_argument, NULL, OPT_FOR },
-	{ "cancel", no_argument, NULL, OPT_CANCEL },
-	{ "help", no_argument, NULL, 'h' },
-	{ "version", no_argument, NULL, 'V' },
-	{ NULL, 0, NULL, 0 },
-};
-
-/* 0 to max. */
-static unsigned
-number(const char *what, const char *text, unsigned long max)
-{
-	char *end;
-	unsigned long n = strtoul(text, &end, 10);
-
-	if (*text < '0' || *text > '9' || *end != '\0' || n > max) {
-		fprintf(stderr, "vmfsctl: not 0 to %lu %s: '%s'\n", max, what,
-		    text);
-		exit(CTL_EXIT_USAGE);
-	}
-	return (unsigned)n;
-}
-
-static void
-pass_on(struct settings *s, int opt)
-{
-	const struct passed *p = passed;
-	json_t *value;
-
-	while (p->key != NULL && p->opt != opt)
-		p++;
-	if (p->key == NULL) {
-		fputs("try 'vmfsctl --help'\n", stderr);
-		exit(CTL_EXIT_USAGE);
-	}
-	if (p->max > 0)
-		value = json_integer((json_int_t)number(p->key, optarg,
-		    p->max));
-	else
-		value = optarg != NULL ? json_string(optarg) : json_true();
-	(void)json_object_set_new(s->given, p->key, value);
-}
-
-static void
-parse_options(struct settings *s, int argc, char **argv)
-{
-	const char *env = getenv("VMFSD_CONTROL");
-	int opt;
-
-	*s = (struct settings){
-		.interval_s = 1, .rate_mib = 16, .given = json_object(),
-		.control = env != NULL && *env != '\0' ? env :
-		    CTL_SOCKET_DEFAULT,
-	};
-	while ((opt = getopt_long(argc, argv, "c:i:jHpfnhV", long_options,
-	    NULL)) != -1) {
-		switch (opt) {
-		case 'c':
-			s->control = optarg;
-			break;
-		case 'j':
-			s->json = true;
-			break;
-		case 'H':
-			s->table_flags |= TABLE_NO_HEADER;
-			break;
-		case 'p':
-			s->table_flags |= TABLE_EXACT;
-			break;
-		case 'i':
-			s->interval_s = number("seconds", optarg, 3600);
-			break;
-		case OPT_BACKGROUND:
-			s->background = true;
-			break;
-		case OPT_RATE:
-			s->rate_mib = number("MiB a second", optarg, 65536);
-			break;
-		case 'h':
-			s->help = true;
-			break;
-		case 'V':
-			puts("vmfsctl " VMFS_VERSION);
-			exit(0);
-		default:
-			pass_on(s, opt);
-		}
-	}
 }
 
 /* ---- answers ---- */
@@ -545,7 +334,7 @@ run(const struct settings *s, const struct verb *v, json_t *args)
 	    strcmp(v->verb, "scrub") == 0 ? ask_scrub(s, v, args) :
 	    ask(s, v, args);
 	if (answer != NULL && (!s->background || pipe.pid != 0))
-		answer = task_wait(s->control, answer);
+		answer = task_wait(s->control, answer, &pipe);
 	pipe_end(&pipe, json_is_true(json_object_get(answer, "ok")));
 	if (answer == NULL)
 		return CTL_EXIT_FAILED;
@@ -574,6 +363,7 @@ obey(struct settings *s, int argc, char **argv)
 		print_verb_usage(stdout, v);
 		return CTL_EXIT_OK;
 	}
+	settings_check(s, v);
 	args = build_args(s, v, argc - used, argv + used);
 	status = run(s, v, args);
 	json_decref(args);
@@ -587,7 +377,7 @@ main(int argc, char **argv)
 	static struct settings s;
 	int status;
 
-	parse_options(&s, argc, argv);
+	settings_parse(&s, argc, argv);
 	status = obey(&s, argc - optind, argv + optind);
 	json_decref(s.given);
 	return status;

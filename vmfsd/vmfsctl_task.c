@@ -15,6 +15,28 @@
 #include "vmfsd/ctl_client.h"
 #include "vmfsd/vmfsctl_task.h"
 
+/* ---- interruption ---- */
+
+static volatile sig_atomic_t interrupted;
+
+static void
+on_signal(int sig)
+{
+	interrupted = sig;
+}
+
+static void
+catch_signals(void)
+{
+	static const int signals[] = { SIGINT, SIGTERM, SIGHUP };
+	const struct sigaction sa = {
+		.sa_handler = on_signal, .sa_flags = SA_RESTART,
+	};
+
+	for (size_t i = 0; i < sizeof(signals) / sizeof(*signals); i++)
+		(void)sigaction(signals[i], &sa, NULL);
+}
+
 /* ---- tasks ---- */
 
 static void
@@ -63,8 +85,23 @@ ask_task(const char *socket_path, json_int_t id)
 	return answer;
 }
 
+static void
+cancel(const char *socket_path, const json_t *id, const struct pipe_child *p)
+{
+	json_t *args, *answer = NULL;
+	char text[24];
+
+	(void)snprintf(text, sizeof(text), "%lld",
+	    (long long)json_integer_value(id));
+	args = json_pack("{s:s}", "id", text);
+	if (ctl_request(socket_path, "task.cancel", args, &answer) == 0)
+		json_decref(answer);
+	json_decref(args);
+	(void)kill(p->pid, SIGKILL);
+}
+
 json_t *
-task_wait(const char *socket_path, json_t *answer)
+task_wait(const char *socket_path, json_t *answer, const struct pipe_child *p)
 {
 	const json_t *id = json_object_get(json_object_get(answer, "result"),
 	    "task");
@@ -80,6 +117,8 @@ task_wait(const char *socket_path, json_t *answer)
 			break;
 		show_progress(task, false);
 		json_decref(now);
+		if (interrupted && p->pid != 0)
+			cancel(socket_path, id, p);
 		(void)nanosleep(&pause, NULL);
 		if (pause.tv_nsec < 200000000)
 			pause.tv_nsec *= 2;
@@ -102,7 +141,7 @@ fail(const char *what)
 	exit(1);
 }
 
-static void
+static int
 copy(int from, int to)
 {
 	char buf[65536];
@@ -112,20 +151,29 @@ copy(int from, int to)
 		for (ssize_t at = 0; at < n; at += m) {
 			m = write(to, buf + at, (size_t)(n - at));
 			if (m < 0)
-				_exit(1);
+				return -errno;
 		}
-	_exit(n < 0);
+	return n < 0 ? -errno : 0;
 }
 
 static _Noreturn void
 child(const struct pipe_child *p, bool out)
 {
+	pid_t parent = getppid();
 	int fd = open(p->path, (out ? O_RDONLY : O_WRONLY) | O_CLOEXEC);
+	int rc = fd < 0 ? -errno : copy(out ? fd : STDIN_FILENO, out ?
+	    STDOUT_FILENO : fd);
 
-	if (fd < 0)
-		_exit(1);
-	copy(out ? fd : STDIN_FILENO, out ? STDOUT_FILENO : fd);
-	_exit(0);
+	if (out || (rc == 0 && !interrupted))
+		_exit(rc < 0);
+	/* What was left out must not be taken for the end of the stream: the
+	 * parent cancels the task and then ends this process. */
+	if (rc < 0)
+		fprintf(stderr, "vmfsctl: standard input: %s\n",
+		    strerror(-rc));
+	(void)kill(parent, SIGTERM);
+	for (;;)
+		(void)pause();
 }
 
 static void
@@ -160,6 +208,8 @@ pipe_begin(struct pipe_child *p, json_t *args, bool out)
 	if (mkfifo(p->path, 0600) < 0)
 		fail(p->path);
 	(void)fflush(NULL);
+	if (!out)
+		catch_signals();
 	p->pid = fork();
 	if (p->pid < 0)
 		fail("fork");
@@ -177,7 +227,7 @@ pipe_end(struct pipe_child *p, bool done)
 		return;
 	/* Nobody opened the other end, perhaps. */
 	if (!done)
-		(void)kill(p->pid, SIGTERM);
+		(void)kill(p->pid, SIGKILL);
 	while (waitpid(p->pid, &status, 0) < 0 && errno == EINTR)
 		;
 	(void)unlink(p->path);

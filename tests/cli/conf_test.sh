@@ -182,6 +182,26 @@ vmfsctl_usage_body()
 	done
 }
 
+# A dry run of what knows none must not be the thing itself.
+atf_test_case vmfsctl_options_are_for_commands
+vmfsctl_options_are_for_commands_body()
+{
+	for args in "-n disk rm ds1:/a.vmdk" "disk create ds1:/a 1G --full" \
+	    "ds grow ds1 --force" "ds extent rm ds1 1 --force" "ds ls -i 3" \
+	    "lun ls --rate=3" "disk ls ds1: --background --defer"; do
+		# shellcheck disable=SC2086
+		atf_check -s exit:2 -o empty -e match:'has no option' \
+		    vmfsctl ${args}
+	done
+	# And its help has only what it takes.
+	atf_check -o match:'--format=FORMAT' -o not-match:'--full ' \
+	    vmfsctl disk create --help
+	atf_check -o match:'--rate=MIB' vmfsctl ds scrub --help
+	# One that it takes goes to the daemon, which is not there.
+	atf_check -s exit:1 -e match:'no vmfsd answers' \
+	    vmfsctl -c "${PWD}/none" -f ds extent add ds1 /lun
+}
+
 atf_test_case vmfsctl_without_daemon
 vmfsctl_without_daemon_body()
 {
@@ -200,5 +220,6 @@ atf_init_test_cases()
 	atf_add_test_case datastores_need_lun_and_mount
 	atf_add_test_case usage_errors_exit_2
 	atf_add_test_case vmfsctl_usage
+	atf_add_test_case vmfsctl_options_are_for_commands
 	atf_add_test_case vmfsctl_without_daemon
 }
