@@ -81,6 +81,8 @@ cmd_path_parse(const char *text, bool snapshot, struct cmd_path *ret_p,
 	}
 	memcpy(ret_p->ds, text, ds_len);
 	at = snapshot ? strrchr(colon, '@') : NULL;
+	if (at != NULL && strchr(at, '/') != NULL)
+		at = NULL;
 	if (at != NULL && (strlen(at + 1) >= sizeof(ret_p->snapshot) ||
 	    at[1] == '\0')) {
 		(void)snprintf(msg, CTL_MESSAGE_SIZE, "'%.200s': the snapshot's "
@@ -104,8 +106,11 @@ static int
 run_fiber(void *arg)
 {
 	struct fs_call *c = arg;
+	int rc = c->run(c);
 
-	return c->run(c);
+	if (rc < 0 && c->msg[0] == '\0')
+		(void)cmd_refuse(c, rc, c->path.path);
+	return rc;
 }
 
 int
@@ -126,9 +131,11 @@ call_run(struct fs_call *c, enum task_place place)
 	if (atomic_load(&c->d->state) == DATASTORE_FROZEN)
 		return cmd_fail(c, -EBUSY, "datastore '%s' waits for its LUN; "
 		    "the command would hang", c->d->name);
-	rc = place == TASK_THREAD ? run(c) : cmd_fiber(c, run);
+	rc = place & TASK_THREAD ? run(c) : cmd_fiber(c, run);
+	/* On the task's thread. */
 	if (rc < 0 && c->msg[0] == '\0')
-		(void)cmd_refuse(c, rc, c->path.path);
+		(void)cmd_fail(c, rc, "%s: %s", c->path.path,
+		    rc == -ECANCELED ? "cancelled" : vmfs_strerror(rc));
 	return rc;
 }
 
@@ -176,7 +183,7 @@ cmd_fs_task(struct daemon *dm, json_t *args, json_t **ret_result, char *msg,
 		.dm = dm, .args = args, .msg = msg, .run = run, .task = task,
 	};
 
-	return fs_call(&c, true, place, ret_result);
+	return fs_call(&c, place & TASK_SNAPSHOT, place, ret_result);
 }
 
 int
@@ -188,6 +195,37 @@ cmd_fail(struct fs_call *c, int error, const char *fmt, ...)
 	(void)vsnprintf(c->msg, CTL_MESSAGE_SIZE, fmt, ap);
 	va_end(ap);
 	return error;
+}
+
+/* Is it the quota of this directory that has no more space? */
+static bool
+quota_is_full(struct fs_call *c, const char *dir)
+{
+	struct fs_statfs here, all;
+	struct fs_attr a;
+
+	return fs_resolve(c->d->fs, dir, &a) == 0 && a.account != 0 &&
+	    fs_statfs(c->d->fs, a.ino, &here) == 0 &&
+	    fs_statfs(c->d->fs, 0, &all) == 0 &&
+	    here.free_bytes < all.free_bytes;
+}
+
+static int
+refuse_space(struct fs_call *c, int error, const char *object)
+{
+	const char *text = json_string_value(json_object_get(c->args, "to"));
+	char unused[CTL_MESSAGE_SIZE];
+	struct cmd_path to = c->path;
+
+	/* What is new may lie elsewhere. */
+	if (text != NULL && cmd_path_parse(text, false, &to, unused) < 0)
+		to = c->path;
+	if (quota_is_full(c, to.dir))
+		return cmd_fail(c, error, "%s: the quota of directory %s has "
+		    "not so much left; see vmfsctl quota ls %s:%s", object,
+		    to.dir, c->d->name, to.dir);
+	return cmd_fail(c, error, "datastore '%s' is full; delete disks or "
+	    "snapshots, or make it larger (%s)", c->d->name, object);
 }
 
 int
@@ -207,8 +245,7 @@ cmd_refuse(struct fs_call *c, int error, const char *object)
 	case -ECANCELED:
 		return cmd_fail(c, error, "%s: cancelled", object);
 	case -ENOSPC:
-		return cmd_fail(c, error, "datastore '%s' is full; delete "
-		    "disks or snapshots (%s)", c->d->name, object);
+		return refuse_space(c, error, object);
 	case -VMFS_EINUSE:
 		return cmd_fail(c, error, "%s: a host of datastore '%s' has not "
 		    "seen the last change of the superblock yet; see vmfsctl "

@@ -42,7 +42,7 @@ struct fs_call {
  */
 int cmd_fs(struct daemon *dm, json_t *args, json_t **ret_result, char *msg,
     bool snapshot, int (*run)(struct fs_call *c)) MUST_CHECK;
-/* The same with a task, which takes paths with a snapshot. */
+/* The same with a task. */
 int cmd_fs_task(struct daemon *dm, json_t *args, json_t **ret_result,
     char *msg, enum task_place place, int (*run)(struct fs_call *c),
     struct task *task) MUST_CHECK;
@@ -51,7 +51,7 @@ int cmd_fiber(struct fs_call *c, int (*run)(struct fs_call *c)) MUST_CHECK;
 /* printf into c->msg; returns error. */
 int cmd_fail(struct fs_call *c, int error, const char *fmt, ...)
     PRINTF_LIKE(3, 4);
-/* One refusal or error in words; returns error. */
+/* One refusal or error in words; returns error.  On a fiber; may suspend. */
 int cmd_refuse(struct fs_call *c, int error, const char *object);
 /* Attributes of the path or of its directory. */
 int cmd_resolve(struct fs_call *c, const char *path, struct fs_attr *ret_a)

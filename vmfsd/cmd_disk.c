@@ -40,6 +40,9 @@ disk_names(struct fs_call *c, const struct cmd_path *p, char *flat,
 		return cmd_fail(c, -EINVAL, "'%s': a disk is named by its "
 		    "descriptor, which ends in .vmdk (not -flat.vmdk)",
 		    p->path);
+	if (strchr(p->name, '@') != NULL)
+		return cmd_fail(c, -EINVAL, "'%s': no '@' in the name of a "
+		    "disk, it stands before the name of a snapshot", p->path);
 	rc = cmd_resolve(c, p->dir, &a);
 	if (rc < 0)
 		return rc;
@@ -49,10 +52,43 @@ disk_names(struct fs_call *c, const struct cmd_path *p, char *flat,
 	return 0;
 }
 
+/* What takes long. */
+static int
+create_filled(struct fs_call *c, uint64_t dir, const char *flat, uint64_t size,
+    enum disk_format format, struct fs_attr *ret_a)
+{
+	struct fs_file *f;
+	int rc2, rc = vdisk_make(c, dir, size, &fresh, &f);
+
+	if (rc < 0)
+		return rc;
+	rc = fs_file_attr(f, ret_a);
+	if (rc == 0)
+		rc = disk_format_apply(c, ret_a->ino, format);
+	if (rc == 0)
+		rc = vdisk_show(c, f, dir, flat);
+	rc2 = fs_file_close(f);
+	return rc < 0 ? rc : rc2;
+}
+
+static int
+create_thin(struct fs_call *c, uint64_t dir, const char *flat, uint64_t size,
+    struct fs_attr *ret_a)
+{
+	int rc = fs_create(c->d->fs, dir, flat, INODE_DISK, fresh.mode, 0, 0,
+	    size, ret_a);
+
+	if (rc < 0)
+		return rc;
+	rc = disk_encrypt(c, ret_a->ino);
+	if (rc < 0)
+		(void)!fs_unlink(c->d->fs, dir, flat, NULL);
+	return rc;
+}
+
 static int
 run_create(struct fs_call *c)
 {
-	struct fs *fs = c->d->fs;
 	enum disk_format format = DISK_THIN;
 	char flat[256];
 	uint64_t size = 0, dir = 0;
@@ -63,21 +99,16 @@ run_create(struct fs_call *c)
 		rc = disk_format_wanted(c, &format);
 	if (rc == 0)
 		rc = disk_names(c, &c->path, flat, sizeof(flat), &dir);
+	if (rc == 0)
+		rc = format == DISK_THIN ? create_thin(c, dir, flat, size,
+		    &a) : create_filled(c, dir, flat, size, format, &a);
 	if (rc < 0)
 		return rc;
-	rc = fs_create(fs, dir, flat, INODE_DISK, fresh.mode, 0, 0, size, &a);
-	if (rc < 0)
-		return rc;
-	rc = disk_encrypt(c, a.ino);
-	if (rc == 0)
-		rc = disk_format_apply(c, a.ino, format);
-	if (rc == 0)
-		rc = vdisk_write_descriptor(c, dir, c->path.name, flat, size,
-		    &fresh);
+	rc = vdisk_write_descriptor(c, dir, c->path.name, flat, size, &fresh);
 	if (rc == 0)
 		rc = ds_commit(c->d->ds);
 	if (rc < 0) {
-		(void)!fs_unlink(fs, dir, flat, NULL);
+		(void)!fs_unlink(c->d->fs, dir, flat, NULL);
 		return rc;
 	}
 	c->result = json_pack("{s:s, s:I, s:I}", "disk", c->path.path, "size",
@@ -166,18 +197,37 @@ cmd_ls(struct daemon *dm, json_t *args, json_t **ret_result, char *msg)
 	return cmd_fs(dm, args, ret_result, msg, false, run_ls);
 }
 
+/* "/template.vmdk@snapshot" of a clone. */
+static void
+show_origin(struct fs_call *c, const struct fs_attr *a, json_t *row)
+{
+	char path[4352], name[4352], *at;
+
+	if (!a->is_clone || fs_path(c->d->fs, a->origin_snapshot, path,
+	    sizeof(path)) < 0)
+		return;
+	at = strrchr(path, '@');
+	if (at != NULL)
+		*at++ = '\0';
+	if (!vdisk_descriptor_name(path, name, sizeof(name)))
+		(void)snprintf(name, sizeof(name), "%s", path);
+	(void)json_object_set_new(row, "origin", json_sprintf("%s%s%s", name,
+	    at != NULL ? "@" : "", at != NULL ? at : ""));
+}
+
 static int
 run_info(struct fs_call *c)
 {
 	struct vdisk v;
+	json_t *row;
 	int rc = vdisk_find(c, c->path.path, &v);
 
 	if (rc < 0)
 		return rc;
-	c->result = json_pack("{s:o}", "disk",
-	    disk_row(c, c->path.path, &v.attr));
-	(void)json_object_set_new(json_object_get(c->result, "disk"), "extent",
-	    json_string(v.flat));
+	row = disk_row(c, c->path.path, &v.attr);
+	c->result = json_pack("{s:o}", "disk", row);
+	(void)json_object_set_new(row, "extent", json_string(v.flat));
+	show_origin(c, &v.attr, row);
 	return 0;
 }
 

@@ -3,13 +3,10 @@
  * Images of other programs: qemu-img reads and writes them, and the disk by
  * NBD at a socket that only it is told.
  */
-#include <fcntl.h>
 #include <libgen.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "libvmfs/base/cleanup.h"
 #include "nbd/server.h"
@@ -203,10 +200,7 @@ write_image(struct stream *s)
 	}
 	argv[n++] = uri;
 	argv[n] = s->file;
-	rc = convert(s, argv);
-	if (rc == 0 && fsync(s->fd) < 0)
-		rc = -errno;
-	return rc;
+	return convert(s, argv);
 }
 
 int
@@ -215,17 +209,11 @@ image_export(struct stream *s)
 	int rc = on_fiber(s, export_open);
 
 	if (rc == 0)
-		rc = stream_file(s, O_WRONLY | O_CREAT | O_TRUNC);
-	if (rc < 0)
-		return rc;
-	if (!s->sparse)
-		return cmd_fail(s->c, -ESPIPE, "%s cannot be written as a "
+		rc = disk_stream_create(s);
+	if (rc == 0 && !s->sparse)
+		rc = cmd_fail(s->c, -ESPIPE, "%s cannot be written as a "
 		    "stream; give a file", s->format->name);
-	rc = write_image(s);
-	/* A part of an image is none. */
-	if (rc < 0)
-		(void)unlink(s->file);
-	return rc;
+	return rc == 0 ? write_image(s) : rc;
 }
 
 /* ---- import ---- */
@@ -321,7 +309,7 @@ read_image(struct stream *s)
 int
 image_import(struct stream *s)
 {
-	int rc = stream_file(s, O_RDONLY);
+	int rc = disk_stream_open(s);
 
 	if (rc == 0)
 		rc = look_at(s);

@@ -12,9 +12,10 @@ wanted_sharing(struct fs_call *c, bool *ret_multi)
 	const char *how = json_string_value(json_object_get(c->args,
 	    "sharing"));
 
-	if (strcmp(how, "multi-writer") != 0 && strcmp(how, "none") != 0)
-		return cmd_fail(c, -EINVAL, "--sharing='%s': expected "
-		    "multi-writer or none", how);
+	if (how == NULL || (strcmp(how, "multi-writer") != 0 &&
+	    strcmp(how, "none") != 0))
+		return cmd_fail(c, -EINVAL, "--sharing='%.40s': expected "
+		    "multi-writer or none", how != NULL ? how : "");
 	*ret_multi = how[0] == 'm';
 	return 0;
 }

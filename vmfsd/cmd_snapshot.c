@@ -128,8 +128,7 @@ group_take(struct fs_call *c, struct group *g, const char *name)
 
 	if (rc == -EEXIST)
 		return cmd_fail(c, rc, "%s already has a snapshot '%s'",
-		    g->count == 1 ? g->disk[0].path : "one of the disks",
-		    name);
+		    g->disk[which].path, name);
 	if (rc == -VMFS_ELIMIT && g->count > 1)
 		return cmd_fail(c, rc, "so many disks at once do not fit in "
 		    "the journal of datastore '%s'", c->d->name);
@@ -267,7 +266,7 @@ cmd_disk_rm_snapshot(struct daemon *dm, json_t *args, json_t **ret_result,
 		return rc;
 	json_decref(*ret_result);
 	*ret_result = NULL;
-	return task_start(dm, "free snapshot", args, TASK_FIBER, run_reap,
+	return task_start(dm, "free snapshot", args, TASK_SNAPSHOT, run_reap,
 	    ret_result, msg);
 }
 
@@ -328,37 +327,16 @@ tasks_resume(struct daemon *dm)
 
 /* ---- clones ---- */
 
-/* A clone needs a snapshot: without a name one is made for it. */
-static int
-source_snapshot(struct fs_call *c, const struct vdisk *v, const char *clone,
-    struct fs_snapshot *ret_s)
-{
-	char name[SNAPTAB_NAME_MAX + 1];
-
-	if (c->path.snapshot[0] != '\0')
-		return disk_snapshot_find(c, v, c->path.snapshot, ret_s);
-	(void)snprintf(name, sizeof(name), "for-%.*s", SNAPTAB_NAME_MAX - 4,
-	    clone);
-	return fs_snapshot_create(c->d->fs, v->attr.ino, name, ret_s,
-	    &c->holder);
-}
-
-/* The clone gets space of its own. */
-static int
-clone_complete(struct fs_call *c, uint64_t ino)
-{
-	const struct fs_progress p = task_progress(c->task);
-	struct fs_file *f;
-	int rc2, rc = fs_file_open(c->d->fs, ino, 0, FS_READ | FS_WRITE, &f,
-	    &c->holder);
-
-	if (rc == 0) {
-		rc = fs_file_promote(f, &p);
-		rc2 = fs_file_close(f);
-		rc = rc < 0 ? rc : rc2;
-	}
-	return rc;
-}
+struct cloning {
+	struct fs_call *c;
+	struct vdisk v;
+	struct fs_snapshot s;
+	bool now;		/* of the disk as it is, not of a snapshot */
+	struct cmd_path to;
+	char flat[256];
+	uint64_t dir;
+	struct fs_attr a;	/* of the clone */
+};
 
 static bool
 is_full(const struct fs_call *c)
@@ -366,85 +344,118 @@ is_full(const struct fs_call *c)
 	return json_is_true(json_object_get(c->args, "full"));
 }
 
-/* The disk itself, from the snapshot; undone on error. */
+/* The clone gets space of its own, and its name when it has that. */
 static int
-clone_extent(struct fs_call *c, const struct vdisk *v,
-    const struct fs_snapshot *s, uint64_t dir, const char *flat,
-    struct fs_attr *ret_a)
+clone_complete(const struct cloning *k)
 {
+	const struct fs_progress p = task_progress(k->c->task);
+	struct fs_file *f;
+	int rc2, rc = vdisk_open(k->c, &k->a, &f);
+
+	if (rc < 0)
+		return rc;
+	rc = fs_file_promote(f, &p);
+	if (rc == 0)
+		rc = vdisk_show(k->c, f, k->dir, k->flat);
+	rc2 = fs_file_close(f);
+	return rc < 0 ? rc : rc2;
+}
+
+static void
+called_for(const struct cloning *k, char name[SNAPTAB_NAME_MAX + 1])
+{
+	(void)snprintf(name, SNAPTAB_NAME_MAX + 1, "for-%.*s",
+	    SNAPTAB_NAME_MAX - 4, k->to.name);
+}
+
+/* Under another key: a copy. */
+static int
+clone_copy(struct cloning *k)
+{
+	struct fs_call *c = k->c;
+	char name[SNAPTAB_NAME_MAX + 1];
+	int rc2, rc = 0;
+
+	called_for(k, name);
+	if (k->now)
+		rc = fs_snapshot_create(c->d->fs, k->v.attr.ino, name, &k->s,
+		    &c->holder);
+	if (rc < 0)
+		return rc;
+	rc = disk_copy(c, &k->s, &k->v.attr, k->dir, k->flat, &k->a);
+	if (!k->now)
+		return rc;
+	rc2 = fs_snapshot_delete(c->d->fs, k->v.attr.ino, k->s.id, &c->holder);
+	return rc < 0 ? rc : rc2;
+}
+
+/* The disk itself, from the snapshot. */
+static int
+clone_extent(struct cloning *k)
+{
+	const struct fs_attr *like = &k->v.attr;
+	struct fs_call *c = k->c;
+	const char *flat = is_full(c) ? NULL : k->flat;
+	char name[SNAPTAB_NAME_MAX + 1];
 	int rc;
 
 	if (disk_key_given(c))
-		return disk_copy(c, s, &v->attr, dir, flat, ret_a);
-	rc = fs_clone(c->d->fs, s->ino, dir, flat, v->attr.mode, v->attr.uid,
-	    v->attr.gid, ret_a, &c->holder);
-	if (rc < 0 || !is_full(c))
-		return rc;
-	rc = clone_complete(c, ret_a->ino);
-	if (rc < 0)
-		(void)!fs_unlink(c->d->fs, dir, flat, NULL);
-	return rc;
+		return clone_copy(k);
+	called_for(k, name);
+	rc = k->now ? fs_clone_now(c->d->fs, like->ino, name, k->dir, flat,
+	    like, &k->s, &k->a, &c->holder) : fs_clone(c->d->fs, k->s.ino,
+	    k->dir, flat, like->mode, like->uid, like->gid, &k->a,
+	    &c->holder);
+	return rc == 0 && is_full(c) ? clone_complete(k) : rc;
 }
 
 static int
-clone_make(struct fs_call *c, const struct vdisk *v,
-    const struct fs_snapshot *s, uint64_t dir, const struct cmd_path *to,
-    const char *flat)
+clone_find(struct cloning *k)
 {
-	struct fs_attr a;
-	int rc = clone_extent(c, v, s, dir, flat, &a);
+	struct fs_call *c = k->c;
+	int rc = vdisk_find(c, c->path.path, &k->v);
 
-	if (rc < 0)
-		return rc;
-	rc = vdisk_write_descriptor(c, dir, to->name, flat, a.size, &v->attr);
 	if (rc == 0)
-		rc = ds_commit(c->d->ds);
-	if (rc < 0)
-		(void)!fs_unlink(c->d->fs, dir, flat, NULL);
-	else
-		c->result = json_pack("{s:s, s:s, s:I}", "disk", to->path,
-		    "snapshot", s->name, "size", (json_int_t)a.size);
+		rc = disk_target(c, &k->to, k->flat, sizeof(k->flat), &k->dir);
+	if (rc == 0 && disk_key_given(c) && !is_full(c))
+		rc = cmd_fail(c, -EINVAL, "a clone has its template's key; "
+		    "with --full it can have another");
+	if (rc == 0 && !k->now)
+		rc = disk_snapshot_find(c, &k->v, c->path.snapshot, &k->s);
 	return rc;
 }
 
 static int
 run_clone(struct fs_call *c)
 {
-	bool made = c->path.snapshot[0] == '\0';
-	struct fs_snapshot s;
-	struct cmd_path to;
-	struct vdisk v;
-	char flat[256];
-	uint64_t dir;
-	int rc2, rc = vdisk_find(c, c->path.path, &v);
+	struct cloning k = { .c = c, .now = c->path.snapshot[0] == '\0' };
+	int rc = clone_find(&k);
 
-	if (rc == 0)
-		rc = disk_target(c, &to, flat, sizeof(flat), &dir);
-	if (rc == 0 && disk_key_given(c) && !is_full(c))
-		rc = cmd_fail(c, -EINVAL, "a clone has its template's key; "
-		    "with --full it can have another");
-	if (rc == 0)
-		rc = source_snapshot(c, &v, to.name, &s);
-	if (rc < 0)
-		return c->msg[0] != '\0' ? rc : cmd_refuse(c, rc, v.flat);
-	rc = clone_make(c, &v, &s, dir, &to, flat);
-	/* The snapshot was taken for it. */
-	if (made && (rc < 0 || is_full(c))) {
-		rc2 = fs_snapshot_delete(c->d->fs, v.attr.ino, s.id,
-		    &c->holder);
-		rc = rc < 0 ? rc : rc2;
-		if (rc == 0)
-			(void)json_object_set_new(c->result, "snapshot",
-			    json_string(""));
+	if (rc == 0) {
+		rc = clone_extent(&k);
+		if (rc < 0 && c->msg[0] == '\0')
+			return cmd_refuse(c, rc, k.v.flat);
 	}
-	return rc < 0 && c->msg[0] == '\0' ? cmd_refuse(c, rc, v.flat) : rc;
+	if (rc < 0)
+		return rc;
+	rc = vdisk_write_descriptor(c, k.dir, k.to.name, k.flat, k.a.size,
+	    &k.v.attr);
+	if (rc == 0)
+		rc = ds_commit(c->d->ds);
+	if (rc < 0)
+		(void)!fs_unlink(c->d->fs, k.dir, k.flat, NULL);
+	else
+		c->result = json_pack("{s:s, s:s, s:I}", "disk", k.to.path,
+		    "snapshot", k.now && is_full(c) ? "" : k.s.name, "size",
+		    (json_int_t)k.a.size);
+	return rc;
 }
 
 int
 cmd_disk_clone(struct daemon *dm, json_t *args, json_t **ret_result, char *msg)
 {
 	if (json_is_true(json_object_get(args, "full")))
-		return task_start(dm, "clone", args, TASK_FIBER, run_clone,
+		return task_start(dm, "clone", args, TASK_SNAPSHOT, run_clone,
 		    ret_result, msg);
 	return cmd_fs(dm, args, ret_result, msg, true, run_clone);
 }

@@ -65,7 +65,9 @@ int
 disk_encrypt(struct fs_call *c, uint64_t ino)
 {
 	struct wrapping_key k;
-	int rc = wanted_key(c, &k);
+	const char *key = json_string_value(json_object_get(c->args, "key"));
+	int rc = key != NULL && strcmp(key, "none") == 0 ? -ENOENT :
+	    wanted_key(c, &k);
 
 	if (rc < 0)
 		return rc == -ENOENT ? 0 : rc;
@@ -103,7 +105,7 @@ disk_key_show(struct fs_call *c, const struct fs_attr *a, json_t *row)
 bool
 disk_key_given(const struct fs_call *c)
 {
-	return json_object_get(c->args, "key") != NULL;
+	return json_is_string(json_object_get(c->args, "key"));
 }
 
 static int
@@ -137,21 +139,21 @@ copy_data(struct fs_call *c, struct fs_file *from, struct fs_file *to,
 }
 
 static int
-copy_open(struct fs_call *c, uint64_t from, uint64_t to, uint64_t size)
+copy_to(struct fs_call *c, struct fs_file *in, const struct fs_snapshot *from,
+    const struct fs_attr *like, uint64_t dir, const char *flat,
+    struct fs_attr *ret_a)
 {
-	struct fs_file *in, *out;
-	int rc2, rc = fs_file_open(c->d->fs, from, 0, FS_READ, &in, &c->holder);
+	struct fs_file *out;
+	int rc2, rc = vdisk_make(c, dir, from->size, like, &out);
 
 	if (rc < 0)
 		return rc;
-	rc = fs_file_open(c->d->fs, to, 0, FS_READ | FS_WRITE, &out,
-	    &c->holder);
-	if (rc == 0) {
-		rc = copy_data(c, in, out, size);
-		rc2 = fs_file_close(out);
-		rc = rc < 0 ? rc : rc2;
-	}
-	rc2 = fs_file_close(in);
+	rc = copy_data(c, in, out, from->size);
+	if (rc == 0)
+		rc = vdisk_show(c, out, dir, flat);
+	if (rc == 0)
+		rc = fs_file_attr(out, ret_a);
+	rc2 = fs_file_close(out);
 	return rc < 0 ? rc : rc2;
 }
 
@@ -160,19 +162,15 @@ disk_copy(struct fs_call *c, const struct fs_snapshot *from,
     const struct fs_attr *like, uint64_t dir, const char *flat,
     struct fs_attr *ret_a)
 {
-	int rc = fs_create(c->d->fs, dir, flat, INODE_DISK, like->mode,
-	    like->uid, like->gid, from->size, ret_a);
+	struct fs_file *in;
+	int rc2, rc = fs_file_open(c->d->fs, from->ino, 0, FS_READ, &in,
+	    &c->holder);
 
 	if (rc < 0)
 		return rc;
-	if (strcmp(json_string_value(json_object_get(c->args, "key")),
-	    "none") != 0)
-		rc = disk_encrypt(c, ret_a->ino);
-	if (rc == 0)
-		rc = copy_open(c, from->ino, ret_a->ino, from->size);
-	if (rc < 0)
-		(void)!fs_unlink(c->d->fs, dir, flat, NULL);
-	return rc;
+	rc = copy_to(c, in, from, like, dir, flat, ret_a);
+	rc2 = fs_file_close(in);
+	return rc < 0 ? rc : rc2;
 }
 
 /* ---- disk.rekey ---- */

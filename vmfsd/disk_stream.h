@@ -16,7 +16,9 @@ struct stream {
 	struct fs_call *c;
 	struct fs_file *f;
 	struct disk *disk;	/* NULL; else f is its */
-	const char *file;	/* name of the file or pipe */
+	const char *name;	/* of the file or pipe */
+	char *part;		/* of the file while it is made; NULL */
+	const char *file;	/* one of the two */
 	int fd;
 	bool sparse;		/* a regular file: holes are left out */
 	uint64_t size, off;
@@ -34,8 +36,19 @@ struct stream {
 int on_fiber(struct stream *s, int (*run)(struct fs_call *c)) MUST_CHECK;
 struct stream *stream_of(struct fs_call *c);
 
-/* args["file"], opened and told as s->file, fd, sparse. */
-int stream_file(struct stream *s, int flags) MUST_CHECK;
+#define STREAM_STEP ((size_t)1 << 20)
+/*
+ * The task's thread opens args["file"] for reading, and tells its size, or
+ * makes it, of s->size; reads up to a step into s->buf, less only at the end;
+ * writes s->len of it.  -ECANCELED soon after the task was.
+ */
+int disk_stream_open(struct stream *s) MUST_CHECK;
+int disk_stream_create(struct stream *s) MUST_CHECK;
+int disk_stream_read(struct stream *s) MUST_CHECK;
+int disk_stream_write(struct stream *s) MUST_CHECK;
+/* The end of it all; a file is there as a whole or not at all.  Returns rc or
+ * what went wrong now. */
+int disk_stream_close(struct stream *s, int rc) MUST_CHECK;
 /* On a fiber: the disk for reading, s->f and its size. */
 int export_open(struct fs_call *c) MUST_CHECK;
 /* On a fiber: a new disk of s->size; and its end, when all is in it. */

@@ -167,7 +167,7 @@ task_thread(void *arg)
 /* Fills in a new one but does not start it. */
 static int
 task_new(struct daemon *dm, const char *what, json_t *args,
-    struct task **ret_t, char *msg)
+    enum task_place place, struct task **ret_t, char *msg)
 {
 	struct cmd_path path;
 	const char *text;
@@ -175,12 +175,13 @@ task_new(struct daemon *dm, const char *what, json_t *args,
 	int rc = cmd_string(args, "path", &text, msg);
 
 	if (rc == 0)
-		rc = cmd_path_parse(text, true, &path, msg);
+		rc = cmd_path_parse(text, place & TASK_SNAPSHOT, &path, msg);
 	t = rc == 0 ? calloc(1, sizeof(*t)) : NULL;
 	if (t == NULL)
 		return rc < 0 ? rc : -ENOMEM;
 	t->dm = dm;
 	t->what = what;
+	t->place = place;
 	t->args = json_deep_copy(args);
 	t->begun_us = wall_clock_us();
 	(void)snprintf(t->object, sizeof(t->object), "%.4190s", text);
@@ -216,11 +217,10 @@ task_start(struct daemon *dm, const char *what, json_t *args,
 {
 	struct task *t = NULL;
 	unsigned id = 0;
-	int rc = task_new(dm, what, args, &t, msg);
+	int rc = task_new(dm, what, args, place, &t, msg);
 
 	if (rc < 0)
 		return rc;
-	t->place = place;
 	t->run = run;
 	rc = task_go(&dm->tasks, t, &id);
 	if (rc == 0)
@@ -237,8 +237,7 @@ task_start_quiet(struct daemon *dm, const char *what, const char *path,
 	struct task *t = NULL;
 	unsigned id;
 
-	if (task_new(dm, what, args, &t, msg) == 0) {
-		t->place = TASK_FIBER;
+	if (task_new(dm, what, args, TASK_FIBER, &t, msg) == 0) {
 		t->quiet = true;
 		t->run = run;
 		(void)!task_go(&dm->tasks, t, &id);

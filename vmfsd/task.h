@@ -42,8 +42,9 @@ int tasks_stop(struct tasks *all, const char *ds, bool force, char *why)
 
 /* How a task's work is done. */
 enum task_place {
-	TASK_FIBER,	/* run on a fiber of the datastore */
-	TASK_THREAD,	/* run on the task's thread, which may block */
+	TASK_FIBER = 0,		/* run on a fiber of the datastore */
+	TASK_THREAD = 1,	/* run on the task's thread, which may block */
+	TASK_SNAPSHOT = 2,	/* its path may name a snapshot */
 };
 /*
  * Starts run as a task of the daemon: args["path"] is parsed and the datastore

@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "libvmfs/vmdk/descriptor.h"
-#include "vmfsd/vdisk.h"
+#include "vmfsd/disk_key.h"
 
 #define FLAT_SUFFIX "-flat.vmdk"
 #define VMDK_SUFFIX ".vmdk"
@@ -80,12 +80,57 @@ vdisk_find(struct fs_call *c, const char *path, struct vdisk *ret_v)
 		return rc;
 	v.dir = dir.ino;
 	rc = find_halves(c->d->fs, p.name, &v);
+	if (rc == -ENOENT && strchr(p.name, '@') != NULL)
+		return cmd_fail(c, rc, "%s: no such disk; what comes behind "
+		    "'@' is a snapshot, and this command is for whole disks",
+		    path);
 	if (rc < 0)
 		return cmd_refuse(c, rc, path);
 	if (v.attr.type != INODE_DISK && v.attr.type != INODE_FILE)
 		return cmd_fail(c, -EINVAL, "%s is no disk", path);
 	*ret_v = v;
 	return 0;
+}
+
+int
+vdisk_open(struct fs_call *c, const struct fs_attr *a, struct fs_file **ret_f)
+{
+	return fs_file_reopen(c->d->fs, a->ino, a->generation,
+	    FS_READ | FS_WRITE, ret_f);
+}
+
+int
+vdisk_make(struct fs_call *c, uint64_t dir, uint64_t size,
+    const struct fs_attr *like, struct fs_file **ret_f)
+{
+	struct fs_attr a;
+	struct fs_file *f;
+	int rc = fs_create(c->d->fs, dir, NULL, INODE_DISK, like->mode,
+	    like->uid, like->gid, size, &a), rc2;
+
+	if (rc < 0)
+		return rc;
+	rc = disk_encrypt(c, a.ino);
+	/* It goes when it is closed. */
+	rc2 = vdisk_open(c, &a, &f);
+	if (rc < 0 && rc2 == 0)
+		(void)!fs_file_close(f);
+	if (rc == 0 && rc2 == 0)
+		*ret_f = f;
+	return rc < 0 ? rc : rc2;
+}
+
+int
+vdisk_show(struct fs_call *c, struct fs_file *f, uint64_t dir,
+    const char *flat)
+{
+	int rc = fs_file_flush(f);
+
+	if (rc == 0)
+		rc = fs_file_link(f, dir, flat);
+	if (rc == -EEXIST)
+		return cmd_fail(c, rc, "%s has been made meanwhile", flat);
+	return rc;
 }
 
 static int

@@ -21,6 +21,17 @@ bool vdisk_descriptor_name(const char *flat, char *buf, size_t size);
 /* The disk that c->path names by descriptor, extent or plain file. */
 int vdisk_find(struct fs_call *c, const char *path, struct vdisk *ret_v)
     MUST_CHECK;
+/*
+ * What takes long to make has no name meanwhile, so that a crash leaves nothing
+ * of it: an extent for dir, under args["key"]; or one that was made so; and
+ * its name, before fs_file_close, which without one removes it.
+ */
+int vdisk_make(struct fs_call *c, uint64_t dir, uint64_t size,
+    const struct fs_attr *like, struct fs_file **ret_f) MUST_CHECK;
+int vdisk_open(struct fs_call *c, const struct fs_attr *a,
+    struct fs_file **ret_f) MUST_CHECK;
+int vdisk_show(struct fs_call *c, struct fs_file *f, uint64_t dir,
+    const char *flat) MUST_CHECK;
 /* Makes descriptor `name` for an extent of that size in dir. */
 int vdisk_write_descriptor(struct fs_call *c, uint64_t dir, const char *name,
     const char *flat, uint64_t size, const struct fs_attr *like) MUST_CHECK;

@@ -193,6 +193,7 @@ static const struct column disk_record[] = {
 	{ "held", "held", COLUMN_SIZE },
 	{ "snapshots", "snapshots", COLUMN_NUMBER },
 	{ "clone", "clone", COLUMN_FLAG },
+	{ "origin", "origin", COLUMN_TEXT },
 	{ "sharing", "sharing", COLUMN_TEXT },
 	{ "requests/s", "iops_limit", COLUMN_NUMBER },
 	{ "bytes/s", "bandwidth_limit", COLUMN_SIZE },

@@ -81,7 +81,7 @@ snapshots_of_several_disks_body()
 		    --json | jq -r '.snapshots[].name')"
 	done
 	atf_check vmfsctl disk snapshot ds1:/b.vmdk s2
-	atf_check -s exit:1 -e match:"one of the disks already.*'s2'" \
+	atf_check -s exit:1 -e match:"/b.vmdk already has a snapshot 's2'" \
 	    vmfsctl disk snapshot --name=s2 ds1:/a.vmdk ds1:/b.vmdk
 	atf_check_equal 1 "$(of a snapshots)"
 	atf_check -s exit:2 -e match:'named twice' \
@@ -103,6 +103,36 @@ snapshots_of_several_disks_body()
 	atf_check -o ignore fsck.vmfs -n "${PWD}/lun"
 }
 
+# What is meant for a snapshot must not hit the disk.
+disk_test_case snapshots_are_not_taken_for_disks
+snapshots_are_not_taken_for_disks_body()
+{
+	one_host
+	mkdir esx1/mnt/a@b
+	atf_check vmfsctl disk create ds1:/a@b/vm.vmdk 8M
+	put a@b/vm 1 one
+	atf_check vmfsctl disk snapshot ds1:/a@b/vm.vmdk s
+	put a@b/vm 1 two
+	for what in 'punch %' 'inflate %' 'promote %' 'resize % 1G' 'info %' \
+	    'convert % --format=thin' 'rm %' 'snapshots %'; do
+		# shellcheck disable=SC2046
+		atf_check -s exit:3 -e match:'is a snapshot.*whole disks' \
+		    vmfsctl disk $(echo "${what}" | sed 's,%,ds1:/a@b/vm.vmdk@s,')
+	done
+	for what in 'create ds1:/x@y.vmdk 1M' 'clone ds1:/a@b/vm.vmdk % --full' \
+	    'create % 1M --eager' 'import esx1/conf %' 'clone ds1:/a@b/vm.vmdk@s %' \
+	    'mv ds1:/a@b/vm.vmdk %'; do
+		# shellcheck disable=SC2046
+		atf_check -s exit:2 -e match:"no '@' in the name of a disk" \
+		    vmfsctl disk $(echo "${what}" | sed 's,%,ds1:/x@y.vmdk,')
+	done
+	atf_check_equal 'vm-flat.vmdk vm.vmdk' "$(echo $(ls esx1/mnt/*))"
+	atf_check vmfsctl disk revert ds1:/a@b/vm.vmdk@s
+	atf_check -o match:'^one' dd if=esx1/mnt/a@b/vm-flat.vmdk bs=1M \
+	    skip=1 count=1 status=none
+	hosts_stop
+}
+
 disk_test_case templates_and_clones
 templates_and_clones_body()
 {
@@ -116,6 +146,7 @@ templates_and_clones_body()
 	done
 	atf_check vmfsctl disk clone --full ds1:/gold.vmdk ds1:/full.vmdk
 	atf_check_equal false "$(of full clone)"
+	atf_check_equal /gold.vmdk@base "$(of c1 origin)"
 	for what in 'rm ds1:/gold.vmdk' 'rm-snapshot ds1:/gold.vmdk@base'; do
 		# shellcheck disable=SC2086
 		atf_check -s exit:4 -e match:'2 clone.*/c[12].vmdk, /c[12].vmdk' \
@@ -170,6 +201,117 @@ streams_out_and_in_body()
 	    vmfsctl disk export ds1:/d.vmdk -
 	hosts_stop
 	atf_check -o ignore fsck.vmfs -n "${PWD}/lun"
+}
+
+# The other end of a pipe may stand still for ever.
+disk_test_case streams_that_stand_still_can_be_ended
+streams_that_stand_still_can_be_ended_body()
+{
+	one_host
+	mkfifo in out
+	atf_check vmfsctl disk create ds1:/a.vmdk 8M
+	atf_check -o save:id -x "vmfsctl disk import in ds1:/b.vmdk \
+	    --background --json | jq -r .task"
+	exec 9<>in
+	echo something >&9
+	atf_check -o save:id2 -x "vmfsctl disk export ds1:/a.vmdk out \
+	    --background --json | jq -r .task"
+	for f in id id2; do
+		atf_check -o match:'state +running' vmfsctl task show \
+		    "$(cat ${f})"
+		atf_check vmfsctl task cancel "$(cat ${f})"
+		until_true 20 sh -c "vmfsctl task show $(cat ${f}) |
+		    grep -q cancelled" || atf_fail "it goes on"
+	done
+	[ ! -e esx1/mnt/b-flat.vmdk ] || atf_fail "a part of it is there"
+	# A stream that was interrupted is not one that ended.
+	vmfsctl disk import - ds1:/c.vmdk <&9 2>err &
+	pid=$!
+	until_true 20 sh -c "vmfsctl task ls | grep -q 'ds1:/c.vmdk.*running'" ||
+	    atf_fail "it does not begin"
+	kill ${pid}
+	wait ${pid}
+	atf_check_equal "1 vmfsctl: /c.vmdk: cancelled" "$? $(cat err)"
+	atf_check -o inline:'a-flat.vmdk\na.vmdk\n' ls esx1/mnt
+	# And the daemon ends although one stands still.
+	atf_check -o ignore vmfsctl disk import in ds1:/b.vmdk --background
+	hosts_stop
+	atf_check -o match:clean fsck.vmfs -n "${PWD}/lun"
+}
+
+# 16 MiB and 200 MiB are there, and metadata.
+nothing_is_left()
+{
+	[ "$(echo $(ls esx1/mnt))" = \
+	    "a-flat.vmdk a.vmdk t-flat.vmdk t.vmdk" ] &&
+	    [ "$(of t snapshots)" -eq 0 ] &&
+	    [ "$(df --output=used -m esx1/mnt | tail -1)" -lt 240 ]
+}
+
+disk_test_case a_part_is_not_taken_for_the_whole
+a_part_is_not_taken_for_the_whole_body()
+{
+	one_host
+	atf_check vmfsctl disk create ds1:/a.vmdk 32M
+	for i in 1 9 17 25; do
+		dd if=/dev/urandom of=esx1/mnt/a-flat.vmdk bs=1M seek=${i} \
+		    count=4 conv=notrunc status=none
+	done
+	mkdir small
+	mount -t tmpfs -o size=8M none small || atf_skip "no tmpfs"
+	echo old >small/raw
+	atf_check -s exit:1 -e match:"cannot write '/.*/small/raw': No space" \
+	    vmfsctl disk export ds1:/a.vmdk small/raw
+	atf_check -o inline:'raw\n' ls small
+	atf_check -o inline:'old\n' cat small/raw
+	umount small
+	# What a crash cuts short leaves nothing, neither names nor space.
+	atf_check vmfsctl disk create ds1:/t.vmdk 200M --eager
+	mkfifo pipe
+	exec 8<>pipe
+	echo x >&8
+	for what in 'import pipe ds1:/x.vmdk' \
+	    'create ds1:/x.vmdk 150M --format=eagerzeroedthick' \
+	    'clone ds1:/t.vmdk ds1:/x.vmdk --full'; do
+		# shellcheck disable=SC2086
+		atf_check -o ignore vmfsctl disk ${what} --background
+		host_kill esx1
+		host_start esx1 "${PWD}/lun"
+		if [ "${what%% *}" != import ] && [ -e esx1/mnt/x.vmdk ]; then
+			# It was quicker than we.
+			atf_check_equal "$(of x size)" "$(of x allocated)"
+			atf_check vmfsctl disk rm ds1:/x.vmdk
+		fi
+		until_true 20 nothing_is_left || atf_fail "${what}: $(vmfsctl \
+		    disk ls ds1:; ls -l esx1/mnt)"
+	done
+	hosts_stop
+	atf_check -o match:clean fsck.vmfs -n "${PWD}/lun"
+}
+
+# Many come and go from one template.
+disk_test_case clones_leave_no_snapshots_behind
+clones_leave_no_snapshots_behind_body()
+{
+	one_host
+	atf_check vmfsctl disk create ds1:/gold.vmdk 8M
+	put gold 1 gold
+	for i in 1 2 3; do
+		atf_check vmfsctl disk clone ds1:/gold.vmdk ds1:/c.vmdk
+		atf_check_equal /gold.vmdk@for-c.vmdk "$(of c origin)"
+		[ ${i} = 3 ] || atf_check vmfsctl disk rm ds1:/c.vmdk
+	done
+	atf_check vmfsctl disk mv ds1:/c.vmdk ds1:/d.vmdk
+	atf_check vmfsctl disk clone ds1:/gold.vmdk ds1:/c.vmdk
+	atf_check_equal '/gold.vmdk@for-c.vmdk~2' "$(of c origin)"
+	atf_check_equal 2 "$(of gold snapshots)"
+	atf_check vmfsctl disk promote ds1:/d.vmdk
+	atf_check vmfsctl disk rm ds1:/c.vmdk
+	atf_check_equal 0 "$(of gold snapshots)"
+	atf_check -o match:'^gold' dd if=esx1/mnt/d-flat.vmdk bs=1M skip=1 \
+	    count=1 status=none
+	hosts_stop
+	atf_check -o match:clean fsck.vmfs -n "${PWD}/lun"
 }
 
 disk_test_case long_work_is_watched_and_ended
