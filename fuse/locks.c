@@ -42,14 +42,15 @@ claim(struct fuse_mount *m, struct handle *h, struct fs_file *f)
 		(void)!fs_file_close(f);
 		return rc;
 	}
-	h->granted = true;
 	if (a.multi_writer) {
+		h->granted = true;
 		h->file = f;
 		return 0;
 	}
 	l = h->locks;
 	fiber_mutex_lock(&l->mutex);
-	h->claim = true;
+	/* Both: who closes just now looks at all handles. */
+	h->claim = h->granted = true;
 	cluster_lock_note(h);
 	if (l->ex == NULL)
 		l->ex = f;

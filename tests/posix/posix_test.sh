@@ -79,6 +79,31 @@ appends_of_two_hosts_all_arrive_cleanup()
 	fast_lun_cleanup
 }
 
+atf_test_case who_opens_while_others_close_may_write cleanup
+who_opens_while_others_close_may_write_head()
+{
+	atf_set require.user root
+}
+who_opens_while_others_close_may_write_body()
+{
+	fast_lun
+	host_start esx1 "${lun}"
+	atf_check vmfsctl -c esx1/ctl disk create --eager ds1:/vm.vmdk 64M
+	for i in 1 2 3 4; do
+		"${VMFS_BUILDDIR}/tests/cli/reopen" esx1/mnt/vm-flat.vmdk 3000 \
+		    2>>refused &
+		eval "reopen_$i=$!"
+	done
+	for i in 1 2 3 4; do
+		eval "wait \${reopen_$i}" || atf_fail "$(cat refused)"
+	done
+	fast_lun_check
+}
+who_opens_while_others_close_may_write_cleanup()
+{
+	fast_lun_cleanup
+}
+
 # What the suite expects is what Linux does elsewhere.
 atf_test_case another_file_system
 another_file_system_head()
@@ -98,5 +123,6 @@ atf_init_test_cases()
 	atf_add_test_case one_host
 	atf_add_test_case two_hosts
 	atf_add_test_case appends_of_two_hosts_all_arrive
+	atf_add_test_case who_opens_while_others_close_may_write
 	atf_add_test_case another_file_system
 }
