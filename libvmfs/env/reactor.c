@@ -5,6 +5,7 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/eventfd.h>
 #include <sys/syscall.h>
 #include <time.h>
@@ -101,20 +102,19 @@ static void wake_done(struct reactor_op *op, int res);
 static void timeout_done(struct reactor_op *op, int res);
 
 static int
-ring_init(struct io_uring *ring)
+ring_init(struct io_uring *ring, unsigned flags)
 {
 	/* Linux 6.1.  Disabled at first: the thread that enables owns it. */
 	struct io_uring_params p = {
-		.flags = IORING_SETUP_CQSIZE | IORING_SETUP_R_DISABLED |
-		    IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN |
-		    IORING_SETUP_TASKRUN_FLAG,
+		.flags = flags | IORING_SETUP_SINGLE_ISSUER |
+		    IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_TASKRUN_FLAG,
 		.cq_entries = CQ_ENTRIES,
 	};
 	int rc = io_uring_queue_init_params(SQ_ENTRIES, ring, &p);
 
 	if (rc == -EINVAL) {
 		p = (struct io_uring_params){
-			.flags = IORING_SETUP_CQSIZE | IORING_SETUP_R_DISABLED,
+			.flags = flags,
 			.cq_entries = CQ_ENTRIES,
 		};
 		rc = io_uring_queue_init_params(SQ_ENTRIES, ring, &p);
@@ -133,8 +133,8 @@ ring_enable(struct io_uring *ring)
 	(void)rc;
 }
 
-int
-reactor_new(const char *name, struct reactor **ret_r)
+static int
+new_with(const char *name, unsigned flags, struct reactor **ret_r)
 {
 	struct reactor *r = calloc(1, sizeof(*r));
 	int rc;
@@ -149,7 +149,8 @@ reactor_new(const char *name, struct reactor **ret_r)
 		rc = -errno;
 		goto out;
 	}
-	rc = ring_init(&r->ring);
+	rc = ring_init(&r->ring, flags | IORING_SETUP_CQSIZE |
+	    IORING_SETUP_R_DISABLED);
 	if (rc < 0) {
 		close(r->wake_fd);
 		goto out;
@@ -166,6 +167,18 @@ reactor_new(const char *name, struct reactor **ret_r)
 out:
 	free(r);
 	return rc;
+}
+
+int
+reactor_new(const char *name, struct reactor **ret_r)
+{
+	return new_with(name, 0, ret_r);
+}
+
+int
+reactor_new_wide(const char *name, struct reactor **ret_r)
+{
+	return new_with(name, IORING_SETUP_SQE128, ret_r);
 }
 
 void
@@ -218,7 +231,7 @@ reap(struct reactor *r)
 			op->next = NULL;
 			*r->ready_tail = op;
 			r->ready_tail = &op->next;
-			r->inflight--;
+			r->inflight -= !op->lasting;
 		}
 		io_uring_cqe_seen(&r->ring, cqe);
 	}
@@ -276,7 +289,22 @@ void
 reactor_sqe_set_op(struct io_uring_sqe *sqe, struct reactor_op *op)
 {
 	io_uring_sqe_set_data(sqe, op);
-	current_reactor->inflight++;
+	current_reactor->inflight += !op->lasting;
+}
+
+void
+reactor_command(struct reactor_op *op, const struct reactor_command *c)
+{
+	struct reactor *r = current_reactor;
+	struct io_uring_sqe *sqe = reactor_sqe(r);
+
+	assert((r->ring.flags & IORING_SETUP_SQE128) != 0);
+	assert(c->size <= REACTOR_COMMAND_MAX);
+	io_uring_prep_rw(IORING_OP_URING_CMD, sqe, c->fd, c->iov, c->iovcnt, 0);
+	sqe->cmd_op = c->code;
+	memset(sqe->cmd, 0, REACTOR_COMMAND_MAX);
+	memcpy(sqe->cmd, c->data, c->size);
+	reactor_sqe_set_op(sqe, op);
 }
 
 static void

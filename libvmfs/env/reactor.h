@@ -9,6 +9,7 @@
 
 #include <stdint.h>
 #include <sys/types.h>
+#include <sys/uio.h>
 
 #include "libvmfs/env/realtime.h"
 #include "libvmfs/env/sched.h"
@@ -18,6 +19,8 @@ struct reactor;
 
 /* Creates ring and scheduler; no thread yet.  `name` is for thread and log. */
 int reactor_new(const char *name, struct reactor **ret_r) MUST_CHECK;
+/* The same for one that has reactor_command. */
+int reactor_new_wide(const char *name, struct reactor **ret_r) MUST_CHECK;
 /* Only after the loop has ended. */
 void reactor_free(struct reactor *r);
 struct sched *reactor_sched(struct reactor *r);
@@ -65,12 +68,30 @@ struct reactor_op {
 	void (*done)(struct reactor_op *op, int res);
 	struct reactor_op *next;	/* private */
 	int res;			/* private */
+	/* It may stay for ever: the end of the loop does not wait for it, nor
+	 * can it be cancelled but by the end of the thread and of the ring. */
+	bool lasting;
 };
 struct io_uring_sqe;
 /* A free SQE (submits what is queued when full); set its op with
  * reactor_sqe_set_op, it is submitted before the reactor next sleeps. */
 struct io_uring_sqe *reactor_sqe(struct reactor *r);
 void reactor_sqe_set_op(struct io_uring_sqe *sqe, struct reactor_op *op);
+/*
+ * A command to the driver behind fd (IORING_OP_URING_CMD), with data of its own.
+ * What it points to is used until the reactor next sleeps, iov as the driver
+ * says.
+ */
+#define REACTOR_COMMAND_MAX 80u
+struct reactor_command {
+	int fd;
+	unsigned code;
+	const void *data;
+	size_t size;			/* REACTOR_COMMAND_MAX at most */
+	const struct iovec *iov;
+	unsigned iovcnt;
+};
+void reactor_command(struct reactor_op *op, const struct reactor_command *c);
 /*
  * Suspends the calling fiber for SPIN_MAX_NS, while the reactor looks out for
  * other work.  False: not suspended, the reactor does not look out (spin.h),

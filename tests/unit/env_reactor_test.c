@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The io_uring reactor: posts across threads, timers, ring and offload. */
 #include <atf-c.h>
+#include <fcntl.h>
 #include <liburing.h>
 #include <poll.h>
 #include <pthread.h>
@@ -544,6 +545,72 @@ ATF_TC_BODY(who_looks_out_misses_nothing_of_a_peer, tc)
 	watch_peer(true);
 }
 
+/* /dev/null takes every command since Linux 6.0. */
+static struct reactor_op null_op;
+
+static void
+command_begin(void *arg)
+{
+	static const char data[REACTOR_COMMAND_MAX] = "data";
+	const struct reactor_command c = {
+		.fd = *(int *)arg, .code = 7, .data = data,
+		.size = sizeof(data),
+	};
+
+	reactor_command(&null_op, &c);
+}
+
+static void
+null_done(struct reactor_op *op, int res)
+{
+	(void)op;
+	ATF_CHECK_EQ(0, res);
+	reactor_stop(reactor_current());
+}
+
+ATF_TC_WITHOUT_HEAD(a_wide_reactor_gives_commands_to_drivers);
+ATF_TC_BODY(a_wide_reactor_gives_commands_to_drivers, tc)
+{
+	struct reactor *r;
+	int fd = open("/dev/null", O_RDWR);
+	struct sched_work work = { .fn = command_begin, .arg = &fd };
+
+	ATF_REQUIRE(fd >= 0);
+	null_op.done = null_done;
+	ATF_REQUIRE_EQ(0, reactor_new_wide("wide", &r));
+	sched_post(reactor_sched(r), &work);
+	reactor_run(r);
+	reactor_free(r);
+	(void)close(fd);
+}
+
+static void
+leave_lasting(void *arg)
+{
+	struct io_uring_sqe *sqe = reactor_sqe(reactor_current());
+
+	(void)arg;
+	ATF_REQUIRE_EQ(0, pipe(pipe_fds));
+	never_op.lasting = true;
+	io_uring_prep_read(sqe, pipe_fds[0], never_read, sizeof(never_read),
+	    0);
+	reactor_sqe_set_op(sqe, &never_op);
+	reactor_stop(reactor_current());
+}
+
+ATF_TC_WITHOUT_HEAD(the_end_does_not_wait_for_lasting_operations);
+ATF_TC_BODY(the_end_does_not_wait_for_lasting_operations, tc)
+{
+	struct reactor *r;
+	struct sched_work work = { .fn = leave_lasting };
+
+	ATF_REQUIRE_EQ(0, reactor_new("lasting", &r));
+	sched_post(reactor_sched(r), &work);
+	reactor_run(r);
+	reactor_free(r);
+	never_op.lasting = false;
+}
+
 static int
 env_main(void *arg)
 {
@@ -590,6 +657,8 @@ ATF_TP_ADD_TCS(tp)
 	ATF_TP_ADD_TC(tp, operations_in_flight_are_cancelled_at_the_end);
 	ATF_TP_ADD_TC(tp, who_watches_a_peer_misses_nothing);
 	ATF_TP_ADD_TC(tp, who_looks_out_misses_nothing_of_a_peer);
+	ATF_TP_ADD_TC(tp, a_wide_reactor_gives_commands_to_drivers);
+	ATF_TP_ADD_TC(tp, the_end_does_not_wait_for_lasting_operations);
 	ATF_TP_ADD_TC(tp, posix_env_gives_random_and_time);
 	return atf_no_error();
 }
