@@ -27,6 +27,9 @@ struct fuse_mount_conf {
 	/* That read requests, the reactor's own among them; 0: by processors,
 	 * at most 4. */
 	unsigned threads;
+	/* Requests by io_uring where the kernel offers that.  Not for one that
+	 * another process shall go on with. */
+	bool io_uring;
 	struct fuse_keep *keep;		/* borrowed until free */
 	/* A mount that a dead process has left: its /dev/fuse, which is taken
 	 * over; -1: there is none.  Then `keep` is what that left, too. */
@@ -52,6 +55,8 @@ int fuse_mount_new(const struct fuse_mount_conf *conf, struct fuse_mount **ret_m
 int fuse_mount_fd(const struct fuse_mount *m);
 /* Starts answering, on the calling reactor; first what another has left. */
 int fuse_mount_serve(struct fuse_mount *m) MUST_CHECK;
+/* Requests come by io_uring, else by /dev/fuse.  On the reactor. */
+bool fuse_mount_has_ring(const struct fuse_mount *m);
 /* As umount(8): -EBUSY when files are open.  Blocks: not on the reactor. */
 int fuse_mount_umount(struct fuse_mount *m) MUST_CHECK;
 /*

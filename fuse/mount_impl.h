@@ -17,9 +17,11 @@
 /* A request's message; payload of a WRITE is aligned for O_DIRECT. */
 struct request {
 	struct fuse_mount *mount;
-	struct list node;	/* in fuse_mount.idle */
-	struct fuse_buf buf;	/* in fuse_keep.message[index] */
+	struct list node;	/* in reader.idle, or fuse_mount.ringing */
+	struct fuse_buf buf;	/* in fuse_keep.message[index], or entry */
 	unsigned index;
+	struct fs_note *note;
+	struct ring_entry *entry;	/* NULL: it is read from /dev/fuse */
 	bool again;		/* a dead process has begun it */
 	struct reader *reader;	/* who has the buffer */
 	struct sched_work work;
@@ -39,7 +41,7 @@ struct reader {
 	unsigned busy;			/* of its requests */
 	struct reactor_poll poll;
 	bool stopping, unmounted;
-	struct sched_work work, stop;
+	struct sched_work work, stop, ringing;
 };
 
 struct handle {
@@ -61,6 +63,8 @@ struct handle {
 	bool told;		/* the log says that it may not */
 };
 
+struct ring;
+
 struct fuse_mount {
 	struct fuse_mount_conf conf;
 	char *datastore, *dir;
@@ -73,8 +77,11 @@ struct fuse_mount {
 	unsigned active;	/* requests of the owner, and the readers */
 	struct fiber_cond quiet;	/* active became 0 */
 	struct request request[FUSE_KEEP_REQUESTS];
-	struct reader reader[FUSE_THREADS_MAX];
+	/* One more for the ring, which the owner has no part in. */
+	struct reader reader[FUSE_THREADS_MAX + 1];
 	unsigned readers;
+	struct ring *ring;	/* NULL: all comes by /dev/fuse */
+	struct list ringing;	/* requests by it that the owner has */
 	struct request *current;	/* begins now; see request_of */
 	/* FUSE_KEEP_HANDLES; NULL: free */
 	_Atomic(struct handle *) *handle;
@@ -257,6 +264,10 @@ request_header(const struct request *r)
 uint64_t request_unique(const struct request *r);
 /* On the owner: a fiber that answers it. */
 void request_run(struct request *r);
+/* The thread that it came to: past the owner, or by it. */
+void request_begin(struct request *r);
+/* Instead of request_run; the same threads. */
+void request_refuse(struct request *r, int error);
 /* It was answered.  Any reader's thread. */
 void request_put(struct request *r);
 /* Before a change of content is answered: another one may follow and must not be
@@ -294,6 +305,8 @@ void handle_keep(struct handle *h);
 /* ---- reader.c; on the owner but for the last ---- */
 
 void readers_init(struct fuse_mount *m);
+/* One more thread, which reads nothing of /dev/fuse. */
+int reader_add(struct fuse_mount *m) MUST_CHECK;
 /* Their threads run, and read nothing yet. */
 int readers_start(struct fuse_mount *m) MUST_CHECK;
 void readers_go(struct fuse_mount *m);
@@ -301,5 +314,21 @@ void readers_go(struct fuse_mount *m);
 void readers_stop(struct fuse_mount *m);
 /* Any thread; may block. */
 void readers_free(struct fuse_mount *m);
+
+/* ---- ring.c: requests by io_uring ---- */
+
+/* Before serve: the kernel is asked for a ring when it says INIT. */
+int ring_prepare(struct fuse_mount *m) MUST_CHECK;
+/*
+ * The answer of r, as it would be written to /dev/fuse: a header first.  Data
+ * may lie where the request's was.  -EMSGSIZE.  It is sent by request_put.
+ */
+int ring_answer(struct request *r, const struct iovec *iov, int count);
+/* Sends it; on the reader's thread, which takes the next one by that. */
+void ring_commit(struct request *r);
+/* The kernel did not want it, or some of it. */
+bool ring_is_refused(const struct ring *ring);
+/* The threads have ended. */
+void ring_free(struct ring *ring);
 
 #endif

@@ -52,6 +52,7 @@ readers_init(struct fuse_mount *m)
 
 		r->mount = m;
 		r->index = i;
+		r->note = &m->conf.keep->note[i];
 		r->reader = &m->reader[i % m->readers];
 		/* Headers end where a page begins. */
 		r->buf.mem = m->conf.keep->message[i] + FUSE_KEEP_PAGE -
@@ -72,7 +73,7 @@ request_get(struct reader *rd)
 		return NULL;
 	r = list_entry(node, struct request, node);
 	r->again = false;
-	*request_note(r) = (struct fs_note){ 0 };
+	*r->note = (struct fs_note){ 0 };
 	rd->busy++;
 	return r;
 }
@@ -83,19 +84,33 @@ put_here(void *arg)
 	struct request *r = arg;
 	struct reader *rd = r->reader;
 
-	list_add(&rd->idle, &r->node);
 	rd->busy--;
-	fiber_cond_broadcast(&rd->room);
+	if (r->entry != NULL)
+		ring_commit(r);
+	else
+		list_add(&rd->idle, &r->node);
+	/* Of the ring only the last one before the end is waited for. */
+	if (r->entry == NULL || rd->stopping || rd->unmounted)
+		fiber_cond_broadcast(&rd->room);
+}
+
+/* From here on nobody does it again. */
+static void
+forget(struct request *r)
+{
+	request_header(r)->len = 0;
+	if (r->index >= IDLE_MAX)
+		(void)madvise(r->mount->conf.keep->message[r->index],
+		    FUSE_KEEP_MESSAGE, MADV_REMOVE);
 }
 
 void
 request_put(struct request *r)
 {
-	/* From here on nobody does it again. */
-	request_header(r)->len = 0;
-	if (r->index >= IDLE_MAX)
-		(void)madvise(r->mount->conf.keep->message[r->index],
-		    FUSE_KEEP_MESSAGE, MADV_REMOVE);
+	if (r->entry != NULL)
+		list_del(&r->node);
+	else
+		forget(r);
 	if (r->reader->sched == sched_current()) {
 		put_here(r);
 		return;
@@ -149,7 +164,10 @@ fast_done(struct disk_req *d)
 	}
 	out.len = (uint32_t)(sizeof(out) + iov[1].iov_len);
 	/* It fails when nobody waits for it any more. */
-	(void)!writev(fuse_session_fd(r->mount->se), iov, 2);
+	if (r->entry != NULL)
+		(void)ring_answer(r, iov, 2);
+	else
+		(void)!writev(fuse_session_fd(r->mount->se), iov, 2);
 	request_put(r);
 }
 
@@ -204,6 +222,13 @@ fast_begin(struct request *r)
 	return false;
 }
 
+void
+request_begin(struct request *r)
+{
+	if (!fast_begin(r))
+		hand_over(r);
+}
+
 /* ---- reading ---- */
 
 /* It comes once in the life of a mount. */
@@ -240,8 +265,7 @@ take_request(struct reader *rd)
 		    n == 0 ? -EAGAIN : n;
 	}
 	init_note(r);
-	if (!fast_begin(r))
-		hand_over(r);
+	request_begin(r);
 	return 0;
 }
 
@@ -299,6 +323,14 @@ begin_here(void *arg)
 	sched_post(rd->m->reader[0].sched, &rd->work);
 }
 
+static void
+reader_go(struct reader *rd)
+{
+	rd->m->active++;
+	rd->work = (struct sched_work){ .fn = begin_here, .arg = rd };
+	sched_post(rd->sched, &rd->work);
+}
+
 static int
 thread_start(struct reader *rd, unsigned i)
 {
@@ -307,7 +339,7 @@ thread_start(struct reader *rd, unsigned i)
 
 	(void)snprintf(name, sizeof(name), "fuse%u:%.8s",
 	    i % FUSE_THREADS_MAX, rd->m->datastore);
-	rc = reactor_new(name, &rd->reactor);
+	rc = reactor_new_wide(name, &rd->reactor);
 	if (rc < 0)
 		return rc;
 	rc = reactor_start(rd->reactor);
@@ -331,16 +363,28 @@ readers_start(struct fuse_mount *m)
 	return rc;
 }
 
+int
+reader_add(struct fuse_mount *m)
+{
+	struct reader *rd = &m->reader[m->readers];
+	int rc;
+
+	rd->m = m;
+	list_init(&rd->idle);
+	fiber_cond_init(&rd->room);
+	rc = thread_start(rd, m->readers);
+	if (rc < 0)
+		return rc;
+	m->readers++;
+	reader_go(rd);
+	return 0;
+}
+
 void
 readers_go(struct fuse_mount *m)
 {
-	for (unsigned i = 0; i < m->readers; i++) {
-		struct reader *rd = &m->reader[i];
-
-		m->active++;
-		rd->work = (struct sched_work){ .fn = begin_here, .arg = rd };
-		sched_post(rd->sched, &rd->work);
-	}
+	for (unsigned i = 0; i < m->readers; i++)
+		reader_go(&m->reader[i]);
 }
 
 static void

@@ -77,7 +77,7 @@ request_unique(const struct request *r)
 struct fs_note *
 request_note(const struct request *r)
 {
-	return &r->mount->conf.keep->note[r->index];
+	return r->note;
 }
 
 bool
@@ -137,15 +137,18 @@ is_silent(const struct request *r)
 	    op == FUSE_INTERRUPT;
 }
 
-static void
+void
 request_refuse(struct request *r, int error)
 {
 	const struct fuse_out_header out = {
 		.len = sizeof(out), .error = -error,
 		.unique = request_unique(r),
 	};
+	const struct iovec iov = { (void *)(uintptr_t)&out, sizeof(out) };
 
-	if (!is_silent(r))
+	if (r->entry != NULL)
+		(void)ring_answer(r, &iov, 1);
+	else if (!is_silent(r))
 		(void)!write(fuse_session_fd(r->mount->se), &out, sizeof(out));
 	request_put(r);
 }
@@ -154,6 +157,8 @@ void
 request_run(struct request *r)
 {
 	r->mount->active++;
+	if (r->entry != NULL)
+		list_add_tail(&r->mount->ringing, &r->node);
 	if (sched_spawn(sched_current(), "fuse", request_fiber, r) == 0)
 		return;
 	/* No stack: run it here, later requests wait for it. */
@@ -282,7 +287,7 @@ session_mount(struct fuse_mount *m)
 	flags = fcntl(fd, F_GETFL);
 	if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0)
 		return -errno;
-	return 0;
+	return m->conf.io_uring && m->conf.fd < 0 ? ring_prepare(m) : 0;
 }
 
 /* A FUSE mount whose process was killed stays, and can serve nobody. */
@@ -335,6 +340,7 @@ fuse_mount_new(const struct fuse_mount_conf *conf, struct fuse_mount **ret_m)
 	m->root = fs_root(conf->fs);
 	m->mounted_us = env->wall_us(env);
 	readers_init(m);
+	list_init(&m->ringing);
 	list_init(&m->locked);
 	m->range_keep = (struct range_keep){
 		.slot = conf->keep->lock, .count = FUSE_KEEP_LOCKS,
@@ -360,6 +366,12 @@ int
 fuse_mount_fd(const struct fuse_mount *m)
 {
 	return fuse_session_fd(m->se);
+}
+
+bool
+fuse_mount_has_ring(const struct fuse_mount *m)
+{
+	return m->ring != NULL && !ring_is_refused(m->ring);
 }
 
 int
@@ -407,6 +419,7 @@ fuse_mount_free(struct fuse_mount *m)
 		fuse_session_unmount(m->se);
 		fuse_session_destroy(m->se);
 	}
+	ring_free(m->ring);
 	name_hint_fini(&m->hints);
 	free(m->handle);
 	free(m->datastore);

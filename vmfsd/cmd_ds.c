@@ -295,8 +295,12 @@ add_details(void *arg)
 	struct takeover_report r;
 
 	add_super(c->row, c->d);
-	if (atomic_load(&c->d->state) == DATASTORE_MOUNTED)
+	if (atomic_load(&c->d->state) == DATASTORE_MOUNTED) {
 		add_damage(c->d->fs, c->row);
+		(void)set(c->row, "requests_by", json_string(
+		    fuse_mount_has_ring(c->d->fuse) ? "io_uring" :
+		    "/dev/fuse"));
+	}
 	if (c->d->host == NULL || !host_last_takeover(c->d->host, &r))
 		return 0;
 	return set(c->row, "last_takeover", takeover_json(&r));

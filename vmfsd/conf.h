@@ -54,6 +54,7 @@ struct conf_datastore {
 	bool readonly, noauto;
 	unsigned threads;	/* of its mount; 0: by processors */
 	uint64_t map_cache;	/* bytes; 0: the default */
+	bool no_io_uring;	/* requests of the mount by /dev/fuse */
 	bool unmap;		/* tell the LUN what is free ... */
 	uint64_t unmap_rate;	/* ... so many bytes of it a second; 0: all */
 	int line;

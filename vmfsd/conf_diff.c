@@ -268,7 +268,8 @@ same_datastores(const struct conf *a, const struct conf *b)
 		    x->noauto != y->noauto || x->unmap != y->unmap ||
 		    x->unmap_rate != y->unmap_rate ||
 		    x->threads != y->threads ||
-		    x->map_cache != y->map_cache || !same_extents(x, y))
+		    x->map_cache != y->map_cache ||
+		    x->no_io_uring != y->no_io_uring || !same_extents(x, y))
 			return false;
 	}
 	return true;

@@ -678,6 +678,16 @@ datastore_map_cache(struct conf_parser *p, const char *key, const char *value)
 	return 0;
 }
 
+static int
+datastore_io_uring(struct conf_parser *p, const char *key, const char *value)
+{
+	if (strcmp(value, "auto") != 0 && strcmp(value, "no") != 0)
+		return conf_error(p, "%s = '%s': expected auto or no", key,
+		    value);
+	this_datastore(p)->no_io_uring = value[0] == 'n';
+	return 0;
+}
+
 static const struct conf_key datastore_keys[] = {
 	{ "lun", datastore_lun },
 	{ "map-cache", datastore_map_cache },
@@ -685,6 +695,7 @@ static const struct conf_key datastore_keys[] = {
 	{ "mount", datastore_mount },
 	{ "options", datastore_options },
 	{ "threads", datastore_threads },
+	{ "io-uring", datastore_io_uring },
 	{ "unmap", datastore_unmap },
 	{ NULL, NULL },
 };

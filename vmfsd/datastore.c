@@ -77,6 +77,7 @@ datastore_add(struct datastores *all, const struct conf_datastore *conf,
 	d->unmap_rate = conf->unmap_rate;
 	d->threads = conf->threads;
 	d->map_cache = conf->map_cache;
+	d->no_io_uring = conf->no_io_uring;
 	(void)pthread_rwlock_init(&d->use, NULL);
 	d->name = strdup(conf->name);
 	d->lun = strdup(conf->lun);

@@ -357,6 +357,7 @@ mount_fuse(struct datastore *d)
 		.dir = d->mount,
 		.readonly = d->readonly,
 		.threads = d->threads,
+		.io_uring = !d->no_io_uring && !keep_is_worker(),
 		.on_unmount = fuse_gone,
 		.arg = d,
 		.keep = &d->keep->fuse,
@@ -366,6 +367,11 @@ mount_fuse(struct datastore *d)
 	char what[512], kept[KEEP_NAME_MAX];
 	int rc;
 
+	if (!conf.io_uring)
+		log_info(d->all->log, "fuse: %s: requests by /dev/fuse: %s",
+		    d->name, d->no_io_uring ? "io-uring = no" : "those of "
+		    "io_uring would not outlive this process, which is "
+		    "supervised");
 	(void)snprintf(kept, sizeof(kept), "fuse.%s", d->name);
 	if (keep_take(kept, &conf.fd) < 0)
 		conf.fd = -1;

@@ -45,6 +45,7 @@ static const struct column ds_record[] = {
 	{ "incarnation", "incarnation", COLUMN_NUMBER },
 	{ "created", "created_us", COLUMN_TIME },
 	{ "mounted", "mounted_us", COLUMN_TIME },
+	{ "requests by", "requests_by", COLUMN_TEXT },
 	{ NULL, NULL, COLUMN_TEXT },
 };
 

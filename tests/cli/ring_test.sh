@@ -1,0 +1,111 @@
+# SPDX-License-Identifier: BSD-2-Clause
+# Requests of a mount by io_uring instead of /dev/fuse: what other tests show of
+# the one holds for the other, and the end of a mount in all its ways.
+. "${VMFS_SRCDIR}/tests/cli/fast_test.sh"
+. "${VMFS_SRCDIR}/tests/cli/locks_test.sh"
+. "${VMFS_SRCDIR}/tests/posix/posix_test.sh"
+by_ring=io_uring cases=
+
+# load FILE: fio in the background until something fails; its pid in ${load}.
+load()
+{
+	fio --name=l --filename="$1" --size=32M --rw=randrw --bs=4k --iodepth=16 \
+	    --ioengine=libaio --direct=1 --numjobs=2 --time_based --runtime=60 \
+	    --output=load.out >/dev/null 2>&1 9>&- &
+	load=$!
+	until_true 20 fuser -s "$1"
+}
+
+ring_test_case()
+{
+	atf_test_case "$1" cleanup
+	eval "$1_head() { atf_set require.user root; atf_set require.progs fio; }
+	    $1_cleanup() { hosts_cleanup; }"
+	cases="${cases} $1"
+}
+
+ring_test_case a_killed_daemon_ends_its_mount
+a_killed_daemon_ends_its_mount_body()
+{
+	start 4
+	load esx1/mnt/vm-flat.vmdk
+	kill -9 "$(cat esx1/pid)"
+	wait ${load} && atf_fail "fio wrote to a mount that is gone"
+	atf_check -s exit:1 -e match:'not connected|connection abort' \
+	    cat esx1/mnt/vm-flat.vmdk
+	host_kill esx1
+	daemon_start esx1
+	atf_check dd if=esx1/mnt/vm-flat.vmdk of=/dev/null bs=1M status=none
+	hosts_stop
+	atf_check -o ignore fsck.vmfs -n lun
+}
+
+ring_test_case an_aborted_connection_is_an_unmount
+an_aborted_connection_is_an_unmount_body()
+{
+	start 4
+	load esx1/mnt/vm-flat.vmdk
+	umount -f esx1/mnt 2>/dev/null
+	wait ${load} && atf_fail "fio wrote to a mount that is gone"
+	until_true 20 grep -q 'ds1: unmounted' esx1/log ||
+	    atf_fail "the daemon has not noticed"
+	umount -l esx1/mnt 2>/dev/null
+	daemon_stop esx1
+	atf_check -o ignore fsck.vmfs -n lun
+}
+
+# Also what lies in the kernel's queue then.
+ring_test_case the_end_of_the_daemon_is_no_hang
+the_end_of_the_daemon_is_no_hang_body()
+{
+	start 1
+	load esx1/mnt/vm-flat.vmdk
+	kill "$(cat esx1/pid)"
+	wait ${load} && atf_fail "fio wrote to a mount that is gone"
+	hosts_stop
+	atf_check -o ignore fsck.vmfs -n lun
+}
+
+ring_test_case the_configuration_says_no
+the_configuration_says_no_body()
+{
+	by_ring=/dev/fuse
+	lun_make lun
+	printf '[datastore ds1]\nlun = %s\nmount = %s\nio-uring = no\n' \
+	    "${PWD}/lun" "${PWD}/esx1/mnt" | host_conf esx1
+	daemon_start esx1
+	atf_check touch esx1/mnt/file
+	atf_check -o match:'requests by /dev/fuse: io-uring = no' cat esx1/log
+	hosts_stop
+}
+
+# Its requests must outlive it.
+ring_test_case a_supervised_daemon_reads_dev_fuse
+a_supervised_daemon_reads_dev_fuse_body()
+{
+	by_ring=/dev/fuse
+	daemon_in=supervised
+	start 4
+	atf_check -o match:'requests by /dev/fuse: .*supervised' cat esx1/log
+	kill_worker esx1
+	atf_check touch esx1/mnt/file
+	hosts_stop
+}
+
+atf_init_test_cases()
+{
+	atf_add_test_case data_is_right_beside_snapshots_and_discards
+	atf_add_test_case unmount_waits_for_all_threads
+	atf_add_test_case a_write_shows_in_the_times
+	atf_add_test_case a_lock_given_up_takes_the_file_along
+	atf_add_test_case who_waits_gets_it_from_another_host
+	atf_add_test_case a_signal_ends_the_wait
+	atf_add_test_case lock_of_a_killed_program_is_dropped
+	atf_add_test_case unmount_ends_a_wait
+	atf_add_test_case one_host
+	atf_add_test_case who_opens_while_others_close_may_write
+	atf_add_test_case appends_of_two_hosts_all_arrive
+	for case in ${cases}; do
+		atf_add_test_case "${case}"
+	done
+}
