@@ -9,11 +9,23 @@
 #include "tests/unit/core_extents_rig.h"
 
 static void
+cut_record(struct box *b)
+{
+	ATF_REQUIRE(b->cuts < CUTS_MAX);
+	for (unsigned i = 0; i < LUNS; i++)
+		b->cut[b->cuts][i] = crash_disk_writes(b->crash[i]);
+	b->cuts++;
+}
+
+static void
 way_submit(struct disk *d, struct disk_req *req)
 {
 	struct way *w = container_of(d, struct way, disk);
 
 	*w->flushes += req->op == DISK_FLUSH;
+	if (w->box->recording && req->op != DISK_READ &&
+	    req->op != DISK_FLUSH)
+		cut_record(w->box);
 	if (w->error != 0)
 		disk_complete(req, w->error);
 	else
@@ -41,6 +53,7 @@ open_way(struct box *b, unsigned i)
 	(void)snprintf(w->disk.info.serial, sizeof(w->disk.info.serial),
 	    "naa.%u", i);
 	w->below = b->lun[i];
+	w->box = b;
 	w->flushes = &b->flushes[i];
 	b->way[i] = w;
 	return &w->disk;
@@ -104,7 +117,21 @@ umount(struct box *b)
 
 struct job {
 	void (*fn)(struct box *b);
+	bool crash;
 };
+
+static void
+lun_make(struct box *b, unsigned i, bool crash)
+{
+	uint64_t size = i == 0 ? FIRST_SIZE : SECOND_SIZE;
+
+	if (!crash) {
+		ATF_REQUIRE_EQ(disk_mem_open(size, 512, &b->lun[i]), 0);
+		return;
+	}
+	ATF_REQUIRE_EQ(crash_disk_open(size, 512, &b->crash[i]), 0);
+	b->lun[i] = crash_disk_disk(b->crash[i]);
+}
 
 static int
 job_main(void *arg)
@@ -115,15 +142,17 @@ job_main(void *arg)
 
 	ATF_REQUIRE(b != NULL);
 	for (unsigned i = 0; i < LUNS; i++)
-		ATF_REQUIRE_EQ(disk_mem_open(i == 0 ? FIRST_SIZE : SECOND_SIZE,
-		    512, &b->lun[i]), 0);
+		lun_make(b, i, j->crash);
 	first = open_way(b, 0);
 	fixture_init(&b->r.f, first, true);
 	disk_close(first);
 	mount(b);
 	j->fn(b);
 	for (unsigned i = 0; i < LUNS; i++)
-		disk_close(b->lun[i]);
+		if (b->crash[i] != NULL)
+			crash_disk_close(b->crash[i]);
+		else
+			disk_close(b->lun[i]);
 	free(b);
 	return 0;
 }
@@ -185,7 +214,81 @@ fill_up(struct fs_file *f, unsigned from)
 void
 box_run(void (*fn)(struct box *b))
 {
-	struct job j = { fn };
+	struct job j = { .fn = fn };
 
 	fixture_run(job_main, &j);
+}
+
+void
+box_run_crash(void (*fn)(struct box *b))
+{
+	struct job j = { .fn = fn, .crash = true };
+
+	fixture_run(job_main, &j);
+}
+
+/* ---- crashes ---- */
+
+void
+box_kill(struct box *b)
+{
+	ATF_CHECK(fs_close(b->r.fs) <= 0);
+	ATF_CHECK_EQ(fixture_umount(&b->r.f), -VMFS_EFENCED);
+	disk_close(b->r.f.disk);
+}
+
+void
+mount_replayed(struct box *b)
+{
+	struct recover_report report;
+	struct super *s = &b->r.f.super;
+
+	open_all(b);
+	ATF_REQUIRE_EQ(super_read(b->r.f.disk, s), 0);
+	for (unsigned i = 1; i < s->extents; i++) {
+		struct disk *d;
+
+		ATF_REQUIRE_EQ(find_extent(b, s, i, &d), 0);
+		ATF_REQUIRE_EQ(extents_attach(b->r.f.disk, &s->extent[i].uuid,
+		    d), 0);
+	}
+	ATF_REQUIRE_EQ(extents_follow(b->r.f.disk, s), 0);
+	ATF_REQUIRE_EQ(fixture_recover(&b->r.f, b->r.f.disk, &report), 0);
+	rig_check(&b->r);
+	rig_mount(&b->r);
+}
+
+/* The last write was to one of them; what others had flushed, they have. */
+static enum crash_kind
+kind_on(const struct box *b, unsigned i, unsigned lun, enum crash_kind kind)
+{
+	if (i > 0 && b->cut[i][lun] != b->cut[i - 1][lun])
+		return kind;
+	return kind == CRASH_LOST || kind == CRASH_UNFLUSHED ? CRASH_LOST :
+	    CRASH_CLEAN;
+}
+
+struct box *
+box_after(struct box *b, unsigned i, enum crash_kind kind)
+{
+	struct box *after = calloc(1, sizeof(*after));
+	struct disk *first;
+
+	ATF_REQUIRE(after != NULL);
+	for (unsigned k = 0; k < LUNS; k++)
+		ATF_REQUIRE_EQ(crash_disk_image(b->crash[k], b->cut[i][k],
+		    kind_on(b, i, k, kind), i, &after->lun[k]), 0);
+	first = open_way(after, 0);
+	fixture_init(&after->r.f, first, false);
+	disk_close(first);
+	mount_replayed(after);
+	return after;
+}
+
+void
+box_after_fini(struct box *after)
+{
+	for (unsigned i = 0; i < LUNS; i++)
+		disk_close(after->lun[i]);
+	free(after);
 }
