@@ -124,12 +124,19 @@ removals(struct diff *d, const struct conf *now, const struct conf *next)
 }
 
 bool
-conf_same_unit(const struct conf_lun *a, const struct conf_lun *b)
+conf_same_options(const struct conf_lun *a, const struct conf_lun *b)
 {
-	return same(a->source, b->source) && a->readonly == b->readonly &&
+	return a->readonly == b->readonly &&
 	    a->thin == b->thin && a->same_to_end == b->same_to_end &&
 	    a->encrypted == b->encrypted && a->removable == b->removable &&
 	    a->block_size == b->block_size;
+}
+
+/* Do only its settings differ? */
+static bool
+same_unit(const struct conf_lun *a, const struct conf_lun *b)
+{
+	return same(a->source, b->source) && conf_same_options(a, b);
 }
 
 static void
@@ -140,7 +147,7 @@ setting_changes(struct diff *d, const struct conf_target *old,
 		const struct conf_lun *l = &t->lun[j];
 		const struct conf_lun *o = lun_of(old, l->number);
 
-		if (o != NULL && !same(o->text, l->text) && conf_same_unit(o, l))
+		if (o != NULL && !same(o->text, l->text) && same_unit(o, l))
 			add(d, CHANGE_LUN_SETTINGS, t->iqn, l->number,
 			    "settings of LUN %u of %s", l->number, t->iqn);
 	}
@@ -157,7 +164,7 @@ lun_changes(struct diff *d, const struct conf_target *old,
 		char source[LUN_TEXT_SIZE];
 
 		if (changed ? o == NULL || same(o->text, l->text) ||
-		    conf_same_unit(o, l) : o != NULL)
+		    same_unit(o, l) : o != NULL)
 			continue;
 		add(d, changed ? CHANGE_LUN : CHANGE_LUN_ADD, t->iqn,
 		    l->number, "%s LUN %u of %s: %s",

@@ -47,8 +47,8 @@ int conf_diff_restart(const struct conf *now, const struct conf *next,
 void conf_changes_fini(struct conf_changes *c);
 
 struct conf_target *conf_find_target(struct conf *c, const char *iqn);
-/* Whether two lines mean the same unit: only their settings may differ. */
-bool conf_same_unit(const struct conf_lun *a, const struct conf_lun *b);
+/* All options but the settings, which a unit can change. */
+bool conf_same_options(const struct conf_lun *a, const struct conf_lun *b);
 struct conf_lun *conf_find_lun(struct conf_target *t, unsigned number);
 
 #endif

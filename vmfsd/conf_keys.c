@@ -485,6 +485,11 @@ target_allow(struct conf_parser *p, const char *key, const char *value)
 
 	if (conf_allow_parse(value, &a, why, sizeof(why)) < 0)
 		return conf_error(p, "%s = %s", key, why);
+	for (size_t i = 0; i < t->allows; i++)
+		if (strlen(a.pattern) == strcspn(t->allow[i], ",") &&
+		    strncmp(t->allow[i], a.pattern, strlen(a.pattern)) == 0)
+			return conf_error(p, "'%s' has an allow line already; "
+			    "change that one (vmfsctl acl change)", a.pattern);
 	if (t->allows == CONF_LIST_MAX)
 		return conf_error(p, "more than %d allow lines in a target",
 		    CONF_LIST_MAX);

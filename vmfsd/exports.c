@@ -68,11 +68,11 @@ fnv1a(uint64_t h, const void *data, size_t len)
  * shows the same source: made of machine and source.
  */
 static void
-unit_uuid(const struct exports *e, const struct export_lun *x,
+unit_uuid(const struct exports *e, const char *iqn, const struct conf_lun *l,
     struct uuid *ret_u)
 {
-	cleanup_free char *real = realpath(x->conf->source, NULL);
-	const char *source = real != NULL ? real : x->conf->source;
+	cleanup_free char *real = realpath(l->source, NULL);
+	const char *source = real != NULL ? real : l->source;
 	uint64_t half[2] = { 0xcbf29ce484222325u, 0x84222325cbf29ce4u };
 	uint8_t seed[16];
 
@@ -82,10 +82,9 @@ unit_uuid(const struct exports *e, const struct export_lun *x,
 		half[i] = fnv1a(half[i], source, strlen(source));
 		/* Memory is not shared between targets. */
 		if (real == NULL && made_up(source)) {
-			half[i] = fnv1a(half[i], x->iqn,
-			    strlen(x->iqn));
-			half[i] = fnv1a(half[i], &x->conf->number,
-			    sizeof(x->conf->number));
+			half[i] = fnv1a(half[i], iqn, strlen(iqn));
+			half[i] = fnv1a(half[i], &l->number,
+			    sizeof(l->number));
 		}
 	}
 	memcpy(seed, half, sizeof(seed));
@@ -110,18 +109,31 @@ cache_id(struct exports *e, const char *source)
 
 /* The unit of a source that an earlier target line already opened. */
 static struct export_lun *
-find_source(const struct exports *e, const struct conf_lun *l)
+find_unit(const struct exports *e, const struct uuid *u)
 {
-	if (made_up(l->source))
-		return NULL;
 	list_for_each(node, tmp, &e->luns) {
 		struct export_lun *x = list_entry(node, struct export_lun,
 		    node);
 
-		if (conf_same_unit(x->conf, l))
+		if (uuid_equal(&x->uuid, u))
 			return x;
 	}
 	return NULL;
+}
+
+/*
+ * Two units of one source would have one name and reservations each of their
+ * own, which fence nobody who comes by the other.
+ */
+static int
+refuse_second(struct exports *e, const struct export_lun *x,
+    const struct conf_lun *l)
+{
+	(void)snprintf(e->why, sizeof(e->why), "'%s' is LUN %u of %s already, "
+	    "with other options; give both the same (for an initiator that "
+	    "shall only read, readonly belongs into its allow line)",
+	    l->source, x->conf->number, x->iqn);
+	return -EBUSY;
 }
 
 static int
@@ -337,7 +349,7 @@ unit_fill(struct exports *e, struct export_lun *x,
 		rc = check_blocks(e, x, cl);
 	if (rc < 0)
 		return rc;
-	unit_uuid(e, x, &conf.uuid);
+	conf.uuid = x->uuid;
 	conf.cache_id = cache_id(e, cl->source);
 	rc = cl->encrypted ? encrypt(e, x, &conf.uuid) : 0;
 	return rc < 0 ? rc : make_unit(e, x, &conf);
@@ -345,7 +357,8 @@ unit_fill(struct exports *e, struct export_lun *x,
 
 static int
 unit_open(struct exports *e, const struct conf_target *ct,
-    const struct conf_lun *cl, struct export_lun **ret_x)
+    const struct conf_lun *cl, const struct uuid *uuid,
+    struct export_lun **ret_x)
 {
 	struct export_lun *x = calloc(1, sizeof(*x));
 	int rc;
@@ -353,6 +366,7 @@ unit_open(struct exports *e, const struct conf_target *ct,
 	if (x == NULL)
 		return -ENOMEM;
 	x->writes.fd = -1;
+	x->uuid = *uuid;
 	x->since_us = e->env.wall_us(&e->env);
 	list_add_tail(&e->luns, &x->node);
 	rc = unit_fill(e, x, ct, cl);
@@ -368,9 +382,16 @@ export_map(struct exports *e, const struct conf_target *ct,
     const struct conf_lun *cl)
 {
 	struct scsi_target *t = iscsi_server_target(e->server, ct->iqn);
-	struct export_lun *x = find_source(e, cl);
-	int rc = x == NULL ? unit_open(e, ct, cl, &x) : 0;
+	struct export_lun *x;
+	struct uuid uuid;
+	int rc = 0;
 
+	unit_uuid(e, ct->iqn, cl, &uuid);
+	x = find_unit(e, &uuid);
+	if (x == NULL)
+		rc = unit_open(e, ct, cl, &uuid, &x);
+	else if (!conf_same_options(x->conf, cl))
+		rc = refuse_second(e, x, cl);
 	if (rc < 0)
 		return rc;
 	rc = t != NULL ? scsi_target_map(t, cl->number, x->lu) : -ENOENT;
@@ -502,6 +523,22 @@ export_remove_target(struct exports *e, const struct conf_target *ct)
 
 /* ---- portals ---- */
 
+static const char *
+listen_text(int error)
+{
+	switch (error) {
+	case -EADDRINUSE:
+		return "something listens there already";
+	case -EADDRNOTAVAIL:
+		return "no interface of this machine has that address";
+	case -EINVAL:
+		return "expected an address in numbers, as 10.0.0.1 or "
+		    "[fd00::1], perhaps with :PORT and ,GROUP";
+	default:
+		return vmfs_strerror(error);
+	}
+}
+
 int
 export_listen(struct exports *e, const char *portal)
 {
@@ -511,7 +548,7 @@ export_listen(struct exports *e, const char *portal)
 	if (rc < 0)
 		(void)snprintf(e->why, sizeof(e->why),
 		    "cannot listen on portal '%s': %s", portal,
-		    vmfs_strerror(rc));
+		    listen_text(rc));
 	else
 		e->addresses++;
 	return rc;

@@ -19,6 +19,7 @@
 /* A unit with its source; several targets may show it. */
 struct export_lun {
 	struct list node;
+	struct uuid uuid;
 	struct conf_lun *conf;		/* its own copy ... */
 	char *iqn, *write_log;		/* ... of what opened it first */
 	unsigned uses;			/* LUNs that are mapped to it */

@@ -71,7 +71,7 @@ changes_are_live_and_in_the_file_body()
 	capacity_is 4 8388608
 	atf_check vmfsctl target create ${iqn}2
 	atf_check vmfsctl acl create ${iqn}2 "${me},7=0:ro"
-	atf_check vmfsctl lun create ${iqn}2 0 "${PWD}/b"
+	atf_check vmfsctl lun create ${iqn}2 0 "${PWD}/b,readonly"
 	atf_check vmfsctl lun remove ${iqn} 5
 	cat >expected <<-EOF
 	# where we listen
@@ -88,7 +88,7 @@ changes_are_live_and_in_the_file_body()
 
 	[target ${iqn}2]
 	allow = ${me},7=0:ro
-	lun.0 = ${PWD}/b
+	lun.0 = ${PWD}/b,readonly
 	EOF
 	sed '1,/^socket/d' box/conf >got
 	atf_check diff -u expected got
@@ -208,6 +208,15 @@ refusals_change_nothing_body()
 	    vmfsctl lun create ${iqn} 0 "${PWD}/b"
 	atf_check -s exit:1 -e match:'exists' \
 	    vmfsctl lun create ${iqn} 1 "${PWD}/b" 8M
+	ln -s a link
+	atf_check -s exit:4 -e match:'is LUN 0 of .* with other options' \
+	    vmfsctl lun create ${iqn} 1 "${PWD}/link"
+	atf_check -s exit:1 -e match:'has an allow line already' \
+	    vmfsctl acl create ${iqn} "${me%me}*,readonly"
+	atf_check -s exit:2 -e match:'expected an address in numbers' \
+	    vmfsctl portal create nowhere
+	atf_check -s exit:1 -e match:'no interface .* has that address' \
+	    vmfsctl portal create 192.0.2.1
 	atf_check -s exit:3 -e match:"no target 'iqn.no' with LUN 1" \
 	    vmfsctl lun create iqn.no 1 "${PWD}/b"
 	atf_check -s exit:3 -e match:'no target' vmfsctl lun remove ${iqn} 1
