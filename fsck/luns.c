@@ -18,19 +18,38 @@ open_lun(const struct luns_conf *conf, const char *name, struct disk **ret_d,
 	return rc;
 }
 
+/* The LUN is extent i; it is closed, unless it is attached. */
+static int
+attach(struct disk *extents, const struct super *s,
+    const struct luns_conf *conf, unsigned i, struct disk *lun)
+{
+	const struct uuid *uuid = &s->extent[i].uuid;
+	int rc = extents_lun(extents, uuid) != NULL ? -EEXIST : 0;
+
+	if (rc == 0 && conf->over != NULL)
+		rc = conf->over(conf->arg, i, lun, &lun);
+	if (rc == 0)
+		rc = extents_attach(extents, uuid, lun);
+	if (rc < 0)
+		disk_close(lun);
+	return rc;
+}
+
 /* Whichever extent it is. */
 static int
-attach_any(struct disk *extents, const struct super *s, struct disk *lun)
+attach_any(struct disk *extents, const struct super *s,
+    const struct luns_conf *conf, struct disk *lun)
 {
 	int rc = -ENXIO, one;
 
 	for (unsigned i = 1; i < s->extents; i++) {
 		one = extent_check(lun, s, i);
 		if (one == 0)
-			return extents_attach(extents, &s->extent[i].uuid, lun);
+			return attach(extents, s, conf, i, lun);
 		if (one != -ENXIO)
 			rc = one;
 	}
+	disk_close(lun);
 	return rc;
 }
 
@@ -44,10 +63,9 @@ by_name(struct disk *extents, const struct super *s,
 
 	if (rc < 0)
 		return rc;
-	rc = attach_any(extents, s, lun);
+	rc = attach_any(extents, s, conf, lun);
 	if (rc == 0)
 		return 0;
-	disk_close(lun);
 	(void)snprintf(why, LUNS_WHY_SIZE, rc == -EEXIST ? "'%s' was named "
 	    "twice" : rc == -ERANGE ? "'%s' is smaller than the extent it "
 	    "carries; give the LUN its old size back" : rc ==
@@ -70,10 +88,10 @@ by_note(struct disk *extents, const struct super *s,
 		rc = open_lun(conf, note.place, &lun, why);
 	if (rc == 0) {
 		rc = extent_check(lun, s, i);
-		if (rc == 0)
-			rc = extents_attach(extents, &s->extent[i].uuid, lun);
 		if (rc < 0)
 			disk_close(lun);
+		else
+			rc = attach(extents, s, conf, i, lun);
 	}
 	if (rc < 0)
 		(void)snprintf(why, LUNS_WHY_SIZE, "extent %u (%s, added as "

@@ -14,6 +14,10 @@ struct luns_conf {
 	char **names;		/* where to look; none: where its notes say */
 	int n;
 	unsigned flags;		/* DISK_OPEN_* */
+	/* Something over the LUN of extent i takes its place; may be NULL. */
+	int (*over)(void *arg, unsigned i, struct disk *lun,
+	    struct disk **ret_d);
+	void *arg;
 };
 
 /*

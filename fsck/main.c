@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* fsck.vmfs: checks a datastore that no host has mounted, and repairs it. */
 #include <getopt.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -39,7 +40,7 @@ struct session {
 	struct env env;
 	struct log log;
 	struct disk *lun;		/* of all LUNs */
-	struct disk *extents;		/* the same, also under an undo file */
+	struct disk *over[SUPER_EXTENTS_MAX];	/* each LUN, for undo */
 	struct super super;
 	struct host *host;	/* while repairing */
 	uint64_t damage;	/* that the last check left */
@@ -49,7 +50,7 @@ static void
 usage(FILE *to)
 {
 	fputs("usage: fsck.vmfs [options] LUN [LUN...]\n"
-	    "       fsck.vmfs --rollback FILE LUN\n"
+	    "       fsck.vmfs --rollback FILE LUN [LUN...]\n"
 	    "Checks the datastore on LUN (a file, a block device or\n"
 	    "iscsi://[user[%secret]@]portal[:port][,portal...]/iqn/lun).  Its\n"
 	    "further LUNs are those named behind it, or those it has notes of.\n\n"
@@ -127,7 +128,7 @@ options_parse(struct options *o, int argc, char **argv)
 			return -EINVAL;
 		}
 	}
-	if (argc - optind < 1 || (argc - optind > 1 && o->rollback != NULL)) {
+	if (argc - optind < 1) {
 		fputs("fsck.vmfs: a LUN is expected, its first one\n",
 		    stderr);
 		return -EINVAL;
@@ -188,7 +189,7 @@ check_on(struct session *s, struct disk *disk, struct lockops *locks)
 	struct options *o = s->opt;
 	bool repair = locks != NULL;
 	struct check_conf conf = {
-		.env = &s->env, .disk = disk, .extents = s->extents,
+		.env = &s->env, .disk = disk, .extents = s->lun,
 		.repair = repair,
 		.own_slot = locks == NULL ? -1 : (int)locks->slot,
 		.locks = locks, .finding = report_finding,
@@ -315,35 +316,67 @@ preen(struct session *s)
 	return rc;
 }
 
-/* All that is written while we are a member, heartbeats, too: afterwards the
+static int
+undo_fail(struct session *s, unsigned i, int error)
+{
+	char path[PATH_MAX];
+
+	undo_path(s->opt->undo, i, path, sizeof(path));
+	return fail(s, error, path);
+}
+
+static int
+undo_begin_all(struct session *s)
+{
+	char path[PATH_MAX];
+	int rc = 0;
+
+	for (unsigned i = 0; i < s->super.extents; i++) {
+		undo_path(s->opt->undo, i, path, sizeof(path));
+		rc = undo_begin(s->over[i], path, &s->super.uuid);
+		if (rc == 0)
+			continue;
+		fail(s, rc, path);
+		while (i-- > 0) {
+			undo_path(s->opt->undo, i, path, sizeof(path));
+			(void)unlink(path);
+		}
+		break;
+	}
+	return rc;
+}
+
+/* All that is written while we are a member, heartbeats, too: afterwards each
  * LUN is what it was. */
 static int
 check_with_undo(struct session *s)
 {
-	struct disk *lun = s->lun, *undo;
-	int rc, e;
+	int rc = undo_begin_all(s), e;
 
-	rc = undo_open(s->opt->undo, lun, &s->super.uuid, &undo);
 	if (rc != 0)
-		return fail(s, rc, s->opt->undo);
-	s->lun = undo;
+		return rc;
 	rc = check_and_repair(s);
-	s->lun = lun;
-	e = undo_finish(undo);
-	disk_close(undo);
-	if (e != 0)
-		fail(s, e, s->opt->undo);
-	return rc != 0 ? rc : e;
+	for (unsigned i = 0; i < s->super.extents; i++) {
+		e = undo_finish(s->over[i]);
+		if (e != 0)
+			rc = undo_fail(s, i, e);
+	}
+	return rc;
 }
 
 static int
 roll_back(struct session *s)
 {
 	struct options *o = s->opt;
+	struct disk *lun[EXTENTS_SEEN_MAX];
 	struct undo_result r;
+	unsigned n = 1;
 	int rc;
 
-	rc = undo_rollback(o->rollback, s->lun, o->force, &r);
+	(void)extents_luns(s->lun, lun);
+	for (; n < s->super.extents; n++)
+		lun[n] = extents_lun(s->lun, &s->super.extent[n].uuid);
+	rc = undo_rollback(o->rollback, lun, n, o->force, &r);
 	if (rc == -VMFS_EMISCOMPARE)
 		return fail(s, rc, "not rolled back: this is not the LUN that "
 		    "the undo file is of, or it was written since");
@@ -359,6 +392,18 @@ roll_back(struct session *s)
 	return 0;
 }
 
+/* For undo: by its extent's number. */
+static int
+over_lun(void *arg, unsigned i, struct disk *lun, struct disk **ret_d)
+{
+	struct session *s = arg;
+	int rc = undo_open(lun, &s->over[i]);
+
+	if (rc == 0)
+		*ret_d = s->over[i];
+	return rc;
+}
+
 static int
 find_luns(struct session *s)
 {
@@ -366,17 +411,14 @@ find_luns(struct session *s)
 	struct luns_conf conf = {
 		.env = &s->env, .initiator = o->initiator, .names = o->further,
 		.n = o->n_further,
-		.flags = o->repair ? 0 : DISK_OPEN_READONLY,
+		.flags = o->repair || o->rollback != NULL ? 0 :
+		    DISK_OPEN_READONLY,
+		.over = o->undo != NULL ? over_lun : NULL, .arg = s,
 	};
 	char why[LUNS_WHY_SIZE];
-	int rc = luns_find(s->extents, &s->super, &conf, why);
+	int rc = luns_find(s->lun, &s->super, &conf, why);
 
-	if (rc != 0)
-		return fail(s, rc, why);
-	if (s->super.extents > 1 && o->undo != NULL)
-		return fail(s, -EOPNOTSUPP, "--undo is for a datastore of one "
-		    "LUN");
-	return 0;
+	return rc != 0 ? fail(s, rc, why) : 0;
 }
 
 static int
@@ -387,7 +429,7 @@ run(struct session *s)
 	rc = super_read(s->lun, &s->super);
 	if (rc != 0 && s->opt->rollback == NULL)
 		return fail(s, rc, "cannot read the superblock");
-	if (rc == 0 && s->opt->rollback == NULL && find_luns(s) != 0)
+	if (rc == 0 && find_luns(s) != 0)
 		return -VMFS_EEXTENT;
 	if (rc == 0 && refuse_alive(s) != 0)
 		return -VMFS_EINUSE;
@@ -417,12 +459,13 @@ fsck_main(void *arg)
 	    DISK_OPEN_READONLY, &conf, &first);
 	if (rc != 0)
 		return fail(&s, rc, "cannot open the LUN");
-	rc = extents_open(first, &s.extents);
+	rc = o->undo != NULL ? over_lun(&s, 0, first, &first) : 0;
+	if (rc == 0)
+		rc = extents_open(first, &s.lun);
 	if (rc != 0) {
 		disk_close(first);
 		return fail(&s, rc, "no memory");
 	}
-	s.lun = s.extents;
 	rc = run(&s);
 	disk_close(s.lun);
 	return rc;

@@ -2,6 +2,7 @@
 /* See undo.h. */
 #include <assert.h>
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -183,7 +184,7 @@ undo_submit(struct disk *d, struct disk_req *req)
 {
 	struct undo *u = undo_of(d);
 
-	if (!writes(req)) {
+	if (u->f == NULL || !writes(req)) {
 		disk_submit(u->below, req);
 		return;
 	}
@@ -199,6 +200,7 @@ undo_close(struct disk *d)
 
 	if (u->f != NULL)
 		fclose(u->f);
+	disk_close(u->below);
 	free(u->seen);
 	free(u);
 }
@@ -209,12 +211,9 @@ static const struct disk_ops undo_ops = {
 };
 
 int
-undo_open(const char *path, struct disk *below, const struct uuid *volume,
-    struct disk **ret_d)
+undo_open(struct disk *below, struct disk **ret_d)
 {
-	struct undo_head h = { .size = le64(below->info.size_bytes) };
 	struct undo *u = calloc(1, sizeof(*u));
-	int rc = 0;
 
 	if (u == NULL)
 		return -ENOMEM;
@@ -222,19 +221,26 @@ undo_open(const char *path, struct disk *below, const struct uuid *volume,
 	u->disk.info = below->info;
 	u->below = below;
 	fiber_mutex_init(&u->lock);
+	*ret_d = &u->disk;
+	return 0;
+}
+
+int
+undo_begin(struct disk *d, const char *path, const struct uuid *volume)
+{
+	struct undo *u = undo_of(d);
+	struct undo_head h = { .size = le64(u->below->info.size_bytes) };
+
 	memcpy(h.magic, UNDO_MAGIC, sizeof(h.magic));
 	memcpy(h.volume, volume->b, sizeof(h.volume));
 	u->f = fopen(path, "wxe");
 	if (u->f == NULL)
-		rc = -errno;
-	else if (fwrite(&h, sizeof(h), 1, u->f) != 1 || fflush(u->f) != 0 ||
-	    fsync(fileno(u->f)) != 0)
-		rc = -EIO;
-	if (rc != 0)
-		undo_close(&u->disk);
-	else
-		*ret_d = &u->disk;
-	return rc;
+		return -errno;
+	if (fwrite(&h, sizeof(h), 1, u->f) == 1 && fflush(u->f) == 0 &&
+	    fsync(fileno(u->f)) == 0)
+		return 0;
+	(void)unlink(path);
+	return -EIO;
 }
 
 int
@@ -372,12 +378,11 @@ rollback_write(struct rollback *b, struct undo_result *r)
 	return rc != 0 ? rc : disk_flush(b->lun);
 }
 
-int
-undo_rollback(const char *path, struct disk *lun, bool force,
-    struct undo_result *ret_r)
+static int
+rollback_one(const char *path, struct disk *lun, bool force, bool only_look,
+    struct undo_result *r)
 {
 	struct rollback b = { .lun = lun, .buf = disk_buf_alloc(PIECE) };
-	struct undo_result r = { .records = 0 };
 	int rc = b.buf == NULL ? -ENOMEM : 0;
 
 	b.f = fopen(path, "re");
@@ -387,15 +392,42 @@ undo_rollback(const char *path, struct disk *lun, bool force,
 		rc = rollback_read(&b);
 	if (rc == 0 && b.changed)
 		rc = -VMFS_EMISCOMPARE;
-	r.unfinished = !b.ended;
 	if (rc == 0 && !b.ended && !force)
 		rc = -EAGAIN;
-	if (rc == 0)
-		rc = rollback_write(&b, &r);
+	if (rc == 0 && !only_look)
+		rc = rollback_write(&b, r);
 	if (b.f != NULL)
 		fclose(b.f);
 	free(b.old);
 	free(b.buf);
+	return rc;
+}
+
+/* ---- of several LUNs ---- */
+
+void
+undo_path(const char *path, unsigned i, char *buf, size_t size)
+{
+	if (i == 0)
+		(void)snprintf(buf, size, "%s", path);
+	else
+		(void)snprintf(buf, size, "%s.%u", path, i);
+}
+
+int
+undo_rollback(const char *path, struct disk *const *lun, unsigned n,
+    bool force, struct undo_result *ret_r)
+{
+	struct undo_result r = { .records = 0 };
+	char name[PATH_MAX];
+	int rc = 0;
+
+	/* All of them or none. */
+	for (unsigned pass = 0; pass < 2; pass++)
+		for (unsigned i = 0; i < n && rc == 0; i++) {
+			undo_path(path, i, name, sizeof(name));
+			rc = rollback_one(name, lun[i], force, pass == 0, &r);
+		}
 	if (rc == 0)
 		*ret_r = r;
 	return rc;

@@ -16,27 +16,29 @@
 #include "libvmfs/env/disk.h"
 
 struct undo;
+/* A disk over `below`, which it owns on success. */
+int undo_open(struct disk *below, struct disk **ret_d) MUST_CHECK;
 /*
- * A disk over `below`, which it borrows, that keeps in a new file at `path`
- * what it overwrites: durable there before the write goes on.  -EEXIST: there
- * is such a file.  Suspends.
+ * From now on it keeps in a new file at `path` what it overwrites: durable
+ * there before the write goes on.  -EEXIST: there is such a file.  Suspends.
  */
-int undo_open(const char *path, struct disk *below, const struct uuid *volume,
-    struct disk **ret_d) MUST_CHECK;
+int undo_begin(struct disk *d, const char *path, const struct uuid *volume)
+    MUST_CHECK;
 /* Notes what stands on the LUN now and closes the file; before disk_close. */
 int undo_finish(struct disk *d) MUST_CHECK;
 
 struct undo_result {
 	uint64_t records, bytes;	/* put back */
-	bool unfinished;	/* the run that wrote the file has not ended */
 };
+/* A datastore of several LUNs has a file for each: of extent i, "PATH.i". */
+void undo_path(const char *path, unsigned i, char *buf, size_t size);
 /*
- * Puts back what the file has.  -VMFS_EMISCOMPARE: the LUN is another one or was
- * written since; -VMFS_ECORRUPT: no undo file, or one that is damaged; -EAGAIN:
- * the run did not end, nobody can tell, and not `force`.  Nothing is written
- * then.  Suspends.
+ * Puts back what the files of these LUNs have, extent 0 first.
+ * -VMFS_EMISCOMPARE: a LUN is another one or was written since; -VMFS_ECORRUPT:
+ * no undo file, or one that is damaged; -EAGAIN: the run did not end, nobody
+ * can tell, and not `force`.  Nothing is written then.  Suspends.
  */
-int undo_rollback(const char *path, struct disk *lun, bool force,
-    struct undo_result *ret_r) MUST_CHECK;
+int undo_rollback(const char *path, struct disk *const *lun, unsigned n,
+    bool force, struct undo_result *ret_r) MUST_CHECK;
 
 #endif

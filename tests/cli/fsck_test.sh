@@ -93,6 +93,39 @@ undo_brings_back_every_byte_body()
 	atf_check -s exit:4 -o match:'3 problems' -e empty fsck.vmfs lun
 }
 
+atf_test_case undo_brings_back_every_byte_of_several_luns
+undo_brings_back_every_byte_of_several_luns_body()
+{
+	truncate -s 64M lun
+	truncate -s 128M lun1
+	atf_check -o ignore mkfs.vmfs -L ds1 lun "${PWD}/lun1"
+	damage 768 700
+	# What says that it is an extent, and its first cluster.
+	for at in 16 256; do
+		printf '\377\377' | dd of=lun1 bs=1 seek=$((at * 4096 + 700)) \
+		    conv=notrunc status=none
+	done
+	before="$(sum lun) $(sum lun1)"
+	: >undo.1
+	atf_check -s exit:8 -o empty -e match:'undo.1: File exists' \
+	    fsck.vmfs -y --undo undo lun
+	[ ! -e undo ] || atf_fail "a file is left"
+	rm undo.1
+	atf_check -s exit:1 -o ignore -e ignore fsck.vmfs -y --undo undo lun
+	atf_check -o match:clean -e empty fsck.vmfs lun
+	atf_check -o match:'rolled back' -e empty \
+	    fsck.vmfs --rollback undo lun "${PWD}/lun1"
+	atf_check_equal "${before}" "$(sum lun) $(sum lun1)"
+	# All are looked at before one of them is written.
+	atf_check -s exit:1 -o ignore -e ignore fsck.vmfs -y --undo u lun
+	printf x | dd of=lun1 bs=1 seek=$((256 * 4096 + 700)) conv=notrunc \
+	    status=none
+	after="$(sum lun) $(sum lun1)"
+	atf_check -s exit:8 -o empty -e match:'written since' \
+	    fsck.vmfs --rollback u lun
+	atf_check_equal "${after}" "$(sum lun) $(sum lun1)"
+}
+
 atf_test_case undo_takes_no_file_that_is_there
 undo_takes_no_file_that_is_there_body()
 {
@@ -148,6 +181,7 @@ atf_init_test_cases()
 	atf_add_test_case preen_decides_nothing
 	atf_add_test_case json_names_rules_and_blocks
 	atf_add_test_case undo_brings_back_every_byte
+	atf_add_test_case undo_brings_back_every_byte_of_several_luns
 	atf_add_test_case undo_takes_no_file_that_is_there
 	atf_add_test_case rollback_refuses_what_was_written_since
 	atf_add_test_case rollback_of_a_run_that_was_cut_short_needs_force
