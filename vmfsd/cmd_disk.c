@@ -104,7 +104,8 @@ run_create(struct fs_call *c)
 		    &a) : create_filled(c, dir, flat, size, format, &a);
 	if (rc < 0)
 		return rc;
-	rc = vdisk_write_descriptor(c, dir, c->path.name, flat, size, &fresh);
+	rc = vdisk_write_descriptor(c, dir, c->path.name, a.ino, flat, size,
+	    &fresh);
 	if (rc == 0)
 		rc = ds_commit(c->d->ds);
 	if (rc < 0) {
@@ -303,8 +304,8 @@ run_mv(struct fs_call *c)
 		rc = disk_target(c, &to, flat, sizeof(flat), &dir);
 	if (rc < 0)
 		return rc;
-	rc = vdisk_write_descriptor(c, dir, to.name, flat, v.attr.size,
-	    &v.attr);
+	rc = vdisk_write_descriptor(c, dir, to.name, v.attr.ino, flat,
+	    v.attr.size, &v.attr);
 	if (rc < 0)
 		return rc;
 	rc = fs_rename(fs, v.dir, v.flat, dir, flat, FS_RENAME_NOREPLACE,
@@ -337,6 +338,7 @@ const struct command commands_disk[] = {
 	{ "disk.punch", cmd_disk_punch },
 	{ "disk.resize", cmd_disk_resize },
 	{ "disk.rekey", cmd_disk_rekey },
+	{ "disk.recover", cmd_disk_recover },
 	{ "disk.promote", cmd_disk_promote },
 	{ "disk.diff", cmd_disk_diff },
 	{ "disk.export", cmd_disk_export },

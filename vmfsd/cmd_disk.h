@@ -59,6 +59,8 @@ int cmd_disk_convert(struct daemon *dm, json_t *args, json_t **ret_result,
     char *msg);
 int cmd_disk_punch(struct daemon *dm, json_t *args, json_t **ret_result,
     char *msg);
+int cmd_disk_recover(struct daemon *dm, json_t *args, json_t **ret_result,
+    char *msg);
 int cmd_disk_resize(struct daemon *dm, json_t *args, json_t **ret_result,
     char *msg);
 int cmd_disk_promote(struct daemon *dm, json_t *args, json_t **ret_result,

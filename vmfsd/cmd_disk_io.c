@@ -167,8 +167,8 @@ import_end(struct fs_call *c)
 	if (rc == 0)
 		rc = fs_file_attr(s->f, &a);
 	if (rc == 0)
-		rc = vdisk_write_descriptor(c, dir, c->path.name, flat, a.size,
-		    &a);
+		rc = vdisk_write_descriptor(c, dir, c->path.name, a.ino,
+		    flat, a.size, &a);
 	return rc == 0 ? ds_commit(c->d->ds) : rc;
 }
 

@@ -201,27 +201,6 @@ truncate_to(struct fs_call *c, struct fs_file *f, void *arg)
 	return fs_file_truncate(f, *size);
 }
 
-/* A new descriptor takes the old one's place. */
-static int
-descriptor_renew(struct fs_call *c, const struct vdisk *v, uint64_t size)
-{
-	struct fs *fs = c->d->fs;
-	char name[256];
-	int rc;
-
-	if (v->descriptor[0] == '\0')
-		return 0;
-	if (snprintf(name, sizeof(name), ".new-%s", v->descriptor) >=
-	    (int)sizeof(name))
-		return -ENAMETOOLONG;
-	(void)!fs_unlink(fs, v->dir, name, NULL);
-	rc = vdisk_write_descriptor(c, v->dir, name, v->flat, size, &v->attr);
-	if (rc == 0)
-		rc = fs_rename(fs, v->dir, name, v->dir, v->descriptor, 0,
-		    &c->holder);
-	return rc;
-}
-
 static int
 resize_check(struct fs_call *c, const struct vdisk *v, uint64_t *ret_size)
 {
@@ -264,7 +243,7 @@ run_resize(struct fs_call *c)
 		    "stays; vmfsctl disk set --sharing=none first",
 		    c->path.path);
 	if (rc == 0)
-		rc = descriptor_renew(c, &v, size);
+		rc = vdisk_renew_descriptor(c, &v, size);
 	if (rc < 0)
 		return cmd_refuse(c, rc, v.flat);
 	attach_resized(c->d, v.attr.ino);

@@ -438,8 +438,8 @@ run_clone(struct fs_call *c)
 	}
 	if (rc < 0)
 		return rc;
-	rc = vdisk_write_descriptor(c, k.dir, k.to.name, k.flat, k.a.size,
-	    &k.v.attr);
+	rc = vdisk_write_descriptor(c, k.dir, k.to.name, k.a.ino, k.flat,
+	    k.a.size, &k.v.attr);
 	if (rc == 0)
 		rc = ds_commit(c->d->ds);
 	if (rc < 0)

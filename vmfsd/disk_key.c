@@ -195,6 +195,8 @@ run_rekey(struct fs_call *c)
 	if (rc == -EINVAL)
 		return cmd_fail(c, rc, "%s is not encrypted; copy it by "
 		    "vmfsctl disk clone --full --key", c->path.path);
+	if (rc == 0)
+		rc = vdisk_renew_descriptor(c, &v, v.attr.size);
 	return rc < 0 ? rc : ds_commit(c->d->ds);
 }
 

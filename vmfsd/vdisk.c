@@ -146,20 +146,79 @@ fill_file(struct fs *fs, uint64_t ino, const char *text, size_t len)
 	return rc < 0 ? rc : rc2;
 }
 
+/* ---- the copy of the key ---- */
+
+static const char key_cipher[] = "aes-256-xts";
+
+static void
+put_hex(char *at, const uint8_t *p, size_t len)
+{
+	for (size_t i = 0; i < len; i++)
+		(void)snprintf(at + 2 * i, 3, "%02x", p[i]);
+}
+
+static bool
+take_hex(const char **at, uint8_t *p, size_t len)
+{
+	for (size_t i = 0; i < len; i++, *at += 2) {
+		unsigned byte;
+		int n = 0;
+
+		if (sscanf(*at, "%2x%n", &byte, &n) != 1 || n != 2)
+			return false;
+		p[i] = (uint8_t)byte;
+	}
+	return true;
+}
+
+static void
+key_text(const struct inode_crypt *k, char text[VMDK_KEY_SIZE])
+{
+	char id[2 * sizeof(k->key_id) + 1], wrapped[2 * sizeof(k->wrapped) + 1];
+
+	put_hex(id, k->key_id, sizeof(k->key_id));
+	put_hex(wrapped, k->wrapped, sizeof(k->wrapped));
+	(void)snprintf(text, VMDK_KEY_SIZE, "%s:%s:%s", key_cipher, id,
+	    wrapped);
+}
+
+static int
+key_parse(const char *text, struct inode_crypt *ret_k)
+{
+	struct inode_crypt k = { .cipher = CIPHER_AES_256_XTS };
+	const size_t len = strlen(key_cipher);
+
+	if (strncmp(text, key_cipher, len) != 0 || text[len] != ':')
+		return -EINVAL;
+	text += len + 1;
+	if (!take_hex(&text, k.key_id, sizeof(k.key_id)) || *text++ != ':' ||
+	    !take_hex(&text, k.wrapped, sizeof(k.wrapped)) || *text != '\0')
+		return -EINVAL;
+	*ret_k = k;
+	return 0;
+}
+
+/* ---- descriptors ---- */
+
 int
 vdisk_write_descriptor(struct fs_call *c, uint64_t dir, const char *name,
-    const char *flat, uint64_t size, const struct fs_attr *like)
+    uint64_t ino, const char *flat, uint64_t size, const struct fs_attr *like)
 {
 	struct vmdk_descriptor d = { .size_bytes = size };
 	struct fs *fs = c->d->fs;
+	struct inode_crypt key;
 	struct fs_attr a;
 	char text[2048];
 	size_t len;
-	int rc;
+	int rc = fs_key_copy(fs, ino, &key);
 
+	if (rc < 0)
+		return rc;
 	/* Any number but the one that means "no parent". */
 	d.cid = (uint32_t)env_random_u64(&c->d->env) & 0x7fffffff;
 	(void)snprintf(d.extent, sizeof(d.extent), "%s", flat);
+	if (key.cipher != CIPHER_NONE)
+		key_text(&key, d.key);
 	rc = vmdk_descriptor_format(&d, text, sizeof(text), &len);
 	if (rc == 0)
 		rc = fs_create(fs, dir, name, INODE_FILE, like->mode, like->uid,
@@ -169,5 +228,58 @@ vdisk_write_descriptor(struct fs_call *c, uint64_t dir, const char *name,
 	rc = fill_file(fs, a.ino, text, len);
 	if (rc < 0)
 		(void)!fs_unlink(fs, dir, name, NULL);
+	return rc;
+}
+
+int
+vdisk_renew_descriptor(struct fs_call *c, const struct vdisk *v, uint64_t size)
+{
+	struct fs *fs = c->d->fs;
+	char name[256];
+	int rc;
+
+	if (v->descriptor[0] == '\0')
+		return 0;
+	if (snprintf(name, sizeof(name), ".new-%s", v->descriptor) >=
+	    (int)sizeof(name))
+		return -ENAMETOOLONG;
+	(void)!fs_unlink(fs, v->dir, name, NULL);
+	rc = vdisk_write_descriptor(c, v->dir, name, v->attr.ino, v->flat, size,
+	    &v->attr);
+	if (rc == 0)
+		rc = fs_rename(fs, v->dir, name, v->dir, v->descriptor, 0,
+		    &c->holder);
+	return rc;
+}
+
+int
+vdisk_read_descriptor(struct fs_call *c, const struct vdisk *v,
+    uint64_t *ret_size, struct inode_crypt *ret_key)
+{
+	struct vmdk_descriptor d;
+	struct fs_file *f;
+	struct fs_attr a;
+	char text[4096];
+	size_t n = 0;
+	int rc2, rc;
+
+	if (v->descriptor[0] == '\0')
+		return -ENOENT;
+	rc = fs_lookup(c->d->fs, v->dir, v->descriptor, &a);
+	if (rc == 0)
+		rc = fs_file_open(c->d->fs, a.ino, 0, FS_READ, &f, &c->holder);
+	if (rc < 0)
+		return rc;
+	rc = fs_file_read(f, 0, text, sizeof(text), &n);
+	rc2 = fs_file_close(f);
+	if (rc == 0)
+		rc = rc2;
+	if (rc == 0)
+		rc = vmdk_descriptor_parse(text, n, &d);
+	*ret_key = (struct inode_crypt){ .cipher = CIPHER_NONE };
+	if (rc == 0 && d.key[0] != '\0')
+		rc = key_parse(d.key, ret_key);
+	if (rc == 0)
+		*ret_size = d.size_bytes;
 	return rc;
 }

@@ -32,8 +32,18 @@ int vdisk_open(struct fs_call *c, const struct fs_attr *a,
     struct fs_file **ret_f) MUST_CHECK;
 int vdisk_show(struct fs_call *c, struct fs_file *f, uint64_t dir,
     const char *flat) MUST_CHECK;
-/* Makes descriptor `name` for an extent of that size in dir. */
+/*
+ * Makes descriptor `name` in dir for the extent `ino`, called `flat`, of that
+ * size.  It has a copy of the key of an encrypted one, wrapped as in the inode.
+ */
 int vdisk_write_descriptor(struct fs_call *c, uint64_t dir, const char *name,
-    const char *flat, uint64_t size, const struct fs_attr *like) MUST_CHECK;
+    uint64_t ino, const char *flat, uint64_t size, const struct fs_attr *like)
+    MUST_CHECK;
+/* A new descriptor takes the place of v's, if that has one. */
+int vdisk_renew_descriptor(struct fs_call *c, const struct vdisk *v,
+    uint64_t size) MUST_CHECK;
+/* What the descriptor of v says: its size and key; cipher 0: none.  -ENOENT. */
+int vdisk_read_descriptor(struct fs_call *c, const struct vdisk *v,
+    uint64_t *ret_size, struct inode_crypt *ret_key) MUST_CHECK;
 
 #endif

@@ -243,6 +243,14 @@ static const struct column handover_record[] = {
 	{ NULL, NULL, COLUMN_TEXT },
 };
 
+static const struct column recovered_record[] = {
+	{ "disk", "disk", COLUMN_TEXT },
+	{ "key", "key", COLUMN_TEXT },
+	{ "length", "length", COLUMN_TEXT },
+	{ "size", "size", COLUMN_SIZE },
+	{ NULL, NULL, COLUMN_TEXT },
+};
+
 static const struct column attachment_record[] = {
 	{ "disk", "disk", COLUMN_TEXT },
 	{ "socket", "socket", COLUMN_TEXT },
@@ -534,6 +542,8 @@ const struct verb verbs[] = {
 	    { "path" }, 1, "stats", disk_stats_columns },
 	{ "disk", "rekey", DISK, "its key under another key file, --key",
 	    { "path" }, 1, NULL, NULL },
+	{ "disk", "recover", DISK, "what fsck could not make anew",
+	    { "path" }, 1, "recovered", recovered_record },
 	{ "disk", "promote", DISK, "a clone stands alone",
 	    { "path" }, 1, NULL, NULL },
 	{ "disk", "diff", DISK "[@NAME] [@NAME]", "what changed since",

@@ -393,8 +393,10 @@ disk_salvage(struct check *c, const struct check_todo *t, uint8_t *buf)
 		return 1;
 	i.epoch = i.fork_epoch + 1;
 	check_report(c, CHECK_INODE, CHECK_NOTE, t->ino, true, "%s is made "
-	    "anew from its map, with %u snapshots; its size is taken to be %s",
-	    t->path, i.snapshots, size_text(i.size, size));
+	    "anew from its map, with %u snapshots; its size is taken to be %s"
+	    "%s", t->path, i.snapshots, size_text(i.size, size),
+	    i.type == INODE_DISK ? "; before it is written, vmfsctl disk "
+	    "recover gives it what its descriptor tells" : "");
 	rc = check_snaptab_flatten(c, i.snaptab);
 	return rc != 0 ? rc : inode_write(c, t->ino, buf, &i);
 }

@@ -258,3 +258,60 @@ fs_rekey(struct fs *fs, uint64_t ino, const struct wrapping_key *k,
 	fiber_mutex_unlock(&ip->snaps);
 	return inode_give(ip, LOCK_EXCLUSIVE, r);
 }
+
+int
+fs_key_copy(struct fs *fs, uint64_t ino, struct inode_crypt *ret_c)
+{
+	struct inode_info info;
+	struct inode *ip;
+	int r = inode_ref(fs, ino, &ip);
+
+	if (r != 0)
+		return r;
+	r = inode_peek(ip, &info);
+	inode_unref(ip);
+	if (r == 0)
+		*ret_c = info.crypt;
+	return r;
+}
+
+static int
+restore_check(struct inode *ip, const struct inode_crypt *c)
+{
+	uint8_t data_key[DATA_KEY_SIZE];
+	int r;
+
+	if (ip->info.type != INODE_DISK)
+		return -EINVAL;
+	if (is_encrypted(&ip->info))
+		return -EEXIST;
+	if (ip->opens > 0 || (ip->info.flags & INODE_MULTI_WRITER))
+		return -EBUSY;
+	r = key_of(ip->fs, c, data_key);
+	explicit_bzero(data_key, sizeof(data_key));
+	return r;
+}
+
+int
+fs_key_restore(struct fs *fs, uint64_t ino, const struct inode_crypt *c,
+    struct lock_holder *ret_holder)
+{
+	struct inode *ip;
+	int r;
+
+	if (c->cipher != CIPHER_AES_256_XTS)
+		return -EINVAL;
+	r = fs_need_feature(fs, FEATURE_INCOMPAT_CRYPT, 0);
+	if (r == 0)
+		r = inode_take(fs, ino, LOCK_EXCLUSIVE, false, &ip,
+		    ret_holder);
+	if (r != 0)
+		return r;
+	content_lock(ip);
+	r = restore_check(ip, c);
+	if (r == 0)
+		r = crypt_store(ip, c);
+	fast_forget(ip);
+	content_unlock(ip);
+	return inode_give(ip, LOCK_EXCLUSIVE, r);
+}

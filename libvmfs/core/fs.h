@@ -402,6 +402,16 @@ int fs_encrypt(struct fs *fs, uint64_t ino, const struct wrapping_key *k,
  */
 int fs_rekey(struct fs *fs, uint64_t ino, const struct wrapping_key *k,
     struct lock_holder *ret_holder) MUST_CHECK;
+/* How the disk's key lies in its inode, for a copy elsewhere; cipher 0: clear. */
+int fs_key_copy(struct fs *fs, uint64_t ino, struct inode_crypt *ret_c)
+    MUST_CHECK;
+/*
+ * The copy goes back into an inode that was lost and made anew without it.
+ * -EEXIST: it has a key; -EINVAL: no disk; -EBUSY: open; -ENOKEY,
+ * -EKEYREJECTED: the copy is of no use here.
+ */
+int fs_key_restore(struct fs *fs, uint64_t ino, const struct inode_crypt *c,
+    struct lock_holder *ret_holder) MUST_CHECK;
 
 /* ---- snapshots and clones; `ino` is a disk (or file) ---- */
 

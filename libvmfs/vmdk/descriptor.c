@@ -16,6 +16,7 @@
 #define LINE_MAX_BYTES 1024u
 #define FLAT_SUFFIX "-flat.vmdk"
 #define SUFFIX ".vmdk"
+#define KEY_LINE "ddb.vmfs.key"
 
 static const char format_text[] =
     "# Disk DescriptorFile\n"
@@ -78,12 +79,16 @@ vmdk_descriptor_format(const struct vmdk_descriptor *d, char *buf,
 	int n;
 
 	if (d->size_bytes % SECTOR != 0 || d->cid == 0xffffffff ||
-	    !name_is_plain(d->extent) || !name_is_plain(adapter))
+	    !name_is_plain(d->extent) || !name_is_plain(adapter) ||
+	    (d->key[0] != '\0' && !name_is_plain(d->key)))
 		return -EINVAL;
 	geometry(sectors, strcmp(adapter, "ide") == 0, &cylinders, &heads,
 	    &per_track);
 	n = snprintf(buf, size, format_text, d->cid, sectors, d->extent,
 	    adapter, cylinders, heads, per_track);
+	if (n >= 0 && (size_t)n < size && d->key[0] != '\0')
+		n += snprintf(buf + n, size - (size_t)n, KEY_LINE
+		    " = \"%s\"\n", d->key);
 	if (n < 0)
 		return -EINVAL;
 	if ((size_t)n >= size)
@@ -190,6 +195,8 @@ line_parse(struct parse *p, char *line)
 		return type_parse(p, value);
 	if (value_of(line, "ddb.adapterType", &value))
 		adapter_parse(p, value);
+	if (value_of(line, KEY_LINE, &value))
+		(void)snprintf(p->d.key, sizeof(p->d.key), "%s", value);
 	if (value_of(line, "parentCID", &value) &&
 	    strcasecmp(value, "ffffffff") != 0)
 		return -EINVAL;	/* a delta: needs its parent */

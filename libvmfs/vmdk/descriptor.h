@@ -11,11 +11,15 @@
 
 #include "libvmfs/base/err.h"
 
+#define VMDK_KEY_SIZE 192
+
 struct vmdk_descriptor {
 	uint64_t size_bytes;	/* multiple of 512 */
 	uint32_t cid;		/* content id, any number but 0xffffffff */
 	char extent[256];	/* file name of the flat extent */
 	const char *adapter;	/* "lsilogic", "ide"; NULL: "lsilogic" */
+	/* How an encrypted disk's key is wrapped, as its maker writes it; "". */
+	char key[VMDK_KEY_SIZE];
 };
 
 /* Text of the descriptor; -ENOSPC when buf is too small. */

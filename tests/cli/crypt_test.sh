@@ -128,6 +128,120 @@ rekey_needs_no_copy_cleanup()
 	hosts_cleanup
 }
 
+no_core()
+{
+	[ -z "$(find . -name 'core*')" ]
+}
+
+# Keys are not handed on: the next process reads the file.
+atf_test_case process_that_dies_leaves_no_key cleanup
+process_that_dies_leaves_no_key_head()
+{
+	atf_set require.user root
+}
+process_that_dies_leaves_no_key_body()
+{
+	ulimit -c unlimited
+	daemon_in=supervised
+	lun_make lun
+	host_start esx1 "${PWD}/lun"
+	export VMFSD_CONTROL="${PWD}/esx1/ctl"
+	key_make esx1 tenant
+	atf_check vmfsctl disk create ds1:/web.vmdk 64M --key=tenant
+	put web
+	exec 8<>esx1/mnt/web-flat.vmdk || atf_fail "cannot open"
+	for signal in SEGV KILL ABRT; do
+		had=$(resumes esx1)
+		kill -${signal} "$(worker esx1)"
+		until_true 30 went_on esx1 "${had}" ||
+		    atf_fail "nobody goes on after ${signal}"
+		printf THE >&8 || atf_fail "cannot write after ${signal}"
+		exec 8>&-
+		printf the | dd of=esx1/mnt/web-flat.vmdk conv=notrunc \
+		    status=none || atf_fail "cannot write again"
+		exec 8<>esx1/mnt/web-flat.vmdk || atf_fail "cannot open"
+	done
+	exec 8>&-
+	holds esx1 web || atf_fail "it does not read as written"
+	no_core || atf_fail "a core was left: $(find . -name 'core*')"
+	# Neither words of it nor of what it wraps.
+	for word in $(od -An -tx1 esx1/id/keys/tenant | tr -d ' '); do
+		atf_check -s exit:1 -o empty grep -rqi "${word}" esx1/log \
+		    esx1/conf "/proc/$(worker esx1)/cmdline" \
+		    "/proc/$(worker esx1)/environ"
+	done
+	hosts_stop
+	atf_check -o ignore fsck.vmfs -n lun
+}
+process_that_dies_leaves_no_key_cleanup()
+{
+	hosts_cleanup
+}
+
+# inode_of NAME: where it lies, in blocks of 4 KiB.
+inode_of() { vmfsctl --json disk info "ds1:/$1.vmdk" | jq .disk.ino; }
+
+# The descriptor has a copy of the key, as it is wrapped now.
+atf_test_case key_outlives_its_inode cleanup
+key_outlives_its_inode_head()
+{
+	atf_set require.user root
+	atf_set require.progs jq
+}
+key_outlives_its_inode_body()
+{
+	lun_make lun
+	host_start esx1 "${PWD}/lun"
+	export VMFSD_CONTROL="${PWD}/esx1/ctl"
+	key_make esx1 old
+	key_make esx1 new
+	atf_check vmfsctl disk create ds1:/web.vmdk 64M --key=old
+	atf_check vmfsctl disk create ds1:/clear.vmdk 64M
+	put web
+	put clear
+	atf_check vmfsctl disk snapshot ds1:/web.vmdk s1
+	atf_check vmfsctl disk rekey ds1:/web.vmdk --key=new
+	atf_check vmfsctl disk mv ds1:/web.vmdk ds1:/shop.vmdk
+	rm esx1/id/keys/old
+	lost="$(inode_of shop) $(inode_of clear)"
+	hosts_stop
+	for block in ${lost}; do
+		dd if=/dev/zero of=lun bs=4k seek="${block}" count=1 \
+		    conv=notrunc status=none
+	done
+	atf_check -s exit:1 -o match:'shop-flat.vmdk.*vmfsctl disk recover' \
+	    fsck.vmfs -y lun
+	host_start esx1 "${PWD}/lun"
+	holds esx1 shop && atf_fail "nothing was lost"
+	mv esx1/id/keys/new kept
+	atf_check -s exit:1 -e match:'was encrypted, and its key [0-9a-f]{32}' \
+	    vmfsctl disk recover ds1:/shop.vmdk
+	mv kept esx1/id/keys/new
+	exec 8<esx1/mnt/shop-flat.vmdk
+	atf_check -s exit:4 -e match:'is open.*close it first' \
+	    vmfsctl disk recover ds1:/shop.vmdk
+	exec 8<&-
+	until_true 10 vmfsctl disk recover ds1:/shop.vmdk
+	atf_check -o match:'key +there' -o match:'size +64 MiB' \
+	    vmfsctl disk recover ds1:/shop.vmdk
+	atf_check -o match:'key +none' -o match:'length +restored' \
+	    vmfsctl disk recover ds1:/clear.vmdk
+	holds esx1 shop || atf_fail "it does not read as before"
+	holds esx1 clear || atf_fail "nor does the clear one"
+	atf_check -o inline:'67108864\n' stat -c %s esx1/mnt/shop-flat.vmdk
+	atf_check -o ignore vmfsctl disk clone ds1:/shop.vmdk@s1 ds1:/two.vmdk
+	holds esx1 two || atf_fail "nor does its snapshot"
+	echo >esx1/mnt/plain
+	atf_check -s exit:3 -e match:'has no descriptor' \
+	    vmfsctl disk recover ds1:/plain
+	hosts_stop
+	atf_check -o ignore fsck.vmfs -n lun
+}
+key_outlives_its_inode_cleanup()
+{
+	hosts_cleanup
+}
+
 atf_test_case key_files_that_are_none_are_told cleanup
 key_files_that_are_none_are_told_head()
 {
@@ -193,5 +307,7 @@ atf_init_test_cases()
 	atf_add_test_case host_without_the_key_is_refused
 	atf_add_test_case rekey_needs_no_copy
 	atf_add_test_case key_files_that_are_none_are_told
+	atf_add_test_case key_outlives_its_inode
+	atf_add_test_case process_that_dies_leaves_no_key
 	atf_add_test_case streams_are_clear_outside_and_encrypted_inside
 }

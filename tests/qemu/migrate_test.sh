@@ -98,6 +98,22 @@ guest_moves_with_its_vhost_disk_body() { back_and_forth vhost; }
 qemu_test_case guest_moves_with_its_file_open
 guest_moves_with_its_file_open_body() { back_and_forth eager; }
 
+# Both hosts have the key file.
+encrypted()
+{
+	mkdir -p h1/id/keys h2/id/keys
+	(umask 077 && head -c 32 /dev/urandom >h1/id/keys/tenant) &&
+	    cp -p h1/id/keys/tenant h2/id/keys/copy || atf_fail "no key"
+	create=--key=tenant
+	back_and_forth "$1"
+}
+
+qemu_test_case guest_moves_with_its_encrypted_file
+guest_moves_with_its_encrypted_file_body() { encrypted eager; }
+
+qemu_test_case guest_moves_with_its_encrypted_vhost_disk
+guest_moves_with_its_encrypted_vhost_disk_body() { encrypted vhost; }
+
 qemu_test_case guest_with_its_file_arrives_running
 guest_with_its_file_arrives_running_body() { arrives_running fuse; }
 

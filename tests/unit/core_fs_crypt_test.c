@@ -2,10 +2,12 @@
 /* Encrypted disks: what lies on the LUN, and who reads it. */
 #include <atf-c.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "libvmfs/base/prng.h"
 #include "tests/unit/core_fs_rig.h"
+#include "tests/unit/crash_disk.h"
 
 #define SIZE (5 * MIB + 512)
 #define TEXT "0123456789abcdefvmfsd clear text"	/* 32 bytes */
@@ -261,6 +263,126 @@ ATF_TC_BODY(what_would_mix_clear_and_encrypted_is_refused, tc)
 	rig_run(64 * MIB, refusals);
 }
 
+/* ---- power cuts ---- */
+
+/* Whatever is there of the change, one of both opens it. */
+static unsigned
+cut_rekey(struct crash_disk *c, size_t n, enum crash_kind kind, uint64_t ino)
+{
+	struct rig *r = calloc(1, sizeof(*r));
+	struct recover_report rep;
+	struct fs_file *f;
+	struct fs_attr a;
+	struct disk *d;
+	unsigned which;
+
+	ATF_REQUIRE_EQ(crash_disk_image(c, n, kind, n, &d), 0);
+	fixture_init(&r->f, d, false);
+	ATF_REQUIRE_EQ(fixture_recover(&r->f, d, &rep), 0);
+	rig_mount(r);
+	mount_keys(r, 3);
+	ATF_REQUIRE_EQ(fs_getattr(r->fs, ino, &a), 0);
+	which = memcmp(a.key_id, keys[1].id, sizeof(a.key_id)) == 0;
+	mount_keys(r, 1u << which);
+	f = rig_open(r, ino, FS_READ);
+	text_expect(f, 0, 4096);
+	rig_close(f);
+	rig_umount(r);
+	disk_close(d);
+	free(r);
+	return which;
+}
+
+static int
+rekey_main(void *arg)
+{
+	struct rig *r = calloc(1, sizeof(*r));
+	struct crash_disk *c;
+	struct fs_file *f;
+	unsigned old = 0, which = 0;
+	uint64_t ino;
+	size_t first, total;
+
+	(void)arg;
+	ATF_REQUIRE_EQ(crash_disk_open(64 * MIB, 512, &c), 0);
+	fixture_init(&r->f, crash_disk_disk(c), true);
+	rig_mount(r);
+	ino = secret_disk(r, "d");
+	f = rig_open(r, ino, FS_READ | FS_WRITE);
+	text_write(f, 0, 4096);
+	rig_close(f);
+	ATF_REQUIRE_EQ(ds_commit(r->f.ds), 0);
+	known = 3;
+	first = crash_disk_writes(c);
+	ATF_REQUIRE_EQ(fs_rekey(r->fs, ino, &keys[1], NULL), 0);
+	ATF_REQUIRE_EQ(ds_commit(r->f.ds), 0);
+	ATF_REQUIRE_EQ(ds_checkpoint(r->f.ds, 0), 0);
+	total = crash_disk_writes(c);
+	rig_umount(r);
+	ATF_REQUIRE(total > first + 1);
+	for (size_t n = first; n <= total; n++)
+		for (unsigned k = CRASH_CLEAN; k <= CRASH_LOST; k++) {
+			which = cut_rekey(c, n, (enum crash_kind)k, ino);
+			old += which == 0;
+		}
+	ATF_CHECK(old > 0);
+	ATF_CHECK_EQ(which, 1);
+	crash_disk_close(c);
+	free(r);
+	return 0;
+}
+
+ATF_TC_WITHOUT_HEAD(a_cut_in_a_rekey_leaves_one_key_or_the_other);
+ATF_TC_BODY(a_cut_in_a_rekey_leaves_one_key_or_the_other, tc)
+{
+	fixture_run(rekey_main, NULL);
+}
+
+/* ---- the copy of the key ---- */
+
+static void
+key_copies(struct rig *r)
+{
+	uint64_t ino = secret_disk(r, "d"), lost, file;
+	struct inode_crypt c, bad, none;
+	struct fs_file *f;
+	struct fs_attr a;
+
+	/* An inode that was made anew is one of a clear disk. */
+	lost = rig_create(r, "lost", INODE_DISK, SIZE);
+	file = rig_create(r, "file", INODE_FILE, 0);
+	ATF_REQUIRE_EQ(fs_key_copy(r->fs, ino, &c), 0);
+	ATF_REQUIRE_EQ(fs_key_copy(r->fs, lost, &none), 0);
+	ATF_CHECK_EQ(CIPHER_NONE, none.cipher);
+	bad = c;
+	bad.wrapped[3] ^= 1;
+	ATF_CHECK_EQ(-EINVAL, fs_key_restore(r->fs, lost, &none, NULL));
+	ATF_CHECK_EQ(-EINVAL, fs_key_restore(r->fs, file, &c, NULL));
+	ATF_CHECK_EQ(-EEXIST, fs_key_restore(r->fs, ino, &c, NULL));
+	ATF_CHECK_EQ(-EKEYREJECTED, fs_key_restore(r->fs, lost, &bad, NULL));
+	known = 2;
+	ATF_CHECK_EQ(-ENOKEY, fs_key_restore(r->fs, lost, &c, NULL));
+	known = 1;
+	f = rig_open(r, lost, FS_READ);
+	ATF_CHECK_EQ(-EBUSY, fs_key_restore(r->fs, lost, &c, NULL));
+	rig_close(f);
+	ATF_REQUIRE_EQ(fs_getattr(r->fs, lost, &a), 0);
+	ATF_CHECK(!a.encrypted);
+	ATF_REQUIRE_EQ(fs_key_restore(r->fs, lost, &c, NULL), 0);
+	remount_keys(r, 1);
+	f = rig_open(r, lost, FS_READ | FS_WRITE);
+	text_write(f, 0, 4096);
+	text_expect(f, 0, 4096);
+	rig_close(f);
+	ATF_CHECK_EQ(text_on_lun(r), 0);
+}
+
+ATF_TC_WITHOUT_HEAD(a_key_that_was_lost_comes_back_from_its_copy);
+ATF_TC_BODY(a_key_that_was_lost_comes_back_from_its_copy, tc)
+{
+	rig_run(64 * MIB, key_copies);
+}
+
 /* Random writes of any alignment, punches and snapshots beside a copy. */
 #define RANDOM_SIZE (2 * MIB)
 static uint8_t model[RANDOM_SIZE];
@@ -329,6 +451,8 @@ ATF_TP_ADD_TCS(tp)
 	ATF_TP_ADD_TC(tp, another_key_file_takes_the_place_of_the_first);
 	ATF_TP_ADD_TC(tp, clones_and_their_copies_stay_encrypted);
 	ATF_TP_ADD_TC(tp, what_would_mix_clear_and_encrypted_is_refused);
+	ATF_TP_ADD_TC(tp, a_cut_in_a_rekey_leaves_one_key_or_the_other);
+	ATF_TP_ADD_TC(tp, a_key_that_was_lost_comes_back_from_its_copy);
 	ATF_TP_ADD_TC(tp, writes_of_any_alignment_read_back);
 	return atf_no_error();
 }

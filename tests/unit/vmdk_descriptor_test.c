@@ -10,6 +10,7 @@ static const struct vmdk_descriptor sample = {
 	.size_bytes = 2 * GIB,
 	.cid = 0xfffffffe,
 	.extent = "vm 1-flat.vmdk",
+	.key = "aes-256-xts:00ff:1234",
 };
 
 ATF_TC_WITHOUT_HEAD(what_is_written_is_read);
@@ -27,6 +28,7 @@ ATF_TC_BODY(what_is_written_is_read, tc)
 	ATF_CHECK_EQ(d.cid, 0xfffffffe);
 	ATF_CHECK_STREQ(d.extent, "vm 1-flat.vmdk");
 	ATF_CHECK_STREQ(d.adapter, "lsilogic");
+	ATF_CHECK_STREQ(d.key, "aes-256-xts:00ff:1234");
 	for (size_t i = 0; i <= len; i++)
 		ATF_CHECK_EQ(vmdk_descriptor_format(&sample, buf, i, &len),
 		    -ENOSPC);
@@ -46,6 +48,9 @@ ATF_TC_BODY(unwritable_values_are_refused, tc)
 	ATF_CHECK_EQ(vmdk_descriptor_format(&d, buf, 4096, &len), -EINVAL);
 	d = sample;
 	strcpy(d.extent, "a\"b");
+	ATF_CHECK_EQ(vmdk_descriptor_format(&d, buf, 4096, &len), -EINVAL);
+	d = sample;
+	strcpy(d.key, "a\nb");
 	ATF_CHECK_EQ(vmdk_descriptor_format(&d, buf, 4096, &len), -EINVAL);
 }
 
