@@ -175,12 +175,33 @@ refused(struct guard_req *r)
 	complete(r, -VMFS_EFENCED);
 }
 
+/*
+ * The LUN refuses a fenced host's writes, not its reads: who slept while one
+ * was on its way may have been taken over, and what lies there be another's.
+ */
+static bool
+read_too_late(const struct guard_req *r)
+{
+	struct guard *g = r->guard;
+	enum host_status status = guard_status(g);
+
+	return r->req.op == DISK_READ && (status == HOST_FROZEN ||
+	    status == HOST_FENCED || (status == HOST_OK &&
+	    !guard_lease_good(g, r->home)));
+}
+
 static void
 below_done(struct disk_req *req)
 {
 	struct guard_req *r = req->arg;
 
 	switch (req->result) {
+	case 0:
+		if (read_too_late(r))
+			park(r);
+		else
+			complete(r, 0);
+		return;
 	case -VMFS_ECONFLICT:
 		refused(r);
 		return;

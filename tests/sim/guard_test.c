@@ -142,6 +142,60 @@ ATF_TC_BODY(who_leaves_waits_for_what_is_in_flight, tc)
 }
 
 static bool
+someone_took_over(struct world *w, unsigned i)
+{
+	return w->host[i].takeovers > 0;
+}
+
+/* A host sleeps with reads on their way, and is taken over: what lies there by
+ * now is another's. */
+static void
+play_late_reads(struct world *w)
+{
+	if (!play_join_all(w))
+		return;
+	world_pause(w, 0);
+	start_readers(w);
+	WORLD_CHECK(w, world_wait(w, someone_took_over, 1, TAKEOVER_MS));
+	world_resume(w, 0);
+	WORLD_CHECK(w, world_wait(w, play_is_fenced, 0, 60000));
+	fiber_sleep(NSEC_PER_SEC);
+	WORLD_CHECK(w, ended(-VMFS_EFENCED) == READERS);
+	WORLD_CHECK(w, world_leave(w, 0) == 0);
+	WORLD_CHECK(w, world_leave(w, 1) == 0);
+}
+
+ATF_TC_WITHOUT_HEAD(who_slept_is_not_told_what_others_have_written);
+ATF_TC_BODY(who_slept_is_not_told_what_others_have_written, tc)
+{
+	(void)tc;
+	run(2, LOCK_ATS_PR, SEEDS, play_late_reads);
+}
+
+/* The same when nobody has taken it over: it reads what is there. */
+static void
+play_slow_reads(struct world *w)
+{
+	if (!play_join_all(w))
+		return;
+	world_pause(w, 0);
+	start_readers(w);
+	fiber_sleep((w->super.timers.freeze_ms + 1000) * NSEC_PER_MSEC);
+	world_resume(w, 0);
+	WORLD_CHECK(w, world_wait(w, play_is_ok, 0, 60000));
+	fiber_sleep(NSEC_PER_SEC);
+	WORLD_CHECK(w, ended(0) == READERS);
+	play_leave_all(w);
+}
+
+ATF_TC_WITHOUT_HEAD(who_slept_too_long_reads_again);
+ATF_TC_BODY(who_slept_too_long_reads_again, tc)
+{
+	(void)tc;
+	run(1, LOCK_ATS_PR, SEEDS, play_slow_reads);
+}
+
+static bool
 is_frozen(struct world *w, unsigned i)
 {
 	return host_status(w->host[i].host) == HOST_FROZEN;
@@ -430,6 +484,8 @@ ATF_TP_ADD_TCS(tp)
 	ATF_TP_ADD_TC(tp, attentions_without_end_are_told_and_lose_nothing);
 	ATF_TP_ADD_TC(tp, a_lun_that_only_miscompares_is_told);
 	ATF_TP_ADD_TC(tp, who_leaves_waits_for_what_is_in_flight);
+	ATF_TP_ADD_TC(tp, who_slept_is_not_told_what_others_have_written);
+	ATF_TP_ADD_TC(tp, who_slept_too_long_reads_again);
 	ATF_TP_ADD_TC(tp, who_leaves_frozen_fails_what_waits);
 	ATF_TP_ADD_TC(tp, a_tool_waits_for_a_lost_lun_as_well);
 	ATF_TP_ADD_TC(tp, a_lun_that_grew_is_seen_through_the_guard);
