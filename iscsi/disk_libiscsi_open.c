@@ -148,6 +148,7 @@ info_fill(struct ldisk *d, const struct lurl *url)
 	info->max_caw = d->lun.max_caw_blocks * d->lun.block_size;
 	info->unmap_granularity = d->lun.unmap_granularity *
 	    d->lun.block_size;
+	info->thin = d->lun.thin;
 	info->caps = d->lun.caps;
 	strcpy(info->kind, "iscsi");
 	memcpy(info->name, url->name, sizeof(info->name));

@@ -104,6 +104,7 @@ lprobe_capacity(struct lsess *s, struct lprobe *p)
 	p->block_size = size;
 	p->phys_block_size = size << (data[13] & 0x0f);
 	/* LBPME and LBPRZ, SBC-4 5.20.2 */
+	p->thin = (data[14] & 0x80) != 0;
 	p->write_same_unmap = p->unmapped_zero = (data[14] & 0xc0) == 0xc0;
 	return 0;
 }

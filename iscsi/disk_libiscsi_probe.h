@@ -26,6 +26,7 @@ struct lprobe {
 	uint32_t unmap_granularity;	/* blocks, 0 = unknown */
 	unsigned caps;			/* DISK_CAP_ */
 	bool fua;
+	bool thin;
 	bool unmapped_zero;		/* thin, unmapped blocks read zeroes */
 	bool write_same_unmap;		/* ... and WRITE SAME unmaps */
 	bool volatile_cache;		/* WCE, or not told */

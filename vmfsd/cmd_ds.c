@@ -239,6 +239,24 @@ add_cache(json_t *row, const struct ds *ds)
 	(void)set(row, "map_cache_loads", json_integer((json_int_t)c.loads));
 }
 
+/* Is the LUN told what is free? */
+static void
+add_unmap(json_t *row, const struct ds *ds)
+{
+	struct ds_discards t = ds_discards(ds);
+	char rate[SIZE_TEXT_SIZE], left[64] = "";
+
+	(void)set(row, "unmap", json_boolean(t.on));
+	(void)set(row, "unmap_rate", json_integer((json_int_t)t.rate));
+	(void)set(row, "unmap_clusters", json_integer((json_int_t)t.clusters));
+	if (t.clusters > 0)
+		(void)snprintf(left, sizeof(left), ", %llu cluster%s left",
+		    (unsigned long long)t.clusters, t.clusters == 1 ? "" : "s");
+	(void)set(row, "unmap_text", !t.on ? json_string("not at all") :
+	    t.rate == 0 ? json_sprintf("at once%s", left) :
+	    json_sprintf("%s a second%s", size_text(t.rate, rate), left));
+}
+
 static void
 add_super(json_t *row, struct datastore *d)
 {
@@ -256,6 +274,7 @@ add_super(json_t *row, struct datastore *d)
 	(void)set(row, "slot", json_integer(l->slot));
 	(void)set(row, "incarnation", json_integer((json_int_t)l->incarnation));
 	(void)set(row, "readonly", json_boolean(d->readonly));
+	add_unmap(row, d->ds);
 	add_cache(row, d->ds);
 	add_heartbeat(row, d);
 	(void)set(row, "timers", json_pack("{s:i, s:i, s:i, s:i}",

@@ -47,6 +47,12 @@ struct conf_target {
 	int line;
 };
 
+enum unmap_when {
+	UNMAP_AUTO,		/* when the LUN says that it is thin */
+	UNMAP_OFF,
+	UNMAP_ON,
+};
+
 struct conf_datastore {
 	char *name, *lun, *mount;
 	char *extent[SUPER_EXTENTS_MAX];	/* names of further LUNs */
@@ -55,7 +61,7 @@ struct conf_datastore {
 	unsigned threads;	/* of its mount; 0: by processors */
 	uint64_t map_cache;	/* bytes; 0: the default */
 	bool no_io_uring;	/* requests of the mount by /dev/fuse */
-	bool unmap;		/* tell the LUN what is free ... */
+	enum unmap_when unmap;	/* tell the LUN what is free ... */
 	uint64_t unmap_rate;	/* ... so many bytes of it a second; 0: all */
 	int line;
 };

@@ -653,13 +653,14 @@ datastore_unmap(struct conf_parser *p, const char *key, const char *value)
 {
 	struct conf_datastore *d = this_datastore(p);
 
-	d->unmap = strcmp(value, "off") != 0;
+	d->unmap = strcmp(value, "auto") == 0 ? UNMAP_AUTO :
+	    strcmp(value, "off") == 0 ? UNMAP_OFF : UNMAP_ON;
 	d->unmap_rate = 0;
-	if (!d->unmap || strcmp(value, "on") == 0)
+	if (d->unmap != UNMAP_ON || strcmp(value, "on") == 0)
 		return 0;
 	if (size_parse(value, &d->unmap_rate) < 0 || d->unmap_rate < MIB)
-		return conf_error(p, "%s = '%s': expected off, on or bytes a "
-		    "second, 1M at least", key, value);
+		return conf_error(p, "%s = '%s': expected auto, off, on or "
+		    "bytes a second, 1M at least", key, value);
 	return 0;
 }
 

@@ -35,7 +35,7 @@ find_command(const char *name)
 {
 	static const struct command *const tables[] = {
 		commands_ds, commands_ds_copy, commands_ds_extent, commands_ds_evacuate,
-		commands_ds_scrub, commands_ds_set,
+		commands_ds_scrub, commands_ds_set, commands_ds_trim,
 		commands_host, commands_disk, commands_lock,
 		commands_target, commands_path, commands_box, commands_lun,
 		commands_daemon,

@@ -39,7 +39,7 @@ extern const struct command commands_host[], commands_path[],
 extern const struct command commands_box[], commands_lun[], commands_stats[];
 extern const struct command commands_quota[];
 extern const struct command commands_ds[], commands_ds_copy[],
-    commands_ds_scrub[], commands_ds_set[], commands_ds_extent[],
+    commands_ds_scrub[], commands_ds_set[], commands_ds_trim[], commands_ds_extent[],
     commands_ds_evacuate[];
 extern const struct command commands_disk[], commands_key[], commands_lock[],
     commands_target[], commands_task[];

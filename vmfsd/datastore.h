@@ -52,7 +52,7 @@ struct datastore {
 	unsigned threads;	/* of the mount; 0: by processors */
 	uint64_t map_cache;	/* bytes; 0: the default */
 	bool no_io_uring;	/* its requests by /dev/fuse */
-	bool unmap;		/* the LUN is told what is free ... */
+	enum unmap_when unmap;	/* the LUN is told what is free ... */
 	uint64_t unmap_rate;	/* ... bytes a second; 0: no limit */
 	bool wanted;		/* could not be mounted at start: try again */
 	/* "mounting", "unmounting": `use` is held for long; NULL. */

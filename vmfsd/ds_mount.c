@@ -6,7 +6,9 @@
 
 #include "iscsi/disk_libiscsi.h"
 #include "libvmfs/base/lun_text.h"
+#include "libvmfs/base/units.h"
 #include "libvmfs/core/extents.h"
+#include "locking/lease.h"
 #include "vmfsd/attach.h"
 #include "vmfsd/call.h"
 #include "vmfsd/datastore_impl.h"
@@ -16,6 +18,8 @@
 #include "vmfsd/ds_space.h"
 #include "vmfsd/lun_copy.h"
 #include "vmfsd/takeover_log.h"
+
+#define UNMAP_AUTO_RATE (256 * MIB)	/* a second */
 
 /* What the admin is told; d->why is logged and kept for `vmfsctl ds info`. */
 static int
@@ -202,13 +206,25 @@ open_luns(struct datastore *d)
 	return rc < 0 ? fail(d, rc, "cannot use its LUN") : 0;
 }
 
+/*
+ * Is the LUN told what is free?  By itself only where it says that it is thin,
+ * and not where nothing but time proves that a dead host's commands have
+ * ended: nobody has promised how long an array takes for an UNMAP.
+ */
+static bool
+tells_lun(const struct datastore *d, uint64_t *ret_rate)
+{
+	*ret_rate = d->unmap == UNMAP_AUTO ? UNMAP_AUTO_RATE : d->unmap_rate;
+	return d->unmap == UNMAP_ON || (d->unmap == UNMAP_AUTO &&
+	    d->disk->info.thin && !lease_by_time(d->super.protocol));
+}
+
 static int
 owner_up(void *arg)
 {
 	struct datastore *d = arg;
 	struct ds_conf conf = {
 		.env = &d->env, .readonly = d->readonly,
-		.discard = d->unmap, .discard_rate = d->unmap_rate,
 		.cache_bytes = (size_t)d->map_cache,
 		.find_extent = ds_extents_find, .arg = d,
 	};
@@ -234,6 +250,7 @@ owner_up(void *arg)
 	conf.disk = d->host != NULL ? host_disk(d->host) : d->disk;
 	conf.locks = d->locks;
 	conf.soft = softlog_of(d);
+	conf.discard = !d->readonly && tells_lun(d, &conf.discard_rate);
 	if (d->host != NULL && host_resumed(d->host))
 		fuse_keep_replayed(&d->keep->fuse, d->keep->soft.replayed_lsn);
 	rc = ds_open(&conf, &d->ds);

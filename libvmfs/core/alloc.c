@@ -289,7 +289,7 @@ alloc_chunks(struct txn *t, uint64_t hint, unsigned want,
 		n = take_leased(t, hint, &any, ret_chunk);
 	while (n == 0) {
 		r = lease_more(ds, 1, &l);
-		if (r < 0)
+		if (r < 0 && (r != -ENOSPC || !discard_wait(ds)))
 			return r;
 		n = take_leased(t, hint, &any, ret_chunk);
 	}
@@ -482,6 +482,8 @@ alloc_reserve(struct ds *ds, unsigned chunks, unsigned meta_blocks)
 	while (r == 0 && !has_room(ds, chunks, meta_blocks)) {
 		space_stand_back(ds);
 		r = lease_more(ds, 1, &l);
+		if (r == -ENOSPC && discard_wait(ds))
+			r = 0;
 		if (r != -ENOSPC || waited)
 			continue;
 		/* What was freed a moment ago may be enough. */

@@ -312,17 +312,21 @@ meta_search(struct txn *t, uint64_t hint, bool first, enum block_type type,
     uint64_t *ret_block)
 {
 	struct lease *l;
-	int r = meta_leased(t, hint, first, type, ret_block);
+	int r;
 
-	/* A cluster with free chunks, else one with free metadata blocks. */
-	for (uint32_t chunks = 1; r == -ENOSPC; chunks = 0) {
-		r = first ? lease_more_first(t->ds, chunks, &l) :
-		    lease_more(t->ds, chunks, &l);
-		if (r == 0)
-			r = meta_leased(t, hint, first, type, ret_block);
-		if (chunks == 0)
-			break;
-	}
+	do {
+		r = meta_leased(t, hint, first, type, ret_block);
+		/* A cluster with free chunks, else one with free blocks. */
+		for (uint32_t chunks = 1; r == -ENOSPC; chunks = 0) {
+			r = first ? lease_more_first(t->ds, chunks, &l) :
+			    lease_more(t->ds, chunks, &l);
+			if (r == 0)
+				r = meta_leased(t, hint, first, type,
+				    ret_block);
+			if (chunks == 0)
+				break;
+		}
+	} while (r == -ENOSPC && discard_wait(t->ds));
 	return r;
 }
 

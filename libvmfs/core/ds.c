@@ -91,7 +91,7 @@ keep_once(struct ds *ds)
 	if (has_work(ds))
 		r = ds_checkpoint(ds, 0);
 	if (r == 0)
-		lease_discard(ds);
+		discard_pass(ds);
 	if (r == 0)
 		r = mchunk_retire(ds, RETIRE_PER_PASS);
 	if (r == 0)
@@ -248,6 +248,7 @@ ds_free(struct ds *ds)
 	mb_put(ds->slot_block);
 	cache_fini(ds);
 	free(ds->cluster_free);
+	free(ds->untold);
 	free(ds);
 }
 
@@ -303,7 +304,7 @@ close_writable(struct ds *ds)
 	/* Where damage is in the way the space stays metadata's. */
 	if (r == 0 && mchunk_retire(ds, UINT_MAX) < 0)
 		r = ds->health;
-	lease_discard(ds);
+	discard_pass(ds);
 	if (r == 0)
 		r = lease_trim(ds, true);
 	/* What lies on a lost LUN is left to a replay when it is back. */

@@ -288,6 +288,19 @@ int ds_space(struct ds *ds, struct ds_space *ret_s) MUST_CHECK;
  * second, more on a volume with many. */
 int ds_space_now(struct ds *ds, struct ds_space *ret_s) MUST_CHECK;
 
+/*
+ * The LUN is told of all that is free in clusters that can be leased, at the
+ * rate of ds_conf, by the housekeeper.  -EOPNOTSUPP: it is not told at all.
+ */
+int ds_trim(struct ds *ds) MUST_CHECK;
+struct ds_discards {
+	bool on;		/* is the LUN told what is free? */
+	uint64_t rate;		/* bytes a second; 0: no limit */
+	uint64_t clusters;	/* that it is still to be told of */
+};
+/* Neither suspends. */
+struct ds_discards ds_discards(const struct ds *ds);
+
 /* ---- orphans of our slot: inodes to finish deleting after a crash ---- */
 
 int orphan_add(struct txn *t, uint64_t ino) MUST_CHECK;	/* -VMFS_ELIMIT */

@@ -134,7 +134,7 @@ struct lease {
 	uint8_t avoid[CLUSTER_BITMAP_SIZE];	/* in a pair with metachunks */
 	uint8_t freed[CLUSTER_BITMAP_SIZE];	/* in the transaction */
 	uint8_t freed_committing[CLUSTER_BITMAP_SIZE];
-	uint8_t discard[CLUSTER_BITMAP_SIZE];	/* committed: UNMAP them */
+	uint8_t discard[CLUSTER_BITMAP_SIZE];	/* free: UNMAP them */
 	uint16_t mchunk_of[CLUSTER_CHUNKS_MAX];	/* index + 1 */
 	struct mchunk *mchunks;
 	unsigned n_mchunks, max_mchunks;
@@ -188,6 +188,12 @@ struct ds {
 	/* No cluster has a window of the lesser [0], the larger size [1]. */
 	uint64_t no_window_until_ns[2];
 	uint64_t next_cluster;		/* where to look for the next lease */
+	/* discard.c */
+	uint64_t discarding;		/* chunks that an UNMAP keeps */
+	uint64_t discards;		/* UNMAPs that have ended */
+	/* A bit for each cluster: given back before the LUN was told all. */
+	uint8_t *untold;
+	uint64_t untold_size, n_untold, untold_next;
 	/* Of several LUNs the first had no room for metadata. */
 	uint64_t first_full_until_ns;
 	/* space_wait.c */
@@ -341,10 +347,21 @@ void lease_commit_done(struct ds *ds);
 void lease_checkpoint_done(struct ds *ds, uint64_t txn_id);
 /* Clusters that we have got longer. */
 void lease_extend(struct ds *ds);
-/* Tells the LUN about freed chunks. */
-void lease_discard(struct ds *ds);
 bool bitmap_get(const uint8_t *map, uint32_t i);
 void bitmap_put(uint8_t *map, uint32_t i, bool on);
+
+/* ---- discard.c ---- */
+bool discard_is_on(const struct ds *ds);
+/* For the housekeeper: tells the LUN of freed chunks, so many at a time. */
+void discard_pass(struct ds *ds);
+/* Is the lease kept to tell what is free in it, one of `open`? */
+bool discard_keeps(const struct ds *ds, const struct lease *l, unsigned open);
+/* It was leased; it is given back. */
+void discard_taken(struct ds *ds, struct lease *l);
+void discard_given(struct ds *ds, const struct lease *l);
+/* Waits until some of the chunks that an UNMAP keeps from the allocator are
+ * free again.  False: there are none.  Also in transactions. */
+bool discard_wait(struct ds *ds) MUST_CHECK;
 
 /* ---- alloc.c ---- */
 int alloc_free_local(struct txn *t, struct lease *l, uint64_t block,

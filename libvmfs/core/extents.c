@@ -272,6 +272,7 @@ merge_info(struct disk_info *to, const struct disk_info *lun)
 
 	to->caps = (to->caps & lun->caps & ~any) |
 	    ((to->caps | lun->caps) & any);
+	to->thin |= lun->thin;
 	to->max_transfer = least(to->max_transfer, lun->max_transfer);
 	if (lun->max_caw < to->max_caw)
 		to->max_caw = lun->max_caw;

@@ -12,8 +12,6 @@
 #define IDLE_TICKS_EMPTY 60	/* with metachunks to be retired */
 #define BIG_VOLUME 1024u	/* clusters: looking at all takes a while */
 #define FULL_NS NSEC_PER_SEC
-#define DISCARDS_PER_PASS 32	/* UNMAPs, so that guests are not slowed */
-#define LEASES_DISCARDING 16	/* kept only to tell the LUN what is free */
 
 bool
 bitmap_get(const uint8_t *map, uint32_t i)
@@ -160,6 +158,7 @@ take_locked(struct ds *ds, uint64_t cluster, struct lease **ret_l)
 		r2 = locks->vt->release(locks, &g);
 		return r2 == -VMFS_EFENCED ? r2 : r;
 	}
+	discard_taken(ds, l);
 	list_add_tail(&ds->leases, &l->link);
 	ds->n_leases++;
 	*ret_l = l;
@@ -310,6 +309,8 @@ lease_commit_begins(struct ds *ds)
 static void
 release_freed(struct ds *ds, struct lease *l)
 {
+	bool discard = discard_is_on(ds);
+
 	for (size_t i = 0; i < CLUSTER_BITMAP_SIZE; i++) {
 		uint8_t f = l->freed_committing[i];
 
@@ -317,7 +318,7 @@ release_freed(struct ds *ds, struct lease *l)
 			continue;
 		l->n_free += (uint32_t)__builtin_popcount(f);
 		l->busy[i] = (uint8_t)(l->busy[i] & ~f);
-		if (ds->conf.discard)
+		if (discard)
 			l->discard[i] = (uint8_t)(l->discard[i] | f);
 		l->freed_committing[i] = 0;
 	}
@@ -349,107 +350,20 @@ lease_checkpoint_done(struct ds *ds, uint64_t txn_id)
 				continue;
 			}
 			bitmap_put(l->busy, l->retired[i].chunk, false);
+			bitmap_put(l->discard, l->retired[i].chunk,
+			    discard_is_on(ds));
 			l->n_free++;
 		}
 		l->n_retired = kept;
 	}
 }
 
-/* What one pass may do, so that others on the LUN are not slowed. */
-struct budget {
-	unsigned commands;
-	uint64_t chunks;
-};
-
-static struct budget
-discard_budget(const struct ds *ds)
-{
-	uint64_t ms = ds->conf.checkpoint_ms != 0 ? ds->conf.checkpoint_ms :
-	    CHECKPOINT_MS_DEFAULT, rate = ds->conf.discard_rate;
-	struct budget b = { DISCARDS_PER_PASS, UINT64_MAX };
-
-	if (rate != 0)
-		b.chunks = rate / CHUNK_SIZE * ms / 1000 + 1;
-	return b;
-}
-
-/* Next run of chunks to discard, at or behind *from; made busy. */
-static uint32_t
-discard_run(struct lease *l, uint64_t max, uint32_t *from)
-{
-	uint32_t i = *from, n = 0;
-
-	for (; i < l->info.chunks && n < max; i++) {
-		bool want = bitmap_get(l->discard, i) &&
-		    !bitmap_get(l->busy, i);
-
-		bitmap_put(l->discard, i, false);
-		if (want) {
-			bitmap_put(l->busy, i, true);
-			n++;
-		} else if (n > 0) {
-			break;
-		}
-	}
-	*from = i;
-	l->n_free -= n;
-	return n;
-}
-
-static void
-discard_lease(struct ds *ds, struct lease *l, struct budget *b)
-{
-	uint32_t at = 0, n;
-	int r;
-
-	l->users++;
-	while (b->commands > 0 && b->chunks > 0 && ds->health == 0 &&
-	    (n = discard_run(l, b->chunks, &at)) > 0) {
-		uint64_t chunk = l->first_chunk + at - n;
-
-		b->commands--;
-		b->chunks -= n;
-		r = disk_unmap(ds->conf.disk, chunk << CHUNK_SHIFT,
-		    (uint64_t)n << CHUNK_SHIFT);
-		/* A hint that was not taken is no loss of data. */
-		if (r < 0)
-			log_debug(ds->conf.env->log, "core: unmap refused "
-			    "error=%s", vmfs_strerror(r));
-		for (uint32_t i = at - n; i < at; i++)
-			bitmap_put(l->busy, i, false);
-		l->n_free += n;
-	}
-	l->users--;
-}
-
-void
-lease_discard(struct ds *ds)
-{
-	struct budget b = discard_budget(ds);
-
-	if (!ds->conf.discard ||
-	    (ds->conf.disk->info.caps & DISK_CAP_UNMAP) == 0)
-		return;
-	list_for_each(node, tmp, &ds->leases) {
-		struct lease *l = list_entry(node, struct lease, link);
-
-		discard_lease(ds, l, &b);
-	}
-}
-
 /* ---- giving back ---- */
 
-/* What is not told before the cluster is given back is never told. */
 static bool
-wants_discard(const struct lease *l)
+should_close(const struct ds *ds, const struct lease *l, unsigned open)
 {
-	return !bytes_are_zero(l->discard, sizeof(l->discard));
-}
-
-static bool
-should_close(const struct lease *l, unsigned open)
-{
-	if (open <= LEASES_DISCARDING && wants_discard(l))
+	if (discard_keeps(ds, l, open))
 		return false;
 	if (l->leaving || (l->n_free == 0 && l->info.free_meta_blocks == 0))
 		return true;
@@ -471,7 +385,7 @@ mark_closing(struct ds *ds, bool all)
 		struct lease *l = list_entry(node, struct lease, link);
 
 		l->idle_ticks++;
-		l->closing = l->users == 0 && (all || should_close(l, open)) &&
+		l->closing = l->users == 0 && (all || should_close(ds, l, open)) &&
 		    ds_extent_is_here(ds, l->cluster);
 		if (l->closing) {
 			n++;
@@ -488,6 +402,7 @@ give_back(struct ds *ds, struct lease *l)
 
 	list_del(&l->link);
 	ds->n_leases--;
+	discard_given(ds, l);
 	lease_free(l);
 	mb_forget(ds, g.addr);
 	return ds->conf.locks->vt->release(ds->conf.locks, &g);

@@ -23,7 +23,7 @@ enum disk_op {
 	DISK_READ,
 	DISK_WRITE,
 	DISK_FLUSH,		/* all writes completed before it are durable */
-	DISK_UNMAP,		/* a hint; afterwards reads old or zeroes */
+	DISK_UNMAP,		/* a hint; what it reads then nobody knows */
 	DISK_WRITE_ZEROES,	/* afterwards reads zeroes; DISK_MAY_UNMAP */
 	DISK_CAW,		/* compare and write, SBC-4 5.3 */
 	DISK_RESERVE,		/* SCSI-2 RESERVE(6) */
@@ -192,6 +192,9 @@ struct disk_info {
 	 */
 	uint32_t max_atomic;
 	uint32_t unmap_granularity; /* bytes, 0 = unknown */
+	/* What is not in use takes no space where it lies: a SCSI disk that
+	 * says so (LBPME, SBC-4 5.20.2), or a file with holes. */
+	bool thin;
 	unsigned caps;
 	char kind[12];		/* "file", "sg", "iscsi", "vdisk", "sim" ... */
 	char name[256];		/* as the user named it, secrets removed */

@@ -276,6 +276,8 @@ inspect_file(struct disk_file *f, const struct stat *st)
 	if (fallocate(f->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
 	    (off_t)(info->size_bytes + MIB), 4096) == 0)
 		info->caps |= DISK_CAP_UNMAP;
+	/* One that was allocated as a whole is meant to stay so. */
+	info->thin = (uint64_t)st->st_blocks * 512 < info->size_bytes;
 	/* Where nobody knows of holes all is data: right, if of no use. */
 	info->caps |= DISK_CAP_MAP;
 	return 0;

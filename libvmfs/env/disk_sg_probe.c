@@ -139,6 +139,8 @@ discover_provisioning(struct disk_sg *s)
 	reads_zero = (r.b[5] & 0x04) != 0;
 	if (lbpu)
 		s->disk.info.caps |= DISK_CAP_UNMAP;
+	/* Type 1: each block has its space all the same. */
+	s->disk.info.thin = lbpu && (r.b[6] & 0x07) != 1;
 	s->unmap_zeroes = lbpws && reads_zero;
 	if (reads_zero && tells_lba_status(s))
 		s->disk.info.caps |= DISK_CAP_MAP;

@@ -178,8 +178,57 @@ lun_is_told_what_is_free_body()
 	fsck_is_clean "$(realpath lun)"
 	printf '[datastore ds1]\nlun = /x\nmount = /y\nunmap = 5\n' |
 	    host_conf esx1
-	atf_check -s exit:2 -o ignore -e match:'expected off, on or bytes' \
+	atf_check -s exit:2 -o ignore -e match:'expected auto, off, on or' \
 	    vmfsd --config=esx1/conf
+}
+
+# host_with UNMAP: a host whose datastore has that in its section, or nothing.
+host_with()
+{
+	{
+		printf '[datastore ds1]\nlun = %s\nmount = %s\n' \
+		    "${PWD}/lun" "${PWD}/esx1/mnt"
+		[ -z "$1" ] || echo "unmap = $1"
+	} | host_conf esx1
+	daemon_start esx1
+}
+
+# write_and_remove MIBS
+write_and_remove()
+{
+	atf_check -e ignore dd if=/dev/urandom of=esx1/mnt/f bs=1M count="$1" \
+	    conv=fsync
+	atf_check rm esx1/mnt/f
+}
+
+# takes_at_most MIBS
+takes_at_most()
+{
+	until_true 30 sh -c "[ \$((\$(stat -c %b lun) / 2048)) -le $1 ]" ||
+	    atf_fail "the LUN still takes $(taken) MiB"
+}
+
+volume_test_case thin_lun_is_told_by_itself
+thin_lun_is_told_by_itself_body()
+{
+	lun_make lun 512M
+	host_with off
+	before=$(taken)
+	write_and_remove 100
+	atf_check -s exit:1 -o empty -e match:"unmap = on" \
+	    vmfsctl -c esx1/ctl ds trim ds1
+	hosts_stop
+	[ "$(taken)" -gt $((before + 90)) ] || atf_fail "told all the same"
+	host_with ""
+	atf_check -o inline:'true\n268435456\n' -x \
+	    "vmfsctl -c esx1/ctl --json ds info ds1 |
+	    jq -r '.datastore | .unmap, .unmap_rate'"
+	# What was not told then, and what is freed now.
+	atf_check vmfsctl -c esx1/ctl ds trim ds1
+	write_and_remove 100
+	takes_at_most $((before + 20))
+	hosts_stop
+	fsck_is_clean "$(realpath lun)"
 }
 
 # datastore NAME LUN: more of them for a host that is not running.

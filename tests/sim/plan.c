@@ -63,6 +63,23 @@ static const unsigned not_of_files = TROUBLE_BIT(TROUBLE_POWER) |
     TROUBLE_BIT(TROUBLE_STATUS) | TROUBLE_BIT(TROUBLE_MISCOMPARE) |
     TROUBLE_BIT(TROUBLE_PAUSE) | TROUBLE_BIT(TROUBLE_SESSION);
 
+/* Most LUNs are thin; arrays take their time for an UNMAP, and some can only
+ * forget a MiB. */
+static void
+plan_discards(struct vsim *v, struct prng *p)
+{
+	static const uint32_t units[] = { 4096, 65536, MIB };
+	uint64_t most = prng_below(p, 2) == 0 ? 10 * NSEC_PER_SEC : 0;
+
+	v->wc.no_discard = prng_below(p, 8) == 0;
+	v->wc.unmap_granularity = units[prng_below(p, 3)];
+	v->wc.discard_rate = prng_below(p, 2) == 0 ? 0 : 4 * MIB;
+	/* Not longer than what time proves to be over. */
+	if (lease_by_time(v->wc.protocol))
+		most /= 2;
+	v->wc.faults.unmap_ns = most;
+}
+
 /*
  * Every draw is made whatever is switched off, so that a mask changes nothing
  * but what it names.  About half of the kinds take part in a run: faults that
@@ -127,4 +144,5 @@ plan_make(struct vsim *v)
 	if (lease_by_time(v->wc.protocol))
 		v->slow += 20;
 	v->oracle.volatile_lun = on(v, TROUBLE_POWER);
+	plan_discards(v, &p);
 }

@@ -25,10 +25,13 @@ latency(struct sim_lun *l)
 
 /* How long the LUN takes for a command that it has accepted. */
 static uint64_t
-execution(struct sim_lun *l)
+execution(const struct sim_op *op)
 {
+	struct sim_lun *l = op->lun;
 	uint64_t ns = latency(l);
 
+	if (op->op == DISK_UNMAP && l->faults.unmap_ns > 0)
+		ns += sim_below(l->sim, l->faults.unmap_ns);
 	if (sim_chance(l->sim, l->faults.slow_ppm))
 		ns += sim_below(l->sim, l->faults.slow_ns + 1);
 	return ns;
@@ -103,7 +106,7 @@ op_step(void *arg)
 	struct sim_op *op = arg;
 
 	if (!op->accepted && !op->applied && sim_op_accept(op)) {
-		op_arm(op, execution(op->lun));
+		op_arm(op, execution(op));
 		return;
 	}
 	if (op->accepted && !op->applied) {
@@ -114,10 +117,11 @@ op_step(void *arg)
 			return;
 		}
 		op->lun->late += op->req == NULL;
-		if (op->op == DISK_WRITE && op->result == 0 &&
+		if ((op->op == DISK_WRITE || op->op == DISK_UNMAP) &&
+		    op->result == 0 &&
 		    sim_chance(op->lun->sim, op->lun->faults.twice_ppm)) {
 			op->applied = false;
-			op_arm(op, execution(op->lun));
+			op_arm(op, execution(op));
 			return;
 		}
 	}
@@ -463,6 +467,7 @@ sim_lun_init(struct sim_lun *l, struct sim *sim, uint64_t size,
 	l->info = (struct disk_info){
 		.size_bytes = size, .block_size = block_size,
 		.phys_block_size = 4096, .max_caw = 4096, .caps = caps,
+		.unmap_granularity = 4096,
 		.kind = "sim", .name = "sim:lun", .serial = "sim",
 	};
 	l->now = calloc(1, size);

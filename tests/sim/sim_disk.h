@@ -23,12 +23,13 @@ struct sim_faults {
 	unsigned miscompare_ppm;	/* CAW done, reported as MISCOMPARE */
 	unsigned slow_ppm;		/* takes up to slow_ns */
 	uint64_t slow_ns;
+	uint64_t unmap_ns;		/* how long an UNMAP may take */
 	uint64_t late_ns;		/* how late cut writes may land */
 	uint64_t abort_ns;		/* PREEMPT AND ABORT: between the end of
 					 * the keys and that of the commands */
 	unsigned lost_ppm;		/* never gets there, and no answer */
 	unsigned read_error_ppm;
-	unsigned twice_ppm;		/* a write is executed once more before
+	unsigned twice_ppm;		/* a write, UNMAP is done once more before
 					 * its status goes back */
 };
 
@@ -93,7 +94,7 @@ struct sim_lun {
 	void (*registered)(void *arg, unsigned nexus, uint64_t key);
 	void *registered_arg;
 	/* counters */
-	uint64_t aborted, late, preempts, flushes, flips;
+	uint64_t aborted, late, preempts, flushes, flips, unmaps;
 };
 
 int sim_lun_init(struct sim_lun *l, struct sim *sim, uint64_t size,

@@ -26,29 +26,35 @@ touch(struct sim_lun *l, uint64_t offset, uint64_t length)
 }
 
 static int
-put(struct sim_op *op)
+land(const struct sim_op *op, uint64_t offset, const uint8_t *data,
+    uint64_t length)
 {
 	struct sim_lun *l = op->lun;
 	struct dirty *d;
 
 	if (l->landed != NULL)
-		l->landed(l->landed_arg, op->nexus, op->offset, op->data,
-		    op->length);
-	memcpy(l->now + op->offset, op->data, op->length);
-	touch(l, op->offset, op->length);
+		l->landed(l->landed_arg, op->nexus, offset, data, length);
+	memcpy(l->now + offset, data, length);
+	touch(l, offset, length);
 	if ((op->flags & DISK_FUA) != 0) {
-		memcpy(l->stable + op->offset, op->data, op->length);
+		memcpy(l->stable + offset, data, length);
 		return 0;
 	}
 	l->nexus[op->nexus].unflushed = true;
-	d = malloc(sizeof(*d) + op->length);
+	d = malloc(sizeof(*d) + length);
 	if (d == NULL)
 		return -ENOMEM;
-	d->offset = op->offset;
-	d->length = op->length;
-	memcpy(d->data, op->data, op->length);
+	d->offset = offset;
+	d->length = length;
+	memcpy(d->data, data, length);
 	list_add_tail(&l->dirty, &d->node);
 	return 0;
+}
+
+static int
+put(const struct sim_op *op)
+{
+	return land(op, op->offset, op->data, op->length);
 }
 
 void
@@ -131,6 +137,46 @@ zeroes(struct sim_op *op)
 {
 	op->data = calloc(1, op->length);
 	return op->data == NULL ? -ENOMEM : put(op);
+}
+
+/*
+ * What a LUN without LBPRZ may read as what it has forgotten: zeroes, what it
+ * was, what it was at the last flush, anything.
+ */
+static int
+forget(const struct sim_op *op, uint64_t at, uint64_t length)
+{
+	struct sim_lun *l = op->lun;
+	uint64_t kind = sim_below(l->sim, 4);
+	uint8_t *data;
+	int rc;
+
+	if (kind == 0)
+		return 0;
+	data = calloc(1, length);
+	if (data == NULL)
+		return -ENOMEM;
+	if (kind == 1)
+		memcpy(data, l->stable + at, length);
+	else if (kind == 2)
+		memset(data, (int)sim_below(l->sim, 256), length);
+	rc = land(op, at, data, length);
+	free(data);
+	return rc;
+}
+
+/* Whole units only; the rest is a hint that is not taken. */
+static int
+unmap(const struct sim_op *op)
+{
+	uint64_t unit = op->lun->info.unmap_granularity;
+	uint64_t at = (op->offset + unit - 1) / unit * unit;
+	int rc = 0;
+
+	op->lun->unmaps++;
+	for (; at + unit <= op->offset + op->length && rc == 0; at += unit)
+		rc = forget(op, at, unit);
+	return rc;
 }
 
 static bool
@@ -390,8 +436,9 @@ execute(struct sim_op *op)
 			return -EIO;
 		return flush(op->lun);
 	case DISK_WRITE_ZEROES:
-	case DISK_UNMAP:
 		return zeroes(op);
+	case DISK_UNMAP:
+		return unmap(op);
 	case DISK_CAW:
 		return compare_and_write(op);
 	case DISK_PR_OUT:

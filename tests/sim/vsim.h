@@ -81,7 +81,7 @@ struct rot {
 
 struct vsim_totals {
 	uint64_t runs, ops, troubles[TROUBLE_KINDS], images, leaky_images,
-	    takeovers, fences, virtual_ns, events, flips, damaged;
+	    takeovers, fences, virtual_ns, events, flips, damaged, unmaps;
 };
 
 struct vsim {

@@ -579,10 +579,14 @@ world_run(struct world *w, const struct world_conf *conf,
 		    w->lun.info.block_size, caps);
 	if (rc < 0)
 		return rc;
+	if (conf->unmap_granularity != 0)
+		w->lun.info.unmap_granularity = conf->unmap_granularity;
 	if (conf->first_bytes != 0)
 		w->lun.info.size_bytes = conf->first_bytes;
 	w->hosts = conf->hosts;
 	w->paths = conf->paths;
+	w->discard = !conf->no_discard;
+	w->discard_rate = conf->discard_rate;
 	w->net = conf->net;
 	w->member.ops = &member_ops;
 	for (unsigned i = 0; i < w->hosts; i++)

@@ -53,6 +53,8 @@ struct world {
 	struct log log;
 	struct env env;			/* of mkfs */
 	unsigned hosts, paths;
+	bool discard;
+	uint64_t discard_rate;
 	struct world_host host[WORLD_HOSTS_MAX];
 	struct sim_clock clock[SIM_CLOCKS_MAX];	/* of hosts, if they drift */
 	uint64_t seed;
@@ -75,6 +77,9 @@ struct world_conf {
 	uint64_t lun_bytes;		/* 0: 256 MiB */
 	/* Clocks gain or lose up to it; 0: all hosts have the same. */
 	unsigned drift_ppm;
+	uint32_t unmap_granularity;	/* bytes; 0: 4096 */
+	uint64_t discard_rate;		/* of each host; 0: no limit */
+	bool no_discard;		/* hosts tell the LUN nothing */
 	uint64_t further_bytes;		/* another LUN that is free; 0: none */
 	/* What the LUN says it has until lun.info.size_bytes is set to
 	 * lun_bytes; 0: all. */

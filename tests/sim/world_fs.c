@@ -33,6 +33,8 @@ open_fs(struct world_host *wh)
 		.locks = host_locks(wh->host),
 		.extents = extents_is(wh->lun) ? wh->lun : NULL,
 		.find_extent = world_find_extent, .arg = wh,
+		.discard = wh->world->discard,
+		.discard_rate = wh->world->discard_rate,
 	};
 	struct ds *ds;
 	int rc = ds_open(&conf, &ds), rc2;
