@@ -31,6 +31,7 @@ struct fuse_mount_conf {
 	 * another process shall go on with. */
 	bool io_uring;
 	struct fuse_keep *keep;		/* borrowed until free */
+	bool kept;			/* `keep` outlives this process */
 	/* A mount that a dead process has left: its /dev/fuse, which is taken
 	 * over; -1: there is none.  Then `keep` is what that left, too. */
 	int fd;

@@ -23,6 +23,7 @@ struct request {
 	struct fs_note *note;
 	struct ring_entry *entry;	/* NULL: it is read from /dev/fuse */
 	bool again;		/* a dead process has begun it */
+	bool touched;		/* its pages are there */
 	struct reader *reader;	/* who has the buffer */
 	struct sched_work work;
 	/* On its way past the owner. */

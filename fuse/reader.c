@@ -73,6 +73,11 @@ request_get(struct reader *rd)
 		return NULL;
 	r = list_entry(node, struct request, node);
 	r->again = false;
+	/* Others lose their pages after each request. */
+	if (rd->m->conf.kept && !r->touched && r->index < IDLE_MAX) {
+		fuse_keep_touch(rd->m->conf.keep, r->index);
+		r->touched = true;
+	}
 	*r->note = (struct fs_note){ 0 };
 	rd->busy++;
 	return r;

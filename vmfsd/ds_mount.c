@@ -378,6 +378,7 @@ mount_fuse(struct datastore *d)
 		.on_unmount = fuse_gone,
 		.arg = d,
 		.keep = &d->keep->fuse,
+		.kept = keep_is_worker(),
 		.resumed = d->again,
 		.replayed_lsn = d->keep->soft.replayed_lsn,
 	};

@@ -61,10 +61,26 @@ ATF_TC_BODY(notes_of_writes_have_no_stamp, tc)
 	keep_free(k);
 }
 
+ATF_TC_WITHOUT_HEAD(pages_are_there_before_a_request_is);
+ATF_TC_BODY(pages_are_there_before_a_request_is, tc)
+{
+	struct fuse_keep *k = keep_new();
+	unsigned char there[FUSE_KEEP_MESSAGE / FUSE_KEEP_PAGE];
+	unsigned n = 0;
+
+	fuse_keep_touch(k, 5);
+	ATF_REQUIRE_EQ(mincore(k->message[5], FUSE_KEEP_MESSAGE, there), 0);
+	for (unsigned i = 0; i < sizeof(there); i++)
+		n += there[i] & 1;
+	ATF_CHECK_EQ(n, sizeof(there));
+	keep_free(k);
+}
+
 ATF_TP_ADD_TCS(tp)
 {
 	ATF_TP_ADD_TC(tp, what_was_not_replayed_is_not_done_for_good);
 	ATF_TP_ADD_TC(tp, what_was_replayed_stays_done);
 	ATF_TP_ADD_TC(tp, notes_of_writes_have_no_stamp);
+	ATF_TP_ADD_TC(tp, pages_are_there_before_a_request_is);
 	return atf_no_error();
 }
