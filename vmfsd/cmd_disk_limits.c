@@ -89,7 +89,7 @@ disk_limits_show(const struct fs_attr *a, json_t *row)
 	(void)json_object_set_new(row, "iops_limit",
 	    l->iops > 0 ? json_integer(l->iops) : json_null());
 	(void)json_object_set_new(row, "bandwidth_limit", l->kibps > 0 ?
-	    json_integer((json_int_t)l->kibps * KIB) : json_null());
+	    json_integer((json_int_t)(l->kibps * KIB)) : json_null());
 	(void)json_object_set_new(row, "shares", json_integer(l->shares > 0 ?
 	    l->shares : METER_SHARES_DEFAULT));
 }
