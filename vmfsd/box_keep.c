@@ -62,22 +62,35 @@ keep_fiber(void *arg)
 	return rc;
 }
 
-int
-box_keep(struct box *b, char *why)
+/* As many lines as go at once; *ret_more: there may be others. */
+static int
+keep_some(struct box *b, char *why, bool *ret_more)
 {
 	struct kept *k = calloc(1, sizeof(*k));
 	int rc = k != NULL ? 0 : -ENOMEM;
 
-	why[0] = '\0';
 	if (rc == 0 && b->exports->reactor != NULL) {
 		k->e = b->exports;
 		rc = call_on(b->exports->env.sched, keep_fiber, k);
 	}
 	if (rc == 0 && k->count > 0)
 		rc = box_change(b, k->edit, k->count, false, why);
+	*ret_more = k != NULL && k->count == CONF_LIST_MAX;
 	for (size_t i = 0; k != NULL && i < k->count; i++)
 		free((char *)(uintptr_t)k->edit[i].value);
 	free(k);
+	return rc;
+}
+
+int
+box_keep(struct box *b, char *why)
+{
+	bool more = true;
+	int rc = 0;
+
+	why[0] = '\0';
+	while (rc == 0 && more)
+		rc = keep_some(b, why, &more);
 	return rc;
 }
 

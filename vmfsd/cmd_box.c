@@ -311,18 +311,18 @@ list_acl(void *arg)
 		const struct conf_target *t = &conf->target[i];
 
 		for (size_t j = 0; j < t->allows; j++) {
-			size_t len = strcspn(t->allow[j], ",");
-			bool own = t->allow_in[j].user != NULL;
-			const char *chap = own ? t->allow_in[j].user :
+			size_t len = strcspn(t->allow[j].text, ",");
+			bool own = t->allow[j].in.user != NULL;
+			const char *chap = own ? t->allow[j].in.user :
 			    t->in.user;
-			const char *mutual = own ? t->allow_out[j].user :
+			const char *mutual = own ? t->allow[j].out.user :
 			    t->out.user;
 			char sees[2048];
 
-			conf_allow_sees(t->allow[j], sees, sizeof(sees));
+			conf_allow_sees(t->allow[j].text, sees, sizeof(sees));
 			(void)json_array_append_new(c->list, json_pack(
 			    "{s:s, s:s%, s:s, s:s, s:s}", "target", t->iqn,
-			    "initiator", t->allow[j], len, "sees", sees,
+			    "initiator", t->allow[j].text, len, "sees", sees,
 			    "chap", chap != NULL ? chap : "",
 			    "mutual", mutual != NULL ? mutual : ""));
 		}

@@ -196,6 +196,24 @@ conf_read(FILE *in, const char *name, struct conf *ret_c,
 	return 0;
 }
 
+#define ROOM_STEP 16
+
+int
+conf_room(void *list, size_t count, size_t size)
+{
+	char *p;
+
+	memcpy(&p, list, sizeof(p));
+	if (count % ROOM_STEP == 0) {
+		p = reallocarray(p, count + ROOM_STEP, size);
+		if (p == NULL)
+			return -ENOMEM;
+		memcpy(list, &p, sizeof(p));
+	}
+	memset(p + count * size, 0, size);
+	return 0;
+}
+
 static void
 chap_fini(struct conf_chap *c)
 {
@@ -219,10 +237,12 @@ conf_target_fini(struct conf_target *t)
 	for (size_t i = 0; i < t->luns; i++)
 		conf_lun_fini(&t->lun[i]);
 	for (size_t i = 0; i < t->allows; i++) {
-		free(t->allow[i]);
-		chap_fini(&t->allow_in[i]);
-		chap_fini(&t->allow_out[i]);
+		free(t->allow[i].text);
+		chap_fini(&t->allow[i].in);
+		chap_fini(&t->allow[i].out);
 	}
+	free(t->lun);
+	free(t->allow);
 	chap_fini(&t->in);
 	chap_fini(&t->out);
 	free(t->write_log);
@@ -244,6 +264,7 @@ conf_fini(struct conf *c)
 	chap_fini(&c->discovery_out);
 	for (size_t i = 0; i < c->targets; i++)
 		conf_target_fini(&c->target[i]);
+	free(c->target);
 	for (size_t i = 0; i < c->datastores; i++) {
 		free(c->datastore[i].name);
 		free(c->datastore[i].lun);

@@ -12,7 +12,9 @@
 #include "libvmfs/base/err.h"
 #include "libvmfs/format/super.h"
 
-#define CONF_LIST_MAX 64	/* entries of each list below */
+#define CONF_LIST_MAX 64	/* portals, datastores */
+#define CONF_TARGETS_MAX 1024
+#define CONF_GRANTS_MAX 1024	/* allow lines of a target */
 #define CONF_MESSAGE_SIZE 512
 
 /* A name and its secret; user NULL: none. */
@@ -32,13 +34,18 @@ struct conf_lun {
 	int line;
 };
 
+/* An allow line: pattern of initiator names and options. */
+struct conf_grant {
+	char *text;
+	/* Their own secrets, in place of those of the target. */
+	struct conf_chap in, out;
+};
+
 struct conf_target {
 	char *iqn;
-	struct conf_lun lun[CONF_LIST_MAX];
+	struct conf_lun *lun;
 	size_t luns;
-	char *allow[CONF_LIST_MAX];	/* patterns of initiator names */
-	/* Their own secrets, in place of those of the target. */
-	struct conf_chap allow_in[CONF_LIST_MAX], allow_out[CONF_LIST_MAX];
+	struct conf_grant *allow;
 	size_t allows;
 	struct conf_chap in, out;
 	char *write_log;	/* NULL: none */
@@ -81,7 +88,7 @@ struct conf {
 	bool no_busy_wait;		/* of the target's threads */
 	struct conf_chap discovery_in, discovery_out;
 	int discovery_line;
-	struct conf_target target[CONF_LIST_MAX];
+	struct conf_target *target;
 	size_t targets;
 	struct conf_datastore datastore[CONF_LIST_MAX];
 	size_t datastores;
@@ -95,6 +102,11 @@ struct conf {
 int conf_read(FILE *in, const char *name, struct conf *ret_c,
     char msg[CONF_MESSAGE_SIZE]) MUST_CHECK;
 void conf_fini(struct conf *c);
+/*
+ * Room for one more entry of `size` bytes, zeroed, behind `count` of a list
+ * above that is a pointer, at *list, which may move.  -ENOMEM.
+ */
+int conf_room(void *list, size_t count, size_t size) MUST_CHECK;
 /* The content of single ones. */
 void conf_target_fini(struct conf_target *t);
 void conf_lun_fini(struct conf_lun *l);

@@ -48,7 +48,7 @@ allow_of(const struct conf_target *t, const char *initiator,
 
 	for (unsigned pattern = 0; pattern < 2; pattern++)
 		for (size_t i = 0; i < t->allows; i++)
-			if (conf_allow_parse(t->allow[i], ret_a, why,
+			if (conf_allow_parse(t->allow[i].text, ret_a, why,
 			    sizeof(why)) == 0 && (pattern != 0 ?
 			    acl_match(ret_a->pattern, initiator) :
 			    strcmp(ret_a->pattern, initiator) == 0))
@@ -178,12 +178,16 @@ target_add(struct apply *a, struct conf_change *c)
 {
 	struct conf *now = a->e->conf;
 	struct conf_target *from = conf_find_target(a->next, c->name);
-	struct conf_target *t = &now->target[now->targets];
+	struct conf_target *t;
 	struct scsi_target *st;
 	int rc;
 
-	if (from == NULL || now->targets == CONF_LIST_MAX)
-		return -ENOSPC;
+	if (from == NULL)
+		return -ENOENT;
+	rc = conf_room(&now->target, now->targets, sizeof(*now->target));
+	if (rc < 0)
+		return rc;
+	t = &now->target[now->targets];
 	*t = (struct conf_target){ .iqn = strdup(c->name) };
 	if (t->iqn == NULL)
 		return -ENOMEM;
@@ -220,9 +224,7 @@ target_remove(struct apply *a, struct conf_change *c)
 static void
 access_copy(struct conf_target *to, const struct conf_target *from)
 {
-	memcpy(to->allow, from->allow, sizeof(to->allow));
-	memcpy(to->allow_in, from->allow_in, sizeof(to->allow_in));
-	memcpy(to->allow_out, from->allow_out, sizeof(to->allow_out));
+	to->allow = from->allow;
 	to->allows = from->allows;
 	to->in = from->in;
 	to->out = from->out;
@@ -266,9 +268,11 @@ lun_add(struct apply *a, struct conf_change *c)
 	struct conf_lun *l = next != NULL ? conf_find_lun(next, c->lun) : NULL;
 	int rc;
 
-	if (now == NULL || l == NULL || now->luns == CONF_LIST_MAX)
+	if (now == NULL || l == NULL)
 		return -ENOENT;
-	rc = export_map(a->e, now, l);
+	rc = conf_room(&now->lun, now->luns, sizeof(*now->lun));
+	if (rc == 0)
+		rc = export_map(a->e, now, l);
 	if (rc < 0)
 		return rc;
 	now->lun[now->luns++] = *l;

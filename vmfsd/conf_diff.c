@@ -93,9 +93,9 @@ same_access(const struct conf_target *a, const struct conf_target *b)
 	    !same(a->alias, b->alias))
 		return false;
 	for (size_t i = 0; i < a->allows; i++)
-		if (strcmp(a->allow[i], b->allow[i]) != 0 ||
-		    !same_chap(&a->allow_in[i], &b->allow_in[i]) ||
-		    !same_chap(&a->allow_out[i], &b->allow_out[i]))
+		if (strcmp(a->allow[i].text, b->allow[i].text) != 0 ||
+		    !same_chap(&a->allow[i].in, &b->allow[i].in) ||
+		    !same_chap(&a->allow[i].out, &b->allow[i].out))
 			return false;
 	return true;
 }

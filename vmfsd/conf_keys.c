@@ -315,12 +315,15 @@ target_begin(struct conf_parser *p, const char *argument)
 
 	if (rc < 0)
 		return rc;
-	if (c->targets == CONF_LIST_MAX)
-		return conf_error(p, "more than %d targets", CONF_LIST_MAX);
+	if (c->targets == CONF_TARGETS_MAX)
+		return conf_error(p, "more than %d targets", CONF_TARGETS_MAX);
 	for (size_t i = 0; i < c->targets; i++)
 		if (strcmp(c->target[i].iqn, argument) == 0)
 			return conf_error(p, "target '%s' is already defined "
 			    "in line %d", argument, c->target[i].line);
+	rc = conf_room(&c->target, c->targets, sizeof(*c->target));
+	if (rc < 0)
+		return rc;
 	c->target[c->targets].line = p->line;
 	c->target[c->targets].iqn = strdup(argument);
 	if (c->target[c->targets].iqn == NULL)
@@ -444,13 +447,13 @@ target_lun(struct conf_parser *p, const char *key, const char *value)
 		rc = lun_source(p, source);
 	if (rc < 0)
 		return rc;
-	if (t->luns == CONF_LIST_MAX)
-		return conf_error(p, "more than %d LUNs in a target",
-		    CONF_LIST_MAX);
 	for (size_t i = 0; i < t->luns; i++)
 		if (t->lun[i].number == l.number)
 			return conf_error(p, "lun.%u is already defined in "
 			    "line %d", l.number, t->lun[i].line);
+	rc = conf_room(&t->lun, t->luns, sizeof(*t->lun));
+	if (rc < 0)
+		return rc;
 	l.source = strdup(source);
 	l.text = strdup(value);
 	if (l.source == NULL || l.text == NULL) {
@@ -486,22 +489,24 @@ target_allow(struct conf_parser *p, const char *key, const char *value)
 	if (conf_allow_parse(value, &a, why, sizeof(why)) < 0)
 		return conf_error(p, "%s = %s", key, why);
 	for (size_t i = 0; i < t->allows; i++)
-		if (strlen(a.pattern) == strcspn(t->allow[i], ",") &&
-		    strncmp(t->allow[i], a.pattern, strlen(a.pattern)) == 0)
+		if (strlen(a.pattern) == strcspn(t->allow[i].text, ",") &&
+		    strncmp(t->allow[i].text, a.pattern, strlen(a.pattern)) == 0)
 			return conf_error(p, "'%s' has an allow line already; "
 			    "change that one (vmfsctl acl change)", a.pattern);
-	if (t->allows == CONF_LIST_MAX)
+	if (t->allows == CONF_GRANTS_MAX)
 		return conf_error(p, "more than %d allow lines in a target",
-		    CONF_LIST_MAX);
-	rc = set_string(p, key, value, &t->allow[t->allows]);
+		    CONF_GRANTS_MAX);
+	rc = conf_room(&t->allow, t->allows, sizeof(*t->allow));
+	if (rc == 0)
+		rc = set_string(p, key, value, &t->allow[t->allows].text);
 	if (rc < 0)
 		return rc;
 	t->allows++;
-	rc = allow_chap(p, key, &a.in, &t->allow_in[t->allows - 1]);
+	rc = allow_chap(p, key, &a.in, &t->allow[t->allows - 1].in);
 	if (rc == 0)
-		rc = allow_chap(p, key, &a.out, &t->allow_out[t->allows - 1]);
+		rc = allow_chap(p, key, &a.out, &t->allow[t->allows - 1].out);
 	return rc < 0 ? rc : conf_check_chap(p, "initiator", a.pattern, "",
-	    &t->allow_in[t->allows - 1], &t->allow_out[t->allows - 1]);
+	    &t->allow[t->allows - 1].in, &t->allow[t->allows - 1].out);
 }
 
 static int

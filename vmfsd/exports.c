@@ -437,10 +437,10 @@ static int
 access_entry(struct exports *e, const struct conf_target *ct, size_t i,
     struct conf_allow *a, struct iscsi_access *ret_access)
 {
-	int rc = conf_allow_parse(ct->allow[i], a, e->why, sizeof(e->why));
-	bool own = ct->allow_in[i].user != NULL;
-	const struct conf_chap *in = own ? &ct->allow_in[i] : &ct->in;
-	const struct conf_chap *out = own ? &ct->allow_out[i] : &ct->out;
+	int rc = conf_allow_parse(ct->allow[i].text, a, e->why, sizeof(e->why));
+	bool own = ct->allow[i].in.user != NULL;
+	const struct conf_chap *in = own ? &ct->allow[i].in : &ct->in;
+	const struct conf_chap *out = own ? &ct->allow[i].out : &ct->out;
 
 	if (rc == 0)
 		*ret_access = (struct iscsi_access){
@@ -456,8 +456,9 @@ int
 export_access(struct exports *e, const struct conf_target *ct)
 {
 	cleanup_free struct conf_allow *a = calloc(ct->allows + 1, sizeof(*a));
-	struct iscsi_access access[CONF_LIST_MAX];
-	int rc = a != NULL ? 0 : -ENOMEM;
+	cleanup_free struct iscsi_access *access =
+	    calloc(ct->allows + 1, sizeof(*access));
+	int rc = a != NULL && access != NULL ? 0 : -ENOMEM;
 
 	for (size_t i = 0; rc == 0 && i < ct->allows; i++)
 		rc = access_entry(e, ct, i, &a[i], &access[i]);
@@ -509,7 +510,7 @@ add_target(struct exports *e, const struct conf_target *ct)
 int
 export_remove_target(struct exports *e, const struct conf_target *ct)
 {
-	struct export_lun *x[CONF_LIST_MAX];
+	struct export_lun *x[SCSI_LUNS_MAX];
 	int rc;
 
 	for (size_t i = 0; i < ct->luns; i++)

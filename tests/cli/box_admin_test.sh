@@ -506,6 +506,34 @@ blocks_can_be_larger_than_those_of_the_source_body()
 	host_stop box
 }
 
+admin_test_case a_target_has_as_many_luns_as_there_are_numbers
+a_target_has_as_many_luns_as_there_are_numbers_body()
+{
+	{
+		printf '[portal]\nlisten = 127.0.0.1:0\n[target %s]\n' ${iqn}
+		for i in $(seq 0 254); do
+			printf 'lun.%d = ram:1M\nallow = %s:%d\n' "$i" "${me}" "$i"
+		done
+		printf 'allow = %s\n' ${me}
+		for i in $(seq 1 99); do
+			printf '[target %s:%d]\nallow = %s\n' ${iqn} "$i" ${me}
+		done
+	} | host_conf box
+	daemon_start box
+	portal=$(vmfsctl target ls --json | jq -r '.portals[0]')
+	atf_check vmfsctl lun create ${iqn} 255 ram:2M
+	capacity_is 255 2097152
+	atf_check -s exit:1 -o ignore -e match:'already defined' \
+	    vmfsctl lun create ${iqn} 255 ram:2M
+	atf_check vmfsctl target create ${iqn}:100
+	atf_check vmfsctl acl create ${iqn}:100 "${me}"
+	atf_check -o inline:'101\n' sh -c \
+	    "iscsi-ls -i ${me} iscsi://${portal} | grep -c ^Target:"
+	atf_check vmfsctl lun remove ${iqn} 7
+	atf_check -o inline:'255\n' sh -c "vmfsctl -H lun ls | wc -l"
+	host_stop box
+}
+
 admin_test_case a_pool_is_full_until_it_is_made_larger
 a_pool_is_full_until_it_is_made_larger_body()
 {

@@ -286,18 +286,20 @@ ATF_TC_BODY(who_does_not_log_out_is_dropped, tc)
 {
 	struct asked ask = { .seconds = 1, .result = -1 };
 	struct rig_conn *me;
+	pthread_t admin;
 
 	(void)tc;
 	rig_start(&one_more);
 	me = session_of_me(1);
 	ATF_REQUIRE_EQ(SCSI_GOOD, rig_ready(me));
-	ask.result = rig_do(ask_all, &ask);
-	ATF_CHECK_EQ(0, ask.result);
+	ATF_REQUIRE_EQ(0, pthread_create(&admin, NULL, ask_me, &ask));
 	rig_expect(me, ISCSI_ASYNC);
 	ATF_CHECK_EQ(ISCSI_ASYNC_LOGOUT, me->bhs.async.event);
 	rig_expect(me, ISCSI_ASYNC);
 	ATF_CHECK_EQ(ISCSI_ASYNC_DROP_ALL, me->bhs.async.event);
 	ATF_CHECK(rig_closed(me));
+	ATF_REQUIRE_EQ(0, pthread_join(admin, NULL));
+	ATF_CHECK_EQ(0, ask.result);
 	ATF_CHECK_EQ(-ENOENT, rig_do(ask_all, &ask));
 	rig_close(me);
 	rig_stop();
