@@ -303,8 +303,10 @@ guard_refresh(struct disk *d)
 	struct guard *g = container_of(d, struct guard, disk);
 	int rc = disk_refresh(g->conf.below);
 
-	if (rc == 0)
-		d->info = g->replay.info = g->conf.below->info;
+	if (rc == 0) {
+		disk_info_follow(d, &g->conf.below->info);
+		disk_info_follow(&g->replay, &g->conf.below->info);
+	}
 	return rc;
 }
 

@@ -313,7 +313,7 @@ take_stock(struct extents *x)
 			    last->lun_at);
 	}
 	info.size_bytes = atomic_load(&last->end);
-	x->disk.info = info;
+	disk_info_follow(&x->disk, &info);
 }
 
 static int

@@ -71,7 +71,7 @@ range_check(const struct disk_info *info, const struct disk_req *req)
 
 	if (((req->offset | req->length) & mask) != 0 ||
 	    __builtin_add_overflow(req->offset, req->length, &end) ||
-	    end > info->size_bytes)
+	    end > __atomic_load_n(&info->size_bytes, __ATOMIC_RELAXED))
 		return -EINVAL;
 	return 0;
 }
@@ -128,6 +128,19 @@ disk_close(struct disk *d)
 {
 	if (d != NULL)
 		d->ops->close(d);
+}
+
+void
+disk_info_follow(struct disk *d, const struct disk_info *now)
+{
+	struct disk_info was = d->info;
+
+	if (was.size_bytes != now->size_bytes)
+		__atomic_store_n(&d->info.size_bytes, now->size_bytes,
+		    __ATOMIC_RELAXED);
+	was.size_bytes = now->size_bytes;
+	if (memcmp(&was, now, sizeof(was)) != 0)
+		d->info = *now;
 }
 
 int

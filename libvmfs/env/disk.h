@@ -251,6 +251,12 @@ struct disk {
 void disk_complete(struct disk_req *req, int result);
 
 /*
+ * For sources that other threads use: the disk is now like this.  What has not
+ * changed is not written, for they look at it meanwhile.
+ */
+void disk_info_follow(struct disk *d, const struct disk_info *now);
+
+/*
  * Submits from a reactor or simulator thread.  Requests that are misaligned
  * or beyond the end complete with -EINVAL without reaching the source.
  */

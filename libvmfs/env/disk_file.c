@@ -327,6 +327,7 @@ static int
 refresh_call(void *arg)
 {
 	struct disk_file *f = arg;
+	struct disk_info info = f->disk.info;
 	uint64_t size;
 	struct stat st;
 
@@ -339,8 +340,8 @@ refresh_call(void *arg)
 			return file_error(-errno);
 		size = (uint64_t)st.st_size;
 	}
-	f->disk.info.size_bytes = size -
-	    size % f->disk.info.block_size;
+	info.size_bytes = size - size % info.block_size;
+	disk_info_follow(&f->disk, &info);
 	return 0;
 }
 
