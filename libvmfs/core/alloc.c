@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Chunks of data: taking runs out of leased clusters, freeing. */
+#include <assert.h>
 #include <stdlib.h>
 
 #include "libvmfs/base/units.h"
@@ -77,19 +78,32 @@ find_run(const struct lease *l, uint32_t start, const struct search *q,
 }
 
 static void
-take_chunks(struct txn *t, struct lease *l, uint32_t first, uint32_t n)
+make_busy(struct lease *l, uint32_t first, uint32_t n)
 {
 	for (uint32_t i = first; i < first + n; i++) {
 		bitmap_put(l->busy, i, true);
 		bitmap_put(l->discard, i, false);
-		cluster_chunk_set_used(l->b->data, i, true);
 	}
 	l->n_free -= n;
+}
+
+static void
+make_used(struct txn *t, struct lease *l, uint32_t first, uint32_t n)
+{
+	for (uint32_t i = first; i < first + n; i++)
+		cluster_chunk_set_used(l->b->data, i, true);
 	l->info.free_chunks -= n;
 	mb_dirty(t, l->b, LOCK_RECORD_SIZE +
 	    offsetof(struct cluster_disk, used) + first / 8,
 	    (first + n - 1) / 8 - first / 8 + 1);
 	lease_dirty(t, l);
+}
+
+static void
+take_chunks(struct txn *t, struct lease *l, uint32_t first, uint32_t n)
+{
+	make_busy(l, first, n);
+	make_used(t, l, first, n);
 }
 
 static uint64_t
@@ -295,6 +309,60 @@ alloc_chunks(struct txn *t, uint64_t hint, unsigned want,
 	}
 	*ret_count = n;
 	return 0;
+}
+
+/* ---- chunks that get their data first ---- */
+
+uint64_t
+alloc_hold(struct ds *ds, uint64_t hint)
+{
+	const struct search one = { 1, false, false };
+	uint32_t i;
+
+	if (ds->health < 0)
+		return 0;
+	list_for_each(node, tmp, &ds->leases) {
+		struct lease *l = list_entry(node, struct lease, link);
+
+		if (find_run(l, start_in(l, hint), &one, &i) == 0)
+			continue;
+		make_busy(l, i, 1);
+		/* The cluster is not given back meanwhile. */
+		l->users++;
+		l->cursor = i + 1 < l->info.chunks ? i + 1 : 0;
+		return l->first_chunk + i;
+	}
+	return 0;
+}
+
+static struct lease *
+lease_of_held(struct ds *ds, uint64_t chunk, uint32_t *ret_i)
+{
+	struct lease *l = lease_find(ds, cluster_of_chunk(ds, chunk));
+
+	assert(l != NULL && l->users > 0);
+	l->users--;
+	*ret_i = (uint32_t)(chunk - l->first_chunk);
+	return l;
+}
+
+void
+alloc_take_held(struct txn *t, uint64_t chunk)
+{
+	uint32_t i;
+	struct lease *l = lease_of_held(t->ds, chunk, &i);
+
+	make_used(t, l, i, 1);
+}
+
+void
+alloc_drop_held(struct ds *ds, uint64_t chunk)
+{
+	uint32_t i;
+	struct lease *l = lease_of_held(ds, chunk, &i);
+
+	bitmap_put(l->busy, i, false);
+	l->n_free++;
 }
 
 /* ---- freeing ---- */

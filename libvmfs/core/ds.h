@@ -278,6 +278,16 @@ int alloc_reserve(struct ds *ds, unsigned chunks, unsigned meta_blocks)
 /* The same for 16 chunks in one piece, as alloc_chunks wants them. */
 int alloc_reserve_mib(struct ds *ds) MUST_CHECK;
 
+/*
+ * A chunk that is nobody's yet, so that its data can be there before the
+ * transaction that takes it: alloc_take_held or alloc_drop_held must follow.
+ * 0: there is none at hand.  None of the three suspends; no write to a held
+ * chunk may be under way when it is dropped.
+ */
+uint64_t alloc_hold(struct ds *ds, uint64_t hint);
+void alloc_take_held(struct txn *t, uint64_t chunk);
+void alloc_drop_held(struct ds *ds, uint64_t chunk);
+
 struct ds_space {
 	uint64_t total_bytes, free_bytes;	/* free: in clusters leased to
 						 * us or to nobody, and as last

@@ -11,14 +11,17 @@
  *   whole chunk shared (huge, or all  new chunk over the old as base: no copy
  *   16 blocks valid)
  *   shared, partly filled, slot free  the slot is filled in place: no copy
- *   shared, partly filled, slot used  up to 15 blocks (60 KiB) are copied: only
- *                                     when a block is rewritten that was first
- *                                     written since the chunk was last whole,
- *                                     with a snapshot between
+ *   shared, partly filled, slot used  up to 15 blocks (60 KiB) are copied, by
+ *                                     one read and one write, for several
+ *                                     writers at once: only when a block is
+ *                                     rewritten that was first written since
+ *                                     the chunk was last whole, with a
+ *                                     snapshot between
  */
 #include <stdlib.h>
 
 #include "libvmfs/core/fs_impl.h"
+#include "libvmfs/env/iobuf.h"
 
 #define MIB_SIZE ((uint64_t)1 << MAP_L1_SHIFT)
 
@@ -53,6 +56,12 @@ map_mask(uint64_t chunk_off, uint64_t off, uint64_t end)
 	return (uint16_t)((0xffffu << first) & (0xffffu >> (15 - last)));
 }
 
+/* The blocks of a chunk, where another one is to begin with them. */
+struct copied {
+	uint64_t fresh;		/* held (alloc_hold); 0: none, or it is used */
+	struct map_chunk of;
+};
+
 /* A change of one MiB in progress. */
 struct prep {
 	struct txn *t;
@@ -62,6 +71,7 @@ struct prep {
 	uint64_t run;		/* chunks taken and not yet used */
 	unsigned run_count;
 	uint64_t budget;	/* chunks that may be taken */
+	struct copied *copied;	/* of each chunk; NULL */
 };
 
 static uint64_t
@@ -106,34 +116,62 @@ run_take(struct prep *m, unsigned want)
 	return 0;
 }
 
-/* Partly filled and shared, and the slots are taken: its blocks move. */
+/*
+ * Partly filled and shared, and the slots are taken: its blocks move.  From the
+ * first to the last in one piece: what lies between is not valid there either.
+ */
 static int
-chunk_copy(struct prep *m, uint64_t fresh, const struct map_chunk *c)
+chunk_copy(struct inode *ip, uint64_t fresh, const struct map_chunk *c)
 {
-	struct disk *d = ds_disk(m->ip->fs->ds);
-	cleanup_free void *buf = disk_buf_alloc(CHUNK_SIZE);
-	unsigned b, n;
+	struct disk *d = ds_disk(ip->fs->ds);
+	unsigned first = (unsigned)__builtin_ctz(c->valid);
+	unsigned end = 32 - (unsigned)__builtin_clz(c->valid);
+	size_t len = (size_t)(end - first) * BLOCK_SIZE, size;
+	void *buf = iobuf_get(len, &size);
 	int r;
 
 	if (buf == NULL)
 		return -ENOMEM;
-	for (b = 0; b < CHUNK_BLOCKS; b += n) {
-		uint64_t from = c->own * CHUNK_BLOCKS + b;
-		uint64_t to = fresh * CHUNK_BLOCKS + b;
+	r = disk_read(d, c->own * CHUNK_SIZE + first * BLOCK_SIZE, buf, len);
+	if (r == 0)
+		r = disk_write(d, fresh * CHUNK_SIZE + first * BLOCK_SIZE,
+		    buf, len, 0);
+	iobuf_put(buf, size);
+	return r;
+}
 
-		n = 1;
-		if ((c->valid & 1u << b) == 0)
-			continue;
-		while (b + n < CHUNK_BLOCKS && c->valid & 1u << (b + n))
-			n++;
-		r = disk_read(d, from * BLOCK_SIZE, buf, n * BLOCK_SIZE);
-		if (r == 0)
-			r = disk_write(d, to * BLOCK_SIZE, buf,
-			    n * BLOCK_SIZE, 0);
-		if (r != 0)
-			return r;
+/* The copy that was made of it, as long as it is as it was then. */
+static struct copied *
+copy_of(struct prep *m, unsigned k, const struct map_chunk *c)
+{
+	struct copied *x = m->copied != NULL ? &m->copied[k] : NULL;
+
+	return x != NULL && x->fresh != 0 && x->of.own == c->own &&
+	    x->of.valid == c->valid && x->of.birth == c->birth ? x : NULL;
+}
+
+static bool
+has_copy(struct prep *m, unsigned k)
+{
+	struct map_chunk c;
+
+	chunk_load(m, k, &c);
+	return copy_of(m, k, &c) != NULL;
+}
+
+/* From what was taken, or the one that has the blocks already. */
+static void
+fresh_used(struct prep *m, struct copied *x)
+{
+	if (x == NULL) {
+		m->run++;
+		m->run_count--;
+		return;
 	}
-	return 0;
+	alloc_take_held(m->t, x->fresh);
+	m->ip->alloc_hint = x->fresh + 1;
+	quota_took(m->ip, 1);
+	x->fresh = 0;
 }
 
 /* Chunk k gets space of its own. */
@@ -142,10 +180,12 @@ chunk_renew(struct prep *m, unsigned k)
 {
 	struct inode_info *i = &m->ip->info;
 	struct map_chunk c, new = { .birth = i->epoch };
+	struct copied *x;
 	int r = 0;
 
 	chunk_load(m, k, &c);
-	new.own = m->run;
+	x = copy_of(m, k, &c);
+	new.own = x != NULL ? x->fresh : m->run;
 	if (c.own != 0 && c.valid == 0xffff) {
 		new.base = c.own;
 		i->chunks++;
@@ -156,8 +196,8 @@ chunk_renew(struct prep *m, unsigned k)
 	} else {
 		new.base = c.base;
 		new.valid = c.valid;
-		if (c.valid != 0)
-			r = chunk_copy(m, new.own, &c);
+		if (c.valid != 0 && x == NULL)
+			r = chunk_copy(m->ip, new.own, &c);
 		if (r == 0 && c.own != 0)
 			r = chunk_drop(m->t, m->ip, chunk_off(m, k), c.own,
 			    c.birth);
@@ -167,8 +207,7 @@ chunk_renew(struct prep *m, unsigned k)
 	if (r != 0)
 		return r;
 	map_path_set_chunk(m->t, &m->p, k, &new);
-	m->run++;
-	m->run_count--;
+	fresh_used(m, x);
 	return 0;
 }
 
@@ -218,15 +257,17 @@ prepare_mib(struct prep *m)
 	if (r == 0 && e.state == MAP_HOLE)
 		r = hole_fill(m);
 	for (k = 0; k < CHUNK_BLOCKS && r == 0; k++)
-		want += chunk_missing(m, k);
+		want += chunk_missing(m, k) && !has_copy(m, k);
 	for (k = 0; k < CHUNK_BLOCKS && r == 0; k++) {
 		if (!chunk_missing(m, k))
 			continue;
-		if (m->run_count == 0)
-			r = run_take(m, want);
+		if (!has_copy(m, k)) {
+			if (m->run_count == 0)
+				r = run_take(m, want);
+			want--;
+		}
 		if (r == 0)
 			r = chunk_renew(m, k);
-		want--;
 	}
 	quota_freed(m->ip, m->run_count);
 	if (m->run_count > 0 && free_chunks(m->t, m->run, m->run_count) != 0)
@@ -316,8 +357,60 @@ budget_get(struct inode *ip, uint64_t off, uint64_t end,
 	return r != 0 ? r : quota_get(ip, need, want, ret_u);
 }
 
+/* ---- copies: before the map is locked, so that many go on at once ---- */
+
 static int
-prepare(struct inode *ip, uint64_t off, uint64_t end, uint64_t budget)
+copy_make(struct inode *ip, const struct map_chunk *c, struct copied *x)
+{
+	int r;
+
+	x->fresh = alloc_hold(ip->fs->ds, ip->alloc_hint);
+	/* Then in the transaction, by way of alloc_chunks. */
+	if (x->fresh == 0)
+		return 0;
+	x->of = *c;
+	r = chunk_copy(ip, x->fresh, c);
+	if (r != 0) {
+		alloc_drop_held(ip->fs->ds, x->fresh);
+		x->fresh = 0;
+	}
+	return r;
+}
+
+/* Nobody else writes to the chunks meanwhile, nor are they freed. */
+static int
+copies_make(struct inode *ip, uint64_t off, uint64_t end,
+    struct copied copied[CHUNK_BLOCKS])
+{
+	uint64_t at = off & ~(uint64_t)(CHUNK_SIZE - 1);
+	struct map_view v;
+	int r = 0;
+
+	for (; at < end && r == 0; at += CHUNK_SIZE) {
+		fiber_rwlock_rdlock(&ip->map);
+		r = map_view(ip, true, &ip->info.map, at, &v);
+		fiber_rwlock_unlock(&ip->map);
+		if (r != 0 || v.state != MAP_SPLIT || v.c.own == 0 ||
+		    v.c.valid == 0 || v.c.valid == 0xffff ||
+		    map_chunk_ready(&ip->info, &v.c, map_mask(at, off, end)))
+			continue;
+		r = copy_make(ip, &v.c,
+		    &copied[at / CHUNK_SIZE % CHUNK_BLOCKS]);
+	}
+	return r;
+}
+
+static void
+copies_end(struct inode *ip, struct copied copied[CHUNK_BLOCKS])
+{
+	for (unsigned k = 0; k < CHUNK_BLOCKS; k++)
+		if (copied[k].fresh != 0)
+			alloc_drop_held(ip->fs->ds, copied[k].fresh);
+}
+
+static int
+prepare(struct inode *ip, uint64_t off, uint64_t end, uint64_t budget,
+    struct copied *copied)
 {
 	struct prep m;
 	int r, e;
@@ -326,6 +419,7 @@ prepare(struct inode *ip, uint64_t off, uint64_t end, uint64_t budget)
 	r = prep_begin(&m, ip, off, end);
 	if (r == 0) {
 		m.budget = budget;
+		m.copied = copied;
 		r = prepare_mib(&m);
 		e = entry_tidy(&m);
 		r = prep_end(&m, r != 0 ? r : e, true);
@@ -337,6 +431,7 @@ prepare(struct inode *ip, uint64_t off, uint64_t end, uint64_t budget)
 int
 map_prepare(struct inode *ip, uint64_t off, uint64_t len)
 {
+	struct copied copied[CHUNK_BLOCKS] = { 0 };
 	struct quota_use use;
 	int r;
 
@@ -348,7 +443,10 @@ map_prepare(struct inode *ip, uint64_t off, uint64_t len)
 		r = budget_get(ip, off, off + len, &use);
 	if (r != 0)
 		return r;
-	r = prepare(ip, off, off + len, use.n);
+	r = copies_make(ip, off, off + len, copied);
+	if (r == 0)
+		r = prepare(ip, off, off + len, use.n, copied);
+	copies_end(ip, copied);
 	quota_put(ip, &use);
 	return r;
 }

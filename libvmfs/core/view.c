@@ -153,8 +153,9 @@ chunk_set(struct split *s, unsigned k, const struct map_chunk *c,
 	    (writable ? CHUNK_WRITABLE : 0) | CHUNK_KNOWN, c->base);
 }
 
+/* Of the MiB at mib, what of it is in [off, end). */
 static void
-forget_word(_Atomic uint64_t *w)
+forget_word(_Atomic uint64_t *w, uint64_t mib, uint64_t off, uint64_t end)
 {
 	uint64_t word = atomic_load(w);
 
@@ -163,8 +164,9 @@ forget_word(_Atomic uint64_t *w)
 			atomic_store(w, 0);
 		return;
 	}
-	for (unsigned k = 0; k < CHUNK_BLOCKS; k++)
-		split_set(split_of(word), k, 0, 0);
+	for (unsigned k = 0; k < CHUNK_BLOCKS; k++, mib += CHUNK_SIZE)
+		if (mib < end && off < mib + CHUNK_SIZE)
+			split_set(split_of(word), k, 0, 0);
 }
 
 void
@@ -172,19 +174,19 @@ view_forget(struct view *v, uint64_t off, uint64_t len)
 {
 	uint64_t end = len < UINT64_MAX - off ? off + len : UINT64_MAX;
 	const uint64_t span = MIB_SIZE * FANOUT;
+	uint64_t mib = off & ~(MIB_SIZE - 1);
 
-	off &= ~(MIB_SIZE - 1);
-	while (off < end) {
-		struct node *n = node_at(v, off);
+	while (mib < end) {
+		struct node *n = node_at(v, mib);
 
-		if (off >= span * FANOUT * TOP)
+		if (mib >= span * FANOUT * TOP)
 			return;
 		if (n == NULL) {
-			off = (off & ~(span - 1)) + span;
+			mib = (mib & ~(span - 1)) + span;
 			continue;
 		}
-		forget_word(word_in(n, off));
-		off += MIB_SIZE;
+		forget_word(word_in(n, mib), mib, off, end);
+		mib += MIB_SIZE;
 	}
 }
 

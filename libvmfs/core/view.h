@@ -42,8 +42,8 @@ void view_free(struct view *v);
  * view_open.  Suspends. */
 void view_close(struct view *v);
 void view_open(struct view *v);
-/* What is known of [off, off + len), rounded to whole MiB.  Does not suspend:
- * who is inside may go on with it. */
+/* What is known of [off, off + len), rounded to whole chunks, or MiB where these
+ * lie in one piece.  Does not suspend: who is inside may go on with it. */
 void view_forget(struct view *v, uint64_t off, uint64_t len);
 /* Of the MiB or chunk at off.  Without memory it stays unknown. */
 void view_learn(struct view *v, uint64_t off, const struct view_entry *e);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What goes on while a checkpoint is still being written. */
+/* What goes on while something else is still being written. */
 #include <atf-c.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -308,8 +308,183 @@ ATF_TC_BODY(journal_room_is_free_only_when_the_head_says_so, tc)
 	fixture_run(body_tail, &r);
 }
 
+/* ---- chunks that are copied for their writers ---- */
+
+#define WRITERS 8u
+
+struct writer {
+	struct fs_file *f;
+	unsigned i;
+	bool done;
+};
+
+static void
+put_page(struct fs_file *f, uint64_t offset, uint8_t v)
+{
+	uint8_t page[4096];
+
+	memset(page, v, sizeof(page));
+	ATF_REQUIRE_EQ(0, fs_file_write(f, offset, page, sizeof(page)));
+}
+
+static void
+expect_page(struct fs_file *f, uint64_t offset, uint8_t v)
+{
+	uint8_t page[4096];
+	size_t n;
+
+	ATF_REQUIRE_EQ(0, fs_file_read(f, offset, page, sizeof(page), &n));
+	ATF_REQUIRE_EQ(sizeof(page), n);
+	ATF_CHECK_EQ_MSG(v, page[0], "%c at %llu", page[0],
+	    (unsigned long long)offset);
+	ATF_CHECK_EQ(v, page[4095]);
+}
+
+static void
+writer_fiber(void *arg)
+{
+	struct writer *w = arg;
+
+	put_page(w->f, w->i * CHUNK_SIZE + 3 * BLOCK_SIZE, 'c');
+	w->done = true;
+}
+
+/* Blocks 3 and 9 of each chunk are newer than the first snapshot, and the
+ * second one has them. */
+static void
+make_shared(struct fs *fs, struct fs_attr *ret_a, struct fs_file **ret_f,
+    struct fs_snapshot *ret_s)
+{
+	struct fs_file *f;
+
+	ATF_REQUIRE_EQ(0, fs_create(fs, fs_root(fs), "disk", INODE_DISK, 0600,
+	    0, 0, 4 * MIB, ret_a));
+	ATF_REQUIRE_EQ(0, fs_file_open(fs, ret_a->ino, 0, FS_READ | FS_WRITE,
+	    &f, NULL));
+	for (uint64_t at = 0; at < MIB; at += BLOCK_SIZE)
+		put_page(f, at, 'a');
+	ATF_REQUIRE_EQ(0, fs_snapshot_create(fs, ret_a->ino, "one", ret_s,
+	    NULL));
+	for (unsigned i = 0; i < WRITERS; i++) {
+		put_page(f, i * CHUNK_SIZE + 3 * BLOCK_SIZE, 'b');
+		put_page(f, i * CHUNK_SIZE + 9 * BLOCK_SIZE, 'b');
+	}
+	ATF_REQUIRE_EQ(0, fs_snapshot_create(fs, ret_a->ino, "two", ret_s,
+	    NULL));
+	*ret_f = f;
+}
+
+static int
+body_copies(void *arg)
+{
+	struct rig *r = arg;
+	struct writer w[WRITERS];
+	struct fs_snapshot two;
+	struct fs_file *f, *sf;
+	struct fs_attr a;
+	struct fs *fs;
+
+	rig_init(r);
+	ATF_REQUIRE_EQ(0, fs_open(r->f.ds, &fs));
+	make_shared(fs, &a, &f, &two);
+	ATF_REQUIRE_EQ(0, fs_file_flush(f));
+	gate_disk_close(&r->gate, 0, r->f.super.blocks, WRITERS);
+	for (unsigned i = 0; i < WRITERS; i++) {
+		w[i] = (struct writer){ .f = f, .i = i };
+		ATF_REQUIRE_EQ(0, sched_spawn(sched_current(), "writer",
+		    writer_fiber, &w[i]));
+	}
+	for (unsigned i = 0; i < 1000 && r->gate.count < WRITERS; i++)
+		fiber_yield();
+	ATF_CHECK_EQ_MSG(WRITERS, r->gate.count, "they wait for each other");
+	for (unsigned i = 0; i < WRITERS; i++)
+		ATF_CHECK(!w[i].done);
+	/* Nor does a commit wait for them, or know of what they copy to. */
+	ATF_CHECK_EQ(0, ds_commit(r->f.ds));
+	gate_disk_open(&r->gate);
+	for (unsigned i = 0; i < WRITERS; i++)
+		while (!w[i].done)
+			fiber_yield();
+	ATF_REQUIRE_EQ(0, fs_file_open(fs, two.ino, 0, FS_READ, &sf, NULL));
+	for (unsigned i = 0; i < WRITERS; i++) {
+		expect_page(f, i * CHUNK_SIZE, 'a');
+		expect_page(f, i * CHUNK_SIZE + 3 * BLOCK_SIZE, 'c');
+		expect_page(f, i * CHUNK_SIZE + 6 * BLOCK_SIZE, 'a');
+		expect_page(f, i * CHUNK_SIZE + 9 * BLOCK_SIZE, 'b');
+		expect_page(sf, i * CHUNK_SIZE + 3 * BLOCK_SIZE, 'b');
+		expect_page(sf, i * CHUNK_SIZE + 9 * BLOCK_SIZE, 'b');
+	}
+	ATF_REQUIRE_EQ(0, fs_file_close(sf));
+	ATF_REQUIRE_EQ(0, fs_file_close(f));
+	ATF_REQUIRE_EQ(0, fs_close(fs));
+	ATF_REQUIRE_EQ(0, fixture_umount(&r->f));
+	expect_clean(r);
+	disk_close(r->mem);
+	return 0;
+}
+
+ATF_TC_WITHOUT_HEAD(shared_chunks_are_copied_side_by_side);
+ATF_TC_BODY(shared_chunks_are_copied_side_by_side, tc)
+{
+	static struct rig r;
+
+	fixture_run(body_copies, &r);
+}
+
+/* A write that fails gives back what it held. */
+static int
+body_copy_fails(void *arg)
+{
+	struct disk_fault *fault;
+	struct rig *r = arg;
+	struct fs_snapshot two;
+	struct fs_file *f;
+	struct fs_attr a;
+	uint8_t page[4096] = { 'c' };
+	struct fs *fs;
+
+	memset(r, 0, sizeof(*r));
+	ATF_REQUIRE_EQ(0, disk_mem_open(64 * MIB, 512, &r->mem));
+	gate_disk_init(&r->gate, r->mem);
+	ATF_REQUIRE_EQ(0, disk_fault_open(&r->gate.disk, &fault));
+	fault->countdown = UINT64_MAX;
+	fixture_init(&r->f, &fault->disk, true);
+	ATF_REQUIRE_EQ(0, fixture_mount(&r->f));
+	ATF_REQUIRE_EQ(0, fs_open(r->f.ds, &fs));
+	make_shared(fs, &a, &f, &two);
+	ATF_REQUIRE_EQ(0, fs_file_flush(f));
+	fault->op = DISK_WRITE;
+	fault->error = -EIO;
+	fault->countdown = 0;
+	fault->repeat = 1;
+	ATF_CHECK_EQ(-EIO, fs_file_write(f, 3 * BLOCK_SIZE, page,
+	    sizeof(page)));
+	expect_page(f, 3 * BLOCK_SIZE, 'b');
+	put_page(f, 3 * BLOCK_SIZE, 'c');
+	expect_page(f, 3 * BLOCK_SIZE, 'c');
+	expect_page(f, 9 * BLOCK_SIZE, 'b');
+	ATF_REQUIRE_EQ(0, fs_file_close(f));
+	ATF_REQUIRE_EQ(0, fs_close(fs));
+	/* Clusters that something is held of are not given back. */
+	ATF_REQUIRE_EQ(0, fixture_umount(&r->f));
+	expect_clean(r);
+	disk_close(&fault->disk);
+	disk_close(r->mem);
+	return 0;
+}
+
+ATF_TC_WITHOUT_HEAD(copy_that_fails_leaves_nothing);
+ATF_TC_BODY(copy_that_fails_leaves_nothing, tc)
+{
+	static struct rig r;
+
+	fixture_run(body_copy_fails, &r);
+}
+
 ATF_TP_ADD_TCS(tp)
 {
+	ATF_TP_ADD_TC(tp, shared_chunks_are_copied_side_by_side);
+	ATF_TP_ADD_TC(tp, copy_that_fails_leaves_nothing);
 	ATF_TP_ADD_TC(tp,
 	    a_new_lock_record_waits_for_the_checkpoint_of_its_block);
 	ATF_TP_ADD_TC(tp, journal_room_is_free_only_when_the_head_says_so);
