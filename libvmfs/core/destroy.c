@@ -79,7 +79,8 @@ content_free(struct inode *ip, uint64_t *ret_idle)
 /*
  * The lock is released before the transaction ends: until then nobody can be
  * given the block, and a lock record must not be written into another's.
- * Until the commit the block on the disk says that it is being deleted.
+ * Until the commit the block on the disk says that it is being deleted.  What can
+ * fail is tried first: an inode that is in no list any more must be free.
  */
 int
 inode_vanish(struct inode *ip, int (*last)(struct txn *t, void *arg),
@@ -90,12 +91,15 @@ inode_vanish(struct inode *ip, int (*last)(struct txn *t, void *arg),
 	struct txn *t;
 	int r, e;
 
-	r = ds_checkpoint(ds, ip->ino);
+	r = free_meta_ready(ds, ip->ino);
+	if (r == 0)
+		r = ds_checkpoint(ds, ip->ino);
 	if (r != 0) {
 		e = inode_drop(ip, LOCK_EXCLUSIVE);
 		return e == -VMFS_EFENCED ? e : r;
 	}
 	fiber_mutex_lock(&ip->lock);
+	inode_unpin(ip);
 	mb_forget(ds, ip->ino);
 	fast_forget(ip);
 	r = txn_begin(ds, 16, &t);

@@ -423,6 +423,8 @@ struct dir_slot {
 	struct mblk *b;		/* holds it; borrowed from pos, or `own` */
 	struct mblk *own;	/* inode block or chained leaf */
 	struct mblk *before;	/* leaf that chains to b */
+	struct mblk *after;	/* b is the head of a chain: what takes its
+				 * place when it becomes empty */
 	uint8_t *data;
 	size_t used, at, size;
 };
@@ -434,7 +436,17 @@ slot_put(struct dir_slot *s)
 	mb_put(s->own);
 	if (s->before != NULL)
 		mb_put(s->before);
+	mb_put(s->after);
 	*s = (struct dir_slot){ 0 };
+}
+
+static int
+slot_get_after(struct inode *ip, struct dir_slot *s)
+{
+	uint64_t next = s->b == s->pos.leaf ? le64_get(dleaf(s->b)->next) : 0;
+
+	return next == 0 ? 0 : mb_read(ip->fs->ds, &ip->grant, next,
+	    BLOCK_DIR_LEAF, &s->after);
 }
 
 static int
@@ -458,7 +470,7 @@ slot_get_leaf(struct inode *ip, const char *name, struct dir_slot *s)
 			return -VMFS_ECORRUPT;
 		r = list_seek(s->data, s->used, name, &s->at, &s->size);
 		if (r != -ENOENT)
-			return r;
+			return r == 0 ? slot_get_after(ip, s) : r;
 		addr = le64_get(dleaf(s->b)->next);
 		if (addr == 0)
 			return -ENOENT;
@@ -500,57 +512,72 @@ slot_get(struct inode *ip, const char *name, struct dir_slot *s)
 }
 
 /* The leaf of p is empty: it and the nodes it leaves empty go. */
-static int
+static void
 leaf_remove(struct txn *t, struct inode *ip, struct dir_pos *p)
 {
 	uint64_t addr = p->leaf->addr;
 	unsigned first, last;
-	int r;
 
 	children_of(dleaf(p->leaf), p->depth, &first, &last);
 	children_set(t, p->node[p->depth], first, last, 0);
-	r = meta_free(t, addr);
-	for (unsigned depth = p->depth; r == 0; depth--) {
+	meta_lose(ip->fs, t, addr);
+	for (unsigned depth = p->depth; ; depth--) {
 		struct mblk *b = p->node[depth];
 
 		for (unsigned i = 0; i < DIR_NODE_FANOUT; i++)
 			if (le64_get(dnode(b)->child[i]) != 0)
-				return 0;
+				return;
 		if (depth == 0)
 			ip->info.dir_root = 0;
 		else
 			children_set(t, p->node[depth - 1], p->idx[depth - 1],
 			    p->idx[depth - 1], 0);
-		r = meta_free(t, b->addr);
+		meta_lose(ip->fs, t, b->addr);
 		if (depth == 0)
-			break;
+			return;
 	}
-	return r;
 }
 
 /* An empty leaf with neighbours in its chain. */
-static int
+static void
 chain_remove(struct txn *t, struct inode *ip, struct dir_slot *s)
 {
-	struct mblk *head = s->pos.leaf, *b;
+	struct mblk *head = s->pos.leaf;
 	uint64_t next = le64_get(dleaf(s->b)->next);
-	int r;
 
 	if (s->b != head) {
 		struct mblk *before = s->before != NULL ? s->before : head;
 
 		dleaf(before)->next = le64(next);
 		mb_dirty(t, before, offsetof(struct dir_leaf_disk, next), 8);
-		return meta_free(t, s->b->addr);
+		meta_lose(ip->fs, t, s->b->addr);
+		return;
 	}
-	r = mb_read(ip->fs->ds, &ip->grant, next, BLOCK_DIR_LEAF, &b);
-	if (r != 0)
-		return r;
 	memcpy(head->data + sizeof(struct block_hdr_disk),
-	    b->data + sizeof(struct block_hdr_disk), BLOCK_PAYLOAD);
+	    s->after->data + sizeof(struct block_hdr_disk), BLOCK_PAYLOAD);
 	all_dirty(t, head);
-	mb_put(b);
-	return meta_free(t, next);
+	meta_lose(ip->fs, t, next);
+}
+
+int
+dir_hold(struct inode *ip, const char *name, struct dir_slot **ret_s)
+{
+	struct dir_slot *s = calloc(1, sizeof(*s));
+	int r = s != NULL ? slot_get(ip, name, s) : -ENOMEM;
+
+	if (r != 0)
+		free(s);
+	else
+		*ret_s = s;
+	return r;
+}
+
+void
+dir_let_go(struct dir_slot *s)
+{
+	if (s != NULL)
+		slot_put(s);
+	free(s);
 }
 
 int
@@ -571,16 +598,13 @@ dir_remove(struct txn *t, struct inode *ip, const char *name)
 	} else {
 		dleaf(s.b)->used = le16((uint16_t)(s.used - s.size));
 		all_dirty(t, s.b);
-		if (s.used != s.size)
-			r = 0;
-		else if (s.b == s.pos.leaf &&
-		    le64_get(dleaf(s.b)->next) == 0)
-			r = leaf_remove(t, ip, &s.pos);
-		else
-			r = chain_remove(t, ip, &s);
+		if (s.used == s.size && s.b == s.pos.leaf && s.after == NULL)
+			leaf_remove(t, ip, &s.pos);
+		else if (s.used == s.size)
+			chain_remove(t, ip, &s);
 	}
 	slot_put(&s);
-	return r;
+	return 0;
 }
 
 int

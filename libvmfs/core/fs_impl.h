@@ -75,6 +75,9 @@ struct inode {
 	unsigned ex, sh, mw;	/* local holds of the on-disk lock */
 	bool acquiring;		/* somebody waits for the on-disk lock */
 	struct lock_grant grant;
+	/* Its block, while it may be changed: storing it needs no read that
+	 * could fail in the middle of a transaction. */
+	struct mblk *block;
 	struct fiber_mutex lock;	/* grant, ex, sh */
 	struct fiber_mutex snaps;	/* snapshot operations */
 	struct fiber_rwlock content;	/* exclusive: punch, truncate, snapshot,
@@ -120,6 +123,8 @@ struct fs_file {
 
 int inode_ref(struct fs *fs, uint64_t ino, struct inode **ret_ip) MUST_CHECK;
 void inode_unref(struct inode *ip);
+/* Its lock is gone, or about to be. */
+void inode_unpin(struct inode *ip);
 /* One that nobody else sees, for reading without locks; inode_unref frees. */
 int inode_private(struct fs *fs, uint64_t ino, struct inode **ret_ip)
     MUST_CHECK;
@@ -154,6 +159,9 @@ int fs_writable(const struct fs *fs) MUST_CHECK;
 /* Was the volume made for extended attributes and further names? */
 bool fs_has_attrs(const struct fs *fs);
 int meta_free(struct txn *t, uint64_t addr) MUST_CHECK;
+/* The same of what nothing names any more: what cannot be freed now is space that
+ * fsck gives back. */
+void meta_lose(struct fs *fs, struct txn *t, uint64_t addr);
 
 int fs_need_feature(struct fs *fs, uint64_t incompat, uint64_t ro_compat)
     MUST_CHECK;
@@ -249,6 +257,13 @@ int dir_collect(struct inode *ip, const struct inode_info *info, bool locked,
 /* All three change ip->info; the caller stores it in the transaction. */
 int dir_insert(struct txn *t, struct inode *ip, const struct dirent *e)
     MUST_CHECK;
+/* Reads what removing or replacing the name needs, and keeps it in memory: until
+ * dir_let_go neither fails, but for -ENOENT.  -ENOENT. */
+struct dir_slot;
+int dir_hold(struct inode *ip, const char *name, struct dir_slot **ret_s)
+    MUST_CHECK;
+/* NULL is fine. */
+void dir_let_go(struct dir_slot *s);
 int dir_remove(struct txn *t, struct inode *ip, const char *name) MUST_CHECK;
 int dir_replace(struct txn *t, struct inode *ip, const char *name,
     const struct dirent *e) MUST_CHECK;

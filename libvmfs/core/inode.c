@@ -37,6 +37,17 @@ meta_free(struct txn *t, uint64_t addr)
 	return r;
 }
 
+void
+meta_lose(struct fs *fs, struct txn *t, uint64_t addr)
+{
+	int r = meta_free(t, addr);
+
+	if (r != 0 && ds_health(fs->ds) == 0)
+		log_warn(ds_env(fs->ds)->log, "core: a block was not given "
+		    "back block=%llu error=%s: fsck.vmfs does that",
+		    (unsigned long long)addr, vmfs_strerror(r));
+}
+
 int
 inode_private(struct fs *fs, uint64_t ino, struct inode **ret_ip)
 {
@@ -96,12 +107,20 @@ inode_unref(struct inode *ip)
 	if (ip == NULL || --ip->refs > 0)
 		return;
 	list_del(&ip->node);
+	inode_unpin(ip);
 	node_cache_flush(ip);
 	kin_forget(ip);
 	cipher_close(ip);
 	view_free(atomic_load(&ip->view));
 	meter_free(ip->meter);
 	free(ip);
+}
+
+void
+inode_unpin(struct inode *ip)
+{
+	mb_put(ip->block);
+	ip->block = NULL;
 }
 
 static int
@@ -114,9 +133,14 @@ inode_load(struct inode *ip)
 	if (r != 0)
 		return r;
 	r = inode_decode(b->data, &ip->info);
-	mb_put(b);
 	if (r == 0 && ip->info.type == INODE_FREE)
 		r = -ESTALE;
+	if (r == 0 && ip->grant.mode == LOCK_EXCLUSIVE) {
+		inode_unpin(ip);
+		ip->block = b;
+	} else {
+		mb_put(b);
+	}
 	return r;
 }
 
@@ -145,6 +169,7 @@ grant_forget(struct inode *ip)
 {
 	kin_forget(ip);
 	node_cache_flush(ip);
+	inode_unpin(ip);
 	ip->grant = (struct lock_grant){ 0 };
 	ip->alloc_hint = 0;
 	fast_forget(ip);

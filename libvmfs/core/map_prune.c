@@ -163,17 +163,11 @@ group_take(struct prune_tree *w, struct txn *t, const struct group *g)
 }
 
 /* The group is taken out of the node, which only this tree has. */
-static int
-group_erase(struct inode *ip, struct txn *t, uint64_t l1, unsigned g)
+static void
+group_erase(struct txn *t, struct mblk *b, unsigned g)
 {
-	struct map_node_disk *d;
-	struct mblk *b;
-	int r;
+	struct map_node_disk *d = (struct map_node_disk *)b->data;
 
-	r = mb_read(ip->fs->ds, &ip->grant, l1, BLOCK_MAP_NODE, &b);
-	if (r != 0)
-		return r;
-	d = (struct map_node_disk *)b->data;
 	memset(&d->entry[g * MAP_GROUPS], 0, MAP_GROUPS * sizeof(*d->entry));
 	mb_dirty(t, b, offsetof(struct map_node_disk, entry) +
 	    g * MAP_GROUPS * sizeof(*d->entry),
@@ -181,8 +175,6 @@ group_erase(struct inode *ip, struct txn *t, uint64_t l1, unsigned g)
 	d->u.group[g] = (struct map_group_disk){ 0 };
 	mb_dirty(t, b, offsetof(struct map_node_disk, u) +
 	    g * sizeof(*d->u.group), sizeof(*d->u.group));
-	mb_put(b);
-	return 0;
 }
 
 static int
@@ -191,7 +183,8 @@ group_prune(struct prune_tree *w, uint64_t l1, uint32_t birth, uint64_t off,
 {
 	cleanup_free struct group *mine = malloc(sizeof(*mine));
 	struct inode *ip = w->p.ip;
-	struct txn *t = NULL;
+	struct mblk *b = NULL;
+	struct txn *t;
 	int r, e;
 
 	if (mine == NULL)
@@ -200,18 +193,20 @@ group_prune(struct prune_tree *w, uint64_t l1, uint32_t birth, uint64_t off,
 	r = group_load(ip, l1, birth, g, mine);
 	for (unsigned i = 0; i < w->others && r == 0; i++)
 		r = group_compare(&w->p, other_root(&w->p, i), off, g, mine);
-	if (r == 0 && w->victim != NULL)
-		r = txn_begin(ip->fs->ds, PATH_BLOCKS, &t);
-	if (r == 0)
+	if (r == 0 && w->victim == NULL)
+		r = group_take(w, NULL, mine);
+	else if (r == 0)
+		r = mb_read(ip->fs->ds, &ip->grant, l1, BLOCK_MAP_NODE, &b);
+	if (b != NULL && (r = txn_begin(ip->fs->ds, PATH_BLOCKS, &t)) == 0) {
+		/* Some of it may be free now: nothing names it any more. */
 		r = group_take(w, t, mine);
-	if (t != NULL) {
-		e = group_erase(ip, t, l1, g);
-		r = r != 0 ? r : e;
+		group_erase(t, b, g);
 		/* What the head holds with its snapshots has changed. */
 		e = ip->info.policy.account != 0 ? inode_store(t, ip) : 0;
 		r = r != 0 ? r : e;
 		txn_end(t);
 	}
+	mb_put(b);
 	map_unlock(ip);
 	return r;
 }

@@ -17,12 +17,17 @@ dir_touch(struct inode *dip)
 static int
 unlink_txn(struct inode *dip, const char *name, struct victim *v)
 {
+	struct dir_slot *slot;
 	struct txn *t;
 	int r;
 
-	r = txn_begin(dip->fs->ds, NAME_BLOCKS + v->n_snap, &t);
+	/* Behind victim_unlink nothing may fail. */
+	r = dir_hold(dip, name, &slot);
 	if (r != 0)
 		return r;
+	r = txn_begin(dip->fs->ds, NAME_BLOCKS + v->n_snap, &t);
+	if (r != 0)
+		goto out;
 	r = victim_unlink(t, v);
 	if (r == 0)
 		r = dir_remove(t, dip, name);
@@ -35,6 +40,8 @@ unlink_txn(struct inode *dip, const char *name, struct victim *v)
 	if (r == 0)
 		fs_noted(dip->fs, 0);
 	txn_end(t);
+out:
+	dir_let_go(slot);
 	return r;
 }
 
@@ -245,19 +252,15 @@ links_update(struct txn *t, struct rename *m, struct inode *dip,
 }
 
 static int
-rename_txn(struct rename *m, const struct dirent *e)
+rename_in(struct txn *t, struct rename *m, const struct dirent *e)
 {
 	struct inode *dip = names_set_get(&m->s, m->dir);
 	struct inode *ndip = names_set_get(&m->s, m->new_dir);
 	struct dirent n = *e;
-	struct txn *t;
 	int r;
 
 	n.name = m->new_name;
 	n.name_len = strlen(m->new_name);
-	r = txn_begin(m->fs->ds, NAME_BLOCKS + m->v.n_snap, &t);
-	if (r != 0)
-		return r;
 	r = victim_unlink(t, &m->v);
 	if (r == 0 && m->to.ino != 0)
 		r = dir_replace(t, ndip, m->new_name, &n);
@@ -267,9 +270,6 @@ rename_txn(struct rename *m, const struct dirent *e)
 		r = dir_remove(t, dip, m->name);
 	if (r == 0)
 		r = links_update(t, m, dip, ndip);
-	if (r == 0)
-		fs_noted(m->fs, 0);
-	txn_end(t);
 	return r;
 }
 
@@ -337,11 +337,56 @@ exchange_in(struct txn *t, struct rename *m, const struct dirent *e,
 	return r != 0 || ndip == dip ? r : inode_store(t, ndip);
 }
 
+/* Both names, as far as they are there, are in memory: what has begun ends. */
+static int
+names_hold(struct rename *m, struct dir_slot **ret_from,
+    struct dir_slot **ret_to)
+{
+	struct dir_slot *from, *to = NULL;
+	int r;
+
+	r = dir_hold(names_set_get(&m->s, m->dir), m->name, &from);
+	if (r != 0)
+		return r;
+	if (m->to.ino != 0)
+		r = dir_hold(names_set_get(&m->s, m->new_dir), m->new_name,
+		    &to);
+	if (r != 0) {
+		dir_let_go(from);
+		return r;
+	}
+	*ret_from = from;
+	*ret_to = to;
+	return 0;
+}
+
+/* `o`: what changes places with e; NULL: e moves. */
+static int
+rename_txn(struct rename *m, const struct dirent *e, const struct dirent *o)
+{
+	struct dir_slot *from, *to;
+	struct txn *t;
+	int r;
+
+	r = names_hold(m, &from, &to);
+	if (r != 0)
+		return r;
+	r = txn_begin(m->fs->ds, NAME_BLOCKS + m->v.n_snap, &t);
+	if (r == 0) {
+		r = o != NULL ? exchange_in(t, m, e, o) : rename_in(t, m, e);
+		if (r == 0)
+			fs_noted(m->fs, 0);
+		txn_end(t);
+	}
+	dir_let_go(from);
+	dir_let_go(to);
+	return r;
+}
+
 static int
 exchange_locked(struct rename *m, const struct dirent *e,
     const struct dirent *o)
 {
-	struct txn *t;
 	int r;
 
 	if (o->ino == 0)
@@ -357,15 +402,7 @@ exchange_locked(struct rename *m, const struct dirent *e,
 		r = loop_check(m, &m->from, m->new_dir);
 	if (r == 0)
 		r = loop_check(m, &m->to, m->dir);
-	if (r == 0)
-		r = txn_begin(m->fs->ds, NAME_BLOCKS, &t);
-	if (r != 0)
-		return r;
-	r = exchange_in(t, m, e, o);
-	if (r == 0)
-		fs_noted(m->fs, 0);
-	txn_end(t);
-	return r;
+	return r != 0 ? r : rename_txn(m, e, o);
 }
 
 /* ---- one name moves ---- */
@@ -413,7 +450,7 @@ rename_locked(struct rename *m)
 		r = victim_take(m->fs, &o, &m->v, m->holder);
 	if (r == -ESTALE)
 		r = 0;
-	return r != 0 ? r : rename_txn(m, &e);
+	return r != 0 ? r : rename_txn(m, &e, NULL);
 }
 
 static int
