@@ -270,7 +270,9 @@ wait_recovered(struct session *s)
 static int
 check_and_repair(struct session *s)
 {
-	struct host_conf conf = { .on_status = on_status, .arg = s };
+	struct host_conf conf = {
+		.repairs = true, .on_status = on_status, .arg = s,
+	};
 	char name[HOST_NAME_MAX_BYTES + 1], why[256] = "";
 	int rc;
 

@@ -42,6 +42,9 @@ struct host_conf {
 	 * our past.  process: unlike that of any other.  0: nothing is locked.
 	 */
 	uint64_t home, process;
+	/* It checks and repairs: it wants a slot that nobody has to repair, and
+	 * has no use for a journal. */
+	bool repairs;
 	struct member *member;	/* what the network says; NULL: nothing */
 	/*
 	 * Both called on conf->env's scheduler.  fenced: abandon the datastore;

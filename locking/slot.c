@@ -81,7 +81,8 @@ slot_was_ours(const struct host *h, const struct heartbeat *hb)
 
 /*
  * How good a free slot is: our last one, one that has a journal already, any;
- * that of a fenced host last, because it tells that the host is at large.
+ * that of a fenced host last, because it tells that the host is at large.  Who
+ * repairs takes one without a journal: its own it could not repair.
  */
 static int
 score(const struct host *h, const struct heartbeat *hb)
@@ -90,7 +91,7 @@ score(const struct host *h, const struct heartbeat *hb)
 		return 3;
 	if (slot_at_large(hb))
 		return 0;
-	return hb->journal_block != 0 ? 2 : 1;
+	return (hb->journal_block != 0) != h->conf.repairs ? 2 : 1;
 }
 
 /* Equal ones are chosen by chance, so that joiners seldom meet. */
@@ -135,7 +136,19 @@ describe(struct host *h, const struct heartbeat *old, struct heartbeat *ret_hb)
 	*ret_hb = hb;
 }
 
-/* Tries one slot.  -EAGAIN: somebody else has it. */
+/* Is what lies behind the record in its sector fit to be carried along? */
+static bool
+info_is_sound(const struct host *h, unsigned slot, const uint8_t *sector)
+{
+	struct block_hdr hdr;
+
+	return !h->conf.repairs || h->super.sector_size != BLOCK_SIZE ||
+	    (block_hdr_decode(sector, BLOCK_SLOT, &h->super.uuid,
+	    SLOT_TABLE_BLOCK + slot, &hdr) == 0 &&
+	    slot_info_check(sector) == 0);
+}
+
+/* Tries one slot.  -EAGAIN: somebody else has it, or it is not fit. */
 static int
 claim_one(struct host *h, unsigned slot, char why[WHY_SIZE])
 {
@@ -147,7 +160,7 @@ claim_one(struct host *h, unsigned slot, char why[WHY_SIZE])
 	rc = slot_load(h, c, slot, &old);
 	if (rc < 0)
 		return rc;
-	if (old.state != SLOT_FREE)
+	if (old.state != SLOT_FREE || !info_is_sound(h, slot, c->old))
 		return -EAGAIN;
 	h->paths.slot = slot;
 	h->paths.incarnation = old.incarnation + 1;

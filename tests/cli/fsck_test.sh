@@ -175,9 +175,46 @@ rollback_of_a_run_that_was_cut_short_needs_force_body()
 	atf_check_equal "${before}" "$(sum lun)"
 }
 
+# Where the only journal begins: heads of journals are of type 12.
+journal_block()
+{
+	LC_ALL=C grep -obaP 'VMB1\x0c\x00' lun |
+	    awk -F: '$1 % 4096 == 0 { print $1 / 4096; exit }'
+}
+
+# fsck is a member of the datastore, too, and must not choose that slot.
+atf_test_case journal_of_the_only_slot_is_repaired cleanup
+journal_of_the_only_slot_is_repaired_head()
+{
+	atf_set require.user root
+}
+journal_of_the_only_slot_is_repaired_body()
+{
+	make_lun
+	printf '[datastore ds1]\nlun = %s\nmount = %s\n' "${PWD}/lun" \
+	    "${PWD}/esx1/mnt" | host_conf esx1
+	daemon_start esx1
+	atf_check touch esx1/mnt/f
+	hosts_stop
+	journal=$(journal_block)
+	damage "${journal}" 80
+	damage $((journal + 1)) 80
+	for i in 1 2 3; do
+		cp lun copy
+		atf_check -s exit:1 -o match:'both heads .*\[fixed\]' \
+		    -e empty fsck.vmfs -y copy
+		atf_check -o match:clean -e empty fsck.vmfs copy
+	done
+}
+journal_of_the_only_slot_is_repaired_cleanup()
+{
+	hosts_cleanup
+}
+
 atf_init_test_cases()
 {
 	atf_add_test_case exit_status_tells
+	atf_add_test_case journal_of_the_only_slot_is_repaired
 	atf_add_test_case preen_decides_nothing
 	atf_add_test_case json_names_rules_and_blocks
 	atf_add_test_case undo_brings_back_every_byte

@@ -292,6 +292,7 @@ join(struct world *w, unsigned i)
 		.watchdog = wh->watchdog, .keep = wh->keep,
 	};
 
+	conf.repairs = wh->tool;
 	if (wh->tool) {
 		conf.member = NULL;
 		conf.on_status = NULL;
