@@ -87,7 +87,8 @@ lock_patiently(fuse_req_t req, struct file_locks *l,
     const struct range_lock *want, bool wait, struct lock_holder *holder)
 {
 	bool polite = l->disk && !want->write;
-	bool hopes = l->disk &&
+	/* Of a QEMU.  libvirt tries its own for writing thousands of times. */
+	bool hopes = polite &&
 	    cluster_lock_need_of(l, want) == LOCK_EXCLUSIVE;
 	uint64_t most = wait ? UINT64_MAX : hopes ? HANDOVER_NS : 0;
 	struct patience p = { 0 };

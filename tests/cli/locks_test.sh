@@ -148,6 +148,23 @@ who_waits_gets_it_from_another_host_body()
 
 waits() { grep waiting waiter.out && grep '^State:.S' "/proc/$1/status"; }
 
+# As libvirt does to note who owns it; only QEMU's byte is waited for.
+locks_test_case disk_of_another_host_is_refused_at_once
+disk_of_another_host_is_refused_at_once_body()
+{
+	setup h1 h2
+	atf_check vmfsctl -c h1/ctl disk create ds1:/vm.vmdk 16M
+	exec 9<>h1/mnt/vm-flat.vmdk
+	end=$(($(date +%s) + 60))
+	for _ in $(seq 24); do
+		refused h2/mnt/vm-flat.vmdk posix w 1 1
+	done
+	[ "$(date +%s)" -lt ${end} ] || atf_fail "each is waited for"
+	exec 9>&-
+	soon granted h2/mnt/vm-flat.vmdk posix w 1 1
+	hosts_stop
+}
+
 locks_test_case a_signal_ends_the_wait
 a_signal_ends_the_wait_body()
 {
