@@ -51,6 +51,32 @@ limits_hold_and_stay_cleanup()
 	hosts_cleanup
 }
 
+# By NBD as by the mount: the disk's own, whoever has it.
+atf_test_case limits_hold_for_nbd_clients cleanup
+limits_hold_for_nbd_clients_head()
+{
+	atf_set require.user root
+	atf_set require.progs 'nbdcopy jq'
+}
+limits_hold_for_nbd_clients_body()
+{
+	one_host
+	atf_check vmfsctl disk set ds1:/web.vmdk --bandwidth=1M
+	atf_check -o ignore vmfsctl disk attach --nbd ds1:/web.vmdk
+	uri=$(vmfsctl --json disk attached ds1 | jq -r '.attachments[0].uri')
+	head -c 3M /dev/urandom >data
+	took=$(seconds nbdcopy data "${uri}")
+	[ "${took}" -ge 1 ] || atf_fail "3 MiB took ${took} s"
+	atf_check -o inline:'["/web.vmdk",3145728]\n' -x "vmfsctl -i 0 --json \
+	    disk stats ds1: | jq -c '.stats[] | [.disk, .write_bytes]'"
+	atf_check vmfsctl disk detach ds1:/web.vmdk
+	hosts_stop
+}
+limits_hold_for_nbd_clients_cleanup()
+{
+	hosts_cleanup
+}
+
 atf_test_case limits_that_make_no_sense_are_refused cleanup
 limits_that_make_no_sense_are_refused_head()
 {
@@ -135,6 +161,7 @@ stats_count_what_is_done_cleanup()
 atf_init_test_cases()
 {
 	atf_add_test_case limits_hold_and_stay
+	atf_add_test_case limits_hold_for_nbd_clients
 	atf_add_test_case limits_that_make_no_sense_are_refused
 	atf_add_test_case other_hosts_disk_is_refused
 	atf_add_test_case stats_count_what_is_done

@@ -293,7 +293,10 @@ refused_vhost_destination_leaves_the_disk_to_its_source_body()
 	atf_check -o ignore qmp h2/qmp cont
 	until_true 20 is_told_why ||
 	    atf_fail "$(vmfsctl -c h2/ctl --json disk attached ds1)"
-	atf_check -s not-exit:0 grep -a '^[0-9a-f]' h2/serial
+	# It may show what it had just written on its source.
+	shown=$(tr -d '\r' <h2/serial | grep -a '^[0-9a-f]')
+	[ -z "${shown}" ] || atf_check -o ignore \
+	    counted h1/mnt/vm-flat.vmdk "${shown}"
 	atf_check -o ignore grep -a E h2/serial
 	vm_quit h2
 	exec 5>&-
