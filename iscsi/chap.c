@@ -9,13 +9,14 @@
 
 static const struct {
 	enum chap_algorithm algorithm;
+	const char *name;
 	size_t size;
 	const EVP_MD *(*md)(void);
 } algorithms[] = {
-	{ CHAP_MD5, 16, EVP_md5 },
-	{ CHAP_SHA1, 20, EVP_sha1 },
-	{ CHAP_SHA256, 32, EVP_sha256 },
-	{ CHAP_SHA3_256, 32, EVP_sha3_256 },
+	{ CHAP_MD5, "MD5", 16, EVP_md5 },
+	{ CHAP_SHA1, "SHA1", 20, EVP_sha1 },
+	{ CHAP_SHA256, "SHA-256", 32, EVP_sha256 },
+	{ CHAP_SHA3_256, "SHA3-256", 32, EVP_sha3_256 },
 };
 #define ALGORITHMS (sizeof(algorithms) / sizeof(algorithms[0]))
 
@@ -26,6 +27,15 @@ chap_digest_size(unsigned algorithm)
 		if (algorithms[i].algorithm == algorithm)
 			return algorithms[i].size;
 	return 0;
+}
+
+const char *
+chap_name(enum chap_algorithm a)
+{
+	for (size_t i = 0; i < ALGORITHMS; i++)
+		if (algorithms[i].algorithm == a)
+			return algorithms[i].name;
+	return NULL;
 }
 
 int

@@ -23,6 +23,8 @@ enum chap_algorithm {
 
 /* Bytes of a response; 0 for an algorithm we do not have. */
 size_t chap_digest_size(unsigned algorithm);
+/* "SHA3-256" and the like; NULL for one that we do not have. */
+const char *chap_name(enum chap_algorithm a);
 /* First of a list "7,5" that we have; -EINVAL when none. */
 int chap_choose(const char *list, enum chap_algorithm *ret_a) MUST_CHECK;
 

@@ -141,7 +141,7 @@ session_make(struct iscsi_server *s, const struct login *login,
 	}
 	memcpy(ss->alias, c->alias, sizeof(ss->alias));
 	memcpy(ss->param, login->params.active, sizeof(ss->param));
-	ss->chap = login->proved;
+	ss->chap = login->proved ? chap_name(login->algorithm) : NULL;
 	ss->mutual = login->mutual;
 	ss->tsih = tsih_new(s);
 	ss->since_us = s->env->wall_us(s->env);

@@ -32,7 +32,8 @@ struct iscsi_session {
 	uint64_t since_us;
 	struct cmd_window window;
 	char alias[LOGIN_ALIAS_MAX];
-	bool chap, mutual;
+	const char *chap;		/* name of the algorithm; NULL: none */
+	bool mutual;
 	uint32_t param[PARAM_COUNT];	/* as the login has agreed on them */
 	/* Counted by the connection, read by anybody. */
 	_Atomic uint64_t commands_done, bytes_in, bytes_out;

@@ -131,7 +131,9 @@ struct iscsi_session_info {
 	unsigned group;		/* of that */
 	uint16_t tsih;
 	uint64_t since_us;	/* wall clock */
-	bool chap, mutual;	/* it, and we, have proved who we are */
+	const char *chap;	/* algorithm by which it has proved who it
+				 * is; NULL: it has not */
+	bool mutual;		/* so have we */
 	bool header_digest, data_digest;
 	bool initial_r2t, immediate_data;
 	uint32_t max_burst, first_burst, max_r2t;	/* as agreed on */

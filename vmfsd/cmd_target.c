@@ -157,8 +157,9 @@ set_agreed(json_t *row, const struct iscsi_session_info *s)
 	json_decref(agreed);
 	(void)json_object_set_new(row, "isid", json_sprintf(
 	    "0x%02x%02x%02x%02x%02x%02x", i[0], i[1], i[2], i[3], i[4], i[5]));
-	(void)json_object_set_new(row, "chap", json_string(
-	    s->mutual ? "both ways" : s->chap ? "initiator" : "none"));
+	(void)json_object_set_new(row, "chap", json_sprintf("%s%s",
+	    s->chap != NULL ? s->chap : "none",
+	    s->mutual ? ", both ways" : ""));
 	(void)json_object_set_new(row, "digests", json_string(
 	    s->header_digest && s->data_digest ? "header, data" :
 	    s->header_digest ? "header" : s->data_digest ? "data" : "none"));

@@ -31,6 +31,17 @@ chap_both_ways_and_digests_body()
 	in_guest "connection ${port} header_digest; \
 	    connection ${port} data_digest" -o inline:'1\n1\n'
 	in_guest "verify /dev/\$(disk ${port})"
+	for name in MD5=MD5 SHA1=SHA1 SHA256=SHA-256 SHA3-256=SHA3-256; do
+		in_guest "logout ${port}"
+		in_guest "login ${port} ${chap} \
+		    session.auth.password=${secret} \
+		    session.auth.username_in=disk \
+		    session.auth.password_in=${other} \
+		    session.auth.chap_algs=${name%%=*}"
+		tsih=$(vmfsctl -c box/ctl -H session ls | cut -f1)
+		atf_check -o match:"^chap  *${name#*=}, both ways$" \
+		    vmfsctl -c box/ctl session info "${tsih}"
+	done
 	guest_stop
 	host_stop box
 }
@@ -75,7 +86,7 @@ every_kind_of_data_transfer_body()
 kernel_test_case disk_is_what_the_box_says
 disk_is_what_the_box_says_body()
 {
-	box_start "lun.1 = ram:16M,readonly" "lun.255 = ram:8M"
+	box_start "lun.1 = ram:16M,readonly" "lun.255 = ram:8M,removable"
 	guest_start
 	in_guest "login ${port}"
 	in_guest "sg_luns /dev/\$(disk ${port})" -o match:0000000000000000 \
@@ -89,6 +100,13 @@ disk_is_what_the_box_says_body()
 	    limit \$d queue/write_cache; limit \$d queue/fua; \
 	    limit \$d queue/rotational" \
 	    -o inline:'512\n4096\n4096\nwrite back\n1\n0\n'
+	in_guest "limit \$(disk ${port} 255) removable; \
+	    limit \$(disk ${port}) removable" -o inline:'1\n0\n'
+	in_guest "sg_opcodes --tmf --repd /dev/\$(disk ${port})" \
+	    -o match:'TMFTMOV=1' -o match:'tmf long timeout: 1200 '
+	in_guest "limit \$(disk ${port}) device/wwid" -o save:wwid
+	atf_check -o match:"^wwn  *0x$(sed 's/^naa\.//' wwid)$" \
+	    vmfsctl -c box/ctl lun info ${iqn} 0
 	in_guest "sg_readcap -16 /dev/\$(disk ${port})" \
 	    -o match:'lbpme=1, lbprz=1' -o match:'256.0 MiB'
 	in_guest "d=\$(disk ${port}); sg_vpd -a /dev/\$d && \
