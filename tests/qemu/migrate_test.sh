@@ -139,6 +139,38 @@ guest_outlives_the_process_that_works_body()
 	hosts_stop
 }
 
+# Upgrades and deaths in turn while the guest writes; then it moves.
+qemu_test_case vhost_guest_outlives_upgrades
+vhost_guest_outlives_upgrades_body()
+{
+	mkdir bin
+	cp "$(command -v vmfsd)" bin/vmfsd
+	PATH=${PWD}/bin:${PATH}
+	daemon_in=supervised
+	setup h1 h2
+	attach h1
+	vm h1 vhost
+	goes_on h1
+	for _ in 1 2 3; do
+		old=$(worker h1)
+		cp bin/vmfsd bin/new && mv bin/new bin/vmfsd
+		atf_check -o ignore vmfsctl -c h1/ctl daemon upgrade
+		[ "$(worker h1)" != "${old}" ] || atf_fail "the same worker"
+		goes_on h1
+		kill_worker h1
+		goes_on h1
+	done
+	atf_check -s exit:4 -e match:'locked by host h1' \
+	    vmfsctl -c h2/ctl disk attach ds1:/vm.vmdk
+	migrate h1 h2 vhost
+	kill_worker h2
+	goes_on h2
+	vm_quit h2
+	judge h2 h1 h2
+	hosts_stop
+	atf_check -o ignore fsck.vmfs -n lun
+}
+
 # Ours are in the log, with the name.
 qemu_test_case second_start_on_another_host_is_refused
 second_start_on_another_host_is_refused_body()
