@@ -38,13 +38,25 @@ attach_call(struct sched *s, int (*fn)(void *arg), void *arg)
 		fiber_sleep(OWN_AGAIN_NS);
 }
 
-static void
-take_home(struct attachment *a)
+/* One guest is served best where no request has to be carried. */
+static bool
+owner_serves(const struct datastore *d)
 {
-	a->home = serving_get(a->d->all->serving);
-	a->has_home = a->home != NULL;
-	if (!a->has_home)
-		a->home = owner_of(a);
+	list_for_each(node, tmp, &d->attached)
+		if (list_entry(node, struct attachment, node)->home ==
+		    d->env.sched)
+			return true;
+	return false;
+}
+
+struct sched *
+attach_home(struct datastore *d, bool encrypted, bool *ret_taken)
+{
+	struct sched *s = encrypted || !owner_serves(d) ? NULL :
+	    serving_get(d->all->serving);
+
+	*ret_taken = s != NULL;
+	return s != NULL ? s : d->env.sched;
 }
 
 /* ---- the lock ---- */
@@ -329,6 +341,7 @@ find(struct fs_call *c, struct attachment *a)
 	if (rc < 0)
 		return rc;
 	a->ino = a->disk_ino = v.attr.ino;
+	a->encrypted = v.attr.encrypted;
 	if (c->path.snapshot[0] == '\0')
 		return 0;
 	a->readonly = true;
@@ -349,7 +362,7 @@ open_all(struct fs_call *c, const struct attach_conf *conf,
 	if (conf->nbd)
 		rc = attach_nbd_place(c, conf, a);
 	else
-		take_home(a);
+		a->home = attach_home(c->d, a->encrypted, &a->has_home);
 	if (rc == 0)
 		rc = open_disk(a, FS_READ, &c->holder, &a->idle);
 	if (rc == 0 && !a->readonly && !conf->incoming)

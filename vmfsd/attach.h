@@ -9,8 +9,8 @@
  * migration needs it only when it begins to run.  NBD does not tell who runs:
  * there the lock is held from attach to detach.
  *
- * All of this runs on the fibers of the datastore's owner, but what serves the
- * guest: that is on a thread of its own where there are some (serving.h).
+ * All of this runs on the fibers of the datastore's owner.  So does what serves
+ * the first guest; that of others has threads beside it (serving.h).
  */
 #ifndef VMFS_VMFSD_ATTACH_H
 #define VMFS_VMFSD_ATTACH_H
@@ -30,7 +30,8 @@ struct attachment {
 	char *path;			/* of the disk, for people */
 	char socket[ATTACH_SOCKET_MAX];
 	struct sched *home;		/* serves the guest; perhaps the owner */
-	bool has_home;			/* of its own, in datastores.serving */
+	bool has_home;			/* a thread of datastores.serving */
+	bool encrypted;			/* each request is for the owner */
 	/* For requests from there. */
 	struct disk *idle;		/* for reading only */
 	struct disk *held;		/* with the lock; NULL */
@@ -85,6 +86,13 @@ void attach_resized(struct datastore *d, uint64_t ino);
 int attach_may_go(struct datastore *d, bool force, char *why) MUST_CHECK;
 void attach_unmounted(struct datastore *d);
 void attach_not_unmounted(struct datastore *d);
+/*
+ * Where one more is served: by the owner, if that serves nobody yet or has to
+ * do all of it at any rate, else by a thread of datastores.serving, which is
+ * taken and goes to serving_put.
+ */
+struct sched *attach_home(struct datastore *d, bool encrypted,
+    bool *ret_taken);
 /* Runs fn(arg), which never fails, as a fiber of s.  Suspends. */
 void attach_call(struct sched *s, int (*fn)(void *arg), void *arg);
 /* What a dead process had attached is so again.  Suspends. */

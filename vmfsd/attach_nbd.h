@@ -15,7 +15,7 @@ struct nbd_place {
 	struct list node;
 	struct datastore *d;
 	struct sched *home;		/* serves the clients */
-	bool has_home;			/* of its own, in datastores.serving */
+	bool has_home;			/* a thread of datastores.serving */
 	struct nbd_server *server;	/* NULL: it is just being opened */
 	char *listen, *tls;		/* as asked for; tls may be NULL */
 	unsigned users;			/* attachments */

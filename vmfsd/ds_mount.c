@@ -354,6 +354,8 @@ start_reactor(struct datastore *d, const char *kind, bool realtime,
 		return fail(d, rc, "cannot start a thread");
 	if (realtime)
 		rc = reactor_want_realtime(r);
+	else if (serving_busy_waits(d->all->serving))
+		reactor_want_spin(r);
 	if (rc == 0)
 		rc = reactor_start(r);
 	if (rc < 0) {

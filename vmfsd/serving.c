@@ -61,6 +61,12 @@ serving_free(struct serving *p)
 	free(p);
 }
 
+bool
+serving_busy_waits(const struct serving *p)
+{
+	return p != NULL && !p->conf.no_busy_wait;
+}
+
 static int
 start_one(struct serving *p)
 {

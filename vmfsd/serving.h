@@ -6,6 +6,8 @@
 #ifndef VMFS_VMFSD_SERVING_H
 #define VMFS_VMFSD_SERVING_H
 
+#include <stdbool.h>
+
 #include "libvmfs/base/log.h"
 #include "libvmfs/env/sched.h"
 
@@ -22,6 +24,9 @@ struct serving_conf {
 struct serving *serving_new(const struct serving_conf *conf);
 /* Nobody has one of its threads.  Blocks.  NULL is fine. */
 void serving_free(struct serving *p);
+/* Whether they are to look out before a sleep; the owners of datastores, too,
+ * which serve some guests by themselves.  Any thread. */
+bool serving_busy_waits(const struct serving *p);
 /* A thread for one more, that with the fewest, or NULL: the owner is to do it.
  * Any thread; p may be NULL. */
 struct sched *serving_get(struct serving *p);

@@ -160,18 +160,26 @@ threads_are_as_many_as_asked_for_head()
 threads_are_as_many_as_asked_for_body()
 {
 	start "guest-threads = 2" "guest-busy-wait = no"
+	atf_check vmfsctl -c esx1/ctl disk create ds1:/vm4.vmdk 32M
 	threads 0 || atf_fail "threads without a guest"
 	attach 1
-	threads 1 || atf_fail "not one thread for one guest"
+	threads 0 || atf_fail "the first guest is not with the owner"
 	attach 2
+	threads 1 || atf_fail "not one thread for the second guest"
 	attach 3
-	threads 2 || atf_fail "not two threads for three guests"
-	guest 3 1
-	right 3
+	attach 4
+	threads 2 || atf_fail "not two threads for four guests"
+	guest 4 1
+	right 4
+	atf_check vmfsctl -c esx1/ctl disk detach ds1:/vm1.vmdk
+	attach 1
+	guest 1 1
+	right 1
 	hosts_stop
 	sed -i 's/guest-threads = 2/guest-threads = 0/' esx1/conf
 	daemon_start esx1
 	attach 1
+	attach 2
 	threads 0 || atf_fail "threads beside the owner"
 	guest 1 1
 	right 1
