@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Finding the further LUNs of a datastore, by name or by its notes. */
 #include <stdio.h>
+#include <string.h>
 
 #include "fsck/luns.h"
 #include "iscsi/disk_libiscsi.h"
@@ -35,6 +36,28 @@ attach(struct disk *extents, const struct super *s,
 	return rc;
 }
 
+/*
+ * Is it the extent, though it cannot say so itself?  It has the name that the
+ * note on the first LUN has of it.
+ */
+static int
+check_lun(struct disk *extents, struct disk *lun, const struct super *s,
+    unsigned i)
+{
+	const struct super_extent *x = &s->extent[i];
+	struct extent_info note;
+	int rc = extent_check(lun, s, i);
+
+	if ((rc != -VMFS_ENOTVMFS && rc != -VMFS_ECORRUPT) ||
+	    extent_note_read(extents, s, i, &note) != 0)
+		return rc;
+	if (lun->info.serial[0] == '\0' || strncmp(note.lun_serial,
+	    lun->info.serial, sizeof(note.lun_serial) - 1) != 0)
+		return rc;
+	return lun->info.size_bytes >> BLOCK_SHIFT < x->lun_block + x->blocks ?
+	    -ERANGE : 0;
+}
+
 /* Whichever extent it is. */
 static int
 attach_any(struct disk *extents, const struct super *s,
@@ -43,7 +66,7 @@ attach_any(struct disk *extents, const struct super *s,
 	int rc = -ENXIO, one;
 
 	for (unsigned i = 1; i < s->extents; i++) {
-		one = extent_check(lun, s, i);
+		one = check_lun(extents, lun, s, i);
 		if (one == 0)
 			return attach(extents, s, conf, i, lun);
 		if (one != -ENXIO)
@@ -87,7 +110,7 @@ by_note(struct disk *extents, const struct super *s,
 	if (rc == 0)
 		rc = open_lun(conf, note.place, &lun, why);
 	if (rc == 0) {
-		rc = extent_check(lun, s, i);
+		rc = check_lun(extents, lun, s, i);
 		if (rc < 0)
 			disk_close(lun);
 		else

@@ -283,6 +283,24 @@ add_super(json_t *row, struct datastore *d)
 	    "fence_ms", (int)s->timers.fence_ms));
 }
 
+static void
+add_luns(json_t *row, struct datastore *d)
+{
+	const struct super *s = ds_super(d->ds);
+	char size[SIZE_TEXT_SIZE];
+	uint64_t used;
+
+	(void)set(row, "luns", json_integer(s->extents));
+	for (unsigned i = 1; i < s->extents; i++)
+		if ((s->extent[i].flags & EXTENT_LEAVING) != 0 &&
+		    ds_extent_used(d->ds, i, &used) == 0)
+			(void)set(row, "leaving", json_sprintf(used > 0 ?
+			    "extent %u, %s left: vmfsctl ds extent evacuate "
+			    "%s %u goes on" : "extent %u, empty: vmfsctl ds "
+			    "extent rm takes it out", i, size_text(used, size),
+			    d->name, i));
+}
+
 /* What this host has met of it and changes no more. */
 static void
 add_damage(struct fs *fs, json_t *row)
@@ -314,6 +332,7 @@ add_details(void *arg)
 	struct takeover_report r;
 
 	add_super(c->row, c->d);
+	add_luns(c->row, c->d);
 	if (atomic_load(&c->d->state) == DATASTORE_MOUNTED) {
 		add_damage(c->d->fs, c->row);
 		(void)set(c->row, "requests_by", json_string(

@@ -34,18 +34,54 @@ say(struct set_call *c, int error, const char *fmt, ...)
 	return error;
 }
 
+/* A LUN that has become larger to no use; its extent's number, or -1. */
+static int
+grown_extent(const struct ds *ds, uint64_t *ret_more)
+{
+	const struct super *s = ds_super(ds);
+
+	for (unsigned i = 0; i < s->extents; i++) {
+		const struct super_extent *e = &s->extent[i];
+		const struct disk *lun = ds_extent_lun(ds, i);
+		uint64_t end = (e->lun_block + e->blocks) << BLOCK_SHIFT;
+
+		/* Less than a cluster would not be used of any. */
+		if (lun == NULL || s->extents == 1 || lun->info.size_bytes <
+		    end + ((uint64_t)s->cluster_blocks << BLOCK_SHIFT))
+			continue;
+		*ret_more = lun->info.size_bytes - end;
+		return (int)i;
+	}
+	return -1;
+}
+
+static int
+no_data(struct set_call *c)
+{
+	char size[SIZE_TEXT_SIZE];
+	uint64_t more;
+	int i = grown_extent(c->d->ds, &more);
+
+	if (i >= 0)
+		return say(c, -ENODATA, "the LUN of extent %d of datastore "
+		    "'%s' has %s more than before, which cannot be used: the "
+		    "addresses behind it are those of a LUN that was added "
+		    "later; add another LUN by vmfsctl ds extent add", i,
+		    c->d->name, size_text(more, size));
+	return say(c, -ENODATA, "the LUN of datastore '%s' has no more "
+	    "than the %s that the datastore has; make the LUN larger "
+	    "first (vmfsctl lun resize on the box that exports it)",
+	    c->d->name, size_text(c->before, size));
+}
+
 static int
 refused(struct set_call *c, int error)
 {
 	const char *name = c->d->name;
-	char size[SIZE_TEXT_SIZE];
 
 	switch (error) {
 	case -ENODATA:
-		return say(c, error, "the LUN of datastore '%s' has no more "
-		    "than the %s that the datastore has; make the LUN larger "
-		    "first (vmfsctl lun resize on the box that exports it)",
-		    name, size_text(c->before, size));
+		return no_data(c);
 	case -VMFS_EINUSE:
 		return say(c, error, "a host has not yet taken note of the "
 		    "last change of datastore '%s'; see vmfsctl host ls %s, "

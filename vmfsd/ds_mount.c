@@ -399,6 +399,10 @@ mount_fuse(struct datastore *d)
 	if (rc == 0 && conf.fd < 0 &&
 	    keep_put(kept, fuse_mount_fd(d->fuse)) < 0)
 		log_debug(d->all->log, "datastore: %s: no supervisor", d->name);
+	if (rc == 0 && keep_is_worker() && ds_super(d->ds)->extents > 1)
+		log_warn(d->all->log, "datastore: %s: has several LUNs: when "
+		    "this process dies it is mounted anew, and open files fail "
+		    "with EIO, supervised or not", d->name);
 	if (rc == 0)
 		rc = call_on(d->env.sched, fuse_serve, d);
 	if (rc < 0) {

@@ -24,6 +24,8 @@ static const struct column ds_record[] = {
 	{ "what to do", "advice", COLUMN_TEXT },
 	{ "mount", "mount", COLUMN_TEXT },
 	{ "lun", "lun", COLUMN_TEXT },
+	{ "luns", "luns", COLUMN_NUMBER },
+	{ "leaving", "leaving", COLUMN_TEXT },
 	{ "label", "label", COLUMN_TEXT },
 	{ "uuid", "uuid", COLUMN_TEXT },
 	{ "capacity", "capacity", COLUMN_SIZE },
@@ -77,6 +79,8 @@ static const struct column scrub_columns[] = {
 
 static const struct column resigned_record[] = {
 	{ "lun", "lun", COLUMN_TEXT },
+	{ "luns", "luns", COLUMN_NUMBER },
+	{ "leaving", "leaving", COLUMN_TEXT },
 	{ "label", "label", COLUMN_TEXT },
 	{ "before", "label_before", COLUMN_TEXT },
 	{ "uuid", "uuid", COLUMN_TEXT },

@@ -38,7 +38,7 @@ check_super_copy(struct check *c, unsigned n, uint64_t block, void *buf)
 /* One of its copies; what they should say is in e. */
 static int
 check_extent_copy(struct check *c, unsigned i, struct disk *lun,
-    uint64_t block, const struct extent_info *e, void *buf)
+    uint64_t block, const struct extent_info *e, const char *good, void *buf)
 {
 	struct extent_info now;
 	int rc;
@@ -60,7 +60,7 @@ check_extent_copy(struct check *c, unsigned i, struct disk *lun,
 	}
 	check_report(c, CHECK_EXTENT, CHECK_HARMLESS, block, c->conf->repair,
 	    "on the LUN of extent %u the block %llu that says so is damaged; "
-	    "the other copy is good", i, (unsigned long long)block);
+	    "%s is good", i, (unsigned long long)block, good);
 	return 0;
 }
 
@@ -87,16 +87,23 @@ check_extent(struct check *c, unsigned i, void *buf)
 {
 	struct disk *lun = c->conf->extents == NULL ? NULL :
 	    extents_lun(c->conf->extents, &c->super.extent[i].uuid);
+	const char *good = "the other copy";
 	struct extent_info e;
 	int rc;
 
 	if (lun == NULL)
 		return -VMFS_EEXTENT;
 	rc = extent_read(lun, &e);
+	if (rc == -VMFS_ENOTVMFS || rc == -VMFS_ECORRUPT) {
+		good = "the note on the first LUN";
+		rc = extent_note_read(c->conf->disk, &c->super, i, &e);
+	}
 	if (rc == 0)
-		rc = check_extent_copy(c, i, lun, EXTENT_COPY_0, &e, buf);
+		rc = check_extent_copy(c, i, lun, EXTENT_COPY_0, &e, good,
+		    buf);
 	if (rc == 0)
-		rc = check_extent_copy(c, i, lun, EXTENT_COPY_1, &e, buf);
+		rc = check_extent_copy(c, i, lun, EXTENT_COPY_1, &e, good,
+		    buf);
 	return rc == 0 ? check_extent_note(c, i, &e) : rc;
 }
 

@@ -8,6 +8,7 @@
 #include "libvmfs/base/units.h"
 #include "libvmfs/check/check_priv.h"
 #include "libvmfs/check/scrub.h"
+#include "libvmfs/core/extents.h"
 #include "libvmfs/core/volume.h"
 #include "libvmfs/format/dirent.h"
 #include "libvmfs/format/mapnode.h"
@@ -360,6 +361,55 @@ scrub_slot(struct step *p, unsigned slot)
 	return 0;
 }
 
+/* A block that says which extent a LUN is; its number is of that LUN. */
+static int
+scrub_extent_copy(struct step *p, unsigned i, struct disk *lun,
+    uint64_t block)
+{
+	const struct super_extent *x = &p->super->extent[i];
+	struct extent_info e;
+	char object[48];
+	int rc = disk_read(lun, block * BLOCK_SIZE, p->buf, BLOCK_SIZE);
+
+	p->s->blocks++;
+	p->s->bytes += BLOCK_SIZE;
+	if (rc == 0)
+		rc = extent_decode(p->buf, block, &e);
+	if (rc == 0 && uuid_equal(&e.volume, &p->super->uuid) &&
+	    uuid_equal(&e.uuid, &x->uuid) && e.first_block == x->first_block)
+		return 0;
+	if (rc != 0 && rc != -VMFS_ENOTVMFS && rc != -VMFS_ECORRUPT)
+		return rc;
+	(void)snprintf(object, sizeof(object), "the LUN of extent %u", i);
+	found(p, block, BLOCK_EXTENT, 0, object);
+	return 0;
+}
+
+static int
+scrub_extent(struct step *p, unsigned i)
+{
+	struct disk *lun = ds_extent_lun(fs_ds(p->s->fs), i);
+	struct extent_info note;
+	char object[64];
+	int rc;
+
+	/* Who lacks it says so elsewhere. */
+	if (lun == NULL)
+		return 0;
+	rc = scrub_extent_copy(p, i, lun, EXTENT_COPY_0);
+	if (rc == 0)
+		rc = scrub_extent_copy(p, i, lun, EXTENT_COPY_1);
+	if (rc == 0)
+		rc = extent_note_read(ds_disk(fs_ds(p->s->fs)), p->super, i,
+		    &note);
+	if (rc != -ENOENT)
+		return rc;
+	(void)snprintf(object, sizeof(object), "the first LUN's note of "
+	    "extent %u", i);
+	found(p, EXTENT_NOTE_BLOCK, BLOCK_EXTENT, 0, object);
+	return 0;
+}
+
 static int
 scrub_front(struct step *p)
 {
@@ -372,6 +422,8 @@ scrub_front(struct step *p)
 		rc = scrub_super(p, copies[i]);
 	for (unsigned i = 0; i < SLOTS_MAX && rc == 0; i++)
 		rc = scrub_slot(p, i);
+	for (unsigned i = 1; i < p->super->extents && rc == 0; i++)
+		rc = scrub_extent(p, i);
 	return rc;
 }
 

@@ -14,7 +14,7 @@
 #include "libvmfs/core/fs.h"
 
 struct scrub_finding {
-	uint64_t block;
+	uint64_t block;		/* of type extent: of its LUN */
 	enum block_type type;
 	uint64_t owner;		/* lock that covers it; 0: not known */
 	const char *object;	/* path, or "cluster 3" */
@@ -29,7 +29,8 @@ struct scrub {
 	uint64_t blocks, bytes, damaged;
 };
 
-/* Steps of a whole scrub: superblocks and slots, then the clusters. */
+/* Steps of a whole scrub: superblocks, slots and what says which LUN is which
+ * extent, then the clusters. */
 uint64_t scrub_steps(const struct fs *fs);
 /*
  * Suspends; a step reads at most the metadata of one cluster.  0, or what

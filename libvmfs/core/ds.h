@@ -148,6 +148,8 @@ int ds_extent_rm(struct ds *ds, unsigned i) MUST_CHECK;
 
 struct env *ds_env(const struct ds *ds);
 struct disk *ds_disk(const struct ds *ds);
+/* LUN of extent i, past the lease check; NULL: missing. */
+struct disk *ds_extent_lun(const struct ds *ds, unsigned i);
 /* Bytes, and how often a block was read from the LUN for it. */
 struct ds_cache {
 	size_t used, max;

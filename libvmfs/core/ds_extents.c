@@ -194,6 +194,22 @@ ds_extent_is_here(const struct ds *ds, uint64_t cluster)
 	    &ds->super.extent[i].uuid));
 }
 
+struct disk *
+ds_extent_lun(const struct ds *ds, unsigned i)
+{
+	const struct uuid *uuid = &ds->super.extent[i].uuid;
+	struct disk *lun[EXTENTS_SEEN_MAX];
+
+	if (i > 0)
+		return ds->conf.extents != NULL &&
+		    extents_has(ds->conf.extents, uuid) ?
+		    extents_lun(ds->conf.extents, uuid) : NULL;
+	if (ds->conf.extents == NULL)
+		return ds->conf.disk;
+	(void)extents_luns(ds->conf.extents, lun);
+	return lun[0];
+}
+
 bool
 ds_has_lost(const struct ds *ds)
 {

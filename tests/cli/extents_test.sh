@@ -224,10 +224,104 @@ what_keeps_a_lun_is_named_body()
 	    vmfsctl -c esx1/ctl ds extent evacuate ds1 1
 	atf_check -s exit:1 -e match:"snapshot 'one' of /vm" \
 	    vmfsctl -c esx1/ctl ds extent rm ds1 1
+	atf_check -o match:'leaving *extent 1, .* left: .*evacuate ds1 1' \
+	    -o match:'luns *3' vmfsctl -c esx1/ctl ds info ds1
 	atf_check vmfsctl -c esx1/ctl ds extent keep ds1 1
 	extents_are esx1 "ok ok ok" || atf_fail "it is not kept"
+	atf_check -o not-match:leaving vmfsctl -c esx1/ctl ds info ds1
 	hosts_stop
 	fsck_is_clean lun0
+}
+
+# used_below HOST BYTES
+used_below()
+{
+	[ "$(vmfsctl -c "$1/ctl" -j ds extent ls ds1 |
+	    jq '.extents[1].used')" -lt "$2" ]
+}
+
+extents_test_case another_host_goes_on_after_a_crash
+another_host_goes_on_after_a_crash_body()
+{
+	box_start
+	host_start esx1 "${lun}"
+	host_start esx2 "${lun}"
+	atf_check vmfsctl -c esx1/ctl ds extent add ds1 "${base}/1"
+	until_true 20 extents_are esx2 "ok ok" || atf_fail "not followed"
+	atf_check vmfsctl -c esx1/ctl disk create ds1:/vm.vmdk 300M
+	until_true 30 dd if=/dev/urandom of=esx1/mnt/vm-flat.vmdk bs=1M \
+	    count=200 conv=fsync,notrunc || atf_fail "no new space"
+	atf_check vmfsctl -c esx1/ctl disk snapshot ds1:/vm.vmdk one
+	atf_check vmfsctl -c esx1/ctl disk clone ds1:/vm.vmdk@one \
+	    ds1:/two.vmdk
+	atf_check -e ignore dd if=/dev/urandom of=esx1/mnt/vm-flat.vmdk \
+	    bs=4096 count=500 seek=40000 conv=fsync,notrunc
+	atf_check cp esx1/mnt/vm-flat.vmdk vm
+	atf_check cp esx1/mnt/two-flat.vmdk two
+	atf_check vmfsctl -c esx1/ctl ds extent add ds1 "${base}/2"
+	until_true 20 extents_are esx2 "ok ok ok" || atf_fail "not followed"
+	before=$(vmfsctl -c esx1/ctl -j ds extent ls ds1 |
+	    jq '.extents[1].used')
+	vmfsctl -c esx1/ctl ds extent evacuate ds1 1 >task 2>&1 &
+	task=$!
+	until_true 60 used_below esx1 $((before - 1000000)) ||
+	    atf_fail "nothing moves: $(cat task)"
+	host_kill esx1
+	wait ${task}
+	until_true 30 sh -c "vmfsctl -c esx2/ctl host takeovers ds1 |
+	    grep -q 'esx1.*done'" || atf_fail "no take-over"
+	extents_are esx2 "ok leaving ok" || atf_fail "it is not leaving"
+	until_true 60 vmfsctl -c esx2/ctl ds extent evacuate ds1 1 ||
+	    atf_fail "$(vmfsctl -c esx2/ctl ds extent evacuate ds1 1 2>&1)"
+	until_true 30 vmfsctl -c esx2/ctl ds extent rm ds1 1 ||
+	    atf_fail "$(vmfsctl -c esx2/ctl ds extent rm ds1 1 2>&1)"
+	atf_check cmp vm esx2/mnt/vm-flat.vmdk
+	atf_check cmp two esx2/mnt/two-flat.vmdk
+	host_stop esx2
+	host_stop box
+	fsck_is_clean "$(realpath store0)" "$(realpath store2)"
+}
+
+extents_test_case only_the_last_lun_grows
+only_the_last_lun_grows_body()
+{
+	lun_make lun0 128M
+	truncate -s 128M lun1
+	host_start esx1 "${PWD}/lun0"
+	atf_check vmfsctl -c esx1/ctl ds extent add ds1 "${PWD}/lun1"
+	truncate -s 256M lun0
+	atf_check -s exit:1 -o empty \
+	    -e match:'extent 0 .* has 128 MiB more.*ds extent add' \
+	    vmfsctl -c esx1/ctl ds grow ds1
+	truncate -s 256M lun1
+	atf_check -o match:'capacity *38[0-9] MiB' \
+	    vmfsctl -c esx1/ctl ds grow ds1
+	hosts_stop
+	fsck_is_clean lun0
+}
+
+extents_test_case fsck_knows_a_lun_by_its_note
+fsck_knows_a_lun_by_its_note_body()
+{
+	truncate -s 128M lun0
+	truncate -s 128M lun1
+	truncate -s 128M lun2
+	atf_check -o ignore mkfs.vmfs -L ds1 --timers=${timers} lun0 \
+	    "${PWD}/lun1"
+	for at in 16 128; do
+		atf_check -e ignore dd if=/dev/zero of=lun1 bs=4096 count=1 \
+		    seek=${at} conv=notrunc
+	done
+	# Another LUN does not pass for it.
+	atf_check -s exit:8 -o ignore -e match:'no extent of this' \
+	    fsck.vmfs lun0 lun2
+	atf_check -s exit:4 -o match:'note on the first LUN is good' \
+	    fsck.vmfs lun0
+	atf_check -s exit:1 -o match:'2 problems' -e ignore fsck.vmfs -y lun0
+	fsck_is_clean lun0
+	host_start esx1 "${PWD}/lun0"
+	extents_are esx1 "ok ok" || atf_fail "it is not found"
+	hosts_stop
 }
 
 extents_test_case without_a_lun_the_rest_is_mounted
