@@ -112,8 +112,9 @@ ds_extent_settled(struct ds *ds, unsigned i)
 	for (uint64_t at = c.from; at < c.to && r == 0; at++) {
 		h = (struct lock_holder){ .mode = LOCK_FREE };
 		r = l->vt->query(l, volume_cluster_block(&ds->super, at), &h);
+		/* Of a host that was taken over all is in its place. */
 		if (r == 0 && h.mode != LOCK_FREE &&
-		    lease_find(ds, at) == NULL)
+		    h.state != HOLDER_DEAD && lease_find(ds, at) == NULL)
 			r = -VMFS_EINUSE;
 	}
 	return r;

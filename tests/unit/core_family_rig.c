@@ -181,6 +181,23 @@ family_close(struct family *m)
 		rig_close(m->f[i]);
 }
 
+/* Metadata that comes later has room on the first LUN: inodes do not move. */
+static void
+keep_room(struct box *b)
+{
+	char name[16];
+
+	for (unsigned i = 0; i < 200; i++) {
+		(void)snprintf(name, sizeof(name), "room%u", i);
+		rig_create(&b->r, name, INODE_FILE, 0);
+	}
+	for (unsigned i = 0; i < 200; i++) {
+		(void)snprintf(name, sizeof(name), "room%u", i);
+		rig_unlink(&b->r, name);
+	}
+	ATF_REQUIRE_EQ(ds_checkpoint(b->r.f.ds, 0), 0);
+}
+
 void
 fill_first(struct box *b, unsigned leave_mib)
 {
@@ -188,6 +205,8 @@ fill_first(struct box *b, unsigned leave_mib)
 	struct fs_file *f = rig_open(&b->r, ino, FS_READ | FS_WRITE);
 	uint64_t off = 0;
 
+	if (leave_mib > 0)
+		keep_room(b);
 	while (rig_free_bytes(&b->r) > leave_mib * MIB + CHUNK_SIZE &&
 	    fs_file_allocate(f, off, MIB) == 0)
 		off += MIB;
