@@ -206,11 +206,11 @@ fs_clone(struct fs *fs, uint64_t snapshot_ino, uint64_t dir, const char *name,
 	if (r != 0)
 		return inode_give(m.sp, LOCK_EXCLUSIVE, r);
 	/* What moves has moved, and is in its place (forest.h). */
-	content_lock(m.sp);
+	fiber_rwlock_rdlock(&m.sp->content);
 	content_lock(m.dip);
 	r = clone_locked(&m, mode, uid, gid, ret_a);
 	content_unlock(m.dip);
-	content_unlock(m.sp);
+	fiber_rwlock_unlock(&m.sp->content);
 	r = inode_give(m.dip, LOCK_EXCLUSIVE, r);
 	return inode_give(m.sp, LOCK_EXCLUSIVE, r);
 }
