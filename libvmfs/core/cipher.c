@@ -247,7 +247,7 @@ fs_rekey(struct fs *fs, uint64_t ino, const struct wrapping_key *k,
 		    ret_holder);
 	if (r != 0)
 		return r;
-	fiber_mutex_lock(&ip->snaps);
+	snaps_lock(ip);
 	r = ip->info.type == INODE_DISK && is_encrypted(&ip->info) ?
 	    key_of(fs, &ip->info.crypt, data_key) : -EINVAL;
 	if (r == 0)
@@ -255,7 +255,7 @@ fs_rekey(struct fs *fs, uint64_t ino, const struct wrapping_key *k,
 	explicit_bzero(data_key, sizeof(data_key));
 	if (r == 0)
 		r = crypt_store(ip, &c);
-	fiber_mutex_unlock(&ip->snaps);
+	snaps_unlock(ip);
 	return inode_give(ip, LOCK_EXCLUSIVE, r);
 }
 

@@ -135,14 +135,14 @@ inode_destroy(struct inode *ip)
 	uint64_t ino = ip->ino, idle = 0;
 	int r = 0;
 
-	fiber_mutex_lock(&ip->snaps);
+	snaps_lock(ip);
 	content_lock(ip);
 	if (ip->info.type == INODE_FILE || ip->info.type == INODE_DISK)
 		r = content_free(ip, &idle);
 	if (r == 0)
 		r = xattr_free(ip);
 	content_unlock(ip);
-	fiber_mutex_unlock(&ip->snaps);
+	snaps_unlock(ip);
 	if (r == 0 && ip->info.type != INODE_QUOTA)
 		r = quota_settle(ip, true);
 	if (r != 0)

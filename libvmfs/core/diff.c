@@ -254,9 +254,9 @@ fs_diff_range(struct fs *fs, uint64_t from, uint64_t to, uint64_t offset,
 	if (r != 0)
 		return r;
 	if (inode_share(d.ip)) {
-		fiber_mutex_lock(&d.ip->snaps);
+		fiber_mutex_lock(&d.ip->look);
 		r = diff_locked(&d);
-		fiber_mutex_unlock(&d.ip->snaps);
+		fiber_mutex_unlock(&d.ip->look);
 		return inode_give(d.ip, LOCK_SHARED, r);
 	}
 	inode_unref(d.ip);

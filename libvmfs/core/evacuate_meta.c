@@ -292,13 +292,13 @@ inode_blocks_move(struct inode *ip)
 {
 	int r;
 
-	fiber_mutex_lock(&ip->snaps);
+	snaps_lock(ip);
 	content_lock(ip);
 	r = from_inode(ip, BLOCK_XATTR, &ip->info.xattr);
 	if (r == 0)
 		r = snaptab_move(ip);
 	content_unlock(ip);
-	fiber_mutex_unlock(&ip->snaps);
+	snaps_unlock(ip);
 	return r;
 }
 

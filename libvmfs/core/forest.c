@@ -51,7 +51,7 @@ int
 forest_begin(struct forest *f)
 {
 	for (unsigned i = 0; i < f->n_disks; i++)
-		fiber_mutex_lock(&f->disk[i]->snaps);
+		snaps_lock(f->disk[i]);
 	return list_trees(f);
 }
 
@@ -85,7 +85,7 @@ forest_end(struct forest *f, int r)
 	f->tree = NULL;
 	f->n_trees = 0;
 	for (unsigned i = f->n_disks; i-- > 0; )
-		fiber_mutex_unlock(&f->disk[i]->snaps);
+		snaps_unlock(f->disk[i]);
 	return r;
 }
 

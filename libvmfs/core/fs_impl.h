@@ -2,8 +2,8 @@
 /*
  * What the files of the upper half share; private to libvmfs/core.
  *
- * Order of local locks: fs_file -> inode.snaps -> inode.content -> ranges ->
- * inode.credit -> the account's inode.lock; inode.content -> ranges ->
+ * Order of local locks: fs_file -> inode.snaps -> inode.look -> inode.content
+ * -> ranges -> inode.credit -> the account's inode.lock; inode.content -> ranges ->
  * inode.map -> transaction.  Nothing waits for a lock inside of a transaction.
  */
 #ifndef VMFS_CORE_FS_IMPL_H
@@ -80,6 +80,7 @@ struct inode {
 	struct mblk *block;
 	struct fiber_mutex lock;	/* grant, ex, sh */
 	struct fiber_mutex snaps;	/* snapshot operations */
+	struct fiber_mutex look;	/* see snaps_lock */
 	struct fiber_rwlock content;	/* exclusive: punch, truncate, snapshot,
 					 * directory change */
 	struct fiber_rwlock map;	/* exclusive: tree changes */
@@ -446,6 +447,33 @@ int snaptab_reparent(struct inode *ip, uint64_t from, uint64_t to) MUST_CHECK;
 int snaptab_cut(struct txn *t, struct inode *ip, uint64_t ino) MUST_CHECK;
 /* All blocks of the table, which is empty, in steps. */
 int snaptab_free(struct inode *ip) MUST_CHECK;
+
+/*
+ * Who changes snapshots, or the trees that share space, has both mutexes; who
+ * looks at them has `look` alone.  What takes long gives that away now and
+ * then, where everything is whole, so that nobody waits for its end to see a
+ * list.
+ */
+static inline void
+snaps_lock(struct inode *ip)
+{
+	fiber_mutex_lock(&ip->snaps);
+	fiber_mutex_lock(&ip->look);
+}
+
+static inline void
+snaps_unlock(struct inode *ip)
+{
+	fiber_mutex_unlock(&ip->look);
+	fiber_mutex_unlock(&ip->snaps);
+}
+
+static inline void
+snaps_let_look(struct inode *ip)
+{
+	fiber_mutex_unlock(&ip->look);
+	fiber_mutex_lock(&ip->look);
+}
 
 /* ---- snapshot_list.c ---- */
 

@@ -65,6 +65,7 @@ inode_private(struct fs *fs, uint64_t ino, struct inode **ret_ip)
 	list_init(&ip->node);
 	fiber_mutex_init(&ip->lock);
 	fiber_mutex_init(&ip->snaps);
+	fiber_mutex_init(&ip->look);
 	fiber_mutex_init(&ip->credit);
 	fiber_rwlock_init(&ip->content);
 	fiber_rwlock_init(&ip->map);

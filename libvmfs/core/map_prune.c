@@ -315,9 +315,12 @@ node_prune(struct prune_tree *w, uint64_t addr, uint32_t birth,
 {
 	int r = 0;
 
-	if (w->victim != NULL && !progress_step(w->p.ip->progress, off,
-	    w->victim->info.size))
-		return -ECANCELED;
+	if (w->victim != NULL) {
+		if (!progress_step(w->p.ip->progress, off,
+		    w->victim->info.size))
+			return -ECANCELED;
+		snaps_let_look(w->p.ip);
+	}
 	for (unsigned i = 0; level > 1 && i < MAP_FANOUT && r == 0; i++)
 		r = child_prune(w, addr, birth, level, off, i);
 	for (unsigned g = 0; level == 1 && g < MAP_GROUPS && r == 0; g++)

@@ -116,7 +116,7 @@ victim_take(struct fs *fs, const struct dirent *e, struct victim *v,
 	}
 	if (v->ip->info.snapshots == 0 || has_other_names(v->ip))
 		return 0;
-	fiber_mutex_lock(&v->ip->snaps);
+	snaps_lock(v->ip);
 	v->snaps_locked = true;
 	r = victim_hold_snapshots(v);
 	if (r != 0)
@@ -169,7 +169,7 @@ victim_finish(struct victim *v, bool done)
 		r = inode_give(v->snap[i], LOCK_EXCLUSIVE, r);
 	free(v->snap);
 	if (v->snaps_locked)
-		fiber_mutex_unlock(&ip->snaps);
+		snaps_unlock(ip);
 	done = done && ip->info.nlink == 0;
 	if (done && ip->opens > 0)
 		ip->unlinked = true;	/* the last close goes on */

@@ -158,10 +158,14 @@ fs_file_promote(struct fs_file *f, const struct fs_progress *p)
 	if (r != 0)
 		return r;
 	/* No snapshot of it meanwhile, which would share as well. */
-	fiber_mutex_lock(&ip->snaps);
+	snaps_lock(ip);
 	r = ip->info.snapshots > 0 ? -EBUSY : kin_load(ip);
-	if (r == 0)
+	if (r == 0) {
+		/* Like the guest's writes. */
+		fiber_mutex_unlock(&ip->look);
 		r = data_promote(ip, p);
+		fiber_mutex_lock(&ip->look);
+	}
 	if (r == 0) {
 		content_lock(ip);
 		r = all_nodes_promote(ip);
@@ -169,7 +173,7 @@ fs_file_promote(struct fs_file *f, const struct fs_progress *p)
 			r = pin_release(ip, false, &idle);
 		content_unlock(ip);
 	}
-	fiber_mutex_unlock(&ip->snaps);
+	snaps_unlock(ip);
 	if (r == 0)
 		pin_released(ip->fs, idle);
 	return r;

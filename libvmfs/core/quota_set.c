@@ -195,7 +195,7 @@ file_change_held(struct tree *w, struct inode *ip)
 	uint64_t held = 0;
 	int r = 0;
 
-	fiber_mutex_lock(&ip->snaps);
+	snaps_lock(ip);
 	content_lock(ip);
 	if ((ip->info.type == INODE_FILE || ip->info.type == INODE_DISK) &&
 	    concerns(w, &ip->info.policy)) {
@@ -205,7 +205,7 @@ file_change_held(struct tree *w, struct inode *ip)
 			r = file_move(w, ip, held);
 	}
 	content_unlock(ip);
-	fiber_mutex_unlock(&ip->snaps);
+	snaps_unlock(ip);
 	return r;
 }
 

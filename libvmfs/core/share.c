@@ -68,9 +68,9 @@ pin_snapshot(struct pin *p)
 		p->ino = from->ino;
 		return 0;
 	}
-	fiber_mutex_lock(&from->snaps);
+	snaps_lock(from);
 	reuse = pin_reuse(p);
-	fiber_mutex_unlock(&from->snaps);
+	snaps_unlock(from);
 	if (reuse)
 		return 0;
 	(void)snprintf(name, sizeof(name), "copy-%" PRIu64
@@ -159,10 +159,10 @@ share_begin(struct inode *from, struct inode *to)
 	from->sharing++;
 	r = pin_snapshot(&p);
 	if (r == 0) {
-		fiber_mutex_lock(&to->snaps);
+		snaps_lock(to);
 		/* Another of the same copy may have been quicker. */
 		r = to->info.origin_snapshot == p.ino ? 0 : pin_adopt(&p);
-		fiber_mutex_unlock(&to->snaps);
+		snaps_unlock(to);
 	}
 	from->sharing--;
 	if (r != 0 && p.made != 0 && fs_snapshot_delete(from->fs, from->ino,

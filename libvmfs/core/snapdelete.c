@@ -265,10 +265,10 @@ snapshot_thin(struct fs *fs, uint64_t ino, unsigned keep,
 	r = inode_take(fs, ino, LOCK_EXCLUSIVE, false, &ip, ret_holder);
 	if (r != 0)
 		return r;
-	fiber_mutex_lock(&ip->snaps);
+	snaps_lock(ip);
 	if (ip->info.snapshots > keep)
 		r = thin_locked(ip, keep);
-	fiber_mutex_unlock(&ip->snaps);
+	snaps_unlock(ip);
 	return inode_give(ip, LOCK_EXCLUSIVE, r);
 }
 
@@ -286,13 +286,13 @@ fs_snapshot_delete(struct fs *fs, uint64_t ino, uint32_t id,
 		    ret_holder);
 	if (r != 0)
 		return r;
-	fiber_mutex_lock(&ip->snaps);
+	snaps_lock(ip);
 	r = snaptab_by_id(ip, id, &sino);
 	if (r == 0) {
 		r = snapshot_free(ip, sino, ret_holder);
 		(void)snapshot_reap(ip);
 	}
-	fiber_mutex_unlock(&ip->snaps);
+	snaps_unlock(ip);
 	if (r == 0)
 		r = quota_settle(ip, ip->opens == 0);
 	return inode_give(ip, LOCK_EXCLUSIVE, r);
@@ -312,13 +312,13 @@ fs_snapshot_forget(struct fs *fs, uint64_t ino, uint32_t id,
 		    ret_holder);
 	if (r != 0)
 		return r;
-	fiber_mutex_lock(&ip->snaps);
+	snaps_lock(ip);
 	r = snaptab_by_id(ip, id, &sino);
 	if (r == 0)
 		r = snapshot_hold(ip, sino, &sp, ret_holder);
 	if (r == 0)
 		r = inode_give(sp, LOCK_EXCLUSIVE, 0);
-	fiber_mutex_unlock(&ip->snaps);
+	snaps_unlock(ip);
 	return inode_give(ip, LOCK_EXCLUSIVE, r);
 }
 
@@ -335,11 +335,11 @@ fs_snapshot_reap(struct fs *fs, uint64_t ino, const struct fs_progress *p,
 		    ret_holder);
 	if (r != 0)
 		return r;
-	fiber_mutex_lock(&ip->snaps);
+	snaps_lock(ip);
 	ip->progress = p;
 	r = snapshot_reap(ip);
 	ip->progress = NULL;
-	fiber_mutex_unlock(&ip->snaps);
+	snaps_unlock(ip);
 	if (r == 0)
 		r = quota_settle(ip, ip->opens == 0);
 	return inode_give(ip, LOCK_EXCLUSIVE, r);

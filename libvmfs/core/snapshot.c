@@ -288,7 +288,7 @@ group_take(struct snap_group *g, const uint64_t *inos, const char *name,
 		}
 	}
 	for (unsigned i = 0; i < g->count; i++)
-		fiber_mutex_lock(&g->m[i].ip->snaps);
+		snaps_lock(g->m[i].ip);
 	return 0;
 }
 
@@ -303,7 +303,7 @@ group_run(struct snap_group *g, const uint64_t *inos, const char *name,
 	if (r == 0) {
 		r = create_locked(g, ret_s, ret_which);
 		for (unsigned i = 0; i < g->count; i++)
-			fiber_mutex_unlock(&g->m[i].ip->snaps);
+			snaps_unlock(g->m[i].ip);
 	}
 	while (g->held > 0)
 		r = inode_give(g->m[--g->held].ip, LOCK_EXCLUSIVE, r);
@@ -475,11 +475,11 @@ fs_snapshot_revert(struct fs *fs, uint64_t ino, uint32_t id,
 		    ret_holder);
 	if (r != 0)
 		return r;
-	fiber_mutex_lock(&ip->snaps);
+	snaps_lock(ip);
 	r = snaptab_by_id(ip, id, &to);
 	if (r == 0)
 		r = revert_locked(ip, to);
-	fiber_mutex_unlock(&ip->snaps);
+	snaps_unlock(ip);
 	if (r == 0)
 		r = quota_settle(ip, true);
 	return inode_give(ip, LOCK_EXCLUSIVE, r);

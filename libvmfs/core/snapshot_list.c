@@ -169,9 +169,9 @@ read_any(struct fs *fs, uint64_t ino, int (*get)(struct inode *ip,
 	if (r != 0)
 		return r;
 	if (inode_share(ip)) {
-		fiber_mutex_lock(&ip->snaps);
+		fiber_mutex_lock(&ip->look);
 		r = get(ip, arg, ret);
-		fiber_mutex_unlock(&ip->snaps);
+		fiber_mutex_unlock(&ip->look);
 		return inode_give(ip, LOCK_SHARED, r);
 	}
 	inode_unref(ip);

@@ -594,6 +594,105 @@ ATF_TC_BODY(a_promoted_clone_needs_no_template, tc)
 	rig_run(128 * MIB, body_promote);
 }
 
+/* ---- long work and those who look ---- */
+
+struct looker {
+	struct rig *r;
+	uint64_t ino;
+	unsigned looks, at_begin, at_end;
+	bool begun, stop, stopped;
+	struct fiber_cond done;
+};
+
+static void
+look_fiber(void *arg)
+{
+	struct looker *k = arg;
+	uint64_t held;
+	unsigned n;
+
+	while (!k->stop) {
+		ATF_REQUIRE_EQ(fs_held(k->r->fs, k->ino, &held), 0);
+		n = count_all(k->r, k->ino);
+		ATF_CHECK(n <= 1);
+		k->looks++;
+		fiber_yield();
+	}
+	k->stopped = true;
+	fiber_cond_broadcast(&k->done);
+}
+
+static bool
+note_step(void *arg, uint64_t done, uint64_t total)
+{
+	struct looker *k = arg;
+
+	(void)done;
+	(void)total;
+	if (!k->begun)
+		k->at_begin = k->looks;
+	k->begun = true;
+	k->at_end = k->looks;
+	return true;
+}
+
+static void
+looker_begin(struct looker *k, struct rig *r, uint64_t ino)
+{
+	*k = (struct looker){ .r = r, .ino = ino };
+	fiber_cond_init(&k->done);
+	ATF_REQUIRE_EQ(sched_spawn(sched_current(), "look", look_fiber, k), 0);
+}
+
+static void
+looker_end(struct looker *k)
+{
+	k->stop = true;
+	while (!k->stopped)
+		fiber_cond_wait(&k->done);
+	ATF_CHECK_MSG(k->at_end > k->at_begin, "nobody could look");
+}
+
+static void
+body_look(struct rig *r)
+{
+	uint64_t src = rig_create(r, "src", INODE_DISK, 2048 * MIB);
+	struct fs_file *f = rig_open(r, src, FS_READ | FS_WRITE);
+	struct looker k;
+	struct fs_progress p = { note_step, &k };
+	struct fs_snapshot s;
+	struct fs_attr a;
+
+	for (unsigned i = 0; i < 8; i++)
+		rig_fill(f, i * 256 * MIB, MIB, 1);
+	ATF_REQUIRE_EQ(fs_snapshot_create(r->fs, src, "s", &s, NULL), 0);
+	ATF_REQUIRE_EQ(fs_clone(r->fs, s.ino, r->root, "c", 0600, 0, 0, &a,
+	    NULL), 0);
+	rig_close(f);
+	f = rig_open(r, a.ino, FS_READ | FS_WRITE);
+	looker_begin(&k, r, a.ino);
+	ATF_REQUIRE_EQ(fs_file_promote(f, &p), 0);
+	looker_end(&k);
+	rig_close(f);
+	f = rig_open(r, src, FS_READ | FS_WRITE);
+	for (unsigned i = 0; i < 8; i++)
+		rig_fill(f, i * 256 * MIB, MIB, 2);
+	ATF_REQUIRE_EQ(fs_snapshot_forget(r->fs, src, s.id, NULL), 0);
+	looker_begin(&k, r, src);
+	ATF_REQUIRE_EQ(fs_snapshot_reap(r->fs, src, &p, NULL), 0);
+	looker_end(&k);
+	for (unsigned i = 0; i < 8; i++)
+		rig_expect(f, i * 256 * MIB, MIB, 2);
+	rig_close(f);
+}
+
+ATF_TC_WITHOUT_HEAD(long_work_can_be_looked_at);
+ATF_TC_BODY(long_work_can_be_looked_at, tc)
+{
+	(void)tc;
+	rig_run(128 * MIB, body_look);
+}
+
 ATF_TP_ADD_TCS(tp)
 {
 	ATF_TP_ADD_TC(tp, random_histories_keep_every_tree);
@@ -603,5 +702,6 @@ ATF_TP_ADD_TCS(tp)
 	ATF_TP_ADD_TC(tp, several_disks_get_a_snapshot_or_none);
 	ATF_TP_ADD_TC(tp, a_deletion_goes_on_after_a_crash);
 	ATF_TP_ADD_TC(tp, a_promoted_clone_needs_no_template);
+	ATF_TP_ADD_TC(tp, long_work_can_be_looked_at);
 	return atf_no_error();
 }
