@@ -250,6 +250,10 @@ cmd_refuse(struct fs_call *c, int error, const char *object)
 		return cmd_fail(c, error, "%s: a host of datastore '%s' has not "
 		    "seen the last change of the superblock yet; see vmfsctl "
 		    "host ls, and try again", object, c->d->name);
+	case -EXDEV:
+		return cmd_fail(c, error, "%s: what is in a directory with a "
+		    "quota stays there, and nothing else comes in; copy it by "
+		    "vmfsctl disk clone --full, then remove this one", object);
 	case -ENOKEY:
 		return cmd_fail(c, error, "%s is encrypted, and its key is not "
 		    "in %s/keys; vmfsctl disk info tells the key's id, vmfsctl "

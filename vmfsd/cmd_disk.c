@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Commands on virtual disks: create, list, show, move, remove. */
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -36,6 +37,10 @@ disk_names(struct fs_call *c, const struct cmd_path *p, char *flat,
 	struct fs_attr a;
 	int rc = vmdk_flat_name(p->name, flat, size);
 
+	if (strlen(p->name) + strlen("-flat") > NAME_MAX)
+		return cmd_fail(c, -EINVAL, "'%.80s...': with -flat, "
+		    "which its extent has, the name is longer than %d bytes",
+		    p->name, NAME_MAX);
 	if (rc < 0 || vdisk_is_flat(p->name))
 		return cmd_fail(c, -EINVAL, "'%s': a disk is named by its "
 		    "descriptor, which ends in .vmdk (not -flat.vmdk)",

@@ -32,7 +32,7 @@ disk_snapshot_find(struct fs_call *c, const struct vdisk *v, const char *name,
 	return rc;
 }
 
-/* The disk of the command and the snapshot that args["name"] names. */
+/* The disk of the command and its snapshot "@NAME" or args["name"]. */
 static int
 find_both(struct fs_call *c, struct vdisk *ret_v, struct fs_snapshot *ret_s)
 {
@@ -40,7 +40,10 @@ find_both(struct fs_call *c, struct vdisk *ret_v, struct fs_snapshot *ret_s)
 	int rc = vdisk_find(c, c->path.path, ret_v);
 
 	if (rc == 0 && name[0] == '\0')
-		rc = cmd_string(c->args, "name", &name, c->msg);
+		name = json_string_value(json_object_get(c->args, "name"));
+	if (rc == 0 && name == NULL)
+		return cmd_fail(c, -EINVAL, "which snapshot; expected %s:%s@NAME",
+		    c->path.ds, c->path.path);
 	return rc < 0 ? rc : disk_snapshot_find(c, ret_v, name, ret_s);
 }
 

@@ -113,11 +113,15 @@ record_print(FILE *out, const struct column *columns, const json_t *row,
     unsigned flags)
 {
 	char cell[CELL_SIZE];
+	int width = 14;
 
+	for (const struct column *c = columns; c->title != NULL; c++)
+		if ((int)strlen(c->title) >= width)
+			width = (int)strlen(c->title) + 1;
 	for (const struct column *c = columns; c->title != NULL; c++) {
 		if (json_object_get(row, c->key) == NULL)
 			continue;
 		fill_cell(c, row, flags, cell);
-		fprintf(out, "%-14s%s\n", c->title, cell);
+		fprintf(out, "%-*s%s\n", width, c->title, cell);
 	}
 }

@@ -74,6 +74,9 @@ vdisk_find(struct fs_call *c, const char *path, struct vdisk *ret_v)
 
 	(void)snprintf(text, sizeof(text), "x:%s", path);
 	rc = cmd_path_parse(text, false, &p, c->msg);
+	if (rc == 0 && p.name[0] == '\0')
+		return cmd_fail(c, -EINVAL, "which disk; expected %s:/PATH.vmdk",
+		    c->d->name);
 	if (rc == 0)
 		rc = cmd_resolve(c, p.dir, &dir);
 	if (rc < 0)

@@ -127,6 +127,11 @@ snapshots_are_not_taken_for_disks_body()
 		    vmfsctl disk $(echo "${what}" | sed 's,%,ds1:/x@y.vmdk,')
 	done
 	atf_check_equal 'vm-flat.vmdk vm.vmdk' "$(echo $(ls esx1/mnt/*))"
+	atf_check -s exit:2 -e match:'which snapshot.*vm.vmdk@NAME' \
+	    vmfsctl disk revert ds1:/a@b/vm.vmdk
+	atf_check -s exit:2 -e match:'which disk' vmfsctl disk info ds1:/
+	atf_check -s exit:2 -e match:'longer than 255 bytes' vmfsctl disk \
+	    create "ds1:/$(printf 'x%.0s' $(seq 246)).vmdk" 1G
 	atf_check vmfsctl disk revert ds1:/a@b/vm.vmdk@s
 	atf_check -o match:'^one' dd if=esx1/mnt/a@b/vm-flat.vmdk bs=1M \
 	    skip=1 count=1 status=none

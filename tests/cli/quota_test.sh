@@ -82,6 +82,13 @@ names_and_refusals_body()
 	    vmfsctl -c esx1/ctl quota set ds1:/vms/sub --limit=1G
 	atf_check -s exit:2 -e match:'root directory' \
 	    vmfsctl -c esx1/ctl quota set ds1:/ --limit=1G
+	# What is meant is told, not what the kernel would say.
+	atf_check vmfsctl -c esx1/ctl disk create ds1:/d.vmdk 16M
+	atf_check -s exit:1 -e match:'stays there.*disk clone --full' \
+	    vmfsctl -c esx1/ctl disk mv ds1:/d.vmdk ds1:/vms/d.vmdk
+	atf_check -s exit:1 -e match:'quota of directory /vms has not so much' \
+	    vmfsctl -c esx1/ctl disk create ds1:/vms/d.vmdk 16M --eager
+	atf_check -o inline:'sub\n' ls esx1/mnt/vms
 	# mv goes on by copying.
 	atf_check mv esx1/mnt/file esx1/mnt/vms/sub/file
 	used_is esx1 4194304
