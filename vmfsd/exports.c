@@ -17,8 +17,6 @@
 #include "vmfsd/exports_impl.h"
 #include "vmfsd/key_store.h"
 
-#define PORT_WAIT_S 10
-
 /* Memory, or none: each LUN of such a source is one of its own. */
 static bool
 made_up(const char *source)
@@ -522,93 +520,7 @@ export_remove_target(struct exports *e, const struct conf_target *ct)
 	return rc;
 }
 
-/* ---- portals ---- */
-
-static const char *
-listen_text(int error)
-{
-	switch (error) {
-	case -EADDRINUSE:
-		return "something listens there already";
-	case -EADDRNOTAVAIL:
-		return "no interface of this machine has that address";
-	case -EINVAL:
-		return "expected an address in numbers, as 10.0.0.1 or "
-		    "[fd00::1], perhaps with :PORT and ,GROUP";
-	default:
-		return vmfs_strerror(error);
-	}
-}
-
-int
-export_listen(struct exports *e, const char *portal)
-{
-	int rc = iscsi_server_listen(e->server, portal,
-	    e->address[e->addresses]);
-
-	if (rc < 0)
-		(void)snprintf(e->why, sizeof(e->why),
-		    "cannot listen on portal '%s': %s", portal,
-		    listen_text(rc));
-	else
-		e->addresses++;
-	return rc;
-}
-
-int
-export_unlisten(struct exports *e, size_t i)
-{
-	int rc = iscsi_server_unlisten(e->server, e->address[i]);
-
-	if (rc < 0)
-		return rc;
-	e->addresses--;
-	memmove(e->address[i], e->address[i + 1],
-	    (e->addresses - i) * sizeof(e->address[i]));
-	return 0;
-}
-
-int
-export_discovery(struct exports *e, const struct conf *c)
-{
-	struct iscsi_chap in = { c->discovery_in.user, c->discovery_in.secret };
-	struct iscsi_chap out = {
-		c->discovery_out.user, c->discovery_out.secret,
-	};
-
-	return iscsi_server_discovery_auth(e->server, &in, &out);
-}
-
-/*
- * The kernel ends a killed process's io_uring, and with it the listening socket,
- * some time after the process: whoever restarts it at once finds the port in use.
- */
-static int
-listen_at_start(struct exports *e, const char *portal)
-{
-	int rc = export_listen(e, portal);
-
-	if (rc == -EADDRINUSE)
-		log_info(e->log, "vmfsd: portal %s is in use; waiting up to "
-		    "%d s for it", portal, PORT_WAIT_S);
-	for (int i = 0; rc == -EADDRINUSE && i < PORT_WAIT_S * 20; i++) {
-		fiber_sleep(NSEC_PER_SEC / 20);
-		rc = export_listen(e, portal);
-	}
-	if (rc == 0)
-		e->why[0] = '\0';
-	return rc;
-}
-
-static int
-listen_all(struct exports *e)
-{
-	int rc = 0;
-
-	for (size_t i = 0; rc == 0 && i < e->conf->portals; i++)
-		rc = listen_at_start(e, e->conf->portal[i]);
-	return rc;
-}
+/* ---- start and stop ---- */
 
 static int
 start_fiber(void *arg)
@@ -626,7 +538,7 @@ start_fiber(void *arg)
 		rc = export_discovery(e, e->conf);
 	for (size_t i = 0; rc == 0 && i < e->conf->targets; i++)
 		rc = add_target(e, &e->conf->target[i]);
-	return rc < 0 ? rc : listen_all(e);
+	return rc < 0 ? rc : export_listen_all(e);
 }
 
 static int

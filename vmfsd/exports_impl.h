@@ -25,6 +25,8 @@ int export_remove_target(struct exports *e, const struct conf_target *ct)
 /* Adds an address, or closes the i-th. */
 int export_listen(struct exports *e, const char *portal) MUST_CHECK;
 int export_unlisten(struct exports *e, size_t i) MUST_CHECK;
+/* All portals of the configuration; waits for a port that is in use. */
+int export_listen_all(struct exports *e) MUST_CHECK;
 /* CHAP for discovery as c has it. */
 int export_discovery(struct exports *e, const struct conf *c) MUST_CHECK;
 /* Who may log in to a target and what they see. */
