@@ -13,10 +13,11 @@
 #               beside the build); both by default
 #   -p PATHS    only these of the paths below
 # CELLS, all by default, are [r|w]SIZE[k|m]-DEPTH, with xJOBS for several jobs
-# of fio (raw, mount and qsd-fuse only).
+# of fio (raw, mounts and qsd-fuse only).
 # Paths: raw (fio on the device, which is 1), vhost, vhost-cow (right after a
 # snapshot) and vhost-crypt (encrypted; both as a ratio to vhost), mount (fio on
-# the file in the mount), qsd-vhost, qsd-fuse.
+# the file in the mount, requests by /dev/fuse), mount-uring (by io_uring, where
+# the kernel has that: its parameter is Y for a moment), qsd-vhost, qsd-fuse.
 # Needs root, a build, fio, qemu-storage-daemon, room for 4 GiB.
 srcdir=$(cd "$(dirname "$0")/.." && pwd)
 build=$(cd "${VMFS_BUILDDIR:-${srcdir}/build}" && pwd) || exit 1
@@ -29,7 +30,7 @@ usage()
 }
 
 rounds=3 seconds=1 media="ram disk" strict=
-paths="raw vhost vhost-cow vhost-crypt mount qsd-vhost qsd-fuse"
+paths="raw vhost vhost-cow vhost-crypt mount mount-uring qsd-vhost qsd-fuse"
 while getopts gr:t:m:p: opt; do
 	case ${opt} in
 	g) strict=yes ;;
@@ -67,11 +68,11 @@ goal_of()
 	*/vhost-crypt/?4k-32) echo 0.75 ;;
 	*/vhost-cow/w4k-1) echo 0.85 ;;
 	*/vhost-cow/w4k-32) echo 0.7 ;;
-	ram/mount/?4k-32) echo 0.7 ;;
-	ram/mount/?4k-8x4) echo 0.6 ;;
-	disk/mount/?4k-32) echo 0.75 ;;
-	ram/mount/?4k-1) echo 0.4 ;;
-	disk/vhost/?1m-*|disk/mount/?1m-*) echo 0.95 ;;
+	ram/mount*/?4k-32) echo 0.7 ;;
+	ram/mount*/?4k-8x4) echo 0.6 ;;
+	disk/mount*/?4k-32) echo 0.75 ;;
+	ram/mount*/?4k-1) echo 0.4 ;;
+	disk/vhost/?1m-*|disk/mount*/?1m-*) echo 0.95 ;;
 	*) echo - ;;
 	esac
 }
@@ -80,6 +81,7 @@ work=$(mktemp -d "${TMPDIR:-/tmp}/datapath.XXXXXX")
 pids=
 clean_up()
 {
+	uring_restore
 	vmfsctl ds unmount --force ds >/dev/null 2>&1
 	for p in ${pids}; do
 		kill "${p}" 2>/dev/null && wait "${p}" 2>/dev/null
@@ -208,6 +210,34 @@ ours()
 	vmfsctl disk detach --force "ds:/$1.vmdk"
 }
 
+# mounted_by Y|N WAY: whether the kernel shall offer io_uring, and what then is
+# the way of requests.  The lock is that of the tests which do the same.
+uring=/sys/module/fuse/parameters/enable_uring
+flat=${work}/mnt/plain-flat.vmdk
+mounted_by()
+{
+	vmfsctl ds info ds | grep -q "^requests by  *$2\$" && return
+	vmfsctl ds unmount ds >/dev/null || exit 1
+	[ ! -e ${uring} ] || {
+		exec 9>/run/vmfsd-test-ring.lock
+		flock 9
+		cat ${uring} >"${work}.was"
+		echo "$1" >${uring}
+	}
+	vmfsctl ds mount ds >/dev/null || exit 1
+	wait_for sh -c "'${build}/vmfsd/vmfsctl' -c '${work}/ctl' ds info ds |
+	    grep -q '^requests by  *$2\$'"
+	uring_restore
+}
+
+uring_restore()
+{
+	[ -s "${work}.was" ] || return 0
+	cat "${work}.was" >${uring}
+	rm "${work}.was"
+	exec 9>&-
+}
+
 # The export of a daemon ends with it: one for each.
 qsd_fuse()
 {
@@ -225,7 +255,7 @@ mountpoint=${work}/qsd.raw" >"${work}/qsd-fuse.log" 2>&1 &
 measure()
 {
 	case ${jobs}-$1 in
-	1-*|*-raw|*-mount|*-qsd-fuse) ;;
+	1-*|*-raw|*-mount|*-mount-uring|*-qsd-fuse) ;;
 	*) echo 0; return ;;
 	esac
 	case $1 in
@@ -237,7 +267,11 @@ measure()
 		vmfsctl disk rm-snapshot ds:/cow.vmdk@s >/dev/null
 		;;
 	vhost-crypt) ours crypt ;;
-	mount) fio_on "${work}/mnt/plain-flat.vmdk" libaio ;;
+	mount) mounted_by N /dev/fuse && fio_on "${flat}" libaio ;;
+	mount-uring)
+		[ -e ${uring} ] || { echo 0; return; }
+		mounted_by Y io_uring && fio_on "${flat}" libaio
+		;;
 	qsd-vhost) vhost_on "${work}/qsd" ;;
 	qsd-fuse) qsd_fuse ;;
 	esac

@@ -30,6 +30,7 @@ struct fuse_mount_conf {
 	/* Requests by io_uring where the kernel offers that.  Not for one that
 	 * another process shall go on with. */
 	bool io_uring;
+	bool no_busy_wait;	/* threads do not look out before a sleep */
 	struct fuse_keep *keep;		/* borrowed until free */
 	bool kept;			/* `keep` outlives this process */
 	/* A mount that a dead process has left: its /dev/fuse, which is taken

@@ -40,6 +40,7 @@ struct reader {
 	struct list idle;		/* its requests, last used first */
 	struct fiber_cond room;		/* one became idle */
 	unsigned busy;			/* of its requests */
+	unsigned large;			/* of them, by the ring */
 	struct reactor_poll poll;
 	bool stopping, unmounted;
 	struct sched_work work, stop, ringing;

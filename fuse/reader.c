@@ -24,6 +24,9 @@
 /* Requests read between two looks at what has completed. */
 #define READS_PER_TURN 16u
 #define THREADS_DEFAULT_MAX 4u
+/* Until the next request of a program that waits for each: it and the thread
+ * are woken in between. */
+#define SHORT_WAIT_NS ((uint64_t)40000)
 
 _Static_assert(sizeof(struct fuse_in_header) + sizeof(struct fuse_write_in) ==
     WRITE_HEADERS, "data of a write begins at a page");
@@ -347,6 +350,8 @@ thread_start(struct reader *rd, unsigned i)
 	rc = reactor_new_wide(name, &rd->reactor);
 	if (rc < 0)
 		return rc;
+	if (!rd->m->conf.no_busy_wait)
+		reactor_want_spin_after(rd->reactor, SHORT_WAIT_NS);
 	rc = reactor_start(rd->reactor);
 	if (rc < 0) {
 		reactor_free(rd->reactor);

@@ -29,7 +29,12 @@
 /* Of a queue; more wait in the kernel.  One is enough for a processor that is
  * not there. */
 #define ENTRIES 32u
+/* Of them, those of the thread of the queue.  The kernel takes the entry that was
+ * used last, so when that many are under way the next thread helps. */
+#define OWN_ENTRIES 8u
 #define QUEUES_MAX 1024u
+/* The kernel copies so much longer than it takes to wake another thread. */
+#define LARGE (32u * 1024)
 #define MAX_PAGES_DEFAULT 32u	/* before INIT could tell */
 
 struct ring_entry {
@@ -40,6 +45,9 @@ struct ring_entry {
 	struct fuse_uring_cmd_req cmd;
 	struct iovec iov[2];
 	uint32_t answer;	/* bytes of payload; UINT32_MAX: none yet */
+	struct reader *home;	/* request.reader but for large ones */
+	bool large;
+	unsigned moves;
 };
 
 struct ring {
@@ -108,8 +116,8 @@ entry_command(struct ring_entry *e, unsigned code)
 	reactor_command(&e->op, &c);
 }
 
-/* As libfuse expects it, in front of the payload.  False: it is nonsense. */
-static bool
+/* As libfuse expects it, in front of the payload. */
+static void
 put_together(struct ring_entry *e)
 {
 	const struct fuse_uring_req_header *h = e->header;
@@ -127,7 +135,6 @@ put_together(struct ring_entry *e)
 	memcpy(at, &in, sizeof(in));
 	e->request.buf.mem = at;
 	e->request.buf.size = sizeof(in) + op + payload;
-	return payload <= PAYLOAD;
 }
 
 static void
@@ -144,24 +151,82 @@ entry_refused(struct ring_entry *e, int error)
 	    vmfs_strerror(error));
 }
 
+static bool
+is_large(const struct request *r)
+{
+	const struct fuse_in_header *h = request_header(r);
+	const struct fuse_read_in *rd = (const void *)(h + 1);
+
+	return r->buf.size >= LARGE ||
+	    (h->opcode == FUSE_READ && rd->size >= LARGE);
+}
+
+static void
+entry_begin(struct ring_entry *e)
+{
+	struct request *r = &e->request;
+
+	r->reader->busy++;
+	r->reader->large += e->large;
+	reactor_works(1);
+	if (e->header->ring_ent_in_out.payload_sz <= PAYLOAD)
+		request_begin(r);
+	else
+		request_refuse(r, EIO);
+}
+
+static void entry_moved(void *arg);
+
+/*
+ * An entry belongs to the thread that gave the last answer by it.  Short
+ * requests are done at home, where few threads have to be woken; large ones, of
+ * which a thread would do one after the other, by one that has none.
+ */
+static void
+entry_place(struct ring_entry *e)
+{
+	struct request *r = &e->request;
+	struct fuse_mount *m = r->mount;
+	struct reader *here = r->reader, *next = e->home;
+
+	/* What comes after stop fails when the connection ends. */
+	if (here->stopping)
+		return;
+	if (e->large && (here->large == 0 || e->moves++ >= m->readers))
+		next = here;
+	else if (e->large)
+		next = here == &m->reader[m->readers - 1] ? &m->reader[1] :
+		    here + 1;
+	if (next == here) {
+		entry_begin(e);
+		return;
+	}
+	r->reader = next;
+	r->work = (struct sched_work){ .fn = entry_moved, .arg = e };
+	sched_post(next->sched, &r->work);
+}
+
+static void
+entry_moved(void *arg)
+{
+	entry_place(arg);
+}
+
 static void
 entry_came(struct reactor_op *op, int res)
 {
 	struct ring_entry *e = container_of(op, struct ring_entry, op);
 	struct request *r = &e->request;
 
-	if (res < 0)
+	if (res < 0) {
 		entry_refused(e, res);
-	/* What comes after stop fails when the connection ends. */
-	if (res < 0 || r->reader->stopping)
-		return;
-	r->reader->busy++;
-	*r->note = (struct fs_note){ 0 };
-	if (!put_together(e)) {
-		request_refuse(r, EIO);
 		return;
 	}
-	request_begin(r);
+	*r->note = (struct fs_note){ 0 };
+	put_together(e);
+	e->large = is_large(r);
+	e->moves = 0;
+	entry_place(e);
 }
 
 int
@@ -198,6 +263,8 @@ ring_commit(struct request *r)
 	/* Nobody did. */
 	if (e->answer == UINT32_MAX)
 		(void)ring_answer(r, &iov, 1);
+	r->reader->large -= e->large;
+	reactor_works(-1);
 	entry_command(e, FUSE_IO_URING_CMD_COMMIT_AND_FETCH);
 }
 
@@ -217,8 +284,17 @@ register_here(void *arg)
 	}
 }
 
+/* Entry k of a queue; not the owner's, who has other things to do. */
+static struct reader *
+reader_of(struct fuse_mount *m, unsigned queue, unsigned k)
+{
+	unsigned thread = k < OWN_ENTRIES ? queue : queue + 1;
+
+	return &m->reader[1 + thread % (m->readers - 1)];
+}
+
 static void
-entry_init(struct ring *ring, unsigned i, unsigned queue)
+entry_init(struct ring *ring, unsigned i, unsigned queue, unsigned k)
 {
 	struct ring_entry *e = &ring->entry[i];
 	uint8_t *mem = ring->memory + i * ENTRY_SIZE;
@@ -233,8 +309,7 @@ entry_init(struct ring *ring, unsigned i, unsigned queue)
 	e->request.mount = m;
 	e->request.note = &ring->note[i];
 	e->request.entry = e;
-	/* Not the owner, who has other things to do. */
-	e->request.reader = &m->reader[1 + queue % (m->readers - 1)];
+	e->request.reader = e->home = reader_of(m, queue, k);
 	list_init(&e->request.node);
 }
 
@@ -273,8 +348,8 @@ ring_new(struct fuse_mount *m, struct ring **ret_r)
 		goto out;
 	}
 	for (unsigned q = 0; q < ring->queues; q++)
-		for (unsigned k = depth_of(q); k > 0; k--)
-			entry_init(ring, n++, q);
+		for (unsigned k = 0; k < depth_of(q); k++)
+			entry_init(ring, n++, q, k);
 	*ret_r = ring;
 	ring = NULL;
 out:

@@ -376,6 +376,7 @@ mount_fuse(struct datastore *d)
 		.dir = d->mount,
 		.readonly = d->readonly,
 		.threads = d->threads,
+		.no_busy_wait = !serving_busy_waits(d->all->serving),
 		.io_uring = !d->no_io_uring && !keep_is_worker(),
 		.on_unmount = fuse_gone,
 		.arg = d,

@@ -55,6 +55,7 @@ struct reactor {
 	struct reactor_op *ready, **ready_tail; /* completed, done not called */
 	struct list watches;	/* struct reactor_watch, of fibers that wait */
 	bool spins;		/* wanted */
+	unsigned working;	/* see reactor_works */
 	struct spin spin[2];	/* for peers, for what they have asked for */
 	struct list resting;	/* struct rest_wait */
 	uint64_t rest_end;	/* of all of them */
@@ -459,6 +460,8 @@ watches_listen(struct reactor *r)
 static struct spin *
 spin_now(struct reactor *r)
 {
+	if (r->working > 0)
+		return &r->spin[1];
 	list_for_each(node, tmp, &r->watches)
 		if (list_entry(node, struct reactor_watch, node)->working)
 			return &r->spin[1];
@@ -702,6 +705,19 @@ void
 reactor_want_spin(struct reactor *r)
 {
 	r->spins = true;
+}
+
+void
+reactor_want_spin_after(struct reactor *r, uint64_t short_ns)
+{
+	r->spins = true;
+	r->spin[0].short_ns = r->spin[1].short_ns = short_ns;
+}
+
+void
+reactor_works(int change)
+{
+	current_reactor->working += (unsigned)change;
 }
 
 int

@@ -40,6 +40,11 @@ void reactor_run(struct reactor *r);
  */
 void reactor_want_spin(struct reactor *r);
 /*
+ * The same for one whose peers sleep as well: after waits of up to short_ns.  A
+ * wait has two wake-ups then, and is short without them.
+ */
+void reactor_want_spin_after(struct reactor *r, uint64_t short_ns);
+/*
  * Its thread, and the helper threads that its calls run on, shall not starve
  * (realtime.h).  Before reactor_start.  Errors: no helper thread.
  */
@@ -98,6 +103,12 @@ void reactor_command(struct reactor_op *op, const struct reactor_command *c);
  * or others want its processor.
  */
 bool reactor_rest(void);
+/*
+ * So many more, or fewer, of what peers have asked for are under way.  Whether
+ * looking out pays is learned apart with some, when disks are waited for, and
+ * without.
+ */
+void reactor_works(int change);
 /* Whether reactor_rest may do so. */
 bool reactor_rests(void);
 /* Suspends the calling fiber until fd is ready; events and result as poll(2)

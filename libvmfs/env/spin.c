@@ -55,7 +55,7 @@ spin_end(struct spin *s, enum spin_end end)
 void
 spin_slept(struct spin *s, uint64_t ns)
 {
-	if (ns > SPIN_MAX_NS)
+	if (ns > (s->short_ns != 0 ? s->short_ns : SPIN_MAX_NS))
 		s->short_waits = 0;
 	else if (s->short_waits < SPIN_SHORT_WAITS)
 		s->short_waits++;

@@ -36,6 +36,9 @@ enum spin_end {
 };
 
 struct spin {
+	/* As long as a wait may have been that is taken for a short one, being
+	 * woken included; 0: SPIN_MAX_NS. */
+	uint64_t short_ns;
 	unsigned short_waits;	/* in a row, at most SPIN_SHORT_WAITS */
 	unsigned pause;		/* waits that shall go by without */
 	unsigned next_pause;	/* after one in vain */
