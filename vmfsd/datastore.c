@@ -208,3 +208,51 @@ datastores_fini(struct datastores *all)
 	serving_free(all->serving);
 	(void)pthread_mutex_destroy(&all->mutex);
 }
+
+/* ---- all of them ---- */
+
+/* One name that must go; copied, as the datastore may be freed. */
+struct pick {
+	bool only_gone;
+	char name[64];
+};
+
+static void
+pick_one(void *arg, struct datastore *d)
+{
+	struct pick *p = arg;
+
+	if (p->name[0] == '\0' &&
+	    atomic_load(&d->state) != DATASTORE_UNMOUNTED &&
+	    (!p->only_gone || atomic_load(&d->gone)))
+		(void)snprintf(p->name, sizeof(p->name), "%s", d->name);
+}
+
+static unsigned
+unmount_picked(struct datastores *all, bool only_gone)
+{
+	char why[DATASTORE_WHY_SIZE];
+	unsigned failed = 0;
+
+	for (;;) {
+		struct pick p = { .only_gone = only_gone };
+
+		datastores_each(all, pick_one, &p);
+		if (p.name[0] == '\0')
+			return failed;
+		if (datastore_unmount(all, p.name, true, why) < 0)
+			failed++;
+	}
+}
+
+void
+datastores_reap(struct datastores *all)
+{
+	(void)unmount_picked(all, true);
+}
+
+unsigned
+datastores_unmount_all(struct datastores *all)
+{
+	return unmount_picked(all, false);
+}
