@@ -367,8 +367,9 @@ tell_left(struct evacuation *e, int rc)
 		    e->extent, vmfs_strerror(r));
 	return cmd_fail(c, rc, "%s still lie on extent %u of datastore '%s': "
 	    "%s%s", size_text(used, size), e->extent, c->d->name,
-	    e->left[0] != '\0' ? e->left : "what was freed a moment ago, or a "
-	    "deleted file that is still open; try again", e->n_left > NAMES_MAX ?
+	    e->left[0] != '\0' ? e->left : "what was freed a moment ago, a "
+	    "deleted file that is still open, or what a host that died had "
+	    "freed, until it mounts again", e->n_left > NAMES_MAX ?
 	    "; and more" : "");
 }
 

@@ -432,6 +432,62 @@ mib_move(struct forest *f, uint64_t off, uint64_t *ret_hole)
 	return r;
 }
 
+static bool
+way_leaves(const struct forest *f, const struct tree *t)
+{
+	for (unsigned k = 0; k <= t->top; k++)
+		if (block_leaves(f->fs, t->addr[k]))
+			return true;
+	return false;
+}
+
+/*
+ * A look that stops nobody: what does not lie there now will not, as nothing is
+ * allocated there.  *ret_hole as of forest_go_to.
+ */
+static int
+mib_look(struct forest *f, uint64_t off, uint64_t *ret_hole, bool *ret_lies)
+{
+	struct mib m = { .f = f, .off = off };
+	bool lies = false;
+	int r;
+
+	for (unsigned i = 0; i < f->n_disks; i++)
+		fiber_rwlock_rdlock(&f->disk[i]->map);
+	r = forest_go_to(f, off, ret_hole);
+	for (unsigned i = 0; i < f->n_trees && r == 0 && !lies; i++) {
+		struct tree *t = &f->tree[i];
+		struct naming n = { 0 };
+
+		lies = way_leaves(f, t);
+		if (lies || t->addr[1] == 0 ||
+		    (i > 0 && t->addr[1] == t[-1].addr[1]))
+			continue;
+		r = naming_load(&m, t, &n);
+		lies = r == 0 && naming_leaves(&m, &n);
+		mb_put(n.l1);
+		mb_put(n.leaf);
+	}
+	for (unsigned i = f->n_disks; i-- > 0; )
+		fiber_rwlock_unlock(&f->disk[i]->map);
+	*ret_lies = lies;
+	return r;
+}
+
+static int
+mib_step(struct forest *f, uint64_t off, uint64_t *ret_hole)
+{
+	bool lies;
+	int r = mib_look(f, off, ret_hole, &lies);
+
+	if (r != 0 || !lies)
+		return r;
+	forest_stop(f);
+	r = mib_move(f, off, ret_hole);
+	forest_go(f);
+	return r;
+}
+
 static uint64_t
 behind(uint64_t off, uint64_t hole)
 {
@@ -453,14 +509,13 @@ window_move(struct forest *f, const struct fs_progress *p, uint64_t *off)
 			r = -ECANCELED;
 		if (r != 0 || (until != 0 && env_now(env) >= until))
 			break;
-		forest_stop(f);
-		r = mib_move(f, *off, &hole);
-		forest_go(f);
+		r = mib_step(f, *off, &hole);
 		if (r == 0)
 			*off = behind(*off, hole);
 		/* Taking all its locks may have taken longer. */
 		if (until == 0)
 			until = env_now(env) + WINDOW_NS;
+		fiber_yield();
 	}
 	return forest_end(f, r);
 }

@@ -3,6 +3,7 @@
 #include <atf-c.h>
 #include <inttypes.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "libvmfs/base/units.h"
 #include "libvmfs/core/ds_priv.h"
@@ -324,9 +325,197 @@ ATF_TC_BODY(a_lun_that_is_silent_takes_only_what_lies_on_it, tc)
 	run(LOCK_ATS_PR, play_silence);
 }
 
+/* ---- one host dies while it empties a LUN, another one goes on ---- */
+
+#define VM_MIB 24u
+
+struct emptying {
+	struct world *w;
+	struct fs_file *f;
+	bool ended;
+};
+
+static void
+empty_main(void *arg)
+{
+	struct emptying *e = arg;
+	struct fs_evacuation v;
+	struct lock_holder holder;
+	int rc = -VMFS_EINUSE;
+
+	while (rc == -VMFS_EINUSE) {
+		rc = fs_extent_leave(e->w->host[VICTIM].fs, 1, true, &holder);
+		if (rc == -VMFS_EINUSE)
+			fiber_sleep(NSEC_PER_SEC);
+	}
+	/* Space that another host has freed comes late.  In the end it dies. */
+	for (unsigned i = 0; rc == 0 || (rc == -ENOSPC && i < 60); i++) {
+		if (rc == -ENOSPC)
+			fiber_sleep(NSEC_PER_SEC);
+		rc = fs_evacuate(&e->f, 1, NULL, &v);
+		if (rc == 0)
+			break;
+	}
+	e->ended = true;
+}
+
+/* Each MiB its own number, then a snapshot, and some of it again. */
+static uint64_t
+make_vm(struct world *w, struct fs_file *f, uint64_t ino)
+{
+	uint8_t *buf = disk_buf_alloc(MIB);
+	struct lock_holder holder;
+	struct fs_snapshot s = { .ino = 0 };
+	int rc = 0;
+
+	for (unsigned i = 0; i < VM_MIB && rc == 0; i++) {
+		memset(buf, (int)i + 1, MIB);
+		rc = fs_file_write(f, i * MIB, buf, MIB);
+	}
+	if (rc == 0)
+		rc = fs_snapshot_create(w->host[VICTIM].fs, ino, "s", &s,
+		    &holder);
+	memset(buf, 99, MIB);
+	for (unsigned i = 0; i < VM_MIB && rc == 0; i += 3)
+		rc = fs_file_write(f, i * MIB + 8192, buf, 12288);
+	if (rc == 0)
+		rc = fs_file_flush(f);
+	WORLD_CHECK(w, rc == 0);
+	free(buf);
+	return s.ino;
+}
+
+static void
+vm_is(struct world *w, struct fs_file *f, bool snapshot)
+{
+	uint8_t *buf = disk_buf_alloc(MIB);
+	size_t n;
+
+	for (unsigned i = 0; i < VM_MIB; i++) {
+		bool changed = !snapshot && i % 3 == 0;
+
+		WORLD_CHECK(w, fs_file_read(f, i * MIB, buf, MIB, &n) == 0);
+		WORLD_CHECK(w, buf[0] == i + 1 && buf[MIB - 1] == i + 1);
+		WORLD_CHECK(w, buf[8192] == (changed ? 99 : i + 1) &&
+		    buf[8192 + 12287] == (changed ? 99 : i + 1));
+	}
+	free(buf);
+}
+
+static struct fs_file *
+open_on(struct world *w, unsigned host, uint64_t ino, unsigned flags)
+{
+	struct lock_holder holder;
+	struct fs_file *f = NULL;
+
+	WORLD_CHECK(w, fs_file_open(w->host[host].fs, ino, 0, flags, &f,
+	    &holder) == 0);
+	return f;
+}
+
+static int
+settle_and_take_out(struct world *w)
+{
+	struct ds *ds = w->host[0].ds;
+	struct lock_holder holder;
+	int rc = -EBUSY;
+
+	for (unsigned i = 0; i < 120 && rc != 0; i++) {
+		fiber_sleep(NSEC_PER_SEC);
+		rc = ds_checkpoint(ds, 0);
+		if (rc == 0)
+			rc = ds_extent_settled(ds, 1);
+		if (rc == 0)
+			rc = fs_extent_rm(w->host[0].fs, 1, &holder);
+	}
+	return rc;
+}
+
+static void
+go_on(struct world *w, uint64_t ino, uint64_t snapshot)
+{
+	struct fs_file *f = open_on(w, 0, ino, FS_READ | FS_WRITE), *s;
+	struct fs_evacuation v;
+
+	if (f == NULL)
+		return;
+	vm_is(w, f, false);
+	WORLD_CHECK(w, fs_evacuate(&f, 1, NULL, &v) == 0);
+	WORLD_CHECK(w, settle_and_take_out(w) == 0);
+	vm_is(w, f, false);
+	WORLD_CHECK(w, fs_file_close(f) == 0);
+	s = open_on(w, 2, snapshot, FS_READ);
+	if (s == NULL)
+		return;
+	vm_is(w, s, true);
+	WORLD_CHECK(w, fs_file_close(s) == 0);
+}
+
+static uint64_t
+in_use(struct world *w)
+{
+	uint64_t bytes = 0;
+
+	WORLD_CHECK(w, ds_extent_used(w->host[VICTIM].ds, 1, &bytes) == 0);
+	return bytes;
+}
+
+static unsigned cut;			/* plays in which there was something left */
+
+static void
+play_emptying(struct world *w)
+{
+	struct emptying e = { .w = w };
+	struct lock_holder holder;
+	struct fs_file *ballast;
+	uint64_t snapshot, used;
+	struct fs_attr a;
+
+	if (!begin(w))
+		return;
+	/* It has the first LUN's space while the other one is written. */
+	ballast = file_with(w, "ballast", 56 * MIB);
+	WORLD_CHECK(w, fs_create(w->host[VICTIM].fs,
+	    fs_root(w->host[VICTIM].fs), "vm", INODE_DISK, 0600, 0, 0,
+	    VM_MIB * MIB, &a) == 0);
+	e.f = open_on(w, VICTIM, a.ino, FS_READ | FS_WRITE);
+	if (world_failed(w))
+		return;
+	snapshot = make_vm(w, e.f, a.ino);
+	WORLD_CHECK(w, fs_file_close(ballast) == 0);
+	WORLD_CHECK(w, fs_unlink(w->host[0].fs, fs_root(w->host[0].fs),
+	    "ballast", &holder) == 0);
+	WORLD_CHECK(w, ds_checkpoint(w->host[0].ds, 0) == 0);
+	WORLD_CHECK(w, sched_spawn(w->host[VICTIM].env.sched, "empty",
+	    empty_main, &e) == 0);
+	used = in_use(w);
+	while (!e.ended && in_use(w) >= used && !world_failed(w))
+		fiber_sleep(NSEC_PER_MSEC);
+	fiber_sleep(w->seed * 7 % 200 * NSEC_PER_MSEC);
+	cut += !e.ended;
+	world_crash_begin(w, VICTIM);
+	while (!e.ended)
+		fiber_sleep(NSEC_PER_MSEC);
+	(void)!fs_file_close(e.f);
+	world_crash(w, VICTIM);
+	WORLD_CHECK(w, world_wait(w, is_taken_over, 0, WAIT_MS));
+	if (!world_failed(w))
+		go_on(w, a.ino, snapshot);
+	end(w);
+}
+
+ATF_TC_WITHOUT_HEAD(who_dies_while_he_empties_a_lun_is_succeeded);
+ATF_TC_BODY(who_dies_while_he_empties_a_lun_is_succeeded, tc)
+{
+	(void)tc;
+	run(LOCK_ATS_PR, play_emptying);
+	ATF_CHECK_MSG(cut >= SEEDS / 4, "only %u were cut short", cut);
+}
+
 ATF_TP_ADD_TCS(tp)
 {
 	ATF_TP_ADD_TC(tp, a_lun_that_is_silent_takes_only_what_lies_on_it);
+	ATF_TP_ADD_TC(tp, who_dies_while_he_empties_a_lun_is_succeeded);
 	ATF_TP_ADD_TC(tp, nothing_lands_on_another_lun_after_the_fence);
 	ATF_TP_ADD_TC(tp, nothing_lands_in_another_file_after_the_fence);
 	ATF_TP_ADD_TC(tp, who_lacks_a_lun_takes_nobody_over);
