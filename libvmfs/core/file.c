@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "libvmfs/core/fs_impl.h"
+#include "libvmfs/env/iobuf.h"
 
 #define MIB_SIZE ((uint64_t)1 << MAP_L1_SHIFT)
 
@@ -122,13 +123,17 @@ static int
 secret_write(struct inode *ip, uint64_t phys, uint64_t off, const void *buf,
     size_t len)
 {
-	cleanup_free void *tmp = disk_buf_alloc(len);
+	size_t size;
+	void *tmp = iobuf_get(len, &size);
 	int r;
 
 	if (tmp == NULL)
 		return -ENOMEM;
 	r = cipher_encrypt(ip, off, buf, tmp, len);
-	return r != 0 ? r : disk_write(ds_disk(ip->fs->ds), phys, tmp, len, 0);
+	if (r == 0)
+		r = disk_write(ds_disk(ip->fs->ds), phys, tmp, len, 0);
+	iobuf_put(tmp, size);
+	return r;
 }
 
 /* ---- reading ---- */
