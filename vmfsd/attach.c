@@ -141,12 +141,14 @@ own(void *arg, struct disk **disk)
 	struct attachment *a = arg;
 	int rc = home_call(owner_of(a), own_here, a);
 
+	if (rc < 0)
+		return rc;
 	/* It may have been opened long ago. */
-	if (rc == 0)
-		rc = disk_refresh(a->held);
-	if (rc == 0)
-		*disk = a->held;
-	return rc;
+	if (disk_refresh(a->held) < 0)
+		log_warn(a->d->all->log, "attach: size not known disk=%s",
+		    a->path);
+	*disk = a->held;
+	return 0;
 }
 
 static int
@@ -187,7 +189,6 @@ static int
 refresh_here(void *arg)
 {
 	const struct attachment *a = arg;
-
 	int rc = disk_refresh(a->idle);
 
 	if (a->e != NULL)

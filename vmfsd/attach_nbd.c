@@ -96,11 +96,12 @@ static int
 changes_open(void *arg, const char *name, void **ret_context)
 {
 	const size_t len = strlen(CHANGED_SINCE);
-	struct opening o = { .a = arg, .snapshot = name + len };
+	struct opening o = { .a = arg };
 	int rc;
 
 	if (strncmp(name, CHANGED_SINCE, len) != 0)
 		return -ENOENT;
+	o.snapshot = name + len;
 	rc = home_call(o.a->d->env.sched, open_here, &o);
 	if (rc == 0)
 		*ret_context = o.x;
