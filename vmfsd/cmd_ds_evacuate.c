@@ -128,24 +128,6 @@ collect_file(struct evacuation *e, const struct walk_entry *w)
 	return note(e, &i);
 }
 
-static int dir_move(struct evacuation *e, uint64_t ino, const char *path);
-
-static int
-collect_one(void *arg, const struct walk_entry *w)
-{
-	struct evacuation *e = arg;
-	int rc = 0;
-
-	if (!task_step(e->c->task, 0, 0))
-		return -ECANCELED;
-	if (w->type == INODE_FILE || w->type == INODE_DISK)
-		rc = collect_file(e, w);
-	else if (w->type == INODE_DIR)
-		rc = dir_move(e, w->ino, w->path);
-	/* It was deleted meanwhile. */
-	return rc == -ENOENT || rc == -ESTALE ? 0 : rc;
-}
-
 static void
 stays(struct evacuation *e, const char *fmt, ...) PRINTF_LIKE(2, 3);
 
@@ -165,7 +147,12 @@ stays(struct evacuation *e, const char *fmt, ...)
 	va_end(ap);
 }
 
-/* ---- moving ---- */
+static void
+stays_damaged(struct evacuation *e, const char *path)
+{
+	stays(e, "%s: it is damaged; see vmfsctl ds info, repair it by "
+	    "fsck.vmfs, or remove it", path);
+}
 
 static int
 dir_move(struct evacuation *e, uint64_t ino, const char *path)
@@ -182,6 +169,29 @@ dir_move(struct evacuation *e, uint64_t ino, const char *path)
 	stays(e, "%s: host '%s' changes it; try again", path, holder.name);
 	return 0;
 }
+
+static int
+collect_one(void *arg, const struct walk_entry *w)
+{
+	struct evacuation *e = arg;
+	int rc = 0;
+
+	if (!task_step(e->c->task, 0, 0))
+		return -ECANCELED;
+	if (w->type == INODE_FILE || w->type == INODE_DISK)
+		rc = collect_file(e, w);
+	else if (w->type == INODE_DIR)
+		rc = dir_move(e, w->ino, w->path);
+	/* All else goes on. */
+	if (rc == -VMFS_ECORRUPT || rc == -EROFS) {
+		stays_damaged(e, w->path);
+		return 0;
+	}
+	/* It was deleted meanwhile. */
+	return rc == -ENOENT || rc == -ESTALE ? 0 : rc;
+}
+
+/* ---- moving ---- */
 
 static bool
 step(void *arg, uint64_t done, uint64_t total)
@@ -286,6 +296,8 @@ family_move(struct family *f)
 	else if (rc == -VMFS_ELOCKED)
 		stays(f->e, "%s: host '%s' reads a snapshot of it; try again "
 		    "when that is done", path, v.holder.name);
+	else if (rc == -VMFS_ECORRUPT || rc == -EROFS)
+		stays_damaged(f->e, path);
 	else
 		return rc;
 	return 0;

@@ -282,6 +282,22 @@ another_host_goes_on_after_a_crash_body()
 	fsck_is_clean "$(realpath store0)" "$(realpath store2)"
 }
 
+extents_test_case supervision_says_what_it_cannot_do
+supervision_says_what_it_cannot_do_body()
+{
+	daemon_in=supervised
+	lun_make lun0 128M
+	truncate -s 128M lun1
+	host_start esx1 "${PWD}/lun0"
+	atf_check -s exit:1 grep -q 'has several LUNs' esx1/log
+	atf_check vmfsctl -c esx1/ctl ds extent add ds1 "${PWD}/lun1"
+	host_stop esx1
+	host_start esx2 "${PWD}/lun0"
+	atf_check grep -q 'ds1: has several LUNs: .*mounted anew' esx2/log
+	host_stop esx2
+	fsck_is_clean lun0
+}
+
 extents_test_case only_the_last_lun_grows
 only_the_last_lun_grows_body()
 {
