@@ -268,13 +268,16 @@ static void
 administer(void)
 {
 	struct peer *p = box.peer[box.current];
+	uint8_t what = fuzz_u8(box.in);
 	int r = 0;
 
 	iscsi_server_sessions(box.server, session_seen, NULL);
-	switch (fuzz_u8(box.in) % 6) {
+	switch (what % 6) {
 	case 1:
 		if (p && p->full)
-			r = iscsi_server_drop_session(box.server, NULL,
+			r = what & 0x80 ? iscsi_server_logout_session(
+			    box.server, NULL, p->tsih, 1 + what / 6 % 4) :
+			    iscsi_server_drop_session(box.server, NULL,
 			    p->tsih);
 		break;
 	case 2:
