@@ -229,6 +229,15 @@ dropped_sessions_log_in_again_body()
 	until_true 30 sh -c 'echo after >>esx1/mnt/file' ||
 	    atf_fail "the host did not log in again"
 	atf_check -o inline:'before\nafter\n' cat esx1/mnt/file
+	atf_check vmfsctl -c box/ctl session logout --for=30 '*:esx1'
+	if grep -q 'did not log out' box/log; then
+		atf_fail "the host did not log out when it was asked to"
+	fi
+	until_true 30 sh -c 'echo again >>esx1/mnt/file' ||
+	    atf_fail "the host did not log in again"
+	atf_check -o inline:'before\nafter\nagain\n' cat esx1/mnt/file
+	atf_check -o inline:'ok\n' sh -c \
+	    "vmfsctl -c esx1/ctl -H ds ls | cut -f5"
 	host_stop esx1
 	host_stop box
 }
