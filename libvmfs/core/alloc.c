@@ -454,21 +454,22 @@ alloc_free_local(struct txn *t, struct lease *l, uint64_t block,
 	return r;
 }
 
-/* The cluster's lease if it can be had; NULL and 0 when another host has it. */
+/*
+ * The cluster's lease if it can be had; NULL and 0 when it cannot, because
+ * another host has it, its LUN is away, or the attempt failed: that must not end
+ * an operation in its middle.
+ */
 static int
 lease_for_free(struct ds *ds, uint64_t cluster, struct lease **ret_l)
 {
-	int r = 0;
-
 	*ret_l = lease_find(ds, cluster);
 	if (*ret_l != NULL)
 		return 0;
 	if (!ds_has_block(ds, cluster * ds->super.cluster_blocks))
 		return -VMFS_ECORRUPT;
-	if (ds->n_leases < LEASES_MAX)
-		r = lease_take(ds, cluster, ret_l);
-	/* Without its LUN it waits like one that another host has. */
-	return r == -VMFS_ELOCKED || r == -VMFS_EEXTENT ? 0 : r;
+	if (ds->n_leases < LEASES_MAX && lease_take(ds, cluster, ret_l) < 0)
+		*ret_l = NULL;
+	return ds->health;
 }
 
 static int
@@ -482,8 +483,10 @@ free_blocks(struct txn *t, uint64_t block, uint64_t count, bool meta)
 	r = lease_for_free(t->ds, cluster, &l);
 	if (r < 0)
 		return r;
-	if (l != NULL)
-		return alloc_free_local(t, l, block, count, meta);
+	r = l != NULL ? alloc_free_local(t, l, block, count, meta) : -EAGAIN;
+	if (r == 0 || r == -VMFS_ECORRUPT || t->ds->health < 0)
+		return r;
+	/* Not now: later, when it can be. */
 	if (meta)
 		mb_freed(t, block);
 	return remote_free_add(t, &f);

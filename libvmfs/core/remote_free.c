@@ -135,8 +135,14 @@ remote_free_add(struct txn *t, const struct remote_free *f)
 
 /* ---- applying ---- */
 
+/* Of a pass: entries of a cluster that cannot be had come together. */
+struct pass {
+	struct mblk *prev;	/* block before this one; NULL: it is the first */
+	uint64_t refused;	/* cluster; UINT64_MAX: none yet */
+};
+
 static int
-apply_entry(struct ds *ds, struct mblk *b, uint32_t i)
+apply_entry(struct ds *ds, struct mblk *b, uint32_t i, struct pass *p)
 {
 	struct remote_free f, last;
 	struct lease *l;
@@ -145,11 +151,14 @@ apply_entry(struct ds *ds, struct mblk *b, uint32_t i)
 	int r;
 
 	remote_free_get(b->data, i, &f);
+	if (f.block / ds->super.cluster_blocks == p->refused)
+		return 0;
 	r = lease_take(ds, f.block / ds->super.cluster_blocks, &l);
-	/* A damaged cluster keeps its entries; the others go on. */
-	if (r < 0)
-		return r == -VMFS_ELOCKED || r == -VMFS_ECORRUPT ||
-		    r == -VMFS_EEXTENT ? 0 : r;
+	/* What cannot be leased now keeps its entries; the others go on. */
+	if (r < 0) {
+		p->refused = f.block / ds->super.cluster_blocks;
+		return ds->health;
+	}
 	l->users++;
 	r = txn_begin(ds, 4, &t);
 	if (r < 0)
@@ -195,9 +204,9 @@ unlink_block(struct ds *ds, struct mblk *prev, struct mblk *b)
 	return r;
 }
 
-/* Entries [0, count) of one block; *prev becomes it if it stays. */
+/* Entries [0, count) of one block; p->prev becomes it if it stays. */
 static int
-apply_block(struct ds *ds, struct mblk **prev, uint64_t *block, uint32_t count)
+apply_block(struct ds *ds, struct pass *p, uint64_t *block, uint32_t count)
 {
 	struct mblk *b;
 	int r;
@@ -208,15 +217,15 @@ apply_block(struct ds *ds, struct mblk **prev, uint64_t *block, uint32_t count)
 	if (count > log_count(b))
 		count = log_count(b);
 	while (r == 0 && count > 0)
-		r = apply_entry(ds, b, --count);
+		r = apply_entry(ds, b, --count, p);
 	*block = le64_get(((const struct remote_free_disk *)
 	    (const void *)b->data)->next);
 	if (r == 0 && log_count(b) == 0) {
-		r = unlink_block(ds, *prev, b);
+		r = unlink_block(ds, p->prev, b);
 		mb_put(b);
 	} else {
-		mb_put(*prev);
-		*prev = b;
+		mb_put(p->prev);
+		p->prev = b;
 	}
 	return r;
 }
@@ -225,7 +234,8 @@ int
 remote_free_apply(struct ds *ds)
 {
 	uint64_t block = first_block(ds);
-	struct mblk *prev = NULL, *b;
+	struct pass p = { .refused = UINT64_MAX };
+	struct mblk *b;
 	uint32_t count;
 	int r;
 
@@ -240,9 +250,9 @@ remote_free_apply(struct ds *ds)
 	 * back into it.  Entries added from now on wait for the next pass. */
 	r = ds_checkpoint(ds, 0);
 	while (r == 0 && block != 0) {
-		r = apply_block(ds, &prev, &block, count);
+		r = apply_block(ds, &p, &block, count);
 		count = REMOTE_FREE_ENTRIES;
 	}
-	mb_put(prev);
+	mb_put(p.prev);
 	return r;
 }

@@ -347,6 +347,7 @@ ALLOC_TEST(a_cluster_stays_until_the_lun_is_told)
 /* ---- clusters of another host ---- */
 
 static uint64_t foreign_addr;
+static int foreign_error = -VMFS_ELOCKED;
 static const struct lockops_vt *real_vt;
 
 static int
@@ -355,7 +356,7 @@ foreign_acquire(struct lockops *l, uint64_t addr, enum lock_mode mode,
     struct lock_holder *ret_holder)
 {
 	if (addr == foreign_addr)
-		return -VMFS_ELOCKED;
+		return foreign_error;
 	return real_vt->acquire(l, addr, mode, flags, deadline_ns, ret_g,
 	    ret_holder);
 }
@@ -401,7 +402,8 @@ free_both(struct fixture *f, uint64_t chunk, uint64_t meta)
 	txn_end(t);
 }
 
-ALLOC_TEST(frees_for_another_host_wait_in_the_log)
+static void
+frees_wait(struct fixture *f)
 {
 	uint64_t chunk, meta, addr = use_cluster(f, &chunk, &meta);
 	struct ds_space before, logged, after;
@@ -423,6 +425,24 @@ ALLOC_TEST(frees_for_another_host_wait_in_the_log)
 	ATF_REQUIRE_EQ(ds_space(f->ds, &after), 0);
 	ATF_CHECK(after.free_bytes > logged.free_bytes);
 	ATF_CHECK_EQ(alloc_one(f, chunk), chunk);
+}
+
+ALLOC_TEST(frees_for_another_host_wait_in_the_log)
+{
+	frees_wait(f);
+}
+
+/* An operation has no way back by then. */
+ALLOC_TEST(frees_wait_when_nobody_can_say_whose_the_cluster_is)
+{
+	foreign_error = -VMFS_EUNKNOWN;
+	frees_wait(f);
+}
+
+ALLOC_TEST(frees_wait_when_the_cluster_is_damaged)
+{
+	foreign_error = -VMFS_ECORRUPT;
+	frees_wait(f);
 }
 
 ALLOC_TEST(remote_log_grows_beyond_one_block)
@@ -542,6 +562,8 @@ ATF_TP_ADD_TCS(tp)
 	ATF_TP_ADD_TC(tp, unused_promises_cost_no_commit);
 	ATF_TP_ADD_TC(tp, empty_metachunks_become_space_again);
 	ATF_TP_ADD_TC(tp, frees_for_another_host_wait_in_the_log);
+	ATF_TP_ADD_TC(tp, frees_wait_when_nobody_can_say_whose_the_cluster_is);
+	ATF_TP_ADD_TC(tp, frees_wait_when_the_cluster_is_damaged);
 	ATF_TP_ADD_TC(tp, remote_log_grows_beyond_one_block);
 	ATF_TP_ADD_TC(tp, counters_and_bitmaps_agree_after_any_cut);
 	return atf_no_error();
