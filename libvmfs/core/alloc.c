@@ -384,6 +384,7 @@ free_chunks_local(struct txn *t, struct lease *l, uint64_t chunk,
 		cluster_chunk_set_used(l->b->data, i, false);
 		bitmap_put(l->freed, i, true);
 	}
+	l->any_freed = true;
 	l->info.free_chunks += (uint32_t)count;
 	mb_dirty(t, l->b, LOCK_RECORD_SIZE +
 	    offsetof(struct cluster_disk, used) + first / 8,

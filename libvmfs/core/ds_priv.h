@@ -130,10 +130,11 @@ struct lease {
 	unsigned idle_ticks;
 	bool closing;		/* to be given back */
 	bool leaving;		/* its LUN is to leave: takes nothing more */
-	uint8_t busy[CLUSTER_BITMAP_SIZE];
-	uint8_t avoid[CLUSTER_BITMAP_SIZE];	/* in a pair with metachunks */
+	bool any_freed, any_committing;	/* bits in the two below */
 	uint8_t freed[CLUSTER_BITMAP_SIZE];	/* in the transaction */
 	uint8_t freed_committing[CLUSTER_BITMAP_SIZE];
+	uint8_t busy[CLUSTER_BITMAP_SIZE];
+	uint8_t avoid[CLUSTER_BITMAP_SIZE];	/* in a pair with metachunks */
 	uint8_t discard[CLUSTER_BITMAP_SIZE];	/* free: UNMAP them */
 	uint16_t mchunk_of[CLUSTER_CHUNKS_MAX];	/* index + 1 */
 	struct mchunk *mchunks;

@@ -296,8 +296,14 @@ lease_commit_begins(struct ds *ds)
 	list_for_each(node, tmp, &ds->leases) {
 		struct lease *l = list_entry(node, struct lease, link);
 
-		memcpy(l->freed_committing, l->freed, sizeof(l->freed));
-		memset(l->freed, 0, sizeof(l->freed));
+		/* Most commits free nothing. */
+		if (l->any_freed || l->any_committing) {
+			memcpy(l->freed_committing, l->freed,
+			    sizeof(l->freed));
+			memset(l->freed, 0, sizeof(l->freed));
+		}
+		l->any_committing = l->any_freed;
+		l->any_freed = false;
 		for (unsigned i = 0; i < l->n_mchunks; i++) {
 			l->mchunks[i].freed_committing = l->mchunks[i].freed;
 			l->mchunks[i].freed = 0;
@@ -311,7 +317,7 @@ release_freed(struct ds *ds, struct lease *l)
 {
 	bool discard = discard_is_on(ds);
 
-	for (size_t i = 0; i < CLUSTER_BITMAP_SIZE; i++) {
+	for (size_t i = 0; l->any_committing && i < CLUSTER_BITMAP_SIZE; i++) {
 		uint8_t f = l->freed_committing[i];
 
 		if (f == 0)
@@ -322,6 +328,7 @@ release_freed(struct ds *ds, struct lease *l)
 			l->discard[i] = (uint8_t)(l->discard[i] | f);
 		l->freed_committing[i] = 0;
 	}
+	l->any_committing = false;
 	for (unsigned i = 0; i < l->n_mchunks; i++) {
 		struct mchunk *m = &l->mchunks[i];
 

@@ -275,7 +275,9 @@ view_learn(struct view *v, uint64_t off, const struct view_entry *e)
 void
 view_set_size(struct view *v, uint64_t size)
 {
-	atomic_store(&v->size, size);
+	/* Only the owner stores it, and mostly nothing has changed. */
+	if (atomic_load(&v->size) != size)
+		atomic_store(&v->size, size);
 }
 
 uint64_t
