@@ -6,6 +6,7 @@
 
 #include "libvmfs/base/units.h"
 #include "libvmfs/vmdk/descriptor.h"
+#include "vmfsd/attach.h"
 #include "vmfsd/disk_key.h"
 #include "vmfsd/walk.h"
 
@@ -245,16 +246,48 @@ cmd_info(struct daemon *dm, json_t *args, json_t **ret_result, char *msg)
 
 /* ---- remove, move ---- */
 
+/* The kernel tells of a close when it likes. */
+#define CLOSE_LOOKS 50u
+#define CLOSE_LOOK_NS (20 * NSEC_PER_MSEC)
+
+/* Who has a guest's disk loses it when the guest ends. */
+static int
+refuse_used(struct fs_call *c, const struct vdisk *v)
+{
+	bool attached = false;
+
+	if (json_is_true(json_object_get(c->args, "force")))
+		return 0;
+	for (unsigned i = 0; i < CLOSE_LOOKS; i++) {
+		attached = attach_find(c->d, v->attr.ino) != NULL;
+		if (!attached && !fs_is_written(c->d->fs, v->attr.ino))
+			return 0;
+		if (attached)
+			break;
+		fiber_sleep(CLOSE_LOOK_NS);
+	}
+	return cmd_fail(c, -EBUSY, "%s is %s; end that first, or use --force: "
+	    "then it is gone when it is closed", c->path.path, attached ?
+	    "attached (vmfsctl disk attached)" : "in use on this host, by a "
+	    "program or as a LUN");
+}
+
 static int
 run_rm(struct fs_call *c)
 {
+	const struct fs_progress p = task_progress(c->task);
 	struct vdisk v;
 	int rc = vdisk_find(c, c->path.path, &v);
 
+	if (rc == 0)
+		rc = refuse_used(c, &v);
 	if (rc < 0)
 		return rc;
+	if (v.attr.snapshots > 0)
+		rc = fs_snapshot_thin(c->d->fs, v.attr.ino, &p, &c->holder);
 	/* The extent first: when it is locked nothing has changed. */
-	rc = fs_unlink(c->d->fs, v.dir, v.flat, &c->holder);
+	if (rc == 0)
+		rc = fs_unlink(c->d->fs, v.dir, v.flat, &c->holder);
 	if (rc == -EBUSY && json_is_true(json_object_get(c->args, "defer")))
 		return disk_defer(c, &v);
 	if (rc == -EBUSY)
@@ -271,7 +304,8 @@ run_rm(struct fs_call *c)
 static int
 cmd_rm(struct daemon *dm, json_t *args, json_t **ret_result, char *msg)
 {
-	return cmd_fs(dm, args, ret_result, msg, false, run_rm);
+	return task_start(dm, "remove", args, TASK_FIBER, run_rm, ret_result,
+	    msg);
 }
 
 int

@@ -33,13 +33,14 @@ static const struct row {
 	    "sizes in bytes, times in microseconds" },
 	{ 'f', PASS, "force", NULL, 0,
 	    "ds unmount,ds extent add,host fence,host forget,target,lun,acl,"
-	    "portal,reload,disk resize,disk detach",
+	    "portal,reload,disk resize,disk detach,disk rm",
 	    "ds unmount: although files are open;\n"
 	    "host fence: although it pulses;\n"
 	    "host forget: it is gone for good;\n"
 	    "target, lun, acl, reload: although in use;\n"
 	    "ds extent add: although it is not empty;\n"
 	    "disk detach: although a guest uses it;\n"
+	    "disk rm: although it is in use on this host;\n"
 	    "disk resize: smaller than it is" },
 	{ 'n', PASS, "dry-run", NULL, 0, "reload",
 	    "reload: only show what would be done" },

@@ -211,6 +211,19 @@ fs_file_reopen(struct fs *fs, uint64_t ino, uint32_t generation,
 	    flags & ~(unsigned)FS_TRUNC, ret_f, NULL);
 }
 
+bool
+fs_is_written(struct fs *fs, uint64_t ino)
+{
+	list_for_each(node, tmp, &fs->files) {
+		const struct fs_file *f = list_entry(node, struct fs_file,
+		    node);
+
+		if (f->ip->ino == ino && (f->flags & FS_WRITE) != 0)
+			return true;
+	}
+	return false;
+}
+
 int
 fs_file_close(struct fs_file *f)
 {

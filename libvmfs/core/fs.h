@@ -276,6 +276,8 @@ int fs_file_open(struct fs *fs, uint64_t ino, uint32_t generation,
 int fs_file_reopen(struct fs *fs, uint64_t ino, uint32_t generation,
     unsigned flags, struct fs_file **ret_f) MUST_CHECK;
 /* Flushes; the last close of a writer releases the lock. */
+/* Somebody on this host has it open for writing. */
+bool fs_is_written(struct fs *fs, uint64_t ino);
 int fs_file_close(struct fs_file *f) MUST_CHECK;
 int fs_file_attr(struct fs_file *f, struct fs_attr *ret_a) MUST_CHECK;
 /* Short count at the end of file. */
@@ -449,6 +451,12 @@ int fs_snapshot_list(struct fs *fs, uint64_t ino,
 /* By name, or "#id".  -ENOENT. */
 int fs_snapshot_find(struct fs *fs, uint64_t ino, const char *name,
     struct fs_snapshot *ret_s) MUST_CHECK;
+/*
+ * Before a disk goes that has so many that it takes long: all but those that go
+ * with its name.  -EBUSY, and none goes, while clones pin one.
+ */
+int fs_snapshot_thin(struct fs *fs, uint64_t ino, const struct fs_progress *p,
+    struct lock_holder *ret_holder) MUST_CHECK;
 /* -EBUSY while clones pin it. */
 int fs_snapshot_delete(struct fs *fs, uint64_t ino, uint32_t id,
     struct lock_holder *ret_holder) MUST_CHECK;

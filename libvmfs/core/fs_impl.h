@@ -491,8 +491,9 @@ int snapshot_free(struct inode *ip, uint64_t ino,
  * Deletes the oldest until there are only `keep`, none when clones need one
  * (-EBUSY): before the disk goes, which takes the rest in one transaction.
  */
+#define VICTIM_SNAPSHOTS 16u	/* that go in one transaction with the name */
 int snapshot_thin(struct fs *fs, uint64_t ino, unsigned keep,
-    struct lock_holder *ret_holder) MUST_CHECK;
+    const struct fs_progress *p, struct lock_holder *ret_holder) MUST_CHECK;
 /* Finishes deletions that were begun, and deletes what copies have left; the
  * first error. */
 int snapshot_reap(struct inode *ip);

@@ -6,7 +6,6 @@
 #define NAME_META 12u
 #define DEPTH_MAX 4096u
 #define RENAME_TRIES 8u
-#define VICTIM_SNAPSHOTS 16u	/* that go in one transaction with the name */
 
 static void
 dir_touch(struct inode *dip)
@@ -68,7 +67,7 @@ victim_thin(struct fs *fs, const struct fs_attr *a, struct lock_holder *holder)
 {
 	if (a->snapshots <= VICTIM_SNAPSHOTS || a->nlink > 1)
 		return 0;
-	return snapshot_thin(fs, a->ino, VICTIM_SNAPSHOTS, holder);
+	return snapshot_thin(fs, a->ino, VICTIM_SNAPSHOTS, NULL, holder);
 }
 
 int

@@ -238,15 +238,17 @@ none_pinned(struct inode *ip)
 }
 
 static int
-thin_locked(struct inode *ip, unsigned keep)
+thin_locked(struct inode *ip, unsigned keep, const struct fs_progress *p)
 {
-	unsigned i = 0;
+	unsigned i = 0, all = ip->info.snapshots;
 	int r;
 
 	r = kin_load(ip);
 	if (r == 0)
 		r = none_pinned(ip);
 	while (r == 0 && ip->info.snapshots > keep && i < ip->n_kin) {
+		if (!progress_step(p, all - ip->info.snapshots, all))
+			return -ECANCELED;
 		if (ip->kin[i].origin)
 			i++;
 		else
@@ -257,7 +259,7 @@ thin_locked(struct inode *ip, unsigned keep)
 
 int
 snapshot_thin(struct fs *fs, uint64_t ino, unsigned keep,
-    struct lock_holder *ret_holder)
+    const struct fs_progress *p, struct lock_holder *ret_holder)
 {
 	struct inode *ip;
 	int r;
@@ -267,9 +269,19 @@ snapshot_thin(struct fs *fs, uint64_t ino, unsigned keep,
 		return r;
 	snaps_lock(ip);
 	if (ip->info.snapshots > keep)
-		r = thin_locked(ip, keep);
+		r = thin_locked(ip, keep, p);
 	snaps_unlock(ip);
 	return inode_give(ip, LOCK_EXCLUSIVE, r);
+}
+
+int
+fs_snapshot_thin(struct fs *fs, uint64_t ino, const struct fs_progress *p,
+    struct lock_holder *ret_holder)
+{
+	int r = fs_writable(fs);
+
+	return r != 0 ? r : snapshot_thin(fs, ino, VICTIM_SNAPSHOTS, p,
+	    ret_holder);
 }
 
 int

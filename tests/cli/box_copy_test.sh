@@ -109,7 +109,7 @@ extended_copy_shares_space_body()
 	qemu_io 1 'write -P 8 0 64k'
 	qemu_io 0 'read -P 5 0 4M'
 	atf_check -s exit:4 -e match:'needed by 1 clone' \
-	    vmfsctl disk rm ds1:/from.vmdk
+	    vmfsctl disk rm ds1:/from.vmdk --force
 	# The snapshot goes with the copy.
 	atf_check vmfsctl lun remove ${iqn} 1
 	atf_check vmfsctl disk rm ds1:/to.vmdk

@@ -294,6 +294,27 @@ a_part_is_not_taken_for_the_whole_body()
 	atf_check -o match:clean fsck.vmfs -n "${PWD}/lun"
 }
 
+disk_test_case disks_in_use_are_not_removed
+disks_in_use_are_not_removed_body()
+{
+	one_host
+	atf_check vmfsctl disk create ds1:/a.vmdk 8M
+	exec 9<>esx1/mnt/a-flat.vmdk
+	atf_check -s exit:4 -e match:'in use on this host.*--force' \
+	    vmfsctl disk rm ds1:/a.vmdk
+	exec 9>&-
+	atf_check -o ignore vmfsctl disk attach ds1:/a.vmdk
+	atf_check -s exit:4 -e match:'is attached' vmfsctl disk rm ds1:/a.vmdk
+	atf_check -o inline:'a-flat.vmdk\na.vmdk\n' ls esx1/mnt
+	atf_check vmfsctl disk detach ds1:/a.vmdk
+	exec 9<>esx1/mnt/a-flat.vmdk
+	atf_check vmfsctl disk rm ds1:/a.vmdk --force
+	exec 9>&-
+	atf_check -o empty ls esx1/mnt
+	hosts_stop
+	atf_check -o match:clean fsck.vmfs -n "${PWD}/lun"
+}
+
 # Many come and go from one template.
 disk_test_case clones_leave_no_snapshots_behind
 clones_leave_no_snapshots_behind_body()

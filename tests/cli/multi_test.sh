@@ -59,7 +59,8 @@ two_hosts_write_one_disk_body()
 	    vmfsctl lock break ds1:/q.vmdk
 	atf_check -s exit:4 -e match:'host esx2 and 1 more \(multi-writer' \
 	    vmfsctl disk snapshot ds1:/q.vmdk s1
-	atf_check -s exit:4 -e match:'multi-writer' vmfsctl disk rm ds1:/q.vmdk
+	atf_check -s exit:4 -e match:'multi-writer' \
+	    vmfsctl disk rm ds1:/q.vmdk --force
 	atf_check -s exit:4 -e match:'multi-writer' \
 	    vmfsctl disk mv ds1:/q.vmdk ds1:/r.vmdk
 	atf_check -s exit:4 -e match:'multi-writer' \
