@@ -407,7 +407,8 @@ why_not(const struct request *init, const struct fuse_init_out *o)
 static const char *
 ring_begin(struct fuse_mount *m)
 {
-	int rc = reader_add(m);
+	/* A thread that comes after readers_stop would not end. */
+	int rc = m->stopping ? -ECANCELED : reader_add(m);
 
 	if (rc == 0)
 		rc = ring_new(m, &m->ring);
