@@ -161,15 +161,20 @@ import_end(struct fs_call *c)
 	int rc = fs_file_truncate(s->f, size > 0 ? size : 512);
 
 	if (rc == 0)
+		rc = fs_file_attr(s->f, &a);
+	if (rc == 0)
 		rc = disk_names(c, &c->path, flat, sizeof(flat), &dir);
 	if (rc == 0)
 		rc = vdisk_show(c, s->f, dir, flat);
+	if (rc < 0)
+		return rc;
+	rc = vdisk_write_descriptor(c, dir, c->path.name, a.ino, flat, a.size,
+	    &a);
 	if (rc == 0)
-		rc = fs_file_attr(s->f, &a);
-	if (rc == 0)
-		rc = vdisk_write_descriptor(c, dir, c->path.name, a.ino,
-		    flat, a.size, &a);
-	return rc == 0 ? ds_commit(c->d->ds) : rc;
+		rc = ds_commit(c->d->ds);
+	if (rc < 0)
+		(void)!fs_unlink(c->d->fs, dir, flat, NULL);
+	return rc;
 }
 
 static int
