@@ -519,39 +519,6 @@ free_meta(struct txn *t, uint64_t block)
 	return free_blocks(t, block, 1, true);
 }
 
-static int
-head_ready(struct ds *ds, struct lease *l, uint64_t block)
-{
-	uint64_t head = block - block % CHUNK_BLOCKS;
-	struct mchunk *m;
-	struct mblk *b;
-	int r;
-
-	l->users++;
-	r = mchunk_load(ds, l, (uint32_t)(block / CHUNK_BLOCKS -
-	    l->first_chunk), &m);
-	if (r == 0)
-		r = mb_read(ds, &l->grant, head, BLOCK_METACHUNK, &b);
-	if (r == 0)
-		mb_put(b);
-	l->users--;
-	return r == -ENOENT ? -VMFS_ECORRUPT : r;
-}
-
-int
-free_meta_ready(struct ds *ds, uint64_t block)
-{
-	struct lease *l;
-	int r = ds->health;
-
-	if (r == 0)
-		r = lease_for_free(ds, block / ds->super.cluster_blocks, &l);
-	if (r == 0)
-		r = l != NULL ? head_ready(ds, l, block) :
-		    remote_free_ready(ds);
-	return r;
-}
-
 /* ---- reserving ---- */
 
 /* Those that were leased last come first: they have most. */

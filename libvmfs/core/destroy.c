@@ -79,8 +79,7 @@ content_free(struct inode *ip, uint64_t *ret_idle)
 /*
  * The lock is released before the transaction ends: until then nobody can be
  * given the block, and a lock record must not be written into another's.
- * Until the commit the block on the disk says that it is being deleted.  What can
- * fail is tried first: an inode that is in no list any more must be free.
+ * Until the commit the block on the disk says that it is being deleted.
  */
 int
 inode_vanish(struct inode *ip, int (*last)(struct txn *t, void *arg),
@@ -91,9 +90,7 @@ inode_vanish(struct inode *ip, int (*last)(struct txn *t, void *arg),
 	struct txn *t;
 	int r, e;
 
-	r = free_meta_ready(ds, ip->ino);
-	if (r == 0)
-		r = ds_checkpoint(ds, ip->ino);
+	r = ds_checkpoint(ds, ip->ino);
 	if (r != 0) {
 		e = inode_drop(ip, LOCK_EXCLUSIVE);
 		return e == -VMFS_EFENCED ? e : r;

@@ -271,9 +271,6 @@ int alloc_meta(struct txn *t, uint64_t hint, enum block_type type,
  */
 int free_chunks(struct txn *t, uint64_t chunk, uint64_t count) MUST_CHECK;
 int free_meta(struct txn *t, uint64_t block) MUST_CHECK;
-/* Outside of a transaction: reads what freeing the block will need, so that it
- * does not fail for that inside of one. */
-int free_meta_ready(struct ds *ds, uint64_t block) MUST_CHECK;
 /*
  * Leases ready space outside of a transaction, so that `chunks` and
  * `meta_blocks` can be had inside one without waiting for other hosts.

@@ -377,8 +377,6 @@ bool lease_has_empty(const struct lease *l);
 
 /* ---- remote_free.c ---- */
 int remote_free_add(struct txn *t, const struct remote_free *f) MUST_CHECK;
-/* Reads what adding one will need. */
-int remote_free_ready(struct ds *ds) MUST_CHECK;
 /* Applies what can be applied. */
 int remote_free_apply(struct ds *ds) MUST_CHECK;
 

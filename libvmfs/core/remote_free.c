@@ -96,20 +96,6 @@ log_room(struct txn *t, struct mblk **ret_b)
 }
 
 int
-remote_free_ready(struct ds *ds)
-{
-	struct mblk *b;
-	int r;
-
-	if (first_block(ds) == 0)
-		return 0;
-	r = log_read(ds, first_block(ds), &b);
-	if (r == 0)
-		mb_put(b);
-	return r;
-}
-
-int
 remote_free_add(struct txn *t, const struct remote_free *f)
 {
 	struct mblk *b;

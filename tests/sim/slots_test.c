@@ -696,6 +696,43 @@ ATF_TC_BODY(a_recoverer_in_recovery_recovers_nobody, tc)
 	run(4, play_chain);
 }
 
+/* ---- who repairs ---- */
+
+/* Only one slot has no journal, or what lies behind its record is sound. */
+static void
+play_repair(struct world *w)
+{
+	bool whole = w->lun.info.block_size == BLOCK_SIZE;
+
+	for (unsigned i = 0; i < SLOTS_MAX; i++) {
+		struct heartbeat hb = play_peek_slot(w, i);
+
+		if (i == UNUSED_SLOT)
+			continue;
+		hb.journal_block = LOCK_BLOCK;
+		hb.journal_blocks = w->super.journal_blocks;
+		if (whole)
+			play_damage(w, play_slot_at(i) + LOCK_RECORD_SIZE + 70);
+		else
+			play_poke_slot(w, &hb);
+	}
+	w->host[0].tool = true;
+	if (play_join_all(w))
+		WORLD_CHECK(w, play_slot_of(w, 0) == UNUSED_SLOT);
+	play_leave_all(w);
+}
+
+ATF_TC_WITHOUT_HEAD(who_repairs_joins_in_a_slot_that_needs_no_repair);
+ATF_TC_BODY(who_repairs_joins_in_a_slot_that_needs_no_repair, tc)
+{
+	struct world_conf conf = { .hosts = 1, .protocol = LOCK_ATS_PR };
+
+	(void)tc;
+	play_seeds(conf, SEEDS, play_repair);
+	conf.block_size = BLOCK_SIZE;
+	play_seeds(conf, SEEDS, play_repair);
+}
+
 ATF_TP_ADD_TCS(tp)
 {
 	ATF_TP_ADD_TC(tp, who_has_lost_his_slot_stops_and_leaves_it_alone);
@@ -713,5 +750,6 @@ ATF_TP_ADD_TCS(tp)
 	ATF_TP_ADD_TC(tp, a_recoverer_with_a_damaged_slot_is_waited_for);
 	ATF_TP_ADD_TC(tp, a_recovery_goes_on_when_its_host_has_gone);
 	ATF_TP_ADD_TC(tp, a_recoverer_in_recovery_recovers_nobody);
+	ATF_TP_ADD_TC(tp, who_repairs_joins_in_a_slot_that_needs_no_repair);
 	return atf_no_error();
 }

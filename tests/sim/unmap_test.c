@@ -108,6 +108,9 @@ begin_to_forget(struct world *w, unsigned i)
 	n = fill(w, f);
 	WORLD_CHECK(w, fs_file_close(f) == 0);
 	w->lun.faults.unmap_ns = SLOW_NS;
+	/* Whole clusters at once, or a part of them. */
+	if (w->seed % 2 == 0 && w->host[i].ds->conf.discard_rate == 0)
+		w->host[i].ds->conf.discard_rate = 2 * MIB;
 	WORLD_CHECK(w, fs_unlink(fs, fs_root(fs), "old", NULL) == 0);
 	for (unsigned ms = 0; w->host[i].ds->discarding == 0 && ms < WAIT_MS;
 	    ms++)
