@@ -187,7 +187,7 @@ give_up(void)
 	exit(CTL_EXIT_USAGE);
 }
 
-/* 0 to r->max. */
+/* The daemon knows what the least is. */
 static unsigned
 number(const struct row *r, const char *text)
 {
@@ -195,8 +195,8 @@ number(const struct row *r, const char *text)
 	unsigned long n = strtoul(text, &end, 10);
 
 	if (*text < '0' || *text > '9' || *end != '\0' || n > r->max) {
-		fprintf(stderr, "vmfsctl: --%s='%s': expected a number from 0 "
-		    "to %lu\n", r->name, text, r->max);
+		fprintf(stderr, "vmfsctl: --%s='%s': expected a number, "
+		    "at most %lu\n", r->name, text, r->max);
 		give_up();
 	}
 	return (unsigned)n;
