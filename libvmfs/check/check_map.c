@@ -15,6 +15,9 @@ struct map_walk {
 	uint64_t owner;		/* of what this tree wrote itself */
 	uint32_t alone_after, own_after;
 	const char *object;
+	uint64_t chunks;	/* that it names */
+	bool partly;		/* some of it was seen with another tree */
+	bool lost;		/* some of it becomes holes, or is copied */
 };
 
 /* A node to read, and what of the file it maps. */
@@ -49,6 +52,7 @@ map_lost(struct map_walk *w, const struct map_at *at, const char *why)
 {
 	char range[64];
 
+	w->lost = true;
 	check_report(w->c, CHECK_MAP, CHECK_DAMAGE, at->block,
 	    w->c->conf->repair, "a map block (%llu) of %s %s: %s %s",
 	    (unsigned long long)at->block, w->object, why,
@@ -119,8 +123,10 @@ check_map_read(struct map_walk *w, const struct map_at *at, void *buf)
 	case MARK_AGAIN:
 		break;
 	}
-	return at->birth > w->alone_after ?
-	    map_lost(w, at, "is used by another object too") : 2;
+	if (at->birth > w->alone_after)
+		return map_lost(w, at, "is used by another object too");
+	w->partly = true;
+	return 2;
 }
 
 /*
@@ -137,8 +143,10 @@ check_data(struct map_walk *w, const struct map_at *at, uint64_t *chunk,
 	int rc;
 
 	rc = check_mark_chunks(c, *chunk, count, alone);
+	w->chunks += count;
 	if (rc == 0)
 		return 0;
+	w->lost = true;
 	range_text(at, (uint64_t)count * CHUNK_SIZE, range);
 	if (rc == -ERANGE) {
 		check_report(c, CHECK_MAP_RANGE, CHECK_DAMAGE, at->block,
@@ -147,6 +155,7 @@ check_data(struct map_walk *w, const struct map_at *at, uint64_t *chunk,
 		    (unsigned long long)*chunk, count);
 		*changed = true;
 		*chunk = 0;
+		w->chunks -= count;
 		return 0;
 	}
 	rc = c->conf->repair ? check_copy_chunks(c, *chunk, count, &copy) :
@@ -160,6 +169,8 @@ check_data(struct map_walk *w, const struct map_at *at, uint64_t *chunk,
 	    count, !c->conf->repair ? "" : rc == 0 ? ": they get a copy" :
 	    ": there is no space for a copy, they read as zeroes");
 	*chunk = rc == 0 ? copy : 0;
+	if (rc != 0)
+		w->chunks -= count;
 	*changed = true;
 	return 0;
 }
@@ -313,7 +324,7 @@ check_map_entries(struct map_walk *w, const struct map_at *at,
 			    " %s makes no sense", i,
 			    (unsigned long long)at->block, w->object);
 			e = hole;
-			*changed = true;
+			w->lost = *changed = true;
 			map_entry_put(&d->entry[i], &e);
 			continue;
 		}
@@ -363,27 +374,58 @@ check_map_node(struct map_walk *w, const struct map_at *at)
 	return check_rewrite(w->c, at->block, BLOCK_MAP_NODE, d);
 }
 
+/* Is somebody deleting it, bit by bit? */
+static bool
+is_going(const struct check_todo *t, const struct inode_info *i)
+{
+	return i->type == INODE_SNAPSHOT ||
+	    (t->dir != 0 && t->dir < SLOT_TABLE_BLOCK + SLOTS_MAX);
+}
+
+/* Known only of who shares no block of its map with what was seen before; that
+ * it was made anew was said, and that it has lost some. */
+static void
+check_count(struct map_walk *w, const struct check_todo *t,
+    struct inode_info *i, bool *changed)
+{
+	bool anew = i->chunks == 0;
+
+	if (i->chunks == w->chunks ||
+	    (!anew && (w->partly || is_going(t, i))))
+		return;
+	if (!anew && !w->lost)
+		check_report(w->c, CHECK_INODE, CHECK_HARMLESS, t->ino,
+		    w->c->conf->repair, "%s says that it holds %llu chunks, "
+		    "its map has %llu", w->object,
+		    (unsigned long long)i->chunks,
+		    (unsigned long long)w->chunks);
+	i->chunks = w->chunks;
+	*changed = true;
+}
+
 int
-check_map(struct check *c, uint64_t ino, struct inode_info *i,
-    uint32_t alone_after, const char *object, bool *ret_changed)
+check_map(struct check *c, const struct check_todo *t, struct inode_info *i,
+    uint32_t alone_after, bool *ret_changed)
 {
 	struct map_walk w = {
-		.c = c, .alone_after = alone_after, .object = object,
-		.owner = i->type == INODE_SNAPSHOT ? i->disk : ino,
+		.c = c, .alone_after = alone_after, .object = t->path,
+		.owner = i->type == INODE_SNAPSHOT ? i->disk : t->ino,
 		.own_after = i->origin_epoch,
 	};
 	const struct map_at root = {
 		.block = i->map.block, .level = i->map.level,
 		.birth = i->map.birth,
 	};
-	int rc;
+	int rc = 0;
 
-	if (i->map.block == 0)
-		return 0;
-	rc = check_map_node(&w, &root);
-	if (rc != 1)
-		return rc == 2 ? 0 : rc;
-	i->map = (struct map_root){ 0 };
-	*ret_changed = true;
+	if (i->map.block != 0)
+		rc = check_map_node(&w, &root);
+	if (rc < 0)
+		return rc;
+	if (rc == 1) {
+		i->map = (struct map_root){ 0 };
+		*ret_changed = true;
+	}
+	check_count(&w, t, i, ret_changed);
 	return 0;
 }

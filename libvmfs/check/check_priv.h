@@ -231,10 +231,11 @@ int check_inode_put(struct check *c, uint64_t ino, void *block,
     const struct inode_info *i) MUST_CHECK;
 /*
  * Map of one tree; births > alone_after are claimed by it alone.  Changes
- * *i when the root is lost and repairs are wanted; the caller writes it.
+ * *i when the root is lost or the chunks are others than it says; the caller
+ * writes it when repairs are wanted.
  */
-int check_map(struct check *c, uint64_t ino, struct inode_info *i,
-    uint32_t alone_after, const char *object, bool *ret_changed) MUST_CHECK;
+int check_map(struct check *c, const struct check_todo *t,
+    struct inode_info *i, uint32_t alone_after, bool *ret_changed) MUST_CHECK;
 /* A node of level 1 that is lost, as its place and its tree know it. */
 struct check_relink {
 	uint64_t block, offset, owner;

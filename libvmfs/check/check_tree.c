@@ -70,7 +70,7 @@ check_tree_of(struct check_walk *w, uint8_t *block, struct inode_info *i,
 
 	if (n == NULL)
 		return -ENOMEM;
-	rc = check_map(c, t->ino, i, alone_after, t->path, &changed);
+	rc = check_map(c, t, i, alone_after, &changed);
 	n->held += c->fresh - before;
 	if (rc == 0 && changed && c->conf->repair)
 		rc = check_inode_put(c, t->ino, block, i);

@@ -103,6 +103,17 @@ inode_counts_wrong_names(struct volume *v, struct disk *d)
 }
 
 static void
+inode_counts_wrong_chunks(struct volume *v, struct disk *d)
+{
+	uint8_t buf[BLOCK_SIZE];
+	struct inode_info i;
+
+	dmg_info_get(v, d, v->twin, buf, &i);
+	i.chunks += 7;
+	dmg_info_put(v, d, v->twin, buf, &i);
+}
+
+static void
 inode_of_an_emptied_directory(struct volume *v, struct disk *d)
 {
 	uint8_t buf[BLOCK_SIZE];
@@ -396,6 +407,7 @@ const struct damage damages_tree[] = {
 	D(inode_stale, VOL_DISK),
 	D(inode_of_another_generation, 0),
 	D(inode_counts_wrong_names, 0),
+	D(inode_counts_wrong_chunks, 0),
 	D(inode_of_an_emptied_directory, VOL_NAMES),
 	D(dir_leaf_flipped, VOL_NAMES),
 	D(dir_leaf_zeroed, VOL_NAMES),
