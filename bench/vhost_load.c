@@ -376,5 +376,6 @@ main(int argc, char **argv)
 	while ((end = now()) - start < seconds)
 		turn(&l);
 	printf("%.0f\n", (double)l.done / (end - start));
+	free(l.version);
 	return l.failed > 0;
 }

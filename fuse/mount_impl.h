@@ -82,6 +82,7 @@ struct fuse_mount {
 	/* One more for the ring, which the owner has no part in. */
 	struct reader reader[FUSE_THREADS_MAX + 1];
 	unsigned readers;
+	bool begun;		/* by the answer to INIT, before all others */
 	struct ring *ring;	/* NULL: all comes by /dev/fuse */
 	struct list ringing;	/* requests by it that the owner has */
 	struct request *current;	/* begins now; see request_of */

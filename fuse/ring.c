@@ -441,6 +441,7 @@ init_reply(struct fuse_mount *m, int fd, struct iovec *iov, int count)
 
 	if (count != 2 || iov[1].iov_len != sizeof(out))
 		return writev(fd, iov, count);
+	m->begun = true;
 	memcpy(&out, iov[1].iov_base, sizeof(out));
 	why = why_not(m->current, &out);
 	if (why == NULL)
@@ -466,7 +467,7 @@ ring_writev(int fd, struct iovec *iov, int count, void *userdata)
 	struct fuse_mount *m = userdata;
 	int rc;
 
-	if (m->ring == NULL && request_header(m->current)->opcode == FUSE_INIT)
+	if (!m->begun && request_header(m->current)->opcode == FUSE_INIT)
 		return init_reply(m, fd, iov, count);
 	list_for_each(node, tmp, &m->ringing) {
 		struct request *r = list_entry(node, struct request, node);
