@@ -323,34 +323,49 @@ prep_end(struct prep *m, int r, bool store)
 	return r != 0 ? r : e;
 }
 
-/* Chunks that the range misses.  Whoever writes has them to himself. */
+/* Shared, partly filled, and slots are taken? */
+static bool
+needs_copy(const struct inode *ip, const struct map_view *v, uint16_t need)
+{
+	return v->state == MAP_SPLIT && v->c.own != 0 && v->c.valid != 0 &&
+	    v->c.valid != 0xffff && !map_chunk_ready(&ip->info, &v->c, need);
+}
+
+/* Chunks that the range misses, and whether any of them is to be a copy.
+ * Whoever writes has them to himself. */
 static int
-count_missing(struct inode *ip, uint64_t off, uint64_t end, uint64_t *ret_n)
+count_missing(struct inode *ip, uint64_t off, uint64_t end, uint64_t *ret_n,
+    bool *ret_copies)
 {
 	uint64_t at = off & ~(uint64_t)(CHUNK_SIZE - 1), n = 0;
+	bool copies = false;
 	struct map_view v;
 	int r = 0;
 
 	fiber_rwlock_rdlock(&ip->map);
 	for (; at < end && r == 0; at += CHUNK_SIZE) {
+		uint16_t need = map_mask(at, off, end);
+
 		r = map_view(ip, true, &ip->info.map, at, &v);
-		if (r == 0 && !map_chunk_ready(&ip->info, &v.c,
-		    map_mask(at, off, end)))
-			n++;
+		if (r != 0)
+			break;
+		n += !map_chunk_ready(&ip->info, &v.c, need);
+		copies |= needs_copy(ip, &v, need);
 	}
 	fiber_rwlock_unlock(&ip->map);
 	*ret_n = n;
+	*ret_copies = copies;
 	return r;
 }
 
 static int
 budget_get(struct inode *ip, uint64_t off, uint64_t end,
-    struct quota_use *ret_u)
+    struct quota_use *ret_u, bool *ret_copies)
 {
 	uint64_t need = 0, want = CHUNK_BLOCKS;
 	int r;
 
-	r = count_missing(ip, off, end, &need);
+	r = count_missing(ip, off, end, &need, ret_copies);
 	/* See hole_fill. */
 	if (ip->info.type != INODE_DISK && off < MIB_SIZE)
 		want = need;
@@ -390,9 +405,7 @@ copies_make(struct inode *ip, uint64_t off, uint64_t end,
 		fiber_rwlock_rdlock(&ip->map);
 		r = map_view(ip, true, &ip->info.map, at, &v);
 		fiber_rwlock_unlock(&ip->map);
-		if (r != 0 || v.state != MAP_SPLIT || v.c.own == 0 ||
-		    v.c.valid == 0 || v.c.valid == 0xffff ||
-		    map_chunk_ready(&ip->info, &v.c, map_mask(at, off, end)))
+		if (r != 0 || !needs_copy(ip, &v, map_mask(at, off, end)))
 			continue;
 		r = copy_make(ip, &v.c,
 		    &copied[at / CHUNK_SIZE % CHUNK_BLOCKS]);
@@ -433,6 +446,7 @@ map_prepare(struct inode *ip, uint64_t off, uint64_t len)
 {
 	struct copied copied[CHUNK_BLOCKS] = { 0 };
 	struct quota_use use;
+	bool copies;
 	int r;
 
 	r = kin_load(ip);
@@ -440,10 +454,11 @@ map_prepare(struct inode *ip, uint64_t off, uint64_t len)
 		return r;
 	r = alloc_reserve(ip->fs->ds, CHUNK_BLOCKS, MAP_LEVEL_MAX + 2);
 	if (r == 0 || r == -ENOSPC)
-		r = budget_get(ip, off, off + len, &use);
+		r = budget_get(ip, off, off + len, &use, &copies);
 	if (r != 0)
 		return r;
-	r = copies_make(ip, off, off + len, copied);
+	if (copies)
+		r = copies_make(ip, off, off + len, copied);
 	if (r == 0)
 		r = prepare(ip, off, off + len, use.n, copied);
 	copies_end(ip, copied);
