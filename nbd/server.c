@@ -11,6 +11,7 @@
 
 #define HANDSHAKE_NS (10 * NSEC_PER_SEC)
 #define CLIENTS_MAX 64u
+#define PORT_WAIT_S 5
 
 /* ---- exports ---- */
 
@@ -263,12 +264,27 @@ server_free(struct nbd_server *s)
 	free(s);
 }
 
+/*
+ * The kernel ends a killed process's io_uring, and with it the listening socket,
+ * some time after the process: who goes on after it finds the port in use.
+ */
+static int
+listen_tcp(struct nbd_server *s)
+{
+	int rc = net_listen(s->listen, NBD_PORT, &s->listener);
+
+	for (int i = 0; rc == -EADDRINUSE && i < PORT_WAIT_S * 20; i++) {
+		fiber_sleep(NSEC_PER_SEC / 20);
+		rc = net_listen(s->listen, NBD_PORT, &s->listener);
+	}
+	return rc;
+}
+
 static int
 listen_at(struct nbd_server *s)
 {
 	int rc = s->listen[0] == '/' ?
-	    net_listen_path(s->listen, &s->listener) :
-	    net_listen(s->listen, NBD_PORT, &s->listener);
+	    net_listen_path(s->listen, &s->listener) : listen_tcp(s);
 
 	if (rc < 0)
 		return rc;
