@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* What the requests of a dead process have left. */
+#include <linux/fuse.h>
+#include <stdlib.h>
 #include <sys/mman.h>
 
 #include "fuse/fuse_keep.h"
@@ -19,4 +21,40 @@ void
 fuse_keep_touch(struct fuse_keep *k, unsigned i)
 {
 	(void)madvise(k->message[i], FUSE_KEEP_MESSAGE, MADV_POPULATE_WRITE);
+}
+
+/* INIT has been answered before all others. */
+static bool
+is_left(const struct fuse_in_header *h)
+{
+	return h->len >= sizeof(*h) &&
+	    h->len <= FUSE_KEEP_MESSAGE - FUSE_KEEP_PAGE &&
+	    h->opcode != FUSE_INIT;
+}
+
+static int
+by_turn(const void *a, const void *b, void *keep)
+{
+	const struct fuse_in_header *x =
+	    fuse_keep_header(keep, *(const unsigned *)a);
+	const struct fuse_in_header *y =
+	    fuse_keep_header(keep, *(const unsigned *)b);
+	bool x_closes = x->opcode == FUSE_RELEASE;
+	bool y_closes = y->opcode == FUSE_RELEASE;
+
+	if (x_closes != y_closes)
+		return x_closes ? -1 : 1;
+	return (x->unique > y->unique) - (x->unique < y->unique);
+}
+
+unsigned
+fuse_keep_left(struct fuse_keep *k, unsigned ret_i[FUSE_KEEP_REQUESTS])
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < FUSE_KEEP_REQUESTS; i++)
+		if (is_left(fuse_keep_header(k, i)))
+			ret_i[n++] = i;
+	qsort_r(ret_i, n, sizeof(ret_i[0]), by_turn, k);
+	return n;
 }

@@ -21,6 +21,8 @@
 /* Longest message, 1 MiB of data and a page of headers, and a page in front of
  * it so that data is aligned. */
 #define FUSE_KEEP_MESSAGE (258u * FUSE_KEEP_PAGE)
+/* struct fuse_in_header and fuse_write_in, which end with that page. */
+#define FUSE_KEEP_HEADERS 80u
 #define FUSE_KEEP_INIT 256u
 
 /* As the stamp of a note: it has the offset of a write. */
@@ -64,5 +66,21 @@ void fuse_keep_replayed(struct fuse_keep *k, uint64_t replayed_lsn);
  * by those who come after us.
  */
 void fuse_keep_touch(struct fuse_keep *k, unsigned i);
+
+/* Of message i; data of a write follows, at the beginning of a page. */
+static inline void *
+fuse_keep_header(struct fuse_keep *k, unsigned i)
+{
+	return k->message[i] + FUSE_KEEP_PAGE - FUSE_KEEP_HEADERS;
+}
+
+/*
+ * How many requests were read and not answered, and which, in the order in which
+ * to do them again: the oldest first, but before all those that give up a
+ * handle.  The last process may have got as far as to free its number, which an
+ * older request to open would get now, and lose.
+ */
+unsigned fuse_keep_left(struct fuse_keep *k,
+    unsigned ret_i[FUSE_KEEP_REQUESTS]);
 
 #endif

@@ -17,8 +17,6 @@
 
 #include "fuse/mount_impl.h"
 
-/* struct fuse_in_header and fuse_write_in. */
-#define WRITE_HEADERS 80u
 /* Buffers that keep their memory when they are not used, of all readers. */
 #define IDLE_MAX 64u
 /* Requests read between two looks at what has completed. */
@@ -29,7 +27,7 @@
 #define SHORT_WAIT_NS ((uint64_t)40000)
 
 _Static_assert(sizeof(struct fuse_in_header) + sizeof(struct fuse_write_in) ==
-    WRITE_HEADERS, "data of a write begins at a page");
+    FUSE_KEEP_HEADERS, "data of a write begins at a page");
 
 /* ---- request buffers, each of one reader ---- */
 
@@ -57,9 +55,7 @@ readers_init(struct fuse_mount *m)
 		r->index = i;
 		r->note = &m->conf.keep->note[i];
 		r->reader = &m->reader[i % m->readers];
-		/* Headers end where a page begins. */
-		r->buf.mem = m->conf.keep->message[i] + FUSE_KEEP_PAGE -
-		    WRITE_HEADERS;
+		r->buf.mem = fuse_keep_header(m->conf.keep, i);
 		list_init(&r->node);
 		list_add_tail(&r->reader->idle, &r->node);
 	}
@@ -190,14 +186,14 @@ parse(struct request *r, uint64_t *ret_fh)
 	r->disk = (struct disk_req){
 		.iov = &r->iov, .iovcnt = 1, .done = fast_done,
 	};
-	r->iov.iov_base = (char *)r->buf.mem + WRITE_HEADERS;
-	if (h->opcode == FUSE_READ && r->buf.size == WRITE_HEADERS) {
+	r->iov.iov_base = (char *)r->buf.mem + FUSE_KEEP_HEADERS;
+	if (h->opcode == FUSE_READ && r->buf.size == FUSE_KEEP_HEADERS) {
 		r->disk.op = DISK_READ;
 		r->disk.offset = rd->offset;
 		r->disk.length = rd->size;
 		*ret_fh = rd->fh;
 	} else if (h->opcode == FUSE_WRITE && (w->flags & O_APPEND) == 0 &&
-	    r->buf.size == WRITE_HEADERS + (size_t)w->size) {
+	    r->buf.size == FUSE_KEEP_HEADERS + (size_t)w->size) {
 		r->disk.op = DISK_WRITE;
 		r->disk.offset = w->offset;
 		r->disk.length = w->size;

@@ -172,16 +172,6 @@ request_run(struct request *r)
 
 /* ---- where another has ended ---- */
 
-static int
-by_unique(const void *a, const void *b)
-{
-	const struct request *x = *(struct request *const *)a;
-	const struct request *y = *(struct request *const *)b;
-
-	return (request_unique(x) > request_unique(y)) -
-	    (request_unique(x) < request_unique(y));
-}
-
 /* Done again where nobody knows whether it was done. */
 static bool
 does_no_harm(const struct request *r)
@@ -190,39 +180,28 @@ does_no_harm(const struct request *r)
 	    request_header(r)->opcode == FUSE_RELEASE;
 }
 
-/* Requests that it had read and not answered, oldest first. */
+/* Requests that it had read and not answered. */
 static void
 requests_again(struct fuse_mount *m)
 {
-	struct request *left[FUSE_KEEP_REQUESTS];
-	unsigned n = 0;
+	unsigned left[FUSE_KEEP_REQUESTS];
+	unsigned n = fuse_keep_left(m->conf.keep, left);
 
-	for (unsigned i = 0; i < FUSE_KEEP_REQUESTS; i++) {
-		struct request *r = &m->request[i];
-		uint32_t len = request_header(r)->len;
-
-		/* INIT has been answered before all others. */
-		if (len < sizeof(struct fuse_in_header) ||
-		    len > FUSE_KEEP_MESSAGE - FUSE_KEEP_PAGE ||
-		    request_header(r)->opcode == FUSE_INIT) {
-			request_header(r)->len = 0;
-			continue;
-		}
-		list_del(&r->node);
-		r->reader->busy++;
-		r->buf.size = len;
-		r->again = true;
-		left[n++] = r;
-	}
-	qsort(left, n, sizeof(left[0]), by_unique);
 	if (n > 0)
 		log_info(m->log, "fuse: %s: requests begun before: %u",
 		    m->datastore, n);
-	for (unsigned i = 0; i < n; i++)
-		if (m->conf.resumed || does_no_harm(left[i]))
-			request_run(left[i]);
+	for (unsigned i = 0; i < n; i++) {
+		struct request *r = &m->request[left[i]];
+
+		list_del(&r->node);
+		r->reader->busy++;
+		r->buf.size = request_header(r)->len;
+		r->again = true;
+		if (m->conf.resumed || does_no_harm(r))
+			request_run(r);
 		else
-			request_refuse(left[i], EIO);
+			request_refuse(r, EIO);
+	}
 }
 
 /* The library must think that it has been asked; nobody waits for its answer

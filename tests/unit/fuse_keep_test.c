@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* What a dead process has noted of its requests. */
 #include <atf-c.h>
+#include <linux/fuse.h>
 #include <sys/mman.h>
 
 #include "fuse/fuse_keep.h"
@@ -76,11 +77,55 @@ ATF_TC_BODY(pages_are_there_before_a_request_is, tc)
 	keep_free(k);
 }
 
+static void
+message(struct fuse_keep *k, unsigned i, uint64_t unique, uint32_t opcode)
+{
+	struct fuse_in_header *h = fuse_keep_header(k, i);
+
+	h->len = FUSE_KEEP_HEADERS;
+	h->unique = unique;
+	h->opcode = opcode;
+}
+
+ATF_TC_WITHOUT_HEAD(requests_are_done_again_by_their_age);
+ATF_TC_BODY(requests_are_done_again_by_their_age, tc)
+{
+	struct fuse_keep *k = keep_new();
+	unsigned left[FUSE_KEEP_REQUESTS];
+
+	message(k, 7, 10, FUSE_WRITE);
+	message(k, 2, 14, FUSE_FLUSH);
+	message(k, 0, 12, FUSE_OPEN);
+	message(k, 1, 8, FUSE_INIT);
+	ATF_REQUIRE_EQ(fuse_keep_left(k, left), 3);
+	ATF_CHECK_EQ(left[0], 7);
+	ATF_CHECK_EQ(left[1], 0);
+	ATF_CHECK_EQ(left[2], 2);
+	keep_free(k);
+}
+
+/* What was closed already has a number that is free. */
+ATF_TC_WITHOUT_HEAD(handles_are_given_up_before_one_is_opened);
+ATF_TC_BODY(handles_are_given_up_before_one_is_opened, tc)
+{
+	struct fuse_keep *k = keep_new();
+	unsigned left[FUSE_KEEP_REQUESTS];
+
+	message(k, 0, 10, FUSE_OPEN);
+	message(k, 1, 12, FUSE_RELEASE);
+	ATF_REQUIRE_EQ(fuse_keep_left(k, left), 2);
+	ATF_CHECK_EQ(left[0], 1);
+	ATF_CHECK_EQ(left[1], 0);
+	keep_free(k);
+}
+
 ATF_TP_ADD_TCS(tp)
 {
 	ATF_TP_ADD_TC(tp, what_was_not_replayed_is_not_done_for_good);
 	ATF_TP_ADD_TC(tp, what_was_replayed_stays_done);
 	ATF_TP_ADD_TC(tp, notes_of_writes_have_no_stamp);
 	ATF_TP_ADD_TC(tp, pages_are_there_before_a_request_is);
+	ATF_TP_ADD_TC(tp, requests_are_done_again_by_their_age);
+	ATF_TP_ADD_TC(tp, handles_are_given_up_before_one_is_opened);
 	return atf_no_error();
 }
