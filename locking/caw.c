@@ -3,12 +3,16 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "libvmfs/base/units.h"
 #include "locking/caw.h"
 
 /* Attempts before the outcome is called unknown. */
 #define CAW_TRIES 16
 /* Reads that time out before the LUN is taken to be out of reach. */
 #define READ_TRIES 3
+/* Of a record that fails its checks, and the time between two. */
+#define LOOKS 4u
+#define LOOK_AGAIN_NS NSEC_PER_MSEC
 
 int
 caw_init(struct caw *c, struct disk *disk, uint64_t block, uint32_t sector)
@@ -54,6 +58,15 @@ caw_load(struct caw *c)
 	if (rc == 0)
 		memcpy(c->image, c->old, c->sector);
 	return rc;
+}
+
+bool
+caw_look_again(unsigned *looks, int rc)
+{
+	if (rc != -VMFS_ECORRUPT || ++*looks == LOOKS)
+		return false;
+	fiber_sleep(LOOK_AGAIN_NS);
+	return true;
 }
 
 enum verdict { WON, AGAIN, LOST };

@@ -26,6 +26,12 @@ void caw_fini(struct caw *c);
 /* Reads the record into c->old and stages it as c->image.  Suspends. */
 int caw_load(struct caw *c) MUST_CHECK;
 /*
+ * Whether to read again what failed its checks: a file, unlike the sector of a
+ * disk, may be read while it is half written.  *looks is 0 at first.  Sleeps
+ * before it says yes.
+ */
+bool caw_look_again(unsigned *looks, int rc);
+/*
  * Makes the on-disk record c->image, whose record differs from c->old (it has
  * a fresh nonce), if it still is c->old.  0: it is, and c->old follows.
  * -VMFS_EMISCOMPARE: lost to another writer; c->old and c->image are what was

@@ -100,10 +100,8 @@ break_once(struct host *h, struct caw *c, uint64_t addr,
     struct lock_holder *ret_holder)
 {
 	struct lockrec rec;
-	int rc = caw_load(c);
+	int rc = lock_load(h, c, addr, &rec);
 
-	if (rc == 0)
-		rc = lockrec_decode(c->old, &h->super.uuid, addr, &rec);
 	if (rc == 0)
 		rc = lock_describe(h, &rec, ret_holder);
 	if (rc < 0)
@@ -146,9 +144,7 @@ host_lock_holders(struct host *h, uint64_t addr,
 
 	if (rc < 0)
 		return rc;
-	rc = caw_load(&c);
-	if (rc == 0)
-		rc = lockrec_decode(c.old, &h->super.uuid, addr, &rec);
+	rc = lock_load(h, &c, addr, &rec);
 	caw_fini(&c);
 	return rc < 0 ? rc : lock_each(h, &rec, fn, arg);
 }

@@ -5,6 +5,9 @@
 
 #include "locking/host_int.h"
 
+/* The record at addr, which c is of.  Suspends. */
+int lock_load(struct host *h, struct caw *c, uint64_t addr,
+    struct lockrec *ret_rec) MUST_CHECK;
 /*
  * May we take the lock in `mode`?  0; -VMFS_ELOCKED with *ret_holder.
  * Suspends.

@@ -185,10 +185,8 @@ acquire_once(struct host *h, struct caw *c, uint64_t addr,
     enum lock_mode mode, struct lockrec *ret_rec, struct lock_holder *holder)
 {
 	struct lockrec rec;
-	int rc = caw_load(c);
+	int rc = lock_load(h, c, addr, &rec);
 
-	if (rc == 0)
-		rc = lockrec_decode(c->old, &h->super.uuid, addr, &rec);
 	if (rc == 0)
 		rc = lock_judge(h, &rec, mode, holder);
 	if (rc < 0)
@@ -368,9 +366,7 @@ lock_give_back(struct host *h, uint64_t addr)
 	if (rc < 0)
 		return rc;
 	do {
-		rc = caw_load(&c);
-		if (rc == 0)
-			rc = lockrec_decode(c.old, &h->super.uuid, addr, &rec);
+		rc = lock_load(h, &c, addr, &rec);
 		if (rc < 0 || (!lock_unstamp(h, &rec) &&
 		    !handover_withdraw(h, &rec)))
 			break;
@@ -460,9 +456,7 @@ lm_query(struct lockops *l, uint64_t addr, struct lock_holder *ret_holder)
 
 	if (rc < 0)
 		return rc;
-	rc = caw_load(&c);
-	if (rc == 0)
-		rc = lockrec_decode(c.old, &h->super.uuid, addr, &rec);
+	rc = lock_load(h, &c, addr, &rec);
 	if (rc == 0)
 		rc = lock_describe(h, &rec, ret_holder);
 	caw_fini(&c);

@@ -7,6 +7,22 @@
 #include "libvmfs/base/cleanup.h"
 #include "locking/lock_int.h"
 
+int
+lock_load(struct host *h, struct caw *c, uint64_t addr,
+    struct lockrec *ret_rec)
+{
+	unsigned looks = 0;
+	int rc;
+
+	do {
+		rc = caw_load(c);
+		if (rc == 0)
+			rc = lockrec_decode(c->old, &h->super.uuid, addr,
+			    ret_rec);
+	} while (caw_look_again(&looks, rc));
+	return rc;
+}
+
 /* The incarnation `inc` of another host against what its slot says now. */
 static enum holder_state
 judge_slot(const struct host *h, const struct heartbeat *hb, uint64_t inc)

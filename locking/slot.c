@@ -29,10 +29,16 @@ int
 slot_load(struct host *h, struct caw *c, unsigned slot,
     struct heartbeat *ret_hb)
 {
-	int rc = caw_load(c);
+	unsigned looks = 0;
+	int rc;
 
-	return rc < 0 ? rc :
-	    heartbeat_decode(c->old, &h->super.uuid, slot, ret_hb);
+	do {
+		rc = caw_load(c);
+		if (rc == 0)
+			rc = heartbeat_decode(c->old, &h->super.uuid, slot,
+			    ret_hb);
+	} while (caw_look_again(&looks, rc));
+	return rc;
 }
 
 int

@@ -432,6 +432,81 @@ ATF_TC_BODY(a_damaged_lock_is_told_and_left_alone, tc)
 	run(2, play_damaged_lock);
 }
 
+/* ---- what is read while it is written ---- */
+
+static struct {
+	struct world *w;
+	uint64_t at;
+	unsigned reads;
+	void (*sent)(void *arg, unsigned nexus, const struct disk_req *req);
+} torn;
+
+static void
+whole_for_the_second(void *arg, unsigned nexus, const struct disk_req *req)
+{
+	if (req->op == DISK_READ && req->offset == torn.at &&
+	    req->length == torn.w->super.sector_size && ++torn.reads == 2)
+		play_damage(torn.w, torn.at + 100);
+	if (torn.sent != NULL)
+		torn.sent(arg, nexus, req);
+}
+
+/* The next who reads the record there finds half of it. */
+static void
+tear(uint64_t at)
+{
+	torn.at = at;
+	torn.reads = 0;
+	play_damage(torn.w, at + 100);
+}
+
+static void
+play_torn(struct world *w)
+{
+	const uint64_t lock = LOCK_BLOCK * (uint64_t)BLOCK_SIZE;
+	struct lock_holder holder;
+	struct lock_grant a, b;
+	struct lockops *l;
+	unsigned n = 0;
+	uint64_t slot;
+
+	if (!play_join_all(w))
+		return;
+	torn.w = w;
+	torn.sent = w->lun.sent;
+	w->lun.sent = whole_for_the_second;
+	l = host_locks(w->host[1].host);
+	WORLD_CHECK(w, play_lock(w, 1, LOCK_EXCLUSIVE, 0, &a) == 0);
+	WORLD_CHECK(w, play_unlock(w, 1, &a) == 0);
+	tear(lock);
+	WORLD_CHECK(w, play_lock(w, 0, LOCK_EXCLUSIVE, 0, &a) == 0);
+	tear(lock);
+	WORLD_CHECK(w, l->vt->query(l, LOCK_BLOCK, &holder) == 0);
+	tear(lock);
+	WORLD_CHECK(w, host_lock_break(w->host[1].host, LOCK_BLOCK, &holder) ==
+	    -VMFS_ELOCKED);
+	tear(lock);
+	WORLD_CHECK(w, host_lock_holders(w->host[1].host, LOCK_BLOCK, count,
+	    &n) == 0 && n == 1);
+	tear(lock);
+	WORLD_CHECK(w, play_unlock(w, 0, &a) == 0);
+	WORLD_CHECK(w, play_lock(w, 0, LOCK_EXCLUSIVE, 0, &a) == 0);
+	slot = play_slot_at(play_slot_of(w, 0));
+	world_crash(w, 0);
+	tear(slot);
+	WORLD_CHECK(w, play_lock(w, 1, LOCK_EXCLUSIVE, 0, &b) ==
+	    -VMFS_ELOCKED);
+	w->lun.sent = torn.sent;
+	play_leave_all(w);
+}
+
+ATF_TC_WITHOUT_HEAD(what_is_read_while_it_is_written_is_read_again);
+ATF_TC_BODY(what_is_read_while_it_is_written_is_read_again, tc)
+{
+	(void)tc;
+	run(2, play_torn);
+}
+
 ATF_TP_ADD_TCS(tp)
 {
 	ATF_TP_ADD_TC(tp, a_host_mends_its_own_slot);
@@ -443,5 +518,6 @@ ATF_TP_ADD_TCS(tp)
 	ATF_TP_ADD_TC(tp, a_lock_of_an_incarnation_that_never_was_stays);
 	ATF_TP_ADD_TC(tp, the_dead_are_named_while_their_slot_tells);
 	ATF_TP_ADD_TC(tp, a_damaged_lock_is_told_and_left_alone);
+	ATF_TP_ADD_TC(tp, what_is_read_while_it_is_written_is_read_again);
 	return atf_no_error();
 }
