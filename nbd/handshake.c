@@ -94,10 +94,11 @@ ready(struct nbd_conn *c, struct nbd_export *e)
 {
 	const struct disk_info *i = &e->conf.disk->info;
 
-	if (e->leaving)
-		return -ECONNRESET;
 	if (c->chosen.of != e)
 		nbd_chosen_clear(&c->chosen);
+	/* From here on nothing suspends: who removes it finds us. */
+	if (e->leaving)
+		return -ECONNRESET;
 	c->export = e;
 	__atomic_add_fetch(&e->stats.clients, 1, __ATOMIC_RELAXED);
 	c->rules = (struct nbd_rules){

@@ -36,10 +36,14 @@ net_listen(const char *portal, uint16_t default_port,
 {
 	struct net_listener *l = calloc(1, sizeof(*l));
 
-	(void)portal;
 	(void)default_port;
 	if (!l)
 		return -ENOMEM;
+	if (listener != NULL &&
+	    strcmp(portal, net_listener_addr(listener)) == 0) {
+		free(l);
+		return -EADDRINUSE;
+	}
 	list_init(&l->waiting);
 	fiber_cond_init(&l->changed);
 	listener = *ret_l = l;

@@ -43,6 +43,8 @@ static void
 close_context(void *context)
 {
 	(void)context;
+	if (rig.closing != NULL)
+		rig.closing();
 	fiber_yield();
 	rig.contexts_open--;
 }

@@ -21,6 +21,7 @@ extern struct rig {
 	struct disk *disk;
 	struct nbd_export *rw, *ro;
 	unsigned contexts_open;
+	void (*closing)(void);	/* called when a context is closed; NULL */
 } rig;
 
 /* Runs body as a fiber, with the server up.  limit: clients, 0: default. */

@@ -524,6 +524,94 @@ NBD_TC(contexts_of_another_export_are_dropped)
 	client_close(c);
 }
 
+static bool removing, removed;
+
+static void
+remove_disk(void *arg)
+{
+	(void)arg;
+	removing = true;
+	nbd_export_remove(rig.rw);
+	removed = true;
+}
+
+static void
+begin_to_remove_disk(void)
+{
+	rig.closing = NULL;
+	ATF_REQUIRE_EQ(0, sched_spawn(sched_current(), "remove", remove_disk,
+	    NULL));
+	while (!removing)
+		fiber_yield();
+}
+
+/* The client has the export's answer and is not yet one of its own. */
+NBD_TC(export_may_go_while_contexts_of_another_are_dropped)
+{
+	static const char *const q[] = { "t:odd" };
+	struct client *c = client_connect();
+	uint8_t data[256];
+
+	client_greet(c, 3);
+	client_option(c, NBD_OPT_STRUCTURED_REPLY, NULL, 0);
+	ATF_CHECK_EQ(NBD_REP_ACK, client_verdict(c));
+	client_option(c, NBD_OPT_SET_META_CONTEXT, data,
+	    queries_data(data, "snap", q, 1));
+	ATF_CHECK_EQ(NBD_REP_ACK, client_verdict(c));
+	rig.closing = begin_to_remove_disk;
+	client_option(c, NBD_OPT_GO, data, go_data(data, "disk"));
+	ATF_CHECK_EQ(NBD_REP_ACK, client_verdict(c));
+	ATF_CHECK(client_hung_up(c));
+	client_close(c);
+	ATF_CHECK(removed);
+	rig.rw = NULL;
+}
+
+/* ---- the port ---- */
+
+static struct start {
+	struct nbd_server *server;
+	char why[NBD_WHY_SIZE];
+	bool over;
+	int rc;
+} second;
+
+static void
+start_second(void *arg)
+{
+	const struct nbd_server_conf conf = {
+		.listen = nbd_server_addr(rig.server), .log = &rig.log,
+	};
+
+	(void)arg;
+	second.rc = nbd_server_start(&conf, &second.server, second.why);
+	second.over = true;
+}
+
+/* As a killed process's is until the kernel has done with it. */
+NBD_TC(port_that_becomes_free_is_waited_for)
+{
+	ATF_REQUIRE_EQ(0, sched_spawn(sched_current(), "start", start_second,
+	    NULL));
+	fiber_sleep(NSEC_PER_SEC);
+	ATF_REQUIRE(!second.over);
+	nbd_export_remove(rig.rw);
+	nbd_export_remove(rig.ro);
+	nbd_server_stop(rig.server);
+	fiber_sleep(NSEC_PER_SEC);
+	ATF_REQUIRE(second.over);
+	ATF_REQUIRE_EQ(0, second.rc);
+	rig.server = second.server;
+	rig.rw = rig.ro = NULL;
+}
+
+NBD_TC(port_that_stays_in_use_is_told)
+{
+	start_second(NULL);
+	ATF_CHECK_EQ(-EADDRINUSE, second.rc);
+	ATF_CHECK(strstr(second.why, nbd_server_addr(rig.server)) != NULL);
+}
+
 ATF_TP_ADD_TCS(tp)
 {
 	ATF_TP_ADD_TC(tp, exports_are_listed);
@@ -548,5 +636,8 @@ ATF_TP_ADD_TCS(tp)
 	ATF_TP_ADD_TC(tp, context_that_fails_is_an_error);
 	ATF_TP_ADD_TC(tp, too_many_contexts_are_refused);
 	ATF_TP_ADD_TC(tp, contexts_of_another_export_are_dropped);
+	ATF_TP_ADD_TC(tp, export_may_go_while_contexts_of_another_are_dropped);
+	ATF_TP_ADD_TC(tp, port_that_becomes_free_is_waited_for);
+	ATF_TP_ADD_TC(tp, port_that_stays_in_use_is_told);
 	return atf_no_error();
 }
