@@ -1,7 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: BSD-2-Clause
-# Nothing is forgotten: every source is in a Makefile.am.inc, every Kyuafile
-# names exactly the check programs of its directory.
+# Nothing is forgotten: every source is in a Makefile.am.inc, every text of doc
+# in the Makefile.am, every Kyuafile names exactly the check programs of its
+# directory.
 # usage: listed.sh ROOT     prints violations; exit 0 none, 1 some, 2 usage
 [ $# -eq 1 ] && [ -d "$1" ] || { echo "usage: listed.sh ROOT" >&2; exit 2; }
 cd "$1" || exit 2
@@ -21,6 +22,14 @@ unlisted_sources() {
 	find $dirs -name '*.[ch]' | LC_ALL=C sort | while IFS= read -r f; do
 		printf '%s\n' "$words" | grep -qxF "$f" ||
 		    echo "$f: in no Makefile.am.inc"
+	done
+}
+
+unlisted_texts() {
+	[ -d doc ] || return 0
+	find doc -type f | LC_ALL=C sort | while IFS= read -r f; do
+		tr '\t \\' '\n\n\n' <Makefile.am | grep -qxF "$f" ||
+		    echo "$f: not in the Makefile.am"
 	done
 }
 
@@ -59,5 +68,5 @@ kyuafiles() {
 	done
 }
 
-bad=$(unlisted_sources; kyuafiles)
+bad=$(unlisted_sources; unlisted_texts; kyuafiles)
 [ -z "$bad" ] || { printf '%s\n' "$bad"; exit 1; }

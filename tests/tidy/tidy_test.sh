@@ -168,6 +168,17 @@ listed_sees_a_forgotten_source_body() {
 	echo 'int b;' >t/iscsi/b.c
 	seen listed 'iscsi/b.c: in no Makefile.am.inc'
 }
+atf_test_case listed_sees_a_forgotten_text
+listed_sees_a_forgotten_text_body() {
+	tree
+	mkdir -p t/doc/adr
+	echo a >t/doc/A.md
+	echo b >t/doc/adr/b.md
+	printf 'EXTRA_DIST = doc/A.md \\\n\tdoc/adr/b.md\n' >t/Makefile.am
+	clean listed
+	echo c >t/doc/adr/c.md
+	seen listed 'doc/adr/c.md: not in the Makefile.am'
+}
 atf_test_case listed_sees_kyuafile_out_of_step
 listed_sees_kyuafile_out_of_step_body() {
 	tree
@@ -268,6 +279,7 @@ atf_init_test_cases() {
 	atf_add_test_case headers_sees_one_that_needs_another
 	atf_add_test_case listed
 	atf_add_test_case listed_sees_a_forgotten_source
+	atf_add_test_case listed_sees_a_forgotten_text
 	atf_add_test_case listed_sees_kyuafile_out_of_step
 	atf_add_test_case text
 	atf_add_test_case text_sees_a_missing_licence
