@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: BSD-2-Clause
 # Man pages tell the truth: each installed program has one, mandoc finds no
-# error in it, and each option and command of --help is in it.
+# error in it, and the options and commands of --help are those that it lists.
 # usage: man.sh ROOT BUILD  prints violations; exit 0 none, 1 some, 2 usage
 [ $# -eq 2 ] && [ -d "$1" ] && [ -d "$2" ] || {
 	echo "usage: man.sh ROOT BUILD" >&2; exit 2
@@ -38,10 +38,31 @@ commands() {
 		name = ""
 		sub(/^ +/, "")
 		sub(/  +.*/, "")	# what it does
-		for (i = 1; i <= NF && $i ~ /^[a-z][a-z-]*$/ && i <= 2; i++)
+		for (i = 1; i <= NF && $i ~ /^[a-z][a-z-]*$/ && i <= 3; i++)
 			name = name (i > 1 ? " " : "") $i
 		print name
 	}' | LC_ALL=C sort -u
+}
+# The options of lists of options, and the commands of lists of commands.
+listed_options() {
+	awk '/^\.It Fl/ {
+		on = 0
+		for (i = 2; i <= NF; i++)
+			if ($i == "Fl")
+				on = 1
+			else if ($i ~ /^[A-Z]/)
+				on = 0
+			else if (on && $i != ",")
+				print "-" $i
+	}' "$1" | LC_ALL=C sort -u
+}
+listed_commands() {
+	awk '/^\.It Ic/ {
+		name = ""
+		for (i = 3; i <= NF && $i ~ /^[a-z][a-z-]*$/; i++)
+			name = name (i > 3 ? " " : "") $i
+		print name
+	}' "$1" | LC_ALL=C sort -u
 }
 check_program() {
 	page=$1.8
@@ -59,6 +80,14 @@ check_program() {
 		*" $c "*|*" $c,"*|*" $c."*) ;;
 		*) echo "$page: command $c of --help is missing" ;;
 		esac
+	done
+	listed_options "$page" | while IFS= read -r o; do
+		printf '%s\n' "$help" | options | grep -qxF -e "$o" ||
+		    echo "$page: option $o is not in --help"
+	done
+	listed_commands "$page" | while IFS= read -r c; do
+		printf '%s\n' "$help" | commands | grep -qxF -e "$c" ||
+		    echo "$page: command $c is not in --help"
 	done
 }
 pages() {

@@ -49,7 +49,7 @@ tree() {
 	Shows a summary.
 	.It Fl -label Ar text
 	Names it.
-	.It Cm lock show
+	.It Ic lock show Op Ar name
 	Shows locks.
 	.El
 	X
@@ -234,6 +234,21 @@ man_sees_what_is_missing_body() {
 	seen man 'mkfs.x.8: command lock break of --help is missing' \
 	    "$PWD/bin"
 }
+atf_test_case man_sees_what_is_no_more
+man_sees_what_is_no_more_head() {
+	atf_set require.progs mandoc
+}
+man_sees_what_is_no_more_body() {
+	tree
+	clean man "$PWD/bin"
+	sed -i 's/^\.It Fl f$/.It Fl f , Fl -force/' t/mkfs/mkfs.x.8
+	seen man 'mkfs.x.8: option --force is not in --help' "$PWD/bin"
+	sed -i 's/^\.It Fl f.*/.It Fl f , q Ar n/' t/mkfs/mkfs.x.8
+	seen man 'mkfs.x.8: option -q is not in --help' "$PWD/bin"
+	sed -i 's/^\.It Fl f.*/.It Fl f/; s/^\.It Ic lock show/&all/' \
+	    t/mkfs/mkfs.x.8
+	seen man 'mkfs.x.8: command lock showall is not in --help' "$PWD/bin"
+}
 atf_test_case man_sees_a_missing_or_broken_page
 man_sees_a_missing_or_broken_page_head() {
 	atf_set require.progs mandoc
@@ -286,6 +301,7 @@ atf_init_test_cases() {
 	atf_add_test_case text_sees_unfinished_work
 	atf_add_test_case man
 	atf_add_test_case man_sees_what_is_missing
+	atf_add_test_case man_sees_what_is_no_more
 	atf_add_test_case man_sees_a_missing_or_broken_page
 	atf_add_test_case mutants_still_apply
 	atf_add_test_case mutants_sees_one_that_does_not
