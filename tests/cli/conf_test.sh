@@ -22,7 +22,11 @@ good_configuration_is_accepted_body()
 	name = esx1
 	dir = ${PWD}/id
 	initiator = iqn.2026-11.test:esx1
+	membership = corosync
 	watchdog = /dev/watchdog
+	watchdog-timeout = 60
+	guest-threads = 2
+	guest-busy-wait = no
 
 	[control]
 	socket = ${PWD}/ctl
@@ -35,9 +39,15 @@ good_configuration_is_accepted_body()
 	keep-alive = 30
 	write-buffers = 512M
 	busy-wait = no
+	discovery-chap = bob
+	discovery-chap-secret-file = ${PWD}/secret
+	discovery-mutual = box
+	discovery-mutual-secret-file = ${PWD}/mutual
 	[target iqn.2026-11.test:box]
 	lun.0 = /srv/lun0,thin
 	lun.7 = ram:64M , readonly
+	alias = the box
+	redirect = [fd00::1]:3261
 	allow = iqn.2026-11.test:*
 	allow = iqn.1999-01.other:one
 	chap = bob
@@ -48,12 +58,47 @@ good_configuration_is_accepted_body()
 	[datastore ds1]
 	lun = iscsi://127.0.0.1/iqn.2026-11.test:box/0
 	mount = ${PWD}/mnt
+	extent = /dev/lun1
 	options = ro,noauto
 	map-cache = 256M
+	threads = 8
+	io-uring = no
+	unmap = 100M
 	EOC
 	sed -i 's/64M , /64M,/' conf
 	atf_check -o match:'1 target\(s\), 1 datastore\(s\)' -e empty \
 	    vmfsd --check-config --config=conf
+	for section in 'host' 'control' 'portal' 'target iqn.a:b' \
+	    'datastore a'; do
+		for key in $(keys_of "${section}"); do
+			grep -q "^${key}[0-9]* = " conf ||
+			    atf_fail "not everything: ${key} is not there"
+		done
+	done
+}
+
+# keys_of SECTION: what vmfsd expects in it, a line each.
+keys_of()
+{
+	printf '[%s]\nno-such-key = 1\n' "$1" >conf.keys
+	vmfsd --check-config --config=conf.keys 2>&1 |
+	    sed 's/.*; expected //; s/ or /, /; s/, /\n/g'
+}
+
+atf_test_case manual_has_the_keys_of_each_section
+manual_has_the_keys_of_each_section_body()
+{
+	for section in 'host' 'control' 'portal' 'target iqn.a:b' \
+	    'datastore a'; do
+		name=${section%% *}
+		awk -v name="[${name}" '
+		    /^\.S[sh] / { on = index($2, name) == 1 }
+		    on && /^\.It Cm .* No = / { print $3 }' \
+		    "${VMFS_SRCDIR}/vmfsd/vmfsd.conf.5" | sort >manual
+		grep -q . manual || atf_fail "nothing about [${name}]"
+		keys_of "${section}" | sort >keys
+		atf_check diff manual keys
+	done
 }
 
 atf_test_case missing_file_is_named
@@ -212,6 +257,7 @@ vmfsctl_without_daemon_body()
 atf_init_test_cases()
 {
 	atf_add_test_case good_configuration_is_accepted
+	atf_add_test_case manual_has_the_keys_of_each_section
 	atf_add_test_case missing_file_is_named
 	atf_add_test_case unknown_words_are_named_with_line
 	atf_add_test_case malformed_lines_are_named
