@@ -276,8 +276,9 @@ acl_edit(struct daemon *d, json_t *args, enum conf_edit_what what, char *msg)
 		    (int)strcspn(e.value, ","), e.value);
 		e.match = pattern;
 	}
-	return cmd_box_change(d, args, &e, 1, msg, "target '%s' that allows '%s'",
-	    e.argument, e.value);
+	return cmd_box_change(d, args, &e, 1, msg, "target '%s'%s%s%s",
+	    e.argument, e.match != NULL ? " that allows '" : "",
+	    e.match != NULL ? e.match : "", e.match != NULL ? "'" : "");
 }
 
 static int
@@ -291,7 +292,7 @@ static int
 cmd_acl_change(struct daemon *d, json_t *args, json_t **ret_result, char *msg)
 {
 	(void)ret_result;
-	return acl_edit(d, args, CONF_EDIT_SET, msg);
+	return acl_edit(d, args, CONF_EDIT_CHANGE, msg);
 }
 
 static int

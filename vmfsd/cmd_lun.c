@@ -47,8 +47,13 @@ make_file(const char *source, const char *text, bool *ret_made, char *msg)
 
 	(void)snprintf(path, sizeof(path), "%.*s", (int)strcspn(source, ","),
 	    source);
-	if (size_parse(text, &size) < 0 || size == 0 || size % 4096 != 0 ||
-	    path[0] != '/') {
+	if (path[0] != '/') {
+		(void)snprintf(msg, CTL_MESSAGE_SIZE, "'%.200s': only a file, "
+		    "named by its whole path, is made; leave the size out, or "
+		    "give the path of a new file", path);
+		return -EINVAL;
+	}
+	if (size_parse(text, &size) < 0 || size == 0 || size % 4096 != 0) {
 		(void)snprintf(msg, CTL_MESSAGE_SIZE, "'%.64s': expected the "
 		    "size of a new file, as in 40G, whole 4 KiB", text);
 		return -EINVAL;
@@ -82,7 +87,7 @@ lun_edit(struct daemon *d, json_t *args, enum conf_edit_what what, char *msg)
 {
 	struct conf_edit e = { .what = what, .section = "target" };
 	const char *size = json_string_value(json_object_get(args, "size"));
-	char key[16];
+	char key[16], with[24] = "";
 	unsigned lun;
 	bool made = false;
 	int rc = cmd_box_get(args, "iqn", &e.argument, msg);
@@ -96,8 +101,10 @@ lun_edit(struct daemon *d, json_t *args, enum conf_edit_what what, char *msg)
 		rc = make_file(e.value, size, &made, msg);
 	if (rc < 0)
 		return rc;
-	rc = cmd_box_change(d, args, &e, 1, msg, "target '%s' with LUN %u",
-	    e.argument, lun);
+	if (what != CONF_EDIT_ADD)
+		(void)snprintf(with, sizeof(with), " with LUN %u", lun);
+	rc = cmd_box_change(d, args, &e, 1, msg, "target '%s'%s", e.argument,
+	    with);
 	if (rc < 0 && made)
 		unmake_file(e.value);
 	return rc;
@@ -114,7 +121,7 @@ static int
 cmd_lun_change(struct daemon *d, json_t *args, json_t **ret_result, char *msg)
 {
 	(void)ret_result;
-	return lun_edit(d, args, CONF_EDIT_SET, msg);
+	return lun_edit(d, args, CONF_EDIT_CHANGE, msg);
 }
 
 static int

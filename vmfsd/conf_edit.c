@@ -243,19 +243,21 @@ edit_line(FILE *out, const struct lines *l, const struct conf_edit *e)
 {
 	size_t place = find_place(l, e), at = find_line(l, e);
 
-	if (place == 0 && e->argument == NULL &&
-	    e->what != CONF_EDIT_REMOVE) {
+	if (at == l->count && (e->what == CONF_EDIT_REMOVE ||
+	    e->what == CONF_EDIT_CHANGE))
+		return -ENOENT;
+	if (place == 0 && e->argument == NULL) {
 		put_header(out, l, e);
 		(void)fprintf(out, "%s = %s\n", e->key, e->value);
 		return 0;
 	}
-	if (place == 0 || (e->what == CONF_EDIT_REMOVE && at == l->count))
+	if (place == 0)
 		return -ENOENT;
 	if (e->what == CONF_EDIT_ADD || at == l->count)
 		put_inserted(out, l, e, place);
 	else
 		put_replaced(out, l, e, at,
-		    e->what == CONF_EDIT_SET ? e->value : NULL);
+		    e->what != CONF_EDIT_REMOVE ? e->value : NULL);
 	return 0;
 }
 
@@ -279,6 +281,7 @@ edit(FILE *out, struct lines *l, const struct conf_edit *e)
 		return 0;
 	case CONF_EDIT_ADD:
 	case CONF_EDIT_SET:
+	case CONF_EDIT_CHANGE:
 	case CONF_EDIT_REMOVE:
 		return edit_line(out, l, e);
 	}

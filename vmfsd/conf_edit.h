@@ -8,6 +8,7 @@
 enum conf_edit_what {
 	CONF_EDIT_ADD,		/* one more line `key = value` */
 	CONF_EDIT_SET,		/* the line's value; added if there is none */
+	CONF_EDIT_CHANGE,	/* the same of a line that must be there */
 	CONF_EDIT_REMOVE,	/* the line */
 	CONF_EDIT_ADD_SECTION,	/* at the end; key and value are not used */
 	CONF_EDIT_REMOVE_SECTION,

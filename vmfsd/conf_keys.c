@@ -71,7 +71,8 @@ host_dir(struct conf_parser *p, const char *key, const char *value)
 static int
 check_iqn(struct conf_parser *p, const char *what, const char *value)
 {
-	if (strlen(value) > 223 || (strncmp(value, "iqn.", 4) != 0 &&
+	if (strlen(value) > 223 || strpbrk(value, " \t[],=") != NULL ||
+	    (strncmp(value, "iqn.", 4) != 0 &&
 	    strncmp(value, "eui.", 4) != 0 && strncmp(value, "naa.", 4) != 0))
 		return conf_error(p, "%s '%s' is no iSCSI name; expected "
 		    "iqn.YYYY-MM.reversed.domain:name", what, value);
@@ -542,6 +543,9 @@ target_write_log(struct conf_parser *p, const char *key, const char *value)
 static int
 target_redirect(struct conf_parser *p, const char *key, const char *value)
 {
+	if (strchr(value, ',') != NULL || !portal_ok(value))
+		return conf_error(p, "%s = '%s': expected ADDRESS[:PORT]", key,
+		    value);
 	return set_string(p, key, value, &this_target(p)->redirect);
 }
 

@@ -217,12 +217,27 @@ refusals_change_nothing_body()
 	    vmfsctl portal create nowhere
 	atf_check -s exit:1 -e match:'no interface .* has that address' \
 	    vmfsctl portal create 192.0.2.1
-	atf_check -s exit:3 -e match:"no target 'iqn.no' with LUN 1" \
+	atf_check -s exit:3 -e match:"no target 'iqn.no' in" \
 	    vmfsctl lun create iqn.no 1 "${PWD}/b"
-	atf_check -s exit:3 -e match:'no target' vmfsctl lun remove ${iqn} 1
+	atf_check -s exit:2 -e match:"'ram:64M': only a file" \
+	    vmfsctl lun create ${iqn} 1 ram:64M,thin 8M
+	atf_check -s exit:3 -e match:"no target '${iqn}' with LUN 1" \
+	    vmfsctl lun remove ${iqn} 1
+	# Who mistypes what is to be changed does not make something new.
+	atf_check -s exit:3 -e match:"no target '${iqn}' with LUN 1" \
+	    vmfsctl lun change ${iqn} 1 "${PWD}/b"
+	atf_check -s exit:3 -e match:"'${iqn}' that allows 'iqn.typo'" \
+	    vmfsctl acl change ${iqn} iqn.typo,readonly
 	atf_check -s exit:1 -e match:'exists already' \
 	    vmfsctl target create ${iqn}
-	atf_check -s exit:1 -e match:'is no iSCSI name' vmfsctl target create x
+	for name in x 'iqn.a b' 'iqn.a]' 'iqn.a,b'; do
+		atf_check -s exit:1 -e match:'is no iSCSI name' \
+		    vmfsctl target create "${name}"
+	done
+	for there in 10.0.0.2:99999 10.0.0.2,1; do
+		atf_check -s exit:1 -e match:"'${there}': expected ADDRESS" \
+		    vmfsctl target change ${iqn} redirect=${there}
+	done
 	atf_check -s exit:1 -e match:'expected readonly' \
 	    vmfsctl acl create ${iqn} 'iqn.x,write'
 	atf_check -s exit:1 -e match:'chap-secret-file go together' \

@@ -84,6 +84,23 @@ ATF_TC_BODY(line_is_replaced_in_place, tc)
 	    "allow = iqn.x:*\nchap = bob\n");
 }
 
+ATF_TC_WITHOUT_HEAD(line_to_change_must_be_there);
+ATF_TC_BODY(line_to_change_must_be_there, tc)
+{
+	(void)tc;
+	check((struct conf_edit){ CONF_EDIT_CHANGE, TARGET, .key = "lun.0",
+	    .value = "/srv/a" }, "lun.0 = /srv/a,thin\n", "lun.0 = /srv/a\n");
+	check((struct conf_edit){ CONF_EDIT_CHANGE, TARGET, .key = "allow",
+	    .value = "iqn.x:*,ro", .match = "iqn.x:*" },
+	    "allow = iqn.x:*\n", "allow = iqn.x:*,ro\n");
+	ATF_CHECK_EQ(-ENOENT, fails((struct conf_edit){ CONF_EDIT_CHANGE,
+	    TARGET, .key = "lun.7", .value = "/srv/a" }));
+	ATF_CHECK_EQ(-ENOENT, fails((struct conf_edit){ CONF_EDIT_CHANGE,
+	    TARGET, .key = "allow", .value = "iqn.x", .match = "iqn.x" }));
+	ATF_CHECK_EQ(-ENOENT, fails((struct conf_edit){ CONF_EDIT_CHANGE,
+	    .section = "new", .key = "x", .value = "y" }));
+}
+
 ATF_TC_WITHOUT_HEAD(line_is_removed);
 ATF_TC_BODY(line_is_removed, tc)
 {
@@ -175,6 +192,7 @@ ATF_TP_ADD_TCS(tp)
 {
 	ATF_TP_ADD_TC(tp, line_is_added_beside_its_like);
 	ATF_TP_ADD_TC(tp, line_is_replaced_in_place);
+	ATF_TP_ADD_TC(tp, line_to_change_must_be_there);
 	ATF_TP_ADD_TC(tp, line_is_removed);
 	ATF_TP_ADD_TC(tp, sections_come_and_go);
 	ATF_TP_ADD_TC(tp, an_empty_file_gets_its_first_section);
