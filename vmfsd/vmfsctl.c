@@ -315,6 +315,7 @@ ask_scrub(const struct settings *s, const struct verb *v, json_t *args)
 		json_decref(answer);
 	}
 	(void)json_object_set(sum, "name", json_object_get(step, "name"));
+	(void)json_object_set(sum, "api", json_object_get(step, "api"));
 	(void)json_object_set_new(sum, "status", json_string(json_array_size(
 	    json_object_get(sum, "findings")) > 0 ? "damaged" : "sound"));
 	(void)json_object_set_new(answer, "result", sum);

@@ -128,6 +128,8 @@ task_wait(const char *socket_path, json_t *answer, const struct pipe_child *p)
 		return now;
 	show_progress(task, true);
 	answer = answer_of(task);
+	(void)json_object_set(json_object_get(answer, "result"), "api",
+	    json_object_get(json_object_get(now, "result"), "api"));
 	json_decref(now);
 	return answer;
 }

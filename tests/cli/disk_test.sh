@@ -340,6 +340,20 @@ clones_leave_no_snapshots_behind_body()
 	atf_check -o match:clean fsck.vmfs -n "${PWD}/lun"
 }
 
+# Also of tasks, and of what vmfsctl puts together itself.
+disk_test_case each_answer_in_json_tells_its_version
+each_answer_in_json_tells_its_version_body()
+{
+	one_host
+	atf_check vmfsctl disk create ds1:/a.vmdk 8M
+	for c in 'disk ls ds1:' 'disk convert --format=thin ds1:/a.vmdk' \
+	    'disk stats -i 0 ds1:' 'ds scrub ds1' 'disk rm ds1:/a.vmdk'; do
+		# shellcheck disable=SC2086
+		atf_check_equal 1 "$(vmfsctl --json ${c} | jq .api)"
+	done
+	hosts_stop
+}
+
 disk_test_case long_work_is_watched_and_ended
 long_work_is_watched_and_ended_body()
 {
