@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Options of mkfs.vmfs. */
+#include <ctype.h>
 #include <getopt.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -147,6 +148,10 @@ set_option(struct options *o, int opt)
 		if (strlen(optarg) > SUPER_LABEL_MAX)
 			usage_error("--label: longer than %d bytes",
 			    SUPER_LABEL_MAX);
+		for (const char *p = optarg; *p != '\0'; p++)
+			if (iscntrl((unsigned char)*p))
+				usage_error("--label: it has a control "
+				    "character");
 		o->conf.label = optarg;
 		break;
 	case 'f':

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Arguments of commands, paths in datastores, words for refusals. */
+#include <ctype.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -63,6 +64,14 @@ split(struct cmd_path *p)
 	(void)snprintf(p->name, sizeof(p->name), "%s",
 	    p->path + (slash - p->dir) + 1);
 	slash[slash == p->dir ? 1 : 0] = '\0';
+}
+
+bool
+cmd_is_line(const char *text)
+{
+	while (*text != '\0' && !iscntrl((unsigned char)*text))
+		text++;
+	return *text == '\0';
 }
 
 int

@@ -53,6 +53,8 @@ int cmd_fail(struct fs_call *c, int error, const char *fmt, ...)
     PRINTF_LIKE(3, 4);
 /* One refusal or error in words; returns error.  On a fiber; may suspend. */
 int cmd_refuse(struct fs_call *c, int error, const char *object);
+/* Has the text no control characters?  For names that are shown in lines. */
+bool cmd_is_line(const char *text);
 /* Attributes of the path or of its directory. */
 int cmd_resolve(struct fs_call *c, const char *path, struct fs_attr *ret_a)
     MUST_CHECK;

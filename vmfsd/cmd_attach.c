@@ -100,6 +100,9 @@ take_conf(struct fs_call *c, struct attach_conf *conf)
 
 	conf->socket = text_of(c, "socket");
 	conf->incoming = json_is_true(json_object_get(c->args, "incoming"));
+	if (conf->socket != NULL && conf->socket[0] != '/')
+		return cmd_fail(c, -EINVAL, "--socket='%.100s': vmfsd needs "
+		    "the whole path of a socket", conf->socket);
 	if (queues == NULL)
 		return 0;
 	if (!json_is_integer(queues) || json_integer_value(queues) < 1 ||

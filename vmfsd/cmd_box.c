@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Commands that change targets, portals and access; cmd_lun.c has LUNs. */
-#include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,13 +14,11 @@
 static int
 one_line(const char *text, const char *what, char *msg)
 {
-	for (const char *p = text; *p != '\0'; p++)
-		if (iscntrl((unsigned char)*p)) {
-			(void)snprintf(msg, CTL_MESSAGE_SIZE,
-			    "argument '%s' has a control character", what);
-			return -EINVAL;
-		}
-	return 0;
+	if (cmd_is_line(text))
+		return 0;
+	(void)snprintf(msg, CTL_MESSAGE_SIZE, "argument '%s' has a control "
+	    "character", what);
+	return -EINVAL;
 }
 
 int

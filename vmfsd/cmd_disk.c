@@ -49,6 +49,10 @@ disk_names(struct fs_call *c, const struct cmd_path *p, char *flat,
 	if (strchr(p->name, '@') != NULL)
 		return cmd_fail(c, -EINVAL, "'%s': no '@' in the name of a "
 		    "disk, it stands before the name of a snapshot", p->path);
+	if (strchr(p->name, '"') != NULL || !cmd_is_line(p->name))
+		return cmd_fail(c, -EINVAL, "no '\"' and no control characters "
+		    "in the name of a disk: its descriptor has the name in a "
+		    "line of text");
 	rc = cmd_resolve(c, p->dir, &a);
 	if (rc < 0)
 		return rc;

@@ -574,7 +574,7 @@ set_path(json_t *args, char *msg)
 
 	if (rc < 0)
 		return rc;
-	(void)snprintf(path, sizeof(path), "%.63s:/", name);
+	(void)snprintf(path, sizeof(path), "%.100s:/", name);
 	return json_object_set_new(args, "path", json_string(path)) < 0 ?
 	    -ENOMEM : 0;
 }

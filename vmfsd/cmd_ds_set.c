@@ -176,6 +176,11 @@ cmd_ds_label(struct daemon *dm, json_t *args, json_t **ret_result, char *msg)
 	int rc = cmd_string(args, "label", &c.label, msg);
 
 	(void)ret_result;
+	if (rc == 0 && !cmd_is_line(c.label)) {
+		(void)snprintf(msg, CTL_MESSAGE_SIZE, "a label has no control "
+		    "characters");
+		return -EINVAL;
+	}
 	return rc < 0 ? rc : set_on(dm, args, &c, msg);
 }
 

@@ -53,10 +53,10 @@ snapshot_name(struct fs_call *c, const char **ret_name)
 	int rc = cmd_string(c->args, "name", ret_name, c->msg);
 
 	if (rc == 0 && (strlen(*ret_name) > SNAPTAB_NAME_MAX ||
-	    strpbrk(*ret_name, "/@#") != NULL))
+	    strpbrk(*ret_name, "/@#") != NULL || !cmd_is_line(*ret_name)))
 		rc = cmd_fail(c, -EINVAL, "'%.80s' cannot be the name of a "
-		    "snapshot: 1 to %d characters without '/', '@' and '#'",
-		    *ret_name, SNAPTAB_NAME_MAX);
+		    "snapshot: 1 to %d characters without '/', '@', '#' and "
+		    "control characters", *ret_name, SNAPTAB_NAME_MAX);
 	return rc;
 }
 

@@ -409,6 +409,7 @@ mount_fuse(struct datastore *d)
 	if (rc < 0) {
 		(void)snprintf(what, sizeof(what), "cannot mount on '%s'%s",
 		    d->mount, rc == -EBUSY ? ": something is mounted there" :
+		    rc == -ENOENT ? ": make the directory first" :
 		    rc == -EIO ? ": is the fuse module loaded?" : "");
 		return fail(d, rc, what);
 	}

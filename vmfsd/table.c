@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Tables for people. */
+#include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -44,6 +45,16 @@ number_cell(const struct column *c, json_int_t n, unsigned flags,
 		    (long long)(n / 1000), (long long)(n % 1000 / 100));
 }
 
+/* Names are chosen by others: no line, column or order of a terminal. */
+static void
+text_cell(const char *text, char cell[CELL_SIZE])
+{
+	(void)snprintf(cell, CELL_SIZE, "%s", *text != '\0' ? text : "-");
+	for (char *p = cell; *p != '\0'; p++)
+		if (iscntrl((unsigned char)*p))
+			*p = '?';
+}
+
 static void
 fill_cell(const struct column *c, const json_t *row, unsigned flags,
     char cell[CELL_SIZE])
@@ -60,8 +71,7 @@ fill_cell(const struct column *c, const json_t *row, unsigned flags,
 	else if (json_is_integer(v))
 		number_cell(c, json_integer_value(v), flags, cell);
 	else
-		(void)snprintf(cell, CELL_SIZE, "%s",
-		    json_string_length(v) > 0 ? json_string_value(v) : "-");
+		text_cell(json_is_string(v) ? json_string_value(v) : "", cell);
 }
 
 static void

@@ -75,7 +75,9 @@ static const struct verb *
 find_verb(int argc, char **argv, int *ret_words)
 {
 	const char *noun = argv[0], *verb = argc > 1 ? argv[1] : NULL;
-	bool noun_known = false;
+	size_t len = verb != NULL ? strlen(verb) : 0;
+	bool noun_known = false, more = false;
+	char two[64];
 
 	for (const struct verb *v = verbs; v->noun != NULL; v++) {
 		if (strcmp(v->noun, noun) != 0)
@@ -84,11 +86,17 @@ find_verb(int argc, char **argv, int *ret_words)
 		*ret_words = verb_words(v, argc, argv);
 		if (*ret_words > 0)
 			return v;
+		more |= len > 0 && strncmp(v->verb, verb, len) == 0 &&
+		    v->verb[len] == ' ';
 	}
 	if (!noun_known)
 		usage_error("unknown command", noun);
-	usage_error(verb != NULL ? "unknown verb" : "no verb behind",
-	    verb != NULL ? verb : noun);
+	if (!more)
+		usage_error(verb != NULL ? "unknown verb" : "no verb behind",
+		    verb != NULL ? verb : noun);
+	(void)snprintf(two, sizeof(two), "%s %s", argc > 2 ? verb : noun,
+	    argc > 2 ? argv[2] : verb);
+	usage_error(argc > 2 ? "unknown verb" : "no verb behind", two);
 }
 
 static json_t *

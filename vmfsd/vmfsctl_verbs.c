@@ -79,8 +79,6 @@ static const struct column scrub_columns[] = {
 
 static const struct column resigned_record[] = {
 	{ "lun", "lun", COLUMN_TEXT },
-	{ "luns", "luns", COLUMN_NUMBER },
-	{ "leaving", "leaving", COLUMN_TEXT },
 	{ "label", "label", COLUMN_TEXT },
 	{ "before", "label_before", COLUMN_TEXT },
 	{ "uuid", "uuid", COLUMN_TEXT },

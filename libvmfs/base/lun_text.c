@@ -29,6 +29,7 @@ struct advice {
 
 static const struct advice open_advice[] = {
 	{ -ENOENT, "there is no such file or device" },
+	{ -ENODATA, "it is empty, or too small to be a LUN" },
 	{ -EACCES, "permission denied; run as root" },
 	{ -EPERM, "permission denied; run as root" },
 	{ -EBUSY, "it is mounted or in use; unmount it and stop what uses it" },

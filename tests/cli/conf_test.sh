@@ -225,6 +225,12 @@ vmfsctl_usage_body()
 		# shellcheck disable=SC2086
 		atf_check -s exit:2 -o empty -e not-empty vmfsctl ${args}
 	done
+	atf_check -s exit:2 -e match:"unknown verb 'extent fly'" \
+	    vmfsctl ds extent fly
+	atf_check -s exit:2 -e match:"no verb behind 'ds extent'" \
+	    vmfsctl ds extent
+	atf_check -s exit:2 -e match:"unknown verb 'extents'" \
+	    vmfsctl ds extents ls
 }
 
 # A dry run of what knows none must not be the thing itself.

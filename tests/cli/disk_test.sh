@@ -341,6 +341,34 @@ clones_leave_no_snapshots_behind_body()
 }
 
 # Also of tasks, and of what vmfsctl puts together itself.
+# Tables have a line for each disk, whatever programs have called them.
+disk_test_case names_stay_in_their_line
+names_stay_in_their_line_body()
+{
+	one_host
+	bad=$(printf 'a\nb')
+	atf_check vmfsctl disk create ds1:/a.vmdk 8M
+	for name in "${bad}" 'a"b'; do
+		atf_check -s exit:2 -e match:'no .".* in the name of a disk' \
+		    vmfsctl disk create "ds1:/${name}.vmdk" 8M
+	done
+	atf_check -s exit:2 -e match:'cannot be the name of a snapshot' \
+	    vmfsctl disk snapshot ds1:/a.vmdk "${bad}"
+	atf_check -s exit:2 -e match:'a label has no control' \
+	    vmfsctl ds label ds1 "${bad}"
+	atf_check -s exit:2 -e match:'--label: it has a control' \
+	    mkfs.vmfs -n --label="${bad}" lun
+	atf_check -s exit:2 -e match:"--socket='s': vmfsd needs the whole" \
+	    vmfsctl disk attach --socket=s ds1:/a.vmdk
+	atf_check touch "esx1/mnt/${bad}-flat.vmdk"
+	atf_check rm esx1/mnt/a.vmdk esx1/mnt/a-flat.vmdk
+	atf_check -o match:'^/a[?]b-flat.vmdk	' -o not-match:'^b' \
+	    vmfsctl -H disk ls ds1:
+	atf_check_equal "/${bad}-flat.vmdk" \
+	    "$(vmfsctl --json disk ls ds1: | jq -r '.disks[0].disk')"
+	hosts_stop
+}
+
 disk_test_case each_answer_in_json_tells_its_version
 each_answer_in_json_tells_its_version_body()
 {

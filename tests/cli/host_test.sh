@@ -295,10 +295,19 @@ wrong_luns_are_explained_body()
 	daemon_start h
 	mount_failed h 'carries no datastore; mkfs.vmfs makes one'
 	daemon_stop h
+	truncate -s 100 empty
+	daemon_start h
+	mount_failed h 'it is empty, or too small to be a LUN'
+	daemon_stop h
 	lun_make lun
+	sed -i "s|/empty|/lun|" h/conf
+	rmdir h/mnt
+	daemon_start h
+	mount_failed h "cannot mount on '${PWD}/h/mnt': make the directory"
+	daemon_stop h
+	mkdir h/mnt
 	atf_check "${VMFS_BUILDDIR}/tests/cli/super_feature" lun 0x8000
 	before=$(sha256sum <lun)
-	sed -i "s|/empty|/lun|" h/conf
 	daemon_start h
 	mount_failed h 'install a newer vmfsd'
 	daemon_stop h
