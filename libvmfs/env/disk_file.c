@@ -152,7 +152,7 @@ file_rw_queue(struct disk_req *req)
 	if (req->op == DISK_WRITE && (req->flags & DISK_FUA) != 0)
 		sqe->rw_flags = RWF_DSYNC;
 	io->op.done = rw_done;
-	reactor_sqe_set_op(sqe, &io->op);
+	reactor_sqe_set_disk(sqe, &io->op);
 }
 
 /* Leaves the first n bytes of what is still to be moved out. */

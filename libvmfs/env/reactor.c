@@ -27,6 +27,8 @@
  * after so many turns: the call costs more than most turns. */
 #define SUBMIT_ENTRIES 16
 #define SUBMIT_TURNS 4
+/* So many are worth a call when they are for a disk that is idle. */
+#define SUBMIT_DISK 4
 /* A reactor with work to do looks at its timers at least every so many turns,
  * besides when the ring's time-out says that one is due. */
 #define TIMER_TURNS 8
@@ -48,6 +50,7 @@ struct reactor {
 	bool timers_due;	/* it came */
 	unsigned untimed;	/* turns without a look at the timers */
 	unsigned inflight;	/* operations on the ring */
+	unsigned disk_ops;	/* of them those for disks */
 	int offloads;
 	int wake_fd;
 	uint64_t wake_count;	/* read from wake_fd */
@@ -233,6 +236,7 @@ reap(struct reactor *r)
 			*r->ready_tail = op;
 			r->ready_tail = &op->next;
 			r->inflight -= !op->lasting;
+			r->disk_ops -= op->disk;
 		}
 		io_uring_cqe_seen(&r->ring, cqe);
 	}
@@ -291,6 +295,21 @@ reactor_sqe_set_op(struct io_uring_sqe *sqe, struct reactor_op *op)
 {
 	io_uring_sqe_set_data(sqe, op);
 	current_reactor->inflight += !op->lasting;
+}
+
+void
+reactor_sqe_set_disk(struct io_uring_sqe *sqe, struct reactor_op *op)
+{
+	struct reactor *r = current_reactor;
+	unsigned queued = io_uring_sq_ready(&r->ring);
+
+	op->disk = true;
+	r->disk_ops++;
+	reactor_sqe_set_op(sqe, op);
+	if (queued < SUBMIT_DISK || 2 * queued < r->disk_ops)
+		return;
+	r->unsubmitted = 0;
+	(void)io_uring_submit(&r->ring);
 }
 
 void

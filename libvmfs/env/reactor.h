@@ -73,6 +73,7 @@ struct reactor_op {
 	void (*done)(struct reactor_op *op, int res);
 	struct reactor_op *next;	/* private */
 	int res;			/* private */
+	bool disk;			/* private */
 	/* It may stay for ever: the end of the loop does not wait for it, nor
 	 * can it be cancelled but by the end of the thread and of the ring. */
 	bool lasting;
@@ -82,6 +83,12 @@ struct io_uring_sqe;
  * reactor_sqe_set_op, it is submitted before the reactor next sleeps. */
 struct io_uring_sqe *reactor_sqe(struct reactor *r);
 void reactor_sqe_set_op(struct io_uring_sqe *sqe, struct reactor_op *op);
+/*
+ * The same for what a disk is to do, with the rest of the SQE set: of a burst,
+ * what is queued is submitted once it is some and no less than is under way, so
+ * that the disk begins while the others are still prepared.
+ */
+void reactor_sqe_set_disk(struct io_uring_sqe *sqe, struct reactor_op *op);
 /*
  * A command to the driver behind fd (IORING_OP_URING_CMD), with data of its own.
  * What it points to is used until the reactor next sleeps, iov as the driver

@@ -9,6 +9,7 @@
 #include <stdatomic.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "libvmfs/base/units.h"
@@ -414,6 +415,62 @@ ATF_TC_BODY(operations_beyond_the_ring_size_complete, tc)
 	ATF_CHECK_EQ(OPS, ops_done);
 }
 
+/* What is submitted is in the pipe at once. */
+enum { BURST = 8 };
+static unsigned burst_done;
+
+static void
+burst_op_done(struct reactor_op *op, int res)
+{
+	(void)op;
+	ATF_CHECK_EQ(1, res);
+	burst_done++;
+}
+
+/* In the pipe after each of a burst. */
+static void
+burst(int ret_there[BURST])
+{
+	struct reactor_op op[BURST] = { 0 };
+	char in[BURST];
+
+	burst_done = 0;
+	for (unsigned i = 0; i < BURST; i++) {
+		struct io_uring_sqe *sqe = reactor_sqe(reactor_current());
+
+		op[i].done = burst_op_done;
+		io_uring_prep_write(sqe, pipe_fds[1], "x", 1, 0);
+		reactor_sqe_set_disk(sqe, &op[i]);
+		ATF_REQUIRE_EQ(0, ioctl(pipe_fds[0], FIONREAD, &ret_there[i]));
+	}
+	while (burst_done < BURST)
+		fiber_yield();
+	ATF_CHECK_EQ(BURST, read(pipe_fds[0], in, BURST));
+}
+
+static int
+burst_main(void *arg)
+{
+	static const int by_half[BURST] = { 0, 0, 0, 4, 4, 4, 4, 8 };
+	int there[BURST];
+
+	(void)arg;
+	ATF_REQUIRE_EQ(0, pipe(pipe_fds));
+	fiber_sleep(NSEC_PER_MSEC);	/* what the loop waits for is queued */
+	burst(there);
+	ATF_CHECK_EQ(0, memcmp(by_half, there, sizeof(there)));
+	/* Those are no longer under way. */
+	burst(there);
+	ATF_CHECK_EQ(0, memcmp(by_half, there, sizeof(there)));
+	return 0;
+}
+
+ATF_TC_WITHOUT_HEAD(a_disk_begins_with_a_burst_that_goes_on);
+ATF_TC_BODY(a_disk_begins_with_a_burst_that_goes_on, tc)
+{
+	ATF_CHECK_EQ(0, reactor_run_main(burst_main, NULL));
+}
+
 static char never_read[64];
 
 static void
@@ -654,6 +711,7 @@ ATF_TP_ADD_TCS(tp)
 	ATF_TP_ADD_TC(tp, offloaded_calls_all_return);
 	ATF_TP_ADD_TC(tp, group_bounds_the_calls_at_work);
 	ATF_TP_ADD_TC(tp, operations_beyond_the_ring_size_complete);
+	ATF_TP_ADD_TC(tp, a_disk_begins_with_a_burst_that_goes_on);
 	ATF_TP_ADD_TC(tp, operations_in_flight_are_cancelled_at_the_end);
 	ATF_TP_ADD_TC(tp, who_watches_a_peer_misses_nothing);
 	ATF_TP_ADD_TC(tp, who_looks_out_misses_nothing_of_a_peer);
