@@ -362,6 +362,8 @@ alloc_drop_held(struct ds *ds, uint64_t chunk)
 	struct lease *l = lease_of_held(ds, chunk, &i);
 
 	bitmap_put(l->busy, i, false);
+	/* There may be data on it by now. */
+	bitmap_put(l->discard, i, discard_is_on(ds));
 	l->n_free++;
 }
 

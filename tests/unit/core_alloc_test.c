@@ -344,6 +344,20 @@ ALLOC_TEST(a_cluster_stays_until_the_lun_is_told)
 	ATF_CHECK_EQ(f->ds->n_leases, 0);
 }
 
+ALLOC_TEST(the_lun_is_told_of_a_chunk_that_was_held_for_nothing)
+{
+	uint64_t chunk;
+
+	take_and_free(f, 1);
+	while (untold(f) > 0)
+		discard_pass(f->ds);
+	chunk = alloc_hold(f->ds, 0);
+	ATF_REQUIRE(chunk != 0);
+	ATF_CHECK_EQ(untold(f), 0);
+	alloc_drop_held(f->ds, chunk);
+	ATF_CHECK_EQ(untold(f), 1);
+}
+
 /* ---- clusters of another host ---- */
 
 static uint64_t foreign_addr;
@@ -553,6 +567,8 @@ ATF_TP_ADD_TCS(tp)
 	ATF_TP_ADD_TC(tp, double_free_is_refused);
 	ATF_TP_ADD_TC(tp, the_lun_is_told_no_faster_than_the_rate);
 	ATF_TP_ADD_TC(tp, a_cluster_stays_until_the_lun_is_told);
+	ATF_TP_ADD_TC(tp,
+	    the_lun_is_told_of_a_chunk_that_was_held_for_nothing);
 	ATF_TP_ADD_TC(tp, every_chunk_can_be_had_and_given_back);
 	ATF_TP_ADD_TC(tp, metadata_fits_into_the_last_free_chunk);
 	ATF_TP_ADD_TC(tp, freed_metadata_block_waits_for_the_commit);
