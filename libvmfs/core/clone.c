@@ -5,8 +5,6 @@
  */
 #include <stdio.h>
 
-#include <stdio.h>
-
 #include "libvmfs/core/names_set.h"
 #include "libvmfs/core/xattr.h"
 

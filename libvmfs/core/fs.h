@@ -275,9 +275,9 @@ int fs_file_open(struct fs *fs, uint64_t ino, uint32_t generation,
 /* The same for one that was open before fs_open_again; it may have no name. */
 int fs_file_reopen(struct fs *fs, uint64_t ino, uint32_t generation,
     unsigned flags, struct fs_file **ret_f) MUST_CHECK;
-/* Flushes; the last close of a writer releases the lock. */
 /* Somebody on this host has it open for writing. */
 bool fs_is_written(struct fs *fs, uint64_t ino);
+/* Flushes; the last close of a writer releases the lock. */
 int fs_file_close(struct fs_file *f) MUST_CHECK;
 int fs_file_attr(struct fs_file *f, struct fs_attr *ret_a) MUST_CHECK;
 /* Short count at the end of file. */
