@@ -115,7 +115,8 @@ int fs_link(struct fs *fs, uint64_t ino, uint64_t dir, const char *name,
  * The only name of what has none and is open for writing, because it was made
  * without one (name NULL) and opened by fs_file_reopen, or has lost it: a file
  * or disk that is there as a whole, or after a crash not at all.  -EEXIST;
- * -EBADF: it has a name, or others may write it; -EXDEV: a quota came between.
+ * -EBADF: it has a name, or others may write it; -EBUSY: it has snapshots, which
+ * went with its name; -EXDEV: a quota came between.
  */
 int fs_file_link(struct fs_file *f, uint64_t dir, const char *name) MUST_CHECK;
 /* A file that is open on this host keeps its content until the last close;

@@ -147,6 +147,8 @@ name_locked(struct inode *dip, struct inode *ip, const char *name)
 
 	if (ip->info.policy.account != dip->info.policy.account)
 		return -EXDEV;
+	if (ip->info.snapshots > 0)
+		return -EBUSY;
 	if (dip->info.nlink == 0)
 		return -ENOENT;
 	r = names_find(dip, name, &e);

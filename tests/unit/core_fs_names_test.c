@@ -333,6 +333,31 @@ ATF_TC_BODY(what_has_no_name_gets_one_or_goes, tc)
 	rig_run(64 * MIB, nameless);
 }
 
+/* They are given up with the name. */
+static void
+nameless_with_snapshot(struct rig *r)
+{
+	struct fs_snapshot one;
+	struct fs_file *f;
+
+	f = rig_open(r, rig_create(r, "f", INODE_DISK, 16 * MIB),
+	    FS_READ | FS_WRITE);
+	rig_fill(f, 0, MIB, 'x');
+	ATF_REQUIRE_EQ(fs_snapshot_create(r->fs, look(r, r->root, "f"), "one",
+	    &one, NULL), 0);
+	rig_unlink(r, "f");
+	ATF_CHECK_EQ(fs_file_link(f, r->root, "g"), -EBUSY);
+	rig_close(f);
+	rig_remount(r);
+	ATF_CHECK_EQ(look(r, r->root, "g"), 0);
+}
+
+ATF_TC_WITHOUT_HEAD(what_had_snapshots_gets_no_other_name);
+ATF_TC_BODY(what_had_snapshots_gets_no_other_name, tc)
+{
+	rig_run(64 * MIB, nameless_with_snapshot);
+}
+
 static void
 orphan(struct rig *r)
 {
@@ -400,6 +425,7 @@ ATF_TP_ADD_TCS(tp)
 	ATF_TP_ADD_TC(tp, rename_matrix);
 	ATF_TP_ADD_TC(tp, open_file_outlives_its_name);
 	ATF_TP_ADD_TC(tp, what_has_no_name_gets_one_or_goes);
+	ATF_TP_ADD_TC(tp, what_had_snapshots_gets_no_other_name);
 	ATF_TP_ADD_TC(tp, mount_finishes_deletions);
 	ATF_TP_ADD_TC(tp, space_of_names_comes_back);
 	return atf_no_error();
