@@ -400,6 +400,8 @@ wait_empty(struct evacuation *e)
 			fiber_sleep(AGAIN_NS);
 		rc = ds_checkpoint(c->d->ds, 0);
 		if (rc == 0)
+			rc = ds_extent_sweep(c->d->ds, e->extent);
+		if (rc == 0)
 			rc = ds_extent_used(c->d->ds, e->extent, &used);
 		alike = used == before ? alike + 1 : 0;
 		before = used;

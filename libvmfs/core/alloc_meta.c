@@ -92,6 +92,20 @@ mchunk_load(struct ds *ds, struct lease *l, uint32_t chunk,
 	return 0;
 }
 
+int
+mchunk_load_all(struct ds *ds, struct lease *l)
+{
+	struct mchunk *m;
+	int r = 0;
+
+	for (uint32_t c = 0; c < l->info.chunks && r == 0; c++) {
+		r = mchunk_load(ds, l, c, &m);
+		if (r == -ENOENT)
+			r = 0;
+	}
+	return r;
+}
+
 /* ---- taking a block ---- */
 
 static uint32_t
@@ -429,6 +443,7 @@ out:
 	return r;
 }
 
+/* Where nothing is taken any more, none is kept. */
 static uint32_t
 find_empty(const struct lease *l)
 {
@@ -436,7 +451,7 @@ find_empty(const struct lease *l)
 
 	for (unsigned i = 0; i < l->n_mchunks; i++)
 		spare += mchunk_free_count(&l->mchunks[i]);
-	if (spare < SPARE_BLOCKS)
+	if (spare < SPARE_BLOCKS && !l->leaving)
 		return UINT32_MAX;
 	for (unsigned i = 0; i < l->n_mchunks; i++)
 		if (is_empty(&l->mchunks[i]))
@@ -457,7 +472,8 @@ lease_with_empty(struct ds *ds, uint32_t *ret_chunk)
 		struct lease *l = list_entry(node, struct lease, link);
 
 		*ret_chunk = find_empty(l);
-		if (*ret_chunk != UINT32_MAX && !l->closing)
+		if (*ret_chunk != UINT32_MAX && !l->closing &&
+		    ds_extent_is_here(ds, l->cluster))
 			return l;
 	}
 	return NULL;

@@ -137,8 +137,14 @@ int ds_extent_leave(struct ds *ds, unsigned i, bool leave) MUST_CHECK;
 bool ds_chunk_leaves(const struct ds *ds, uint64_t chunk);
 /* -VMFS_EINUSE: another host may still allocate, or leases, there. */
 int ds_extent_settled(struct ds *ds, unsigned i) MUST_CHECK;
-/* What is in use there. */
+/* What is in use there.  -VMFS_EEXTENT: it is missing. */
 int ds_extent_used(struct ds *ds, unsigned i, uint64_t *ret_bytes) MUST_CHECK;
+/*
+ * Of extent i, which is leaving: what was set aside for metadata and has none is
+ * free space again.  What another host leases there is left for the next time.
+ * -ENOENT; -VMFS_EEXTENT.
+ */
+int ds_extent_sweep(struct ds *ds, unsigned i) MUST_CHECK;
 /*
  * Takes extent i, which is leaving, out of the datastore.  -ENOTEMPTY; -EBUSY:
  * another host still has a lease there, try again in a moment; -EINVAL: it is

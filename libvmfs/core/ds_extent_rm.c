@@ -4,7 +4,7 @@
  * is there moves, then its entry goes, when every cluster of it is seen empty
  * under its lock.  Its addresses are never used again.
  */
-#include <stdio.h>
+#include <limits.h>
 
 #include "libvmfs/core/ds_priv.h"
 #include "libvmfs/core/extents.h"
@@ -65,9 +65,29 @@ table_chunks(const struct super *s, uint64_t cluster)
 	return n;
 }
 
+/* What cannot be read now may all be in use. */
+static int
+cluster_seen(struct ds *ds, uint64_t cluster, struct cluster_info *ret_c)
+{
+	const struct lease *l = lease_find(ds, cluster);
+	int r;
+
+	if (l != NULL) {
+		*ret_c = l->info;
+		return 0;
+	}
+	if (!ds_extent_is_here(ds, cluster))
+		return -VMFS_EEXTENT;
+	r = space_peek(ds, cluster, 1, ret_c);
+	if (r == 0 && ret_c->chunks == 0)
+		ret_c->chunks = volume_cluster_chunks(&ds->super, cluster);
+	return r;
+}
+
 int
 ds_extent_used(struct ds *ds, unsigned i, uint64_t *ret_bytes)
 {
+	struct cluster_info info;
 	struct range c;
 	uint64_t chunks = 0;
 	int r = 0;
@@ -76,19 +96,50 @@ ds_extent_used(struct ds *ds, unsigned i, uint64_t *ret_bytes)
 		return -ENOENT;
 	c = clusters_of(&ds->super, i);
 	for (uint64_t at = c.from; at < c.to && r == 0; at++) {
-		struct lease *l = lease_find(ds, at);
-		struct cluster_info info;
-
-		if (l != NULL)
-			info = l->info;
-		else
-			r = space_peek(ds, at, 1, &info);
+		r = cluster_seen(ds, at, &info);
 		if (r == 0)
 			chunks += info.chunks - info.free_chunks -
 			    table_chunks(&ds->super, at);
 	}
 	if (r == 0)
 		*ret_bytes = chunks << CHUNK_SHIFT;
+	return r;
+}
+
+/* Who freed what was in them kept them for what comes, or is gone. */
+static int
+cluster_sweep(struct ds *ds, uint64_t cluster)
+{
+	struct cluster_info c;
+	struct lease *l;
+	int r = cluster_seen(ds, cluster, &c);
+
+	if (r < 0 || c.metachunks == 0 ||
+	    c.free_meta_blocks != c.metachunks * (CHUNK_BLOCKS - 1))
+		return r;
+	r = lease_take(ds, cluster, &l);
+	if (r < 0)
+		return r == -VMFS_ELOCKED ? 0 : r;
+	l->users++;
+	r = mchunk_load_all(ds, l);
+	/* Where damage is in the way the space stays metadata's. */
+	if (r == 0 && mchunk_retire(ds, UINT_MAX) < 0)
+		r = ds->health;
+	l->users--;
+	return r;
+}
+
+int
+ds_extent_sweep(struct ds *ds, unsigned i)
+{
+	struct range c;
+	int r = 0;
+
+	if (i >= ds->super.extents)
+		return -ENOENT;
+	c = clusters_of(&ds->super, i);
+	for (uint64_t at = c.from; at < c.to && r == 0; at++)
+		r = cluster_sweep(ds, at);
 	return r;
 }
 
@@ -169,6 +220,8 @@ ds_extent_rm(struct ds *ds, unsigned i)
 	if (!extents_has(ds->conf.extents, &ds->super.extent[i].uuid))
 		return -VMFS_EEXTENT;
 	r = ds_checkpoint(ds, 0);
+	if (r == 0)
+		r = ds_extent_sweep(ds, i);
 	c = clusters_of(&ds->super, i);
 	for (uint64_t at = c.from; at < c.to && r == 0; at++)
 		r = cluster_is_empty(ds, at);

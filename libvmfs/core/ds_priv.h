@@ -370,6 +370,8 @@ int alloc_free_local(struct txn *t, struct lease *l, uint64_t block,
 /* Learns the metachunk at this chunk; -ENOENT when it is none. */
 int mchunk_load(struct ds *ds, struct lease *l, uint32_t chunk,
     struct mchunk **ret_m) MUST_CHECK;
+/* Learns all of the cluster, which is kept meanwhile (lease.users). */
+int mchunk_load_all(struct ds *ds, struct lease *l) MUST_CHECK;
 /* Wholly free metachunks become free chunks, at most `max`. */
 int mchunk_retire(struct ds *ds, unsigned max) MUST_CHECK;
 /* Would it find one here? */

@@ -165,6 +165,31 @@ a_lun_is_emptied_under_load_and_taken_out_body()
 	fsck_is_clean "$(realpath store0)" "$(realpath store2)"
 }
 
+# vm_and_clone MIB BLOCKS: a disk with a snapshot and its clone, by esx1; so many
+# blocks are newer.  What they hold is in vm and two.
+vm_and_clone()
+{
+	atf_check vmfsctl -c esx1/ctl disk create ds1:/vm.vmdk 300M
+	until_true 30 dd if=/dev/urandom of=esx1/mnt/vm-flat.vmdk bs=1M \
+	    count="$1" conv=fsync,notrunc || atf_fail "no new space"
+	atf_check vmfsctl -c esx1/ctl disk snapshot ds1:/vm.vmdk one
+	atf_check vmfsctl -c esx1/ctl disk clone ds1:/vm.vmdk@one \
+	    ds1:/two.vmdk
+	atf_check -e ignore dd if=/dev/urandom of=esx1/mnt/vm-flat.vmdk \
+	    bs=4096 count="$2" seek=37000 conv=fsync,notrunc
+	atf_check cp esx1/mnt/vm-flat.vmdk vm
+	atf_check cp esx1/mnt/two-flat.vmdk two
+}
+
+# lun_goes HOST: which empties extent 1 and takes it out
+lun_goes()
+{
+	until_true 60 vmfsctl -c "$1/ctl" ds extent evacuate ds1 1 ||
+	    atf_fail "$(vmfsctl -c "$1/ctl" ds extent evacuate ds1 1 2>&1)"
+	until_true 30 vmfsctl -c "$1/ctl" ds extent rm ds1 1 ||
+	    atf_fail "$(vmfsctl -c "$1/ctl" ds extent rm ds1 1 2>&1)"
+}
+
 extents_test_case snapshots_and_clones_go_with_their_disk
 snapshots_and_clones_go_with_their_disk_body()
 {
@@ -173,21 +198,9 @@ snapshots_and_clones_go_with_their_disk_body()
 	truncate -s 256M lun2
 	host_start esx1 "${PWD}/lun0"
 	atf_check vmfsctl -c esx1/ctl ds extent add ds1 "${PWD}/lun1"
-	atf_check vmfsctl -c esx1/ctl disk create ds1:/vm.vmdk 300M
-	until_true 30 dd if=/dev/urandom of=esx1/mnt/vm-flat.vmdk bs=1M \
-	    count=150 conv=fsync,notrunc || atf_fail "no new space"
-	atf_check vmfsctl -c esx1/ctl disk snapshot ds1:/vm.vmdk one
-	atf_check vmfsctl -c esx1/ctl disk clone ds1:/vm.vmdk@one \
-	    ds1:/two.vmdk
-	atf_check -e ignore dd if=/dev/urandom of=esx1/mnt/vm-flat.vmdk \
-	    bs=4096 count=100 seek=37000 conv=fsync,notrunc
-	atf_check cp esx1/mnt/vm-flat.vmdk vm
-	atf_check cp esx1/mnt/two-flat.vmdk two
+	vm_and_clone 150 100
 	atf_check vmfsctl -c esx1/ctl ds extent add ds1 "${PWD}/lun2"
-	until_true 30 vmfsctl -c esx1/ctl ds extent evacuate ds1 1 ||
-	    atf_fail "$(vmfsctl -c esx1/ctl ds extent evacuate ds1 1 2>&1)"
-	until_true 30 vmfsctl -c esx1/ctl ds extent rm ds1 1 ||
-	    atf_fail "$(vmfsctl -c esx1/ctl ds extent rm ds1 1 2>&1)"
+	lun_goes esx1
 	extents_are esx1 "ok ok" || atf_fail "it is not gone"
 	rm lun1
 	atf_check cmp vm esx1/mnt/vm-flat.vmdk
@@ -229,8 +242,12 @@ what_keeps_a_lun_is_named_body()
 	atf_check vmfsctl -c esx1/ctl ds extent keep ds1 1
 	extents_are esx1 "ok ok ok" || atf_fail "it is not kept"
 	atf_check -o not-match:leaving vmfsctl -c esx1/ctl ds info ds1
+	# Without them it goes.
+	atf_check vmfsctl -c esx1/ctl disk rm-snapshot ds1:/vm.vmdk@one
+	lun_goes esx1
+	extents_are esx1 "ok ok" || atf_fail "it is not gone"
 	hosts_stop
-	fsck_is_clean lun0
+	fsck_is_clean lun0 lun2
 }
 
 # used_below HOST BYTES
@@ -248,16 +265,7 @@ another_host_goes_on_after_a_crash_body()
 	host_start esx2 "${lun}"
 	atf_check vmfsctl -c esx1/ctl ds extent add ds1 "${base}/1"
 	until_true 20 extents_are esx2 "ok ok" || atf_fail "not followed"
-	atf_check vmfsctl -c esx1/ctl disk create ds1:/vm.vmdk 300M
-	until_true 30 dd if=/dev/urandom of=esx1/mnt/vm-flat.vmdk bs=1M \
-	    count=200 conv=fsync,notrunc || atf_fail "no new space"
-	atf_check vmfsctl -c esx1/ctl disk snapshot ds1:/vm.vmdk one
-	atf_check vmfsctl -c esx1/ctl disk clone ds1:/vm.vmdk@one \
-	    ds1:/two.vmdk
-	atf_check -e ignore dd if=/dev/urandom of=esx1/mnt/vm-flat.vmdk \
-	    bs=4096 count=500 seek=40000 conv=fsync,notrunc
-	atf_check cp esx1/mnt/vm-flat.vmdk vm
-	atf_check cp esx1/mnt/two-flat.vmdk two
+	vm_and_clone 200 500
 	atf_check vmfsctl -c esx1/ctl ds extent add ds1 "${base}/2"
 	until_true 20 extents_are esx2 "ok ok ok" || atf_fail "not followed"
 	before=$(vmfsctl -c esx1/ctl -j ds extent ls ds1 |
@@ -271,10 +279,7 @@ another_host_goes_on_after_a_crash_body()
 	until_true 30 sh -c "vmfsctl -c esx2/ctl host takeovers ds1 |
 	    grep -q 'esx1.*done'" || atf_fail "no take-over"
 	extents_are esx2 "ok leaving ok" || atf_fail "it is not leaving"
-	until_true 60 vmfsctl -c esx2/ctl ds extent evacuate ds1 1 ||
-	    atf_fail "$(vmfsctl -c esx2/ctl ds extent evacuate ds1 1 2>&1)"
-	until_true 30 vmfsctl -c esx2/ctl ds extent rm ds1 1 ||
-	    atf_fail "$(vmfsctl -c esx2/ctl ds extent rm ds1 1 2>&1)"
+	lun_goes esx2
 	atf_check cmp vm esx2/mnt/vm-flat.vmdk
 	atf_check cmp two esx2/mnt/two-flat.vmdk
 	host_stop esx2

@@ -304,6 +304,121 @@ EXTENT_TEST(a_clone_that_is_not_there_keeps_what_it_shares)
 	free(m);
 }
 
+/* ---- metadata that was there ---- */
+
+/* Inodes on LUN 1, and none of them in the end. */
+static void
+inodes_come_and_go(struct box *b)
+{
+	uint64_t there;
+	unsigned n = 0;
+	char name[16];
+
+	fill_first(b, 0);
+	ATF_REQUIRE_EQ(add(b, 1), 0);
+	there = ds_super(b->r.f.ds)->extent[1].first_block;
+	for (unsigned i = 0; i < 40; i++) {
+		(void)snprintf(name, sizeof(name), "f%u", i);
+		if (rig_create(&b->r, name, INODE_FILE, 0) < there)
+			continue;
+		rig_unlink(&b->r, name);
+		n++;
+	}
+	ATF_REQUIRE(n > 0);
+	ATF_REQUIRE(used_there(b) > 0);
+}
+
+static void
+leave_root(struct box *b)
+{
+	struct lock_holder holder;
+
+	leave(b);
+	ATF_REQUIRE_EQ(fs_dir_evacuate(b->r.fs, b->r.root, &holder), 0);
+	ATF_REQUIRE_EQ(ds_checkpoint(b->r.f.ds, 0), 0);
+}
+
+EXTENT_TEST(nothing_is_set_aside_for_metadata_where_none_comes)
+{
+	inodes_come_and_go(b);
+	leave_root(b);
+	ATF_REQUIRE_EQ(mchunk_retire(b->r.f.ds, 256), 0);
+	ATF_CHECK_EQ(used_there(b), 0);
+	umount(b);
+}
+
+static unsigned
+metachunks_there(struct box *b)
+{
+	uint64_t there = ds_super(b->r.f.ds)->extent[1].first_block;
+	unsigned n = 0;
+
+	list_for_each(node, tmp, &b->r.f.ds->leases) {
+		const struct lease *l = list_entry(node, struct lease, link);
+
+		if (l->first_chunk * CHUNK_BLOCKS >= there)
+			n += l->info.metachunks;
+	}
+	return n;
+}
+
+EXTENT_TEST(what_a_lost_lun_has_for_metadata_stays)
+{
+	struct fs_file *f;
+	uint8_t buf[4096];
+	uint64_t used;
+	size_t n;
+
+	inodes_come_and_go(b);
+	f = rig_open(&b->r, rig_create(&b->r, "vm", INODE_DISK, GIB),
+	    FS_READ | FS_WRITE);
+	rig_fill(f, 0, MIB, 1);
+	ATF_REQUIRE_EQ(ds_checkpoint(b->r.f.ds, 0), 0);
+	ATF_REQUIRE(metachunks_there(b) > 0);
+	b->way[1]->error = -VMFS_EGONE;
+	ATF_REQUIRE(fs_file_read(f, 0, buf, sizeof(buf), &n) < 0);
+	lease_mark_leaving(b->r.f.ds);
+	ATF_CHECK_EQ(mchunk_retire(b->r.f.ds, 256), 0);
+	ATF_CHECK(metachunks_there(b) > 0);
+	ATF_CHECK_EQ(ds_extent_used(b->r.f.ds, 1, &used), -VMFS_EEXTENT);
+	b->way[1]->error = 0;
+	extents_back(b->r.f.disk, &ds_super(b->r.f.ds)->extent[1].uuid);
+	rig_close(f);
+	umount(b);
+}
+
+EXTENT_TEST(what_others_set_aside_for_metadata_is_found)
+{
+	struct lock_holder holder;
+
+	inodes_come_and_go(b);
+	umount(b);
+	mount(b);
+	leave_root(b);
+	ATF_CHECK(used_there(b) > 0);
+	ATF_REQUIRE_EQ(ds_extent_sweep(b->r.f.ds, 1), 0);
+	ATF_CHECK_EQ(used_there(b), 0);
+	ATF_CHECK_EQ(ds_extent_sweep(b->r.f.ds, 3), -ENOENT);
+	umount(b);
+	mount(b);
+	ATF_CHECK_EQ(used_there(b), 0);
+	ATF_CHECK_EQ(fs_extent_rm(b->r.fs, 1, &holder), 0);
+	umount(b);
+}
+
+EXTENT_TEST(a_lun_that_had_metadata_goes)
+{
+	struct lock_holder holder;
+
+	inodes_come_and_go(b);
+	umount(b);
+	mount(b);
+	leave_root(b);
+	ATF_CHECK_EQ(fs_extent_rm(b->r.fs, 1, &holder), 0);
+	ATF_CHECK_EQ(ds_super(b->r.f.ds)->extents, 2);
+	umount(b);
+}
+
 ATF_TP_ADD_TCS(tp)
 {
 	ATF_TP_ADD_TC(tp, what_was_moved_away_lets_its_lun_go);
@@ -312,5 +427,9 @@ ATF_TP_ADD_TCS(tp)
 	ATF_TP_ADD_TC(tp, metadata_moves_but_for_inodes);
 	ATF_TP_ADD_TC(tp, who_reads_a_snapshot_goes_on);
 	ATF_TP_ADD_TC(tp, a_clone_that_is_not_there_keeps_what_it_shares);
+	ATF_TP_ADD_TC(tp, nothing_is_set_aside_for_metadata_where_none_comes);
+	ATF_TP_ADD_TC(tp, what_a_lost_lun_has_for_metadata_stays);
+	ATF_TP_ADD_TC(tp, what_others_set_aside_for_metadata_is_found);
+	ATF_TP_ADD_TC(tp, a_lun_that_had_metadata_goes);
 	return atf_no_error();
 }
