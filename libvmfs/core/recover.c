@@ -284,16 +284,15 @@ replay_record(struct replay *p, const struct journal_record *rec,
 	int r;
 
 	p->report.records++;
-	if (!place_is_sane(p, rec))
-		return -VMFS_ECORRUPT;
 	r = owner_holds(p, rec, &holds);
 	if (r < 0)
 		return r;
+	/* Then its place, too, may be gone, with its LUN. */
 	if (!holds) {
 		p->report.stale++;
 		return 0;
 	}
-	return apply(p, rec, lsn);
+	return place_is_sane(p, rec) ? apply(p, rec, lsn) : -VMFS_ECORRUPT;
 }
 
 static int

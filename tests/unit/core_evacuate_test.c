@@ -419,6 +419,39 @@ EXTENT_TEST(a_lun_that_had_metadata_goes)
 	umount(b);
 }
 
+/* As ds_extent_rm of another host. */
+static void
+take_out_elsewhere(struct box *b)
+{
+	struct super s;
+	unsigned n = 0;
+
+	ATF_REQUIRE_EQ(super_read(b->lun[0], &s), 0);
+	ATF_REQUIRE_EQ(s.extents, 2);
+	for (unsigned i = 0; i < s.segments; i++)
+		if (s.segment[i].first_cluster * s.cluster_blocks <
+		    s.extent[1].first_block)
+			s.segment[n++] = s.segment[i];
+	s.segments = n;
+	s.extents = 1;
+	ATF_REQUIRE_EQ(super_write(b->lun[0], &s), 0);
+}
+
+/*
+ * A host wrote there under locks that it has given back since; who got them
+ * emptied the LUN and took it out, and the first one died before its journal was
+ * cut the next time.
+ */
+EXTENT_TEST(the_journal_of_a_dead_host_may_tell_of_a_lun_that_is_gone)
+{
+	inodes_come_and_go(b);
+	ds_abandon(b->r.f.ds);
+	box_kill(b);
+	take_out_elsewhere(b);
+	mount_replayed(b);
+	umount(b);
+}
+
 ATF_TP_ADD_TCS(tp)
 {
 	ATF_TP_ADD_TC(tp, what_was_moved_away_lets_its_lun_go);
@@ -431,5 +464,7 @@ ATF_TP_ADD_TCS(tp)
 	ATF_TP_ADD_TC(tp, what_a_lost_lun_has_for_metadata_stays);
 	ATF_TP_ADD_TC(tp, what_others_set_aside_for_metadata_is_found);
 	ATF_TP_ADD_TC(tp, a_lun_that_had_metadata_goes);
+	ATF_TP_ADD_TC(tp,
+	    the_journal_of_a_dead_host_may_tell_of_a_lun_that_is_gone);
 	return atf_no_error();
 }
