@@ -95,7 +95,8 @@ struct sched *attach_home(struct datastore *d, bool encrypted,
     bool *ret_taken);
 /* Runs fn(arg), which never fails, as a fiber of s.  Suspends. */
 void attach_call(struct sched *s, int (*fn)(void *arg), void *arg);
-/* What a dead process had attached is so again.  Suspends. */
+/* What a dead process had attached is so again, or forgotten where this one
+ * does not go on as the same incarnation.  Suspends. */
 void attach_again(struct datastore *d);
 
 #endif

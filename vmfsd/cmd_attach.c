@@ -199,7 +199,8 @@ attach_again(struct datastore *d)
 		msg[0] = '\0';
 		if (atomic_load(&k->used) == 0)
 			continue;
-		rc = again(d, k, msg);
+		/* Its guest may be on another host by now. */
+		rc = d->again ? again(d, k, msg) : -VMFS_EFENCED;
 		if (rc == 0)
 			continue;
 		atomic_store(&k->used, 0);

@@ -513,8 +513,7 @@ mount_locked(struct datastore *d, char *why)
 	}
 	d->wanted = false;
 	d->resumed = false;
-	if (d->again)
-		(void)!call_on(d->env.sched, attach_fiber, d);
+	(void)!call_on(d->env.sched, attach_fiber, d);
 	d->mounted_us = d->env.wall_us(&d->env);
 	log_info(d->all->log, "datastore: %s: mounted dir=%s lun=%s slot=%u "
 	    "incarnation=%llu", d->name, d->mount, lun_text(d->lun, lun),

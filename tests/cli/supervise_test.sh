@@ -240,6 +240,8 @@ host_that_was_taken_over_begins_anew_body()
 	host_start esx2 "${PWD}/lun"
 	daemon_in=supervised
 	host_start esx1 "${PWD}/lun"
+	atf_check vmfsctl -c esx1/ctl disk create ds1:/vm.vmdk 1M
+	atf_check -o ignore vmfsctl -c esx1/ctl disk attach ds1:/vm.vmdk
 	mkfifo go
 	(holder) &
 	holder=$!
@@ -262,6 +264,10 @@ host_that_was_taken_over_begins_anew_body()
 	exec 8>&-
 	atf_check -o inline:'before\ntheirs\nmore\n' cat esx1/mnt/mine
 	atf_check cp esx1/mnt/mine esx1/mnt/other
+	# The disk is not attached any more, nor to those that come after.
+	kill_worker esx1
+	atf_check -o inline:'0\n' -x "vmfsctl -c esx1/ctl --json \
+	    disk attached ds1 | jq '.attachments | length'"
 	daemon_stop esx1
 	daemon_stop esx2
 	atf_check -o ignore fsck.vmfs -n lun
