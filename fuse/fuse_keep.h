@@ -33,7 +33,7 @@
 struct fuse_keep_handle {
 	uint64_t ino;
 	uint64_t unique;	/* of the request that opened it */
-	uint32_t flags;		/* FS_READ, FS_WRITE */
+	uint32_t flags;		/* FS_READ, FS_WRITE; 0: lost */
 	uint32_t generation;
 	_Atomic uint32_t may;	/* see locks.c */
 	_Atomic uint32_t used;

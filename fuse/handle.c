@@ -148,13 +148,14 @@ handles_close(struct fuse_mount *m)
 			(void)handle_close(m->handle[i]);
 }
 
-/* What cannot be opened again stays in the table, and fails. */
+/* What cannot be opened again stays in the table, and fails from then on: others
+ * may have changed the file before another process could open it. */
 static int
 restore_one(struct fuse_mount *m, uint32_t n, unsigned *lost)
 {
-	const struct fuse_keep_handle *k = &m->conf.keep->handle[n];
+	struct fuse_keep_handle *k = &m->conf.keep->handle[n];
 	struct handle *h = calloc(1, sizeof(*h));
-	int rc = m->conf.resumed ? 0 : -ESTALE;
+	int rc = m->conf.resumed && k->flags != 0 ? 0 : -ESTALE;
 
 	if (h == NULL)
 		return -ENOMEM;
@@ -168,6 +169,7 @@ restore_one(struct fuse_mount *m, uint32_t n, unsigned *lost)
 		rc = locks_reopen(h, k);
 	if (rc == 0)
 		return 0;
+	k->flags = 0;
 	++*lost;
 	log_warn(m->log, "fuse: %s: inode %llu is not open any more: %s",
 	    m->datastore, (unsigned long long)k->ino, vmfs_strerror(rc));
