@@ -19,10 +19,6 @@ struct xts;
  * cipher; -ENOMEM. */
 int xts_new(const uint8_t key[XTS_KEY_SIZE], bool encrypt, struct xts **ret_x)
     MUST_CHECK;
-/* The same by libcrypto, as everywhere where it is not known how to do it
- * faster: for tests. */
-int xts_new_plain(const uint8_t key[XTS_KEY_SIZE], bool encrypt,
-    struct xts **ret_x) MUST_CHECK;
 /* NULL is fine. */
 void xts_free(struct xts *x);
 /* One data unit of len bytes, a multiple of XTS_UNIT_MULTIPLE (-EINVAL); dst
