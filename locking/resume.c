@@ -66,8 +66,13 @@ resume_note(struct host *h)
 	if (k == NULL)
 		return;
 	atomic_store(&k->member, 0);
-	if (!h->resumed)
+	if (!h->resumed) {
 		memset(k->lock, 0, sizeof(k->lock));
+		/* Of an incarnation that others have recovered: nobody shall
+		 * take it for what this one has left. */
+		if (h->conf.soft != NULL)
+			softlog_clear(h->conf.soft);
+	}
 	k->slot = h->paths.slot;
 	k->incarnation = h->paths.incarnation;
 	k->volume = h->super.uuid;

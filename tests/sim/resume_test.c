@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "libvmfs/base/units.h"
+#include "libvmfs/core/softlog.h"
 #include "locking/host_int.h"
 #include "tests/sim/world.h"
 
@@ -15,6 +16,7 @@
 static const struct sim_faults calm = { .late_ns = 30 * NSEC_PER_SEC };
 
 static struct host_keep kept;
+static struct softlog unflushed;
 
 static void
 run_seeds(enum lock_protocol protocol, void (*play)(struct world *w))
@@ -147,10 +149,14 @@ play_too_late(struct world *w)
 		return;
 	WORLD_CHECK(w, lock(w, 1, TAKEOVER_MS, &b) == 0);
 	world_restart(w, 0);
+	unflushed.area[0].used = BLOCK_SIZE;
+	w->host[0].soft = &unflushed;
 	join(w, 0);
 	if (world_failed(w))
 		return;
 	WORLD_CHECK(w, !host_resumed(w->host[0].host));
+	/* Before the next one could go on as this. */
+	WORLD_CHECK(w, unflushed.area[0].used == 0);
 	WORLD_CHECK(w, lock(w, 0, 0, &a) == -VMFS_ELOCKED);
 	/* Nor does it believe in the locks that it had. */
 	fiber_sleep(5 * w->super.timers.pulse_ms * NSEC_PER_MSEC);

@@ -289,7 +289,7 @@ join(struct world *w, unsigned i)
 		.boot = wh->boot, .home = wh->home, .process = wh->process,
 		.member = &w->member,
 		.on_status = on_status, .on_takeover = on_takeover, .arg = wh,
-		.watchdog = wh->watchdog, .keep = wh->keep,
+		.watchdog = wh->watchdog, .keep = wh->keep, .soft = wh->soft,
 	};
 
 	conf.repairs = wh->tool;

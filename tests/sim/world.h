@@ -39,7 +39,8 @@ struct world_host {
 	 * to tell, no network. */
 	bool tool;
 	bool lacks_further;		/* it does not find that LUN */
-	struct host_keep *keep;		/* outlives its processes; NULL */
+	struct host_keep *keep;		/* outlive its processes; NULL */
+	struct softlog *soft;
 };
 
 struct world {
