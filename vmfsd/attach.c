@@ -50,10 +50,10 @@ owner_serves(const struct datastore *d)
 }
 
 struct sched *
-attach_home(struct datastore *d, bool encrypted, bool *ret_taken)
+attach_home(struct datastore *d, bool *ret_taken)
 {
-	struct sched *s = encrypted || !owner_serves(d) ? NULL :
-	    serving_get(d->all->serving);
+	struct sched *s = owner_serves(d) ? serving_get(d->all->serving) :
+	    NULL;
 
 	*ret_taken = s != NULL;
 	return s != NULL ? s : d->env.sched;
@@ -342,7 +342,6 @@ find(struct fs_call *c, struct attachment *a)
 	if (rc < 0)
 		return rc;
 	a->ino = a->disk_ino = v.attr.ino;
-	a->encrypted = v.attr.encrypted;
 	if (c->path.snapshot[0] == '\0')
 		return 0;
 	a->readonly = true;
@@ -363,7 +362,7 @@ open_all(struct fs_call *c, const struct attach_conf *conf,
 	if (conf->nbd)
 		rc = attach_nbd_place(c, conf, a);
 	else
-		a->home = attach_home(c->d, a->encrypted, &a->has_home);
+		a->home = attach_home(c->d, &a->has_home);
 	if (rc == 0)
 		rc = open_disk(a, FS_READ, &c->holder, &a->idle);
 	if (rc == 0 && !a->readonly && !conf->incoming)

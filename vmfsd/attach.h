@@ -31,7 +31,6 @@ struct attachment {
 	char socket[ATTACH_SOCKET_MAX];
 	struct sched *home;		/* serves the guest; perhaps the owner */
 	bool has_home;			/* a thread of datastores.serving */
-	bool encrypted;			/* each request is for the owner */
 	/* For requests from there. */
 	struct disk *idle;		/* for reading only */
 	struct disk *held;		/* with the lock; NULL */
@@ -87,12 +86,10 @@ int attach_may_go(struct datastore *d, bool force, char *why) MUST_CHECK;
 void attach_unmounted(struct datastore *d);
 void attach_not_unmounted(struct datastore *d);
 /*
- * Where one more is served: by the owner, if that serves nobody yet or has to
- * do all of it at any rate, else by a thread of datastores.serving, which is
- * taken and goes to serving_put.
+ * Where one more is served: by the owner, if that serves nobody yet, else by a
+ * thread of datastores.serving, which is taken and goes to serving_put.
  */
-struct sched *attach_home(struct datastore *d, bool encrypted,
-    bool *ret_taken);
+struct sched *attach_home(struct datastore *d, bool *ret_taken);
 /* Runs fn(arg), which never fails, as a fiber of s.  Suspends. */
 void attach_call(struct sched *s, int (*fn)(void *arg), void *arg);
 /* What a dead process had attached is so again, or forgotten where this one

@@ -301,7 +301,7 @@ place_open(struct fs_call *c, struct nbd_place *p)
 	int rc;
 
 	p->d = c->d;
-	p->home = attach_home(c->d, false, &p->has_home);
+	p->home = attach_home(c->d, &p->has_home);
 	rc = home_call(p->home, place_open_here, &o);
 	if (rc < 0)
 		return cmd_fail(c, rc, "%s", o.why);

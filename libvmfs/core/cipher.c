@@ -10,6 +10,7 @@
 #include "libvmfs/core/fs_impl.h"
 
 struct cipher {
+	uint32_t generation;		/* of the inode */
 	struct xts *in, *out;		/* to the LUN, from it */
 };
 
@@ -95,6 +96,12 @@ cipher_open(struct inode *ip, const struct inode_info *info)
 	struct inode_crypt crypt;
 	int r;
 
+	/* Another host may have given the number to another disk. */
+	if (ip->cipher != NULL && ip->cipher->generation != info->generation) {
+		if (ip->opens > 0)
+			return -EBUSY;
+		cipher_close(ip);
+	}
 	if (!is_encrypted(info) || ip->cipher != NULL)
 		return 0;
 	r = crypt_of(ip->fs, info, &crypt);
@@ -106,10 +113,12 @@ cipher_open(struct inode *ip, const struct inode_info *info)
 	if (r != 0)
 		return r;
 	/* Another open may have been faster. */
-	if (ip->cipher == NULL)
-		ip->cipher = c;
-	else
+	if (ip->cipher != NULL) {
 		cipher_free(c);
+		return ip->cipher->generation == info->generation ? 0 : -EBUSY;
+	}
+	c->generation = info->generation;
+	ip->cipher = c;
 	return 0;
 }
 
@@ -118,6 +127,15 @@ cipher_close(struct inode *ip)
 {
 	cipher_free(ip->cipher);
 	ip->cipher = NULL;
+}
+
+bool
+cipher_fits(const struct inode *ip)
+{
+	const struct cipher *c = ip->cipher;
+
+	return is_encrypted(&ip->info) ? c != NULL &&
+	    c->generation == ip->info.generation : c == NULL;
 }
 
 static int

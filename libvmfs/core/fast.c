@@ -17,6 +17,7 @@
 #include <sys/stat.h>
 
 #include "libvmfs/core/fs_impl.h"
+#include "libvmfs/env/iobuf.h"
 
 #define MIB_SIZE ((uint64_t)1 << MAP_L1_SHIFT)
 
@@ -114,7 +115,7 @@ view_of(struct inode *ip)
 	const struct inode_info *i = &ip->info;
 	struct view *v = atomic_load(&ip->view);
 
-	if (is_encrypted(i))
+	if (!cipher_fits(ip))
 		return NULL;
 	if (v != NULL || i->size < MIB_SIZE || (i->type != INODE_FILE &&
 	    i->type != INODE_DISK && i->type != INODE_SNAPSHOT))
@@ -161,6 +162,7 @@ fast_learn(struct inode *ip, uint64_t off, const struct map_view *m)
 struct fast {
 	struct disk_req *req;
 	void (*again)(struct disk_req *req);
+	struct inode *ip;
 	struct view *view;
 	struct meter *meter;
 	struct meter_io io;
@@ -168,9 +170,22 @@ struct fast {
 	bool touches;			/* its end is when it was written */
 	int error;
 	unsigned left;
+	/* What the LUN gets of it, or gives: the request's, or where the
+	 * blocks of an encrypted disk are that it writes. */
+	struct iovec *data;
+	int n_data;
+	struct iovec secret;		/* base NULL: there are none */
+	size_t secret_size;
 	struct iovec *iov;		/* behind the parts, if there are many */
 	struct disk_req part[];
 };
+
+static void
+fast_free(struct fast *x)
+{
+	iobuf_put(x->secret.iov_base, x->secret_size);
+	free(x);
+}
 
 static void
 fast_end(struct fast *x)
@@ -187,7 +202,7 @@ fast_end(struct fast *x)
 		    0);
 	else
 		meter_undo(x->meter);
-	free(x);
+	fast_free(x);
 	/* What went wrong is looked into on the owner's way. */
 	if (error != 0) {
 		again(req);
@@ -197,26 +212,40 @@ fast_end(struct fast *x)
 	req->done(req);
 }
 
+/* In place: nobody looks there before the request is done. */
+static int
+part_decrypt(struct fast *x, const struct disk_req *part)
+{
+	uint64_t off = x->req->offset;
+
+	for (const struct disk_req *p = x->part; p < part; p++)
+		off += p->length;
+	return cipher_decrypt_iov(x->ip, off, part->iov, part->iovcnt,
+	    part->length);
+}
+
 static void
 part_done(struct disk_req *part)
 {
 	struct fast *x = part->arg;
+	int r = part->result;
 
-	if (part->result != 0)
-		x->error = part->result;
+	if (r == 0 && part->op == DISK_READ && x->ip->cipher != NULL)
+		r = part_decrypt(x, part);
+	if (r != 0)
+		x->error = r;
 	if (--x->left == 0)
 		fast_end(x);
 }
 
-/* [off, off + len) of the request's data as *iov..; how many. */
+/* [off, off + len) of the data as *iov..; how many. */
 static int
-iov_slice(const struct disk_req *req, uint64_t off, uint64_t len,
-    struct iovec *iov)
+iov_slice(const struct fast *x, uint64_t off, uint64_t len, struct iovec *iov)
 {
 	int n = 0;
 
-	for (int i = 0; i < req->iovcnt && len > 0; i++) {
-		const struct iovec *v = &req->iov[i];
+	for (int i = 0; i < x->n_data && len > 0; i++) {
+		const struct iovec *v = &x->data[i];
 		size_t take;
 
 		if (off >= v->iov_len) {
@@ -246,12 +275,12 @@ submit_parts(struct disk *d, struct fast *x, const struct view_part *part,
 
 		*p = (struct disk_req){
 			.op = req->op, .offset = part[i].phys,
-			.length = part[i].len, .iov = req->iov,
-			.iovcnt = req->iovcnt, .done = part_done, .arg = x,
+			.length = part[i].len, .iov = x->data,
+			.iovcnt = x->n_data, .done = part_done, .arg = x,
 		};
 		if (count > 1) {
 			p->iov = iov;
-			p->iovcnt = iov_slice(req, at, part[i].len, iov);
+			p->iovcnt = iov_slice(x, at, part[i].len, iov);
 			iov += p->iovcnt;
 		}
 		if (part[i].data) {
@@ -307,9 +336,33 @@ fast_new(struct disk_req *req, unsigned count)
 	if (x == NULL)
 		return NULL;
 	*x = (struct fast){
-		.req = req, .iov = (void *)&x->part[count],
+		.req = req, .data = req->iov, .n_data = req->iovcnt,
+		.iov = (void *)&x->part[count],
 	};
 	return x;
+}
+
+/* Not in place: what is to be written is the guest's. */
+static bool
+fast_encrypt(struct fast *x)
+{
+	const struct disk_req *req = x->req;
+	struct iovec *s = &x->secret;
+
+	s->iov_base = iobuf_get(req->length, &x->secret_size);
+	s->iov_len = req->length;
+	x->data = s;
+	x->n_data = 1;
+	return s->iov_base != NULL && cipher_encrypt_iov(x->ip, req->offset,
+	    req->iov, req->iovcnt, s->iov_base, req->length) == 0;
+}
+
+/* Blocks of encrypted disks are turned as a whole. */
+static bool
+turns(const struct inode *ip, const struct disk_req *req)
+{
+	return ip->cipher == NULL ||
+	    (req->offset | req->length) % BLOCK_SIZE == 0;
 }
 
 /* In the view.  False: it is not known there. */
@@ -335,9 +388,15 @@ fast_begin(struct fs_file *f, struct disk_req *req,
 	 * owner sees to it before it acknowledges (ds_soften). */
 	if (req->op == DISK_WRITE && ds_is_behind(f->fs->ds))
 		return false;
-	x = count > 0 ? fast_new(req, count) : NULL;
+	x = count > 0 && turns(f->ip, req) ? fast_new(req, count) : NULL;
 	if (x == NULL)
 		return false;
+	x->ip = f->ip;
+	if (req->op == DISK_WRITE && x->ip->cipher != NULL &&
+	    !fast_encrypt(x)) {
+		fast_free(x);
+		return false;
+	}
 	x->again = again;
 	x->view = v;
 	x->meter = f->ip->meter;

@@ -170,14 +170,24 @@ int fs_need_feature(struct fs *fs, uint64_t incompat, uint64_t ro_compat)
 /* ---- cipher.c: the data of encrypted disks ---- */
 
 /* Before content is read or written; info is the inode's.  0 for clear ones.
- * Suspends. */
+ * -EBUSY: what had its number before is still open.  Suspends. */
 int cipher_open(struct inode *ip, const struct inode_info *info) MUST_CHECK;
 void cipher_close(struct inode *ip);
-/* Whole blocks at their offset in the disk; dst may be src.  -ENOKEY. */
+/* Whether ip->cipher goes with ip->info, which is true under the lock: one that
+ * is encrypted has been opened, a clear one has none. */
+bool cipher_fits(const struct inode *ip);
+/* Whole blocks at their offset in the disk; dst may be src.  Any thread in the
+ * inode's view that has found them there.  -ENOKEY. */
 int cipher_encrypt(struct inode *ip, uint64_t off, const void *src, void *dst,
     size_t len) MUST_CHECK;
 int cipher_decrypt(struct inode *ip, uint64_t off, const void *src, void *dst,
     size_t len) MUST_CHECK;
+/* The same of len bytes of iov, whose pieces may be of any length: to dst, or
+ * in place; -EINVAL: it has less. */
+int cipher_encrypt_iov(struct inode *ip, uint64_t off, const struct iovec *iov,
+    int iovcnt, uint8_t *dst, size_t len) MUST_CHECK;
+int cipher_decrypt_iov(struct inode *ip, uint64_t off, const struct iovec *iov,
+    int iovcnt, size_t len) MUST_CHECK;
 /* What a clone of the snapshot gets. */
 int cipher_inherit(struct inode *sp, struct inode_crypt *ret_c) MUST_CHECK;
 static inline bool

@@ -4,98 +4,20 @@
  * deletes snapshots, punches, and others write by way of it.
  */
 #include <atf-c.h>
-#include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "libvmfs/base/cleanup.h"
-#include "tests/unit/core_fs_rig.h"
+#include "tests/unit/core_fast_rig.h"
 
-#define SIZE (2 * MIB)
 #define THREADS 4u
 #define FIBERS 3u			/* of each */
 #define CREW (THREADS * FIBERS)
 #define STEPS 5000u
-#define DELAY_NS 100000u
-
-/* ---- a LUN that takes its time, each request another ---- */
-
-struct slow {
-	struct disk disk;
-	struct disk *below;
-	pthread_mutex_t lock;		/* disk_mem is one thread's */
-	_Atomic unsigned seed;
-	/* The next request of this kind for data is held, or fails. */
-	bool hold, fail;
-	enum disk_op op;
-	struct disk_req *held;
-};
-
-struct slow_req {
-	struct slow *s;
-	struct disk_req *req;
-	struct sched_timer timer;
-};
-
-static void
-slow_pass(void *arg)
-{
-	struct slow_req *q = arg;
-	struct slow *s = q->s;
-	struct disk_req *req = q->req;
-
-	free(q);
-	ATF_REQUIRE_EQ(0, pthread_mutex_lock(&s->lock));
-	disk_submit(s->below, req);
-	ATF_REQUIRE_EQ(0, pthread_mutex_unlock(&s->lock));
-}
-
-static void
-slow_submit(struct disk *d, struct disk_req *req)
-{
-	struct slow *s = container_of(d, struct slow, disk);
-	struct sched *sched = sched_current();
-	struct slow_req *q = calloc(1, sizeof(*q));
-	unsigned r = atomic_fetch_add(&s->seed, 1) * 2654435761u >> 16;
-
-	if ((s->hold || s->fail) && req->op == s->op) {
-		if (s->fail)
-			disk_complete(req, -EIO);
-		else
-			s->held = req;
-		s->hold = s->fail = false;
-		free(q);
-		return;
-	}
-	ATF_REQUIRE(q != NULL);
-	q->s = s;
-	q->req = req;
-	q->timer = (struct sched_timer){ .fn = slow_pass, .arg = q };
-	ATF_REQUIRE_EQ(0, sched_timer_arm(sched, &q->timer,
-	    sched_now(sched) + r % DELAY_NS));
-}
-
-static void
-slow_close(struct disk *d)
-{
-	(void)d;
-}
-
-static const struct disk_ops slow_ops = {
-	.submit = slow_submit, .close = slow_close,
-};
 
 /* ---- the crew ---- */
-
-struct crowd {
-	struct rig *r;
-	struct fs_file *f;
-	uint64_t ino;
-	uint8_t *bytes;
-	_Atomic unsigned running, fast, slow;
-};
 
 struct worker {
 	struct crowd *c;
@@ -103,96 +25,19 @@ struct worker {
 	struct prng p;
 };
 
-/* One request of another thread, perhaps by way of the owner. */
-struct call {
-	struct crowd *c;
-	struct disk_req req;
-	struct iovec iov;
-	struct sched *home;
-	struct fiber *fiber;
-	struct sched_work work;
-	bool done, punch;
-};
-
 static void
-call_end(void *arg)
+text_make(struct prng *p, uint8_t *at, size_t len)
 {
-	struct call *k = arg;
-
-	k->done = true;
-	fiber_unpark(k->fiber);
-}
-
-static void
-owner_fiber(void *arg)
-{
-	struct call *k = arg;
-	struct fs_file *f = k->c->f;
-	size_t n;
-
-	if (k->punch)
-		ATF_REQUIRE_EQ(0, fs_file_punch(f, k->req.offset,
-		    k->req.length));
-	else if (k->req.op == DISK_WRITE)
-		ATF_REQUIRE_EQ(0, fs_file_write(f, k->req.offset,
-		    k->iov.iov_base, k->req.length));
-	else
-		ATF_REQUIRE_EQ(0, fs_file_read(f, k->req.offset,
-		    k->iov.iov_base, k->req.length, &n));
-	k->work.fn = call_end;
-	sched_post(k->home, &k->work);
-}
-
-static void
-owner_begin(void *arg)
-{
-	ATF_REQUIRE_EQ(0, sched_spawn(sched_current(), "call", owner_fiber,
-	    arg));
-}
-
-static void
-by_owner(struct disk_req *req)
-{
-	struct call *k = req->arg;
-
-	atomic_fetch_add(&k->c->slow, 1);
-	k->work = (struct sched_work){ .fn = owner_begin, .arg = k };
-	sched_post(k->c->r->f.env.sched, &k->work);
-}
-
-static void
-fast_end(struct disk_req *req)
-{
-	struct call *k = req->arg;
-
-	ATF_REQUIRE_EQ(0, req->result);
-	atomic_fetch_add(&k->c->fast, 1);
-	call_end(k);
-}
-
-static void
-transfer(struct crowd *c, enum disk_op op, uint64_t off, void *buf, size_t len)
-{
-	struct call k = {
-		.c = c, .iov = { buf, len }, .home = sched_current(),
-		.fiber = fiber_self(), .punch = op == DISK_UNMAP,
-		.req = { .op = op, .offset = off, .length = len, .iovcnt = 1,
-		    .done = fast_end },
-	};
-
-	k.req.iov = &k.iov;
-	k.req.arg = &k;
-	if (!fs_file_fast(c->f, &k.req, by_owner))
-		by_owner(&k.req);
-	while (!k.done)
-		fiber_park();
+	prng_fill(p, at, len);
+	for (size_t i = 0; i < len; i += 512)
+		memcpy(at + i, FAST_TEXT, 32);
 }
 
 /* Blocks go round by twos: chunks are shared by all, blocks by nobody. */
 static void
 worker_step(struct worker *w)
 {
-	uint64_t pairs = SIZE / BLOCK_SIZE / 2 / CREW;
+	uint64_t pairs = FAST_SIZE / BLOCK_SIZE / 2 / CREW;
 	uint64_t off = (prng_below(&w->p, pairs) * CREW + w->id) * 2 *
 	    BLOCK_SIZE;
 	size_t len = (1 + prng_below(&w->p, 2)) * (size_t)BLOCK_SIZE;
@@ -202,23 +47,23 @@ worker_step(struct worker *w)
 	switch (prng_below(&w->p, 40)) {
 	case 0:
 		memset(at, 0, len);
-		transfer(w->c, DISK_UNMAP, off, NULL, len);
+		fast_transfer(w->c, DISK_UNMAP, off, NULL, len);
 		break;
 	case 1:			/* a part of the last block, by sectors */
 		off += len - 1024;
-		prng_fill(&w->p, at + len - 1024, 512);
-		transfer(w->c, DISK_WRITE, off, at + len - 1024, 512);
+		text_make(&w->p, at + len - 1024, 512);
+		fast_transfer(w->c, DISK_WRITE, off, at + len - 1024, 512);
 		break;
 	case 2 ... 14:
-		transfer(w->c, DISK_READ, off, buf, len);
+		fast_transfer(w->c, DISK_READ, off, buf, len);
 		ATF_REQUIRE_MSG(memcmp(buf, at, len) == 0, "read by %u at "
 		    "%llu is not what was written", w->id,
 		    (unsigned long long)off);
 		break;
 	default:
-		prng_fill(&w->p, at, len);
+		text_make(&w->p, at, len);
 		memcpy(buf, at, len);
-		transfer(w->c, DISK_WRITE, off, buf, len);
+		fast_transfer(w->c, DISK_WRITE, off, buf, len);
 	}
 }
 
@@ -250,8 +95,8 @@ snapshot_read(struct crowd *c, uint64_t ino, uint8_t *buf)
 	struct fs_file *f = rig_open(c->r, ino, FS_READ);
 	size_t n;
 
-	ATF_REQUIRE_EQ(0, fs_file_read(f, 0, buf, SIZE, &n));
-	ATF_REQUIRE_EQ(SIZE, n);
+	ATF_REQUIRE_EQ(0, fs_file_read(f, 0, buf, FAST_SIZE, &n));
+	ATF_REQUIRE_EQ(FAST_SIZE, n);
 	rig_close(f);
 }
 
@@ -265,16 +110,19 @@ snapshot_round(struct crowd *c, uint8_t *first, uint8_t *then)
 	snapshot_read(c, s.ino, first);
 	fiber_sleep(2 * NSEC_PER_MSEC);
 	snapshot_read(c, s.ino, then);
-	ATF_REQUIRE_MSG(memcmp(first, then, SIZE) == 0,
+	ATF_REQUIRE_MSG(memcmp(first, then, FAST_SIZE) == 0,
 	    "a snapshot has changed");
 	ATF_REQUIRE_EQ(0, fs_snapshot_delete(c->r->fs, c->ino, s.id, NULL));
+	if (c->secret)
+		ATF_REQUIRE_EQ(0, fs_rekey(c->r->fs, c->ino,
+		    &fast_keys[++c->keys_used % 2], NULL));
 	fiber_sleep(20 * NSEC_PER_MSEC);
 }
 
 static void
 crew_run(struct crowd *c)
 {
-	cleanup_free uint8_t *first = malloc(SIZE), *then = malloc(SIZE);
+	cleanup_free uint8_t *first = malloc(FAST_SIZE), *then = malloc(FAST_SIZE);
 	struct reactor *t[THREADS];
 	struct sched_work work[THREADS];
 	struct worker w[CREW];
@@ -300,60 +148,61 @@ crew_run(struct crowd *c)
 	}
 }
 
-/* A disk full of `v` on the slow LUN. */
 static void
-slow_up(struct crowd *c, struct slow *s, uint8_t v)
+crowd_run(struct crowd *c, struct slow *s)
 {
 	struct rig *r = c->r;
+	uint8_t *buf = malloc(FAST_SIZE);
+	size_t n;
 
-	*s = (struct slow){ .disk = { &slow_ops, r->f.disk->info },
-		.below = r->f.disk };
-	ATF_REQUIRE_EQ(0, pthread_mutex_init(&s->lock, NULL));
-	rig_umount(r);
-	r->f.disk = r->f.conf.disk = &s->disk;
-	rig_mount(r);
-	c->ino = rig_create(r, "d", INODE_DISK, SIZE);
-	c->f = rig_open(r, c->ino, FS_READ | FS_WRITE);
-	rig_fill(c->f, 0, SIZE, v);
-	rig_expect(c->f, 0, SIZE, v);
-}
-
-static void
-slow_down(struct crowd *c, struct slow *s)
-{
+	c->bytes = calloc(1, FAST_SIZE);
+	fast_up(c, s, 0);
+	crew_run(c);
+	/* What the test is about has happened. */
+	ATF_CHECK(atomic_load(&c->fast) > 5000 &&
+	    atomic_load(&c->slow) > 5000);
+	printf("fast %u slow %u\n", c->fast, c->slow);
+	fast_down(c, s);
+	fast_keys_make(r->fs);
+	c->f = rig_open(r, c->ino, FS_READ);
+	ATF_REQUIRE_EQ(0, fs_file_read(c->f, 0, buf, FAST_SIZE, &n));
+	ATF_CHECK(memcmp(buf, c->bytes, FAST_SIZE) == 0);
 	rig_close(c->f);
-	rig_umount(c->r);
-	c->r->f.disk = c->r->f.conf.disk = s->below;
-	rig_mount(c->r);
-	ATF_REQUIRE_EQ(0, pthread_mutex_destroy(&s->lock));
+	free(c->bytes);
+	free(buf);
 }
 
 static void
 crowded(struct rig *r)
 {
-	struct crowd c = { .r = r, .bytes = calloc(1, SIZE) };
-	uint8_t *buf = malloc(SIZE);
+	struct crowd c = { .r = r };
 	struct slow s;
-	size_t n;
 
-	slow_up(&c, &s, 0);
-	crew_run(&c);
-	/* What the test is about has happened. */
-	ATF_CHECK(atomic_load(&c.fast) > 5000 && atomic_load(&c.slow) > 5000);
-	printf("fast %u slow %u\n", c.fast, c.slow);
-	slow_down(&c, &s);
-	c.f = rig_open(r, c.ino, FS_READ);
-	ATF_REQUIRE_EQ(0, fs_file_read(c.f, 0, buf, SIZE, &n));
-	ATF_CHECK(memcmp(buf, c.bytes, SIZE) == 0);
-	rig_close(c.f);
-	free(c.bytes);
-	free(buf);
+	crowd_run(&c, &s);
+	ATF_CHECK(s.clear > 5000);
 }
 
 ATF_TC_WITHOUT_HEAD(threads_and_the_owner_do_not_harm_each_other);
 ATF_TC_BODY(threads_and_the_owner_do_not_harm_each_other, tc)
 {
 	rig_run(256 * MIB, crowded);
+}
+
+static void
+crowded_secret(struct rig *r)
+{
+	struct crowd c = { .r = r, .secret = true };
+	struct slow s;
+
+	crowd_run(&c, &s);
+	ATF_CHECK_EQ(0u, s.clear);
+	ATF_CHECK(c.keys_used > 0);
+}
+
+ATF_TC_WITHOUT_HEAD(nor_do_they_show_what_is_encrypted);
+ATF_TC_BODY(nor_do_they_show_what_is_encrypted, tc)
+{
+	rig_run(256 * MIB, crowded_secret);
 }
 
 /* ---- what waits for what ---- */
@@ -416,14 +265,14 @@ let_go(struct step *t)
 static int
 write_first_block(struct step *t)
 {
-	transfer(t->c, DISK_WRITE, 0, t->block, BLOCK_SIZE);
+	fast_transfer(t->c, DISK_WRITE, 0, t->block, BLOCK_SIZE);
 	return 0;
 }
 
 static int
 read_last_block(struct step *t)
 {
-	transfer(t->c, DISK_READ, CHUNK_SIZE - BLOCK_SIZE, t->block,
+	fast_transfer(t->c, DISK_READ, CHUNK_SIZE - BLOCK_SIZE, t->block,
 	    BLOCK_SIZE);
 	return 0;
 }
@@ -439,7 +288,7 @@ make_snapshot(struct step *t)
 static int
 punch_all(struct step *t)
 {
-	return fs_file_punch(t->c->f, 0, SIZE);
+	return fs_file_punch(t->c->f, 0, FAST_SIZE);
 }
 
 static int
@@ -464,14 +313,14 @@ change_waits(struct rig *r, int (*change)(struct step *t))
 	struct slow s;
 	struct step w = { .c = &c, .s = &s }, t = { .c = &c, .s = &s };
 
-	slow_up(&c, &s, 1);
+	fast_up(&c, &s, 1);
 	begin_held(&w, write_first_block, DISK_WRITE);
 	ATF_REQUIRE_EQ(0, c.slow);
 	begin(&t, change);
 	expect_waits(&t);
 	let_go(&w);
 	step_wait(&t.done);
-	slow_down(&c, &s);
+	fast_down(&c, &s);
 }
 
 static void
@@ -520,7 +369,7 @@ write_across(struct step *t)
 static int
 write_half(struct step *t)
 {
-	transfer(t->c, DISK_WRITE, 0, t->block, BLOCK_SIZE / 2);
+	fast_transfer(t->c, DISK_WRITE, 0, t->block, BLOCK_SIZE / 2);
 	return 0;
 }
 
@@ -531,7 +380,7 @@ merge(struct rig *r)
 	struct slow s;
 	struct step a = { .c = &c, .s = &s }, b = { .c = &c, .s = &s };
 
-	slow_up(&c, &s, 1);
+	fast_up(&c, &s, 1);
 	ATF_REQUIRE_EQ(0, fs_file_punch(c.f, BLOCK_SIZE, BLOCK_SIZE));
 	rig_expect(c.f, 0, BLOCK_SIZE, 1);
 	memset(a.block, 2, BLOCK_SIZE);
@@ -544,7 +393,7 @@ merge(struct rig *r)
 	step_wait(&b.done);
 	rig_expect(c.f, 0, BLOCK_SIZE / 2, 3);
 	rig_expect(c.f, BLOCK_SIZE / 2, BLOCK_SIZE, 2);
-	slow_down(&c, &s);
+	fast_down(&c, &s);
 }
 
 ATF_TC_WITHOUT_HEAD(a_write_beside_a_merge_is_not_lost);
@@ -569,7 +418,7 @@ drain(struct rig *r)
 	struct step a = { .c = &c, .s = &s }, b = { .c = &c, .s = &s };
 	struct fs_snapshot snap;
 
-	slow_up(&c, &s, 1);
+	fast_up(&c, &s, 1);
 	ATF_REQUIRE_EQ(0, fs_snapshot_create(r->fs, c.ino, "s", &snap, NULL));
 	rig_fill(c.f, 0, CHUNK_SIZE - BLOCK_SIZE, 2);
 	ATF_REQUIRE_EQ(0, fs_snapshot_delete(r->fs, c.ino, snap.id, NULL));
@@ -581,7 +430,7 @@ drain(struct rig *r)
 	let_go(&a);
 	step_wait(&b.done);
 	ATF_CHECK_EQ(1, a.block[0]);
-	slow_down(&c, &s);
+	fast_down(&c, &s);
 }
 
 ATF_TC_WITHOUT_HEAD(space_is_given_up_when_its_readers_are_through);
@@ -597,14 +446,14 @@ lock_ends(struct rig *r)
 	struct fs_file *f;
 	struct slow s;
 
-	slow_up(&c, &s, 1);
+	fast_up(&c, &s, 1);
 	f = rig_open(r, c.ino, FS_READ);
 	rig_close(c.f);
 	/* Another host may write it now. */
 	ATF_CHECK(!rig_fast_read(f, 0, BLOCK_SIZE));
 	rig_close(f);
 	c.f = rig_open(r, c.ino, FS_READ | FS_WRITE);
-	slow_down(&c, &s);
+	fast_down(&c, &s);
 }
 
 ATF_TC_WITHOUT_HEAD(nothing_is_known_when_the_lock_has_ended);
@@ -638,11 +487,11 @@ static void
 lock_is_lost(struct rig *r)
 {
 	struct lockops_vt broken = *r->f.locks->vt;
-	uint64_t ino = rig_create(r, "d", INODE_DISK, SIZE);
+	uint64_t ino = rig_create(r, "d", INODE_DISK, FAST_SIZE);
 	struct fs_snapshot snap;
 	struct fs_file *f = rig_open(r, ino, FS_READ | FS_WRITE), *g;
 
-	rig_fill(f, 0, SIZE, 1);
+	rig_fill(f, 0, FAST_SIZE, 1);
 	ATF_REQUIRE_EQ(0, fs_snapshot_create(r->fs, ino, "s", &snap, NULL));
 	g = rig_open(r, snap.ino, FS_READ);
 	rig_expect(g, 0, BLOCK_SIZE, 1);
@@ -707,7 +556,7 @@ lock_weakens(struct rig *r)
 	struct fs_snapshot snap;
 	struct fs_file *f;
 
-	slow_up(&c, &s, 1);
+	fast_up(&c, &s, 1);
 	f = c.f;
 	ATF_REQUIRE_EQ(0, fs_snapshot_create(r->fs, c.ino, "s", &snap, NULL));
 	c.f = rig_open(r, snap.ino, FS_READ);
@@ -718,7 +567,7 @@ lock_weakens(struct rig *r)
 	ATF_CHECK(!rig_fast_read(c.f, 0, BLOCK_SIZE));
 	rig_close(c.f);
 	c.f = f;
-	slow_down(&c, &s);
+	fast_down(&c, &s);
 }
 
 ATF_TC_WITHOUT_HEAD(nothing_is_learned_while_the_lock_ends);
@@ -734,14 +583,14 @@ read_only(struct rig *r)
 	struct fs_file *f;
 	struct slow s;
 
-	slow_up(&c, &s, 1);
+	fast_up(&c, &s, 1);
 	f = rig_open(r, c.ino, FS_READ);
 	ATF_CHECK(!rig_fast_write(f, 0, BLOCK_SIZE, 2));
 	rig_close(f);
 	/* Known to be damaged: it is not changed any more. */
 	ATF_REQUIRE_EQ(0, fs_set_damaged(r->fs, c.ino));
 	ATF_CHECK(!rig_fast_write(c.f, 0, BLOCK_SIZE, 2));
-	slow_down(&c, &s);
+	fast_down(&c, &s);
 }
 
 ATF_TC_WITHOUT_HEAD(who_may_not_write_is_not_quicker);
@@ -757,14 +606,14 @@ fails(struct rig *r)
 	struct slow s;
 	struct step w = { .c = &c, .s = &s };
 
-	slow_up(&c, &s, 1);
+	fast_up(&c, &s, 1);
 	memset(w.block, 5, BLOCK_SIZE);
 	s.op = DISK_WRITE;
 	s.fail = true;
 	write_first_block(&w);
 	ATF_CHECK_EQ(1, c.slow);
 	rig_expect(c.f, 0, BLOCK_SIZE, 5);
-	slow_down(&c, &s);
+	fast_down(&c, &s);
 }
 
 ATF_TC_WITHOUT_HEAD(what_fails_is_tried_by_the_owner);
@@ -786,5 +635,6 @@ ATF_TP_ADD_TCS(tp)
 	ATF_TP_ADD_TC(tp, who_may_not_write_is_not_quicker);
 	ATF_TP_ADD_TC(tp, what_fails_is_tried_by_the_owner);
 	ATF_TP_ADD_TC(tp, threads_and_the_owner_do_not_harm_each_other);
+	ATF_TP_ADD_TC(tp, nor_do_they_show_what_is_encrypted);
 	return atf_no_error();
 }
