@@ -9,7 +9,7 @@
 cd "$1" || exit 2
 
 headers() {
-	for d in libvmfs locking iscsi vhost fuse mkfs fsck vmfsd hypervisor tests; do
+	for d in libvmfs locking iscsi vhost nbd fuse mkfs fsck vmfsd bench tests; do
 		[ -d "$d" ] && find "$d" -name '*.h'
 	done | LC_ALL=C sort
 }

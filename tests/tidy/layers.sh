@@ -8,7 +8,7 @@
 cd "$1" || exit 2
 
 dirs=
-for d in libvmfs locking iscsi vhost nbd fuse mkfs fsck vmfsd hypervisor; do
+for d in libvmfs locking iscsi vhost nbd fuse mkfs fsck vmfsd; do
 	[ -d "$d" ] && dirs="$dirs $d"
 done
 [ -n "$dirs" ] || { echo "layers.sh: no sources in $1" >&2; exit 2; }
@@ -43,7 +43,6 @@ BEGIN {
 	allow("fsck", "libvmfs locking iscsi/disk_libiscsi.h fsck")
 	allow("vmfsd", "libvmfs locking iscsi vhost nbd fuse mkfs " \
 	    "fsck vmfsd")
-	allow("hypervisor", "hypervisor")
 	allow("libvmfs", "libvmfs/base")
 
 	# Header prefix: where it may be used, as an expression.
@@ -56,7 +55,7 @@ BEGIN {
 	external("iscsi/iscsi.h", "^iscsi/disk_libiscsi")
 	external("iscsi/scsi-lowlevel.h", "^iscsi/disk_libiscsi")
 	external("fuse", "^fuse/")
-	external("jansson", "^(vmfsd|hypervisor)/")
+	external("jansson", "^vmfsd/")
 	external("systemd/", "^vmfsd/")
 
 	banned = "(^|[^A-Za-z0-9_.>])(time|clock_gettime|rand|srand|random|" \
@@ -94,7 +93,7 @@ FNR == 1 {
 			printf "%s:%d: <%s> may not be used here\n",
 			    FILENAME, FNR, inc
 }
-FILENAME !~ "^(libvmfs/env|vmfsd|hypervisor)/" &&
+FILENAME !~ "^(libvmfs/env|vmfsd)/" &&
     $0 !~ "^[ \t]*(\\*|//|/\\*)" {
 	line = $0
 	gsub("\"([^\"\\\\]|\\\\.)*\"", "", line)

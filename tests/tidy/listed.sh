@@ -1,14 +1,14 @@
 #!/bin/sh
 # SPDX-License-Identifier: BSD-2-Clause
-# Nothing is forgotten: every source is in a Makefile.am.inc, every text of doc
-# in the Makefile.am, every Kyuafile names exactly the check programs of its
-# directory.
+# Nothing is forgotten: the rules know every directory, every source is in a
+# Makefile.am.inc, every text of doc in the Makefile.am, every Kyuafile names
+# exactly the check programs of its directory.
 # usage: listed.sh ROOT     prints violations; exit 0 none, 1 some, 2 usage
 [ $# -eq 1 ] && [ -d "$1" ] || { echo "usage: listed.sh ROOT" >&2; exit 2; }
 cd "$1" || exit 2
 
 dirs=
-for d in libvmfs locking iscsi vhost fuse mkfs fsck vmfsd hypervisor tests; do
+for d in libvmfs locking iscsi vhost nbd fuse mkfs fsck vmfsd bench tests; do
 	[ -d "$d" ] && dirs="$dirs $d"
 done
 [ -n "$dirs" ] || { echo "listed.sh: no sources in $1" >&2; exit 2; }
@@ -17,6 +17,17 @@ done
 words=$(find $dirs -name Makefile.am.inc -exec cat {} + | grep -v '^#' |
     tr '\t \\' '\n\n\n' | LC_ALL=C sort -u)
 
+# The other rules look at the same directories; builds are no part of it.
+unknown_directories() {
+	find . -mindepth 2 \( -path './build*' -o -path './_*' \) -prune -o \
+	    -name '*.[ch]' -print |
+	    cut -d/ -f2 | LC_ALL=C sort -u | while IFS= read -r d; do
+		case "$dirs " in
+		*" $d "*) ;;
+		*) echo "$d: no rule of tests/tidy looks there" ;;
+		esac
+	done
+}
 unlisted_sources() {
 	# shellcheck disable=SC2086
 	find $dirs -name '*.[ch]' | LC_ALL=C sort | while IFS= read -r f; do
@@ -68,5 +79,5 @@ kyuafiles() {
 	done
 }
 
-bad=$(unlisted_sources; unlisted_texts; kyuafiles)
+bad=$(unknown_directories; unlisted_sources; unlisted_texts; kyuafiles)
 [ -z "$bad" ] || { printf '%s\n' "$bad"; exit 1; }

@@ -91,7 +91,7 @@ check_program() {
 	done
 }
 pages() {
-	for d in fuse mkfs fsck vmfsd hypervisor; do
+	for d in mkfs fsck vmfsd; do
 		[ -d "$d" ] && find "$d" -name '*.[58]'
 	done | LC_ALL=C sort
 }

@@ -7,7 +7,7 @@
 cd "$1" || exit 2
 
 sources() {
-	for d in libvmfs locking iscsi vhost fuse mkfs fsck vmfsd hypervisor tests \
+	for d in libvmfs locking iscsi vhost nbd fuse mkfs fsck vmfsd bench tests \
 	    guest ci; do
 		[ -d "$d" ] && find "$d" -name '*.[ch]' -o -name '*.sh'
 	done | LC_ALL=C sort

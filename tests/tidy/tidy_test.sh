@@ -168,6 +168,15 @@ listed_sees_a_forgotten_source_body() {
 	echo 'int b;' >t/iscsi/b.c
 	seen listed 'iscsi/b.c: in no Makefile.am.inc'
 }
+atf_test_case listed_sees_a_forgotten_directory
+listed_sees_a_forgotten_directory_body() {
+	tree
+	mkdir -p t/build-x/new t/new
+	echo 'int b;' >t/build-x/new/b.c
+	clean listed
+	echo 'int b;' >t/new/b.c
+	seen listed 'new: no rule of tests/tidy looks there'
+}
 atf_test_case listed_sees_a_forgotten_text
 listed_sees_a_forgotten_text_body() {
 	tree
@@ -294,6 +303,7 @@ atf_init_test_cases() {
 	atf_add_test_case headers_sees_one_that_needs_another
 	atf_add_test_case listed
 	atf_add_test_case listed_sees_a_forgotten_source
+	atf_add_test_case listed_sees_a_forgotten_directory
 	atf_add_test_case listed_sees_a_forgotten_text
 	atf_add_test_case listed_sees_kyuafile_out_of_step
 	atf_add_test_case text
