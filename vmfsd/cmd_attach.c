@@ -87,7 +87,8 @@ take_way(struct fs_call *c, struct attach_conf *conf)
 	conf->insecure = json_is_true(json_object_get(c->args, "insecure"));
 	conf->readonly = json_is_true(json_object_get(c->args, "readonly"));
 	if ((conf->tls != NULL && conf->tls[0] != '/') ||
-	    (conf->listen != NULL && conf->listen[0] == '\0'))
+	    (conf->listen != NULL && conf->listen[0] != '/' &&
+	    strchr(conf->listen, ':') == NULL))
 		return cmd_fail(c, -EINVAL, "--tls needs the whole path of a "
 		    "directory, --listen that of a socket, or ADDRESS:PORT");
 	return 0;

@@ -18,8 +18,8 @@ print_statuses(FILE *out)
 {
 	fputs("\nexit status: 0 done, 1 failed, 2 usage, 3 not found, 4 locked "
 	    "or busy,\n6 done, but a datastore is frozen, fenced, lost, damaged "
-	    "or failed to\n  mount, part of a reload was refused, or a quota is "
-	    "incomplete\n", out);
+	    "or failed to\n  mount, one of its LUNs is missing, part of a reload "
+	    "was refused, or a quota\n  is incomplete\n", out);
 }
 
 static void

@@ -47,7 +47,7 @@ static const struct row {
 	{ 'i', INTERVAL, "interval", "S", 3600,
 	    "lun stats,session stats,disk stats",
 	    "stats: over so many seconds (default 1);\n"
-	    "0: since the LUN or session began" },
+	    "0: since the LUN, disk or session began" },
 	{ 0, RATE, "rate", "MIB", 65536, "ds scrub",
 	    "ds scrub: reads so much a second (16); 0: all" },
 	{ 0, PASS, "format", "FORMAT", 0,

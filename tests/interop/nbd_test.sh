@@ -226,8 +226,10 @@ what_is_not_safe_is_refused_body()
 	on='vmfsctl disk attach --nbd ds1:/vm.vmdk'
 	atf_check -s exit:1 -e match:'0.0.0.0.*--tls=DIRECTORY, or --insecure' \
 	    ${on} --listen=0.0.0.0:0
-	atf_check -s exit:2 -e match:'cannot listen at .nowhere' \
+	atf_check -s exit:2 -e match:'that of a socket, or ADDRESS:PORT' \
 	    ${on} --listen=nowhere --insecure
+	atf_check -s exit:2 -e match:'cannot listen at .nowhere:1' \
+	    ${on} --listen=nowhere:1 --insecure
 	mkdir empty
 	atf_check -s not-exit:0 -e match:'neither server-cert.pem nor keys.psk' \
 	    ${on} --listen=127.0.0.1:0 --tls="${PWD}/empty"
