@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Between the line parser (conf.c) and what each key means (conf_keys.c). */
+/*
+ * Between the line parser (conf.c) and what each key means: conf_keys.c, and
+ * of the larger sections conf_target.c and conf_datastore.c.
+ */
 #ifndef VMFS_VMFSD_CONF_KEYS_H
 #define VMFS_VMFSD_CONF_KEYS_H
 
@@ -29,8 +32,30 @@ struct conf_section {
 /* Ends with a NULL name. */
 extern const struct conf_section conf_sections[];
 
+/* Of [target IQN] and [datastore NAME]: what begins one, and its keys. */
+int conf_target_begin(struct conf_parser *p, const char *argument) MUST_CHECK;
+extern const struct conf_key conf_target_keys[];
+int conf_datastore_begin(struct conf_parser *p, const char *argument)
+    MUST_CHECK;
+extern const struct conf_key conf_datastore_keys[];
+
 /* Writes "FILE:LINE: ..." to p->msg and returns -VMFS_ECONFIG. */
 int conf_error(struct conf_parser *p, const char *fmt, ...) PRINTF_LIKE(2, 3);
+/*
+ * The value of a key as *field, which is NULL until then, as a path, or as a
+ * number of 1 to max; -VMFS_ECONFIG with a message.
+ */
+int conf_set_string(struct conf_parser *p, const char *key, const char *value,
+    char **field) MUST_CHECK;
+int conf_set_absolute(struct conf_parser *p, const char *key,
+    const char *value, char **field) MUST_CHECK;
+int conf_set_limit(struct conf_parser *p, const char *key, const char *value,
+    unsigned max, unsigned *field) MUST_CHECK;
+/* An iSCSI name (RFC 7143 4.2.7), "initiator" or what it is of. */
+int conf_check_iqn(struct conf_parser *p, const char *what,
+    const char *value) MUST_CHECK;
+/* ADDRESS[:PORT][,GROUP], as far as that can be seen without the address. */
+bool conf_portal_ok(const char *value);
 /* The secret in a file; -VMFS_ECONFIG when others can read it, or it is too
  * short or long. */
 int conf_read_secret(struct conf_parser *p, const char *key, const char *path,
