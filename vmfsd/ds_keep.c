@@ -9,10 +9,12 @@
 #include "vmfsd/datastore_impl.h"
 #include "vmfsd/keep.h"
 
+#define PREFIX "ds."
+
 static void
-name_of(const struct datastore *d, char name[KEEP_NAME_MAX])
+name_of(const char *datastore, char name[KEEP_NAME_MAX])
 {
-	(void)snprintf(name, KEEP_NAME_MAX, "ds.%s", d->name);
+	(void)snprintf(name, KEEP_NAME_MAX, PREFIX "%s", datastore);
 }
 
 static int
@@ -74,6 +76,18 @@ make(struct datastore *d, const char *name, struct ds_keep **ret_k)
 	return rc;
 }
 
+static void
+tell_how(struct datastore *d)
+{
+	struct ds_keep *k = d->keep;
+	bool fits = strlen(d->lun) < sizeof(k->lun) &&
+	    strlen(d->mount) < sizeof(k->mount);
+
+	(void)snprintf(k->lun, sizeof(k->lun), "%s", fits ? d->lun : "");
+	(void)snprintf(k->mount, sizeof(k->mount), "%s", d->mount);
+	k->readonly = d->readonly;
+}
+
 int
 ds_keep_begin(struct datastore *d)
 {
@@ -82,7 +96,7 @@ ds_keep_begin(struct datastore *d)
 
 	if (d->keep != NULL)
 		return 0;
-	name_of(d, name);
+	name_of(d->name, name);
 	rc = keep_take(name, &fd);
 	if (rc == 0) {
 		rc = map_left(fd, &d->keep);
@@ -92,7 +106,65 @@ ds_keep_begin(struct datastore *d)
 			    "version of vmfsd has left cannot be used",
 			    d->name);
 	}
-	return rc == 0 ? 0 : make(d, name, &d->keep);
+	if (rc < 0)
+		rc = make(d, name, &d->keep);
+	if (rc == 0)
+		tell_how(d);
+	return rc;
+}
+
+bool
+ds_keep_is_left(const char *name)
+{
+	char kept[KEEP_NAME_MAX];
+	int fd;
+
+	name_of(name, kept);
+	return keep_look(kept, &fd) == 0;
+}
+
+bool
+ds_keep_next(unsigned *at, char *ret_name)
+{
+	return keep_next(PREFIX, at, ret_name);
+}
+
+int
+ds_keep_adopt(struct datastores *all, const char *name)
+{
+	struct conf_datastore conf = { .name = (char *)(uintptr_t)name };
+	char kept[KEEP_NAME_MAX];
+	struct ds_keep *k;
+	int fd, rc;
+
+	name_of(name, kept);
+	rc = keep_look(kept, &fd);
+	if (rc == 0)
+		rc = map_left(fd, &k);
+	if (rc < 0)
+		return rc;
+	conf.lun = k->lun;
+	conf.mount = k->mount;
+	conf.readonly = k->readonly != 0;
+	rc = k->lun[0] != '\0' ? datastore_add(all, &conf, false) :
+	    -ENAMETOOLONG;
+	(void)munmap(k, sizeof(*k));
+	return rc;
+}
+
+void
+ds_keep_give_up(const char *name)
+{
+	static const char *const prefixes[] = { PREFIX, "fuse." };
+	char kept[KEEP_NAME_MAX];
+	int fd;
+
+	for (size_t i = 0; i < 2; i++) {
+		(void)snprintf(kept, sizeof(kept), "%s%s", prefixes[i], name);
+		if (keep_take(kept, &fd) == 0)
+			(void)close(fd);
+		keep_drop(kept);
+	}
 }
 
 bool
@@ -114,7 +186,7 @@ ds_keep_end(struct datastore *d)
 
 	if (d->keep == NULL)
 		return;
-	name_of(d, name);
+	name_of(d->name, name);
 	keep_drop(name);
 	(void)munmap(d->keep, sizeof(*d->keep));
 	d->keep = NULL;

@@ -11,9 +11,10 @@
 #include "locking/host_keep.h"
 
 struct datastore;
+struct datastores;
 
 /* Another layout is another version: what it left is not understood. */
-#define DS_KEEP_VERSION 2u
+#define DS_KEEP_VERSION 3u
 
 /* A disk that is attached: how to attach it again. */
 struct attach_keep {
@@ -30,6 +31,10 @@ struct ds_keep {
 	/* Initiator ports of data and heartbeat: the same again, a log-in ends
 	 * what the dead process had under way (RFC 7143 6.3.5). */
 	uint64_t isid[2];
+	/* How it was mounted, for whom no configuration tells; "": the texts
+	 * are too long. */
+	char lun[1024], mount[1024];
+	uint32_t readonly;
 	struct host_keep host;
 	struct attach_keep attach[ATTACH_KEEP_MAX];
 	struct softlog soft;
@@ -39,6 +44,16 @@ struct ds_keep {
 /* Takes what a predecessor left, or makes it; d->keep.  It stays until
  * ds_keep_end. */
 int ds_keep_begin(struct datastore *d) MUST_CHECK;
+/* A dead process had it mounted, and this one has not yet. */
+bool ds_keep_is_left(const char *name);
+/*
+ * The same of the next one, from *at on, in whatever way that was mounted: its
+ * name (KEEP_NAME_MAX).  It is added, not listed, or given up: who uses the
+ * mount has ENOTCONN.
+ */
+bool ds_keep_next(unsigned *at, char *ret_name);
+int ds_keep_adopt(struct datastores *all, const char *name) MUST_CHECK;
+void ds_keep_give_up(const char *name);
 /* Is a file open, as far as the dead process knew? */
 bool ds_keep_is_open(void *keep, uint64_t ino);
 /* The datastore was unmounted: nobody goes on with it. */

@@ -117,8 +117,8 @@ keep_put(const char *name, int fd)
 	return tell("put", name, fd);
 }
 
-int
-keep_take(const char *name, int *ret_fd)
+static int
+find(const char *name, bool take, int *ret_fd)
 {
 	int rc = -ENOENT;
 
@@ -129,11 +129,42 @@ keep_take(const char *name, int *ret_fd)
 		if (l->fd < 0 || strcmp(l->name, name) != 0)
 			continue;
 		*ret_fd = l->fd;
-		l->fd = -1;
+		if (take)
+			l->fd = -1;
 		rc = 0;
 	}
 	(void)pthread_mutex_unlock(&keep.mutex);
 	return rc;
+}
+
+int
+keep_take(const char *name, int *ret_fd)
+{
+	return find(name, true, ret_fd);
+}
+
+int
+keep_look(const char *name, int *ret_fd)
+{
+	return find(name, false, ret_fd);
+}
+
+bool
+keep_next(const char *prefix, unsigned *at, char ret_name[KEEP_NAME_MAX])
+{
+	size_t len = strlen(prefix);
+	bool found = false;
+
+	(void)pthread_mutex_lock(&keep.mutex);
+	while (*at < keep.count && !found) {
+		const struct left *l = &keep.left[(*at)++];
+
+		found = l->fd >= 0 && strncmp(l->name, prefix, len) == 0;
+		if (found)
+			strcpy(ret_name, l->name + len);
+	}
+	(void)pthread_mutex_unlock(&keep.mutex);
+	return found;
 }
 
 void

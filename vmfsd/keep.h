@@ -25,6 +25,11 @@ bool keep_is_worker(void);
 int keep_put(const char *name, int fd) MUST_CHECK;
 /* What a predecessor left; it is the caller's from then on.  -ENOENT. */
 int keep_take(const char *name, int *ret_fd) MUST_CHECK;
+/* The same, but it stays where it is. */
+int keep_look(const char *name, int *ret_fd) MUST_CHECK;
+/* The next of those with a name that begins so, from *at on, and the rest of its
+ * name. */
+bool keep_next(const char *prefix, unsigned *at, char ret_name[KEEP_NAME_MAX]);
 /* The supervisor closes its copy, if it has one. */
 void keep_drop(const char *name);
 /* Everything is up: a death of this worker from now on is a pause. */

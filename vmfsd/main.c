@@ -216,6 +216,25 @@ mount_one(struct program *p, const char *name)
 	return rc;
 }
 
+/* Those that the process before us had, and the configuration has not: somebody
+ * mounted them by mount.vmfs, or has changed it since. */
+static void
+mount_left(struct program *p)
+{
+	struct datastores *all = &p->daemon.datastores;
+	char name[KEEP_NAME_MAX];
+
+	for (unsigned at = 0; ds_keep_next(&at, name);) {
+		int rc = ds_keep_adopt(all, name);
+
+		if (rc < 0)
+			log_error(&p->log, "datastore: %s: not mounted again: "
+			    "%s", name, vmfs_strerror(rc));
+		if (rc < 0 || mount_one(p, name) < 0)
+			ds_keep_give_up(name);
+	}
+}
+
 /* One that cannot be mounted keeps nothing else from being served, unless it
  * is all that this process is for. */
 static int
@@ -229,7 +248,8 @@ mount_all(struct program *p)
 	for (size_t i = 0; rc == 0 && i < conf->datastores; i++)
 		rc = datastore_add(all, &conf->datastore[i], true);
 	for (size_t i = 0; rc == 0 && i < conf->datastores; i++) {
-		if (conf->datastore[i].noauto)
+		if (conf->datastore[i].noauto &&
+		    !ds_keep_is_left(conf->datastore[i].name))
 			continue;
 		rc = mount_one(p, conf->datastore[i].name);
 		if (rc < 0)
@@ -238,6 +258,8 @@ mount_all(struct program *p)
 		if (!p->options.exit_on_unmount)
 			rc = 0;
 	}
+	if (rc == 0)
+		mount_left(p);
 	if (rc < 0 || failed == 0)
 		return rc;
 	log_warn(&p->log, "vmfsd: going on without %u datastore(s); vmfsctl "

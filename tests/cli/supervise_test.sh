@@ -283,6 +283,41 @@ host_that_was_taken_over_begins_anew_cleanup()
 	hosts_cleanup
 }
 
+# Not by the configuration: by vmfsctl, by mount.vmfs.
+atf_test_case what_was_mounted_by_hand_stays cleanup
+what_was_mounted_by_hand_stays_head()
+{
+	atf_set require.user root
+}
+what_was_mounted_by_hand_stays_body()
+{
+	daemon_in=supervised
+	lun_make lun
+	lun_make lun2
+	mkdir m
+	printf '[datastore ds1]\nlun = %s\nmount = %s\noptions = noauto\n' \
+	    "${PWD}/lun" "${PWD}/esx1/mnt" | host_conf esx1
+	daemon_start esx1
+	atf_check vmfsctl -c esx1/ctl ds mount ds1
+	atf_check mount.vmfs -o "control=${PWD}/esx1/ctl,ds=second" lun2 m
+	exec 8<>esx1/mnt/file 9<>m/file
+	kill_worker esx1
+	atf_check timeout 20 sh -c 'echo first >&8; echo second >&9'
+	exec 8>&- 9>&-
+	atf_check -o inline:'first\nsecond\n' cat esx1/mnt/file m/file
+	umount m
+	until_true 20 eval "! vmfsctl -c esx1/ctl -H ds ls | grep second" ||
+	    atf_fail "the datastore stays in the list"
+	hosts_stop
+	atf_check -o ignore fsck.vmfs -n lun
+	atf_check -o ignore fsck.vmfs -n lun2
+}
+what_was_mounted_by_hand_stays_cleanup()
+{
+	umount -l m
+	hosts_cleanup
+}
+
 # The LUN of a box; its sessions are reinstated.
 atf_test_case host_goes_on_on_an_iscsi_lun cleanup
 host_goes_on_on_an_iscsi_lun_head()
@@ -512,6 +547,7 @@ upgrade_needs_a_supervisor_cleanup()
 atf_init_test_cases()
 {
 	atf_add_test_case host_that_was_taken_over_begins_anew
+	atf_add_test_case what_was_mounted_by_hand_stays
 	atf_add_test_case host_goes_on_on_an_iscsi_lun
 	atf_add_test_case upgrade_goes_on_with_the_new_program
 	atf_add_test_case upgrade_to_what_does_not_start_is_refused
