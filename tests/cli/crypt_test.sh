@@ -19,6 +19,15 @@ two_hosts()
 	export VMFSD_CONTROL="${PWD}/esx1/ctl"
 }
 
+# And a disk under the first of them.
+host_with_two_keys()
+{
+	one_host
+	key_make esx1 old
+	key_make esx1 new
+	atf_check vmfsctl disk create ds1:/web.vmdk 64M --key=old
+}
+
 # put DISK: the text into it, many times.
 put()
 {
@@ -103,12 +112,7 @@ rekey_needs_no_copy_head()
 }
 rekey_needs_no_copy_body()
 {
-	lun_make lun
-	host_start esx1 "${PWD}/lun"
-	export VMFSD_CONTROL="${PWD}/esx1/ctl"
-	key_make esx1 old
-	key_make esx1 new
-	atf_check vmfsctl disk create ds1:/web.vmdk 64M --key=old
+	host_with_two_keys
 	put web
 	exec 8<>esx1/mnt/web-flat.vmdk || atf_fail "cannot open"
 	atf_check vmfsctl disk rekey ds1:/web.vmdk --key=new
@@ -143,9 +147,7 @@ process_that_dies_leaves_no_key_body()
 {
 	ulimit -c unlimited
 	daemon_in=supervised
-	lun_make lun
-	host_start esx1 "${PWD}/lun"
-	export VMFSD_CONTROL="${PWD}/esx1/ctl"
+	one_host
 	key_make esx1 tenant
 	atf_check vmfsctl disk create ds1:/web.vmdk 64M --key=tenant
 	put web
@@ -190,12 +192,7 @@ key_outlives_its_inode_head()
 }
 key_outlives_its_inode_body()
 {
-	lun_make lun
-	host_start esx1 "${PWD}/lun"
-	export VMFSD_CONTROL="${PWD}/esx1/ctl"
-	key_make esx1 old
-	key_make esx1 new
-	atf_check vmfsctl disk create ds1:/web.vmdk 64M --key=old
+	host_with_two_keys
 	atf_check vmfsctl disk create ds1:/clear.vmdk 64M
 	put web
 	put clear
@@ -249,9 +246,7 @@ key_files_that_are_none_are_told_head()
 }
 key_files_that_are_none_are_told_body()
 {
-	lun_make lun
-	host_start esx1 "${PWD}/lun"
-	export VMFSD_CONTROL="${PWD}/esx1/ctl"
+	one_host
 	atf_check -o match:'^NAME' vmfsctl key ls
 	key_make esx1 good
 	key_make esx1 open
@@ -281,9 +276,7 @@ streams_are_clear_outside_and_encrypted_inside_head()
 }
 streams_are_clear_outside_and_encrypted_inside_body()
 {
-	lun_make lun
-	host_start esx1 "${PWD}/lun"
-	export VMFSD_CONTROL="${PWD}/esx1/ctl"
+	one_host
 	key_make esx1 tenant
 	yes "${text}" | head -c 1M >in
 	atf_check -o ignore -e ignore vmfsctl disk import "${PWD}/in" \

@@ -14,13 +14,6 @@ disk_test_case()
 	cases="${cases} $1"
 }
 
-one_host()
-{
-	lun_make lun
-	host_start esx1 "${PWD}/lun"
-	export VMFSD_CONTROL="${PWD}/esx1/ctl"
-}
-
 # of DISK KEY
 of()
 {

@@ -47,11 +47,6 @@ extents_are()
 	    jq -r '[.extents[].status] | join(" ")')" = "$2" ]
 }
 
-fsck_is_clean()
-{
-	atf_check -o ignore fsck.vmfs "$@"
-}
-
 extents_test_case a_lun_is_added_under_load
 a_lun_is_added_under_load_body()
 {

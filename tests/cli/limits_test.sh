@@ -2,11 +2,9 @@
 # Limits and counters of disks.
 . "${VMFS_SRCDIR}/tests/cli/hosts.subr"
 
-one_host()
+host_with_disk()
 {
-	lun_make lun
-	host_start esx1 "${PWD}/lun"
-	export VMFSD_CONTROL="${PWD}/esx1/ctl"
+	one_host
 	atf_check vmfsctl disk create ds1:/web.vmdk 64M --eager
 }
 
@@ -25,7 +23,7 @@ limits_hold_and_stay_head()
 }
 limits_hold_and_stay_body()
 {
-	one_host
+	host_with_disk
 	atf_check vmfsctl disk set ds1:/web.vmdk --iops=16 --bandwidth=1M \
 	    --shares=2000
 	atf_check -o match:'requests/s +16$' -o match:'bytes/s +1 MiB$' \
@@ -60,7 +58,7 @@ limits_hold_for_nbd_clients_head()
 }
 limits_hold_for_nbd_clients_body()
 {
-	one_host
+	host_with_disk
 	atf_check vmfsctl disk set ds1:/web.vmdk --bandwidth=1M
 	atf_check -o ignore vmfsctl disk attach --nbd ds1:/web.vmdk
 	uri=$(vmfsctl --json disk attached ds1 | jq -r '.attachments[0].uri')
@@ -84,7 +82,7 @@ limits_that_make_no_sense_are_refused_head()
 }
 limits_that_make_no_sense_are_refused_body()
 {
-	one_host
+	host_with_disk
 	atf_check -s exit:2 -e match:'expected 16 to [0-9]+, or 0 for no limit' \
 	    vmfsctl disk set ds1:/web.vmdk --iops=3
 	atf_check -s exit:2 -e match:'expected 1M or more' \
@@ -110,7 +108,7 @@ other_hosts_disk_is_refused_head()
 }
 other_hosts_disk_is_refused_body()
 {
-	one_host
+	host_with_disk
 	host_start esx2 "${PWD}/lun"
 	exec 8<>esx2/mnt/web-flat.vmdk || atf_fail "cannot open"
 	atf_check -s exit:4 -e match:'esx2' vmfsctl disk set ds1:/web.vmdk \
@@ -136,7 +134,7 @@ stats_count_what_is_done_head()
 }
 stats_count_what_is_done_body()
 {
-	one_host
+	host_with_disk
 	exec 8<>esx1/mnt/web-flat.vmdk || atf_fail "cannot open"
 	dd if=/dev/zero of=esx1/mnt/web-flat.vmdk bs=64k count=8 \
 	    oflag=direct conv=notrunc status=none

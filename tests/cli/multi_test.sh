@@ -116,9 +116,7 @@ only_whole_disks_are_shared_head()
 }
 only_whole_disks_are_shared_body()
 {
-	lun_make lun
-	host_start esx1 "${PWD}/lun"
-	export VMFSD_CONTROL="${PWD}/esx1/ctl"
+	one_host
 	atf_check vmfsctl disk create ds1:/q.vmdk 4M
 	echo text >esx1/mnt/file
 	atf_check -s exit:1 -e match:'is thin' vmfsctl disk set ds1:/q.vmdk \

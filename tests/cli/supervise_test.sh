@@ -125,6 +125,24 @@ take_away()
 		fi
 	done
 }
+# ROUNDS COMMAND...: before each death of the worker of esx1; i is the round.
+dies_while_another_wants_it()
+{
+	_rounds=$1
+	shift
+	(take_away) &
+	taker=$!
+	for i in $(seq "${_rounds}"); do
+		"$@" || atf_fail "$* failed"
+		kill_worker esx1
+		until_true 10 eval '[ -s refused ]' ||
+		    atf_fail "the other host did not try"
+		rm -f refused
+	done
+	touch enough
+	wait ${taker}
+	[ ! -e taken ] || atf_fail "the other host got the lock"
+}
 nobody_else_gets_its_locks_body()
 {
 	lun_make lun
@@ -134,17 +152,7 @@ nobody_else_gets_its_locks_body()
 	host_start esx1 "${PWD}/lun"
 	exec 9>esx1/mnt/mine
 	echo before >&9
-	(take_away) &
-	taker=$!
-	for _ in 1 2 3 4 5; do
-		kill_worker esx1
-		until_true 10 eval '[ -s refused ]' ||
-		    atf_fail "the other host did not try"
-		rm -f refused
-	done
-	touch enough
-	wait ${taker}
-	[ ! -e taken ] || atf_fail "the other host got the lock"
+	dies_while_another_wants_it 5 true
 	echo after >&9
 	exec 9>&-
 	atf_check -o inline:'before\nafter\n' cat esx2/mnt/mine
@@ -340,18 +348,7 @@ allow = iqn.2026-11.test:*\n' ${iqn} "${PWD}/store" | host_conf box
 	daemon_in=supervised
 	host_start esx1 "${lun}"
 	exec 9>esx1/mnt/mine
-	(take_away) &
-	taker=$!
-	for i in 1 2 3 4; do
-		echo "${i}" >&9 || atf_fail "cannot write"
-		kill_worker esx1
-		until_true 10 eval '[ -s refused ]' ||
-		    atf_fail "the other host did not try"
-		rm -f refused
-	done
-	touch enough
-	wait ${taker}
-	[ ! -e taken ] || atf_fail "the other host got the lock"
+	dies_while_another_wants_it 4 eval 'echo "${i}" >&9'
 	exec 9>&-
 	atf_check -o inline:'1\n2\n3\n4\n' cat esx2/mnt/mine
 	# It can still be fenced, by the key that it had.

@@ -33,11 +33,6 @@ capacity_is()
 	    jq .datastore.capacity)" -eq "$2" ]
 }
 
-fsck_is_clean()
-{
-	atf_check -o ignore fsck.vmfs "$@"
-}
-
 volume_test_case scrub_names_what_is_damaged
 scrub_names_what_is_damaged_body()
 {

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # Two libvirtd with roots of their own and one LUN: a guest that counts moves
 # between them by virsh migrate --live, as doc/LIBVIRT.md describes it.
-. "${VMFS_SRCDIR}/tests/cli/hosts.subr"
-PATH=${VMFS_BUILDDIR}/tests/qemu:${PATH}:/usr/sbin
+. "${VMFS_SRCDIR}/tests/qemu/guests.subr"
+PATH=${PATH}:/usr/sbin
 
 uri() { echo "qemu+unix:///system?socket=${PWD}/$1/run/libvirt/libvirt-sock"; }
 
@@ -91,28 +91,10 @@ by_vhost="<disk type='vhostuser' device='disk'><driver name='qemu' type='raw'/>
 
 two_hosts()
 {
-	as --32 -o counter.o "${VMFS_SRCDIR}/tests/qemu/counter.S" &&
-	    ld -m elf_i386 -Ttext 0x7c00 --oformat binary -o counter counter.o ||
-	    atf_fail "the guest cannot be built"
 	make_on
-	lun_make lun
-	host_start h1 "${PWD}/lun"
-	host_start h2 "${PWD}/lun"
-	atf_check vmfsctl -c h1/ctl disk create ds1:/vm.vmdk 16M
-	dd if=counter of=h1/mnt/vm-flat.vmdk conv=notrunc status=none &&
-	    sync -f h1/mnt || atf_fail "dd"
+	setup h1 h2
 	libvirt h1 1
 	libvirt h2 2
-}
-
-last_shown() { tr -d '\r' <serial | grep -a . | tail -n 1; }
-has_shown() { [ "$(last_shown)" != "$1" ]; }
-goes_on()
-{
-	_before=$(last_shown)
-	until_true 60 has_shown "${_before}" ||
-	    atf_fail "the guest stands still at ${_before}"
-	! grep -a E serial || atf_fail "a write of the guest failed"
 }
 
 # move FROM TO [ARG]...
@@ -123,7 +105,7 @@ move()
 	atf_check -o ignore on "${_from}" migrate --live "$@" vm \
 	    "$(uri "${_to}")" --migrateuri "unix:${PWD}/wire"
 	atf_check -o match:'^vm$' on "${_to}" list --name
-	goes_on
+	goes_on .
 }
 
 libvirt_test_case()
@@ -154,7 +136,7 @@ end()
 		wait "$(cat ${h}/libvirtd.pid)"
 		rm ${h}/libvirtd.pid
 	done
-	atf_check -o ignore counted h1/mnt/vm-flat.vmdk "$(last_shown)"
+	atf_check -o ignore counted h1/mnt/vm-flat.vmdk "$(last_shown .)"
 	[ "$1" != vhost ] || for h in h1 h2; do
 		atf_check vmfsctl -c ${h}/ctl disk detach ds1:/vm.vmdk
 	done
@@ -170,7 +152,7 @@ guest_moves_with_a_file_of_the_mount_body()
 	atf_check -o ignore on h1 pool-create-as ds1 dir --target /mnt
 	atf_check -o match:'vm-flat.vmdk +/mnt/vm-flat.vmdk' on h1 vol-list ds1
 	atf_check -o ignore on h1 create vm.xml
-	goes_on
+	goes_on .
 	# Not twice, in QEMU's own words.
 	atf_check -s exit:1 -e match:'Failed to get "write" lock' \
 	    on h2 create vm.xml
@@ -192,7 +174,7 @@ guest_moves_with_its_vhost_disk_body()
 	atf_check -o ignore vmfsctl -c h2/ctl disk attach --incoming \
 	    ds1:/vm.vmdk --socket="${PWD}/h2/run/vm.sock"
 	atf_check -o ignore on h1 create vm.xml
-	goes_on
+	goes_on .
 	move h1 h2
 	move h2 h1
 	end vhost

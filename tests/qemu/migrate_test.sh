@@ -39,18 +39,14 @@ switch_over()
 # The guest goes on by itself on its destination.
 arrives_running()
 {
-	setup h1 h2
-	vm h1 "$1"
-	goes_on h1
+	guest_runs "$1" h1 h2
 	vm h2 "$1" -incoming "unix:${PWD}/wire"
 	atf_check -o ignore qmp h1/qmp migrate "{\"uri\":\"unix:${PWD}/wire\"}"
 	until_true 60 migration_is h1 completed ||
 	    atf_fail "not completed: $(qmp h1/qmp query-migrate)"
 	goes_on h2
 	vm_quit h1
-	vm_quit h2
-	judge h2 h1 h2
-	hosts_stop
+	guest_ends h2 h1 h2
 }
 
 # migrate FROM TO KIND
@@ -73,10 +69,7 @@ migrate()
 
 back_and_forth()
 {
-	setup h1 h2
-	[ "$1" != vhost ] || attach h1
-	vm h1 "$1"
-	goes_on h1
+	guest_runs "$1" h1 h2
 	from=h1 to=h2
 	for _ in $(seq "$(rounds 2)"); do
 		migrate ${from} ${to} "$1"
@@ -134,9 +127,7 @@ guest_outlives_the_process_that_works_body()
 	goes_on h1
 	start_refused h2 eager
 	migrate h1 h2 eager
-	vm_quit h2
-	judge h2 h1 h2
-	hosts_stop
+	guest_ends h2 h1 h2
 }
 
 # Upgrades and deaths in turn while the guest writes; then it moves.
@@ -147,10 +138,7 @@ vhost_guest_outlives_upgrades_body()
 	cp "$(command -v vmfsd)" bin/vmfsd
 	PATH=${PWD}/bin:${PATH}
 	daemon_in=supervised
-	setup h1 h2
-	attach h1
-	vm h1 vhost
-	goes_on h1
+	guest_runs vhost h1 h2
 	for _ in 1 2 3; do
 		old=$(worker h1)
 		cp bin/vmfsd bin/new && mv bin/new bin/vmfsd
@@ -165,9 +153,7 @@ vhost_guest_outlives_upgrades_body()
 	migrate h1 h2 vhost
 	kill_worker h2
 	goes_on h2
-	vm_quit h2
-	judge h2 h1 h2
-	hosts_stop
+	guest_ends h2 h1 h2
 	atf_check -o ignore fsck.vmfs -n lun
 }
 
@@ -175,33 +161,25 @@ vhost_guest_outlives_upgrades_body()
 qemu_test_case second_start_on_another_host_is_refused
 second_start_on_another_host_is_refused_body()
 {
-	setup h1 h2
-	vm h1 fuse
-	goes_on h1
+	guest_runs fuse h1 h2
 	start_refused h2 fuse
 	atf_check -o match:'vm-flat.vmdk is locked by host h1' \
 	    grep 'lock refused' h2/log
 	start_refused h2 eager
 	goes_on h1
-	vm_quit h1
-	judge h1 h1
-	hosts_stop
+	guest_ends h1 h1
 }
 
 qemu_test_case second_start_on_the_same_host_is_refused
 second_start_on_the_same_host_is_refused_body()
 {
-	setup h1
-	vm h1 fuse
-	goes_on h1
+	guest_runs fuse h1
 	mkdir again
 	ln -s ../h1/mnt again/mnt
 	start_refused again fuse
 	start_refused again eager
 	goes_on h1
-	vm_quit h1
-	judge h1 h1
-	hosts_stop
+	guest_ends h1 h1
 }
 
 # By the mount, and by vhost-user.
@@ -229,18 +207,14 @@ second_start_another_way_is_refused_body()
 	goes_on h1
 	atf_check -s exit:4 -e match:'in use on this host' \
 	    vmfsctl -c h1/ctl disk attach ds1:/vm.vmdk
-	vm_quit h1
-	judge h1 h1
-	hosts_stop
+	guest_ends h1 h1
 }
 
 # Somebody else has it when the destination wants it: the guest goes on where it
 # came from.
 refused_destination()
 {
-	setup h1 h2 h3
-	vm h1 "$1"
-	goes_on h1
+	guest_runs "$1" h1 h2 h3
 	to_switchover h1 h2 "$1"
 	switch_over h1
 	exec 5<>h3/mnt/vm-flat.vmdk
@@ -252,9 +226,7 @@ refused_destination()
 	exec 5>&-
 	atf_check -o ignore qmp h1/qmp cont
 	goes_on h1
-	vm_quit h1
-	judge h1 h1
-	hosts_stop
+	guest_ends h1 h1
 }
 
 qemu_test_case refused_destination_leaves_the_guest_to_its_source
@@ -283,9 +255,7 @@ wants_it()
 qemu_test_case hand_over_by_command_keeps_others_out
 hand_over_by_command_keeps_others_out_body()
 {
-	setup h1 h2 h3
-	vm h1 eager
-	goes_on h1
+	guest_runs eager h1 h2 h3
 	wants_it &
 	thief=$!
 	to_switchover h1 h2 eager
@@ -300,9 +270,7 @@ hand_over_by_command_keeps_others_out_body()
 	touch enough
 	wait ${thief}
 	[ ! -e taken ] || atf_fail "h3 has written"
-	vm_quit h2
-	judge h2 h1 h2
-	hosts_stop
+	guest_ends h2 h1 h2
 }
 
 is_told_why()
@@ -315,10 +283,7 @@ is_told_why()
 qemu_test_case refused_vhost_destination_leaves_the_disk_to_its_source
 refused_vhost_destination_leaves_the_disk_to_its_source_body()
 {
-	setup h1 h2 h3
-	attach h1
-	vm h1 vhost
-	goes_on h1
+	guest_runs vhost h1 h2 h3
 	to_switchover h1 h2 vhost
 	switch_over h1
 	exec 5<>h3/mnt/vm-flat.vmdk
@@ -342,10 +307,7 @@ refused_vhost_destination_leaves_the_disk_to_its_source_body()
 
 dies_at_switchover()
 {
-	setup h1 h2
-	[ "$1" != vhost ] || attach h1
-	vm h1 "$1"
-	goes_on h1
+	guest_runs "$1" h1 h2
 	to_switchover h1 h2 "$1"
 }
 
@@ -357,9 +319,7 @@ destination_dies()
 	until_true 30 vm_is h1 running ||
 	    atf_fail "the source does not go on: $(qmp h1/qmp query-status)"
 	goes_on h1
-	vm_quit h1
-	judge h1 h1
-	hosts_stop
+	guest_ends h1 h1
 }
 
 qemu_test_case destination_that_dies_leaves_the_guest_to_its_source
@@ -395,9 +355,7 @@ source_dies()
 	vm h2 "$1"
 	goes_on h2
 	until_true 60 overtakes h2 h1 || atf_fail "the guest is too slow"
-	vm_quit h2
-	judge h2 h1 h2
-	hosts_stop
+	guest_ends h2 h1 h2
 }
 
 qemu_test_case guest_of_a_dead_source_starts_elsewhere

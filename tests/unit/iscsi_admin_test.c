@@ -252,6 +252,21 @@ ask_me(void *arg)
 	return NULL;
 }
 
+/* A session that has just been asked to log out. */
+static struct rig_conn *
+asked_session(struct asked *a, pthread_t *ret_admin)
+{
+	struct rig_conn *me;
+
+	rig_start(&one_more);
+	me = session_of_me(1);
+	ATF_REQUIRE_EQ(SCSI_GOOD, rig_ready(me));
+	ATF_REQUIRE_EQ(0, pthread_create(ret_admin, NULL, ask_me, a));
+	rig_expect(me, ISCSI_ASYNC);
+	ATF_CHECK_EQ(ISCSI_ASYNC_LOGOUT, me->bhs.async.event);
+	return me;
+}
+
 ATF_TC_WITHOUT_HEAD(initiators_are_asked_to_log_out);
 ATF_TC_BODY(initiators_are_asked_to_log_out, tc)
 {
@@ -261,12 +276,7 @@ ATF_TC_BODY(initiators_are_asked_to_log_out, tc)
 	pthread_t admin;
 
 	(void)tc;
-	rig_start(&one_more);
-	me = session_of_me(1);
-	ATF_REQUIRE_EQ(SCSI_GOOD, rig_ready(me));
-	ATF_REQUIRE_EQ(0, pthread_create(&admin, NULL, ask_me, &ask));
-	rig_expect(me, ISCSI_ASYNC);
-	ATF_CHECK_EQ(ISCSI_ASYNC_LOGOUT, me->bhs.async.event);
+	me = asked_session(&ask, &admin);
 	ATF_CHECK_EQ(30, be16_get(me->bhs.async.p3));
 	/* It has time for what it still has to do. */
 	ATF_CHECK_EQ(SCSI_GOOD, rig_ready(me));
@@ -289,12 +299,7 @@ ATF_TC_BODY(who_does_not_log_out_is_dropped, tc)
 	pthread_t admin;
 
 	(void)tc;
-	rig_start(&one_more);
-	me = session_of_me(1);
-	ATF_REQUIRE_EQ(SCSI_GOOD, rig_ready(me));
-	ATF_REQUIRE_EQ(0, pthread_create(&admin, NULL, ask_me, &ask));
-	rig_expect(me, ISCSI_ASYNC);
-	ATF_CHECK_EQ(ISCSI_ASYNC_LOGOUT, me->bhs.async.event);
+	me = asked_session(&ask, &admin);
 	rig_expect(me, ISCSI_ASYNC);
 	ATF_CHECK_EQ(ISCSI_ASYNC_DROP_ALL, me->bhs.async.event);
 	ATF_CHECK(rig_closed(me));
