@@ -1,18 +1,17 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Compare-and-write with read-back. */
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "libvmfs/base/units.h"
+#include "libvmfs/format/lockrec.h"
 #include "locking/caw.h"
 
 /* Attempts before the outcome is called unknown. */
 #define CAW_TRIES 16
 /* Reads that time out before the LUN is taken to be out of reach. */
 #define READ_TRIES 3
-/* Of a record that fails its checks, and the time between two. */
-#define LOOKS 4u
-#define LOOK_AGAIN_NS NSEC_PER_MSEC
 
 int
 caw_init(struct caw *c, struct disk *disk, uint64_t block, uint32_t sector)
@@ -50,23 +49,45 @@ read_sector(struct caw *c, void *buf)
 	return rc;
 }
 
-int
-caw_load(struct caw *c)
+/* 1, 2, 4 and 8 ms: who writes may be interrupted in the middle. */
+void
+record_pause(unsigned i)
 {
-	int rc = read_sector(c, c->old);
+	assert(i > 0 && i < RECORD_LOOKS);
+	fiber_sleep(NSEC_PER_MSEC << (i - 1));
+}
 
+static int
+read_record(struct caw *c, void *buf)
+{
+	int rc = read_sector(c, buf);
+
+	for (unsigned i = 1; i < RECORD_LOOKS && rc == 0 &&
+	    !record_is_whole(buf); i++) {
+		record_pause(i);
+		rc = read_sector(c, buf);
+	}
+	return rc;
+}
+
+static int
+loaded(struct caw *c, int rc)
+{
 	if (rc == 0)
 		memcpy(c->image, c->old, c->sector);
 	return rc;
 }
 
-bool
-caw_look_again(unsigned *looks, int rc)
+int
+caw_load(struct caw *c)
 {
-	if (rc != -VMFS_ECORRUPT || ++*looks == LOOKS)
-		return false;
-	fiber_sleep(LOOK_AGAIN_NS);
-	return true;
+	return loaded(c, read_record(c, c->old));
+}
+
+int
+caw_load_any(struct caw *c)
+{
+	return loaded(c, read_sector(c, c->old));
 }
 
 enum verdict { WON, AGAIN, LOST };
@@ -109,7 +130,7 @@ caw_commit(struct caw *c)
 			continue;
 		if (rc != -VMFS_EMISCOMPARE && rc != -VMFS_EUNKNOWN)
 			return rc;
-		back = read_sector(c, c->found);
+		back = read_record(c, c->found);
 		if (back < 0)
 			return back;
 		switch (judge(c)) {

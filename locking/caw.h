@@ -23,14 +23,18 @@ struct caw {
 int caw_init(struct caw *c, struct disk *disk, uint64_t block,
     uint32_t sector) MUST_CHECK;
 void caw_fini(struct caw *c);
+/*
+ * A LUN that is a file has no atomic sectors: who reads a record while it is
+ * written may get bytes of both.  That is soon over, and damage is not: one that
+ * is not whole is read so often, pauses between them.
+ */
+#define RECORD_LOOKS 5u
+/* Before look i, 1 to RECORD_LOOKS - 1.  Suspends. */
+void record_pause(unsigned i);
 /* Reads the record into c->old and stages it as c->image.  Suspends. */
 int caw_load(struct caw *c) MUST_CHECK;
-/*
- * Whether to read again what failed its checks: a file, unlike the sector of a
- * disk, may be read while it is half written.  *looks is 0 at first.  Sleeps
- * before it says yes.
- */
-bool caw_look_again(unsigned *looks, int rc);
+/* The same where anything may lie. */
+int caw_load_any(struct caw *c) MUST_CHECK;
 /*
  * Makes the on-disk record c->image, whose record differs from c->old (it has
  * a fresh nonce), if it still is c->old.  0: it is, and c->old follows.

@@ -51,11 +51,11 @@ count_alive(struct disk *lun, const struct super *super, const uint8_t *first,
 	for (unsigned i = 0; i < SLOTS_MAX; i++) {
 		struct heartbeat a, b;
 
-		if (decode(first, super, i, &a) < 0 ||
-		    decode(second, super, i, &b) < 0 || b.state == SLOT_FREE)
+		if (decode(second, super, i, &b) < 0 || b.state == SLOT_FREE)
 			continue;
-		if (a.pulse == b.pulse && a.nonce == b.nonce &&
-		    !surely_alive(lun, super, i))
+		/* One that was damaged has been mended by its host. */
+		if (decode(first, super, i, &a) == 0 && a.pulse == b.pulse &&
+		    a.nonce == b.nonce && !surely_alive(lun, super, i))
 			continue;
 		alive++;
 		append(names, size, b.name);
@@ -63,14 +63,14 @@ count_alive(struct disk *lun, const struct super *super, const uint8_t *first,
 	return alive;
 }
 
+/* Or damaged: then it may be. */
 static bool
 any_claimed(const uint8_t *table, const struct super *super)
 {
 	for (unsigned i = 0; i < SLOTS_MAX; i++) {
 		struct heartbeat hb;
 
-		if (decode(table, super, i, &hb) == 0 &&
-		    hb.state != SLOT_FREE)
+		if (decode(table, super, i, &hb) < 0 || hb.state != SLOT_FREE)
 			return true;
 	}
 	return false;

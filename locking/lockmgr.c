@@ -311,7 +311,7 @@ create_record(struct host *h, struct caw *c, uint64_t addr,
     struct lockrec *ret_rec)
 {
 	struct lockrec rec, old;
-	int rc = caw_load(c);
+	int rc = caw_load_any(c);
 
 	if (rc < 0)
 		return rc;

@@ -11,16 +11,10 @@ int
 lock_load(struct host *h, struct caw *c, uint64_t addr,
     struct lockrec *ret_rec)
 {
-	unsigned looks = 0;
-	int rc;
+	int rc = caw_load(c);
 
-	do {
-		rc = caw_load(c);
-		if (rc == 0)
-			rc = lockrec_decode(c->old, &h->super.uuid, addr,
-			    ret_rec);
-	} while (caw_look_again(&looks, rc));
-	return rc;
+	return rc < 0 ? rc :
+	    lockrec_decode(c->old, &h->super.uuid, addr, ret_rec);
 }
 
 /* The incarnation `inc` of another host against what its slot says now. */

@@ -29,16 +29,10 @@ int
 slot_load(struct host *h, struct caw *c, unsigned slot,
     struct heartbeat *ret_hb)
 {
-	unsigned looks = 0;
-	int rc;
+	int rc = caw_load(c);
 
-	do {
-		rc = caw_load(c);
-		if (rc == 0)
-			rc = heartbeat_decode(c->old, &h->super.uuid, slot,
-			    ret_hb);
-	} while (caw_look_again(&looks, rc));
-	return rc;
+	return rc < 0 ? rc :
+	    heartbeat_decode(c->old, &h->super.uuid, slot, ret_hb);
 }
 
 int

@@ -14,6 +14,39 @@
 #define TRIES 3
 #define WORDS_PER_PULSE 20
 
+/* A part of the table. */
+static int
+part_read(struct disk *lun, uint8_t *table, size_t at, size_t len)
+{
+	int rc = 0;
+
+	for (int i = 0; i < TRIES; i++) {
+		rc = disk_read(lun, (uint64_t)SLOT_TABLE_BLOCK * BLOCK_SIZE +
+		    at, table + at, len);
+		if (rc != -VMFS_EATTENTION && rc != -VMFS_EUNKNOWN)
+			break;
+	}
+	return rc;
+}
+
+/* Those that are not whole, once more after a pause. */
+static int
+torn_read(struct disk *lun, uint8_t *table, unsigned look)
+{
+	bool paused = false;
+	int rc = 0;
+
+	for (size_t at = 0; at < TABLE_BYTES && rc == 0; at += BLOCK_SIZE) {
+		if (record_is_whole(table + at))
+			continue;
+		if (!paused)
+			record_pause(look);
+		paused = true;
+		rc = part_read(lun, table, at, BLOCK_SIZE);
+	}
+	return rc;
+}
+
 int
 slots_read(struct disk *lun, void *table)
 {
@@ -24,16 +57,11 @@ slots_read(struct disk *lun, void *table)
 		step = lun->info.max_transfer / BLOCK_SIZE * BLOCK_SIZE;
 	if (step == 0)
 		step = BLOCK_SIZE;
-	for (size_t at = 0; at < TABLE_BYTES && rc == 0; at += step) {
-		size_t len = TABLE_BYTES - at < step ? TABLE_BYTES - at : step;
-
-		for (int i = 0; i < TRIES; i++) {
-			rc = disk_read(lun, (uint64_t)SLOT_TABLE_BLOCK *
-			    BLOCK_SIZE + at, (uint8_t *)table + at, len);
-			if (rc != -VMFS_EATTENTION && rc != -VMFS_EUNKNOWN)
-				break;
-		}
-	}
+	for (size_t at = 0; at < TABLE_BYTES && rc == 0; at += step)
+		rc = part_read(lun, table, at, TABLE_BYTES - at < step ?
+		    TABLE_BYTES - at : step);
+	for (unsigned i = 1; i < RECORD_LOOKS && rc == 0; i++)
+		rc = torn_read(lun, table, i);
 	return rc;
 }
 

@@ -57,6 +57,8 @@ struct heartbeat_disk {
 	uint8_t reserved2[240];	/* 272 */
 };
 static_assert(sizeof(struct heartbeat_disk) == LOCK_RECORD_SIZE, "heartbeat");
+static_assert(offsetof(struct heartbeat_disk, crc32c) ==
+    offsetof(struct lockrec_disk, crc32c), "record_is_whole");
 static_assert(offsetof(struct heartbeat_disk, pr_key) == 72, "pr key");
 static_assert(offsetof(struct heartbeat_disk, journal_block) == 224, "journal");
 static_assert(offsetof(struct heartbeat_disk, fence_hint_ms) == 236, "hint");

@@ -83,5 +83,7 @@ int lockrec_decode(const void *sector, const struct uuid *volume,
 bool lockrec_was(const void *sector, const struct uuid *volume, uint64_t addr);
 void lockrec_encode(void *sector, const struct uuid *volume,
     const struct lockrec *l);
+/* Of a lock record or a heartbeat: all zero, or with its own checksum? */
+bool record_is_whole(const void *sector);
 
 #endif

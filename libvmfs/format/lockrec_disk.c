@@ -40,6 +40,15 @@ lockrec_check(const struct lockrec_disk *d, const struct uuid *volume,
 }
 
 bool
+record_is_whole(const void *sector)
+{
+	const struct lockrec_disk *d = sector;
+
+	return bytes_are_zero(sector, sizeof(*d)) || le32_get(d->crc32c) ==
+	    crc32c_with_hole(d, sizeof(*d), LOCKREC_CRC_OFFSET);
+}
+
+bool
 lockrec_was(const void *sector, const struct uuid *volume, uint64_t addr)
 {
 	const struct lockrec_disk *d = sector;

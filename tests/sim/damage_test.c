@@ -110,6 +110,108 @@ ATF_TC_BODY(a_host_without_a_lease_mends_nothing, tc)
 	    .protocol = LOCK_ATS_WATCHDOG }, SEEDS, play_own_late);
 }
 
+/* ---- read while it is written ---- */
+
+#define TORN_LOOKS 2u
+
+/* The next reads by the host bring another byte there; `at` as in a strike. */
+static void
+tear_reads(struct world *w, unsigned host, uint64_t torn, uint64_t at)
+{
+	w->lun.strike = (struct sim_strike){
+		.torn = torn, .at = at, .ops = 1u << DISK_READ,
+		.first = 2 * host, .last = 2 * host + 1, .times = TORN_LOOKS,
+	};
+}
+
+static void
+play_torn_own(struct world *w)
+{
+	uint64_t at;
+
+	if (!play_join_all(w))
+		return;
+	at = play_slot_at(play_slot_of(w, 0));
+	tear_reads(w, 0, at + 100, at);
+	guard_doubt(&w->host[0].host->guard, "a test wants to know");
+	WORLD_CHECK(w, world_wait(w, play_is_ok, 0, 10000));
+	WORLD_CHECK(w, w->lun.strike.seen > TORN_LOOKS);
+	WORLD_CHECK(w, w->host[0].fenced_times == 0);
+	play_leave_all(w);
+}
+
+ATF_TC_WITHOUT_HEAD(a_host_that_reads_its_own_slot_beside_its_pulse_lives);
+ATF_TC_BODY(a_host_that_reads_its_own_slot_beside_its_pulse_lives, tc)
+{
+	(void)tc;
+	run(2, play_torn_own);
+}
+
+static void
+play_torn_table(struct world *w)
+{
+	const struct seen *s;
+	unsigned slot;
+
+	if (!play_join_all(w))
+		return;
+	slot = play_slot_of(w, 1);
+	s = &w->host[0].host->watch.seen[slot];
+	tear_reads(w, 0, play_slot_at(slot) + 100, 0);
+	WORLD_CHECK(w, watch_read(w->host[0].host) == 0);
+	WORLD_CHECK(w, w->lun.strike.seen > TORN_LOOKS);
+	WORLD_CHECK(w, s->known && !s->corrupt);
+	play_leave_all(w);
+}
+
+ATF_TC_WITHOUT_HEAD(a_slot_that_is_read_while_it_changes_is_not_damaged);
+ATF_TC_BODY(a_slot_that_is_read_while_it_changes_is_not_damaged, tc)
+{
+	(void)tc;
+	run(2, play_torn_table);
+}
+
+#define STRANGER 100u
+
+/* As who is no member sees it. */
+static unsigned
+count_alive(struct world *w)
+{
+	struct disk *d;
+	char names[200];
+	unsigned n = 0;
+
+	if (sim_disk_open(&w->lun, 2 * STRANGER, &d) < 0)
+		abort();
+	WORLD_CHECK(w, hosts_alive(&w->env, d, &w->super, &n, names,
+	    sizeof(names)) == 0);
+	disk_close(d);
+	return n;
+}
+
+static void
+play_torn_alive(struct world *w)
+{
+	uint64_t at;
+
+	if (!play_join_all(w))
+		return;
+	at = play_slot_at(play_slot_of(w, 0)) + 100;
+	WORLD_CHECK(w, count_alive(w) == 1);
+	tear_reads(w, STRANGER, at, 0);
+	WORLD_CHECK(w, count_alive(w) == 1);
+	WORLD_CHECK(w, w->lun.strike.seen > TORN_LOOKS);
+	play_leave_all(w);
+	WORLD_CHECK(w, count_alive(w) == 0);
+}
+
+ATF_TC_WITHOUT_HEAD(a_host_whose_slot_is_read_while_it_pulses_is_alive);
+ATF_TC_BODY(a_host_whose_slot_is_read_while_it_pulses_is_alive, tc)
+{
+	(void)tc;
+	run(1, play_torn_alive);
+}
+
 /* ---- slots of nobody ---- */
 
 static void
@@ -511,6 +613,10 @@ ATF_TP_ADD_TCS(tp)
 {
 	ATF_TP_ADD_TC(tp, a_host_mends_its_own_slot);
 	ATF_TP_ADD_TC(tp, a_host_without_a_lease_mends_nothing);
+	ATF_TP_ADD_TC(tp,
+	    a_host_that_reads_its_own_slot_beside_its_pulse_lives);
+	ATF_TP_ADD_TC(tp, a_slot_that_is_read_while_it_changes_is_not_damaged);
+	ATF_TP_ADD_TC(tp, a_host_whose_slot_is_read_while_it_pulses_is_alive);
 	ATF_TP_ADD_TC(tp, damaged_slots_are_not_used);
 	ATF_TP_ADD_TC(tp, a_damaged_slot_proves_no_death);
 	ATF_TP_ADD_TC(tp, one_damaged_slot_among_many_holders_is_told);

@@ -124,6 +124,7 @@ plan_make(struct vsim *v)
 		.read_error_ppm = rate(v, &p, TROUBLE_READ, 50),
 		.flip_ppm = rate(v, &p, TROUBLE_FLIP, 2000),
 		.late_ns = 600 * NSEC_PER_SEC,
+		.torn_ppm = v->wc.protocol == LOCK_FILE ? 500000 : 0,
 		.abort_ns = on(v, TROUBLE_SLOW) ?
 		    prng_below(&p, 5 * NSEC_PER_SEC) : 0,
 	};

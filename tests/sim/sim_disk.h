@@ -31,6 +31,8 @@ struct sim_faults {
 	unsigned read_error_ppm;
 	unsigned twice_ppm;		/* a write, UNMAP is done once more before
 					 * its status goes back */
+	unsigned torn_ppm;		/* a read beside a write brings bytes of
+					 * both: a file has no atomic sectors */
 };
 
 /* Errors on purpose: of the commands of some nexuses that are of some kinds,
@@ -41,6 +43,8 @@ struct sim_strike {
 	unsigned first, last;		/* nexuses */
 	unsigned ops;			/* mask of 1u << enum disk_op */
 	uint64_t at;			/* only there, a byte; 0: anywhere */
+	uint64_t torn;			/* reads of this byte bring another there
+					 * instead; 0: none */
 	uint64_t skip, times;
 	uint64_t seen;			/* commands that it fits */
 };
@@ -94,7 +98,7 @@ struct sim_lun {
 	void (*registered)(void *arg, unsigned nexus, uint64_t key);
 	void *registered_arg;
 	/* counters */
-	uint64_t aborted, late, preempts, flushes, flips, unmaps;
+	uint64_t aborted, late, preempts, flushes, flips, torn, unmaps;
 };
 
 int sim_lun_init(struct sim_lun *l, struct sim *sim, uint64_t size,

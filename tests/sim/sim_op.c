@@ -379,6 +379,44 @@ is_metadata(const uint8_t *block)
 	return false;
 }
 
+/* The bytes of a read from `at` on, which has length bytes of them. */
+static void
+bring(const struct sim_op *op, uint64_t at, const uint8_t *p, uint64_t length)
+{
+	uint64_t skip = at - op->offset;
+
+	for (int i = 0; i < op->req->iovcnt && length > 0; i++) {
+		const struct iovec *v = &op->req->iov[i];
+		uint64_t n;
+
+		if (skip >= v->iov_len) {
+			skip -= v->iov_len;
+			continue;
+		}
+		n = v->iov_len - skip < length ? v->iov_len - skip : length;
+		memcpy((uint8_t *)v->iov_base + skip, p, n);
+		skip = 0;
+		p += n;
+		length -= n;
+	}
+}
+
+static bool
+brings(const struct sim_op *op, uint64_t at)
+{
+	return op->op == DISK_READ && at >= op->offset &&
+	    at < op->offset + op->length;
+}
+
+static void
+flip_bit(const struct sim_op *op, uint64_t at)
+{
+	uint8_t byte = op->lun->now[at] ^
+	    (uint8_t)(1u << sim_below(op->lun->sim, 8));
+
+	bring(op, at, &byte, 1);
+}
+
 /* What checksums cover, and on its way only. */
 static void
 flip(struct sim_op *op)
@@ -389,33 +427,57 @@ flip(struct sim_op *op)
 	uint64_t block = first + sim_below(op->lun->sim, blocks) * BLOCK_SIZE;
 	uint64_t at = block + sim_below(op->lun->sim, BLOCK_SIZE);
 
-	if (!is_metadata(op->lun->now + block) || at < op->offset)
+	if (!is_metadata(op->lun->now + block) || !brings(op, at))
 		return;
-	at -= op->offset;
-	for (int i = 0; i < op->req->iovcnt; i++) {
-		uint8_t *to = op->req->iov[i].iov_base;
+	op->lun->flips++;
+	flip_bit(op, at);
+}
 
-		if (at < op->req->iov[i].iov_len) {
-			op->lun->flips++;
-			to[at] ^= (uint8_t)(1u << sim_below(op->lun->sim, 8));
-			return;
-		}
-		at -= op->req->iov[i].iov_len;
+/* The beginning of what w is about to change, and not yet the rest of it. */
+static void
+tear(struct sim_op *op, const struct sim_op *w)
+{
+	const uint8_t *now = op->lun->now + w->offset;
+	uint64_t length = sim_below(op->lun->sim, w->length);
+	uint64_t end = op->offset + op->length;
+
+	if ((w->op == DISK_CAW && memcmp(now, w->expect, w->length) != 0) ||
+	    memcmp(now + length, w->data + length, w->length - length) == 0)
+		return;
+	if (length > end - w->offset)
+		length = end - w->offset;
+	op->lun->torn++;
+	bring(op, w->offset, w->data, length);
+}
+
+static void
+tear_all(struct sim_op *op)
+{
+	struct sim_lun *l = op->lun;
+
+	if (op->torn)
+		flip_bit(op, l->strike.torn);
+	if (l->faults.torn_ppm == 0)
+		return;
+	list_for_each(node, next, &l->ops) {
+		const struct sim_op *w = list_entry(node, struct sim_op, node);
+
+		if ((w->op == DISK_WRITE || w->op == DISK_CAW) &&
+		    w->accepted && !w->applied && brings(op, w->offset) &&
+		    sim_chance(l->sim, l->faults.torn_ppm))
+			tear(op, w);
 	}
 }
 
 static void
 give(struct sim_op *op)
 {
-	const uint8_t *p = op->lun->now + op->offset;
-
-	for (int i = 0; op->req != NULL && i < op->req->iovcnt; i++) {
-		memcpy(op->req->iov[i].iov_base, p, op->req->iov[i].iov_len);
-		p += op->req->iov[i].iov_len;
-	}
-	if (op->req != NULL && sim_chance(op->lun->sim,
-	    op->lun->faults.flip_ppm))
+	if (op->req == NULL)
+		return;
+	bring(op, op->offset, op->lun->now + op->offset, op->length);
+	if (sim_chance(op->lun->sim, op->lun->faults.flip_ppm))
 		flip(op);
+	tear_all(op);
 }
 
 static int
@@ -513,9 +575,11 @@ strikes(struct sim_op *op)
 {
 	struct sim_strike *s = &op->lun->strike;
 
-	if (s->result == 0 || op->req == NULL || op->nexus < s->first ||
-	    op->nexus > s->last || (s->ops & 1u << op->op) == 0 ||
-	    (s->at != 0 && s->at != op->offset))
+	if ((s->result == 0 && s->torn == 0) || op->req == NULL ||
+	    op->nexus < s->first || op->nexus > s->last ||
+	    (s->ops & 1u << op->op) == 0 ||
+	    (s->at != 0 && s->at != op->offset) ||
+	    (s->torn != 0 && !brings(op, s->torn)))
 		return false;
 	s->seen++;
 	return s->seen > s->skip && s->seen <= s->skip + s->times;
@@ -541,6 +605,8 @@ sim_op_accept(struct sim_op *op)
 	struct sim_nexus *n = &l->nexus[op->nexus];
 	bool hit = strikes(op);
 
+	op->torn = hit && l->strike.torn != 0;
+	hit = hit && !op->torn;
 	if (hit && l->strike.done)
 		op->struck = l->strike.result;
 	if (hit && !l->strike.done) {

@@ -21,6 +21,7 @@ struct sim_op {
 	bool accepted;		/* the LUN has checked its right to run */
 	bool applied;
 	int struck;		/* result that a strike makes of success */
+	bool torn;		/* by a strike */
 	bool aborts;		/* has still to end commands of others */
 	bool returning;		/* its status is on the way back */
 	bool unsent;		/* still at its paused host */

@@ -210,11 +210,11 @@ report(const struct program *p, uint64_t failed, double cpu)
 	printf("%" PRIu64 " runs, %" PRIu64 " failed, %.0f a minute and core; "
 	    "%.1f virtual hours, %" PRIu64 " operations, %" PRIu64
 	    " crash images (%" PRIu64 " lost space), %" PRIu64 " take-overs, %" PRIu64 " fences, %" PRIu64 " flips, %" PRIu64
-	    " times told that something is damaged, %" PRIu64 " UNMAPs\n",
+	    " torn reads, %" PRIu64 " times told that something is damaged, %" PRIu64 " UNMAPs\n",
 	    t->runs, failed, (double)t->runs / cpu * 60,
 	    (double)t->virtual_ns / 3600e9, t->ops, t->images, t->leaky_images,
 	    t->takeovers,
-	    t->fences, t->flips, t->damaged, t->unmaps);
+	    t->fences, t->flips, t->torn, t->damaged, t->unmaps);
 	for (unsigned k = 0; k < TROUBLE_EVENTS; k++)
 		printf("%s %" PRIu64 "%s", trouble_name[k], t->troubles[k],
 		    k + 1 < TROUBLE_EVENTS ? ", " : "\n");

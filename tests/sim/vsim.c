@@ -137,6 +137,7 @@ add_up(const struct vsim *v, struct vsim_totals *t)
 	t->takeovers += v->judge.takeovers;
 	t->fences += v->w.lun.preempts;
 	t->flips += v->w.lun.flips;
+	t->torn += v->w.lun.torn;
 	t->unmaps += v->w.lun.unmaps;
 	t->damaged += v->totals.damaged;
 	t->virtual_ns += v->w.sim.now_ns;

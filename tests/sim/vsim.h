@@ -81,7 +81,7 @@ struct rot {
 
 struct vsim_totals {
 	uint64_t runs, ops, troubles[TROUBLE_KINDS], images, leaky_images,
-	    takeovers, fences, virtual_ns, events, flips, damaged, unmaps;
+	    takeovers, fences, virtual_ns, events, flips, torn, damaged, unmaps;
 };
 
 struct vsim {
