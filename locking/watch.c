@@ -109,7 +109,8 @@ watch_rebase(struct host *h)
 		h->watch.seen[i].changed_ns = now;
 }
 
-/* Which superblocks the members go by: all who can still write. */
+/* Which superblocks the members go by: all who can still write, also one whose
+ * slot is damaged by now. */
 static void
 note_supers(struct host *h)
 {
@@ -118,7 +119,7 @@ note_supers(struct host *h)
 	for (unsigned i = 0; i < SLOTS_MAX; i++) {
 		const struct seen *s = &h->watch.seen[i];
 
-		if (!s->known || s->rec.state == SLOT_FREE ||
+		if (s->rec.state == SLOT_FREE ||
 		    s->rec.state == SLOT_RECOVERING)
 			continue;
 		if (s->rec.super_generation > seen)

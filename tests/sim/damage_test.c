@@ -212,6 +212,43 @@ ATF_TC_BODY(a_host_whose_slot_is_read_while_it_pulses_is_alive, tc)
 	run(1, play_torn_alive);
 }
 
+/* ---- a member whose slot is damaged ---- */
+
+/* It may yet come back, and does not know the newest superblock. */
+static void
+play_counted(struct world *w)
+{
+	struct super next = w->super;
+	struct lockops *l;
+	uint64_t at;
+
+	if (!play_join_all(w))
+		return;
+	next.generation++;
+	l = host_locks(w->host[0].host);
+	WORLD_CHECK(w, l->vt->set_super(l, &next) == 0);
+	at = play_slot_at(play_slot_of(w, 1));
+	world_lose_paths(w, 1);
+	play_let_pulse(w);
+	WORLD_CHECK(w, l->super_all == w->super.generation);
+	play_damage(w, at + 100);
+	play_let_pulse(w);
+	WORLD_CHECK(w, l->super_seen == next.generation);
+	WORLD_CHECK(w, l->super_all == w->super.generation);
+	world_crash(w, 1);
+	play_damage(w, at + 100);
+	fiber_sleep(TAKEOVER_MS * NSEC_PER_MSEC);
+	WORLD_CHECK(w, l->super_all == next.generation);
+	play_leave_all(w);
+}
+
+ATF_TC_WITHOUT_HEAD(who_is_damaged_is_still_waited_for);
+ATF_TC_BODY(who_is_damaged_is_still_waited_for, tc)
+{
+	(void)tc;
+	run(2, play_counted);
+}
+
 /* ---- slots of nobody ---- */
 
 static void
@@ -617,6 +654,7 @@ ATF_TP_ADD_TCS(tp)
 	    a_host_that_reads_its_own_slot_beside_its_pulse_lives);
 	ATF_TP_ADD_TC(tp, a_slot_that_is_read_while_it_changes_is_not_damaged);
 	ATF_TP_ADD_TC(tp, a_host_whose_slot_is_read_while_it_pulses_is_alive);
+	ATF_TP_ADD_TC(tp, who_is_damaged_is_still_waited_for);
 	ATF_TP_ADD_TC(tp, damaged_slots_are_not_used);
 	ATF_TP_ADD_TC(tp, a_damaged_slot_proves_no_death);
 	ATF_TP_ADD_TC(tp, one_damaged_slot_among_many_holders_is_told);
