@@ -224,7 +224,7 @@ note_reservation(struct mreq *r, int result)
 {
 	if (result == 0 && r->req.op == DISK_RESERVE)
 		r->mp->reserver = r->leg;
-	else if (r->req.op == DISK_RELEASE)
+	else if (r->req.op == DISK_RELEASE && result != -VMFS_EATTENTION)
 		r->mp->reserver = NULL;
 }
 

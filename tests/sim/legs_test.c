@@ -484,6 +484,45 @@ ATF_TC_BODY(a_reservation_is_over_with_its_leg, tc)
 }
 
 static void
+read_slowly(void *arg)
+{
+	uint8_t buf[BLOCK];
+
+	(void)arg;
+	ATF_CHECK_EQ(0, disk_read(rig.d, 0, buf, sizeof(buf)));
+}
+
+/* The other leg has nothing to do by then, but it is not its reservation. */
+static void
+releases_late(void)
+{
+	struct disk_req release = { .op = DISK_RELEASE };
+
+	rig.lun.faults = (struct sim_faults){ .slow_ppm = 1000000,
+		.slow_ns = NSEC_PER_SEC };
+	ATF_REQUIRE_EQ(0, sched_spawn(&rig.sim.sched, "read", read_slowly,
+	    NULL));
+	fiber_sleep(NSEC_PER_MSEC);
+	rig.lun.faults = (struct sim_faults){ 0 };
+	ATF_REQUIRE_EQ(0, reserve());
+	ATF_CHECK(rig.lun.scsi2 && rig.lun.scsi2_nexus == 1);
+	fiber_sleep(2 * NSEC_PER_SEC);
+	/* REPORTED LUNS DATA HAS CHANGED */
+	rig.port[1].next = (struct disk_sense){ .status = 2, .key = 6,
+		.asc = 0x3f, .ascq = 0x0e };
+	ATF_CHECK_EQ(-VMFS_EATTENTION, disk_run(rig.d, &release));
+	ATF_CHECK_EQ(0, disk_run(rig.d, &release));
+	ATF_CHECK(!rig.lun.scsi2);
+}
+
+ATF_TC_WITHOUT_HEAD(a_release_that_was_not_heard_goes_to_the_same_leg);
+ATF_TC_BODY(a_release_that_was_not_heard_goes_to_the_same_leg, tc)
+{
+	(void)tc;
+	rig_run(2, releases_late);
+}
+
+static void
 loses_a_reserved_write(void)
 {
 	ATF_REQUIRE_EQ(0, reserve());
@@ -501,6 +540,8 @@ ATF_TC_BODY(a_reserved_write_that_is_lost_is_not_taken_for_refused, tc)
 ATF_TP_ADD_TCS(tp)
 {
 	ATF_TP_ADD_TC(tp, a_reservation_is_over_with_its_leg);
+	ATF_TP_ADD_TC(tp,
+	    a_release_that_was_not_heard_goes_to_the_same_leg);
 	ATF_TP_ADD_TC(tp,
 	    a_reserved_write_that_is_lost_is_not_taken_for_refused);
 	ATF_TP_ADD_TC(tp, a_fence_of_unknown_outcome_ends_with_a_reset);
