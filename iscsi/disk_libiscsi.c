@@ -82,10 +82,12 @@ note_reservation(struct op *op)
 {
 	struct ldisk *d = op->d;
 
-	if (op->req->op == DISK_RESERVE && op->result == 0)
+	if (op->req->op == DISK_RESERVE && op->result == 0) {
 		d->reserved = lsess_nexus(d->sess);
-	else if (op->req->op == DISK_RELEASE)
+		lsess_hold(d->sess);
+	} else if (op->req->op == DISK_RELEASE) {
 		d->reserved = 0;
+	}
 }
 
 static void
@@ -181,6 +183,9 @@ chunk_done(struct lcmd *cmd)
 	int rc = cmd->result;
 
 	op->active--;
+	/* What comes behind the write of a section needs no reservation. */
+	if (cmd->nexus != 0 && cmd->cdb.dir == LCDB_OUT)
+		lsess_let_go(op->d->sess);
 	if (rc == 0) {
 		rc = read_answer(c);
 	} else if (cmd->cdb.b[0] == LCDB_WRITE_SAME16 &&
@@ -387,6 +392,7 @@ cut_single(struct op *op)
 		c->cmd.cdb = lcdb_reserve6();
 		break;
 	case DISK_RELEASE:
+		lsess_let_go(op->d->sess);
 		c->cmd.cdb = lcdb_release6();
 		break;
 	case DISK_PR_OUT:

@@ -57,7 +57,8 @@ struct lsess {
 
 	bool logged_in_before;
 	uint64_t logins;
-	uint64_t resets;	/* unit attentions that told of one */
+	uint64_t resets;	/* our own, unit attentions that told of one */
+	uint64_t held_until_ns;	/* see lsess_hold; 0: it is not */
 	bool closing;
 	bool ended;		/* the manager fiber is gone */
 	struct fiber_cond changed;

@@ -351,7 +351,8 @@ may_send(const struct lsess *s, const struct lcmd *c, uint64_t now)
 {
 	return (s->state == LSESS_READY ||
 	    (s->state == LSESS_VERIFYING && c->internal)) &&
-	    (c->nexus == 0 || c->nexus == lsess_nexus(s)) &&
+	    (c->nexus == 0 ? s->held_until_ns == 0 :
+	    c->nexus == lsess_nexus(s)) &&
 	    s->inflight_count < LSESS_DEPTH && c->not_before_ns <= now;
 }
 
@@ -436,6 +437,17 @@ expire_waiting(struct lsess *s, uint64_t now)
 	    -VMFS_EUNKNOWN);
 }
 
+/* A section that takes so long: others go on, it does not. */
+static void
+expire_hold(struct lsess *s, uint64_t now)
+{
+	if (s->held_until_ns == 0 || now < s->held_until_ns)
+		return;
+	lsess_let_go(s);
+	s->resets++;
+	lsess_fail_orphans(s);
+}
+
 static bool
 inflight_late(const struct lsess *s, uint64_t now)
 {
@@ -472,6 +484,7 @@ tick(void *arg)
 	struct lsess *s = arg;
 	uint64_t now = sched_now(s->home);
 
+	expire_hold(s, now);
 	expire_waiting(s, now);
 	lsess_fail_unsent(s);
 	if (s->ctx != NULL && !s->broken) {

@@ -307,6 +307,7 @@ lsess_reset(struct lsess *s)
 
 	if (s->state != LSESS_READY || s->broken)
 		return -ENOTCONN;
+	s->resets++;
 	step_begin(s);
 	if (iscsi_task_mgmt_lun_reset_async(s->ctx, (uint32_t)s->url.lun,
 	    reset_done, s) != 0) {

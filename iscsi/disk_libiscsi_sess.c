@@ -54,6 +54,19 @@ lsess_nexus(const struct lsess *s)
 }
 
 void
+lsess_hold(struct lsess *s)
+{
+	s->held_until_ns = sched_now(s->home) +
+	    s->conf.timeout_ms * NSEC_PER_MSEC / 2;
+}
+
+void
+lsess_let_go(struct lsess *s)
+{
+	s->held_until_ns = 0;
+}
+
+void
 lsess_expect_reset(struct lsess *s)
 {
 	s->reset_expected = true;
@@ -102,6 +115,7 @@ attempt(struct lsess *s)
 {
 	int rc;
 
+	lsess_let_go(s);
 	state_set(s, LSESS_CONNECTING);
 	rc = lsess_login(s);
 	if (rc < 0)

@@ -111,6 +111,15 @@ bool lsess_alive(const struct lsess *s, uint64_t *ret_logins);
  * reservation of SPC-2, may be gone: at a log-in and after a reset.
  */
 uint64_t lsess_nexus(const struct lsess *s);
+/*
+ * From a RESERVE of SPC-2 on: until it is let go nothing is sent but commands
+ * with a nexus.  The target tells a session once that a reset has ended its
+ * reservation: that must not be told to a command that is just ahead of the
+ * write which relies on it.  After half of timeout_ms it is let go, and the
+ * nexus counts as another one.
+ */
+void lsess_hold(struct lsess *s);
+void lsess_let_go(struct lsess *s);
 
 /*
  * LOGICAL UNIT RESET (RFC 7143 11.5): ends the commands of every session of

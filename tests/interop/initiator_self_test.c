@@ -13,41 +13,13 @@
 
 #include "libvmfs/base/units.h"
 #include "tests/interop/cut_proxy.h"
-#include "tests/interop/initiator_rig.h"
-#include "tests/interop/target_peer.h"
+#include "tests/interop/self_peer.h"
 
-#define IQN "iqn.2026-11.io.vmfsd:test"
 #define UUID_A "11111111-1111-4111-8111-111111111111"
 #define UUID_B "22222222-2222-4222-8222-222222222222"
 #define DEADLINE_S 30
 #define KEY_A UINT64_C(0xa)
 #define KEY_B UINT64_C(0xb)
-
-static struct disk *
-peer_lun(int lun)
-{
-	struct disk *d = NULL;
-	char what[200];
-
-	snprintf(what, sizeof(what), "%s/" IQN "/%d", peer.portal, lun);
-	ATF_REQUIRE_EQ(0, lun_at(what, &d));
-	return d;
-}
-
-static const char *const memory_luns[] = { "--ram", "64M", "--block-size",
-	"4096", "--ram", "16M", NULL };
-
-#define SELF_CASE(name)							\
-static void name##_body(void);						\
-ATF_TC_WITHOUT_HEAD(name);						\
-ATF_TC_BODY(name, tc)							\
-{									\
-	(void)tc;							\
-	target_start(memory_luns);					\
-	run_body(name##_body);						\
-	target_kill();							\
-}									\
-static void name##_body(void)
 
 SELF_CASE(all_capabilities_are_found)
 {
@@ -226,65 +198,6 @@ SELF_CASE(a_preempted_reader_learns_it_too)
 	free(p);
 	disk_close(a);
 	disk_close(b);
-}
-
-/* ---- attentions about resets ---- */
-
-/* LOGICAL UNIT RESET of LUN 0 by a third initiator. */
-static void
-reset_lun(void)
-{
-	struct iscsi_context *ctx = iscsi_create_context("iqn.2026-01.t:third");
-
-	ATF_REQUIRE(ctx != NULL);
-	ATF_REQUIRE_EQ(0, iscsi_set_targetname(ctx, IQN));
-	iscsi_set_session_type(ctx, ISCSI_SESSION_NORMAL);
-	ATF_REQUIRE_EQ(0, iscsi_full_connect_sync(ctx, peer.portal, 0));
-	ATF_REQUIRE_EQ(0, iscsi_task_mgmt_lun_reset_sync(ctx, 0));
-	ATF_REQUIRE_EQ(0, iscsi_logout_sync(ctx));
-	iscsi_destroy_context(ctx);
-}
-
-SELF_CASE(a_write_after_a_reset_is_told_and_not_repeated)
-{
-	struct disk *d = peer_lun(0);
-	uint8_t *p = pattern(512, 1), *zero = disk_buf_alloc(512);
-	struct iovec iov = { p, 512 };
-	struct disk_req req = { .op = DISK_WRITE, .length = 512, .iov = &iov,
-		.iovcnt = 1 };
-
-	reset_lun();
-	ATF_CHECK_EQ(-VMFS_EATTENTION, disk_run(d, &req));
-	ATF_CHECK_EQ(0x29, req.sense.asc);
-	ATF_CHECK(holds(d, 0, zero, 512));
-	ATF_CHECK_EQ(0, disk_run(d, &req));
-	free(zero);
-	free(p);
-	disk_close(d);
-}
-
-SELF_CASE(a_compare_and_write_after_a_reset_is_told_too)
-{
-	struct disk *d = peer_lun(0);
-	uint8_t *p = pattern(512, 1), *zero = disk_buf_alloc(512);
-
-	reset_lun();
-	ATF_CHECK_EQ(-VMFS_EATTENTION, disk_caw(d, 0, zero, p, 512));
-	ATF_CHECK_EQ(0, disk_caw(d, 0, zero, p, 512));
-	free(zero);
-	free(p);
-	disk_close(d);
-}
-
-SELF_CASE(a_read_after_a_reset_is_repeated)
-{
-	struct disk *d = peer_lun(0);
-	uint8_t *p = disk_buf_alloc(512);
-
-	reset_lun();
-	ATF_CHECK_EQ(0, disk_read(d, 0, p, 512));
-	free(p);
-	disk_close(d);
 }
 
 /* ---- log-in and restarts ---- */
@@ -666,82 +579,8 @@ SELF_CASE(many_requests_survive_many_cuts)
 	cut_proxy_stop(&proxy);
 }
 
-/* ---- RESERVE of SCSI-2 ---- */
-
-static int
-plain(struct disk *d, enum disk_op op)
-{
-	struct disk_req req = { .op = op };
-
-	return disk_run(d, &req);
-}
-
-/* The reservation goes when the target has seen the end of the session. */
-static void
-reserve_when_free(struct disk *d)
-{
-	int rc;
-
-	for (;;) {
-		rc = plain(d, DISK_RESERVE);
-		if (rc != -VMFS_ECONFLICT)
-			break;
-		fiber_sleep(10 * NSEC_PER_MSEC);
-	}
-	ATF_REQUIRE_EQ(0, rc);
-}
-
-static struct cut_proxy section_proxy;
-
-/* Between the steps of a's section its session is lost by another write. */
-static void
-section_body(void)
-{
-	struct disk *a = NULL, *b = peer_lun(0);
-	uint8_t *pa = pattern(4096, 2), *pb = pattern(4096, 3);
-	char what[200];
-
-	snprintf(what, sizeof(what), "127.0.0.1:%u/" IQN "/0",
-	    section_proxy.port);
-	ATF_REQUIRE_EQ(0, lun_at(what, &a));
-	ATF_REQUIRE_EQ(0, plain(a, DISK_RESERVE));
-	ATF_CHECK_EQ(-VMFS_ECONFLICT, disk_write(b, 0, pb, 4096, 0));
-	ATF_CHECK_EQ(-VMFS_EUNKNOWN, disk_write(a, 65536, pa, 4096, 0));
-	reserve_when_free(b);
-	ATF_REQUIRE_EQ(0, disk_write(b, 0, pb, 4096, DISK_RESERVED));
-	ATF_REQUIRE_EQ(0, plain(b, DISK_RELEASE));
-	ATF_CHECK_EQ(-VMFS_EATTENTION, disk_write(a, 0, pa, 4096,
-	    DISK_RESERVED));
-	ATF_CHECK(holds(b, 0, pb, 4096));
-	ATF_REQUIRE_EQ(0, plain(a, DISK_RELEASE));
-	ATF_REQUIRE_EQ(0, plain(a, DISK_RESERVE));
-	ATF_CHECK_EQ(0, disk_write(a, 0, pa, 4096, DISK_RESERVED));
-	ATF_REQUIRE_EQ(0, plain(a, DISK_RELEASE));
-	ATF_CHECK_EQ(-VMFS_EATTENTION, disk_write(a, 0, pb, 4096,
-	    DISK_RESERVED));
-	disk_close(a);
-	disk_close(b);
-	free(pa);
-	free(pb);
-}
-
-ATF_TC_WITHOUT_HEAD(a_section_of_reserve_ends_with_its_session);
-ATF_TC_BODY(a_section_of_reserve_ends_with_its_session, tc)
-{
-	static const struct cut cuts[] = {
-		{ 0x8a, CUT_CLOSE, 0 }, { CUT_NEVER, CUT_CLOSE, 0 } };
-
-	(void)tc;
-	target_start(memory_luns);
-	cut_proxy_start(&section_proxy, peer.portal, cuts);
-	run_body(section_body);
-	cut_proxy_stop(&section_proxy);
-	target_kill();
-}
-
 ATF_TP_ADD_TCS(tp)
 {
-	ATF_TP_ADD_TC(tp, a_section_of_reserve_ends_with_its_session);
 	ATF_TP_ADD_TC(tp, all_capabilities_are_found);
 	ATF_TP_ADD_TC(tp, the_map_of_a_lun_is_read);
 	ATF_TP_ADD_TC(tp, luns_with_blocks_of_4_kib_work);
@@ -751,9 +590,6 @@ ATF_TP_ADD_TCS(tp)
 	ATF_TP_ADD_TC(tp, who_is_not_registered_cannot_write);
 	ATF_TP_ADD_TC(tp, a_preempted_writer_learns_it_and_writes_nothing);
 	ATF_TP_ADD_TC(tp, a_preempted_reader_learns_it_too);
-	ATF_TP_ADD_TC(tp, a_write_after_a_reset_is_told_and_not_repeated);
-	ATF_TP_ADD_TC(tp, a_compare_and_write_after_a_reset_is_told_too);
-	ATF_TP_ADD_TC(tp, a_read_after_a_reset_is_repeated);
 	ATF_TP_ADD_TC(tp, only_the_right_secret_logs_in);
 	ATF_TP_ADD_TC(tp, after_a_restart_of_the_target_io_goes_on);
 	ATF_TP_ADD_TC(tp, a_flush_fails_when_the_cache_may_be_lost);
