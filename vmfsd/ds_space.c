@@ -89,8 +89,11 @@ add_size(void *arg, const struct walk_entry *e)
 	struct fs_attr a;
 
 	/* What is gone meanwhile, or damaged, has no size. */
-	if (e->type != INODE_DIR && fs_getattr(s->fs, e->ino, &a) == 0)
-		s->bytes += a.size;
+	if (e->type == INODE_DIR || fs_getattr(s->fs, e->ino, &a) != 0)
+		return 0;
+	/* One file can have as much as the sum may show. */
+	s->bytes += a.size < INT64_MAX - s->bytes ? a.size :
+	    INT64_MAX - s->bytes;
 	return 0;
 }
 

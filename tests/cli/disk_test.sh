@@ -48,6 +48,12 @@ formats_and_sizes_body()
 	    count=1 status=none
 	atf_check vmfsctl disk resize ds1:/e.vmdk 20M
 	atf_check_equal 20971520 "$(of e size)"
+	for name in x y; do
+		atf_check vmfsctl disk create ds1:/${name}.vmdk 8000000T
+	done
+	until_true 20 sh -c "vmfsctl ds info ds1 --json |
+	    jq -e '.datastore.provisioned > 9000000000000000000'" ||
+	    atf_fail "$(vmfsctl ds info ds1 | grep provisioned)"
 	atf_check -o match:'RW 40960 VMFS "e-flat.vmdk"' \
 	    cat esx1/mnt/e.vmdk
 	atf_check -s exit:1 -e match:'is larger than that.*--force' \
