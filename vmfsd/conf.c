@@ -37,6 +37,14 @@ conf_name_ok(const char *name)
 	return true;
 }
 
+bool
+conf_iqn_ok(const char *name)
+{
+	return strlen(name) <= 223 && strpbrk(name, " \t[],=") == NULL &&
+	    (strncmp(name, "iqn.", 4) == 0 || strncmp(name, "eui.", 4) == 0 ||
+	    strncmp(name, "naa.", 4) == 0);
+}
+
 static char *
 trim(char *s)
 {

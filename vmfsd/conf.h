@@ -114,5 +114,7 @@ void conf_lun_fini(struct conf_lun *l);
 /* True for what may stand as host or datastore name: 1 to 63 characters out
  * of letters, digits, '.', '_' and '-', the first no '.' or '-'. */
 bool conf_name_ok(const char *name);
+/* An iSCSI name (RFC 7143 4.2.7)? */
+bool conf_iqn_ok(const char *name);
 
 #endif

@@ -50,9 +50,7 @@ conf_set_limit(struct conf_parser *p, const char *key, const char *value,
 int
 conf_check_iqn(struct conf_parser *p, const char *what, const char *value)
 {
-	if (strlen(value) > 223 || strpbrk(value, " \t[],=") != NULL ||
-	    (strncmp(value, "iqn.", 4) != 0 &&
-	    strncmp(value, "eui.", 4) != 0 && strncmp(value, "naa.", 4) != 0))
+	if (!conf_iqn_ok(value))
 		return conf_error(p, "%s '%s' is no iSCSI name; expected "
 		    "iqn.YYYY-MM.reversed.domain:name", what, value);
 	return 0;

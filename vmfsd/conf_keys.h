@@ -51,7 +51,7 @@ int conf_set_absolute(struct conf_parser *p, const char *key,
     const char *value, char **field) MUST_CHECK;
 int conf_set_limit(struct conf_parser *p, const char *key, const char *value,
     unsigned max, unsigned *field) MUST_CHECK;
-/* An iSCSI name (RFC 7143 4.2.7), "initiator" or what it is of. */
+/* Whether it is an iSCSI name, of an "initiator" or what it says. */
 int conf_check_iqn(struct conf_parser *p, const char *what,
     const char *value) MUST_CHECK;
 /* ADDRESS[:PORT][,GROUP], as far as that can be seen without the address. */

@@ -158,6 +158,12 @@ check_names(const struct conf *c)
 		    c->host_name);
 		return -VMFS_ECONFIG;
 	}
+	if (c->initiator != NULL && !conf_iqn_ok(c->initiator)) {
+		fprintf(stderr, "vmfsd: initiator '%s' is no iSCSI name; "
+		    "expected iqn.YYYY-MM.reversed.domain:name\n",
+		    c->initiator);
+		return -VMFS_ECONFIG;
+	}
 	if (c->host_dir[0] != '/' || c->control[0] != '/') {
 		fprintf(stderr, "vmfsd: '%s': expected an absolute path\n",
 		    c->host_dir[0] != '/' ? c->host_dir : c->control);

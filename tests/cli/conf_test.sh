@@ -212,6 +212,8 @@ usage_errors_exit_2_body()
 	for args in --nope extra --log-level=loud; do
 		atf_check -s exit:2 -o empty -e not-empty vmfsd ${args}
 	done
+	atf_check -s exit:2 -e match:"initiator 'esx1' is no iSCSI name" \
+	    vmfsd --check-config --config=/dev/null --initiator=esx1
 	atf_check -o match:'^usage: vmfsd' -e empty vmfsd --help
 }
 
