@@ -115,7 +115,13 @@ next_untold(struct ds *ds, unsigned *tries)
 	    i < ds->untold_size; i++) {
 		uint64_t c = ds->untold_next++ % ds->untold_size;
 
-		if (!is_untold(ds, c) || !ds_extent_is_usable(ds, c))
+		if (!is_untold(ds, c))
+			continue;
+		/* Its LUN is gone. */
+		if (!volume_has_block(&ds->super, c *
+		    ds->super.cluster_blocks))
+			set_untold(ds, c, false);
+		if (!ds_extent_is_usable(ds, c))
 			continue;
 		(*tries)--;
 		r = lease_take(ds, c, &l);

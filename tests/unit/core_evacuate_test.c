@@ -419,6 +419,24 @@ EXTENT_TEST(a_lun_that_had_metadata_goes)
 	umount(b);
 }
 
+EXTENT_TEST(a_lun_that_is_gone_is_not_to_be_told_anything)
+{
+	struct ds *ds = b->r.f.ds;
+	struct lock_holder holder;
+
+	ATF_REQUIRE_EQ(add(b, 1), 0);
+	leave(b);
+	ATF_REQUIRE_EQ(ds_checkpoint(ds, 0), 0);
+	ATF_REQUIRE_EQ(fs_extent_rm(b->r.fs, 1, &holder), 0);
+	ds->conf.discard = true;
+	ATF_REQUIRE_EQ(ds_trim(ds), 0);
+	ATF_CHECK(ds_discards(ds).clusters > 0);
+	for (unsigned i = 0; i < 20; i++)
+		discard_pass(ds);
+	ATF_CHECK_EQ(ds_discards(ds).clusters, 0);
+	umount(b);
+}
+
 /* As ds_extent_rm of another host. */
 static void
 take_out_elsewhere(struct box *b)
@@ -464,6 +482,7 @@ ATF_TP_ADD_TCS(tp)
 	ATF_TP_ADD_TC(tp, what_a_lost_lun_has_for_metadata_stays);
 	ATF_TP_ADD_TC(tp, what_others_set_aside_for_metadata_is_found);
 	ATF_TP_ADD_TC(tp, a_lun_that_had_metadata_goes);
+	ATF_TP_ADD_TC(tp, a_lun_that_is_gone_is_not_to_be_told_anything);
 	ATF_TP_ADD_TC(tp,
 	    the_journal_of_a_dead_host_may_tell_of_a_lun_that_is_gone);
 	return atf_no_error();
