@@ -133,24 +133,6 @@ check_file(struct world *w, const struct writer *wr, struct fs_file *f)
 	free(buf);
 }
 
-static struct fs_file *
-create(struct world *w, unsigned i, const char *name)
-{
-	struct lock_holder holder;
-	struct fs *fs = w->host[i].fs;
-	struct fs_file *f = NULL;
-	struct fs_attr a;
-	int rc = fs_create(fs, fs_root(fs), name, INODE_FILE, 0600, 0, 0, 0,
-	    &a);
-
-	if (rc == 0)
-		rc = fs_file_open(fs, a.ino, 0, FS_READ | FS_WRITE, &f,
-		    &holder);
-	if (rc < 0)
-		world_fail(w, "create %s: %s", name, vmfs_strerror(rc));
-	return f;
-}
-
 static int
 open_write(struct world *w, unsigned i, const char *name, struct fs_file **f,
     struct lock_holder *holder)
@@ -194,7 +176,7 @@ play_death(struct world *w)
 	mount_all(w);
 	if (world_failed(w))
 		return;
-	wr.file = create(w, 0, "vm");
+	wr.file = world_create(w, 0, "vm");
 	if (wr.file == NULL)
 		return;
 	WORLD_CHECK(w, sched_spawn(&w->sim.sched, "writer", writer_main,
@@ -249,7 +231,7 @@ play_handover(struct world *w)
 	mount_all(w);
 	if (world_failed(w))
 		return;
-	wr.file = create(w, 0, "vm");
+	wr.file = world_create(w, 0, "vm");
 	if (wr.file == NULL)
 		return;
 	WORLD_CHECK(w, sched_spawn(&w->sim.sched, "writer", writer_main,

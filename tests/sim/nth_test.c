@@ -101,23 +101,6 @@ starts_again(struct world *w, unsigned i)
 }
 
 static struct fs_file *
-create(struct world *w, unsigned i)
-{
-	struct lock_holder holder;
-	struct fs *fs = w->host[i].fs;
-	struct fs_file *f = NULL;
-	struct fs_attr a;
-	int rc = fs_create(fs, fs_root(fs), "vm", INODE_FILE, 0600, 0, 0, 0,
-	    &a);
-
-	if (rc == 0)
-		rc = fs_file_open(fs, a.ino, 0, FS_READ | FS_WRITE, &f,
-		    &holder);
-	WORLD_CHECK(w, rc == 0);
-	return f;
-}
-
-static struct fs_file *
 open_in_the_end(struct world *w, unsigned i)
 {
 	uint64_t end = w->sim.now_ns + WAIT_MS * NSEC_PER_MSEC;
@@ -160,7 +143,7 @@ check_content(struct world *w, unsigned i)
 static struct fs_file *
 write_flushed(struct world *w)
 {
-	struct fs_file *f = create(w, 0);
+	struct fs_file *f = world_create(w, 0, "vm");
 	uint8_t *buf = disk_buf_alloc(BYTES);
 
 	if (f != NULL && buf != NULL) {

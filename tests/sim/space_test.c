@@ -34,17 +34,6 @@ run_seeds(void (*play)(struct world *w))
 	}
 }
 
-static bool
-mount(struct world *w, unsigned i)
-{
-	int rc = world_mount(w, i);
-
-	if (rc < 0)
-		world_fail(w, "host%u: %s: %s", i, vmfs_strerror(rc),
-		    w->host[i].why);
-	return rc == 0;
-}
-
 /* Host i gets what of the clusters it can get. */
 static unsigned
 lease_all(struct world *w, unsigned i)
@@ -55,24 +44,6 @@ lease_all(struct world *w, unsigned i)
 	for (unsigned c = 0; c < CLUSTERS; c++)
 		n += lease_take(w->host[i].ds, c, &l) == 0;
 	return n;
-}
-
-static struct fs_file *
-create(struct world *w, unsigned i)
-{
-	struct lock_holder holder;
-	struct fs *fs = w->host[i].fs;
-	struct fs_file *f = NULL;
-	struct fs_attr a;
-	int rc = fs_create(fs, fs_root(fs), "vm", INODE_FILE, 0600, 0, 0, 0,
-	    &a);
-
-	if (rc == 0)
-		rc = fs_file_open(fs, a.ino, 0, FS_READ | FS_WRITE, &f,
-		    &holder);
-	if (rc < 0)
-		world_fail(w, "create: %s", vmfs_strerror(rc));
-	return f;
 }
 
 /* How many MiB could be written, and how long it took. */
@@ -124,7 +95,8 @@ play_used(struct world *w)
 	uint64_t ms;
 	unsigned n;
 
-	if (!mount(w, 0) || !mount(w, 1) || (f = create(w, 1)) == NULL)
+	if (!world_has_mounted(w, 0) || !world_has_mounted(w, 1) ||
+	    (f = world_create(w, 1, "vm")) == NULL)
 		return;
 	WORLD_CHECK(w, lease_all(w, 0) > 2);
 	WORLD_CHECK(w, sched_spawn(&w->sim.sched, "user", user_main, &u) ==
@@ -154,7 +126,8 @@ play_full(struct world *w)
 	struct fs_file *f;
 	uint64_t ms;
 
-	if (!mount(w, 0) || !mount(w, 1) || (f = create(w, 1)) == NULL)
+	if (!world_has_mounted(w, 0) || !world_has_mounted(w, 1) ||
+	    (f = world_create(w, 1, "vm")) == NULL)
 		return;
 	for (unsigned i = 0; i < 3; i++)
 		(void)fill(w, f, &ms);
@@ -175,7 +148,7 @@ ATF_TC_BODY(a_full_volume_is_told_at_once, tc)
 static void
 kill_with_leases(struct world *w)
 {
-	if (!mount(w, 0))
+	if (!world_has_mounted(w, 0))
 		return;
 	/* Its journal has one already. */
 	WORLD_CHECK(w, lease_all(w, 0) == CLUSTERS);
@@ -188,7 +161,7 @@ play_mount(struct world *w)
 {
 	kill_with_leases(w);
 	/* A new slot needs a new journal. */
-	if (world_failed(w) || !mount(w, 1))
+	if (world_failed(w) || !world_has_mounted(w, 1))
 		return;
 	WORLD_CHECK(w, world_unmount(w, 1) == 0);
 }
@@ -206,7 +179,7 @@ play_write(struct world *w)
 	struct fs_file *f;
 	uint64_t ms;
 
-	if (!mount(w, 1) || (f = create(w, 1)) == NULL)
+	if (!world_has_mounted(w, 1) || (f = world_create(w, 1, "vm")) == NULL)
 		return;
 	WORLD_CHECK(w, lease_trim(w->host[1].ds, true) == 0);
 	kill_with_leases(w);

@@ -22,33 +22,6 @@
 #define TAKEOVER_MS (2 * LATE_S * 1000)
 #define WORDS (MIB / sizeof(uint64_t))
 
-static bool
-mount(struct world *w, unsigned i)
-{
-	int rc = world_mount(w, i);
-
-	if (rc < 0)
-		world_fail(w, "host%u: %s: %s", i, vmfs_strerror(rc),
-		    w->host[i].why);
-	return rc == 0;
-}
-
-static struct fs_file *
-create(struct world *w, unsigned i, const char *name)
-{
-	struct fs *fs = w->host[i].fs;
-	struct fs_file *f = NULL;
-	struct fs_attr a;
-	int rc = fs_create(fs, fs_root(fs), name, INODE_FILE, 0600, 0, 0, 0,
-	    &a);
-
-	if (rc == 0)
-		rc = fs_file_open(fs, a.ino, 0, FS_READ | FS_WRITE, &f, NULL);
-	if (rc < 0)
-		world_fail(w, "create: %s", vmfs_strerror(rc));
-	return f;
-}
-
 static void
 stamp(uint64_t *buf, unsigned mib)
 {
@@ -100,7 +73,7 @@ static unsigned
 begin_to_forget(struct world *w, unsigned i)
 {
 	struct fs *fs = w->host[i].fs;
-	struct fs_file *f = create(w, i, "old");
+	struct fs_file *f = world_create(w, i, "old");
 	unsigned n;
 
 	if (f == NULL)
@@ -123,7 +96,7 @@ begin_to_forget(struct world *w, unsigned i)
 static void
 use_again(struct world *w, unsigned i, unsigned before)
 {
-	struct fs_file *f = create(w, i, "new");
+	struct fs_file *f = world_create(w, i, "new");
 	unsigned n;
 
 	if (f == NULL)
@@ -149,7 +122,7 @@ play_death(struct world *w)
 {
 	unsigned n;
 
-	if (!mount(w, 0) || !mount(w, 1))
+	if (!world_has_mounted(w, 0) || !world_has_mounted(w, 1))
 		return;
 	n = begin_to_forget(w, 0);
 	world_crash_begin(w, 0);
@@ -168,7 +141,7 @@ play_lost_path(struct world *w)
 {
 	unsigned n;
 
-	if (!mount(w, 0))
+	if (!world_has_mounted(w, 0))
 		return;
 	n = begin_to_forget(w, 0);
 	sim_path_lose(&w->lun, 0);
@@ -186,7 +159,7 @@ play_full(struct world *w)
 {
 	unsigned n;
 
-	if (!mount(w, 0))
+	if (!world_has_mounted(w, 0))
 		return;
 	n = begin_to_forget(w, 0);
 	if (!world_failed(w))
@@ -202,7 +175,7 @@ play_given_back(struct world *w)
 	struct ds *ds;
 	uint64_t unmaps;
 
-	if (!mount(w, 0))
+	if (!world_has_mounted(w, 0))
 		return;
 	ds = w->host[0].ds;
 	ds->conf.discard_rate = 1;

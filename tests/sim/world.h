@@ -126,6 +126,11 @@ int world_call(struct world *w, unsigned i, int (*fn)(struct world *w,
  */
 int world_mount(struct world *w, unsigned i);
 int world_unmount(struct world *w, unsigned i);
+/* The world fails when it cannot be mounted: false. */
+bool world_has_mounted(struct world *w, unsigned i);
+/* A new file in the root of host i's, open to read and write; NULL: the world
+ * fails. */
+struct fs_file *world_create(struct world *w, unsigned i, const char *name);
 
 /* Both suspend.  The result of host_join; the sentence is in host[i].why. */
 int world_join(struct world *w, unsigned i);

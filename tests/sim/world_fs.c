@@ -91,3 +91,31 @@ world_unmount(struct world *w, unsigned i)
 {
 	return world_call(w, i, unmount_here);
 }
+
+bool
+world_has_mounted(struct world *w, unsigned i)
+{
+	int rc = world_mount(w, i);
+
+	if (rc < 0)
+		world_fail(w, "host%u: %s: %s", i, vmfs_strerror(rc),
+		    w->host[i].why);
+	return rc == 0;
+}
+
+struct fs_file *
+world_create(struct world *w, unsigned i, const char *name)
+{
+	struct fs *fs = w->host[i].fs;
+	struct fs_file *f = NULL;
+	struct fs_attr a;
+	int rc = fs_create(fs, fs_root(fs), name, INODE_FILE, 0600, 0, 0, 0,
+	    &a);
+
+	if (rc == 0)
+		rc = fs_file_open(fs, a.ino, 0, FS_READ | FS_WRITE, &f, NULL);
+	if (rc < 0)
+		world_fail(w, "create %s on host%u: %s", name, i,
+		    vmfs_strerror(rc));
+	return f;
+}
