@@ -266,7 +266,7 @@ EXTENT_TEST(who_reads_a_snapshot_goes_on)
 	ATF_REQUIRE_EQ(ds_checkpoint(b->r.f.ds, 0), 0);
 	f = rig_open(&b->r, rig_create(&b->r, "new", INODE_DISK, GIB),
 	    FS_READ | FS_WRITE);
-	ATF_CHECK(fill_up(f, 0) > SECOND_SIZE / MIB);
+	ATF_CHECK(rig_fill_up(f, 0) > SECOND_SIZE / MIB);
 	rig_close(f);
 	for (unsigned i = 0; i < 40; i++)
 		fiber_yield();

@@ -194,23 +194,6 @@ two_files(struct box *b, uint64_t *ret_here, uint64_t *ret_there)
 	rig_close(f);
 }
 
-unsigned
-fill_up(struct fs_file *f, unsigned from)
-{
-	uint8_t *buf = disk_buf_alloc(MIB);
-	unsigned n = from;
-	int rc = 0;
-
-	while (rc == 0) {
-		memset(buf, (int)n, MIB);
-		rc = fs_file_write(f, (uint64_t)n * MIB, buf, MIB);
-		n += rc == 0;
-	}
-	ATF_REQUIRE_EQ(rc, -ENOSPC);
-	free(buf);
-	return n - from;
-}
-
 void
 box_run(void (*fn)(struct box *b))
 {

@@ -53,8 +53,6 @@ void umount_unchecked(struct box *b);
 int add(struct box *b, unsigned i);
 /* Two disks: the second one has LUN 1 for what the first LUN has no room for. */
 void two_files(struct box *b, uint64_t *ret_here, uint64_t *ret_there);
-/* Writes from that MiB on until there is no space; how many MiB were taken. */
-unsigned fill_up(struct fs_file *f, unsigned from);
 /* Bytes in use on extent 1. */
 uint64_t used_there(struct box *b);
 /* Runs fn in a fiber with a mounted datastore on the first LUN. */

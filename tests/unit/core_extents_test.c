@@ -15,11 +15,11 @@ EXTENT_TEST(a_further_lun_gives_its_space)
 {
 	uint64_t ino = rig_create(&b->r, "vm", INODE_DISK, 4 * GIB);
 	struct fs_file *f = rig_open(&b->r, ino, FS_READ | FS_WRITE);
-	unsigned before = fill_up(f, 0), after;
+	unsigned before = rig_fill_up(f, 0), after;
 
 	ATF_REQUIRE_EQ(add(b, 1), 0);
 	ATF_REQUIRE_EQ(add(b, 2), 0);
-	after = fill_up(f, before);
+	after = rig_fill_up(f, before);
 	/* All but a front and a table of 1 MiB each. */
 	ATF_CHECK_MSG(after >= 2 * SECOND_SIZE / MIB - 6, "%u MiB", after);
 	rig_close(f);

@@ -129,6 +129,23 @@ rig_fill(struct fs_file *f, uint64_t off, size_t len, uint8_t v)
 	free(buf);
 }
 
+unsigned
+rig_fill_up(struct fs_file *f, unsigned from)
+{
+	uint8_t *buf = disk_buf_alloc(MIB);
+	unsigned n = from;
+	int rc = 0;
+
+	while (rc == 0) {
+		memset(buf, (int)n, MIB);
+		rc = fs_file_write(f, (uint64_t)n * MIB, buf, MIB);
+		n += rc == 0;
+	}
+	ATF_REQUIRE_EQ(rc, -ENOSPC);
+	free(buf);
+	return n - from;
+}
+
 void
 rig_expect(struct fs_file *f, uint64_t off, size_t len, uint8_t v)
 {

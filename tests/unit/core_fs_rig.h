@@ -28,6 +28,9 @@ void rig_close(struct fs_file *f);
 void rig_unlink(struct rig *r, const char *name);
 /* Writes len bytes of value v; checks that they read so. */
 void rig_fill(struct fs_file *f, uint64_t off, size_t len, uint8_t v);
+/* Writes from that MiB on until there is no space, each MiB its own value; how
+ * many were taken. */
+unsigned rig_fill_up(struct fs_file *f, unsigned from);
 void rig_expect(struct fs_file *f, uint64_t off, size_t len, uint8_t v);
 /* As another thread does it, past the owner; false: it was not done. */
 bool rig_fast_read(struct fs_file *f, uint64_t off, size_t len);

@@ -93,32 +93,14 @@ grow_to(struct rig *r, struct lun *l, uint64_t size)
 	return fs_grow(r->fs, &holder);
 }
 
-/* Writes until there is no space; how many MiB were taken. */
-static unsigned
-fill_up(struct fs_file *f, unsigned from)
-{
-	uint8_t *buf = disk_buf_alloc(MIB);
-	unsigned n = from;
-	int rc = 0;
-
-	while (rc == 0) {
-		memset(buf, (int)n, MIB);
-		rc = fs_file_write(f, (uint64_t)n * MIB, buf, MIB);
-		n += rc == 0;
-	}
-	ATF_REQUIRE_EQ(rc, -ENOSPC);
-	free(buf);
-	return n - from;
-}
-
 GROW_TEST(what_the_lun_gained_can_be_written)
 {
 	uint64_t ino = rig_create(r, "vm", INODE_DISK, 4 * GIB);
 	struct fs_file *f = rig_open(r, ino, FS_READ | FS_WRITE);
-	unsigned before = fill_up(f, 0), after;
+	unsigned before = rig_fill_up(f, 0), after;
 
 	ATF_REQUIRE_EQ(grow_to(r, l, NEW_SIZE), 0);
-	after = fill_up(f, before);
+	after = rig_fill_up(f, before);
 	/* All but a table of 1 MiB. */
 	ATF_CHECK_MSG(after >= (NEW_SIZE - OLD_SIZE) / MIB - 3, "%u MiB",
 	    after);
@@ -153,7 +135,7 @@ GROW_TEST(a_last_cluster_gets_longer_under_its_lease)
 	ATF_REQUIRE_EQ(grow_to(r, l, 80 * MIB), 0);
 	ATF_CHECK_EQ(last->n_free, 16 * 16);
 	ATF_CHECK(rig_free_bytes(r) > free_bytes + 7 * MIB);
-	ATF_CHECK(fill_up(f, 0) > 70);
+	ATF_CHECK(rig_fill_up(f, 0) > 70);
 	rig_close(f);
 }
 
@@ -244,12 +226,12 @@ GROW_TEST(new_space_waits_until_all_members_know_it)
 	vt.set_super = deaf;
 	r->f.locks->vt = &vt;
 	ATF_REQUIRE_EQ(grow_to(r, l, NEW_SIZE), 0);
-	before = fill_up(f, 0);
+	before = rig_fill_up(f, 0);
 	ATF_CHECK_MSG(before < OLD_SIZE / MIB, "%u MiB", before);
 	ATF_CHECK_EQ(grow_to(r, l, GIB), -VMFS_EINUSE);
 	r->f.locks->super_all = ds_super(r->f.ds)->generation;
 	ATF_REQUIRE_EQ(ds_super_keep(r->f.ds), 0);
-	ATF_CHECK(fill_up(f, before) > 100);
+	ATF_CHECK(rig_fill_up(f, before) > 100);
 	rig_close(f);
 	r->f.locks->vt = real;
 }
