@@ -80,8 +80,9 @@ on_finding(void *arg, const struct check_finding *f)
 		atf_tc_fail_nonfatal("%s", f->text);
 }
 
+/* Unmounted: and fsck finds nothing. */
 static void
-expect_clean(struct rig *r)
+end_clean(struct rig *r, struct fs *fs)
 {
 	struct check_conf conf = {
 		.env = &r->f.env, .disk = r->mem, .own_slot = -1,
@@ -89,6 +90,8 @@ expect_clean(struct rig *r)
 	};
 	struct check_result res;
 
+	ATF_REQUIRE_EQ(0, fs_close(fs));
+	ATF_REQUIRE_EQ(0, fixture_umount(&r->f));
 	ATF_REQUIRE_EQ(0, check_run(&conf, &res));
 }
 
@@ -159,9 +162,7 @@ body_reuse(void *arg)
 	ATF_REQUIRE_EQ(0, fs_file_close(f));
 	ATF_REQUIRE_EQ(0, fs_file_open(fs, a.ino, 0, FS_WRITE, &f, NULL));
 	ATF_REQUIRE_EQ(0, fs_file_close(f));
-	ATF_REQUIRE_EQ(0, fs_close(fs));
-	ATF_REQUIRE_EQ(0, fixture_umount(&r->f));
-	expect_clean(r);
+	end_clean(r, fs);
 	disk_close(r->mem);
 	return 0;
 }
@@ -416,9 +417,7 @@ body_copies(void *arg)
 	}
 	ATF_REQUIRE_EQ(0, fs_file_close(sf));
 	ATF_REQUIRE_EQ(0, fs_file_close(f));
-	ATF_REQUIRE_EQ(0, fs_close(fs));
-	ATF_REQUIRE_EQ(0, fixture_umount(&r->f));
-	expect_clean(r);
+	end_clean(r, fs);
 	disk_close(r->mem);
 	return 0;
 }
@@ -464,10 +463,8 @@ body_copy_fails(void *arg)
 	expect_page(f, 3 * BLOCK_SIZE, 'c');
 	expect_page(f, 9 * BLOCK_SIZE, 'b');
 	ATF_REQUIRE_EQ(0, fs_file_close(f));
-	ATF_REQUIRE_EQ(0, fs_close(fs));
 	/* Clusters that something is held of are not given back. */
-	ATF_REQUIRE_EQ(0, fixture_umount(&r->f));
-	expect_clean(r);
+	end_clean(r, fs);
 	disk_close(&fault->disk);
 	disk_close(r->mem);
 	return 0;
