@@ -587,9 +587,11 @@ alloc_reserve_mib(struct ds *ds)
 	struct lease *l;
 	int r = alloc_reserve(ds, ALIGNED_WANT, 0);
 
-	/* First where there is likely to be one. */
+	/* First where there is likely to be one.  Who asks again later goes on
+	 * with other clusters: to lease them all would leave others none. */
 	for (uint32_t room = WINDOW_MIN; r == 0 && !has_run(ds); ) {
-		r = lease_more(ds, room, &l);
+		r = ds->n_leases < LEASES_MAX ? lease_more(ds, room, &l) :
+		    -ENOSPC;
 		if (r == -ENOSPC && room > ALIGNED_WANT) {
 			room = ALIGNED_WANT;
 			r = 0;

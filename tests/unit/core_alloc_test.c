@@ -278,6 +278,52 @@ ALLOC_TEST(empty_metachunks_become_space_again)
 	ATF_CHECK(before.free_bytes - after.free_bytes <= 6 * CHUNK_SIZE);
 }
 
+/* One chunk of each half MiB is taken. */
+static void
+make_pieces(struct fixture *f, uint64_t cluster)
+{
+	uint64_t chunk;
+	struct lease *l;
+	struct txn *t;
+	unsigned n;
+
+	ATF_REQUIRE_EQ(lease_take(f->ds, cluster, &l), 0);
+	ATF_REQUIRE_EQ(txn_begin(f->ds, 8, &t), 0);
+	for (uint32_t i = 0; i < l->info.chunks; i += 8)
+		ATF_REQUIRE_EQ(alloc_chunks(t, l->first_chunk + i, 1, &chunk,
+		    &n), 0);
+	txn_end(t);
+	ATF_REQUIRE_EQ(lease_trim(f->ds, true), 0);
+}
+
+static int
+body_pieces(void *arg)
+{
+	struct disk *disk;
+	struct fixture f;
+
+	(void)arg;
+	ATF_REQUIRE_EQ(disk_mem_open(1900 * MIB, 512, &disk), 0);
+	fixture_init(&f, disk, true);
+	ATF_REQUIRE_EQ(fixture_mount(&f), 0);
+	ATF_REQUIRE(volume_clusters(&f.super) > LEASES_MAX + 1);
+	for (uint64_t c = 0; c < volume_clusters(&f.super); c++)
+		make_pieces(&f, c);
+	ATF_CHECK_EQ(alloc_reserve_mib(f.ds), -ENOSPC);
+	ATF_CHECK_MSG(f.ds->n_leases <= LEASES_MAX, "%u leases",
+	    f.ds->n_leases);
+	ATF_REQUIRE_EQ(fixture_umount(&f), 0);
+	disk_close(disk);
+	return 0;
+}
+
+ATF_TC_WITHOUT_HEAD(the_search_for_a_mib_leaves_clusters_to_others);
+ATF_TC_BODY(the_search_for_a_mib_leaves_clusters_to_others, tc)
+{
+	(void)tc;
+	fixture_run(body_pieces, NULL);
+}
+
 /* ---- telling the LUN ---- */
 
 static unsigned
@@ -565,6 +611,7 @@ ATF_TP_ADD_TCS(tp)
 	ATF_TP_ADD_TC(tp, hint_keeps_a_file_together);
 	ATF_TP_ADD_TC(tp, freed_chunk_waits_for_the_commit);
 	ATF_TP_ADD_TC(tp, double_free_is_refused);
+	ATF_TP_ADD_TC(tp, the_search_for_a_mib_leaves_clusters_to_others);
 	ATF_TP_ADD_TC(tp, the_lun_is_told_no_faster_than_the_rate);
 	ATF_TP_ADD_TC(tp, a_cluster_stays_until_the_lun_is_told);
 	ATF_TP_ADD_TC(tp,
