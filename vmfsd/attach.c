@@ -131,7 +131,7 @@ own_here(void *arg)
 		    vmfs_strerror(rc));
 	}
 	if (a->kept != NULL)
-		atomic_store(&a->kept->served, 1);
+		atomic_store(&a->kept->served, SERVED_RUNS);
 	return rc;
 }
 
@@ -158,6 +158,8 @@ disown_here(void *arg)
 
 	disk_close(a->held);
 	a->held = NULL;
+	if (a->kept != NULL)
+		atomic_store(&a->kept->served, SERVED_STOPPED);
 	return 0;
 }
 
@@ -312,7 +314,7 @@ start(struct attachment *a, const struct attach_conf *conf)
 		s.conf.disown = disown;
 	}
 	s.conf.outlived = a->kept != NULL &&
-	    atomic_load(&a->kept->served) != 0;
+	    atomic_load(&a->kept->served) != SERVED_NEVER;
 	rc = home_call(a->home, start_here, &s);
 	if (rc == 0)
 		a->e = s.e;

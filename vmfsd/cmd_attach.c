@@ -133,7 +133,7 @@ keep_attachment(struct fs_call *c, struct attachment *a)
 		if (n == 0 || n >= sizeof(all[i].args))
 			break;
 		all[i].args[n] = '\0';
-		atomic_store(&all[i].served, 0);
+		atomic_store(&all[i].served, SERVED_NEVER);
 		atomic_store(&all[i].used, 1);
 		a->kept = &all[i];
 		return;
@@ -151,9 +151,9 @@ attach_by(struct fs_call *c, struct attach_keep *kept)
 
 	if (rc == 0)
 		rc = take_conf(c, &conf);
-	/* A guest that has run has the lock, wherever it came from. */
-	if (kept != NULL && atomic_load(&kept->served) != 0)
-		conf.incoming = false;
+	/* A guest that runs has the lock, wherever it came from. */
+	if (kept != NULL && atomic_load(&kept->served) != SERVED_NEVER)
+		conf.incoming = atomic_load(&kept->served) == SERVED_STOPPED;
 	if (rc == 0)
 		rc = attach(c, &conf, &a);
 	if (rc < 0)

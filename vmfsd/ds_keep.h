@@ -16,11 +16,17 @@ struct datastores;
 /* Another layout is another version: what it left is not understood. */
 #define DS_KEEP_VERSION 3u
 
+enum attach_served {
+	SERVED_NEVER,
+	SERVED_RUNS,
+	SERVED_STOPPED,		/* it has run, and needs no lock until it does */
+};
+
 /* A disk that is attached: how to attach it again. */
 struct attach_keep {
 	_Atomic uint32_t used;
-	/* Its guest has run, and has lost nothing since. */
-	_Atomic uint32_t served;
+	/* Since its guest ran it has lost nothing. */
+	_Atomic uint32_t served;	/* enum attach_served */
 	char args[1016];	/* of the command, JSON */
 };
 #define ATTACH_KEEP_MAX 128u

@@ -193,8 +193,45 @@ threads_are_as_many_as_asked_for_cleanup()
 	hosts_cleanup
 }
 
+# lock_is STATE: of the first one that is attached.
+lock_is()
+{
+	[ "$(vmfsctl -c esx1/ctl --json disk attached ds1 |
+	    jq -r '.attachments[0].lock')" = "$1" ]
+}
+
+# Another host may be about to start it.
+atf_test_case lock_of_a_stopped_guest_stays_free cleanup
+lock_of_a_stopped_guest_stays_free_head()
+{
+	atf_set require.user root
+	atf_set require.progs jq
+}
+lock_of_a_stopped_guest_stays_free_body()
+{
+	daemon_in=supervised
+	start
+	attach 1
+	lock_is held || atf_fail "no lock for a guest that is to start here"
+	kill_worker esx1
+	lock_is held || atf_fail "the lock of an attached disk is gone"
+	guest 1 1
+	right 1
+	until_true 10 lock_is free || atf_fail "the guest left the lock"
+	kill_worker esx1
+	lock_is free || atf_fail "the next worker has taken the lock"
+	guest 1 1
+	right 1
+	hosts_stop
+}
+lock_of_a_stopped_guest_stays_free_cleanup()
+{
+	hosts_cleanup
+}
+
 atf_init_test_cases()
 {
+	atf_add_test_case lock_of_a_stopped_guest_stays_free
 	atf_add_test_case data_is_right_beside_the_owner
 	atf_add_test_case detach_and_unmount_wait_for_the_thread
 	atf_add_test_case threads_are_as_many_as_asked_for
