@@ -25,7 +25,7 @@ struct fuse_mount_conf {
 	const char *dir;		/* mount point; copied */
 	bool readonly;
 	/* That read requests, the reactor's own among them; 0: by processors,
-	 * at most 4. */
+	 * at most 4, by io_uring FUSE_THREADS_MAX. */
 	unsigned threads;
 	/* Requests by io_uring where the kernel offers that.  Not for one that
 	 * another process shall go on with. */

@@ -41,6 +41,9 @@ struct reader {
 	struct fiber_cond room;		/* one became idle */
 	unsigned busy;			/* of its requests */
 	unsigned large;			/* of them, by the ring */
+	unsigned begun;			/* by the ring */
+	bool had_large;			/* of late */
+	bool roams;			/* on whatever processor is free */
 	struct reactor_poll poll;
 	bool stopping, unmounted;
 	struct sched_work work, stop, ringing;

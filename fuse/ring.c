@@ -29,10 +29,8 @@
 /* Of a queue; more wait in the kernel.  One is enough for a processor that is
  * not there. */
 #define ENTRIES 32u
-/* Of them, those of the thread of the queue.  The kernel takes the entry that was
- * used last, so when that many are under way the next thread helps. */
-#define OWN_ENTRIES 8u
 #define QUEUES_MAX 1024u
+#define LARGE_LATELY 64u	/* of so many requests is one large */
 /* The kernel copies so much longer than it takes to wake another thread. */
 #define LARGE (32u * 1024)
 #define MAX_PAGES_DEFAULT 32u	/* before INIT could tell */
@@ -57,6 +55,7 @@ struct ring {
 	struct fs_note *note;
 	struct ring_entry *entry;
 	unsigned queues, entries;
+	unsigned there;		/* queues whose processors may be there */
 	_Atomic bool refused;
 };
 
@@ -161,6 +160,47 @@ is_large(const struct request *r)
 	    (h->opcode == FUSE_READ && rd->size >= LARGE);
 }
 
+/* ---- which processor ---- */
+
+/* The first queue of thread t, which has those up to the first of t + 1. */
+static unsigned
+first_queue(const struct ring *ring, unsigned t)
+{
+	return t * ring->there / (ring->m->readers - 1);
+}
+
+static void
+go(struct reader *rd, bool roams)
+{
+	const struct ring *ring = rd->m->ring;
+	unsigned t = (unsigned)(rd - rd->m->reader) - 1;
+	unsigned first = first_queue(ring, t), end = first_queue(ring, t + 1);
+
+	rd->roams = roams;
+	if (roams)
+		cpus_roam();
+	else if (end > first)	/* else there are more threads than processors */
+		cpus_stay(first, end - first);
+}
+
+/*
+ * Requests are done on the processor where they were asked for: whoever asked
+ * mostly waits for them, and then no other one has to be woken.  But where there
+ * is much to copy, two processors do more than one.
+ */
+static void
+place_self(struct reader *rd)
+{
+	rd->had_large |= rd->large > 0;
+	if (++rd->begun % LARGE_LATELY != 0)
+		return;
+	if (rd->had_large != rd->roams)
+		go(rd, rd->had_large);
+	rd->had_large = false;
+}
+
+/* ---- which thread ---- */
+
 static void
 entry_begin(struct ring_entry *e)
 {
@@ -168,6 +208,7 @@ entry_begin(struct ring_entry *e)
 
 	r->reader->busy++;
 	r->reader->large += e->large;
+	place_self(r->reader);
 	reactor_works(1);
 	if (e->header->ring_ent_in_out.payload_sz <= PAYLOAD)
 		request_begin(r);
@@ -276,6 +317,7 @@ register_here(void *arg)
 	struct reader *rd = arg;
 	struct ring *ring = rd->m->ring;
 
+	go(rd, false);
 	for (unsigned i = 0; i < ring->entries; i++) {
 		struct ring_entry *e = &ring->entry[i];
 
@@ -284,17 +326,21 @@ register_here(void *arg)
 	}
 }
 
-/* Entry k of a queue; not the owner's, who has other things to do. */
+/* Never the owner, who has other things to do. */
 static struct reader *
-reader_of(struct fuse_mount *m, unsigned queue, unsigned k)
+reader_of(const struct ring *ring, unsigned queue)
 {
-	unsigned thread = k < OWN_ENTRIES ? queue : queue + 1;
+	struct reader *first = &ring->m->reader[1];
+	unsigned t = 0;
 
-	return &m->reader[1 + thread % (m->readers - 1)];
+	while (t + 1 < ring->m->readers - 1 &&
+	    first_queue(ring, t + 1) <= queue)
+		t++;
+	return first + t;
 }
 
 static void
-entry_init(struct ring *ring, unsigned i, unsigned queue, unsigned k)
+entry_init(struct ring *ring, unsigned i, unsigned queue)
 {
 	struct ring_entry *e = &ring->entry[i];
 	uint8_t *mem = ring->memory + i * ENTRY_SIZE;
@@ -309,17 +355,14 @@ entry_init(struct ring *ring, unsigned i, unsigned queue, unsigned k)
 	e->request.mount = m;
 	e->request.note = &ring->note[i];
 	e->request.entry = e;
-	e->request.reader = e->home = reader_of(m, queue, k);
+	e->request.reader = e->home = reader_of(ring, queue);
 	list_init(&e->request.node);
 }
 
-/* Entries of a queue whose processor may be there; of others, one. */
 static unsigned
-depth_of(unsigned queue)
+depth_of(const struct ring *ring, unsigned queue)
 {
-	long there = sysconf(_SC_NPROCESSORS_CONF);
-
-	return there > 0 && queue >= (unsigned long)there ? 1 : ENTRIES;
+	return queue < ring->there ? ENTRIES : 1;
 }
 
 static int
@@ -327,6 +370,7 @@ ring_new(struct fuse_mount *m, struct ring **ret_r)
 {
 	struct ring *ring = calloc(1, sizeof(*ring));
 	unsigned n = 0;
+	long there;
 	int rc = ring != NULL ? cpus_possible(&ring->queues) : -ENOMEM;
 
 	if (rc == 0 && ring->queues > QUEUES_MAX)
@@ -334,8 +378,11 @@ ring_new(struct fuse_mount *m, struct ring **ret_r)
 	if (rc < 0)
 		goto out;
 	ring->m = m;
+	there = sysconf(_SC_NPROCESSORS_CONF);
+	ring->there = there > 0 && there < (long)ring->queues ?
+	    (unsigned)there : ring->queues;
 	for (unsigned q = 0; q < ring->queues; q++)
-		ring->entries += depth_of(q);
+		ring->entries += depth_of(ring, q);
 	ring->size = ring->entries * ENTRY_SIZE;
 	ring->entry = calloc(ring->entries, sizeof(*ring->entry));
 	ring->note = calloc(ring->entries, sizeof(*ring->note));
@@ -348,8 +395,8 @@ ring_new(struct fuse_mount *m, struct ring **ret_r)
 		goto out;
 	}
 	for (unsigned q = 0; q < ring->queues; q++)
-		for (unsigned k = 0; k < depth_of(q); k++)
-			entry_init(ring, n++, q, k);
+		for (unsigned k = 0; k < depth_of(ring, q); k++)
+			entry_init(ring, n++, q);
 	*ret_r = ring;
 	ring = NULL;
 out:
@@ -407,9 +454,14 @@ why_not(const struct request *init, const struct fuse_init_out *o)
 static const char *
 ring_begin(struct fuse_mount *m)
 {
-	/* A thread that comes after readers_stop would not end. */
-	int rc = m->stopping ? -ECANCELED : reader_add(m);
+	unsigned want = m->conf.threads != 0 ? m->readers + 1 :
+	    1 + (unsigned)sysconf(_SC_NPROCESSORS_ONLN);
+	int rc = 0;
 
+	do
+		/* One that comes after readers_stop would not end. */
+		rc = m->stopping ? -ECANCELED : reader_add(m);
+	while (rc == 0 && m->readers < want && m->readers <= FUSE_THREADS_MAX);
 	if (rc == 0)
 		rc = ring_new(m, &m->ring);
 	return rc < 0 ? vmfs_strerror(rc) : NULL;

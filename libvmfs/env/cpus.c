@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Lists of processors in sysfs. */
+/* Lists of processors in sysfs, and where a thread runs. */
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "libvmfs/base/cleanup.h"
 #include "libvmfs/env/cpus.h"
@@ -49,4 +51,25 @@ cpus_possible(unsigned *ret_n)
 	rc = getline(&line, &size, f) < 0 ? -EIO : cpus_count(line, ret_n);
 	(void)fclose(f);
 	return rc;
+}
+
+void
+cpus_stay(unsigned first, unsigned n)
+{
+	size_t size = CPU_ALLOC_SIZE(CPUS_MAX);
+	cleanup_free cpu_set_t *set = malloc(size);
+
+	if (set == NULL || sched_getaffinity(getpid(), size, set) < 0)
+		return;
+	for (size_t i = 0; i < CPUS_MAX; i++)
+		if (i < first || i - first >= n)
+			CPU_CLR_S(i, size, set);
+	/* The kernel refuses an empty set. */
+	(void)sched_setaffinity(0, size, set);
+}
+
+void
+cpus_roam(void)
+{
+	cpus_stay(0, CPUS_MAX);
 }

@@ -12,5 +12,12 @@
 int cpus_possible(unsigned *ret_n) MUST_CHECK;
 /* How many a list of the kernel has, such as "0-3,8"; -EINVAL: it is none. */
 int cpus_count(const char *list, unsigned *ret_n) MUST_CHECK;
+/*
+ * The calling thread stays on those of [first, first + n) that the process's
+ * first thread may use; where it is when there are none of them.
+ */
+void cpus_stay(unsigned first, unsigned n);
+/* It may go wherever that one may. */
+void cpus_roam(void);
 
 #endif

@@ -66,6 +66,45 @@ the_end_of_the_daemon_is_no_hang_body()
 	atf_check -o ignore fsck.vmfs -n lun
 }
 
+# places HOST: where the threads that serve its mount may run, one a line.
+places()
+{
+	for task in /proc/"$(cat "$1/pid")"/task/*; do
+		grep -q '^fuse[0-9]*:' "${task}/comm" || continue
+		sed -n 's/^Cpus_allowed_list:[[:space:]]*//p' "${task}/status"
+	done
+}
+
+ring_test_case each_processor_has_its_own_thread
+each_processor_has_its_own_thread_body()
+{
+	lun_make lun
+	printf '[datastore ds1]\nlun = %s\nmount = %s\n' "${PWD}/lun" \
+	    "${PWD}/esx1/mnt" | host_conf esx1
+	daemon_start esx1
+	atf_check touch esx1/mnt/file
+	n=$(nproc)
+	[ "${n}" -le 16 ] || n=16
+	atf_check -o inline:"${n}\n" sh -c 'sort -u | wc -l' <<-END
+	$(places esx1)
+	END
+	hosts_stop
+}
+
+# Two that copy have two processors, wherever they were asked.
+ring_test_case large_requests_are_done_wherever_there_is_room
+large_requests_are_done_wherever_there_is_room_body()
+{
+	start 4
+	atf_check dd if=/dev/zero of=esx1/mnt/vm-flat.vmdk bs=64k count=1000 \
+	    oflag=direct conv=notrunc status=none
+	sed -n 's/^Cpus_allowed_list:[[:space:]]*//p' \
+	    "/proc/$(cat esx1/pid)/status" >all
+	places esx1 >places
+	grep -qxFf all places || atf_fail "they stay: $(cat places)"
+	hosts_stop
+}
+
 ring_test_case the_configuration_says_no
 the_configuration_says_no_body()
 {

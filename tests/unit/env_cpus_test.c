@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Lists of processors as the kernel writes them. */
+/* Lists of processors as the kernel writes them, and threads that stay. */
+#include <sched.h>
+#include <unistd.h>
+
 #include <atf-c.h>
+#include <pthread.h>
 
 #include "libvmfs/env/cpus.h"
 
@@ -48,10 +52,87 @@ ATF_TC_BODY(this_machine_has_some, tc)
 	ATF_CHECK(n > 0);
 }
 
+static cpu_set_t
+allowed(pid_t tid)
+{
+	cpu_set_t set;
+
+	ATF_REQUIRE_EQ(0, sched_getaffinity(tid, sizeof(set), &set));
+	return set;
+}
+
+static unsigned
+first_of(const cpu_set_t *set)
+{
+	unsigned i = 0;
+
+	while (!CPU_ISSET(i, set))
+		i++;
+	return i;
+}
+
+/* Not by the first one, which is what the others go by. */
+static void
+by_thread(void *(*fn)(void *arg), void *arg)
+{
+	pthread_t thread;
+
+	ATF_REQUIRE_EQ(0, pthread_create(&thread, NULL, fn, arg));
+	ATF_REQUIRE_EQ(0, pthread_join(thread, NULL));
+}
+
+static void *
+stay_and_roam(void *arg)
+{
+	cpu_set_t all = allowed(getpid()), set, one;
+
+	(void)arg;
+	CPU_ZERO(&one);
+	CPU_SET(first_of(&all), &one);
+	cpus_stay(0, first_of(&all) + 1);
+	set = allowed(0);
+	ATF_CHECK(CPU_EQUAL(&one, &set));
+	cpus_roam();
+	set = allowed(0);
+	ATF_CHECK(CPU_EQUAL(&all, &set));
+	return NULL;
+}
+
+ATF_TC_WITHOUT_HEAD(a_thread_stays_until_it_roams);
+ATF_TC_BODY(a_thread_stays_until_it_roams, tc)
+{
+	by_thread(stay_and_roam, NULL);
+}
+
+static void *
+stay_elsewhere(void *arg)
+{
+	cpu_set_t one = allowed(getpid()), set;
+
+	(void)arg;
+	cpus_stay(first_of(&one) + 1, 1024);
+	set = allowed(0);
+	ATF_CHECK(CPU_EQUAL(&one, &set));
+	return NULL;
+}
+
+ATF_TC_WITHOUT_HEAD(none_that_the_process_was_denied_is_taken);
+ATF_TC_BODY(none_that_the_process_was_denied_is_taken, tc)
+{
+	cpu_set_t all = allowed(0), one;
+
+	CPU_ZERO(&one);
+	CPU_SET(first_of(&all), &one);
+	ATF_REQUIRE_EQ(0, sched_setaffinity(0, sizeof(one), &one));
+	by_thread(stay_elsewhere, NULL);
+}
+
 ATF_TP_ADD_TCS(tp)
 {
 	ATF_TP_ADD_TC(tp, ranges_and_single_ones_are_counted);
 	ATF_TP_ADD_TC(tp, what_is_no_list_is_refused);
 	ATF_TP_ADD_TC(tp, this_machine_has_some);
+	ATF_TP_ADD_TC(tp, a_thread_stays_until_it_roams);
+	ATF_TP_ADD_TC(tp, none_that_the_process_was_denied_is_taken);
 	return atf_no_error();
 }
