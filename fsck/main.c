@@ -24,12 +24,15 @@ enum {
 	EXIT_USAGE = 16,
 };
 
+enum { MODE_NO = 1, MODE_YES = 2, MODE_PREEN = 4 };
+
 struct options {
 	const char *lun, *initiator;
 	char **further;		/* names of further LUNs */
 	int n_further;
 	const char *undo;	/* file to write */
 	const char *rollback;	/* file to go back by */
+	unsigned modes;		/* of MODE_*, what was given */
 	bool repair, preen, force;
 	struct report report;
 	int status;
@@ -70,6 +73,28 @@ usage(FILE *to)
 	    "16 usage; see fsck.vmfs(8).\n", to);
 }
 
+/* Nobody is to guess which of two counts. */
+static int
+settle_mode(struct options *o)
+{
+	const char *why = NULL;
+
+	if ((o->modes & (o->modes - 1)) != 0)
+		why = "only one of -n, -y and -p";
+	else if (o->undo != NULL && (o->modes != MODE_YES ||
+	    o->rollback != NULL))
+		why = "--undo goes with -y";
+	else if (o->rollback != NULL && o->modes != 0)
+		why = "--rollback goes without -n, -y and -p";
+	if (why != NULL) {
+		fprintf(stderr, "fsck.vmfs: %s\n", why);
+		return -EINVAL;
+	}
+	o->repair = o->modes == MODE_YES || o->modes == MODE_PREEN;
+	o->preen = o->modes == MODE_PREEN;
+	return 0;
+}
+
 static int
 options_parse(struct options *o, int argc, char **argv)
 {
@@ -93,12 +118,13 @@ options_parse(struct options *o, int argc, char **argv)
 	while ((c = getopt_long(argc, argv, "nypfChV", longs, NULL)) != -1) {
 		switch (c) {
 		case 'n':
-			o->repair = o->preen = false;
+			o->modes |= MODE_NO;
 			break;
 		case 'y':
+			o->modes |= MODE_YES;
+			break;
 		case 'p':
-			o->repair = true;
-			o->preen = c == 'p';
+			o->modes |= MODE_PREEN;
 			break;
 		case 'f':
 			o->force = true;
@@ -136,12 +162,7 @@ options_parse(struct options *o, int argc, char **argv)
 	o->lun = argv[optind];
 	o->further = argv + optind + 1;
 	o->n_further = argc - optind - 1;
-	if (o->undo != NULL && (!o->repair || o->preen ||
-	    o->rollback != NULL)) {
-		fputs("fsck.vmfs: --undo goes with -y\n", stderr);
-		return -EINVAL;
-	}
-	return 0;
+	return settle_mode(o);
 }
 
 static int

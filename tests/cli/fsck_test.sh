@@ -36,6 +36,10 @@ exit_status_tells_body()
 	atf_check -s exit:16 -o empty -e match:usage fsck.vmfs
 	atf_check -s exit:16 -o empty -e match:'goes with -y' \
 	    fsck.vmfs --undo u lun
+	atf_check -s exit:16 -o empty -e match:'only one of -n, -y and -p' \
+	    fsck.vmfs -n -y lun
+	atf_check -s exit:16 -o empty -e match:'goes without -n' \
+	    fsck.vmfs -n --rollback u lun
 	truncate -s 256M nothing
 	atf_check -s exit:8 -o empty -e match:superblock fsck.vmfs nothing
 }
