@@ -18,9 +18,9 @@ fuse_keep_replayed(struct fuse_keep *k, uint64_t replayed_lsn)
 }
 
 void
-fuse_keep_touch(struct fuse_keep *k, unsigned i)
+fuse_keep_touch(struct fuse_keep *k, unsigned i, size_t bytes)
 {
-	(void)madvise(k->message[i], FUSE_KEEP_MESSAGE, MADV_POPULATE_WRITE);
+	(void)madvise(k->message[i], bytes, MADV_POPULATE_WRITE);
 }
 
 /* INIT has been answered before all others. */

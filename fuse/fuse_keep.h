@@ -23,6 +23,8 @@
 #define FUSE_KEEP_MESSAGE (258u * FUSE_KEEP_PAGE)
 /* struct fuse_in_header and fuse_write_in, which end with that page. */
 #define FUSE_KEEP_HEADERS 80u
+/* Of it, what most need: 64 KiB of data. */
+#define FUSE_KEEP_SHORT (18u * FUSE_KEEP_PAGE)
 #define FUSE_KEEP_INIT 256u
 
 /* As the stamp of a note: it has the offset of a write. */
@@ -60,12 +62,12 @@ struct fuse_keep {
 void fuse_keep_replayed(struct fuse_keep *k, uint64_t replayed_lsn);
 
 /*
- * Brings in the pages of message i.  The kernel copies requests there, and where
+ * Brings in the first pages of message i, of so many bytes.  The kernel copies requests there, and where
  * it would have to bring in a page for a process that is killed meanwhile, it
  * gives up: the request fails with EIO, and half of it is taken for a whole one
  * by those who come after us.
  */
-void fuse_keep_touch(struct fuse_keep *k, unsigned i);
+void fuse_keep_touch(struct fuse_keep *k, unsigned i, size_t bytes);
 
 /* Of message i; data of a write follows, at the beginning of a page. */
 static inline void *

@@ -17,7 +17,8 @@
 
 #include "fuse/mount_impl.h"
 
-/* Buffers that keep their memory when they are not used, of all readers. */
+/* Buffers that keep all of their memory when they are not used, of all readers;
+ * others keep what short requests need. */
 #define IDLE_MAX 64u
 /* Requests read between two looks at what has completed. */
 #define READS_PER_TURN 16u
@@ -72,9 +73,9 @@ request_get(struct reader *rd)
 		return NULL;
 	r = list_entry(node, struct request, node);
 	r->again = false;
-	/* Others lose their pages after each request. */
-	if (rd->m->conf.kept && !r->touched && r->index < IDLE_MAX) {
-		fuse_keep_touch(rd->m->conf.keep, r->index);
+	if (rd->m->conf.kept && !r->touched) {
+		fuse_keep_touch(rd->m->conf.keep, r->index,
+		    r->index < IDLE_MAX ? FUSE_KEEP_MESSAGE : FUSE_KEEP_SHORT);
 		r->touched = true;
 	}
 	*r->note = (struct fs_note){ 0 };
@@ -98,14 +99,27 @@ put_here(void *arg)
 		fiber_cond_broadcast(&rd->room);
 }
 
+/* What is read of a file comes to where the request was. */
+static bool
+is_long(const struct request *r)
+{
+	const struct fuse_in_header *h = request_header(r);
+	const struct fuse_read_in *rd = (const void *)(h + 1);
+	size_t most = FUSE_KEEP_SHORT - FUSE_KEEP_PAGE;
+
+	return r->buf.size > most ||
+	    (h->opcode == FUSE_READ && rd->size > most);
+}
+
 /* From here on nobody does it again. */
 static void
 forget(struct request *r)
 {
 	request_header(r)->len = 0;
-	if (r->index >= IDLE_MAX)
-		(void)madvise(r->mount->conf.keep->message[r->index],
-		    FUSE_KEEP_MESSAGE, MADV_REMOVE);
+	if (r->index >= IDLE_MAX && is_long(r))
+		(void)madvise(r->mount->conf.keep->message[r->index] +
+		    FUSE_KEEP_SHORT, FUSE_KEEP_MESSAGE - FUSE_KEEP_SHORT,
+		    MADV_REMOVE);
 }
 
 void

@@ -62,18 +62,28 @@ ATF_TC_BODY(notes_of_writes_have_no_stamp, tc)
 	keep_free(k);
 }
 
+static unsigned
+pages_there(struct fuse_keep *k, unsigned i)
+{
+	unsigned char there[FUSE_KEEP_MESSAGE / FUSE_KEEP_PAGE];
+	unsigned n = 0;
+
+	ATF_REQUIRE_EQ(mincore(k->message[i], FUSE_KEEP_MESSAGE, there), 0);
+	for (unsigned p = 0; p < sizeof(there); p++)
+		n += there[p] & 1;
+	return n;
+}
+
 ATF_TC_WITHOUT_HEAD(pages_are_there_before_a_request_is);
 ATF_TC_BODY(pages_are_there_before_a_request_is, tc)
 {
 	struct fuse_keep *k = keep_new();
-	unsigned char there[FUSE_KEEP_MESSAGE / FUSE_KEEP_PAGE];
-	unsigned n = 0;
 
-	fuse_keep_touch(k, 5);
-	ATF_REQUIRE_EQ(mincore(k->message[5], FUSE_KEEP_MESSAGE, there), 0);
-	for (unsigned i = 0; i < sizeof(there); i++)
-		n += there[i] & 1;
-	ATF_CHECK_EQ(n, sizeof(there));
+	fuse_keep_touch(k, 5, FUSE_KEEP_MESSAGE);
+	ATF_CHECK_EQ(pages_there(k, 5), FUSE_KEEP_MESSAGE / FUSE_KEEP_PAGE);
+	fuse_keep_touch(k, 7, FUSE_KEEP_SHORT);
+	ATF_CHECK_EQ(pages_there(k, 7), FUSE_KEEP_SHORT / FUSE_KEEP_PAGE);
+	ATF_CHECK_EQ(pages_there(k, 6), 0);
 	keep_free(k);
 }
 
