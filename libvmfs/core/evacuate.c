@@ -11,6 +11,7 @@
 #include "libvmfs/core/evacuate.h"
 
 #define MIB_SIZE ((uint64_t)1 << MAP_L1_SHIFT)
+#define NODES_META 4u		/* blocks: of a way to a MiB, mostly */
 /* As long nobody makes or deletes a snapshot of the disks. */
 #define WINDOW_NS (1000 * (uint64_t)1000000)
 
@@ -481,6 +482,10 @@ mib_step(struct forest *f, uint64_t off, uint64_t *ret_hole)
 	int r = mib_look(f, off, ret_hole, &lies);
 
 	if (r != 0 || !lies)
+		return r;
+	/* Guests go on while other hosts are asked for space. */
+	r = alloc_reserve(f->fs->ds, CHUNK_BLOCKS, NODES_META);
+	if (r != 0 && r != -ENOSPC)
 		return r;
 	forest_stop(f);
 	r = mib_move(f, off, ret_hole);

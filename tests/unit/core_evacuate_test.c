@@ -278,6 +278,50 @@ EXTENT_TEST(who_reads_a_snapshot_goes_on)
 	free(m);
 }
 
+static void
+evacuate_main(void *arg)
+{
+	struct family *m = arg;
+
+	ATF_CHECK_EQ(family_evacuate(m), 0);
+	family_close(m);
+}
+
+/* Another host has asked for space, and is to take it first. */
+EXTENT_TEST(guests_go_on_while_space_is_waited_for)
+{
+	struct family *m = calloc(1, sizeof(*m));
+	uint64_t before, after;
+	struct fs_file *f;
+
+	ATF_REQUIRE(m != NULL);
+	m->b = b;
+	fill_first(b, 6);
+	ATF_REQUIRE_EQ(add(b, 1), 0);
+	disk_add(m, rig_create(&b->r, "vm", INODE_DISK, DISK_SIZE));
+	for (unsigned i = 0; i < DISK_SIZE / MIB; i++)
+		rig_fill(m->f[0], i * MIB, MIB, (uint8_t)(i + 1));
+	leave(b);
+	before = used_there(b);
+	ATF_REQUIRE(before > 0);
+	ATF_REQUIRE_EQ(lease_trim(b->r.f.ds, true), 0);
+	f = rig_open(&b->r, m->disk[0], FS_READ);
+	b->r.f.ds->yield_until_ns = env_now(&b->r.f.env) + NSEC_PER_SEC;
+	ATF_REQUIRE_EQ(sched_spawn(b->r.f.env.sched, "evacuate",
+	    evacuate_main, m), 0);
+	for (unsigned i = 0; i < 20; i++)
+		fiber_yield();
+	rig_expect(f, 0, MIB, 1);
+	ATF_REQUIRE_EQ(ds_extent_used(b->r.f.ds, 1, &after), 0);
+	ATF_CHECK_EQ(after, before);
+	rig_close(f);
+	while (fs_is_written(b->r.fs, m->disk[0]))
+		fiber_yield();
+	ATF_CHECK_EQ(used_there(b), 0);
+	umount(b);
+	free(m);
+}
+
 EXTENT_TEST(a_clone_that_is_not_there_keeps_what_it_shares)
 {
 	struct family *m = calloc(1, sizeof(*m));
@@ -477,6 +521,7 @@ ATF_TP_ADD_TCS(tp)
 	    snapshots_and_clones_move_and_share_what_they_shared);
 	ATF_TP_ADD_TC(tp, metadata_moves_but_for_inodes);
 	ATF_TP_ADD_TC(tp, who_reads_a_snapshot_goes_on);
+	ATF_TP_ADD_TC(tp, guests_go_on_while_space_is_waited_for);
 	ATF_TP_ADD_TC(tp, a_clone_that_is_not_there_keeps_what_it_shares);
 	ATF_TP_ADD_TC(tp, nothing_is_set_aside_for_metadata_where_none_comes);
 	ATF_TP_ADD_TC(tp, what_a_lost_lun_has_for_metadata_stays);
