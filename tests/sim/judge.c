@@ -15,10 +15,20 @@ host_of(unsigned nexus)
 	return nexus / 2;
 }
 
-/* The incarnation, that is: a path that has the key of the host's next one
- * carries nothing of it any more. */
+/* Data or heartbeat, see fence_hold.c. */
 static bool
-could_write(const struct world *w, unsigned host, uint64_t key)
+holds_slot(const struct sim_nexus *x, unsigned slot)
+{
+	for (unsigned i = 0; i < x->n_holds; i++)
+		if (x->holds[i] % SLOTS_MAX == slot)
+			return x->path != PATH_CUT || x->in_flight > 0;
+	return false;
+}
+
+/* The incarnation, that is: a path that has the key of the host's next one, or
+ * holds its slot, carries nothing of it any more. */
+static bool
+could_write(const struct world *w, unsigned host, unsigned slot, uint64_t key)
 {
 	/* Time is the proof: I1 has to tell. */
 	if (lease_by_time(w->super.protocol))
@@ -27,7 +37,7 @@ could_write(const struct world *w, unsigned host, uint64_t key)
 		const struct sim_nexus *x = &w->lun.nexus[n];
 
 		if (w->super.protocol == LOCK_ATS_PR ? x->key == key :
-		    x->n_holds > 0 && (x->path != PATH_CUT || x->in_flight > 0))
+		    holds_slot(x, slot))
 			return true;
 	}
 	return false;
@@ -63,7 +73,8 @@ slot_landed(struct judge *j, unsigned slot, unsigned nexus,
 	if (hb.state != SLOT_RECOVERING || j->slot[owner] != slot ||
 	    hb.incarnation != j->incarnation[owner] + 1)
 		return;
-	if (could_write(w, owner, heartbeat_pr_key(slot, hb.incarnation - 1)))
+	if (could_write(w, owner, slot, heartbeat_pr_key(slot,
+	    hb.incarnation - 1)))
 		world_fail(w, "I9: slot %u of host%u goes to recovering while "
 		    "the host could still write", slot, owner);
 	j->takeovers += j->ended[owner] != j->incarnation[owner];

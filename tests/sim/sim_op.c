@@ -5,9 +5,13 @@
 #include <string.h>
 
 #include "libvmfs/base/crc32c.h"
+#include "libvmfs/base/units.h"
 #include "libvmfs/format/heartbeat.h"
 #include "libvmfs/format/journal.h"
 #include "tests/sim/sim_op.h"
+
+/* A slow command waits for most of its time; then it writes. */
+#define TEAR_NS NSEC_PER_MSEC
 
 /* One write not flushed yet. */
 struct dirty {
@@ -464,6 +468,7 @@ tear_all(struct sim_op *op)
 
 		if ((w->op == DISK_WRITE || w->op == DISK_CAW) &&
 		    w->accepted && !w->applied && brings(op, w->offset) &&
+		    w->timer.deadline_ns < l->sim->now_ns + TEAR_NS &&
 		    sim_chance(l->sim, l->faults.torn_ppm))
 			tear(op, w);
 	}
