@@ -397,6 +397,22 @@ go_on_or_claim(struct host *h, char why[WHY_SIZE])
 	return rc;
 }
 
+/* A damaged slot may be that of a host that lives, and mends it with its next
+ * pulse: before that nobody knows who it is. */
+static int
+read_slots(struct host *h)
+{
+	bool damaged = false;
+	int rc = watch_read(h);
+
+	for (unsigned i = 0; i < SLOTS_MAX; i++)
+		damaged |= h->watch.seen[i].corrupt;
+	if (rc < 0 || !damaged)
+		return rc;
+	fiber_sleep(h->lease.listen_ns);
+	return watch_read(h);
+}
+
 static int
 join(struct host *h, char why[WHY_SIZE])
 {
@@ -417,7 +433,7 @@ join(struct host *h, char why[WHY_SIZE])
 	rc = caw_init(&h->beat.caw, h->hb_lun, SLOT_TABLE_BLOCK,
 	    h->super.sector_size);
 	if (rc == 0)
-		rc = watch_read(h);
+		rc = read_slots(h);
 	if (rc == 0)
 		rc = check_timers(h, why);
 	if (rc == 0)

@@ -249,6 +249,27 @@ ATF_TC_BODY(who_is_damaged_is_still_waited_for, tc)
 	run(2, play_counted);
 }
 
+/* Host 1 is a clone of host 0, whose slot cannot be read. */
+static void
+play_clone(struct world *w)
+{
+	WORLD_CHECK(w, world_join(w, 0) == 0);
+	if (world_failed(w))
+		return;
+	w->host[1].uuid = w->host[0].uuid;
+	damage_own(w, 0);
+	WORLD_CHECK(w, world_join(w, 1) == -VMFS_EINUSE);
+	WORLD_CHECK(w, slot_whole(w, 0));
+	play_leave_all(w);
+}
+
+ATF_TC_WITHOUT_HEAD(a_clone_of_who_is_damaged_is_refused);
+ATF_TC_BODY(a_clone_of_who_is_damaged_is_refused, tc)
+{
+	(void)tc;
+	run(2, play_clone);
+}
+
 /* ---- slots of nobody ---- */
 
 static void
@@ -655,6 +676,7 @@ ATF_TP_ADD_TCS(tp)
 	ATF_TP_ADD_TC(tp, a_slot_that_is_read_while_it_changes_is_not_damaged);
 	ATF_TP_ADD_TC(tp, a_host_whose_slot_is_read_while_it_pulses_is_alive);
 	ATF_TP_ADD_TC(tp, who_is_damaged_is_still_waited_for);
+	ATF_TP_ADD_TC(tp, a_clone_of_who_is_damaged_is_refused);
 	ATF_TP_ADD_TC(tp, damaged_slots_are_not_used);
 	ATF_TP_ADD_TC(tp, a_damaged_slot_proves_no_death);
 	ATF_TP_ADD_TC(tp, one_damaged_slot_among_many_holders_is_told);
