@@ -49,11 +49,24 @@ block_copy(struct place *p, uint8_t *block, bool to_block)
 	return true;
 }
 
-int
-cipher_encrypt_iov(struct inode *ip, uint64_t off, const struct iovec *iov,
-    int iovcnt, uint8_t *dst, size_t len)
+static struct place
+place_at(const struct iovec *iov, int iovcnt, size_t at)
 {
 	struct place p = { .v = iov, .left = iovcnt };
+	size_t n;
+
+	for (; at > 0 && (n = whole(&p)) > 0; at -= n) {
+		n = n < at ? n : at;
+		p.in += n;
+	}
+	return p;
+}
+
+int
+cipher_encrypt_iov(struct inode *ip, uint64_t off, const struct iovec *iov,
+    int iovcnt, size_t at, uint8_t *dst, size_t len)
+{
+	struct place p = place_at(iov, iovcnt, at);
 	size_t n;
 	int r = 0;
 
@@ -75,9 +88,9 @@ cipher_encrypt_iov(struct inode *ip, uint64_t off, const struct iovec *iov,
 
 int
 cipher_decrypt_iov(struct inode *ip, uint64_t off, const struct iovec *iov,
-    int iovcnt, size_t len)
+    int iovcnt, size_t at, size_t len)
 {
-	struct place p = { .v = iov, .left = iovcnt }, start;
+	struct place p = place_at(iov, iovcnt, at), start;
 	uint8_t block[BLOCK_SIZE];
 	size_t n;
 	int r = 0;

@@ -176,7 +176,10 @@ struct fast {
 	int n_data;
 	struct iovec secret;		/* base NULL: there are none */
 	size_t secret_size;
-	struct iovec *iov;		/* behind the parts, if there are many */
+	struct disk *lun;
+	struct view_part *where;	/* behind the parts ... */
+	unsigned count;
+	struct iovec *iov;		/* and those, if there are many */
 	struct disk_req part[];
 };
 
@@ -220,8 +223,26 @@ part_decrypt(struct fast *x, const struct disk_req *part)
 
 	for (const struct disk_req *p = x->part; p < part; p++)
 		off += p->length;
-	return cipher_decrypt_iov(x->ip, off, part->iov, part->iovcnt,
+	return cipher_decrypt_iov(x->ip, off, part->iov, part->iovcnt, 0,
 	    part->length);
+}
+
+static void
+all_decrypted(void *arg, int error)
+{
+	struct fast *x = arg;
+
+	x->error = error;
+	fast_end(x);
+}
+
+/* A long one in one part. */
+static bool
+share_decrypt(struct fast *x, const struct disk_req *part)
+{
+	return part->length == x->req->length && cipher_share(x->ip,
+	    x->req->offset, part->iov, part->iovcnt, NULL, part->length,
+	    all_decrypted, x);
 }
 
 static void
@@ -230,8 +251,11 @@ part_done(struct disk_req *part)
 	struct fast *x = part->arg;
 	int r = part->result;
 
-	if (r == 0 && part->op == DISK_READ && x->ip->cipher != NULL)
+	if (r == 0 && part->op == DISK_READ && x->ip->cipher != NULL) {
+		if (share_decrypt(x, part))
+			return;
 		r = part_decrypt(x, part);
+	}
 	if (r != 0)
 		x->error = r;
 	if (--x->left == 0)
@@ -262,10 +286,11 @@ iov_slice(const struct fast *x, uint64_t off, uint64_t len, struct iovec *iov)
 }
 
 static void
-submit_parts(struct disk *d, struct fast *x, const struct view_part *part,
-    unsigned count)
+submit_parts(struct fast *x)
 {
-	struct disk_req *req = x->req;
+	const struct view_part *part = x->where;
+	const struct disk_req *req = x->req;
+	unsigned count = x->count;
 	struct iovec *iov = x->iov;
 	uint64_t at = 0;
 
@@ -285,7 +310,7 @@ submit_parts(struct disk *d, struct fast *x, const struct view_part *part,
 		}
 		if (part[i].data) {
 			x->left++;
-			disk_submit(d, p);
+			disk_submit(x->lun, p);
 			continue;
 		}
 		for (int k = 0; k < p->iovcnt; k++)
@@ -326,9 +351,9 @@ all_zeroes(struct disk_req *req)
 }
 
 static struct fast *
-fast_new(struct disk_req *req, unsigned count)
+fast_new(struct disk_req *req, const struct view_part *part, unsigned count)
 {
-	size_t parts = count * sizeof(struct disk_req);
+	size_t parts = count * (sizeof(struct disk_req) + sizeof(*part));
 	size_t iovs = count == 1 ? 0 :
 	    ((size_t)req->iovcnt + count) * sizeof(struct iovec);
 	struct fast *x = malloc(sizeof(*x) + parts + iovs);
@@ -337,24 +362,46 @@ fast_new(struct disk_req *req, unsigned count)
 		return NULL;
 	*x = (struct fast){
 		.req = req, .data = req->iov, .n_data = req->iovcnt,
-		.iov = (void *)&x->part[count],
+		.where = (void *)&x->part[count], .count = count,
 	};
+	x->iov = (void *)&x->where[count];
+	memcpy(x->where, part, count * sizeof(*part));
 	return x;
+}
+
+static void
+all_encrypted(void *arg, int error)
+{
+	struct fast *x = arg;
+
+	x->error = error;
+	if (error != 0)
+		fast_end(x);
+	else
+		submit_parts(x);
 }
 
 /* Not in place: what is to be written is the guest's. */
 static bool
-fast_encrypt(struct fast *x)
+encrypt_submit(struct fast *x)
 {
 	const struct disk_req *req = x->req;
 	struct iovec *s = &x->secret;
 
 	s->iov_base = iobuf_get(req->length, &x->secret_size);
+	if (s->iov_base == NULL)
+		return false;
 	s->iov_len = req->length;
 	x->data = s;
 	x->n_data = 1;
-	return s->iov_base != NULL && cipher_encrypt_iov(x->ip, req->offset,
-	    req->iov, req->iovcnt, s->iov_base, req->length) == 0;
+	if (cipher_share(x->ip, req->offset, req->iov, req->iovcnt,
+	    s->iov_base, req->length, all_encrypted, x))
+		return true;
+	if (cipher_encrypt_iov(x->ip, req->offset, req->iov, req->iovcnt, 0,
+	    s->iov_base, req->length) != 0)
+		return false;
+	submit_parts(x);
+	return true;
 }
 
 /* Blocks of encrypted disks are turned as a whole. */
@@ -388,23 +435,26 @@ fast_begin(struct fs_file *f, struct disk_req *req,
 	 * owner sees to it before it acknowledges (ds_soften). */
 	if (req->op == DISK_WRITE && ds_is_behind(f->fs->ds))
 		return false;
-	x = count > 0 && turns(f->ip, req) ? fast_new(req, count) : NULL;
+	x = count > 0 && turns(f->ip, req) ? fast_new(req, part, count) :
+	    NULL;
 	if (x == NULL)
 		return false;
 	x->ip = f->ip;
-	if (req->op == DISK_WRITE && x->ip->cipher != NULL &&
-	    !fast_encrypt(x)) {
-		fast_free(x);
-		return false;
-	}
+	x->lun = ds_disk(f->fs->ds);
 	x->again = again;
 	x->view = v;
 	x->meter = f->ip->meter;
 	x->io = *io;
 	x->env = ds_env(f->fs->ds);
 	x->touches = req->op == DISK_WRITE && f->mode == LOCK_EXCLUSIVE;
-	submit_parts(ds_disk(f->fs->ds), x, part, count);
-	return true;
+	if (req->op == DISK_READ || x->ip->cipher == NULL) {
+		submit_parts(x);
+		return true;
+	}
+	if (encrypt_submit(x))
+		return true;
+	fast_free(x);
+	return false;
 }
 
 bool

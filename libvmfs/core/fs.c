@@ -29,6 +29,7 @@ fs_open_again(struct ds *ds, bool (*is_open)(void *arg, uint64_t ino),
 	list_init(&fs->notings);
 	fiber_cond_init(&fs->told);
 	fs->pacer = pacer_new(ds_env(ds)->sched, 0);
+	fs->turners.limit = CIPHER_TURNERS;
 	if (fs->pacer == NULL) {
 		free(fs);
 		return -ENOMEM;

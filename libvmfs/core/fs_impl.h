@@ -17,6 +17,7 @@
 #include "libvmfs/core/fs.h"
 #include "libvmfs/core/meter.h"
 #include "libvmfs/core/view.h"
+#include "libvmfs/env/reactor.h"
 #include "libvmfs/format/dirent.h"
 #include "libvmfs/format/mapnode.h"
 
@@ -40,6 +41,7 @@ struct fs {
 	unsigned n_reserved;
 	uint64_t reserved_sum, reserved_until_ns;
 	struct pacer *pacer;
+	struct offload_group turners;	/* cipher_share */
 };
 
 struct reserved {
@@ -169,6 +171,9 @@ int fs_need_feature(struct fs *fs, uint64_t incompat, uint64_t ro_compat)
 
 /* ---- cipher.c: the data of encrypted disks ---- */
 
+/* Helpers at work on long requests at once. */
+#define CIPHER_TURNERS 3u
+
 /* Before content is read or written; info is the inode's.  0 for clear ones.
  * -EBUSY: what had its number before is still open.  Suspends. */
 int cipher_open(struct inode *ip, const struct inode_info *info) MUST_CHECK;
@@ -182,12 +187,20 @@ int cipher_encrypt(struct inode *ip, uint64_t off, const void *src, void *dst,
     size_t len) MUST_CHECK;
 int cipher_decrypt(struct inode *ip, uint64_t off, const void *src, void *dst,
     size_t len) MUST_CHECK;
-/* The same of len bytes of iov, whose pieces may be of any length: to dst, or
- * in place; -EINVAL: it has less. */
+/* The same of len bytes of iov, `at` bytes from its start, whose pieces may be
+ * of any length: to dst, or in place; -EINVAL: it has less. */
 int cipher_encrypt_iov(struct inode *ip, uint64_t off, const struct iovec *iov,
-    int iovcnt, uint8_t *dst, size_t len) MUST_CHECK;
+    int iovcnt, size_t at, uint8_t *dst, size_t len) MUST_CHECK;
 int cipher_decrypt_iov(struct inode *ip, uint64_t off, const struct iovec *iov,
-    int iovcnt, size_t len) MUST_CHECK;
+    int iovcnt, size_t at, size_t len) MUST_CHECK;
+/*
+ * The same of all of iov by two threads, for what is long: done gets 0 or an
+ * error, on this one and later; dst NULL: in place.  False: it is short, or
+ * there are no other threads here, or there is no memory.
+ */
+bool cipher_share(struct inode *ip, uint64_t off, const struct iovec *iov,
+    int iovcnt, uint8_t *dst, size_t len, void (*done)(void *arg, int error),
+    void *arg) MUST_CHECK;
 /* What a clone of the snapshot gets. */
 int cipher_inherit(struct inode *sp, struct inode_crypt *ret_c) MUST_CHECK;
 static inline bool

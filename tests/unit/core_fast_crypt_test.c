@@ -39,7 +39,8 @@ struct watch {
 	struct disk disk;
 	struct disk *below;
 	unsigned clear;			/* sectors of clear text */
-	bool fail;			/* the next read */
+	bool fail;			/* the next such */
+	enum disk_op op;
 };
 
 static void
@@ -47,7 +48,7 @@ watch_submit(struct disk *d, struct disk_req *req)
 {
 	struct watch *w = container_of(d, struct watch, disk);
 
-	if (req->op == DISK_READ && w->fail) {
+	if (req->op == w->op && w->fail) {
 		w->fail = false;
 		disk_complete(req, -EIO);
 		return;
@@ -328,6 +329,44 @@ ATF_TC_BODY(requests_of_any_shape_are_turned, tc)
 	rig_run(256 * MIB, shapes);
 }
 
+/* So long that two threads turn them. */
+static void
+long_ones(struct rig *r)
+{
+	struct secret s;
+	struct pieces p;
+
+	secret_up(&s, r);
+	owner_write(&s, 0, SIZE);
+	owner_expect(s.f, 0, SIZE, s.model);
+	for (unsigned i = 0; i < 30; i++) {
+		size_t blocks = 32 + prng_below(&s.p, 300);
+		uint64_t off = prng_below(&s.p, SIZE / BLOCK_SIZE - blocks) *
+		    BLOCK_SIZE;
+
+		pieces_random(&s, blocks, &p);
+		ATF_REQUIRE(fast_write(&s, off, &p));
+		pieces_random(&s, blocks, &p);
+		ATF_REQUIRE(fast_expect(s.f, off, &p, s.model + off));
+	}
+	owner_expect(s.f, 0, SIZE, s.model);
+	/* What then fails is for the owner as well. */
+	s.w.fail = true;
+	s.w.op = DISK_WRITE;
+	ATF_CHECK(!fast_write(&s, 0, PIECES(512, MIB - 512)));
+	ATF_CHECK(!s.w.fail);
+	owner_write(&s, 0, MIB);
+	ATF_CHECK(fast_write(&s, 0, PIECES(512, MIB - 512)));
+	owner_expect(s.f, 0, SIZE, s.model);
+	secret_down(&s);
+}
+
+ATF_TC_WITHOUT_HEAD(long_requests_are_turned_by_two_threads);
+ATF_TC_BODY(long_requests_are_turned_by_two_threads, tc)
+{
+	rig_run(256 * MIB, long_ones);
+}
+
 static void
 parts_of_blocks(struct rig *r)
 {
@@ -509,6 +548,7 @@ ATF_TC_BODY(a_read_that_fails_is_for_the_owner, tc)
 ATF_TP_ADD_TCS(tp)
 {
 	ATF_TP_ADD_TC(tp, requests_of_any_shape_are_turned);
+	ATF_TP_ADD_TC(tp, long_requests_are_turned_by_two_threads);
 	ATF_TP_ADD_TC(tp, parts_of_blocks_are_for_the_owner);
 	ATF_TP_ADD_TC(tp, holes_are_read_as_zeroes);
 	ATF_TP_ADD_TC(tp, a_snapshot_and_its_disk_are_told_apart);
