@@ -288,7 +288,7 @@ struct rollback {
 	struct old *old;
 	size_t count, max;
 	bool ended, changed;
-	uint8_t *buf;
+	uint8_t *buf, *was;
 };
 
 static int
@@ -309,6 +309,46 @@ old_add(struct rollback *b, uint64_t offset, uint32_t length)
 	return 0;
 }
 
+static int
+old_read(struct rollback *b, const struct old *o, uint8_t *buf)
+{
+	return fseek(b->f, o->at, SEEK_SET) == 0 &&
+	    fread(buf, o->length, 1, b->f) == 1 ? 0 : -EIO;
+}
+
+/* What the LUN has there, in buf, is put back already, in part perhaps, by a
+ * run that was cut short: all that stood there come by in turn. */
+static int
+put_back(struct rollback *b, uint64_t offset, uint32_t n, bool *ret_is)
+{
+	long here = ftell(b->f);
+	int rc = 0;
+
+	*ret_is = false;
+	for (size_t i = 0; i < b->count && rc == 0 && !*ret_is; i++) {
+		const struct old *o = &b->old[i];
+
+		if (offset < o->offset || offset + n > o->offset + o->length)
+			continue;
+		rc = old_read(b, o, b->was);
+		*ret_is = rc == 0 && memcmp(b->buf, b->was +
+		    (offset - o->offset), n) == 0;
+	}
+	return rc == 0 && fseek(b->f, here, SEEK_SET) != 0 ? -EIO : rc;
+}
+
+static int
+look_at_new(struct rollback *b, uint64_t offset, uint32_t n, uint32_t crc)
+{
+	bool known = true;
+	int rc = disk_read(b->lun, offset, b->buf, n);
+
+	if (rc == 0 && crc32c(0, b->buf, n) != crc)
+		rc = put_back(b, offset, n, &known);
+	b->changed |= !known;
+	return rc;
+}
+
 /* -ENOENT: the end, or a record that was not finished. */
 static int
 record_get(struct rollback *b)
@@ -316,7 +356,6 @@ record_get(struct rollback *b)
 	struct undo_record r;
 	uint64_t offset;
 	uint32_t n;
-	int rc;
 
 	if (fread(&r, sizeof(r), 1, b->f) != 1 ||
 	    le32_get(r.magic) != RECORD_MAGIC)
@@ -331,12 +370,8 @@ record_get(struct rollback *b)
 	    n > b->lun->info.size_bytes - offset ||
 	    (offset | n) % b->lun->info.block_size != 0)
 		return -VMFS_ECORRUPT;
-	if (le32_get(r.kind) == RECORD_NEW) {
-		rc = disk_read(b->lun, offset, b->buf, n);
-		b->changed |= rc == 0 &&
-		    crc32c(0, b->buf, n) != le32_get(r.crc);
-		return rc;
-	}
+	if (le32_get(r.kind) == RECORD_NEW)
+		return look_at_new(b, offset, n, le32_get(r.crc));
 	if (fread(b->buf, n, 1, b->f) != 1 ||
 	    crc32c(0, b->buf, n) != le32_get(r.crc))
 		return -ENOENT;
@@ -368,10 +403,10 @@ rollback_write(struct rollback *b, struct undo_result *r)
 	for (size_t i = b->count; i-- > 0 && rc == 0;) {
 		const struct old *o = &b->old[i];
 
-		if (fseek(b->f, o->at, SEEK_SET) != 0 ||
-		    fread(b->buf, o->length, 1, b->f) != 1)
-			return -EIO;
-		rc = disk_write(b->lun, o->offset, b->buf, o->length, 0);
+		rc = old_read(b, o, b->buf);
+		if (rc == 0)
+			rc = disk_write(b->lun, o->offset, b->buf, o->length,
+			    0);
 		r->records++;
 		r->bytes += o->length;
 	}
@@ -382,8 +417,11 @@ static int
 rollback_one(const char *path, struct disk *lun, bool force, bool only_look,
     struct undo_result *r)
 {
-	struct rollback b = { .lun = lun, .buf = disk_buf_alloc(PIECE) };
-	int rc = b.buf == NULL ? -ENOMEM : 0;
+	struct rollback b = {
+		.lun = lun, .buf = disk_buf_alloc(PIECE),
+		.was = disk_buf_alloc(PIECE),
+	};
+	int rc = b.buf == NULL || b.was == NULL ? -ENOMEM : 0;
 
 	b.f = fopen(path, "re");
 	if (b.f == NULL)
@@ -400,6 +438,7 @@ rollback_one(const char *path, struct disk *lun, bool force, bool only_look,
 		fclose(b.f);
 	free(b.old);
 	free(b.buf);
+	free(b.was);
 	return rc;
 }
 

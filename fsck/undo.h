@@ -36,7 +36,8 @@ void undo_path(const char *path, unsigned i, char *buf, size_t size);
  * Puts back what the files of these LUNs have, extent 0 first.
  * -VMFS_EMISCOMPARE: a LUN is another one or was written since; -VMFS_ECORRUPT:
  * no undo file, or one that is damaged; -EAGAIN: the run did not end, nobody
- * can tell, and not `force`.  Nothing is written then.  Suspends.
+ * can tell, and not `force`.  Nothing is written then.  One that was cut short
+ * is done again.  Suspends.
  */
 int undo_rollback(const char *path, struct disk *const *lun, unsigned n,
     bool force, struct undo_result *ret_r) MUST_CHECK;

@@ -130,6 +130,25 @@ undo_brings_back_every_byte_of_several_luns_body()
 	atf_check_equal "${after}" "$(sum lun) $(sum lun1)"
 }
 
+atf_test_case rollback_that_was_cut_short_is_done_again
+rollback_that_was_cut_short_is_done_again_body()
+{
+	make_lun
+	damage 16 200
+	damage 768 700
+	cp lun before
+	atf_check -s exit:1 -o ignore -e ignore fsck.vmfs -y --undo undo lun
+	# The last that was written is the first that is put back.
+	dd if=before of=lun bs=4096 skip=768 seek=768 count=1 conv=notrunc \
+	    status=none
+	atf_check -o match:'rolled back' -e empty \
+	    fsck.vmfs --rollback undo lun
+	atf_check cmp before lun
+	atf_check -o match:'rolled back' -e empty \
+	    fsck.vmfs --rollback undo lun
+	atf_check cmp before lun
+}
+
 atf_test_case undo_takes_no_file_that_is_there
 undo_takes_no_file_that_is_there_body()
 {
@@ -225,5 +244,6 @@ atf_init_test_cases()
 	atf_add_test_case undo_brings_back_every_byte_of_several_luns
 	atf_add_test_case undo_takes_no_file_that_is_there
 	atf_add_test_case rollback_refuses_what_was_written_since
+	atf_add_test_case rollback_that_was_cut_short_is_done_again
 	atf_add_test_case rollback_of_a_run_that_was_cut_short_needs_force
 }
