@@ -154,6 +154,7 @@ fast_learn(struct inode *ip, uint64_t off, const struct map_view *m)
 		e.c.own -= off / CHUNK_SIZE % CHUNK_BLOCKS;
 	e.writable = may_be_written(ip, &m->c);
 	view_set_size(v, ip->info.size);
+	view_set_generation(v, ip->info.generation);
 	view_learn(v, off, &e);
 }
 
@@ -423,6 +424,9 @@ fast_begin(struct fs_file *f, struct disk_req *req,
 	unsigned count = view_find(v, req->offset, req->length,
 	    req->op == DISK_WRITE, part);
 
+	/* Looked at after what was found: see fast_learn. */
+	if (view_generation(v) != f->generation)
+		return false;
 	if (count == 1 && !part[0].data) {
 		view_leave(v);
 		all_zeroes(req);

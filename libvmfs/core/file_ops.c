@@ -147,7 +147,7 @@ open_once(struct fs *fs, uint64_t ino, uint32_t generation, unsigned flags,
 		return r;
 	}
 	*f = (struct fs_file){ .fs = fs, .ip = ip, .flags = flags,
-		.mode = mode };
+		.mode = mode, .generation = info.generation };
 	ip->opens++;
 	list_add_tail(&fs->files, &f->node);
 	if ((flags & FS_WRITE) && (flags & FS_TRUNC)) {
@@ -264,6 +264,8 @@ fs_file_attr(struct fs_file *f, struct fs_attr *ret_a)
 	int r;
 
 	r = inode_peek(f->ip, &info);
+	if (r == 0 && info.generation != f->generation)
+		r = -ESTALE;
 	if (r == 0)
 		inode_attr(f->ip->ino, &info, ret_a);
 	return r;
@@ -310,7 +312,9 @@ content_read(struct fs_file *f, uint64_t offset, void *buf, size_t len,
 	}
 	reader_init(&rd, ip);
 	while ((r = reader_begin(&rd)) == 0) {
-		if (rd.locked) {
+		if (rd.info.generation != f->generation) {
+			r = -ESTALE;
+		} else if (rd.locked) {
 			r = read_locked(ip, offset, buf, len, &n);
 		} else {
 			n = clip(rd.info.size, offset, len);

@@ -280,8 +280,9 @@ int fs_file_reopen(struct fs *fs, uint64_t ino, uint32_t generation,
 bool fs_is_written(struct fs *fs, uint64_t ino);
 /* Flushes; the last close of a writer releases the lock. */
 int fs_file_close(struct fs_file *f) MUST_CHECK;
+/* -ESTALE: it is open without a lock, and what was opened is deleted. */
 int fs_file_attr(struct fs_file *f, struct fs_attr *ret_a) MUST_CHECK;
-/* Short count at the end of file. */
+/* Short count at the end of file; -ESTALE as above. */
 int fs_file_read(struct fs_file *f, uint64_t offset, void *buf, size_t len,
     size_t *ret_len) MUST_CHECK;
 /* All of it or an error; -ENOSPC leaves old content readable, and so does

@@ -120,6 +120,9 @@ struct fs_file {
 	struct inode *ip;
 	unsigned flags;
 	enum lock_mode mode;	/* hold of this open; FREE: none */
+	/* Without a hold, another host may delete the inode and use its number
+	 * again. */
+	uint32_t generation;
 };
 
 /* ---- inode.c ---- */

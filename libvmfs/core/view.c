@@ -43,6 +43,7 @@ struct mid {				/* of 64 GiB */
 struct view {
 	struct gate gate;
 	_Atomic uint64_t size;
+	_Atomic uint32_t generation;
 	_Atomic uint64_t wrote_us;
 	_Atomic(struct mid *) top[TOP];
 	/* Of the table; the owner's.  2 KiB for 256 MiB, 264 bytes for a MiB
@@ -278,6 +279,19 @@ view_set_size(struct view *v, uint64_t size)
 	/* Only the owner stores it, and mostly nothing has changed. */
 	if (atomic_load(&v->size) != size)
 		atomic_store(&v->size, size);
+}
+
+void
+view_set_generation(struct view *v, uint32_t generation)
+{
+	if (atomic_load(&v->generation) != generation)
+		atomic_store(&v->generation, generation);
+}
+
+uint32_t
+view_generation(const struct view *v)
+{
+	return atomic_load(&v->generation);
 }
 
 uint64_t

@@ -49,6 +49,8 @@ void view_forget(struct view *v, uint64_t off, uint64_t len);
 void view_learn(struct view *v, uint64_t off, const struct view_entry *e);
 /* Nothing behind it is read or written. */
 void view_set_size(struct view *v, uint64_t size);
+/* Of the inode that it is about to learn of. */
+void view_set_generation(struct view *v, uint32_t generation);
 /* When it was last written through it, once; 0: not since the last call. */
 uint64_t view_written(struct view *v);
 
@@ -61,6 +63,8 @@ void view_leave(struct view *v);
  * many, or is not to be written by others than the owner. */
 unsigned view_find(struct view *v, uint64_t off, uint64_t len, bool write,
     struct view_part parts[VIEW_PARTS_MAX]);
+/* Inside: of which inode that is what view_find has said before. */
+uint32_t view_generation(const struct view *v);
 /* Inside: it was written.  wall_us is not 0. */
 void view_wrote(struct view *v, uint64_t wall_us);
 

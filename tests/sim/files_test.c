@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Files of three simulated hosts: one writer, its death, what is found. */
 #include <atf-c.h>
+#include <errno.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -259,6 +261,99 @@ ATF_TC_BODY(a_closed_file_goes_to_the_next_host_at_once, tc)
 	    .faults = rough }, play_handover);
 }
 
+/* ---- numbers that are used again ---- */
+
+#define FILES_MAX 200u
+
+static struct fs_file *
+create_as(struct world *w, unsigned i, uint64_t ino)
+{
+	char name[16];
+	struct fs_file *f;
+	struct fs_attr a;
+
+	for (unsigned n = 0; n < FILES_MAX && !world_failed(w); n++) {
+		(void)snprintf(name, sizeof(name), "new%u", n);
+		f = world_create(w, i, name);
+		if (f == NULL)
+			break;
+		WORLD_CHECK(w, fs_file_attr(f, &a) == 0);
+		if (a.ino == ino)
+			return f;
+		WORLD_CHECK(w, fs_file_close(f) == 0);
+	}
+	world_fail(w, "number %" PRIu64 " is not used again", ino);
+	return NULL;
+}
+
+static void
+no_other_way(struct disk_req *req)
+{
+	req->result = -EIO;
+}
+
+/* By its other handle of that number it has learned where all is. */
+static void
+check_past_owner(struct world *w, struct fs_file *old, void *buf)
+{
+	struct iovec v = { buf, BLOCK_SIZE };
+	struct disk_req req = { .op = DISK_READ, .length = BLOCK_SIZE,
+		.iov = &v, .iovcnt = 1, .done = no_other_way };
+
+	WORLD_CHECK(w, !fs_file_fast(old, &req, no_other_way));
+}
+
+static void
+play_number_used_again(struct world *w)
+{
+	struct fs_file *f, *old = NULL;
+	struct lock_holder holder;
+	size_t size = 2 * MIB, got;
+	struct fs_attr a;
+	void *buf = disk_buf_alloc(size);
+
+	mount_all(w);
+	f = world_failed(w) || buf == NULL ? NULL : world_create(w, 0, "vm");
+	if (f == NULL)
+		goto out;
+	memset(buf, 1, size);
+	WORLD_CHECK(w, fs_file_write(f, 0, buf, size) == 0);
+	WORLD_CHECK(w, fs_file_attr(f, &a) == 0);
+	WORLD_CHECK(w, fs_file_close(f) == 0);
+	WORLD_CHECK(w, fs_file_open(w->host[1].fs, a.ino, 0, FS_READ, &old,
+	    &holder) == 0);
+	WORLD_CHECK(w, fs_file_read(old, 0, buf, BLOCK_SIZE, &got) == 0);
+	WORLD_CHECK(w, fs_unlink(w->host[0].fs, fs_root(w->host[0].fs), "vm",
+	    &holder) == 0);
+	f = create_as(w, 0, a.ino);
+	if (f == NULL || old == NULL)
+		goto out;
+	WORLD_CHECK(w, fs_file_write(f, 0, buf, size) == 0);
+	WORLD_CHECK(w, fs_file_close(f) == 0);
+	WORLD_CHECK(w, fs_file_read(old, 0, buf, 512, &got) == -ESTALE);
+	WORLD_CHECK(w, fs_file_attr(old, &a) == -ESTALE);
+	WORLD_CHECK(w, fs_file_open(w->host[1].fs, a.ino, 0,
+	    FS_READ | FS_WRITE, &f, &holder) == 0);
+	WORLD_CHECK(w, fs_file_read(f, 0, buf, size, &got) == 0);
+	WORLD_CHECK(w, fs_file_read(old, 0, buf, 512, &got) == -ESTALE);
+	check_past_owner(w, old, buf);
+	WORLD_CHECK(w, fs_file_close(f) == 0);
+	WORLD_CHECK(w, fs_file_close(old) == 0);
+out:
+	free(buf);
+	unmount_all(w);
+}
+
+ATF_TC_WITHOUT_HEAD(a_number_that_is_used_again_is_another_file);
+ATF_TC_BODY(a_number_that_is_used_again_is_another_file, tc)
+{
+	struct world_conf conf = { .seed = 1, .hosts = 2,
+		.protocol = LOCK_ATS_PR, .faults = calm };
+
+	(void)tc;
+	(void)run_one(&conf, play_number_used_again);
+}
+
 ATF_TC_WITHOUT_HEAD(the_same_seed_gives_the_same_trace);
 ATF_TC_BODY(the_same_seed_gives_the_same_trace, tc)
 {
@@ -280,6 +375,7 @@ ATF_TP_ADD_TCS(tp)
 	ATF_TP_ADD_TC(tp, flushed_data_survives_a_death_on_4_KiB_sectors);
 	ATF_TP_ADD_TC(tp, flushed_data_survives_a_death_among_faults);
 	ATF_TP_ADD_TC(tp, a_closed_file_goes_to_the_next_host_at_once);
+	ATF_TP_ADD_TC(tp, a_number_that_is_used_again_is_another_file);
 	ATF_TP_ADD_TC(tp, the_same_seed_gives_the_same_trace);
 	return atf_no_error();
 }
