@@ -94,6 +94,17 @@ score(const struct host *h, const struct heartbeat *hb)
 	return (hb->journal_block != 0) != h->conf.repairs ? 2 : 1;
 }
 
+/* Whether a crash left deletions there: only who has the slot ends them.  The
+ * block may be damaged, then it is chosen in vain. */
+static bool
+has_orphans(const struct host *h, unsigned slot)
+{
+	const struct slot_info_disk *d = (const void *)(h->watch.table +
+	    (size_t)slot * BLOCK_SIZE + LOCK_RECORD_SIZE);
+
+	return le32_get(d->orphans) != 0;
+}
+
 /* Equal ones are chosen by chance, so that joiners seldom meet. */
 static int
 pick(struct host *h, unsigned *ret_slot)
@@ -104,11 +115,13 @@ pick(struct host *h, unsigned *ret_slot)
 	for (unsigned i = 0; i < SLOTS_MAX; i++) {
 		unsigned slot = (start + i) % SLOTS_MAX;
 		const struct seen *s = &h->watch.seen[slot];
+		int good;
 
 		if (!s->known || s->rec.state != SLOT_FREE)
 			continue;
-		if (score(h, &s->rec) > best) {
-			best = score(h, &s->rec);
+		good = 2 * score(h, &s->rec) + has_orphans(h, slot);
+		if (good > best) {
+			best = good;
 			*ret_slot = slot;
 		}
 	}

@@ -269,7 +269,8 @@ a_part_is_not_taken_for_the_whole_body()
 	atf_check -o inline:'raw\n' ls small
 	atf_check -o inline:'old\n' cat small/raw
 	umount small
-	# What a crash cuts short leaves nothing, neither names nor space.
+	# What a crash cuts short leaves no name, and no space once its slot is
+	# taken again: first it is taken over by way of another.
 	atf_check vmfsctl disk create ds1:/t.vmdk 200M --eager
 	mkfifo pipe
 	exec 8<>pipe
@@ -280,6 +281,8 @@ a_part_is_not_taken_for_the_whole_body()
 		# shellcheck disable=SC2086
 		atf_check -o ignore vmfsctl disk ${what} --background
 		host_kill esx1
+		host_start esx1 "${PWD}/lun"
+		host_stop esx1
 		host_start esx1 "${PWD}/lun"
 		if [ "${what%% *}" != import ] && [ -e esx1/mnt/x.vmdk ]; then
 			# It was quicker than we.
