@@ -417,6 +417,7 @@ static int
 join(struct host *h, char why[WHY_SIZE])
 {
 	bool stale[SLOTS_MAX];
+	struct heartbeat rec;
 	int rc = check_terms(h, why);
 
 	if (rc == 0 && h->super.protocol == LOCK_RESERVE)
@@ -448,11 +449,13 @@ join(struct host *h, char why[WHY_SIZE])
 	h->locks.journal_block = h->beat.rec.journal_block;
 	h->locks.journal_blocks = h->beat.rec.journal_blocks;
 	h->locks.super_told = h->beat.rec.super_generation;
+	/* Later it is the pulse's. */
+	rec = h->beat.rec;
 	rc = identity_confirm(h, stale, why);
 	if (rc == 0)
 		rc = start(h, why);
 	if (rc == 0 && h->resumed)
-		rc = resume_rest(h);
+		rc = resume_rest(h, &rec);
 	if (rc < 0)
 		return rc;
 	reclaim(h, stale);

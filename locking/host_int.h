@@ -141,8 +141,9 @@ int identity_confirm(struct host *h, const bool stale[SLOTS_MAX],
  * Any error: it cannot be, claim another.  Suspends.
  */
 int resume_slot(struct host *h, char why[WHY_SIZE]) MUST_CHECK;
-/* Behind the guard: replays the own journal, finds the locks.  Suspends. */
-int resume_rest(struct host *h) MUST_CHECK;
+/* Behind the guard: replays the own journal, finds the locks.  rec is our slot's
+ * record as we entered it: that of h->beat is the pulse's by now.  Suspends. */
+int resume_rest(struct host *h, const struct heartbeat *rec) MUST_CHECK;
 /* A successor may go on as us; it may not.  Do not suspend. */
 void resume_note(struct host *h);
 void resume_forget(struct host *h);

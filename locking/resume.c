@@ -194,21 +194,20 @@ take_strays(struct host *h)
 }
 
 int
-resume_rest(struct host *h)
+resume_rest(struct host *h, const struct heartbeat *rec)
 {
 	struct recover_report report = { 0 };
 	uint64_t hard;
 	int rc = 0;
 
-	if (h->beat.rec.journal_block != 0)
-		rc = recover_journal(h->env, &h->guard.replay, &h->super,
-		    &h->beat.rec, &report);
-	host_saw_lsn(h, h->beat.rec.lsn);
+	if (rec->journal_block != 0)
+		rc = recover_journal(h->env, &h->guard.replay, &h->super, rec,
+		    &report);
+	host_saw_lsn(h, rec->lsn);
 	hard = report.commits;
-	if (rc == 0 && h->conf.soft != NULL &&
-	    h->beat.rec.journal_block != 0)
+	if (rc == 0 && h->conf.soft != NULL && rec->journal_block != 0)
 		rc = softlog_replay(h->conf.soft, h->env, &h->guard.replay,
-		    &h->super, &h->beat.rec, &report);
+		    &h->super, rec, &report);
 	if (rc < 0)
 		return rc;
 	host_saw_lsn(h, report.last_lsn);
