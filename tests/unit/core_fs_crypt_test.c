@@ -60,7 +60,7 @@ secret_disk(struct rig *r, const char *name)
 static void
 text_write(struct fs_file *f, uint64_t off, size_t len)
 {
-	uint8_t buf[64 * KIB];
+	static uint8_t buf[64 * KIB];
 
 	for (size_t i = 0; i < len; i++)
 		buf[i] = (uint8_t)TEXT[i % 32];
@@ -70,7 +70,7 @@ text_write(struct fs_file *f, uint64_t off, size_t len)
 static void
 text_expect(struct fs_file *f, uint64_t off, size_t len)
 {
-	uint8_t buf[64 * KIB];
+	static uint8_t buf[64 * KIB];
 	size_t n;
 
 	ATF_REQUIRE_EQ(fs_file_read(f, off, buf, len, &n), 0);
