@@ -10,7 +10,8 @@
 
 #define WAIT_NS (4 * NSEC_PER_MSEC)	/* between two attempts, at most */
 #define TRIES 500
-#define RELEASE_TRIES 16
+#define RELEASE_TRIES 16	/* at least, and for this long */
+#define RELEASE_NS (5 * NSEC_PER_SEC)
 
 struct disk_reserve {
 	struct disk disk;
@@ -60,9 +61,18 @@ reserve(struct disk_reserve *d)
 static void
 release(struct disk_reserve *d)
 {
-	for (int i = 0; i < RELEASE_TRIES; i++)
-		if (run_plain(d, DISK_RELEASE) == 0)
+	uint64_t end = env_now(d->conf.env) + RELEASE_NS;
+	int rc = 0;
+
+	for (int i = 0; i < RELEASE_TRIES || env_now(d->conf.env) < end; i++) {
+		rc = run_plain(d, DISK_RELEASE);
+		if (rc == 0)
 			return;
+		pause_a_little(d);
+	}
+	log_warn(d->conf.env->log, "reserve: RELEASE fails, the LUN may stay "
+	    "reserved until this host's session ends error=\"%s\"",
+	    vmfs_strerror(rc));
 }
 
 /* A flush that another one cannot make good. */

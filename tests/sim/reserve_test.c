@@ -139,6 +139,44 @@ ATF_TC_BODY(tools_with_one_path_take_turns_under_reserve, tc)
 	take_turns(true, true);
 }
 
+static void
+one_turn(struct world *w)
+{
+	struct taker t = { w, 0 };
+
+	lock.inside = 0;
+	lock.version = 0;
+	for (unsigned i = 0; i < 2; i++)
+		WORLD_CHECK(w, world_join(w, i) == 0);
+	if (world_failed(w))
+		return;
+	w->lun.strike = (struct sim_strike){
+		.ops = 1u << DISK_RELEASE, .result = -VMFS_EATTENTION,
+		.last = 1, .times = 64,
+	};
+	turn(&t);
+	t.host = 1;
+	turn(&t);
+	WORLD_CHECK(w, w->lun.strike.seen > w->lun.strike.times);
+	for (unsigned i = 0; i < 2; i++)
+		WORLD_CHECK(w, world_leave(w, i) == 0);
+}
+
+/* Found by vmfs-sim --seed 1018 --protocol reserve. */
+ATF_TC_WITHOUT_HEAD(a_release_that_is_refused_for_a_while_comes_in_the_end);
+ATF_TC_BODY(a_release_that_is_refused_for_a_while_comes_in_the_end, tc)
+{
+	struct world_conf conf = {
+		.seed = 1, .hosts = 2, .protocol = LOCK_RESERVE,
+	};
+	static struct world w;
+	uint64_t hash;
+
+	(void)tc;
+	if (world_run(&w, &conf, one_turn, &hash) < 0)
+		atf_tc_fail("%s", w.problem);
+}
+
 ATF_TC_WITHOUT_HEAD(silence_proves_nothing_before_its_time);
 ATF_TC_BODY(silence_proves_nothing_before_its_time, tc)
 {
@@ -170,6 +208,8 @@ ATF_TP_ADD_TCS(tp)
 	ATF_TP_ADD_TC(tp, hosts_take_turns_under_reserve);
 	ATF_TP_ADD_TC(tp, sessions_that_end_break_no_turn_under_reserve);
 	ATF_TP_ADD_TC(tp, tools_with_one_path_take_turns_under_reserve);
+	ATF_TP_ADD_TC(tp,
+	    a_release_that_is_refused_for_a_while_comes_in_the_end);
 	ATF_TP_ADD_TC(tp, silence_proves_nothing_before_its_time);
 	return atf_no_error();
 }
