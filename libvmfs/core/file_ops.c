@@ -737,7 +737,8 @@ fs_file_seek(struct fs_file *f, uint64_t offset, bool data,
 	while ((r = reader_begin(&rd)) == 0) {
 		if (rd.locked)
 			fiber_rwlock_rdlock(&ip->content);
-		r = seek_in(ip, rd.locked, rd.locked ? &ip->info : &rd.info,
+		r = rd.info.generation != f->generation ? -ESTALE :
+		    seek_in(ip, rd.locked, rd.locked ? &ip->info : &rd.info,
 		    offset, data, &at);
 		if (rd.locked)
 			fiber_rwlock_unlock(&ip->content);

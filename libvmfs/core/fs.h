@@ -318,7 +318,8 @@ int fs_file_inflate(struct fs_file *f, const struct fs_progress *p) MUST_CHECK;
  */
 int fs_file_punch_zeroes(struct fs_file *f, const struct fs_progress *p,
     uint64_t *ret_freed) MUST_CHECK;
-/* SEEK_DATA / SEEK_HOLE from offset; -ENXIO past the end. */
+/* SEEK_DATA / SEEK_HOLE from offset; -ENXIO past the end; -ESTALE as
+ * fs_file_attr. */
 int fs_file_seek(struct fs_file *f, uint64_t offset, bool data,
     uint64_t *ret_offset) MUST_CHECK;
 /*

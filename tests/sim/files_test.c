@@ -310,6 +310,7 @@ play_number_used_again(struct world *w)
 	struct lock_holder holder;
 	size_t size = 2 * MIB, got;
 	struct fs_attr a;
+	uint64_t at;
 	void *buf = disk_buf_alloc(size);
 
 	mount_all(w);
@@ -332,10 +333,12 @@ play_number_used_again(struct world *w)
 	WORLD_CHECK(w, fs_file_close(f) == 0);
 	WORLD_CHECK(w, fs_file_read(old, 0, buf, 512, &got) == -ESTALE);
 	WORLD_CHECK(w, fs_file_attr(old, &a) == -ESTALE);
+	WORLD_CHECK(w, fs_file_seek(old, 0, true, &at) == -ESTALE);
 	WORLD_CHECK(w, fs_file_open(w->host[1].fs, a.ino, 0,
 	    FS_READ | FS_WRITE, &f, &holder) == 0);
 	WORLD_CHECK(w, fs_file_read(f, 0, buf, size, &got) == 0);
 	WORLD_CHECK(w, fs_file_read(old, 0, buf, 512, &got) == -ESTALE);
+	WORLD_CHECK(w, fs_file_seek(old, 0, true, &at) == -ESTALE);
 	check_past_owner(w, old, buf);
 	WORLD_CHECK(w, fs_file_close(f) == 0);
 	WORLD_CHECK(w, fs_file_close(old) == 0);
