@@ -357,6 +357,51 @@ ATF_TC_BODY(a_number_that_is_used_again_is_another_file, tc)
 	(void)run_one(&conf, play_number_used_again);
 }
 
+/* ---- read while it is written ---- */
+
+#define TEAR_MS 8
+
+static void
+tear_ends(void *arg)
+{
+	struct world *w = arg;
+
+	fiber_sleep(TEAR_MS * NSEC_PER_MSEC);
+	w->lun.strike = (struct sim_strike){ 0 };
+}
+
+/* The writer is in the middle of the inode for as long. */
+static void
+play_torn_inode(struct world *w)
+{
+	struct fs_file *f;
+	struct fs_attr a;
+
+	mount_all(w);
+	f = world_failed(w) ? NULL : world_create(w, 0, "vm");
+	if (f == NULL)
+		return;
+	WORLD_CHECK(w, fs_file_attr(f, &a) == 0);
+	WORLD_CHECK(w, fs_file_close(f) == 0);
+	w->lun.strike = (struct sim_strike){
+		.torn = a.ino * BLOCK_SIZE + 1000, .ops = 1u << DISK_READ,
+		.first = 2, .last = 3, .times = UINT64_MAX,
+	};
+	WORLD_CHECK(w, sched_spawn(&w->sim.sched, "writer", tear_ends,
+	    w) == 0);
+	WORLD_CHECK(w, fs_getattr(w->host[1].fs, a.ino, &a) == 0);
+	WORLD_CHECK(w, w->lun.strike.ops == 0);
+	unmount_all(w);
+}
+
+ATF_TC_WITHOUT_HEAD(who_looks_up_waits_for_a_writer_in_the_middle);
+ATF_TC_BODY(who_looks_up_waits_for_a_writer_in_the_middle, tc)
+{
+	(void)tc;
+	run_seeds((struct world_conf){ .hosts = 2, .protocol = LOCK_ATS_PR,
+	    .faults = calm }, play_torn_inode);
+}
+
 ATF_TC_WITHOUT_HEAD(the_same_seed_gives_the_same_trace);
 ATF_TC_BODY(the_same_seed_gives_the_same_trace, tc)
 {
@@ -379,6 +424,7 @@ ATF_TP_ADD_TCS(tp)
 	ATF_TP_ADD_TC(tp, flushed_data_survives_a_death_among_faults);
 	ATF_TP_ADD_TC(tp, a_closed_file_goes_to_the_next_host_at_once);
 	ATF_TP_ADD_TC(tp, a_number_that_is_used_again_is_another_file);
+	ATF_TP_ADD_TC(tp, who_looks_up_waits_for_a_writer_in_the_middle);
 	ATF_TP_ADD_TC(tp, the_same_seed_gives_the_same_trace);
 	return atf_no_error();
 }
