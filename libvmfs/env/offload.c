@@ -7,6 +7,7 @@
 #include <signal.h>
 #include <stddef.h>
 
+#include "libvmfs/env/cpus.h"
 #include "libvmfs/env/reactor.h"
 #include "libvmfs/env/reactor_impl.h"
 
@@ -137,6 +138,8 @@ pool_thread(void *arg)
 	struct realtime granted;
 
 	(void)pthread_setname_np(pthread_self(), p->name);
+	/* Whoever was the first to need it may stay on a processor. */
+	cpus_roam();
 	if (p->realtime)
 		realtime_enter(&granted);
 	for (;;)

@@ -5,8 +5,10 @@
 
 #include <atf-c.h>
 #include <pthread.h>
+#include <stdatomic.h>
 
 #include "libvmfs/env/cpus.h"
+#include "libvmfs/env/reactor.h"
 
 ATF_TC_WITHOUT_HEAD(ranges_and_single_ones_are_counted);
 ATF_TC_BODY(ranges_and_single_ones_are_counted, tc)
@@ -127,6 +129,66 @@ ATF_TC_BODY(none_that_the_process_was_denied_is_taken, tc)
 	by_thread(stay_elsewhere, NULL);
 }
 
+/* Calls that all wait until each has a helper, which so was made for one. */
+enum { HELPERS = 4 };
+static atomic_uint helpers_at_work;
+static cpu_set_t helper_set[HELPERS];
+static unsigned helped;
+static struct fiber *helped_fiber;
+
+static int
+helper_look(void *arg)
+{
+	*(cpu_set_t *)arg = allowed(0);
+	atomic_fetch_add(&helpers_at_work, 1);
+	while (atomic_load(&helpers_at_work) < HELPERS)
+		sched_yield();
+	return 0;
+}
+
+static void
+helper_done(struct offload *o, int result)
+{
+	(void)o;
+	(void)result;
+	helped++;
+	fiber_unpark(helped_fiber);
+}
+
+static int
+ask_helpers(void *arg)
+{
+	cpu_set_t all = allowed(getpid());
+	struct offload o[HELPERS];
+
+	(void)arg;
+	helped_fiber = fiber_self();
+	cpus_stay(0, first_of(&all) + 1);
+	for (unsigned i = 0; i < HELPERS; i++) {
+		o[i] = (struct offload){ .fn = helper_look,
+			.arg = &helper_set[i], .done = helper_done };
+		offload_submit(&o[i]);
+	}
+	while (helped < HELPERS)
+		fiber_park();
+	for (unsigned i = 0; i < HELPERS; i++)
+		ATF_CHECK(CPU_EQUAL(&all, &helper_set[i]));
+	return 0;
+}
+
+static void *
+ask_helpers_here(void *arg)
+{
+	ATF_CHECK_EQ(0, reactor_run_main(ask_helpers, arg));
+	return NULL;
+}
+
+ATF_TC_WITHOUT_HEAD(helpers_roam_where_who_asks_them_stays);
+ATF_TC_BODY(helpers_roam_where_who_asks_them_stays, tc)
+{
+	by_thread(ask_helpers_here, NULL);
+}
+
 ATF_TP_ADD_TCS(tp)
 {
 	ATF_TP_ADD_TC(tp, ranges_and_single_ones_are_counted);
@@ -134,5 +196,6 @@ ATF_TP_ADD_TCS(tp)
 	ATF_TP_ADD_TC(tp, this_machine_has_some);
 	ATF_TP_ADD_TC(tp, a_thread_stays_until_it_roams);
 	ATF_TP_ADD_TC(tp, none_that_the_process_was_denied_is_taken);
+	ATF_TP_ADD_TC(tp, helpers_roam_where_who_asks_them_stays);
 	return atf_no_error();
 }
