@@ -115,7 +115,7 @@ datastore_ref(struct datastores *all, const char *name)
 	return d;
 }
 
-/* Ad hoc ones go when nothing uses them any more. */
+/* Ad hoc ones go when nothing uses or wants them any more. */
 void
 datastore_unref(struct datastore *d)
 {
@@ -123,7 +123,7 @@ datastore_unref(struct datastore *d)
 	bool drop;
 
 	(void)pthread_mutex_lock(&all->mutex);
-	drop = --d->refs == 0 && !d->listed &&
+	drop = --d->refs == 0 && !d->listed && !d->wanted &&
 	    atomic_load(&d->state) == DATASTORE_UNMOUNTED;
 	if (drop)
 		list_del(&d->node);

@@ -182,12 +182,9 @@ ds_keep_is_open(void *keep, uint64_t ino)
 void
 ds_keep_end(struct datastore *d)
 {
-	char name[KEEP_NAME_MAX];
-
 	if (d->keep == NULL)
 		return;
-	name_of(d->name, name);
-	keep_drop(name);
+	ds_keep_give_up(d->name);
 	(void)munmap(d->keep, sizeof(*d->keep));
 	d->keep = NULL;
 }

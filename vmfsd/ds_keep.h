@@ -62,7 +62,8 @@ int ds_keep_adopt(struct datastores *all, const char *name) MUST_CHECK;
 void ds_keep_give_up(const char *name);
 /* Is a file open, as far as the dead process knew? */
 bool ds_keep_is_open(void *keep, uint64_t ino);
-/* The datastore was unmounted: nobody goes on with it. */
+/* The datastore is not mounted any more, and not to be: nobody goes on with it,
+ * and who still uses the mount of a dead process has ENOTCONN. */
 void ds_keep_end(struct datastore *d);
 
 #endif

@@ -527,6 +527,7 @@ not_mounted(struct datastore *d, char *why)
 	/* That nobody wants it any more is news, though. */
 	if (d->wanted) {
 		d->wanted = false;
+		ds_keep_end(d);
 		d->why[0] = '\0';
 		return 0;
 	}
@@ -736,7 +737,7 @@ note_wanted(void *arg, struct datastore *d)
 	struct wanted *w = arg;
 
 	/* Under the list's mutex alone: retry_one looks again. */
-	if (d->listed && w->n < CONF_LIST_MAX &&
+	if (w->n < CONF_LIST_MAX &&
 	    atomic_load(&d->state) == DATASTORE_UNMOUNTED)
 		(void)snprintf(w->name[w->n++], sizeof(w->name[0]), "%s",
 		    d->name);

@@ -217,22 +217,28 @@ mount_one(struct program *p, const char *name)
 }
 
 /* Those that the process before us had, and the configuration has not: somebody
- * mounted them by mount.vmfs, or has changed it since. */
-static void
+ * mounted them by mount.vmfs, or has changed it since.  How many failed. */
+static unsigned
 mount_left(struct program *p)
 {
 	struct datastores *all = &p->daemon.datastores;
 	char name[KEEP_NAME_MAX];
+	unsigned failed = 0;
 
 	for (unsigned at = 0; ds_keep_next(&at, name);) {
 		int rc = ds_keep_adopt(all, name);
 
-		if (rc < 0)
+		if (rc < 0) {
 			log_error(&p->log, "datastore: %s: not mounted again: "
 			    "%s", name, vmfs_strerror(rc));
-		if (rc < 0 || mount_one(p, name) < 0)
 			ds_keep_give_up(name);
+			continue;
+		}
+		/* First: nothing else keeps it in the list. */
+		datastore_want(all, name);
+		failed += mount_one(p, name) < 0;
 	}
+	return failed;
 }
 
 /* One that cannot be mounted keeps nothing else from being served, unless it
@@ -259,7 +265,7 @@ mount_all(struct program *p)
 			rc = 0;
 	}
 	if (rc == 0)
-		mount_left(p);
+		failed += mount_left(p);
 	if (rc < 0 || failed == 0)
 		return rc;
 	log_warn(&p->log, "vmfsd: going on without %u datastore(s); vmfsctl "

@@ -326,6 +326,97 @@ what_was_mounted_by_hand_stays_cleanup()
 	hosts_cleanup
 }
 
+# Has FILE open, and writes to it when it is told to.
+writer()
+{
+	exec 9>>"$1"
+	echo >held
+	read -r _ <go
+	if echo still >&9; then
+		echo written >outcome
+	else
+		echo refused >outcome
+	fi 2>/dev/null
+}
+holds()
+{
+	mkfifo go
+	(writer "$1") &
+	until_true 10 test -s held || atf_fail "the file cannot be opened"
+}
+# LUN NAME: it is away, and the next worker does not get it.
+goes_on_without()
+{
+	mv "$1" "$1.away"
+	kill -9 "$(worker esx1)"
+	until_true 30 grep "datastore: $2: not mounted" esx1/log ||
+	    atf_fail "the LUN is there all the same"
+}
+
+atf_test_case mount_by_hand_waits_for_its_lun cleanup
+mount_by_hand_waits_for_its_lun_head()
+{
+	atf_set require.user root
+}
+mount_by_hand_waits_for_its_lun_body()
+{
+	daemon_in=supervised
+	lun_make lun
+	lun_make lun2
+	mkdir m
+	host_start esx1 "${PWD}/lun"
+	atf_check mount.vmfs -o "control=${PWD}/esx1/ctl,ds=second" lun2 m
+	holds m/file
+	goes_on_without lun2 second
+	atf_check -s exit:6 -o match:'^second	.*	failed	' \
+	    vmfsctl -c esx1/ctl -H ds ls
+	mv lun2.away lun2
+	echo >go
+	until_true 60 test -s outcome || atf_fail "it is not mounted again"
+	atf_check_equal written "$(cat outcome)"
+	wait $!
+	atf_check -o inline:'still\n' cat m/file
+	umount m
+	until_true 20 eval "! vmfsctl -c esx1/ctl -H ds ls | grep second" ||
+	    atf_fail "the datastore stays in the list"
+	daemon_stop esx1
+	fsck_is_clean lun2
+}
+mount_by_hand_waits_for_its_lun_cleanup()
+{
+	umount -l m
+	hosts_cleanup
+}
+
+# Nobody waits for a mount that nobody wants any more.
+atf_test_case unmounted_while_it_waits_for_its_lun cleanup
+unmounted_while_it_waits_for_its_lun_head()
+{
+	atf_set require.user root
+}
+unmounted_while_it_waits_for_its_lun_body()
+{
+	daemon_in=supervised
+	lun_make lun
+	host_start esx1 "${PWD}/lun"
+	holds esx1/mnt/file
+	goes_on_without lun ds1
+	atf_check vmfsctl -c esx1/ctl ds unmount ds1
+	atf_check -s exit:2 -e match:'not connected' timeout 20 ls esx1/mnt
+	mv lun.away lun
+	atf_check vmfsctl -c esx1/ctl ds mount ds1
+	echo >go
+	wait $!
+	atf_check_equal refused "$(cat outcome)"
+	atf_check -o inline:'' cat esx1/mnt/file
+	daemon_stop esx1
+	fsck_is_clean lun
+}
+unmounted_while_it_waits_for_its_lun_cleanup()
+{
+	hosts_cleanup
+}
+
 # The LUN of a box; its sessions are reinstated.
 atf_test_case host_goes_on_on_an_iscsi_lun cleanup
 host_goes_on_on_an_iscsi_lun_head()
@@ -545,6 +636,8 @@ atf_init_test_cases()
 {
 	atf_add_test_case host_that_was_taken_over_begins_anew
 	atf_add_test_case what_was_mounted_by_hand_stays
+	atf_add_test_case mount_by_hand_waits_for_its_lun
+	atf_add_test_case unmounted_while_it_waits_for_its_lun
 	atf_add_test_case host_goes_on_on_an_iscsi_lun
 	atf_add_test_case upgrade_goes_on_with_the_new_program
 	atf_add_test_case upgrade_to_what_does_not_start_is_refused
