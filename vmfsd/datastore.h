@@ -57,6 +57,7 @@ struct datastore {
 	bool wanted;		/* could not be mounted at start: try again */
 	/* "mounting", "unmounting": `use` is held for long; NULL. */
 	_Atomic(const char *) doing;
+	bool left;		/* by a dead process; perhaps not mounted yet */
 	bool again;		/* where a dead process was */
 	bool resumed;		/* deletions of before the mount go on */
 	bool listed;		/* from the configuration: stays when unmounted */

@@ -98,6 +98,7 @@ ds_keep_begin(struct datastore *d)
 		return 0;
 	name_of(d->name, name);
 	rc = keep_take(name, &fd);
+	d->left = rc == 0;
 	if (rc == 0) {
 		rc = map_left(fd, &d->keep);
 		(void)close(fd);
@@ -187,4 +188,12 @@ ds_keep_end(struct datastore *d)
 	ds_keep_give_up(d->name);
 	(void)munmap(d->keep, sizeof(*d->keep));
 	d->keep = NULL;
+}
+
+void
+ds_keep_unused(struct datastore *d)
+{
+	if (d->keep != NULL && !d->left &&
+	    atomic_load(&d->keep->host.member) == 0)
+		ds_keep_end(d);
 }

@@ -65,5 +65,7 @@ bool ds_keep_is_open(void *keep, uint64_t ino);
 /* The datastore is not mounted any more, and not to be: nobody goes on with it,
  * and who still uses the mount of a dead process has ENOTCONN. */
 void ds_keep_end(struct datastore *d);
+/* It could not be mounted: the same, if nothing is to go on with. */
+void ds_keep_unused(struct datastore *d);
 
 #endif

@@ -508,6 +508,7 @@ mount_locked(struct datastore *d, char *why)
 	if (rc < 0) {
 		(void)snprintf(why, DATASTORE_WHY_SIZE, "%s", d->why);
 		(void)!bring_down(d);
+		ds_keep_unused(d);
 		d->since_us = now_us(d);
 		return rc;
 	}

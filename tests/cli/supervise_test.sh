@@ -417,6 +417,35 @@ unmounted_while_it_waits_for_its_lun_cleanup()
 	hosts_cleanup
 }
 
+atf_test_case what_could_not_be_mounted_by_hand_stays_so cleanup
+what_could_not_be_mounted_by_hand_stays_so_head()
+{
+	atf_set require.user root
+}
+what_could_not_be_mounted_by_hand_stays_so_body()
+{
+	daemon_in=supervised
+	lun_make lun
+	lun_make lun2
+	mkdir m
+	printf '[datastore ds1]\nlun = %s\nmount = %s
+[datastore ds2]\nlun = %s\nmount = %s\noptions = noauto\n' \
+	    "${PWD}/lun" "${PWD}/esx1/mnt" "${PWD}/lun2" "${PWD}/m" |
+	    host_conf esx1
+	daemon_start esx1
+	mv lun2 lun2.away
+	atf_check -s not-exit:0 -e match:lun2 vmfsctl -c esx1/ctl ds mount ds2
+	mv lun2.away lun2
+	kill_worker esx1
+	atf_check -s not-exit:0 mountpoint -q m
+	daemon_stop esx1
+}
+what_could_not_be_mounted_by_hand_stays_so_cleanup()
+{
+	umount -l m
+	hosts_cleanup
+}
+
 # The LUN of a box; its sessions are reinstated.
 atf_test_case host_goes_on_on_an_iscsi_lun cleanup
 host_goes_on_on_an_iscsi_lun_head()
@@ -638,6 +667,7 @@ atf_init_test_cases()
 	atf_add_test_case what_was_mounted_by_hand_stays
 	atf_add_test_case mount_by_hand_waits_for_its_lun
 	atf_add_test_case unmounted_while_it_waits_for_its_lun
+	atf_add_test_case what_could_not_be_mounted_by_hand_stays_so
 	atf_add_test_case host_goes_on_on_an_iscsi_lun
 	atf_add_test_case upgrade_goes_on_with_the_new_program
 	atf_add_test_case upgrade_to_what_does_not_start_is_refused
