@@ -301,7 +301,7 @@ queue_start(struct vqueue *q)
 		rc = ring_start(r, q->base);
 	if (rc < 0)
 		return rc;
-	if (q->s->e->running == 0 && !q->s->seasoned)
+	if (q->s->e->running == 0 && !q->s->seasoned && ring_is_new(r))
 		session_anew(q->s);
 	own(q->s->e);
 	q->stopping = false;

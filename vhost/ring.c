@@ -137,6 +137,14 @@ ring_start(struct ring *r, uint16_t base)
 	return r->inflight != NULL ? resume(r) : 0;
 }
 
+bool
+ring_is_new(const struct ring *r)
+{
+	const struct vring_used_elem *first = &r->used->ring[0];
+
+	return r->used->idx == 0 && first->id == 0 && first->len == 0;
+}
+
 /* ---- chains ---- */
 
 /* One descriptor may lie in several regions. */

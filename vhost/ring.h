@@ -53,6 +53,11 @@ int ring_map(struct ring *r, const struct vhost_addr *a) MUST_CHECK;
  * of a predecessor where that stopped.  -EPROTO: the region is damaged.
  */
 int ring_start(struct ring *r, uint16_t base) MUST_CHECK;
+/*
+ * A driver makes its rings of zeroes (virtio 1.2, 4.1.5.1.2), so this one has
+ * had no answer yet.  Indices alone do not tell: they wrap.
+ */
+bool ring_is_new(const struct ring *r);
 
 /* True: *c is the next chain.  -EPROTO in *ret_error: the driver has broken
  * the ring, which is the end of it. */

@@ -296,17 +296,24 @@ inflight_region(struct vhost_inflight *i, struct vhost_inflight_queue **ret_q)
 }
 
 /* A driver that has done `base` requests. */
-static struct front *
-front_with(const struct vhost_inflight *i, int fd, uint16_t base)
+static void
+front_goes_on(struct front *f, const struct vhost_inflight *i, int fd,
+    uint16_t base)
 {
-	struct front *f = front_connect();
-
 	f->avail->idx = f->used->idx = f->seen = base;
 	front_features(f, 0, 1ull << VHOST_PF_INFLIGHT_SHMFD);
 	(void)!front_ask(f, VHOST_SET_INFLIGHT_FD, i, sizeof(*i), fd, NULL,
 	    0);
 	front_memory(f);
 	front_queue(f, base, 0);
+}
+
+static struct front *
+front_with(const struct vhost_inflight *i, int fd, uint16_t base)
+{
+	struct front *f = front_connect();
+
+	front_goes_on(f, i, fd, base);
 	return f;
 }
 
@@ -394,6 +401,12 @@ ATF_TC_BODY(flushes_fail_after_unflushed_writes_were_lost, tc)
 	    sizeof(s)));
 	front_close(f);
 	f = front_with(&i, fd, 7);
+	ATF_CHECK_EQ(VIRTIO_BLK_S_IOERR, flush(f));
+	front_close(f);
+	/* After 65536 requests the driver's index is that of a new one. */
+	f = front_connect();
+	f->used->ring[0].len = 1;
+	front_goes_on(f, &i, fd, 0);
 	ATF_CHECK_EQ(VIRTIO_BLK_S_IOERR, flush(f));
 	front_close(f);
 	/* The guest is reset. */
