@@ -336,7 +336,9 @@ nbd_server_start(const struct nbd_server_conf *conf,
 	if (rc < 0) {
 		if (why[0] == '\0')
 			(void)snprintf(why, NBD_WHY_SIZE, "cannot listen at "
-			    "'%s': %s", conf->listen, vmfs_strerror(rc));
+			    "'%s': %s", conf->listen, rc == -EINVAL ?
+			    "expected an address, not a name, and a port of 0 "
+			    "to 65535" : vmfs_strerror(rc));
 		if (s != NULL)
 			server_free(s);
 		return rc;

@@ -228,6 +228,8 @@ what_is_not_safe_is_refused_body()
 	    ${on} --listen=0.0.0.0:0
 	atf_check -s exit:2 -e match:'that of a socket, or ADDRESS:PORT' \
 	    ${on} --listen=nowhere --insecure
+	atf_check -s exit:2 -e match:'.127.0.0.1:70000.: expected .*65535' \
+	    ${on} --listen=127.0.0.1:70000
 	atf_check -s exit:2 -e match:'cannot listen at .nowhere:1' \
 	    ${on} --listen=nowhere:1 --insecure
 	mkdir empty
