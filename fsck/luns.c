@@ -76,11 +76,31 @@ attach_any(struct disk *extents, const struct super *s,
 	return rc;
 }
 
+static const char *
+what_is_wrong(int error)
+{
+	switch (error) {
+	case -EEXIST:
+		return "was named twice";
+	case -ERANGE:
+		return "is smaller than the extent it carries; give the LUN "
+		    "its old size back";
+	case -VMFS_ESTALE_VOLUME:
+		return "is a copy of an extent of this datastore";
+	case -ENXIO:
+	case -VMFS_ENOTVMFS:
+		return "is no extent of this datastore";
+	default:
+		return NULL;
+	}
+}
+
 static int
 by_name(struct disk *extents, const struct super *s,
     const struct luns_conf *conf, const char *name, char *why)
 {
 	char text[LUN_TEXT_SIZE];
+	const char *what;
 	struct disk *lun;
 	int rc = open_lun(conf, name, &lun, why);
 
@@ -89,12 +109,9 @@ by_name(struct disk *extents, const struct super *s,
 	rc = attach_any(extents, s, conf, lun);
 	if (rc == 0)
 		return 0;
-	(void)snprintf(why, LUNS_WHY_SIZE, rc == -EEXIST ? "'%s' was named "
-	    "twice" : rc == -ERANGE ? "'%s' is smaller than the extent it "
-	    "carries; give the LUN its old size back" : rc ==
-	    -VMFS_ESTALE_VOLUME ? "'%s' is a copy of an extent of this "
-	    "datastore" : "'%s' is no extent of this datastore",
-	    lun_text(name, text));
+	what = what_is_wrong(rc);
+	(void)snprintf(why, LUNS_WHY_SIZE, "'%s'%s %s", lun_text(name, text),
+	    what != NULL ? "" : ":", what != NULL ? what : vmfs_strerror(rc));
 	return rc;
 }
 
@@ -118,9 +135,9 @@ by_note(struct disk *extents, const struct super *s,
 	}
 	if (rc < 0)
 		(void)snprintf(why, LUNS_WHY_SIZE, "extent %u (%s, added as "
-		    "'%s') is missing; name its LUN behind the first one", i,
+		    "'%s') is missing: %s; name its LUN behind the first one", i,
 		    uuid_text(&s->extent[i].uuid, uuid), note.place[0] != '\0' ?
-		    note.place : "?");
+		    note.place : "?", vmfs_strerror(rc));
 	return rc;
 }
 
@@ -139,6 +156,7 @@ luns_find(struct disk *extents, const struct super *s,
 		return rc;
 	rc = extents_follow(extents, s);
 	if (rc < 0)
-		(void)snprintf(why, LUNS_WHY_SIZE, "its LUNs cannot be used");
+		(void)snprintf(why, LUNS_WHY_SIZE, "its LUNs cannot be used: "
+		    "%s", vmfs_strerror(rc));
 	return rc;
 }

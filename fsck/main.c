@@ -11,6 +11,7 @@
 #include "fsck/report.h"
 #include "fsck/undo.h"
 #include "iscsi/disk_libiscsi.h"
+#include "libvmfs/base/lun_text.h"
 #include "libvmfs/core/ds.h"
 #include "libvmfs/core/extents.h"
 #include "libvmfs/env/reactor.h"
@@ -170,6 +171,15 @@ fail(const struct session *s, int error, const char *what)
 {
 	fprintf(stderr, "fsck.vmfs: %s: %s: %s\n", s->opt->lun, what,
 	    vmfs_strerror(error));
+	s->opt->status = EXIT_FAILED;
+	return error;
+}
+
+/* For sentences that name the LUN and the reason. */
+static int
+refuse(const struct session *s, int error, const char *sentence)
+{
+	fprintf(stderr, "fsck.vmfs: %s\n", sentence);
 	s->opt->status = EXIT_FAILED;
 	return error;
 }
@@ -441,7 +451,7 @@ find_luns(struct session *s)
 	char why[LUNS_WHY_SIZE];
 	int rc = luns_find(s->lun, &s->super, &conf, why);
 
-	return rc != 0 ? fail(s, rc, why) : 0;
+	return rc != 0 ? refuse(s, rc, why) : 0;
 }
 
 static int
@@ -471,6 +481,7 @@ fsck_main(void *arg)
 	struct options *o = arg;
 	struct session s = { .opt = o };
 	struct disk_libiscsi_conf conf = { .initiator = o->initiator };
+	char why[LUNS_WHY_SIZE];
 	struct disk *first;
 	int rc;
 
@@ -481,7 +492,8 @@ fsck_main(void *arg)
 	rc = lun_open(&s.env, o->lun, o->repair || o->rollback != NULL ? 0 :
 	    DISK_OPEN_READONLY, &conf, &first);
 	if (rc != 0)
-		return fail(&s, rc, "cannot open the LUN");
+		return refuse(&s, rc, lun_open_text(o->lun, rc, why,
+		    sizeof(why)));
 	rc = o->undo != NULL ? over_lun(&s, 0, first, &first) : 0;
 	if (rc == 0)
 		rc = extents_open(first, &s.lun);

@@ -234,6 +234,25 @@ journal_of_the_only_slot_is_repaired_cleanup()
 	hosts_cleanup
 }
 
+# Each reason once, and what to do about it.
+atf_test_case lun_that_cannot_be_had_is_named
+lun_that_cannot_be_had_is_named_body()
+{
+	truncate -s 512M lun0 lun1
+	atf_check -o ignore mkfs.vmfs lun0 lun1
+	mv lun1 away
+	atf_check -s exit:8 -e inline:"fsck.vmfs: cannot open 'gone': there is \
+no such file or device\n" fsck.vmfs gone
+	atf_check -s exit:8 -e inline:"fsck.vmfs: cannot open 'lun1': there is \
+no such file or device\n" fsck.vmfs lun0 lun1
+	atf_check -s exit:8 -e match:"extent 1 .*lun1.* is missing: No such \
+file.*; name its LUN behind the first one$" fsck.vmfs lun0
+	truncate -s 512M other
+	atf_check -s exit:8 -e match:"'other' is no extent of this datastore$" \
+	    fsck.vmfs lun0 other
+	atf_check -o ignore fsck.vmfs lun0 away
+}
+
 atf_init_test_cases()
 {
 	atf_add_test_case exit_status_tells
@@ -246,4 +265,5 @@ atf_init_test_cases()
 	atf_add_test_case rollback_refuses_what_was_written_since
 	atf_add_test_case rollback_that_was_cut_short_is_done_again
 	atf_add_test_case rollback_of_a_run_that_was_cut_short_needs_force
+	atf_add_test_case lun_that_cannot_be_had_is_named
 }
