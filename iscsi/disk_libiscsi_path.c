@@ -84,6 +84,12 @@ path_reinstate(struct disk *d, struct disk *dead)
 	return lsess_reinstate(via->sess, gone->sess);
 }
 
+static void
+path_drop(struct disk *d)
+{
+	lsess_drop(ldisk_of(d)->sess);
+}
+
 static const struct mpath_leg_ops path_ops = {
 	.open = path_open,
 	.alive = path_alive,
@@ -91,6 +97,7 @@ static const struct mpath_leg_ops path_ops = {
 	.reset = path_reset,
 	.expect_reset = path_expect_reset,
 	.reinstate = path_reinstate,
+	.drop = path_drop,
 };
 
 /* iscsi://user@portal,portal/iqn/lun, without the secret. */

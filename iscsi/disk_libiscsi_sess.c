@@ -67,6 +67,13 @@ lsess_let_go(struct lsess *s)
 }
 
 void
+lsess_drop(struct lsess *s)
+{
+	if (s->state == LSESS_READY)
+		lsess_break(s, -ECANCELED);
+}
+
+void
 lsess_expect_reset(struct lsess *s)
 {
 	s->reset_expected = true;

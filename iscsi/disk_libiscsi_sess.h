@@ -120,6 +120,9 @@ uint64_t lsess_nexus(const struct lsess *s);
  */
 void lsess_hold(struct lsess *s);
 void lsess_let_go(struct lsess *s);
+/* Ends the session there is, if any: the next log-in comes soon, and what the
+ * LUN kept for the nexus is gone.  Commands on their way: as by a loss. */
+void lsess_drop(struct lsess *s);
 
 /*
  * LOGICAL UNIT RESET (RFC 7143 11.5): ends the commands of every session of

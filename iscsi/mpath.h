@@ -76,6 +76,9 @@ struct mpath_leg_ops {
 	/* Ends the commands that `dead` left, through d.  -EOPNOTSUPP: its
 	 * target port cannot be reached from there.  Suspends. */
 	int (*reinstate)(struct disk *d, struct disk *dead);
+	/* Ends its session, with what the LUN keeps for that; another follows.
+	 * Commands on their way are lost.  Without one it does nothing. */
+	void (*drop)(struct disk *d);
 };
 
 struct mpath_leg_conf {

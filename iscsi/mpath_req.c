@@ -219,13 +219,29 @@ gone(struct mreq *r)
 		mreq_end(r, -VMFS_EGONE);
 }
 
+/* The leg may have the reservation still, and no RELEASE ends that. */
+static void
+drop_reservation(struct mpath *mp)
+{
+	struct leg *l = mp->reserver;
+
+	mp->reserver = NULL;
+	if (l != NULL)
+		l->conf.ops->drop(l->disk);
+}
+
 static void
 note_reservation(struct mreq *r, int result)
 {
-	if (result == 0 && r->req.op == DISK_RESERVE)
-		r->mp->reserver = r->leg;
+	struct mpath *mp = r->mp;
+
+	if (r->req.op == DISK_RESERVE && result == 0)
+		mp->reserver = r->leg;
+	else if (r->req.op == DISK_RELEASE && (result == 0 ||
+	    result == -VMFS_EGONE))
+		mp->reserver = NULL;
 	else if (r->req.op == DISK_RELEASE && result != -VMFS_EATTENTION)
-		r->mp->reserver = NULL;
+		drop_reservation(mp);
 }
 
 static void
@@ -290,21 +306,25 @@ dispatch(struct mreq *r, struct leg *l)
 
 /*
  * Whoever had the SCSI-2 reservation has lost it with the leg: another host may
- * have been there meanwhile, so nothing that relied on it may go on.
+ * have been there meanwhile, so nothing that relied on it may go on.  Only its
+ * RELEASE still goes there, where a session is left.
  */
 static bool
-reservation_lost(struct mreq *r)
+goes_without_reservation(struct mreq *r)
 {
 	struct mpath *mp = r->mp;
 
-	if (mp->reserver == NULL || mp->reserver->state == MPATH_ACTIVE)
-		return false;
-	if (r->parent->op == DISK_RELEASE || r->parent->op == DISK_RESERVE) {
-		mp->reserver = NULL;
+	switch (r->parent->op) {
+	case DISK_RELEASE:
+		if (mp->reserver->state == MPATH_LOST)
+			mp->reserver = NULL;
+		return true;
+	case DISK_RESERVE:
+		drop_reservation(mp);
+		return true;
+	default:
 		return false;
 	}
-	mreq_end_soon(r, -VMFS_EATTENTION);
-	return true;
 }
 
 void
@@ -324,10 +344,10 @@ mpath_pump(struct mpath *mp)
 			continue;
 		}
 		if (mp->reserver != NULL &&
-		    mp->reserver->state != MPATH_ACTIVE) {
+		    mp->reserver->state != MPATH_ACTIVE &&
+		    !goes_without_reservation(r)) {
 			list_del(node);
-			if (!reservation_lost(r))
-				list_add(&mp->waiting, &r->node);
+			mreq_end_soon(r, -VMFS_EATTENTION);
 			continue;
 		}
 		l = mpath_pick(mp, r->parent->op, r->gone);

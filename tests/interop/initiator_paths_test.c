@@ -9,6 +9,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "iscsi/mpath.h"
 #include "libvmfs/base/be.h"
 #include "libvmfs/base/units.h"
 #include "libvmfs/env/sched.h"
@@ -423,6 +424,44 @@ PATHS_CASE_CUT(a_fence_whose_answer_is_lost_ends_with_a_reset, cut_the_fence)
 	disk_close(d);
 }
 
+/* ---- RESERVE of SCSI-2 ---- */
+
+static int
+plain(struct disk *d, enum disk_op op)
+{
+	struct disk_req req = { .op = op };
+
+	return disk_run(d, &req);
+}
+
+static bool
+can_reserve(struct disk *d)
+{
+	time_t end = time(NULL) + DEADLINE_S;
+
+	while (plain(d, DISK_RESERVE) != 0) {
+		if (time(NULL) > end)
+			return false;
+		fiber_sleep(10 * NSEC_PER_MSEC);
+	}
+	return true;
+}
+
+/* In standby a port takes no RELEASE: the reservation goes with its session. */
+PATHS_CASE(a_reservation_does_not_outlive_its_section_in_standby)
+{
+	struct disk *d = open_both(), *other = open_direct();
+
+	ATF_REQUIRE_EQ(0, plain(d, DISK_RESERVE));
+	target_access(MPATH_STANDBY);
+	/* The other path is in standby as well. */
+	ATF_CHECK_EQ(-VMFS_EUNKNOWN, plain(d, DISK_RELEASE));
+	target_access(MPATH_OPTIMIZED);
+	ATF_CHECK(can_reserve(other));
+	disk_close(other);
+	disk_close(d);
+}
+
 ATF_TP_ADD_TCS(tp)
 {
 	ATF_TP_ADD_TC(tp, a_path_that_is_cut_costs_a_writer_no_error);
@@ -438,5 +477,7 @@ ATF_TP_ADD_TCS(tp)
 	ATF_TP_ADD_TC(tp, a_late_path_that_is_not_admitted_loses_its_key);
 	ATF_TP_ADD_TC(tp, a_fenced_host_is_shut_out_on_all_its_paths);
 	ATF_TP_ADD_TC(tp, a_fence_whose_answer_is_lost_ends_with_a_reset);
+	ATF_TP_ADD_TC(tp,
+	    a_reservation_does_not_outlive_its_section_in_standby);
 	return atf_no_error();
 }

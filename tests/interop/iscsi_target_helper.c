@@ -2,6 +2,7 @@
 /*
  * Serves memory or file LUNs over iSCSI on a free port of 127.0.0.1 until
  * standard input ends.  For tests; prints its portal and targets, then serves.
+ * A digit of the input is an access state of all LUNs; a line says that it is.
  */
 #include <err.h>
 #include <getopt.h>
@@ -295,7 +296,19 @@ serve(void)
 }
 
 static void
-wait_for_end_of_input(void)
+obey(char order)
+{
+	if (order < '0' || order > '3')
+		return;
+	for (unsigned i = 0; i < conf.lun_count; i++)
+		must(scsi_lu_set_access(run.lus[i], 1,
+		    (unsigned)(order - '0')), "access");
+	printf("%c\n", order);
+	fflush(stdout);
+}
+
+static void
+obey_until_end_of_input(void)
 {
 	char buf[64];
 
@@ -307,6 +320,8 @@ wait_for_end_of_input(void)
 		n = read(STDIN_FILENO, buf, sizeof(buf));
 		if (n <= 0)
 			return;
+		for (ssize_t i = 0; i < n; i++)
+			obey(buf[i]);
 	}
 }
 
@@ -316,7 +331,7 @@ helper_main(void *arg)
 	(void)arg;
 	env_posix_init(&run.env, sched_current(), &run.log);
 	serve();
-	wait_for_end_of_input();
+	obey_until_end_of_input();
 	iscsi_server_free(run.server);
 	for (unsigned i = 0; i < conf.threads; i++)
 		stop_worker(i);

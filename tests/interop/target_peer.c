@@ -3,6 +3,7 @@
 #include "tests/interop/target_peer.h"
 
 #include <atf-c.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -19,17 +20,14 @@
 struct target_peer peer;
 
 static void
-run_target(int out, const char *const *args)
+run_target(int in, int out, const char *const *args)
 {
 	const char *argv[16];
 	char program[512];
-	int in[2], n = 0;
+	int n = 0;
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	/* It serves until its input ends: never, until it is killed. */
-	if (pipe(in) != 0)
-		_exit(126);
-	dup2(in[0], STDIN_FILENO);
+	dup2(in, STDIN_FILENO);
 	dup2(out, STDOUT_FILENO);
 	snprintf(program, sizeof(program),
 	    "%s/tests/interop/iscsi_target_helper",
@@ -47,25 +45,27 @@ target_kill(void)
 {
 	kill(peer.pid, SIGKILL);
 	waitpid(peer.pid, NULL, 0);
+	close(peer.orders);
+	fclose(peer.answers);
 }
 
 static bool
 target_try(const char *const *args)
 {
-	int out[2];
+	int in[2], out[2];
 	bool told;
-	FILE *f;
 
-	ATF_REQUIRE(pipe(out) == 0);
+	ATF_REQUIRE(pipe2(in, O_CLOEXEC) == 0 && pipe2(out, O_CLOEXEC) == 0);
 	peer.pid = fork();
 	ATF_REQUIRE(peer.pid >= 0);
 	if (peer.pid == 0)
-		run_target(out[1], args);
+		run_target(in[0], out[1], args);
+	close(in[0]);
 	close(out[1]);
-	f = fdopen(out[0], "r");
-	told = fgets(peer.portal, sizeof(peer.portal), f) != NULL;
+	peer.orders = in[1];
+	peer.answers = fdopen(out[0], "r");
+	told = fgets(peer.portal, sizeof(peer.portal), peer.answers) != NULL;
 	peer.portal[strcspn(peer.portal, "\n")] = '\0';
-	fclose(f);
 	return told;
 }
 
@@ -79,4 +79,14 @@ target_start(const char *const *args)
 		ATF_REQUIRE_MSG(time(NULL) < end, "the target does not start");
 		usleep(5000);
 	}
+}
+
+void
+target_access(unsigned state)
+{
+	char order = (char)('0' + state), answer[8];
+
+	ATF_REQUIRE_EQ(1, write(peer.orders, &order, 1));
+	ATF_REQUIRE(fgets(answer, sizeof(answer), peer.answers) != NULL);
+	ATF_REQUIRE_EQ(order, answer[0]);
 }

@@ -3,12 +3,15 @@
 #ifndef VMFS_TESTS_INTEROP_TARGET_PEER_H
 #define VMFS_TESTS_INTEROP_TARGET_PEER_H
 
+#include <stdio.h>
 #include <sys/types.h>
 
 /* The one that was started last; a copy of it can be put back. */
 extern struct target_peer {
 	pid_t pid;
 	char portal[80];
+	int orders;
+	FILE *answers;
 } peer;
 
 /*
@@ -18,5 +21,7 @@ extern struct target_peer {
  */
 void target_start(const char *const *args);
 void target_kill(void);
+/* Its LUNs' access state from now on, SPC-4 table 307: 0 to 3. */
+void target_access(unsigned state);
 
 #endif

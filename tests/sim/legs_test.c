@@ -23,6 +23,8 @@ struct port {
 	unsigned served;	/* requests that got to the LUN */
 	struct disk_sense next;	/* answer to the next request, once */
 	unsigned expected;	/* resets that it was told to expect */
+	unsigned drops;		/* sessions that it was told to end */
+	uint64_t look_ns;	/* how long a look takes */
 };
 
 static struct {
@@ -106,6 +108,7 @@ leg_look(struct disk *d, struct mpath_look *ret_look)
 {
 	const struct port *p = port_of(d);
 
+	fiber_sleep(p->look_ns);
 	*ret_look = (struct mpath_look){ .access = p->access,
 		.group = p->index + 1, .preferred = p->preferred };
 	if (*path(p->index) == PATH_CUT)
@@ -131,6 +134,16 @@ leg_expect_reset(struct disk *d)
 	port_of(d)->expected++;
 }
 
+static void
+leg_drop(struct disk *d)
+{
+	struct port *p = port_of(d);
+
+	p->drops++;
+	sim_path_lose(&rig.lun, p->index);
+	sim_path_heal(&rig.lun, p->index);
+}
+
 /* Every leg has a target port of its own. */
 static int
 leg_reinstate(struct disk *d, struct disk *dead)
@@ -143,7 +156,7 @@ leg_reinstate(struct disk *d, struct disk *dead)
 static const struct mpath_leg_ops leg_ops = {
 	.open = leg_open, .alive = leg_alive, .look = leg_look,
 	.reset = leg_reset, .expect_reset = leg_expect_reset,
-	.reinstate = leg_reinstate,
+	.reinstate = leg_reinstate, .drop = leg_drop,
 };
 
 static void
@@ -458,6 +471,14 @@ reserve(void)
 	return disk_run(rig.d, &req);
 }
 
+static int
+release(void)
+{
+	struct disk_req req = { .op = DISK_RELEASE };
+
+	return disk_run(rig.d, &req);
+}
+
 static void
 reserves(void)
 {
@@ -496,8 +517,6 @@ read_slowly(void *arg)
 static void
 releases_late(void)
 {
-	struct disk_req release = { .op = DISK_RELEASE };
-
 	rig.lun.faults = (struct sim_faults){ .slow_ppm = 1000000,
 		.slow_ns = NSEC_PER_SEC };
 	ATF_REQUIRE_EQ(0, sched_spawn(&rig.sim.sched, "read", read_slowly,
@@ -510,9 +529,10 @@ releases_late(void)
 	/* REPORTED LUNS DATA HAS CHANGED */
 	rig.port[1].next = (struct disk_sense){ .status = 2, .key = 6,
 		.asc = 0x3f, .ascq = 0x0e };
-	ATF_CHECK_EQ(-VMFS_EATTENTION, disk_run(rig.d, &release));
-	ATF_CHECK_EQ(0, disk_run(rig.d, &release));
+	ATF_CHECK_EQ(-VMFS_EATTENTION, release());
+	ATF_CHECK_EQ(0, release());
 	ATF_CHECK(!rig.lun.scsi2);
+	ATF_CHECK_EQ(0, rig.port[1].drops);
 }
 
 ATF_TC_WITHOUT_HEAD(a_release_that_was_not_heard_goes_to_the_same_leg);
@@ -520,6 +540,76 @@ ATF_TC_BODY(a_release_that_was_not_heard_goes_to_the_same_leg, tc)
 {
 	(void)tc;
 	rig_run(2, releases_late);
+}
+
+/* ASYMMETRIC ACCESS STATE CHANGED; the leg is looked at when RELEASE comes. */
+static void
+changes_reserved(void)
+{
+	ATF_REQUIRE_EQ(0, reserve());
+	rig.port[0].look_ns = NSEC_PER_SEC;
+	rig.port[0].access = MPATH_NON_OPTIMIZED;
+	rig.port[0].next = (struct disk_sense){ .status = 2, .key = 6,
+		.asc = 0x2a, .ascq = 0x06 };
+	ATF_CHECK_EQ(-VMFS_EATTENTION, put_with(1, DISK_RESERVED));
+	ATF_CHECK_EQ(0, release());
+	ATF_CHECK(!rig.lun.scsi2);
+	ATF_CHECK_EQ(0, rig.port[0].drops);
+	ATF_CHECK_EQ(0, put(2));
+}
+
+ATF_TC_WITHOUT_HEAD(a_release_goes_to_the_leg_that_is_looked_at);
+ATF_TC_BODY(a_release_goes_to_the_leg_that_is_looked_at, tc)
+{
+	(void)tc;
+	rig_run(2, changes_reserved);
+}
+
+/* A port in standby takes no RELEASE, but its sessions stand. */
+static void
+stands_by_reserved(void)
+{
+	ATF_REQUIRE_EQ(0, reserve());
+	rig.port[0].access = MPATH_STANDBY;
+	ATF_CHECK_EQ(-VMFS_EATTENTION, put_with(1, DISK_RESERVED));
+	ATF_CHECK_EQ(0, release());
+	ATF_CHECK(!rig.lun.scsi2);
+	ATF_CHECK_EQ(1, rig.port[0].drops);
+	ATF_REQUIRE_EQ(0, reserve());
+	ATF_CHECK_EQ(0, put_with(2, DISK_RESERVED));
+	ATF_CHECK_EQ(0, release());
+	ATF_CHECK_EQ(2, rig.lun.now[0]);
+}
+
+ATF_TC_WITHOUT_HEAD(a_reservation_in_standby_ends_with_its_session);
+ATF_TC_BODY(a_reservation_in_standby_ends_with_its_session, tc)
+{
+	(void)tc;
+	rig_run(2, stands_by_reserved);
+}
+
+/* So does one whose RELEASE comes as the first to hear of it, or fails. */
+static void
+fails_to_release(void)
+{
+	ATF_REQUIRE_EQ(0, reserve());
+	/* HARDWARE ERROR, INTERNAL TARGET FAILURE */
+	rig.port[0].next = (struct disk_sense){ .status = 2, .key = 4,
+		.asc = 0x44 };
+	ATF_CHECK_EQ(-EIO, release());
+	ATF_CHECK(!rig.lun.scsi2);
+	ATF_REQUIRE_EQ(0, reserve());
+	rig.port[rig.lun.scsi2_nexus].access = MPATH_STANDBY;
+	ATF_CHECK_EQ(0, release());
+	ATF_CHECK(!rig.lun.scsi2);
+	ATF_CHECK_EQ(0, put(1));
+}
+
+ATF_TC_WITHOUT_HEAD(a_reservation_that_is_not_released_ends_with_its_session);
+ATF_TC_BODY(a_reservation_that_is_not_released_ends_with_its_session, tc)
+{
+	(void)tc;
+	rig_run(2, fails_to_release);
 }
 
 static void
@@ -542,6 +632,10 @@ ATF_TP_ADD_TCS(tp)
 	ATF_TP_ADD_TC(tp, a_reservation_is_over_with_its_leg);
 	ATF_TP_ADD_TC(tp,
 	    a_release_that_was_not_heard_goes_to_the_same_leg);
+	ATF_TP_ADD_TC(tp, a_release_goes_to_the_leg_that_is_looked_at);
+	ATF_TP_ADD_TC(tp, a_reservation_in_standby_ends_with_its_session);
+	ATF_TP_ADD_TC(tp,
+	    a_reservation_that_is_not_released_ends_with_its_session);
 	ATF_TP_ADD_TC(tp,
 	    a_reserved_write_that_is_lost_is_not_taken_for_refused);
 	ATF_TP_ADD_TC(tp, a_fence_of_unknown_outcome_ends_with_a_reset);

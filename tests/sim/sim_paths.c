@@ -134,6 +134,17 @@ leg_reinstate(struct disk *d, struct disk *dead)
 	return 0;
 }
 
+static void
+leg_drop(struct disk *d)
+{
+	struct sim_leg *l = leg_of(d);
+
+	if (path_of(l) != PATH_UP)
+		return;
+	sim_path_lose(l->lun, l->nexus);
+	sim_path_heal(l->lun, l->nexus);
+}
+
 static const struct mpath_leg_ops leg_ops = {
 	.open = leg_open,
 	.alive = leg_alive,
@@ -141,6 +152,7 @@ static const struct mpath_leg_ops leg_ops = {
 	.reset = leg_reset,
 	.expect_reset = leg_expect_reset,
 	.reinstate = leg_reinstate,
+	.drop = leg_drop,
 };
 
 int
