@@ -4,9 +4,11 @@
 #include <string.h>
 
 #include "libvmfs/base/cleanup.h"
+#include "libvmfs/base/units.h"
 #include "libvmfs/core/ds_priv.h"
 
 #define LOAD_TRIES 3u
+#define TORN_NS (5 * NSEC_PER_MSEC)
 #define CACHE_BLOCKS_MIN 64u
 
 static struct list *
@@ -377,13 +379,18 @@ block_read_unlocked(struct ds *ds, uint64_t addr, enum block_type type,
 {
 	cleanup_free uint8_t *tmp = disk_buf_alloc(BLOCK_SIZE);
 	struct block_hdr h;
-	int r;
+	int r = -VMFS_ECORRUPT;
 
 	if (tmp == NULL)
 		return -ENOMEM;
-	r = mb_reads_block(ds, addr, type, tmp, &h);
-	if (r == 0 && owner != 0 && h.owner != owner)
-		r = -VMFS_ECORRUPT;
+	/* Perhaps torn by a writer that is in the middle of it. */
+	for (unsigned i = 0; i < LOAD_TRIES && r == -VMFS_ECORRUPT; i++) {
+		if (i > 0)
+			fiber_sleep(TORN_NS);
+		r = mb_reads_block(ds, addr, type, tmp, &h);
+		if (r == 0 && owner != 0 && h.owner != owner)
+			r = -VMFS_ECORRUPT;
+	}
 	if (r < 0)
 		return block_reports(ds, r, addr, type, owner);
 	memcpy(buf, tmp, BLOCK_SIZE);

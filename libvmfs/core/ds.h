@@ -218,7 +218,8 @@ void mb_freed(struct txn *t, uint64_t addr);
  * Reads a block without a lock and without the cache, as of its last
  * checkpoint by whoever holds the lock; checked like mb_read except for the
  * owner's lock.  For readers of what other hosts have open, and of map nodes
- * that clones and snapshots inherited (owner 0: any).
+ * that clones and snapshots inherited (owner 0: any).  A writer in the middle of
+ * it is given time; what is left then is damage.
  */
 int block_read_unlocked(struct ds *ds, uint64_t addr, enum block_type type,
     uint64_t owner, void *buf) MUST_CHECK;

@@ -221,8 +221,7 @@ reader_begin(struct reader *r)
 	}
 	if (e != 0 && e != -VMFS_EFENCED && e != -VMFS_EGONE &&
 	    r->tries++ < 2) {
-		/* Perhaps torn by a writer that is in the middle of it. */
-		fiber_sleep(e == -VMFS_ECORRUPT ? READER_POLL_NS : 0);
+		fiber_yield();
 		return reader_begin(r);
 	}
 	return e;

@@ -370,7 +370,18 @@ tear_ends(void *arg)
 	w->lun.strike = (struct sim_strike){ 0 };
 }
 
-/* The writer is in the middle of the inode for as long. */
+/* Meanwhile another host is in the middle of writing the block. */
+static void
+tear_for_a_while(struct world *w, unsigned host, uint64_t block)
+{
+	w->lun.strike = (struct sim_strike){
+		.torn = block * BLOCK_SIZE + 1000, .ops = 1u << DISK_READ,
+		.first = 2 * host, .last = 2 * host + 1, .times = UINT64_MAX,
+	};
+	WORLD_CHECK(w, sched_spawn(&w->sim.sched, "writer", tear_ends,
+	    w) == 0);
+}
+
 static void
 play_torn_inode(struct world *w)
 {
@@ -383,12 +394,7 @@ play_torn_inode(struct world *w)
 		return;
 	WORLD_CHECK(w, fs_file_attr(f, &a) == 0);
 	WORLD_CHECK(w, fs_file_close(f) == 0);
-	w->lun.strike = (struct sim_strike){
-		.torn = a.ino * BLOCK_SIZE + 1000, .ops = 1u << DISK_READ,
-		.first = 2, .last = 3, .times = UINT64_MAX,
-	};
-	WORLD_CHECK(w, sched_spawn(&w->sim.sched, "writer", tear_ends,
-	    w) == 0);
+	tear_for_a_while(w, 1, a.ino);
 	WORLD_CHECK(w, fs_getattr(w->host[1].fs, a.ino, &a) == 0);
 	WORLD_CHECK(w, w->lun.strike.ops == 0);
 	unmount_all(w);
@@ -400,6 +406,36 @@ ATF_TC_BODY(who_looks_up_waits_for_a_writer_in_the_middle, tc)
 	(void)tc;
 	run_seeds((struct world_conf){ .hosts = 2, .protocol = LOCK_ATS_PR,
 	    .faults = calm }, play_torn_inode);
+}
+
+/* Another host makes a clone of the snapshot, whose inode counts them. */
+static void
+play_torn_snapshot(struct world *w)
+{
+	struct fs_snapshot s, found = { 0 };
+	struct fs_attr a;
+	struct fs *fs;
+
+	mount_all(w);
+	if (world_failed(w))
+		return;
+	fs = w->host[0].fs;
+	WORLD_CHECK(w, fs_create(fs, fs_root(fs), "vm", INODE_DISK, 0600, 0, 0,
+	    MIB, &a) == 0);
+	WORLD_CHECK(w, fs_snapshot_create(fs, a.ino, "s", &s, NULL) == 0);
+	tear_for_a_while(w, 0, s.ino);
+	WORLD_CHECK(w, fs_snapshot_find(fs, a.ino, "s", &found) == 0);
+	WORLD_CHECK(w, found.ino == s.ino);
+	WORLD_CHECK(w, w->lun.strike.ops == 0);
+	unmount_all(w);
+}
+
+ATF_TC_WITHOUT_HEAD(a_snapshot_is_found_while_another_host_clones_it);
+ATF_TC_BODY(a_snapshot_is_found_while_another_host_clones_it, tc)
+{
+	(void)tc;
+	run_seeds((struct world_conf){ .hosts = 1, .protocol = LOCK_ATS_PR,
+	    .faults = calm }, play_torn_snapshot);
 }
 
 ATF_TC_WITHOUT_HEAD(the_same_seed_gives_the_same_trace);
@@ -425,6 +461,8 @@ ATF_TP_ADD_TCS(tp)
 	ATF_TP_ADD_TC(tp, a_closed_file_goes_to_the_next_host_at_once);
 	ATF_TP_ADD_TC(tp, a_number_that_is_used_again_is_another_file);
 	ATF_TP_ADD_TC(tp, who_looks_up_waits_for_a_writer_in_the_middle);
+	ATF_TP_ADD_TC(tp,
+	    a_snapshot_is_found_while_another_host_clones_it);
 	ATF_TP_ADD_TC(tp, the_same_seed_gives_the_same_trace);
 	return atf_no_error();
 }
