@@ -20,7 +20,7 @@ fuse_keep_replayed(struct fuse_keep *k, uint64_t replayed_lsn)
 void
 fuse_keep_touch(struct fuse_keep *k, unsigned i, size_t bytes)
 {
-	(void)madvise(k->message[i], bytes, MADV_POPULATE_WRITE);
+	(void)madvise(fuse_keep_message(k, i), bytes, MADV_POPULATE_WRITE);
 }
 
 /* INIT has been answered before all others. */

@@ -13,9 +13,12 @@
 
 #include "fuse/ranges.h"
 #include "libvmfs/core/fs.h"
+#include "libvmfs/env/hugepage.h"
 
 #define FUSE_KEEP_HANDLES 32768u
 #define FUSE_KEEP_REQUESTS 256u
+/* Of them, the first: used most, and they can become huge pages. */
+#define FUSE_KEEP_HUGE 32u
 #define FUSE_KEEP_LOCKS 16384u
 #define FUSE_KEEP_PAGE 4096u
 /* Longest message, 1 MiB of data and a page of headers, and a page in front of
@@ -49,9 +52,11 @@ struct fuse_keep {
 	struct fuse_keep_handle handle[FUSE_KEEP_HANDLES];
 	struct range_kept lock[FUSE_KEEP_LOCKS];
 	struct fs_note note[FUSE_KEEP_REQUESTS];
-	/* A length in the header: it is under way. */
-	uint8_t message[FUSE_KEEP_REQUESTS][FUSE_KEEP_MESSAGE]
-	    __attribute__((aligned(FUSE_KEEP_PAGE)));
+	/* Messages, by fuse_keep_message; a length in the header: it is under
+	 * way. */
+	uint8_t huge[FUSE_KEEP_HUGE][HUGEPAGE]
+	    __attribute__((aligned(HUGEPAGE)));
+	uint8_t rest[FUSE_KEEP_REQUESTS - FUSE_KEEP_HUGE][FUSE_KEEP_MESSAGE];
 };
 
 /*
@@ -69,11 +74,18 @@ void fuse_keep_replayed(struct fuse_keep *k, uint64_t replayed_lsn);
  */
 void fuse_keep_touch(struct fuse_keep *k, unsigned i, size_t bytes);
 
+/* FUSE_KEEP_MESSAGE bytes. */
+static inline uint8_t *
+fuse_keep_message(struct fuse_keep *k, unsigned i)
+{
+	return i < FUSE_KEEP_HUGE ? k->huge[i] : k->rest[i - FUSE_KEEP_HUGE];
+}
+
 /* Of message i; data of a write follows, at the beginning of a page. */
 static inline void *
 fuse_keep_header(struct fuse_keep *k, unsigned i)
 {
-	return k->message[i] + FUSE_KEEP_PAGE - FUSE_KEEP_HEADERS;
+	return fuse_keep_message(k, i) + FUSE_KEEP_PAGE - FUSE_KEEP_HEADERS;
 }
 
 /*

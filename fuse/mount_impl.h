@@ -24,6 +24,7 @@ struct request {
 	struct ring_entry *entry;	/* NULL: it is read from /dev/fuse */
 	bool again;		/* a dead process has begun it */
 	bool touched;		/* its pages are there */
+	uint8_t joins;		/* tries left to make a huge page of them */
 	struct reader *reader;	/* who has the buffer */
 	struct sched_work work;
 	/* On its way past the owner. */
@@ -31,6 +32,9 @@ struct request {
 	struct iovec iov;
 	struct handle *handle;
 };
+
+/* The kernel may hold a page for a moment, or have no huge one. */
+#define REQUEST_JOINS 3u
 
 /* The owner, who is the first, or a thread beside it. */
 struct reader {
@@ -85,6 +89,7 @@ struct fuse_mount {
 	/* One more for the ring, which the owner has no part in. */
 	struct reader reader[FUSE_THREADS_MAX + 1];
 	unsigned readers;
+	_Atomic unsigned joined;	/* requests in huge pages */
 	bool begun;		/* by the answer to INIT, before all others */
 	struct ring *ring;	/* NULL: all comes by /dev/fuse */
 	struct list ringing;	/* requests by it that the owner has */
@@ -270,6 +275,8 @@ request_header(const struct request *r)
 uint64_t request_unique(const struct request *r);
 /* On the owner: a fiber that answers it. */
 void request_run(struct request *r);
+/* Bytes of its message, or of those that it wants to read. */
+size_t request_length(const struct request *r);
 /* The thread that it came to: past the owner, or by it. */
 void request_begin(struct request *r);
 /* Instead of request_run; the same threads. */

@@ -22,6 +22,10 @@
 #define IDLE_MAX 64u
 /* Requests read between two looks at what has completed. */
 #define READS_PER_TURN 16u
+/* So many of them and of the ring's entries become huge pages, which are twice
+ * as long, when a long request comes; short ones gain too little by it. */
+#define JOINED_MAX FUSE_KEEP_HUGE
+#define JOIN_LENGTH (32u * 1024)
 #define THREADS_DEFAULT_MAX 4u
 /* Until the next request of a program that waits for each: it and the thread
  * are woken in between. */
@@ -57,6 +61,7 @@ readers_init(struct fuse_mount *m)
 		r->note = &m->conf.keep->note[i];
 		r->reader = &m->reader[i % m->readers];
 		r->buf.mem = fuse_keep_header(m->conf.keep, i);
+		r->joins = i < FUSE_KEEP_HUGE ? REQUEST_JOINS : 0;
 		list_init(&r->node);
 		list_add_tail(&r->reader->idle, &r->node);
 	}
@@ -100,15 +105,14 @@ put_here(void *arg)
 }
 
 /* What is read of a file comes to where the request was. */
-static bool
-is_long(const struct request *r)
+size_t
+request_length(const struct request *r)
 {
 	const struct fuse_in_header *h = request_header(r);
 	const struct fuse_read_in *rd = (const void *)(h + 1);
-	size_t most = FUSE_KEEP_SHORT - FUSE_KEEP_PAGE;
 
-	return r->buf.size > most ||
-	    (h->opcode == FUSE_READ && rd->size > most);
+	return h->opcode == FUSE_READ && rd->size > r->buf.size ? rd->size :
+	    r->buf.size;
 }
 
 /* From here on nobody does it again. */
@@ -116,8 +120,9 @@ static void
 forget(struct request *r)
 {
 	request_header(r)->len = 0;
-	if (r->index >= IDLE_MAX && is_long(r))
-		(void)madvise(r->mount->conf.keep->message[r->index] +
+	if (r->index >= IDLE_MAX &&
+	    request_length(r) > FUSE_KEEP_SHORT - FUSE_KEEP_PAGE)
+		(void)madvise(fuse_keep_message(r->mount->conf.keep, r->index) +
 		    FUSE_KEEP_SHORT, FUSE_KEEP_MESSAGE - FUSE_KEEP_SHORT,
 		    MADV_REMOVE);
 }
@@ -240,9 +245,28 @@ fast_begin(struct request *r)
 	return false;
 }
 
+/* A message has a huge page's room of its own, also an entry's. */
+static void
+join_pages(struct request *r)
+{
+	struct fuse_mount *m = r->mount;
+
+	if (r->joins == 0 || request_length(r) < JOIN_LENGTH ||
+	    atomic_load(&m->joined) >= JOINED_MAX)
+		return;
+	r->joins--;
+	if (hugepage_join(r->buf.mem) == 0) {
+		r->joins = 0;
+		atomic_fetch_add(&m->joined, 1);
+	}
+	if (r->touched)
+		fuse_keep_touch(m->conf.keep, r->index, FUSE_KEEP_MESSAGE);
+}
+
 void
 request_begin(struct request *r)
 {
+	join_pages(r);
 	if (!fast_begin(r))
 		hand_over(r);
 }

@@ -24,8 +24,9 @@
 #include "libvmfs/env/cpus.h"
 
 #define PAYLOAD ((size_t)256 * FUSE_KEEP_PAGE)
-/* Headers before it: the kernel's, and at the end of the page libfuse's. */
-#define ENTRY_SIZE (PAYLOAD + FUSE_KEEP_PAGE)
+/* Of an entry, which can become a huge page.  Before the payload headers: the
+ * kernel's, and at the end of the page libfuse's. */
+#define ENTRY_SIZE HUGEPAGE
 /* Of a queue; more wait in the kernel.  One is enough for a processor that is
  * not there. */
 #define ENTRIES 32u
@@ -150,16 +151,6 @@ entry_refused(struct ring_entry *e, int error)
 	    vmfs_strerror(error));
 }
 
-static bool
-is_large(const struct request *r)
-{
-	const struct fuse_in_header *h = request_header(r);
-	const struct fuse_read_in *rd = (const void *)(h + 1);
-
-	return r->buf.size >= LARGE ||
-	    (h->opcode == FUSE_READ && rd->size >= LARGE);
-}
-
 /* ---- which processor ---- */
 
 /* The first queue of thread t, which has those up to the first of t + 1. */
@@ -265,7 +256,7 @@ entry_came(struct reactor_op *op, int res)
 	}
 	*r->note = (struct fs_note){ 0 };
 	put_together(e);
-	e->large = is_large(r);
+	e->large = request_length(r) >= LARGE;
 	e->moves = 0;
 	entry_place(e);
 }
@@ -355,6 +346,7 @@ entry_init(struct ring *ring, unsigned i, unsigned queue)
 	e->request.mount = m;
 	e->request.note = &ring->note[i];
 	e->request.entry = e;
+	e->request.joins = REQUEST_JOINS;
 	e->request.reader = e->home = reader_of(ring, queue);
 	list_init(&e->request.node);
 }
@@ -370,6 +362,7 @@ ring_new(struct fuse_mount *m, struct ring **ret_r)
 {
 	struct ring *ring = calloc(1, sizeof(*ring));
 	unsigned n = 0;
+	void *memory;
 	long there;
 	int rc = ring != NULL ? cpus_possible(&ring->queues) : -ENOMEM;
 
@@ -386,14 +379,13 @@ ring_new(struct fuse_mount *m, struct ring **ret_r)
 	ring->size = ring->entries * ENTRY_SIZE;
 	ring->entry = calloc(ring->entries, sizeof(*ring->entry));
 	ring->note = calloc(ring->entries, sizeof(*ring->note));
-	ring->memory = mmap(NULL, ring->size, PROT_READ | PROT_WRITE,
-	    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	if (ring->entry == NULL || ring->note == NULL ||
-	    ring->memory == MAP_FAILED) {
-		ring->memory = ring->memory == MAP_FAILED ? NULL : ring->memory;
+	rc = hugepage_map(ring->size, -1, &memory);
+	if (rc == 0)
+		ring->memory = memory;
+	if (ring->entry == NULL || ring->note == NULL)
 		rc = -ENOMEM;
+	if (rc < 0)
 		goto out;
-	}
 	for (unsigned q = 0; q < ring->queues; q++)
 		for (unsigned k = 0; k < depth_of(ring, q); k++)
 			entry_init(ring, n++, q);

@@ -20,13 +20,12 @@ name_of(const char *datastore, char name[KEEP_NAME_MAX])
 static int
 map(int fd, struct ds_keep **ret_k)
 {
-	void *p = mmap(NULL, sizeof(struct ds_keep), PROT_READ | PROT_WRITE,
-	    MAP_SHARED, fd, 0);
+	void *p;
+	int rc = hugepage_map(sizeof(struct ds_keep), fd, &p);
 
-	if (p == MAP_FAILED)
-		return -ENOMEM;
-	*ret_k = p;
-	return 0;
+	if (rc == 0)
+		*ret_k = p;
+	return rc;
 }
 
 static int

@@ -14,7 +14,7 @@ struct datastore;
 struct datastores;
 
 /* Another layout is another version: what it left is not understood. */
-#define DS_KEEP_VERSION 3u
+#define DS_KEEP_VERSION 4u
 
 enum attach_served {
 	SERVED_NEVER,

@@ -133,6 +133,39 @@ a_write_shows_in_the_times_cleanup()
 	hosts_cleanup
 }
 
+# in_huge_pages: KiB of the daemon's buffers that are.
+in_huge_pages()
+{
+	awk '/^(AnonHugePages|ShmemPmdMapped):/ { n += $2 } END { print n }' \
+	    "/proc/$(cat esx1/pid)/smaps_rollup"
+}
+
+atf_test_case large_requests_lie_in_huge_pages cleanup
+large_requests_lie_in_huge_pages_head()
+{
+	atf_set require.user root
+}
+large_requests_lie_in_huge_pages_body()
+{
+	"${VMFS_BUILDDIR}/tests/unit/env_hugepage_test" -r probe \
+	    shared_memory_becomes_one_page 2>/dev/null
+	grep -q '^passed' probe || atf_skip "this machine has no huge page"
+	start 2
+	f=esx1/mnt/vm-flat.vmdk
+	before=$(in_huge_pages)
+	atf_check dd if=/dev/zero of=${f} bs=16k count=64 conv=notrunc \
+	    oflag=direct status=none
+	[ "$(in_huge_pages)" -eq "${before}" ] || atf_fail "short ones do, too"
+	atf_check dd if=/dev/zero of=${f} bs=1M count=8 conv=notrunc \
+	    oflag=direct status=none
+	[ "$(in_huge_pages)" -gt "${before}" ] || atf_fail "no huge page"
+	hosts_stop
+}
+large_requests_lie_in_huge_pages_cleanup()
+{
+	hosts_cleanup
+}
+
 # page FD: where it stands, by that open file.
 page()
 {
@@ -230,6 +263,7 @@ atf_init_test_cases()
 	atf_add_test_case data_is_right_beside_snapshots_and_discards
 	atf_add_test_case unmount_waits_for_all_threads
 	atf_add_test_case a_write_shows_in_the_times
+	atf_add_test_case large_requests_lie_in_huge_pages
 	atf_add_test_case a_lock_given_up_takes_the_file_along
 	atf_add_test_case a_cold_disk_of_62_TiB_is_there_at_once
 }

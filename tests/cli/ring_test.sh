@@ -136,6 +136,7 @@ atf_init_test_cases()
 	atf_add_test_case data_is_right_beside_snapshots_and_discards
 	atf_add_test_case unmount_waits_for_all_threads
 	atf_add_test_case a_write_shows_in_the_times
+	atf_add_test_case large_requests_lie_in_huge_pages
 	atf_add_test_case a_lock_given_up_takes_the_file_along
 	atf_add_test_case who_waits_gets_it_from_another_host
 	atf_add_test_case a_signal_ends_the_wait

@@ -9,10 +9,9 @@
 static struct fuse_keep *
 keep_new(void)
 {
-	void *p = mmap(NULL, sizeof(struct fuse_keep), PROT_READ | PROT_WRITE,
-	    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	void *p;
 
-	ATF_REQUIRE(p != MAP_FAILED);
+	ATF_REQUIRE_EQ(hugepage_map(sizeof(struct fuse_keep), -1, &p), 0);
 	return p;
 }
 
@@ -68,7 +67,8 @@ pages_there(struct fuse_keep *k, unsigned i)
 	unsigned char there[FUSE_KEEP_MESSAGE / FUSE_KEEP_PAGE];
 	unsigned n = 0;
 
-	ATF_REQUIRE_EQ(mincore(k->message[i], FUSE_KEEP_MESSAGE, there), 0);
+	ATF_REQUIRE_EQ(mincore(fuse_keep_message(k, i), FUSE_KEEP_MESSAGE,
+	    there), 0);
 	for (unsigned p = 0; p < sizeof(there); p++)
 		n += there[p] & 1;
 	return n;
@@ -84,6 +84,23 @@ ATF_TC_BODY(pages_are_there_before_a_request_is, tc)
 	fuse_keep_touch(k, 7, FUSE_KEEP_SHORT);
 	ATF_CHECK_EQ(pages_there(k, 7), FUSE_KEEP_SHORT / FUSE_KEEP_PAGE);
 	ATF_CHECK_EQ(pages_there(k, 6), 0);
+	keep_free(k);
+}
+
+/* It becomes one while others use the messages beside it. */
+ATF_TC_WITHOUT_HEAD(no_message_is_in_the_huge_page_of_another);
+ATF_TC_BODY(no_message_is_in_the_huge_page_of_another, tc)
+{
+	struct fuse_keep *k = keep_new();
+
+	for (unsigned i = 0; i < FUSE_KEEP_HUGE; i++) {
+		ATF_CHECK_EQ((uintptr_t)fuse_keep_message(k, i) % HUGEPAGE, 0);
+		ATF_CHECK(fuse_keep_message(k, i + 1) >=
+		    fuse_keep_message(k, i) + HUGEPAGE);
+	}
+	for (unsigned i = FUSE_KEEP_HUGE + 1; i < FUSE_KEEP_REQUESTS; i++)
+		ATF_CHECK_EQ(fuse_keep_message(k, i),
+		    fuse_keep_message(k, i - 1) + FUSE_KEEP_MESSAGE);
 	keep_free(k);
 }
 
@@ -135,6 +152,7 @@ ATF_TP_ADD_TCS(tp)
 	ATF_TP_ADD_TC(tp, what_was_replayed_stays_done);
 	ATF_TP_ADD_TC(tp, notes_of_writes_have_no_stamp);
 	ATF_TP_ADD_TC(tp, pages_are_there_before_a_request_is);
+	ATF_TP_ADD_TC(tp, no_message_is_in_the_huge_page_of_another);
 	ATF_TP_ADD_TC(tp, requests_are_done_again_by_their_age);
 	ATF_TP_ADD_TC(tp, handles_are_given_up_before_one_is_opened);
 	return atf_no_error();
