@@ -8,7 +8,8 @@
  * The reservation belongs to the nexus.  One whose host dies in there goes
  * with its session; the LUN must have ended the session's commands by then,
  * or a late write of it lands in somebody else's section.  Nobody breaks a
- * reservation by a reset.
+ * reservation by a reset; of one for another reason the section hears by the
+ * unit attention of its next command.
  */
 #ifndef VMFS_LOCKING_RESERVE_H
 #define VMFS_LOCKING_RESERVE_H

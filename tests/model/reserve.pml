@@ -13,7 +13,7 @@
  *   1 no RESERVE, or beside persistent reservations, where it locks nothing
  *   2 commands of a lost session outlive its reservation
  *   3 a section goes on over a new session
- *   4 a reservation is broken by a reset while its holder lives
+ *   4 a reservation ends with a reset, and its holder does not hear of it
  *   5 RELEASE before the write has ended
  */
 #ifndef MODE

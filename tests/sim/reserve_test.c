@@ -14,7 +14,8 @@
 
 static struct {
 	unsigned inside, running;
-	bool flaps, flapping, tools;
+	bool flapping, tools;
+	void (*flap)(struct world *w);	/* NULL: nothing happens */
 	uint64_t version;
 } lock;
 
@@ -53,18 +54,38 @@ taker_main(void *arg)
 	lock.running--;
 }
 
-/* Sessions end, their reservations with them; what waits goes on in others. */
+/* A session ends, its reservation with it; what waits goes on in another. */
+static void
+end_session(struct world *w)
+{
+	unsigned nexus = 2 * (unsigned)sim_below(&w->sim, HOSTS);
+
+	sim_path_relogin(&w->lun, nexus, 100 * NSEC_PER_MSEC);
+	fiber_sleep(sim_below(&w->sim, 5 * NSEC_PER_MSEC));
+}
+
+/* As somebody's failover does (adr/0005), in the middle of a section, whose host
+ * stands still until others have been there. */
+static void
+reset(struct world *w)
+{
+	unsigned nexus = w->lun.scsi2_nexus;
+	bool sleeps = w->lun.scsi2 && w->lun.nexus[nexus].path == PATH_UP;
+
+	if (sleeps)
+		sim_path_pause(&w->lun, nexus);
+	sim_lun_reset(&w->lun, 2 * (unsigned)sim_below(&w->sim, 2 * HOSTS));
+	fiber_sleep(sim_below(&w->sim, 20 * NSEC_PER_MSEC));
+	if (sleeps)
+		sim_path_resume(&w->lun, nexus);
+	fiber_sleep(sim_below(&w->sim, 20 * NSEC_PER_MSEC));
+}
+
 static void
 flapper_main(void *arg)
 {
-	struct world *w = arg;
-
-	while (lock.running > 0) {
-		unsigned nexus = 2 * (unsigned)sim_below(&w->sim, HOSTS);
-
-		sim_path_relogin(&w->lun, nexus, 100 * NSEC_PER_MSEC);
-		fiber_sleep(sim_below(&w->sim, 5 * NSEC_PER_MSEC));
-	}
+	while (lock.running > 0)
+		lock.flap(arg);
 	lock.flapping = false;
 }
 
@@ -89,7 +110,7 @@ play(struct world *w)
 		WORLD_CHECK(w, sched_spawn(&w->sim.sched, "taker",
 		    taker_main, &t[i]) == 0);
 	}
-	lock.flapping = lock.flaps && sched_spawn(&w->sim.sched, "flapper",
+	lock.flapping = lock.flap != NULL && sched_spawn(&w->sim.sched, "flapper",
 	    flapper_main, w) == 0;
 	while (lock.running > 0 || lock.flapping)
 		fiber_sleep(NSEC_PER_MSEC);
@@ -99,11 +120,11 @@ play(struct world *w)
 }
 
 static void
-take_turns(bool flaps, bool tools)
+take_turns(void (*flap)(struct world *w), bool tools)
 {
 	static struct world w;
 
-	lock.flaps = flaps;
+	lock.flap = flap;
 	lock.tools = tools;
 	for (uint64_t seed = 1; seed <= (tools ? SEEDS / 3 : SEEDS); seed++) {
 		struct world_conf conf = {
@@ -122,21 +143,28 @@ ATF_TC_WITHOUT_HEAD(hosts_take_turns_under_reserve);
 ATF_TC_BODY(hosts_take_turns_under_reserve, tc)
 {
 	(void)tc;
-	take_turns(false, false);
+	take_turns(NULL, false);
 }
 
 ATF_TC_WITHOUT_HEAD(sessions_that_end_break_no_turn_under_reserve);
 ATF_TC_BODY(sessions_that_end_break_no_turn_under_reserve, tc)
 {
 	(void)tc;
-	take_turns(true, false);
+	take_turns(end_session, false);
 }
 
 ATF_TC_WITHOUT_HEAD(tools_with_one_path_take_turns_under_reserve);
 ATF_TC_BODY(tools_with_one_path_take_turns_under_reserve, tc)
 {
 	(void)tc;
-	take_turns(true, true);
+	take_turns(end_session, true);
+}
+
+ATF_TC_WITHOUT_HEAD(resets_break_no_turn_under_reserve);
+ATF_TC_BODY(resets_break_no_turn_under_reserve, tc)
+{
+	(void)tc;
+	take_turns(reset, false);
 }
 
 static void
@@ -208,6 +236,7 @@ ATF_TP_ADD_TCS(tp)
 	ATF_TP_ADD_TC(tp, hosts_take_turns_under_reserve);
 	ATF_TP_ADD_TC(tp, sessions_that_end_break_no_turn_under_reserve);
 	ATF_TP_ADD_TC(tp, tools_with_one_path_take_turns_under_reserve);
+	ATF_TP_ADD_TC(tp, resets_break_no_turn_under_reserve);
 	ATF_TP_ADD_TC(tp,
 	    a_release_that_is_refused_for_a_while_comes_in_the_end);
 	ATF_TP_ADD_TC(tp, silence_proves_nothing_before_its_time);

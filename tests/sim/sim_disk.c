@@ -318,6 +318,8 @@ sim_lun_reset(struct sim_lun *l, unsigned nexus)
 	l->scsi2 = false;
 	sim_lun_attention(l, 0x29, 0x03);
 	l->nexus[nexus].attention = kept;
+	/* Who asked needs no telling. */
+	l->nexus[nexus].reserved = 0;
 }
 
 void

@@ -623,6 +623,9 @@ sim_op_accept(struct sim_op *op)
 			.asc = (uint8_t)(n->attention >> 8),
 			.ascq = (uint8_t)n->attention,
 		};
+		/* The initiator, which has heard of a reset. */
+		if (op->sense.asc == 0x29)
+			n->reserved = 0;
 		n->attention = 0;
 	} else if ((op->flags & DISK_RESERVED) != 0 &&
 	    n->reserved != n->sessions + 1) {
