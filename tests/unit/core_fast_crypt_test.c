@@ -17,22 +17,6 @@
 /* Each sector that is written begins with it. */
 #define TEXT "thirty-two bytes of clear text.."
 
-static struct wrapping_key keys[2];
-
-static int
-find(void *arg, const uint8_t id[KEY_ID_SIZE], struct wrapping_key *ret_k)
-{
-	(void)arg;
-	for (unsigned i = 0; i < 2; i++)
-		if (memcmp(id, keys[i].id, KEY_ID_SIZE) == 0) {
-			*ret_k = keys[i];
-			return 0;
-		}
-	return -ENOKEY;
-}
-
-static const struct fs_keys ring = { .find = find };
-
 /* ---- a LUN that looks at what it is told to write ---- */
 
 struct watch {
@@ -99,12 +83,9 @@ secret_up(struct secret *s, struct rig *r)
 		    .below = r->f.disk } };
 	prng_seed(&s->p, 20261121);
 	lun_swap(r, &s->w.disk);
-	for (unsigned i = 0; i < 2; i++)
-		ATF_REQUIRE_EQ(0, wrapping_key_derive(i == 0 ? TEXT "a" :
-		    TEXT "b", sizeof(TEXT), &keys[i]));
-	fs_set_keys(r->fs, &ring);
+	rig_keys(r->fs, 3);
 	s->ino = rig_create(r, "d", INODE_DISK, SIZE);
-	ATF_REQUIRE_EQ(0, fs_encrypt(r->fs, s->ino, &keys[0], NULL));
+	ATF_REQUIRE_EQ(0, fs_encrypt(r->fs, s->ino, &rig_key[0], NULL));
 	s->f = rig_open(r, s->ino, FS_READ | FS_WRITE);
 }
 
@@ -446,7 +427,7 @@ snapshots(struct rig *r)
 	owner_expect(g, 0, SIZE, old);
 	ATF_CHECK(fast_write(&s, CHUNK_SIZE + BLOCK_SIZE,
 	    PIECES(512, 8192, 3584)));
-	ATF_REQUIRE_EQ(0, fs_rekey(r->fs, s.ino, &keys[1], NULL));
+	ATF_REQUIRE_EQ(0, fs_rekey(r->fs, s.ino, &rig_key[1], NULL));
 	ATF_CHECK(fast_write(&s, 3 * CHUNK_SIZE + BLOCK_SIZE, PIECES(4096)));
 	for (unsigned i = 0; i < 100; i++) {
 		size_t blocks = 1 + prng_below(&s.p, 20);
@@ -508,7 +489,7 @@ encrypted_later(struct rig *r)
 	s.f = rig_open(r, s.ino, FS_READ | FS_WRITE);
 	owner_expect(s.f, 0, MIB, s.model);
 	rig_close(s.f);
-	ATF_REQUIRE_EQ(0, fs_encrypt(r->fs, s.ino, &keys[0], NULL));
+	ATF_REQUIRE_EQ(0, fs_encrypt(r->fs, s.ino, &rig_key[0], NULL));
 	s.f = rig_open(r, s.ino, FS_READ | FS_WRITE);
 	owner_write(&s, 0, MIB);
 	owner_expect(s.f, 0, MIB, s.model);

@@ -9,33 +9,6 @@
 #define DELAY_NS 100000u
 #define PIECES 3
 
-/* ---- keys, for a disk that is encrypted ---- */
-
-struct wrapping_key fast_keys[2];
-
-static int
-key_find(void *arg, const uint8_t id[KEY_ID_SIZE], struct wrapping_key *ret_k)
-{
-	(void)arg;
-	for (unsigned i = 0; i < 2; i++)
-		if (memcmp(id, fast_keys[i].id, KEY_ID_SIZE) == 0) {
-			*ret_k = fast_keys[i];
-			return 0;
-		}
-	return -ENOKEY;
-}
-
-static const struct fs_keys ring = { .find = key_find };
-
-void
-fast_keys_make(struct fs *fs)
-{
-	for (unsigned i = 0; i < 2; i++)
-		ATF_REQUIRE_EQ(0, wrapping_key_derive(i == 0 ? FAST_TEXT "a" :
-		    FAST_TEXT "b", sizeof(FAST_TEXT), &fast_keys[i]));
-	fs_set_keys(fs, &ring);
-}
-
 /* ---- a LUN that takes its time, each request another ---- */
 
 struct slow_req {
@@ -213,9 +186,10 @@ fast_up(struct crowd *c, struct slow *s, uint8_t v)
 	r->f.disk = r->f.conf.disk = &s->disk;
 	rig_mount(r);
 	c->ino = rig_create(r, "d", INODE_DISK, FAST_SIZE);
-	fast_keys_make(r->fs);
+	rig_keys(r->fs, 3);
 	if (c->secret)
-		ATF_REQUIRE_EQ(0, fs_encrypt(r->fs, c->ino, &fast_keys[0], NULL));
+		ATF_REQUIRE_EQ(0, fs_encrypt(r->fs, c->ino, &rig_key[0],
+		    NULL));
 	c->f = rig_open(r, c->ino, FS_READ | FS_WRITE);
 	rig_fill(c->f, 0, FAST_SIZE, v);
 	rig_expect(c->f, 0, FAST_SIZE, v);

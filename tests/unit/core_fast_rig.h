@@ -30,15 +30,10 @@ struct crowd {
 	struct fs_file *f;
 	uint64_t ino;
 	bool secret;			/* encrypted ... */
-	unsigned keys_used;		/* ... under each in turn */
+	unsigned keys_used;		/* ... under each rig_key in turn */
 	uint8_t *bytes;
 	_Atomic unsigned running, fast, slow;
 };
-
-/* Those of an encrypted disk; it begins under the first.  The mounted file
- * system is to know them. */
-extern struct wrapping_key fast_keys[2];
-void fast_keys_make(struct fs *fs);
 
 /* A disk full of `v` on the slow LUN, encrypted if c->secret; and its end. */
 void fast_up(struct crowd *c, struct slow *s, uint8_t v);

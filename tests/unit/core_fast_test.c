@@ -115,7 +115,7 @@ snapshot_round(struct crowd *c, uint8_t *first, uint8_t *then)
 	ATF_REQUIRE_EQ(0, fs_snapshot_delete(c->r->fs, c->ino, s.id, NULL));
 	if (c->secret)
 		ATF_REQUIRE_EQ(0, fs_rekey(c->r->fs, c->ino,
-		    &fast_keys[++c->keys_used % 2], NULL));
+		    &rig_key[++c->keys_used % 2], NULL));
 	fiber_sleep(20 * NSEC_PER_MSEC);
 }
 
@@ -163,7 +163,7 @@ crowd_run(struct crowd *c, struct slow *s)
 	    atomic_load(&c->slow) > 5000);
 	printf("fast %u slow %u\n", c->fast, c->slow);
 	fast_down(c, s);
-	fast_keys_make(r->fs);
+	rig_keys(r->fs, 3);
 	c->f = rig_open(r, c->ino, FS_READ);
 	ATF_REQUIRE_EQ(0, fs_file_read(c->f, 0, buf, FAST_SIZE, &n));
 	ATF_CHECK(memcmp(buf, c->bytes, FAST_SIZE) == 0);

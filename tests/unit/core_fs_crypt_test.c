@@ -12,39 +12,11 @@
 #define SIZE (5 * MIB + 512)
 #define TEXT "0123456789abcdefvmfsd clear text"	/* 32 bytes */
 
-static struct wrapping_key keys[2];
-static unsigned known;		/* bits of keys */
-
-static int
-find(void *arg, const uint8_t id[KEY_ID_SIZE], struct wrapping_key *ret_k)
-{
-	(void)arg;
-	for (unsigned i = 0; i < 2; i++)
-		if (known & 1u << i &&
-		    memcmp(id, keys[i].id, KEY_ID_SIZE) == 0) {
-			*ret_k = keys[i];
-			return 0;
-		}
-	return -ENOKEY;
-}
-
-static const struct fs_keys ring = { .find = find };
-
-static void
-mount_keys(struct rig *r, unsigned which)
-{
-	for (unsigned i = 0; i < 2; i++)
-		ATF_REQUIRE_EQ(0, wrapping_key_derive(i == 0 ? TEXT "a" :
-		    TEXT "b", sizeof(TEXT), &keys[i]));
-	known = which;
-	fs_set_keys(r->fs, &ring);
-}
-
 static void
 remount_keys(struct rig *r, unsigned which)
 {
 	rig_remount(r);
-	mount_keys(r, which);
+	rig_keys(r->fs, which);
 }
 
 static uint64_t
@@ -52,8 +24,8 @@ secret_disk(struct rig *r, const char *name)
 {
 	uint64_t ino = rig_create(r, name, INODE_DISK, SIZE);
 
-	mount_keys(r, 1);
-	ATF_REQUIRE_EQ(fs_encrypt(r->fs, ino, &keys[0], NULL), 0);
+	rig_keys(r->fs, 1);
+	ATF_REQUIRE_EQ(fs_encrypt(r->fs, ino, &rig_key[0], NULL), 0);
 	return ino;
 }
 
@@ -143,8 +115,8 @@ no_key(struct rig *r)
 	    FS_READ | FS_WRITE, &f, NULL));
 	ATF_REQUIRE_EQ(fs_getattr(r->fs, ino, &a), 0);
 	ATF_CHECK(a.encrypted);
-	ATF_CHECK(memcmp(a.key_id, keys[0].id, sizeof(a.key_id)) == 0);
-	known = 3;
+	ATF_CHECK(memcmp(a.key_id, rig_key[0].id, sizeof(a.key_id)) == 0);
+	rig_keys(r->fs, 3);
 	f = rig_open(r, ino, FS_READ | FS_WRITE);
 	text_expect(f, 0, 4096);
 	rig_close(f);
@@ -168,8 +140,8 @@ rekeyed(struct rig *r)
 	ATF_REQUIRE_EQ(fs_snapshot_create(r->fs, ino, "s", &s, NULL), 0);
 	ATF_REQUIRE_EQ(fs_clone(r->fs, s.ino, r->root, "c", 0600, 0, 0, &clone,
 	    NULL), 0);
-	known = 3;
-	ATF_REQUIRE_EQ(fs_rekey(r->fs, ino, &keys[1], NULL), 0);
+	rig_keys(r->fs, 3);
+	ATF_REQUIRE_EQ(fs_rekey(r->fs, ino, &rig_key[1], NULL), 0);
 	text_write(f, 64 * KIB, 4096);	/* it was open meanwhile */
 	rig_close(f);
 	remount_keys(r, 2);
@@ -184,7 +156,7 @@ rekeyed(struct rig *r)
 	rig_close(f);
 	ATF_CHECK_EQ(-ENOKEY, fs_file_open(r->fs, clone.ino, 0, FS_READ, &f,
 	    NULL));
-	known = 1;
+	rig_keys(r->fs, 1);
 	f = rig_open(r, clone.ino, FS_READ);
 	text_expect(f, 0, 4096);
 	rig_close(f);
@@ -242,12 +214,12 @@ refusals(struct rig *r)
 	struct fs_file *f = rig_open(r, full, FS_READ | FS_WRITE), *to;
 
 	rig_fill(f, 0, 4096, 1);
-	ATF_CHECK_EQ(-EBUSY, fs_encrypt(r->fs, full, &keys[0], NULL));
+	ATF_CHECK_EQ(-EBUSY, fs_encrypt(r->fs, full, &rig_key[0], NULL));
 	rig_close(f);
-	ATF_CHECK_EQ(-ENOTEMPTY, fs_encrypt(r->fs, full, &keys[0], NULL));
-	ATF_CHECK_EQ(-EINVAL, fs_encrypt(r->fs, file, &keys[0], NULL));
-	ATF_CHECK_EQ(-EEXIST, fs_encrypt(r->fs, ino, &keys[0], NULL));
-	ATF_CHECK_EQ(-EINVAL, fs_rekey(r->fs, clear, &keys[0], NULL));
+	ATF_CHECK_EQ(-ENOTEMPTY, fs_encrypt(r->fs, full, &rig_key[0], NULL));
+	ATF_CHECK_EQ(-EINVAL, fs_encrypt(r->fs, file, &rig_key[0], NULL));
+	ATF_CHECK_EQ(-EEXIST, fs_encrypt(r->fs, ino, &rig_key[0], NULL));
+	ATF_CHECK_EQ(-EINVAL, fs_rekey(r->fs, clear, &rig_key[0], NULL));
 	f = rig_open(r, ino, FS_READ | FS_WRITE);
 	ATF_REQUIRE_EQ(fs_file_inflate(f, NULL), 0);
 	to = rig_open(r, clear, FS_READ | FS_WRITE);
@@ -280,10 +252,10 @@ cut_rekey(struct crash_disk *c, size_t n, enum crash_kind kind, uint64_t ino)
 	fixture_init(&r->f, d, false);
 	ATF_REQUIRE_EQ(fixture_recover(&r->f, d, &rep), 0);
 	rig_mount(r);
-	mount_keys(r, 3);
+	rig_keys(r->fs, 3);
 	ATF_REQUIRE_EQ(fs_getattr(r->fs, ino, &a), 0);
-	which = memcmp(a.key_id, keys[1].id, sizeof(a.key_id)) == 0;
-	mount_keys(r, 1u << which);
+	which = memcmp(a.key_id, rig_key[1].id, sizeof(a.key_id)) == 0;
+	rig_keys(r->fs, 1u << which);
 	f = rig_open(r, ino, FS_READ);
 	text_expect(f, 0, 4096);
 	rig_close(f);
@@ -312,9 +284,9 @@ rekey_main(void *arg)
 	text_write(f, 0, 4096);
 	rig_close(f);
 	ATF_REQUIRE_EQ(ds_commit(r->f.ds), 0);
-	known = 3;
+	rig_keys(r->fs, 3);
 	first = crash_disk_writes(c);
-	ATF_REQUIRE_EQ(fs_rekey(r->fs, ino, &keys[1], NULL), 0);
+	ATF_REQUIRE_EQ(fs_rekey(r->fs, ino, &rig_key[1], NULL), 0);
 	ATF_REQUIRE_EQ(ds_commit(r->f.ds), 0);
 	ATF_REQUIRE_EQ(ds_checkpoint(r->f.ds, 0), 0);
 	total = crash_disk_writes(c);
@@ -360,9 +332,9 @@ key_copies(struct rig *r)
 	ATF_CHECK_EQ(-EINVAL, fs_key_restore(r->fs, file, &c, NULL));
 	ATF_CHECK_EQ(-EEXIST, fs_key_restore(r->fs, ino, &c, NULL));
 	ATF_CHECK_EQ(-EKEYREJECTED, fs_key_restore(r->fs, lost, &bad, NULL));
-	known = 2;
+	rig_keys(r->fs, 2);
 	ATF_CHECK_EQ(-ENOKEY, fs_key_restore(r->fs, lost, &c, NULL));
-	known = 1;
+	rig_keys(r->fs, 1);
 	f = rig_open(r, lost, FS_READ);
 	ATF_CHECK_EQ(-EBUSY, fs_key_restore(r->fs, lost, &c, NULL));
 	rig_close(f);

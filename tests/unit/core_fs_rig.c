@@ -213,3 +213,37 @@ rig_free_bytes(struct rig *r)
 	ATF_REQUIRE_EQ(fs_statfs(r->fs, 0, &s), 0);
 	return s.free_bytes;
 }
+
+/* ---- keys ---- */
+
+struct wrapping_key rig_key[2];
+static unsigned keys_known;
+
+static int
+key_find(void *arg, const uint8_t id[KEY_ID_SIZE], struct wrapping_key *ret_k)
+{
+	(void)arg;
+	for (unsigned i = 0; i < 2; i++)
+		if (keys_known & 1u << i &&
+		    memcmp(id, rig_key[i].id, KEY_ID_SIZE) == 0) {
+			*ret_k = rig_key[i];
+			return 0;
+		}
+	return -ENOKEY;
+}
+
+void
+rig_keys(struct fs *fs, unsigned which)
+{
+	static const char *const secret[2] = {
+		"the first key of the tests' disks",
+		"another key, for the second time.",
+	};
+	static const struct fs_keys ring = { .find = key_find };
+
+	for (unsigned i = 0; i < 2; i++)
+		ATF_REQUIRE_EQ(0, wrapping_key_derive(secret[i],
+		    strlen(secret[i]), &rig_key[i]));
+	keys_known = which;
+	fs_set_keys(fs, &ring);
+}

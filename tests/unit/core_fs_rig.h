@@ -37,4 +37,8 @@ bool rig_fast_read(struct fs_file *f, uint64_t off, size_t len);
 bool rig_fast_write(struct fs_file *f, uint64_t off, size_t len, uint8_t v);
 uint64_t rig_free_bytes(struct rig *r);
 
+extern struct wrapping_key rig_key[2];
+/* The mounted file system knows those whose bits are set. */
+void rig_keys(struct fs *fs, unsigned which);
+
 #endif
