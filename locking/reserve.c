@@ -57,7 +57,8 @@ reserve(struct disk_reserve *d)
 	return rc == -VMFS_ECONFLICT ? -VMFS_EATTENTION : rc;
 }
 
-/* One that stays reserved would shut everybody out: insist. */
+/* One that stays reserved would shut everybody out: insist.  One that is gone
+ * shuts nobody out. */
 static void
 release(struct disk_reserve *d)
 {
@@ -66,7 +67,7 @@ release(struct disk_reserve *d)
 
 	for (int i = 0; i < RELEASE_TRIES || env_now(d->conf.env) < end; i++) {
 		rc = run_plain(d, DISK_RELEASE);
-		if (rc == 0)
+		if (rc == 0 || rc == -VMFS_EGONE)
 			return;
 		pause_a_little(d);
 	}

@@ -2,9 +2,11 @@
 /* Lock records changed under RESERVE, and what time has to prove. */
 #include <atf-c.h>
 #include <inttypes.h>
+#include <stdlib.h>
 
 #include "libvmfs/base/units.h"
 #include "locking/host_int.h"
+#include "locking/reserve.h"
 #include "tests/sim/world.h"
 
 #define SEEDS 30
@@ -205,6 +207,48 @@ ATF_TC_BODY(a_release_that_is_refused_for_a_while_comes_in_the_end, tc)
 		atf_tc_fail("%s", w.problem);
 }
 
+static bool
+lease_is_good(void *arg)
+{
+	(void)arg;
+	return true;
+}
+
+static void
+cut_off(struct world *w)
+{
+	struct disk_reserve_conf conf = { .env = &w->env,
+		.may_write = lease_is_good };
+	uint8_t *p = disk_buf_alloc(512);
+	struct disk *d = NULL;
+	uint64_t before;
+
+	WORLD_CHECK(w, p != NULL && sim_disk_open(&w->lun, 2 * HOSTS,
+	    &conf.below) == 0 && disk_reserve_open(&conf, &d) == 0);
+	if (world_failed(w))
+		return;
+	sim_path_cut(&w->lun, 2 * HOSTS);
+	before = w->sim.now_ns;
+	WORLD_CHECK(w, disk_caw(d, LOCK_BLOCK * BLOCK_SIZE, p, p, 512) ==
+	    -VMFS_EGONE);
+	WORLD_CHECK(w, w->sim.now_ns - before < NSEC_PER_SEC);
+	disk_close(d);
+	disk_close(conf.below);
+	free(p);
+}
+
+ATF_TC_WITHOUT_HEAD(a_lun_that_is_gone_is_not_waited_for);
+ATF_TC_BODY(a_lun_that_is_gone_is_not_waited_for, tc)
+{
+	struct world_conf conf = { .seed = 1, .protocol = LOCK_RESERVE };
+	static struct world w;
+	uint64_t hash;
+
+	(void)tc;
+	if (world_run(&w, &conf, cut_off, &hash) < 0)
+		atf_tc_fail("%s", w.problem);
+}
+
 ATF_TC_WITHOUT_HEAD(silence_proves_nothing_before_its_time);
 ATF_TC_BODY(silence_proves_nothing_before_its_time, tc)
 {
@@ -239,6 +283,7 @@ ATF_TP_ADD_TCS(tp)
 	ATF_TP_ADD_TC(tp, resets_break_no_turn_under_reserve);
 	ATF_TP_ADD_TC(tp,
 	    a_release_that_is_refused_for_a_while_comes_in_the_end);
+	ATF_TP_ADD_TC(tp, a_lun_that_is_gone_is_not_waited_for);
 	ATF_TP_ADD_TC(tp, silence_proves_nothing_before_its_time);
 	return atf_no_error();
 }
