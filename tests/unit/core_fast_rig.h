@@ -31,6 +31,7 @@ struct crowd {
 	uint64_t ino;
 	bool secret;			/* encrypted ... */
 	unsigned keys_used;		/* ... under each rig_key in turn */
+	bool large;			/* its requests */
 	uint8_t *bytes;
 	_Atomic unsigned running, fast, slow;
 };

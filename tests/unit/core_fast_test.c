@@ -16,6 +16,10 @@
 #define FIBERS 3u			/* of each */
 #define CREW (THREADS * FIBERS)
 #define STEPS 5000u
+/* Two threads encrypt one, and there are more than can have a helper. */
+#define LARGE_STEPS 500u
+#define LARGE_MIN 32u			/* blocks */
+#define LARGE_ROOM 40u			/* of each of the crew */
 
 /* ---- the crew ---- */
 
@@ -67,12 +71,37 @@ worker_step(struct worker *w)
 	}
 }
 
+/* Anywhere in a room of its own. */
+static void
+large_step(struct worker *w)
+{
+	uint64_t first = prng_below(&w->p, LARGE_ROOM - LARGE_MIN);
+	uint64_t off = (w->id * LARGE_ROOM + first) * BLOCK_SIZE;
+	size_t len = (LARGE_MIN + prng_below(&w->p, LARGE_ROOM - LARGE_MIN -
+	    first + 1)) * BLOCK_SIZE;
+	uint8_t *at = w->c->bytes + off;
+	cleanup_free uint8_t *buf = disk_buf_alloc(len);
+
+	if (prng_below(&w->p, 2) == 0) {
+		fast_transfer(w->c, DISK_READ, off, buf, len);
+		ATF_REQUIRE(memcmp(buf, at, len) == 0);
+		return;
+	}
+	text_make(&w->p, at, len);
+	memcpy(buf, at, len);
+	fast_transfer(w->c, DISK_WRITE, off, buf, len);
+	/* What is a guest's stays as it is. */
+	ATF_REQUIRE(memcmp(buf, at, len) == 0);
+}
+
 static void
 worker_fiber(void *arg)
 {
 	struct worker *w = arg;
 
-	for (unsigned i = 0; i < STEPS; i++)
+	for (unsigned i = 0; w->c->large && i < LARGE_STEPS; i++)
+		large_step(w);
+	for (unsigned i = 0; !w->c->large && i < STEPS; i++)
 		worker_step(w);
 	atomic_fetch_sub(&w->c->running, 1);
 }
@@ -159,8 +188,8 @@ crowd_run(struct crowd *c, struct slow *s)
 	fast_up(c, s, 0);
 	crew_run(c);
 	/* What the test is about has happened. */
-	ATF_CHECK(atomic_load(&c->fast) > 5000 &&
-	    atomic_load(&c->slow) > 5000);
+	ATF_CHECK(atomic_load(&c->fast) > (c->large ? 500 : 5000) &&
+	    atomic_load(&c->slow) > (c->large ? 10 : 5000));
 	printf("fast %u slow %u\n", c->fast, c->slow);
 	fast_down(c, s);
 	rig_keys(r->fs, 3);
@@ -203,6 +232,23 @@ ATF_TC_WITHOUT_HEAD(nor_do_they_show_what_is_encrypted);
 ATF_TC_BODY(nor_do_they_show_what_is_encrypted, tc)
 {
 	rig_run(256 * MIB, crowded_secret);
+}
+
+static void
+crowded_large(struct rig *r)
+{
+	struct crowd c = { .r = r, .secret = true, .large = true };
+	struct slow s;
+
+	crowd_run(&c, &s);
+	ATF_CHECK_EQ(0u, s.clear);
+	ATF_CHECK(c.keys_used > 0);
+}
+
+ATF_TC_WITHOUT_HEAD(nor_of_long_requests_that_helpers_have_a_part_of);
+ATF_TC_BODY(nor_of_long_requests_that_helpers_have_a_part_of, tc)
+{
+	rig_run(256 * MIB, crowded_large);
 }
 
 /* ---- what waits for what ---- */
@@ -636,5 +682,7 @@ ATF_TP_ADD_TCS(tp)
 	ATF_TP_ADD_TC(tp, what_fails_is_tried_by_the_owner);
 	ATF_TP_ADD_TC(tp, threads_and_the_owner_do_not_harm_each_other);
 	ATF_TP_ADD_TC(tp, nor_do_they_show_what_is_encrypted);
+	ATF_TP_ADD_TC(tp,
+	    nor_of_long_requests_that_helpers_have_a_part_of);
 	return atf_no_error();
 }
