@@ -67,10 +67,10 @@ struct fuse_keep {
 void fuse_keep_replayed(struct fuse_keep *k, uint64_t replayed_lsn);
 
 /*
- * Brings in the first pages of message i, of so many bytes.  The kernel copies requests there, and where
- * it would have to bring in a page for a process that is killed meanwhile, it
- * gives up: the request fails with EIO, and half of it is taken for a whole one
- * by those who come after us.
+ * Brings in the first pages of message i, of so many bytes.  The kernel copies
+ * requests there, and where it would have to bring in a page for a process that
+ * is killed meanwhile, it gives up: the request fails with EIO, and half of it is
+ * taken for a whole one by those who come after us.
  */
 void fuse_keep_touch(struct fuse_keep *k, unsigned i, size_t bytes);
 

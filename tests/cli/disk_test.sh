@@ -342,7 +342,6 @@ clones_leave_no_snapshots_behind_body()
 	atf_check -o match:clean fsck.vmfs -n "${PWD}/lun"
 }
 
-# Also of tasks, and of what vmfsctl puts together itself.
 # Tables have a line for each disk, whatever programs have called them.
 disk_test_case names_stay_in_their_line
 names_stay_in_their_line_body()
@@ -371,6 +370,7 @@ names_stay_in_their_line_body()
 	hosts_stop
 }
 
+# Also of tasks, and of what vmfsctl puts together itself.
 disk_test_case each_answer_in_json_tells_its_version
 each_answer_in_json_tells_its_version_body()
 {
