@@ -344,6 +344,19 @@ name_snapshot(void *arg, const struct fs_snapshot *s)
 	return n->e->n_left < NAMES_MAX;
 }
 
+static void
+name_quota(struct evacuation *e, const struct walk_entry *w)
+{
+	struct fs *fs = e->c->d->fs;
+	struct fs_quota q;
+	unsigned what = 0;
+
+	if (fs_quota_get(fs, w->ino, &q) == 0 && q.dir == w->ino &&
+	    fs_lies_on_leaving(fs, q.account, &what) == 0 && what != 0)
+		stays(e, "the quota of %s, whose inode cannot move: clear it "
+		    "and set it again", w->path);
+}
+
 static int
 name_one(void *arg, const struct walk_entry *w)
 {
@@ -358,6 +371,8 @@ name_one(void *arg, const struct walk_entry *w)
 	if (fs_lies_on_leaving(fs, w->ino, &what) == 0 && what != 0)
 		stays(e, "%s%s", w->path, (what & FS_LIES_INODE) != 0 ?
 		    ", whose inode cannot move: copy it and remove it" : "");
+	if (w->type == INODE_DIR)
+		name_quota(e, w);
 	if (w->type == INODE_DISK || w->type == INODE_FILE)
 		rc = fs_snapshot_list(fs, w->ino, name_snapshot, &n);
 	return rc == -ENOENT || rc == -ESTALE ? 0 : rc;

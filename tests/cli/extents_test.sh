@@ -212,6 +212,7 @@ what_keeps_a_lun_is_named_body()
 	truncate -s 256M lun2
 	host_start esx1 "${PWD}/lun0"
 	atf_check vmfsctl -c esx1/ctl disk create ds1:/vm.vmdk 300M
+	atf_check mkdir esx1/mnt/limited
 	# No room for an inode on the first LUN.
 	atf_check -s not-exit:0 -o ignore -e ignore \
 	    dd if=/dev/zero of=esx1/mnt/vm-flat.vmdk bs=64k conv=notrunc,fsync
@@ -221,6 +222,8 @@ what_keeps_a_lun_is_named_body()
 	for i in $(seq 200); do
 		touch "esx1/mnt/late$i"
 	done
+	atf_check -o ignore vmfsctl -c esx1/ctl quota set ds1:/limited \
+	    --limit=8M
 	atf_check vmfsctl -c esx1/ctl disk snapshot ds1:/vm.vmdk one
 	atf_check vmfsctl -c esx1/ctl ds extent add ds1 "${PWD}/lun2"
 	atf_check -s exit:1 -o ignore \
@@ -229,6 +232,7 @@ what_keeps_a_lun_is_named_body()
 	atf_check sh -c "rm esx1/mnt/late*"
 	atf_check -s exit:1 -o ignore \
 	    -e match:"snapshot 'one' of /vm-flat.vmdk, whose inode cannot" \
+	    -e match:"quota of /limited, whose inode cannot move" \
 	    vmfsctl -c esx1/ctl ds extent evacuate ds1 1
 	atf_check -s exit:1 -e match:"snapshot 'one' of /vm" \
 	    vmfsctl -c esx1/ctl ds extent rm ds1 1
@@ -238,6 +242,7 @@ what_keeps_a_lun_is_named_body()
 	extents_are esx1 "ok ok ok" || atf_fail "it is not kept"
 	atf_check -o not-match:leaving vmfsctl -c esx1/ctl ds info ds1
 	# Without them it goes.
+	atf_check -o ignore vmfsctl -c esx1/ctl quota clear ds1:/limited
 	atf_check vmfsctl -c esx1/ctl disk rm-snapshot ds1:/vm.vmdk@one
 	lun_goes esx1
 	extents_are esx1 "ok ok" || atf_fail "it is not gone"
