@@ -110,12 +110,17 @@ hand_over(struct supervisor *s)
 
 	list_for_each(node, tmp, &s->kept) {
 		struct kept *k = list_entry(node, struct kept, node);
-
-		(void)fcntl(k->fd, F_SETFD, 0);
-		n += (size_t)snprintf(text + n, sizeof(text) - n, "%s%s=%d",
+		size_t room = sizeof(text) - n;
+		size_t len = (size_t)snprintf(text + n, room, "%s%s=%d",
 		    n > 0 ? "," : "", k->name, k->fd);
-		if (n >= sizeof(text))
+
+		/* Half of a number would be another descriptor. */
+		if (len >= room) {
+			text[n] = '\0';
 			break;
+		}
+		n += len;
+		(void)fcntl(k->fd, F_SETFD, 0);
 	}
 	(void)setenv(SUPERVISE_KEPT, text, 1);
 }
