@@ -505,8 +505,9 @@ NBD_TC(too_many_contexts_are_refused)
 	ATF_CHECK_EQ(0u, rig.contexts_open);
 }
 
-/* Chosen for one export, they say nothing about another. */
-NBD_TC(contexts_of_another_export_are_dropped)
+/* Contexts of that export. */
+static struct client *
+client_that_chose(const char *export)
 {
 	static const char *const q[] = { "t:odd" };
 	struct client *c = client_connect();
@@ -516,8 +517,17 @@ NBD_TC(contexts_of_another_export_are_dropped)
 	client_option(c, NBD_OPT_STRUCTURED_REPLY, NULL, 0);
 	ATF_CHECK_EQ(NBD_REP_ACK, client_verdict(c));
 	client_option(c, NBD_OPT_SET_META_CONTEXT, data,
-	    queries_data(data, "snap", q, 1));
+	    queries_data(data, export, q, 1));
 	ATF_CHECK_EQ(NBD_REP_ACK, client_verdict(c));
+	return c;
+}
+
+/* Chosen for one export, they say nothing about another. */
+NBD_TC(contexts_of_another_export_are_dropped)
+{
+	struct client *c = client_that_chose("snap");
+	uint8_t data[256];
+
 	client_option(c, NBD_OPT_GO, data, go_data(data, "disk"));
 	ATF_CHECK_EQ(NBD_REP_ACK, client_verdict(c));
 	refused(c, NBD_EINVAL, NBD_CMD_BLOCK_STATUS, 0, 0, 512);
@@ -548,16 +558,9 @@ begin_to_remove_disk(void)
 /* The client has the export's answer and is not yet one of its own. */
 NBD_TC(export_may_go_while_contexts_of_another_are_dropped)
 {
-	static const char *const q[] = { "t:odd" };
-	struct client *c = client_connect();
+	struct client *c = client_that_chose("snap");
 	uint8_t data[256];
 
-	client_greet(c, 3);
-	client_option(c, NBD_OPT_STRUCTURED_REPLY, NULL, 0);
-	ATF_CHECK_EQ(NBD_REP_ACK, client_verdict(c));
-	client_option(c, NBD_OPT_SET_META_CONTEXT, data,
-	    queries_data(data, "snap", q, 1));
-	ATF_CHECK_EQ(NBD_REP_ACK, client_verdict(c));
 	rig.closing = begin_to_remove_disk;
 	client_option(c, NBD_OPT_GO, data, go_data(data, "disk"));
 	ATF_CHECK_EQ(NBD_REP_ACK, client_verdict(c));
