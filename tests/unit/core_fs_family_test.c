@@ -547,6 +547,46 @@ ATF_TC_BODY(a_deletion_goes_on_after_a_crash, tc)
 	rig_run(64 * MIB, body_forget);
 }
 
+/* What is half deleted no longer has what its parent and the head share. */
+static void
+body_half_deleted(struct rig *r)
+{
+	uint64_t ino = rig_create(r, "d", INODE_DISK, 2048 * MIB);
+	struct fs_file *f = rig_open(r, ino, FS_READ | FS_WRITE), *g;
+	int left = 4;
+	const struct fs_progress p = { few_steps, &left };
+	struct fs_snapshot a, b;
+
+	for (unsigned i = 0; i < 8; i++)
+		rig_fill(f, i * 256 * MIB, MIB, 1);
+	ATF_REQUIRE_EQ(fs_snapshot_create(r->fs, ino, "a", &a, NULL), 0);
+	/* Three trees, and what lies there is mostly the same. */
+	for (unsigned i = 0; i < 8; i++)
+		rig_fill(f, i * 256 * MIB, BLOCK_SIZE, 3);
+	ATF_REQUIRE_EQ(fs_snapshot_create(r->fs, ino, "b", &b, NULL), 0);
+	for (unsigned i = 0; i < 8; i++)
+		rig_fill(f, i * 256 * MIB, BLOCK_SIZE, 4);
+	ATF_REQUIRE_EQ(fs_snapshot_forget(r->fs, ino, b.id, NULL), 0);
+	ATF_REQUIRE_EQ(fs_snapshot_reap(r->fs, ino, &p, NULL), -ECANCELED);
+	for (unsigned i = 0; i < 8; i++)
+		rig_fill(f, i * 256 * MIB, MIB, 2);
+	ATF_REQUIRE_EQ(fs_snapshot_reap(r->fs, ino, NULL, NULL), 0);
+	for (unsigned i = 0; i < 8; i++)
+		rig_fill(f, i * 256 * MIB + MIB, MIB, 4);
+	rig_close(f);
+	g = rig_open(r, a.ino, FS_READ);
+	for (unsigned i = 0; i < 8; i++)
+		rig_expect(g, i * 256 * MIB, MIB, 1);
+	rig_close(g);
+}
+
+ATF_TC_WITHOUT_HEAD(what_is_behind_a_half_deleted_snapshot_stays);
+ATF_TC_BODY(what_is_behind_a_half_deleted_snapshot_stays, tc)
+{
+	(void)tc;
+	rig_run(128 * MIB, body_half_deleted);
+}
+
 /* ---- clones that stand alone ---- */
 
 static void
@@ -701,6 +741,7 @@ ATF_TP_ADD_TCS(tp)
 	ATF_TP_ADD_TC(tp, what_a_copy_took_over_late_stays_the_origins);
 	ATF_TP_ADD_TC(tp, several_disks_get_a_snapshot_or_none);
 	ATF_TP_ADD_TC(tp, a_deletion_goes_on_after_a_crash);
+	ATF_TP_ADD_TC(tp, what_is_behind_a_half_deleted_snapshot_stays);
 	ATF_TP_ADD_TC(tp, a_promoted_clone_needs_no_template);
 	ATF_TP_ADD_TC(tp, long_work_can_be_looked_at);
 	return atf_no_error();
