@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <limits.h>
 #include <openssl/evp.h>
+#include <stdalign.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,11 +16,26 @@
 #define TWEAK_SIZE 16u
 /* As many threads have a disk at once without copies for each unit. */
 #define SPARES 8u
+#define LINE 64				/* of the caches */
 
 struct xts {
 	EVP_CIPHER_CTX *first;		/* only copied */
-	_Atomic(EVP_CIPHER_CTX *) spare[SPARES];
+	/* A thread begins to look at a place that few others begin at. */
+	struct {
+		alignas(LINE) _Atomic(EVP_CIPHER_CTX *) ctx;
+	} spare[SPARES];
 };
+
+static unsigned
+my_place(void)
+{
+	static atomic_uint threads;
+	static _Thread_local unsigned place;
+
+	if (place == 0)
+		place = atomic_fetch_add(&threads, 1) % SPARES + 1;
+	return place - 1;
+}
 
 int
 xts_new(const uint8_t key[XTS_KEY_SIZE], bool encrypt, struct xts **ret_x)
@@ -29,9 +45,10 @@ xts_new(const uint8_t key[XTS_KEY_SIZE], bool encrypt, struct xts **ret_x)
 
 	if (memcmp(key, key + XTS_KEY_SIZE / 2, XTS_KEY_SIZE / 2) == 0)
 		return -EINVAL;
-	x = calloc(1, sizeof(*x));
+	x = aligned_alloc(LINE, sizeof(*x));
 	if (x == NULL)
 		return -ENOMEM;
+	memset(x, 0, sizeof(*x));
 	x->first = EVP_CIPHER_CTX_new();
 	if (x->first == NULL)
 		r = -ENOMEM;
@@ -51,7 +68,7 @@ xts_free(struct xts *x)
 	if (x == NULL)
 		return;
 	for (unsigned i = 0; i < SPARES; i++)
-		EVP_CIPHER_CTX_free(atomic_load(&x->spare[i]));
+		EVP_CIPHER_CTX_free(atomic_load(&x->spare[i].ctx));
 	EVP_CIPHER_CTX_free(x->first);
 	free(x);
 }
@@ -61,10 +78,10 @@ ctx_get(struct xts *x)
 {
 	EVP_CIPHER_CTX *ctx;
 
-	for (unsigned i = 0; i < SPARES; i++) {
-		if (atomic_load(&x->spare[i]) == NULL)
+	for (unsigned i = 0, at = my_place(); i < SPARES; i++, at++) {
+		if (atomic_load(&x->spare[at % SPARES].ctx) == NULL)
 			continue;
-		ctx = atomic_exchange(&x->spare[i], NULL);
+		ctx = atomic_exchange(&x->spare[at % SPARES].ctx, NULL);
 		if (ctx != NULL)
 			return ctx;
 	}
@@ -79,10 +96,11 @@ ctx_get(struct xts *x)
 static void
 ctx_put(struct xts *x, EVP_CIPHER_CTX *ctx)
 {
-	for (unsigned i = 0; i < SPARES; i++) {
+	for (unsigned i = 0, at = my_place(); i < SPARES; i++, at++) {
 		EVP_CIPHER_CTX *none = NULL;
 
-		if (atomic_compare_exchange_strong(&x->spare[i], &none, ctx))
+		if (atomic_compare_exchange_strong(&x->spare[at % SPARES].ctx,
+		    &none, ctx))
 			return;
 	}
 	EVP_CIPHER_CTX_free(ctx);
