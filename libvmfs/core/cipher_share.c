@@ -31,6 +31,9 @@ struct share {
 	struct piece piece[PIECES];
 };
 
+/* Requests that this thread has begun to share and not ended. */
+static _Thread_local unsigned sharing;
+
 static int
 piece_run(void *arg)
 {
@@ -53,6 +56,7 @@ piece_done(struct offload *o, int result)
 		s->error = result;
 	if (--s->left > 0)
 		return;
+	sharing--;
 	s->done(s->arg, s->error);
 	free(s);
 }
@@ -77,8 +81,16 @@ cipher_share(struct inode *ip, uint64_t off, const struct iovec *iov,
 		.o = { .fn = piece_run, .arg = &s->piece[0],
 		    .done = piece_done, .group = &ip->fs->turners } };
 	s->piece[1] = (struct piece){ .share = s, .at = half,
-		.len = len - half };
+		.len = len - half,
+		.o = { .fn = piece_run, .arg = &s->piece[1],
+		    .done = piece_done, .group = &ip->fs->turners } };
 	offload_submit(&s->piece[0].o);
+	/* Of a burst this thread does a part only of the first: were it busy
+	 * with all, the disk would get them all at the end. */
+	if (sharing++ > 0) {
+		offload_submit(&s->piece[1].o);
+		return true;
+	}
 	/* Its end comes later, by way of the loop. */
 	piece_done(&s->piece[1].o, piece_run(&s->piece[1]));
 	return true;
