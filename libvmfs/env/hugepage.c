@@ -42,6 +42,12 @@ hugepage_map(size_t size, int fd, void **ret_mem)
 	return 0;
 }
 
+void
+hugepage_want(void *mem, size_t size)
+{
+	(void)madvise(mem, size, MADV_HUGEPAGE);
+}
+
 int
 hugepage_join(void *at)
 {

@@ -21,6 +21,8 @@
  * unmaps them.
  */
 int hugepage_map(size_t size, int fd, void **ret_mem) MUST_CHECK;
+/* What comes to be there shall be huge pages at once. */
+void hugepage_want(void *mem, size_t size);
 /*
  * Makes one page of what lies around `at` and is all the caller's, contents
  * and all.  It takes a millisecond; reads, writes and I/O of others may go on

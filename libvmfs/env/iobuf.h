@@ -2,7 +2,8 @@
 /*
  * Buffers for data on its way: aligned to 4 KiB, not zeroed.  Each reactor's
  * thread keeps some that were given back, because fresh memory costs a page
- * fault each 4 KiB, more than the data's own copy.
+ * fault each 4 KiB, more than the data's own copy.  Those of 64 KiB to 1 MiB lie
+ * in huge pages (hugepage.h), up to 64 MiB of a process.
  */
 #ifndef VMFS_ENV_IOBUF_H
 #define VMFS_ENV_IOBUF_H
