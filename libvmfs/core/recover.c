@@ -357,15 +357,20 @@ next_commit(struct replay *p, struct journal_commit *c)
 	return 0;
 }
 
+/* All that is whole, from the tail of the head on; only a look, or carried out.
+ * The result is why it ended. */
 static int
-replay_all(struct replay *p)
+walk(struct replay *p, bool carry_out)
 {
 	struct journal_commit c;
 	int r;
 
+	p->pos = (uint32_t)p->head.tail_block;
+	p->sequence = p->head.tail_sequence;
+	p->prev_crc = p->head.tail_prev_crc;
 	do {
 		r = next_commit(p, &c);
-		if (r == 0 && (c.flags & JOURNAL_WRAP) == 0)
+		if (r == 0 && carry_out && (c.flags & JOURNAL_WRAP) == 0)
 			r = replay_commit(p, &c);
 	} while (r == 0);
 	return r;
@@ -477,10 +482,14 @@ recover_run(struct replay *p)
 	p->commit = disk_buf_alloc((size_t)p->head.blocks * BLOCK_SIZE);
 	if (p->commit == NULL)
 		return -ENOMEM;
-	p->pos = (uint32_t)p->head.tail_block;
-	p->sequence = p->head.tail_sequence;
-	p->prev_crc = p->head.tail_prev_crc;
-	r = end_of_log(p, replay_all(p));
+	/*
+	 * What is refused must not have been begun: where the head that rules
+	 * cannot be read the log starts early, and old images would take the
+	 * place of a damaged block whose newest one lies behind the hole.
+	 */
+	r = end_of_log(p, walk(p, false));
+	if (r == 0)
+		r = end_of_log(p, walk(p, true));
 	if (r == 0)
 		r = journal_empty(p);
 	return r;

@@ -199,7 +199,8 @@ on_replay(struct world *w)
 
 	WORLD_CHECK(w, host_last_takeover(w->host[1].host, &r));
 	rig.replayed = r.replay;
-	check_target(w);
+	if (!rig.until_mended)
+		check_target(w);
 }
 
 static void
@@ -207,6 +208,7 @@ run_play(struct world *w)
 {
 	saves = 0;
 	rig.target = 0;
+	rig.until_mended = false;
 	live_and_die(w);
 	if (world_failed(w))
 		return;

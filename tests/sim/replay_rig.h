@@ -19,6 +19,7 @@ struct replay_rig {
 	uint64_t target;
 	uint8_t target_was[BLOCK_SIZE];
 	bool want_applied;	/* ... or is to have bytes of 0x77 */
+	bool until_mended;	/* ... while the replay is refused */
 	struct recover_report replayed;
 };
 extern struct replay_rig rig;

@@ -144,6 +144,25 @@ ATF_TC_BODY(a_hole_in_a_journal_is_refused_and_not_taken_for_its_end, tc)
 			replay_run(damages[how].name, damage_commit, true, REPLAY_ROUNDS);
 }
 
+/* The inode, which each commit before the hole changes. */
+static void
+watch_inode(struct sim_log *l)
+{
+	damage_commit(l);
+	rig.until_mended = true;
+	rig.target = rig.ino;
+	memcpy(rig.target_was, sim_block(l->w, rig.ino), BLOCK_SIZE);
+}
+
+ATF_TC_WITHOUT_HEAD(a_replay_that_is_refused_for_a_hole_has_not_begun);
+ATF_TC_BODY(a_replay_that_is_refused_for_a_hole_has_not_begun, tc)
+{
+	(void)tc;
+	how = 0;
+	which = 1;
+	replay_run("inode", watch_inode, true, REPLAY_ROUNDS);
+}
+
 /* That it was whole and acknowledged, and not torn, nobody can know. */
 ATF_TC_WITHOUT_HEAD(a_last_commit_that_is_not_whole_is_left_out);
 ATF_TC_BODY(a_last_commit_that_is_not_whole_is_left_out, tc)
@@ -386,6 +405,7 @@ ATF_TP_ADD_TCS(tp)
 {
 	ATF_TP_ADD_TC(tp,
 	    a_hole_in_a_journal_is_refused_and_not_taken_for_its_end);
+	ATF_TP_ADD_TC(tp, a_replay_that_is_refused_for_a_hole_has_not_begun);
 	ATF_TP_ADD_TC(tp, a_last_commit_that_is_not_whole_is_left_out);
 	ATF_TP_ADD_TC(tp, one_head_is_enough);
 	ATF_TP_ADD_TC(tp, a_journal_without_its_head_is_refused);
