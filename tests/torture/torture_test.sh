@@ -49,13 +49,14 @@ flushed_writes_survive_on_a_shared_file_body()
 }
 flushed_writes_survive_on_a_shared_file_cleanup() { rounds_cleanup; }
 
-# A writer of a plain file, until it has flushed.
+# A writer of a plain file, until it has flushed.  By the seed, to which the
+# number of the writer is added, all begin with the same blocks.
 write_some()
 {
 	truncate -s 8M disk
 	# What the writer before has said is not its word.
 	: >out
-	"${history}" write -d 1 -h "$1" journal disk >out &
+	"${history}" write -d 1 -h "$1" -s "$((9 - $1))" journal disk >out &
 	until grep -q first out || ! kill -0 $!; do
 		sleep 0.05
 	done
