@@ -9,10 +9,12 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "libvmfs/base/units.h"
 #include "libvmfs/env/local.h"
 #include "libvmfs/env/reactor.h"
 
 #define BACKLOG 16
+#define PATH_WAIT_S 5
 #define FDS_MAX 16
 
 struct local_listener {
@@ -57,6 +59,22 @@ remove_stale(const struct sockaddr_un *sa)
 	return unlink(sa->sun_path) < 0 && errno != ENOENT ? -errno : 0;
 }
 
+/*
+ * The kernel ends a killed process's io_uring, and with it the listening socket,
+ * some time after the process: who goes on after it finds it served.
+ */
+static int
+make_way(const struct sockaddr_un *sa)
+{
+	int rc = remove_stale(sa);
+
+	for (int i = 0; rc == -EADDRINUSE && i < PATH_WAIT_S * 10; i++) {
+		fiber_sleep(NSEC_PER_SEC / 10);
+		rc = remove_stale(sa);
+	}
+	return rc;
+}
+
 static int
 bind_private(int fd, const struct sockaddr_un *sa)
 {
@@ -76,7 +94,7 @@ listen_at(const char *path, int flags, struct sockaddr_un *ret_sa)
 	int fd, rc = addr_of(path, ret_sa);
 
 	if (rc == 0)
-		rc = remove_stale(ret_sa);
+		rc = make_way(ret_sa);
 	if (rc < 0)
 		return rc;
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | flags, 0);

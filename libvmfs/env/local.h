@@ -17,8 +17,9 @@ struct local_conn;
 
 /*
  * Listens at a path that only the owner may use (mode 0600).  A socket that
- * nobody serves any more is replaced.  -EADDRINUSE: somebody serves it;
- * -EEXIST: the path is no socket; -ENAMETOOLONG; errno of bind(2).
+ * nobody serves any more is replaced; it suspends for up to 5 s until nobody
+ * does.  -EADDRINUSE: somebody serves it; -EEXIST: the path is no socket;
+ * -ENAMETOOLONG; errno of bind(2).
  */
 int local_listen(const char *path, struct local_listener **ret_l) MUST_CHECK;
 /*

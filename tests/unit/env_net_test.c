@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "libvmfs/base/units.h"
@@ -314,6 +315,42 @@ ATF_TC_BODY(taken_port_is_reported, tc)
 	ATF_CHECK_EQ(-EADDRINUSE, reactor_run_main(port_taken_main, NULL));
 }
 
+/* Served until somebody has seen that it is. */
+static void
+dying_server(void *arg)
+{
+	int fd = *(int *)arg;
+
+	while (accept4(fd, NULL, NULL, SOCK_NONBLOCK) < 0)
+		fiber_sleep(NSEC_PER_MSEC);
+	close(fd);
+}
+
+static int
+path_taken_main(void *arg)
+{
+	const struct sockaddr_un sa = { AF_UNIX, "socket" };
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0), rc;
+	struct net_listener *l;
+
+	(void)arg;
+	ATF_REQUIRE_EQ(0, bind(fd, (const struct sockaddr *)&sa, sizeof(sa)));
+	ATF_REQUIRE_EQ(0, listen(fd, 1));
+	ATF_REQUIRE_EQ(0, sched_spawn(sched_current(), "dying", dying_server,
+	    &fd));
+	rc = net_listen_path("socket", &l);
+	if (rc == 0)
+		net_listener_close(l);
+	return rc;
+}
+
+/* As a killed process's is until the kernel has done with it. */
+ATF_TC_WITHOUT_HEAD(path_that_becomes_free_is_waited_for);
+ATF_TC_BODY(path_that_becomes_free_is_waited_for, tc)
+{
+	ATF_CHECK_EQ(0, reactor_run_main(path_taken_main, NULL));
+}
+
 static int
 portal_main(void *arg)
 {
@@ -451,6 +488,7 @@ ATF_TP_ADD_TCS(tp)
 	ATF_TP_ADD_TC(tp, shutdown_wakes_the_reader);
 	ATF_TP_ADD_TC(tp, closing_the_listener_cancels_accept);
 	ATF_TP_ADD_TC(tp, taken_port_is_reported);
+	ATF_TP_ADD_TC(tp, path_that_becomes_free_is_waited_for);
 	ATF_TP_ADD_TC(tp, portals_not_understood_are_refused);
 	ATF_TP_ADD_TC(tp, ipv6_portals_are_understood);
 	return atf_no_error();
