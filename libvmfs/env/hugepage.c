@@ -38,6 +38,8 @@ hugepage_map(size_t size, int fd, void **ret_mem)
 	/* As of a mapping, its last page is all of it. */
 	size = (size + 4095) / 4096 * 4096;
 	(void)munmap(mem + size, HUGEPAGE - before);
+	/* Where the machine makes them of whatever is touched. */
+	(void)madvise(mem, size, MADV_NOHUGEPAGE);
 	*ret_mem = mem;
 	return 0;
 }
@@ -52,6 +54,11 @@ int
 hugepage_join(void *at)
 {
 	char *start = (char *)at - (uintptr_t)at % HUGEPAGE;
+	int rc;
 
-	return madvise(start, HUGEPAGE, MADV_COLLAPSE) < 0 ? -errno : 0;
+	hugepage_want(start, HUGEPAGE);
+	rc = madvise(start, HUGEPAGE, MADV_COLLAPSE) < 0 ? -errno : 0;
+	if (rc < 0)
+		(void)madvise(start, HUGEPAGE, MADV_NOHUGEPAGE);
+	return rc;
 }

@@ -17,8 +17,8 @@
 
 /*
  * Maps `size` bytes aligned to HUGEPAGE, nothing of which is there yet: shared
- * ones of a file from its beginning, or of our own when fd < 0.  The caller
- * unmaps them.
+ * ones of a file from its beginning, or of our own when fd < 0.  None becomes a
+ * huge page by itself.  The caller unmaps them.
  */
 int hugepage_map(size_t size, int fd, void **ret_mem) MUST_CHECK;
 /* What comes to be there shall be huge pages at once. */

@@ -3,6 +3,7 @@
 #include <atf-c.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
@@ -85,6 +86,30 @@ ATF_TC_BODY(shared_memory_becomes_one_page, tc)
 	ATF_REQUIRE_EQ(close(fd), 0);
 }
 
+/* Also where the machine makes huge pages of whatever is touched, as Debian's. */
+ATF_TC_WITHOUT_HEAD(none_comes_by_itself);
+ATF_TC_BODY(none_comes_by_itself, tc)
+{
+	FILE *f = fopen("/proc/self/smaps", "r");
+	char line[256], start[32], *mem = map(-1);
+	bool in = false, told = false;
+
+	ATF_REQUIRE(f != NULL);
+	mem[0] = 1;
+	(void)snprintf(start, sizeof(start), "%lx-", (unsigned long)mem);
+	while (fgets(line, sizeof(line), f) != NULL) {
+		in |= strncmp(line, start, strlen(start)) == 0;
+		if (in && strncmp(line, "VmFlags", 7) == 0) {
+			told = strstr(line, " nh ") != NULL;
+			in = false;
+		}
+	}
+	(void)fclose(f);
+	ATF_CHECK(told);
+	ATF_CHECK_EQ(huge_kib(mem), 0);
+	ATF_REQUIRE_EQ(munmap(mem, SIZE), 0);
+}
+
 ATF_TC_WITHOUT_HEAD(memory_not_touched_stays_away);
 ATF_TC_BODY(memory_not_touched_stays_away, tc)
 {
@@ -125,6 +150,7 @@ ATF_TP_ADD_TCS(tp)
 {
 	ATF_TP_ADD_TC(tp, own_memory_becomes_one_page);
 	ATF_TP_ADD_TC(tp, shared_memory_becomes_one_page);
+	ATF_TP_ADD_TC(tp, none_comes_by_itself);
 	ATF_TP_ADD_TC(tp, memory_not_touched_stays_away);
 	ATF_TP_ADD_TC(tp, no_more_is_mapped_than_asked_for);
 	ATF_TP_ADD_TC(tp, what_cannot_be_mapped_is_an_error);
