@@ -14,14 +14,17 @@
 #   -p PATHS    only these of the paths below
 # CELLS, all by default, are [r|w]SIZE[k|m]-DEPTH, with xJOBS for several jobs
 # of fio (raw, mounts and qsd-fuse only).
-# Paths: raw (fio on the device, which is 1), vhost, vhost-cow (right after a
-# snapshot) and vhost-crypt (encrypted; both as a ratio to vhost), mount (fio on
-# the file in the mount, requests by /dev/fuse), mount-uring (by io_uring, where
-# the kernel has that: its parameter is Y for a moment), qsd-vhost, qsd-fuse.
+# Paths: raw (fio on the device by io_uring, which is 1), raw-aio (by libaio),
+# vhost (a guest whose processor sleeps until it is interrupted), vhost-awake
+# (one whose processor KVM keeps awake for a moment), vhost-cow (right after a
+# snapshot) and vhost-crypt (encrypted; both as a ratio to vhost), mount (fio by
+# libaio on the file in the mount, requests by /dev/fuse, as a ratio to raw-aio),
+# mount-uring (by io_uring, where the kernel has that: its parameter is Y for a
+# moment), qsd-vhost, qsd-vhost-awake, qsd-fuse.
 # Needs root, a build, fio, qemu-storage-daemon, room for 4 GiB.
 srcdir=$(cd "$(dirname "$0")/.." && pwd)
 build=$(cd "${VMFS_BUILDDIR:-${srcdir}/build}" && pwd) || exit 1
-disk_mib=512
+disk_mib=512 spare_mib=64
 
 usage()
 {
@@ -30,7 +33,8 @@ usage()
 }
 
 rounds=3 seconds=1 media="ram disk" strict=
-paths="raw vhost vhost-cow vhost-crypt mount mount-uring qsd-vhost qsd-fuse"
+paths="raw raw-aio vhost vhost-awake vhost-cow vhost-crypt mount mount-uring \
+qsd-vhost qsd-vhost-awake qsd-fuse"
 while getopts gr:t:m:p: opt; do
 	case ${opt} in
 	g) strict=yes ;;
@@ -64,7 +68,8 @@ goal_of()
 {
 	case $1/$2/$3 in
 	disk/vhost/?4k-1|disk/vhost/?4k-32) echo 0.95 ;;
-	ram/vhost/?4k-32) echo 0.6 ;;
+	disk/vhost-awake/?4k-1|disk/vhost-awake/?4k-32) echo 0.95 ;;
+	ram/vhost/?4k-32|ram/vhost-awake/?4k-32) echo 0.6 ;;
 	*/vhost-crypt/?4k-32) echo 0.75 ;;
 	*/vhost-cow/w4k-1) echo 0.85 ;;
 	*/vhost-cow/w4k-32) echo 0.7 ;;
@@ -72,7 +77,8 @@ goal_of()
 	ram/mount*/?4k-8x4) echo 0.6 ;;
 	disk/mount*/?4k-32) echo 0.75 ;;
 	ram/mount*/?4k-1) echo 0.4 ;;
-	disk/vhost/?1m-*|disk/mount*/?1m-*) echo 0.95 ;;
+	disk/vhost/?1m-*|disk/vhost-awake/?1m-*) echo 0.95 ;;
+	disk/mount*/?1m-*) echo 0.95 ;;
 	*) echo - ;;
 	esac
 }
@@ -132,7 +138,6 @@ up()
 		driver=host_device
 	fi
 	mkdir -p "${store}" "${work}/mnt"
-	device raw ${disk_mib}
 	device lun $((disk_mib * 6))
 	"${build}/mkfs/mkfs.vmfs" --label=ds "$(cat "${work}/dev.lun")" \
 	    >/dev/null || exit 1
@@ -152,18 +157,59 @@ up()
 	wait_for test -s "${work}/pid"
 	mkdir -p "${work}/id/keys"
 	(umask 077 && head -c 32 /dev/urandom >"${work}/id/keys/bench")
-	for d in plain cow crypt; do
-		_key=
-		[ ${d} != crypt ] || _key=--key=bench
-		vmfsctl disk create --eager ${_key} ds:/${d}.vmdk \
-		    ${disk_mib}M || exit 1
+	for _ in 1 2 3 4 5 6; do
+		make_disk plain
+		locate
+		[ ! -s "${work}/place" ] || break
+		vmfsctl disk rm ds:/plain.vmdk
 	done
-	qemu-storage-daemon --blockdev "driver=${driver},node-name=f,aio=io_uring,\
-filename=$(cat "${work}/dev.raw"),cache.direct=on" \
+	[ -s "${work}/place" ] || {
+		echo "datapath.sh: no disk lies in one place" >&2
+		exit 1
+	}
+	make_disk cow
+	make_disk crypt --key=bench
+	qemu-storage-daemon --blockdev "$(same_place)" \
 	    --export "type=vhost-user-blk,id=v,node-name=f,writable=on,\
 addr.type=unix,addr.path=${work}/qsd" >"${work}/qsd.log" 2>&1 &
 	pids="${pids} $!"
 	wait_for test -S "${work}/qsd"
+}
+
+# make_disk NAME [--key=KEY]
+make_disk()
+{
+	vmfsctl disk create --eager $2 "ds:/$1.vmdk" \
+	    $((disk_mib + spare_mib))M || exit 1
+}
+
+# Where on the LUN the disk lies, into ${work}/place: a disk may write two or
+# three times as fast in one place as in another, so all paths use the same
+# blocks.  Those of the disk are in no order there, but for both ends mostly
+# without a gap, else the file is empty; of each MiB the first bytes tell.
+locate()
+{
+	_mark=$(cat /proc/sys/kernel/random/uuid)
+	for _ in $(seq $((disk_mib + spare_mib))); do
+		printf '%s' "${_mark}"
+		head -c $((1048576 - ${#_mark})) /dev/zero
+	done | dd of="${work}/mnt/plain-flat.vmdk" bs=1M iflag=fullblock \
+	    conv=notrunc,fsync status=none || exit 1
+	strings -a -t d -n ${#_mark} "$(cat "${work}/dev.lun")" |
+	    awk -v mark="${_mark}" -v want=${disk_mib} '
+		$2 != mark { next }
+		$1 != last + 1048576 { first = $1; n = 0 }
+		{ last = $1 }
+		++n == want { printf "%.0f\n", first }
+		' >"${work}/place"
+}
+
+# For qemu-storage-daemon.
+same_place()
+{
+	echo "driver=raw,node-name=f,offset=$(cat "${work}/place"),\
+size=$((disk_mib * 1048576)),file.driver=${driver},file.aio=io_uring,\
+file.locking=off,file.filename=$(cat "${work}/dev.lun"),file.cache.direct=on"
 }
 
 down()
@@ -179,7 +225,8 @@ down()
 	rm -rf "${work:?}"/* "${store:?}"
 }
 
-# Opened for writing also to read, as a hypervisor does: the lock is held.
+# fio_on FILE ENGINE [OFFSET].  Opened for writing also to read, as a hypervisor
+# does: the lock is held.
 fio_on()
 {
 	_part=100
@@ -187,8 +234,8 @@ fio_on()
 	fio --name=x --filename="$1" --rw=randrw --rwmixread=${_part} \
 	    --bs=${bytes} --numjobs="${jobs}" --group_reporting \
 	    --iodepth="${depth}" --ioengine="$2" --direct=1 --time_based \
-	    --runtime="${seconds}" --size=${disk_mib}M --randrepeat=0 \
-	    --norandommap --output-format=json >"${work}/fio" 2>&1 || {
+	    --runtime="${seconds}" --offset="${3:-0}" --size=${disk_mib}M \
+	    --randrepeat=0 --norandommap --output-format=json >"${work}/fio" 2>&1 || {
 		cat "${work}/fio" >&2
 		exit 1
 	}
@@ -196,17 +243,23 @@ fio_on()
 	    "${work}/fio"
 }
 
+raw_by()
+{
+	fio_on "$(cat "${work}/dev.lun")" "$1" "$(cat "${work}/place")"
+}
+
+# vhost_on SOCKET [-k]
 vhost_on()
 {
-	"${build}/bench/vhost_load" "$1" ${rw} ${bytes} "${depth}" \
+	"${build}/bench/vhost_load" $2 "$1" ${rw} ${bytes} "${depth}" \
 	    "${seconds}" $((disk_mib * 1048576))
 }
 
-# ours DISK: attached for one measurement.
+# ours DISK [-k]: attached for one measurement.
 ours()
 {
 	vmfsctl disk attach --socket="${work}/ours" "ds:/$1.vmdk" >/dev/null &&
-	    vhost_on "${work}/ours"
+	    vhost_on "${work}/ours" $2
 	vmfsctl disk detach --force "ds:/$1.vmdk"
 }
 
@@ -242,8 +295,7 @@ uring_restore()
 qsd_fuse()
 {
 	: >"${work}/qsd.raw"
-	qemu-storage-daemon --blockdev "driver=${driver},node-name=f,aio=io_uring,\
-filename=$(cat "${work}/dev.raw"),cache.direct=on" \
+	qemu-storage-daemon --blockdev "$(same_place)" \
 	    --export "type=fuse,id=e,node-name=f,writable=on,\
 mountpoint=${work}/qsd.raw" >"${work}/qsd-fuse.log" 2>&1 &
 	_pid=$!
@@ -255,12 +307,14 @@ mountpoint=${work}/qsd.raw" >"${work}/qsd-fuse.log" 2>&1 &
 measure()
 {
 	case ${jobs}-$1 in
-	1-*|*-raw|*-mount|*-mount-uring|*-qsd-fuse) ;;
+	1-*|*-raw*|*-mount*|*-qsd-fuse) ;;
 	*) echo 0; return ;;
 	esac
 	case $1 in
-	raw) fio_on "$(cat "${work}/dev.raw")" io_uring ;;
+	raw) raw_by io_uring ;;
+	raw-aio) raw_by libaio ;;
 	vhost) ours plain ;;
+	vhost-awake) ours plain -k ;;
 	vhost-cow)
 		vmfsctl disk snapshot ds:/cow.vmdk s >/dev/null
 		ours cow
@@ -273,6 +327,7 @@ measure()
 		mounted_by Y io_uring && fio_on "${flat}" libaio
 		;;
 	qsd-vhost) vhost_on "${work}/qsd" ;;
+	qsd-vhost-awake) vhost_on "${work}/qsd" -k ;;
 	qsd-fuse) qsd_fuse ;;
 	esac
 }
@@ -338,6 +393,10 @@ END {
 			base = raw
 			if (p[i] == "vhost-crypt" || p[i] == "vhost-cow")
 				base = median(order[r] SUBSEP "vhost")
+			if (p[i] ~ /^(mount|qsd-fuse)/)
+				base = median(order[r] SUBSEP "raw-aio")
+			if (base == 0)
+				base = raw
 			x = base > 0 ? m / base : 0
 			note = ""
 			if (g != "-" && g != "") {

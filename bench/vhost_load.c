@@ -4,7 +4,10 @@
  * one size at one depth on one queue, for a time.  As in a guest either side
  * tells when it wants to hear of the other (VIRTIO_F_EVENT_IDX).
  *
- * usage: vhost_load SOCKET r|w|v BYTES DEPTH SECONDS DISK_BYTES
+ * usage: vhost_load [-k] SOCKET r|w|v BYTES DEPTH SECONDS DISK_BYTES
+ * -k: a guest whose processor KVM keeps awake while the guest waits (halt_poll_ns
+ * of kvm.ko, 200 us by default): it sleeps only when no answer came for as long,
+ * yet is interrupted all the same.  Without, it sleeps at once.
  * "v" writes and reads by turns and compares.  Prints operations a second.
  * Exit 1: a request failed, or what was read is not what was written last.
  */
@@ -33,10 +36,11 @@
 #define AVAIL ((size_t)131072)
 #define USED ((size_t)196608)
 #define DATA ((size_t)1 << 20)
+#define HALT_POLL 200e-6
 
 struct load {
 	int sock, kick, call;
-	bool write, verify;
+	bool write, verify, awake;
 	size_t bytes;
 	unsigned depth;
 	uint64_t blocks;		/* of `bytes` on the disk */
@@ -298,6 +302,30 @@ must_wait(struct load *l)
 	return __atomic_load_n(&l->used->idx, __ATOMIC_ACQUIRE) == l->seen;
 }
 
+static double
+now(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
+}
+
+/* True: some ended while the guest's processor was kept awake. */
+static bool
+ended_awake(struct load *l)
+{
+	double end = now() + HALT_POLL;
+
+	do {
+		for (unsigned i = 0; i < 64; i++)
+			if (__atomic_load_n(&l->used->idx, __ATOMIC_ACQUIRE) !=
+			    l->seen)
+				return true;
+	} while (now() < end);
+	return false;
+}
+
 /* Waits for some to end; offers them anew. */
 static void
 turn(struct load *l)
@@ -307,7 +335,7 @@ turn(struct load *l)
 	uint64_t n;
 
 	if (used == l->seen) {
-		if (!must_wait(l))
+		if (!must_wait(l) || (l->awake && ended_awake(l)))
 			return;
 		if (poll(&p, 1, 20000) != 1 ||
 		    read(l->call, &n, sizeof(n)) != sizeof(n))
@@ -324,23 +352,19 @@ turn(struct load *l)
 	publish(l);
 }
 
-static double
-now(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
-}
-
 int
 main(int argc, char **argv)
 {
 	struct load l = { .random = 88172645463325252u };
 	double start, end, seconds;
 
+	if (argc > 1 && strcmp(argv[1], "-k") == 0) {
+		l.awake = true;
+		argc--;
+		argv++;
+	}
 	if (argc != 7 || strlen(argv[2]) != 1 || !strchr("rwv", *argv[2])) {
-		fputs("usage: vhost_load SOCKET r|w|v BYTES DEPTH SECONDS "
+		fputs("usage: vhost_load [-k] SOCKET r|w|v BYTES DEPTH SECONDS "
 		    "DISK_BYTES\n", stderr);
 		return 2;
 	}
