@@ -9,6 +9,7 @@
 
 #include "fuse/fuse_mount.h"
 #include "fuse/name_hint.h"
+#include "fuse/spread.h"
 #include "libvmfs/base/list.h"
 #include "libvmfs/env/disk.h"
 #include "libvmfs/env/gate.h"
@@ -47,6 +48,7 @@ struct reader {
 	unsigned large;			/* of them, by the ring */
 	unsigned begun;			/* by the ring */
 	bool had_large;			/* of late */
+	struct spread_view spread;
 	bool roams;			/* on whatever processor is free */
 	struct reactor_poll poll;
 	bool stopping, unmounted;
@@ -89,6 +91,7 @@ struct fuse_mount {
 	/* One more for the ring, which the owner has no part in. */
 	struct reader reader[FUSE_THREADS_MAX + 1];
 	unsigned readers;
+	struct spread spread;	/* of the ring */
 	_Atomic unsigned joined;	/* requests in huge pages */
 	bool begun;		/* by the answer to INIT, before all others */
 	struct ring *ring;	/* NULL: all comes by /dev/fuse */

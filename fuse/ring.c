@@ -36,6 +36,8 @@
 #define LARGE (32u * 1024)
 #define MAX_PAGES_DEFAULT 32u	/* before INIT could tell */
 
+_Static_assert(SPREAD_MAX >= FUSE_THREADS_MAX, "each thread has its place");
+
 struct ring_entry {
 	struct request request;
 	struct ring *ring;
@@ -153,6 +155,13 @@ entry_refused(struct ring_entry *e, int error)
 
 /* ---- which processor ---- */
 
+/* Among those of the ring. */
+static unsigned
+number_of(const struct reader *rd)
+{
+	return (unsigned)(rd - rd->m->reader) - 1;
+}
+
 /* The first queue of thread t, which has those up to the first of t + 1. */
 static unsigned
 first_queue(const struct ring *ring, unsigned t)
@@ -164,7 +173,7 @@ static void
 go(struct reader *rd, bool roams)
 {
 	const struct ring *ring = rd->m->ring;
-	unsigned t = (unsigned)(rd - rd->m->reader) - 1;
+	unsigned t = number_of(rd);
 	unsigned first = first_queue(ring, t), end = first_queue(ring, t + 1);
 
 	rd->roams = roams;
@@ -209,26 +218,46 @@ entry_begin(struct ring_entry *e)
 
 static void entry_moved(void *arg);
 
-/*
- * An entry belongs to the thread that gave the last answer by it.  Short
- * requests are done at home, where few threads have to be woken; large ones, of
- * which a thread would do one after the other, by one that has none.
- */
+/* Short ones where spread.h says. */
+static struct reader *
+short_place(struct ring_entry *e)
+{
+	struct request *r = &e->request;
+	struct fuse_mount *m = r->mount;
+	unsigned asked = number_of(e->home);
+	unsigned k = (unsigned)(e - m->ring->entry);
+	struct reader *next;
+
+	next = &m->reader[1 + spread_place(&m->spread, asked, k)];
+	if (next == r->reader)
+		spread_came(&m->spread, &next->spread, asked, next->busy + 1);
+	return next;
+}
+
+/* Large ones, of which a thread would do one after the other, by one that has
+ * none. */
+static struct reader *
+large_place(struct ring_entry *e)
+{
+	struct fuse_mount *m = e->request.mount;
+	struct reader *here = e->request.reader;
+
+	if (here->large == 0 || e->moves++ >= m->readers)
+		return here;
+	return here == &m->reader[m->readers - 1] ? &m->reader[1] : here + 1;
+}
+
+/* An entry belongs to the thread that gave the last answer by it. */
 static void
 entry_place(struct ring_entry *e)
 {
 	struct request *r = &e->request;
-	struct fuse_mount *m = r->mount;
-	struct reader *here = r->reader, *next = e->home;
+	struct reader *here = r->reader, *next;
 
 	/* What comes after stop fails when the connection ends. */
 	if (here->stopping)
 		return;
-	if (e->large && (here->large == 0 || e->moves++ >= m->readers))
-		next = here;
-	else if (e->large)
-		next = here == &m->reader[m->readers - 1] ? &m->reader[1] :
-		    here + 1;
+	next = e->large ? large_place(e) : short_place(e);
 	if (next == here) {
 		entry_begin(e);
 		return;
@@ -371,6 +400,7 @@ ring_new(struct fuse_mount *m, struct ring **ret_r)
 	if (rc < 0)
 		goto out;
 	ring->m = m;
+	m->spread.threads = m->readers - 1;
 	there = sysconf(_SC_NPROCESSORS_CONF);
 	ring->there = there > 0 && there < (long)ring->queues ?
 	    (unsigned)there : ring->queues;

@@ -105,6 +105,23 @@ large_requests_are_done_wherever_there_is_room_body()
 	hosts_stop
 }
 
+# One program has many under way, its threads are others then; another one takes
+# them back.
+ring_test_case data_is_right_while_threads_change
+data_is_right_while_threads_change_body()
+{
+	start 4
+	for jobs in 1 4 1; do
+		atf_check -o ignore fio --name=v --size=12M --bs=4k --rw=randrw \
+		    --filename=esx1/mnt/vm-flat.vmdk --offset_increment=12M \
+		    --numjobs=${jobs} --ioengine=libaio --iodepth=32 \
+		    --direct=1 --loops=4 --verify=crc32c --verify_fatal=1 \
+		    --verify_state_save=0
+	done
+	hosts_stop
+	atf_check -o ignore fsck.vmfs -n lun
+}
+
 ring_test_case the_configuration_says_no
 the_configuration_says_no_body()
 {
