@@ -36,14 +36,23 @@ _Static_assert(sizeof(struct fuse_in_header) + sizeof(struct fuse_write_in) ==
 
 /* ---- request buffers, each of one reader ---- */
 
+/* Half of the processors: programs and what the LUN is need some as well, and
+ * few that have enough to do are not woken for each request. */
+static unsigned
+threads_default(void)
+{
+	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
+
+	if (cpus < 4)
+		return cpus < 2 ? 1 : 2;
+	return cpus / 2 < (long)THREADS_DEFAULT_MAX ? (unsigned)cpus / 2 :
+	    THREADS_DEFAULT_MAX;
+}
+
 void
 readers_init(struct fuse_mount *m)
 {
-	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
-	unsigned most = cpus > 0 && cpus < (long)THREADS_DEFAULT_MAX ?
-	    (unsigned)cpus : THREADS_DEFAULT_MAX;
-
-	m->readers = m->conf.threads == 0 ? most :
+	m->readers = m->conf.threads == 0 ? threads_default() :
 	    m->conf.threads < FUSE_THREADS_MAX ? m->conf.threads :
 	    FUSE_THREADS_MAX;
 	for (unsigned i = 0; i < m->readers; i++) {
