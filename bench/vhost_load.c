@@ -36,7 +36,7 @@
 #define AVAIL ((size_t)131072)
 #define USED ((size_t)196608)
 #define DATA ((size_t)1 << 20)
-#define HALT_POLL 200e-6
+#define HALT_POLL 200e-6		/* seconds */
 
 struct load {
 	int sock, kick, call;
