@@ -18,8 +18,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
+
+#include "bench/now.h"
 
 #define SESSIONS_MAX 64
 #define DEPTH_MAX 512
@@ -61,15 +62,6 @@ die(const char *what, const char *why)
 {
 	fprintf(stderr, "iscsi_load: %s: %s\n", what, why);
 	exit(1);
-}
-
-static double
-now(clockid_t clock)
-{
-	struct timespec t;
-
-	clock_gettime(clock, &t);
-	return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
 }
 
 /* User and system time of a process, 0 when it is gone. */

@@ -22,8 +22,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
+
+#include "bench/now.h"
 
 #define PAIRS_MAX 64
 #define PIECE ((size_t)1 << 20)
@@ -218,15 +219,6 @@ start(struct ceiling *c, struct end *client, struct end *server)
 		die("thread");
 }
 
-static double
-now(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
-}
-
 static void
 measure(struct ceiling *c, const struct end (*ends)[2])
 {
@@ -234,11 +226,11 @@ measure(struct ceiling *c, const struct end (*ends)[2])
 	double t0;
 
 	usleep((useconds_t)(WARM_UP_S * 1e6));
-	t0 = now();
+	t0 = now(CLOCK_MONOTONIC);
 	atomic_store(&c->measuring, true);
 	usleep((useconds_t)(c->seconds * 1e6));
 	atomic_store(&c->measuring, false);
-	t0 = now() - t0;
+	t0 = now(CLOCK_MONOTONIC) - t0;
 	for (unsigned i = 0; i < c->pairs; i++)
 		count += atomic_load(&ends[i][0].count);
 	printf("%.0f\n", (double)count / t0);

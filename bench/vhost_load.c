@@ -25,9 +25,9 @@
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/un.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "bench/now.h"
 #include "vhost/proto.h"
 
 #define RING 256u
@@ -302,27 +302,18 @@ must_wait(struct load *l)
 	return __atomic_load_n(&l->used->idx, __ATOMIC_ACQUIRE) == l->seen;
 }
 
-static double
-now(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
-}
-
 /* True: some ended while the guest's processor was kept awake. */
 static bool
 ended_awake(struct load *l)
 {
-	double end = now() + HALT_POLL;
+	double end = now(CLOCK_MONOTONIC) + HALT_POLL;
 
 	do {
 		for (unsigned i = 0; i < 64; i++)
 			if (__atomic_load_n(&l->used->idx, __ATOMIC_ACQUIRE) !=
 			    l->seen)
 				return true;
-	} while (now() < end);
+	} while (now(CLOCK_MONOTONIC) < end);
 	return false;
 }
 
@@ -395,9 +386,9 @@ main(int argc, char **argv)
 	}
 	for (unsigned i = 0; i < l.depth; i++)
 		offer(&l, i);
-	start = now();
+	start = now(CLOCK_MONOTONIC);
 	publish(&l);
-	while ((end = now()) - start < seconds)
+	while ((end = now(CLOCK_MONOTONIC)) - start < seconds)
 		turn(&l);
 	printf("%.0f\n", (double)l.done / (end - start));
 	free(l.version);
