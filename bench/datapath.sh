@@ -18,10 +18,10 @@
 # vhost (a guest whose processor sleeps until it is interrupted), vhost-awake
 # (one whose processor KVM keeps awake for a moment), vhost-cow (right after a
 # snapshot) and vhost-crypt (encrypted; both as a ratio to vhost), mount (fio by
-# libaio on the file in the mount, requests by /dev/fuse, as a ratio to raw-aio),
-# mount-uring (by io_uring, where the kernel has that: its parameter is Y for a
-# moment), qsd-vhost, qsd-vhost-awake, qsd-fuse.
-# Needs root, a build, fio, qemu-storage-daemon, room for 4 GiB.
+# libaio on the file in the mount, requests by /dev/fuse, as a ratio to raw-aio
+# if that is measured), mount-uring (by io_uring, where the kernel has that: its
+# parameter is Y for a moment), qsd-vhost, qsd-vhost-awake, qsd-fuse.
+# Needs root, a build, fio, jq, strings, qemu-storage-daemon, room for 4 GiB.
 srcdir=$(cd "$(dirname "$0")/.." && pwd)
 build=$(cd "${VMFS_BUILDDIR:-${srcdir}/build}" && pwd) || exit 1
 disk_mib=512 spare_mib=64
@@ -46,6 +46,16 @@ while getopts gr:t:m:p: opt; do
 	esac
 done
 shift $((OPTIND - 1))
+
+is_count()
+{
+	case $1 in
+	''|*[!0-9]*) return 1 ;;
+	esac
+}
+
+# fio's time is in whole ones.
+is_count "${seconds}" || usage
 cells=${*:-r4k-1 w4k-1 r4k-32 w4k-32 r4k-8x4 w4k-8x4 w64k-8 r1m-4 w1m-4}
 
 cell_parse()
@@ -225,8 +235,8 @@ down()
 	rm -rf "${work:?}"/* "${store:?}"
 }
 
-# fio_on FILE ENGINE [OFFSET].  Opened for writing also to read, as a hypervisor
-# does: the lock is held.
+# fio_on FILE ENGINE [OFFSET]: on ${mib} of it.  Opened for writing also to
+# read, as a hypervisor does: the lock is held.
 fio_on()
 {
 	_part=100
@@ -235,7 +245,8 @@ fio_on()
 	    --bs=${bytes} --numjobs="${jobs}" --group_reporting \
 	    --iodepth="${depth}" --ioengine="$2" --direct=1 --time_based \
 	    --runtime="${seconds}" --offset="${3:-0}" --size="${mib}M" \
-	    --randrepeat=0 --norandommap --output-format=json >"${work}/fio" 2>&1 || {
+	    --randrepeat=0 --norandommap --output-format=json \
+	    >"${work}/fio" 2>&1 || {
 		cat "${work}/fio" >&2
 		exit 1
 	}
@@ -344,7 +355,13 @@ for medium in ${media}; do
 		for cell in ${cells}; do
 			cell_parse "${cell}"
 			for p in ${order}; do
-				echo "${medium} ${cell} ${p} $(measure "${p}")"
+				_n=$(measure "${p}")
+				is_count "${_n}" || {
+					echo "datapath.sh: ${medium}" \
+					    "${cell} ${p}: no result" >&2
+					exit 1
+				}
+				echo "${medium} ${cell} ${p} ${_n}"
 			done
 		done
 		order="${order#* } ${order%% *}"
@@ -397,10 +414,9 @@ END {
 			base = raw
 			if (p[i] == "vhost-crypt" || p[i] == "vhost-cow")
 				base = median(order[r] SUBSEP "vhost")
-			if (p[i] ~ /^(mount|qsd-fuse)/)
+			if (p[i] ~ /^(mount|qsd-fuse)/ &&
+			    paths ~ /(^| )raw-aio( |$)/)
 				base = median(order[r] SUBSEP "raw-aio")
-			if (base == 0)
-				base = raw
 			x = base > 0 ? m / base : 0
 			note = ""
 			if (g != "-" && g != "") {
