@@ -25,7 +25,8 @@ struct fuse_mount_conf {
 	const char *dir;		/* mount point; copied */
 	bool readonly;
 	/* That read requests, the reactor's own among them; 0: one for two
-	 * processors, 2 to 4, by io_uring one for each and FUSE_THREADS_MAX. */
+	 * processors, 2 to 4 (1 of 1), by io_uring one for each, at most
+	 * FUSE_THREADS_MAX. */
 	unsigned threads;
 	/* Requests by io_uring where the kernel offers that.  Not for one that
 	 * another process shall go on with. */
