@@ -105,8 +105,38 @@ large_requests_are_done_wherever_there_is_room_body()
 	hosts_stop
 }
 
-# One program has many under way, its threads are others then; another one takes
-# them back.
+# who_worked DEPTH: names of the threads that did requests of a program which
+# stays on one processor.
+who_worked()
+{
+	ran >before
+	atf_check -o ignore taskset -c 0 fio --name=v --size=12M --bs=4k \
+	    --rw=randrw --filename=esx1/mnt/vm-flat.vmdk --ioengine=libaio \
+	    --iodepth="$1" --direct=1 --loops=4 --verify=crc32c \
+	    --verify_fatal=1 --verify_state_save=0 >&2
+	ran | comm -13 before - | cut -d ' ' -f 1
+}
+
+# Threads that serve the mount and how long they have run, one a line.
+ran()
+{
+	for task in /proc/"$(cat esx1/pid)"/task/*; do
+		echo "$(cat "${task}/comm") $(cat "${task}/schedstat")"
+	done | grep '^fuse[0-9]*:' | cut -d ' ' -f 1,2 | sort
+}
+
+ring_test_case many_requests_of_one_program_are_done_by_two_others
+many_requests_of_one_program_are_done_by_two_others_body()
+{
+	start 4
+	who_worked 1 >few
+	atf_check -o inline:"1\n" sh -c 'wc -l <few'
+	who_worked 32 >many
+	atf_check -o inline:"2\n" sh -c 'grep -vcxFf few many'
+	hosts_stop
+}
+
+# And of several by their own.
 ring_test_case data_is_right_while_threads_change
 data_is_right_while_threads_change_body()
 {
