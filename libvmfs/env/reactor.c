@@ -3,6 +3,7 @@
 #include <assert.h>
 #include <liburing.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -60,6 +61,8 @@ struct reactor {
 	bool spins;		/* wanted */
 	unsigned working;	/* see reactor_works */
 	struct spin spin[2];	/* for peers, for what they have asked for */
+	bool yields;		/* wanted */
+	struct yield yield;
 	struct list resting;	/* struct rest_wait */
 	uint64_t rest_end;	/* of all of them */
 	unsigned rest_pause;	/* that shall not be, others want to run */
@@ -581,6 +584,20 @@ rest(struct reactor *r, bool busy)
 }
 
 static void
+woken(struct reactor *r, struct spin *s, uint64_t slept_since)
+{
+	uint64_t now = reactor_now(&r->sched);
+
+	spin_slept(s, now - slept_since);
+	/* Of many at a time, what each wakes does not count. */
+	if (r->yields && r->disk_ops <= 1 && io_uring_cq_ready(&r->ring) <= 1 &&
+	    yield_begin(&r->yield)) {
+		(void)sched_yield();
+		yield_took(&r->yield, reactor_now(&r->sched) - now);
+	}
+}
+
+static void
 reactor_sleep(struct reactor *r, struct spin *s)
 {
 	uint64_t start = r->spins ? reactor_now(&r->sched) : 0;
@@ -593,7 +610,7 @@ reactor_sleep(struct reactor *r, struct spin *s)
 		(void)io_uring_submit_and_wait(&r->ring, 1);
 	atomic_store(&r->sleeping, false);
 	if (r->spins)
-		spin_slept(s, reactor_now(&r->sched) - start);
+		woken(r, s, start);
 }
 
 /* Submits what is queued; sleeps until something happens unless `busy`. */
@@ -729,7 +746,7 @@ reactor_want_spin(struct reactor *r)
 void
 reactor_want_spin_after(struct reactor *r, uint64_t short_ns)
 {
-	r->spins = true;
+	r->spins = r->yields = true;
 	r->spin[0].short_ns = r->spin[1].short_ns = short_ns;
 }
 

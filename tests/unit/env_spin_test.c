@@ -207,8 +207,58 @@ ATF_TC_BODY(what_did_not_gather_is_not_judged, tc)
 	ATF_CHECK(gather_pays(&g));
 }
 
+/* Waits after which others are not let run, until the next one. */
+static unsigned
+waits_until_yield(struct yield *y)
+{
+	unsigned n = 0;
+
+	while (!yield_begin(y))
+		n++;
+	return n;
+}
+
+ATF_TC_WITHOUT_HEAD(others_that_are_short_are_let_run_each_time);
+ATF_TC_BODY(others_that_are_short_are_let_run_each_time, tc)
+{
+	struct yield y = { 0 };
+
+	for (int i = 0; i < 1000; i++) {
+		ATF_CHECK(yield_begin(&y));
+		yield_took(&y, SPIN_MAX_NS);
+	}
+}
+
+ATF_TC_WITHOUT_HEAD(others_that_are_long_are_let_run_ever_less_often);
+ATF_TC_BODY(others_that_are_long_are_let_run_ever_less_often, tc)
+{
+	struct yield y = { 0 };
+	unsigned before = 0;
+
+	ATF_REQUIRE(yield_begin(&y));
+	for (int i = 0; i < 20; i++) {
+		unsigned n;
+
+		yield_took(&y, SPIN_MAX_NS + 1);
+		n = waits_until_yield(&y);
+		ATF_CHECK(n >= YIELD_PAUSE_MIN);
+		ATF_CHECK(n == YIELD_PAUSE_MAX || n > before);
+		before = n;
+	}
+	ATF_CHECK_EQ(YIELD_PAUSE_MAX, before);
+	/* Short ones win it back. */
+	for (int i = 0; i < 20; i++) {
+		yield_took(&y, 1);
+		ATF_CHECK_EQ(0, waits_until_yield(&y));
+	}
+	yield_took(&y, SPIN_MAX_NS + 1);
+	ATF_CHECK_EQ(YIELD_PAUSE_MIN, waits_until_yield(&y));
+}
+
 ATF_TP_ADD_TCS(tp)
 {
+	ATF_TP_ADD_TC(tp, others_that_are_short_are_let_run_each_time);
+	ATF_TP_ADD_TC(tp, others_that_are_long_are_let_run_ever_less_often);
 	ATF_TP_ADD_TC(tp, who_waits_for_answers_is_tried_ever_less_often);
 	ATF_TP_ADD_TC(tp, while_many_come_they_gather);
 	ATF_TP_ADD_TC(tp, who_shares_the_processor_with_its_peer_pauses);
