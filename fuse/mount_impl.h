@@ -9,6 +9,7 @@
 
 #include "fuse/fuse_mount.h"
 #include "fuse/name_hint.h"
+#include "fuse/rota.h"
 #include "fuse/spread.h"
 #include "libvmfs/base/list.h"
 #include "libvmfs/env/disk.h"
@@ -51,8 +52,10 @@ struct reader {
 	struct spread_view spread;
 	bool roams;			/* on whatever processor is free */
 	struct reactor_poll poll;
+	struct rota rota;
+	_Atomic bool rests, called;
 	bool stopping, unmounted;
-	struct sched_work work, stop, ringing;
+	struct sched_work work, stop, ringing, call;
 };
 
 struct handle {
@@ -91,6 +94,8 @@ struct fuse_mount {
 	/* One more for the ring, which the owner has no part in. */
 	struct reader reader[FUSE_THREADS_MAX + 1];
 	unsigned readers;
+	struct reader *first;	/* on duty, see rota.h */
+	_Atomic bool on_duty;	/* it waits for requests, or is about to */
 	struct spread spread;	/* of the ring */
 	_Atomic unsigned joined;	/* requests in huge pages */
 	bool begun;		/* by the answer to INIT, before all others */

@@ -62,6 +62,8 @@ readers_init(struct fuse_mount *m)
 		list_init(&rd->idle);
 		fiber_cond_init(&rd->room);
 	}
+	/* Not the owner, who may be busy with what is not for a disk. */
+	m->first = &m->reader[m->readers - 1];
 	for (unsigned i = 0; i < FUSE_KEEP_REQUESTS; i++) {
 		struct request *r = &m->request[i];
 
@@ -280,6 +282,75 @@ request_begin(struct request *r)
 		hand_over(r);
 }
 
+/* ---- who waits for requests ---- */
+
+static void
+called_here(void *arg)
+{
+	struct reader *rd = arg;
+
+	atomic_store(&rd->called, false);
+	atomic_store(&rd->rests, false);
+	fiber_cond_broadcast(&rd->room);
+}
+
+static void
+call_others(struct fuse_mount *m)
+{
+	for (struct reader *rd = m->reader; rd != m->first; rd++) {
+		if (!atomic_load(&rd->rests) ||
+		    atomic_exchange(&rd->called, true))
+			continue;
+		rd->call = (struct sched_work){ .fn = called_here, .arg = rd };
+		sched_post(rd->sched, &rd->call);
+	}
+}
+
+/* While false the others wait for requests themselves. */
+static void
+set_on_duty(struct reader *rd, bool on_duty)
+{
+	if (rd != rd->m->first)
+		return;
+	atomic_store(&rd->m->on_duty, on_duty);
+	if (!on_duty)
+		call_others(rd->m);
+}
+
+static void
+rest(struct reader *rd)
+{
+	atomic_store(&rd->rests, true);
+	/* Who went off duty after this look calls. */
+	if (!atomic_load(&rd->m->on_duty))
+		atomic_store(&rd->rests, false);
+	while (atomic_load(&rd->rests) && !rd->stopping)
+		fiber_cond_wait(&rd->room);
+	rd->rota = (struct rota){ 0 };
+}
+
+/* Until the next request. */
+static void
+wait_for_request(struct reader *rd, int fd)
+{
+	if (rd != rd->m->first && rd->rota.rests)
+		rest(rd);
+	else
+		(void)reactor_poll_one(&rd->poll, fd, POLLIN);
+}
+
+static void
+request_came(const struct request *r)
+{
+	struct reader *rd = r->reader;
+	bool is_long = request_length(r) >= JOIN_LENGTH;
+
+	if (rd != rd->m->first)
+		rota_came(&rd->rota, rd->busy, is_long);
+	else if (rota_calls(rd->busy, is_long))
+		call_others(rd->m);
+}
+
 /* ---- reading ---- */
 
 /* It comes once in the life of a mount. */
@@ -316,6 +387,7 @@ take_request(struct reader *rd)
 		    n == 0 ? -EAGAIN : n;
 	}
 	init_note(r);
+	request_came(r);
 	request_begin(r);
 	return 0;
 }
@@ -335,6 +407,14 @@ reader_gone(void *arg)
 }
 
 static void
+wait_for_room(struct reader *rd)
+{
+	set_on_duty(rd, false);
+	fiber_cond_wait(&rd->room);
+	set_on_duty(rd, true);
+}
+
+static void
 reader_fiber(void *arg)
 {
 	struct reader *rd = arg;
@@ -343,17 +423,19 @@ reader_fiber(void *arg)
 
 	if (rd->reactor == NULL)
 		rd->m->reading = fiber_self();
+	set_on_duty(rd, true);
 	while (!rd->stopping && !rd->unmounted) {
 		int rc = take_request(rd);
 
 		if (rc == -EAGAIN)
-			(void)reactor_poll_one(&rd->poll, fd, POLLIN);
+			wait_for_request(rd, fd);
 		else if (rc == -EBUSY)
-			fiber_cond_wait(&rd->room);
+			wait_for_room(rd);
 		else if (++turn % READS_PER_TURN == 0)
 			fiber_yield();
 		rd->unmounted = rc == -ENODEV;
 	}
+	set_on_duty(rd, false);
 	while (rd->busy > 0)
 		fiber_cond_wait(&rd->room);
 	rd->work = (struct sched_work){ .fn = reader_gone, .arg = rd };
@@ -446,6 +528,7 @@ stop_here(void *arg)
 	struct reader *rd = arg;
 
 	rd->stopping = true;
+	atomic_store(&rd->rests, false);
 	reactor_poll_cancel(&rd->poll);
 	fiber_cond_broadcast(&rd->room);
 }

@@ -258,6 +258,47 @@ a_cold_disk_of_62_TiB_is_there_at_once_cleanup()
 	hosts_cleanup
 }
 
+# runs: threads that serve the mount and how often each was given a processor.
+runs()
+{
+	for task in /proc/"$(cat esx1/pid)"/task/*; do
+		echo "$(cat "${task}/comm") $(cat "${task}/schedstat")"
+	done | grep '^fuse[0-9]*:' | cut -d ' ' -f 1,4 | sort
+}
+
+# workers DEPTH: how many threads did 2000 requests of a program.
+workers()
+{
+	runs >before
+	fio --name=v --filename=esx1/mnt/vm-flat.vmdk --size=12M --bs=4k \
+	    --rw=randrw --number_ios=2000 --ioengine=libaio --iodepth="$1" \
+	    --direct=1 --loops=4 --output=/dev/null >&2 || return 1
+	runs | join before - | awk '$3 - $2 >= 50 { n++ } END { print n + 0 }'
+}
+
+atf_test_case one_reader_serves_who_waits_for_each_request cleanup
+one_reader_serves_who_waits_for_each_request_head()
+{
+	atf_set require.user root
+	atf_set require.progs fio
+}
+one_reader_serves_who_waits_for_each_request_body()
+{
+	start 4
+	for _ in 1 2; do
+		workers 1 >/dev/null
+		n=$(workers 1)
+		[ "${n}" -eq 1 ] || atf_fail "${n} threads"
+		n=$(workers 32)
+		[ "${n}" -gt 1 ] || atf_fail "one for many as well"
+	done
+	hosts_stop
+}
+one_reader_serves_who_waits_for_each_request_cleanup()
+{
+	hosts_cleanup
+}
+
 atf_init_test_cases()
 {
 	atf_add_test_case data_is_right_beside_snapshots_and_discards
@@ -266,4 +307,5 @@ atf_init_test_cases()
 	atf_add_test_case large_requests_lie_in_huge_pages
 	atf_add_test_case a_lock_given_up_takes_the_file_along
 	atf_add_test_case a_cold_disk_of_62_TiB_is_there_at_once
+	atf_add_test_case one_reader_serves_who_waits_for_each_request
 }
