@@ -109,20 +109,12 @@ large_requests_are_done_wherever_there_is_room_body()
 # stays on one processor.
 who_worked()
 {
-	ran >before
+	runs >before
 	atf_check -o ignore taskset -c 0 fio --name=v --size=12M --bs=4k \
 	    --rw=randrw --filename=esx1/mnt/vm-flat.vmdk --ioengine=libaio \
 	    --iodepth="$1" --direct=1 --loops=4 --verify=crc32c \
 	    --verify_fatal=1 --verify_state_save=0 >&2
-	ran | comm -13 before - | cut -d ' ' -f 1
-}
-
-# Threads that serve the mount and how long they have run, one a line.
-ran()
-{
-	for task in /proc/"$(cat esx1/pid)"/task/*; do
-		echo "$(cat "${task}/comm") $(cat "${task}/schedstat")"
-	done | grep '^fuse[0-9]*:' | cut -d ' ' -f 1,2 | sort
+	runs | comm -13 before - | cut -d ' ' -f 1
 }
 
 ring_test_case many_requests_of_one_program_are_done_by_two_others
