@@ -19,6 +19,7 @@
 #include "libvmfs/env/reactor_impl.h"
 #include "libvmfs/env/sched_impl.h"
 #include "libvmfs/env/spin.h"
+#include "libvmfs/env/yield.h"
 
 #define SQ_ENTRIES 512
 #define CQ_ENTRIES 8192
@@ -58,10 +59,9 @@ struct reactor {
 	struct reactor_op wake_op;
 	struct reactor_op *ready, **ready_tail; /* completed, done not called */
 	struct list watches;	/* struct reactor_watch, of fibers that wait */
-	bool spins;		/* wanted */
+	bool spins, yields;	/* wanted */
 	unsigned working;	/* see reactor_works */
 	struct spin spin[2];	/* for peers, for what they have asked for */
-	bool yields;		/* wanted */
 	struct yield yield;
 	struct list resting;	/* struct rest_wait */
 	uint64_t rest_end;	/* of all of them */

@@ -42,8 +42,8 @@ void reactor_want_spin(struct reactor *r);
 /*
  * The same for one whose peers sleep as well: after waits of up to short_ns.  A
  * wait has two wake-ups then, and is short without them.  Woken for a single
- * request it first lets others of its processor run, where that pays: the peer
- * may still be on its way to sleep.
+ * request it first lets others of its processor run, where that pays (yield.h): the
+ * peer may still be on its way to sleep.
  */
 void reactor_want_spin_after(struct reactor *r, uint64_t short_ns);
 /*

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* When to look for work before a sleep and what to do first after one, see
- * spin.h. */
+/* When to look for work before a sleep, see spin.h. */
 #include "libvmfs/env/spin.h"
 
 bool
@@ -60,27 +59,4 @@ spin_slept(struct spin *s, uint64_t ns)
 		s->short_waits = 0;
 	else if (s->short_waits < SPIN_SHORT_WAITS)
 		s->short_waits++;
-}
-
-bool
-yield_begin(struct yield *y)
-{
-	if (y->pause == 0)
-		return true;
-	y->pause--;
-	return false;
-}
-
-void
-yield_took(struct yield *y, uint64_t ns)
-{
-	if (ns <= SPIN_MAX_NS) {
-		y->next_pause /= 2;
-		return;
-	}
-	if (y->next_pause < YIELD_PAUSE_MIN)
-		y->next_pause = YIELD_PAUSE_MIN;
-	else if (y->next_pause < YIELD_PAUSE_MAX)
-		y->next_pause *= 2;
-	y->pause = y->next_pause;
 }

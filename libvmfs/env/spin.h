@@ -51,24 +51,4 @@ void spin_end(struct spin *s, enum spin_end end);
 /* After a wait without, of ns. */
 void spin_slept(struct spin *s, uint64_t ns);
 
-/*
- * Whether a thread that was woken should first let the others of its processor
- * run.  Who woke it may be among them, about to sleep: if the thread wakes
- * another meanwhile, that one is sent to a processor that sleeps, which takes
- * longer than the work.  Not for a while where the others then ran for longer
- * than that, longer each time.
- */
-#define YIELD_PAUSE_MIN 64
-#define YIELD_PAUSE_MAX 16384	/* waits */
-
-struct yield {
-	unsigned pause;		/* waits that shall go by without */
-	unsigned next_pause;
-};
-
-/* After a wait.  True: let them, and tell yield_took. */
-bool yield_begin(struct yield *y);
-/* ns: until the thread ran again. */
-void yield_took(struct yield *y, uint64_t ns);
-
 #endif

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* When a thread looks for work before it sleeps, and a reader lets requests
- * gather. */
+/* When a thread looks for work before it sleeps and lets others run after, and a
+ * reader lets requests gather. */
 #include <atf-c.h>
 
 #include "libvmfs/env/gather.h"
 #include "libvmfs/env/spin.h"
+#include "libvmfs/env/yield.h"
 
 /* After short waits in a row it looks out. */
 static void
@@ -225,7 +226,7 @@ ATF_TC_BODY(others_that_are_short_are_let_run_each_time, tc)
 
 	for (int i = 0; i < 1000; i++) {
 		ATF_CHECK(yield_begin(&y));
-		yield_took(&y, SPIN_MAX_NS);
+		yield_took(&y, YIELD_SHORT_NS);
 	}
 }
 
@@ -239,7 +240,7 @@ ATF_TC_BODY(others_that_are_long_are_let_run_ever_less_often, tc)
 	for (int i = 0; i < 20; i++) {
 		unsigned n;
 
-		yield_took(&y, SPIN_MAX_NS + 1);
+		yield_took(&y, YIELD_SHORT_NS + 1);
 		n = waits_until_yield(&y);
 		ATF_CHECK(n >= YIELD_PAUSE_MIN);
 		ATF_CHECK(n == YIELD_PAUSE_MAX || n > before);
@@ -251,7 +252,7 @@ ATF_TC_BODY(others_that_are_long_are_let_run_ever_less_often, tc)
 		yield_took(&y, 1);
 		ATF_CHECK_EQ(0, waits_until_yield(&y));
 	}
-	yield_took(&y, SPIN_MAX_NS + 1);
+	yield_took(&y, YIELD_SHORT_NS + 1);
 	ATF_CHECK_EQ(YIELD_PAUSE_MIN, waits_until_yield(&y));
 }
 
