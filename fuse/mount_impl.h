@@ -53,7 +53,7 @@ struct reader {
 	bool roams;			/* on whatever processor is free */
 	struct reactor_poll poll;
 	struct rota rota;
-	_Atomic bool rests, called;
+	_Atomic bool rests, called;	/* see rota.h */
 	bool stopping, unmounted;
 	struct sched_work work, stop, ringing, call;
 };
@@ -94,7 +94,7 @@ struct fuse_mount {
 	/* One more for the ring, which the owner has no part in. */
 	struct reader reader[FUSE_THREADS_MAX + 1];
 	unsigned readers;
-	struct reader *first;	/* on duty, see rota.h */
+	struct reader *duty;	/* the last that reads /dev/fuse: rota.h */
 	_Atomic bool on_duty;	/* it waits for requests, or is about to */
 	struct spread spread;	/* of the ring */
 	_Atomic unsigned joined;	/* requests in huge pages */

@@ -63,7 +63,7 @@ readers_init(struct fuse_mount *m)
 		fiber_cond_init(&rd->room);
 	}
 	/* Not the owner, who may be busy with what is not for a disk. */
-	m->first = &m->reader[m->readers - 1];
+	m->duty = &m->reader[m->readers - 1];
 	for (unsigned i = 0; i < FUSE_KEEP_REQUESTS; i++) {
 		struct request *r = &m->request[i];
 
@@ -297,7 +297,7 @@ called_here(void *arg)
 static void
 call_others(struct fuse_mount *m)
 {
-	for (struct reader *rd = m->reader; rd != m->first; rd++) {
+	for (struct reader *rd = m->reader; rd != m->duty; rd++) {
 		if (!atomic_load(&rd->rests) ||
 		    atomic_exchange(&rd->called, true))
 			continue;
@@ -310,7 +310,7 @@ call_others(struct fuse_mount *m)
 static void
 set_on_duty(struct reader *rd, bool on_duty)
 {
-	if (rd != rd->m->first)
+	if (rd != rd->m->duty)
 		return;
 	atomic_store(&rd->m->on_duty, on_duty);
 	if (!on_duty)
@@ -333,7 +333,7 @@ rest(struct reader *rd)
 static void
 wait_for_request(struct reader *rd, int fd)
 {
-	if (rd != rd->m->first && rd->rota.rests)
+	if (rd != rd->m->duty && rd->rota.rests)
 		rest(rd);
 	else
 		(void)reactor_poll_one(&rd->poll, fd, POLLIN);
@@ -345,7 +345,7 @@ request_came(const struct request *r)
 	struct reader *rd = r->reader;
 	bool is_long = request_length(r) >= JOIN_LENGTH;
 
-	if (rd != rd->m->first)
+	if (rd != rd->m->duty)
 		rota_came(&rd->rota, rd->busy, is_long);
 	else if (rota_calls(rd->busy, is_long))
 		call_others(rd->m);

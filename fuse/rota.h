@@ -3,7 +3,7 @@
  * Which of the readers of /dev/fuse wait for requests.  The kernel wakes the one
  * that has waited longest: a program that waits for each of its requests would
  * have them done by all readers in turn, mostly by one whose processor sleeps.
- * While there are only such programs, one reader waits, the first on duty; the
+ * While there are only such programs, one reader waits, the one on duty; the
  * others rest until it calls them.
  */
 #ifndef VMFS_FUSE_ROTA_H
