@@ -31,6 +31,9 @@ struct vqueue {
 	int kick, call, err;		/* -1: none */
 	bool mapped;			/* addr was told */
 	bool enabled, started, stopping;
+	/* Counted in `running`: from its start until it is stopped, also while
+	 * it pauses. */
+	bool counted;
 	bool dropping;			/* what waits is left in flight */
 	bool looping;			/* its fiber lives */
 	bool broken;			/* the driver's fault: it stays so */
@@ -112,9 +115,9 @@ int queue_start(struct vqueue *q) MUST_CHECK;
  * for good; else it is left to the region that outlives us.
  */
 void queue_stop(struct vqueue *q, bool for_good);
-/* The guest runs all the same while its queues pause in between. */
-void queue_hold(struct vsession *s);
-void queue_release(struct vsession *s);
+/* The same while memory or kick change: its guest runs, the disk stays owned
+ * until it is stopped. */
+void queue_pause(struct vqueue *q);
 void queue_fini(struct vqueue *q);
 /* Does not suspend: the request goes back to the guest. */
 void queue_done(struct vreq *rq, uint8_t status);

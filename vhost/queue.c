@@ -274,6 +274,15 @@ disown(struct vsession *s)
 		e->conf.disown(e->conf.arg, &e->disk);
 }
 
+static void
+uncount(struct vqueue *q)
+{
+	if (!q->counted)
+		return;
+	q->counted = false;
+	disown(q->s);
+}
+
 static bool
 ready(const struct vqueue *q)
 {
@@ -303,7 +312,9 @@ queue_start(struct vqueue *q)
 		return rc;
 	if (q->s->e->running == 0 && !q->s->seasoned && ring_is_new(r))
 		session_anew(q->s);
-	own(q->s->e);
+	if (!q->counted)
+		own(q->s->e);
+	q->counted = true;
 	q->stopping = false;
 	q->watch = (struct event_watch){
 		.fd = q->kick, .look = requests_wait, .listen = kicks_wanted,
@@ -312,27 +323,15 @@ queue_start(struct vqueue *q)
 	rc = sched_spawn(sched_current(), "vhost-queue", queue_fiber, q);
 	q->started = q->looping = rc == 0;
 	if (rc < 0)
-		disown(q->s);
+		uncount(q);
 	/* Of what a predecessor did and could not tell. */
 	else if (q->call >= 0)
 		event_signal(q->call);
 	return rc;
 }
 
-void
-queue_hold(struct vsession *s)
-{
-	running(s->e, 1);
-}
-
-void
-queue_release(struct vsession *s)
-{
-	disown(s);
-}
-
-void
-queue_stop(struct vqueue *q, bool for_good)
+static void
+halt(struct vqueue *q, bool for_good)
 {
 	if (!q->started)
 		return;
@@ -346,7 +345,19 @@ queue_stop(struct vqueue *q, bool for_good)
 		fiber_cond_wait(&q->changed);
 	q->started = false;
 	q->base = q->ring.next_avail;
-	disown(q->s);
+}
+
+void
+queue_pause(struct vqueue *q)
+{
+	halt(q, false);
+}
+
+void
+queue_stop(struct vqueue *q, bool for_good)
+{
+	halt(q, for_good);
+	uncount(q);
 }
 
 void

@@ -101,19 +101,23 @@ get_queue_num(struct vsession *s, struct message *m)
 }
 
 static void
-stop_queues(struct vsession *s)
+pause_queues(struct vsession *s)
 {
 	for (unsigned i = 0; i < s->e->conf.queues; i++)
-		queue_stop(&s->q[i], false);
+		queue_pause(&s->q[i]);
 }
 
+/* Those whose ring is not there wait for its memory, if they may. */
 static int
-start_queues(struct vsession *s)
+start_queues(struct vsession *s, bool may_wait)
 {
 	int rc = 0;
 
-	for (unsigned i = 0; rc == 0 && i < s->e->conf.queues; i++)
+	for (unsigned i = 0; rc == 0 && i < s->e->conf.queues; i++) {
 		rc = queue_start(&s->q[i]);
+		if (rc == -EFAULT && may_wait)
+			rc = 0;
+	}
 	return rc;
 }
 
@@ -122,6 +126,8 @@ reset_device(struct vsession *s, struct message *m)
 {
 	(void)m;
 	for (unsigned i = 0; i < s->e->conf.queues; i++) {
+		/* Nothing stays in flight for the next driver. */
+		queue_stop(&s->q[i], true);
 		queue_fini(&s->q[i]);
 		queue_init(&s->q[i], s);
 	}
@@ -141,14 +147,12 @@ set_mem_table(struct vsession *s, struct message *m)
 	if (count > VHOST_REGIONS_MAX || count != m->fd_count ||
 	    m->h.size < 8 + count * sizeof(t->region[0]))
 		return -EPROTO;
-	queue_hold(s);
-	stop_queues(s);
+	pause_queues(s);
 	vhost_mem_unmap(&s->mem);
 	for (uint32_t i = 0; rc == 0 && i < count; i++)
 		rc = vhost_mem_add(&s->mem, &t->region[i], m->fds[i]);
 	if (rc == 0)
-		rc = start_queues(s);
-	queue_release(s);
+		rc = start_queues(s, false);
 	return rc;
 }
 
@@ -168,21 +172,18 @@ add_region(struct vsession *s, struct message *m)
 		return -EPROTO;
 	rc = vhost_mem_add(&s->mem, &m->p.one.region, m->fds[0]);
 	/* Those that a removal has stopped. */
-	return rc < 0 ? rc : start_queues(s);
+	return rc < 0 ? rc : start_queues(s, true);
 }
 
 static int
 remove_region(struct vsession *s, struct message *m)
 {
-	int rc;
+	int rc, removed;
 
-	queue_hold(s);
-	stop_queues(s);
-	rc = vhost_mem_remove(&s->mem, &m->p.one.region);
-	/* A ring that lay there waits for what comes in its place. */
-	(void)!start_queues(s);
-	queue_release(s);
-	return rc;
+	pause_queues(s);
+	removed = vhost_mem_remove(&s->mem, &m->p.one.region);
+	rc = start_queues(s, true);
+	return removed < 0 ? removed : rc;
 }
 
 static int
@@ -279,13 +280,9 @@ set_vring_kick(struct vsession *s, struct message *m)
 	/* Without one we would have to poll for ever. */
 	if (q == NULL || m->p.u64 & VHOST_VRING_NO_FD)
 		return -EPROTO;
-	queue_hold(s);
-	queue_stop(q, false);
+	queue_pause(q);
 	rc = set_fd(s, m, &q->kick);
-	if (rc == 0)
-		rc = queue_start(q);
-	queue_release(s);
-	return rc;
+	return rc < 0 ? rc : queue_start(q);
 }
 
 static int

@@ -130,6 +130,25 @@ rig_info(void)
 	return rig.info;
 }
 
+unsigned rig_owned, rig_disowned;
+
+int
+rig_own(void *arg, struct disk **disk)
+{
+	(void)arg;
+	(void)disk;
+	rig_owned++;
+	return 0;
+}
+
+void
+rig_disown(void *arg, struct disk **disk)
+{
+	(void)arg;
+	(void)disk;
+	rig_disowned++;
+}
+
 /* ---- the socket ---- */
 
 struct front *
@@ -262,10 +281,9 @@ front_memory(struct front *f)
 }
 
 void
-front_queue(struct front *f, uint16_t base, uint32_t flags)
+front_ring(struct front *f, uint16_t base, uint32_t flags)
 {
 	struct vhost_state num = { 0, RIG_RING }, start = { 0, base };
-	struct vhost_state on = { 0, 1 };
 	struct vhost_addr a = {
 		.flags = flags, .desc = (uintptr_t)f->desc,
 		.avail = (uintptr_t)f->avail, .used = (uintptr_t)f->used,
@@ -277,8 +295,22 @@ front_queue(struct front *f, uint16_t base, uint32_t flags)
 	(void)!front_ask(f, VHOST_SET_VRING_ADDR, &a, sizeof(a), -1, NULL, 0);
 	front_set(f, VHOST_SET_VRING_CALL, 0, f->call);
 	front_set(f, VHOST_SET_VRING_ERR, 0, f->err);
-	front_set(f, VHOST_SET_VRING_KICK, 0, f->kick);
+}
+
+void
+front_enable(struct front *f)
+{
+	struct vhost_state on = { 0, 1 };
+
 	(void)!front_ask(f, VHOST_SET_VRING_ENABLE, &on, 8, -1, NULL, 0);
+}
+
+void
+front_queue(struct front *f, uint16_t base, uint32_t flags)
+{
+	front_ring(f, base, flags);
+	front_set(f, VHOST_SET_VRING_KICK, 0, f->kick);
+	front_enable(f);
 }
 
 struct front *
@@ -345,4 +377,34 @@ front_request(struct front *f, uint32_t type, uint64_t sector, uint32_t len,
 	if (ret_written != NULL)
 		*ret_written = u.len;
 	return f->mem[STATUS_AT];
+}
+
+uint8_t
+front_flush(struct front *f)
+{
+	return front_request(f, VIRTIO_BLK_T_FLUSH, 0, 0, false, NULL);
+}
+
+uint8_t
+front_ranges(struct front *f, uint32_t type, uint64_t sector, uint32_t count,
+    uint32_t flags)
+{
+	struct virtio_blk_discard_write_zeroes r = { sector, count, flags };
+
+	memcpy(f->mem + RIG_DATA, &r, sizeof(r));
+	return front_request(f, type, 0, sizeof(r), false, NULL);
+}
+
+int
+front_inflight(struct vhost_inflight *i, struct vhost_inflight_queue **ret_q)
+{
+	int fd = memfd_create("inflight", 0);
+
+	*i = (struct vhost_inflight){ .queues = 1, .queue_size = RIG_RING };
+	i->size = sizeof(**ret_q) + RIG_RING * sizeof((*ret_q)->desc[0]);
+	ATF_REQUIRE_EQ(0, ftruncate(fd, (off_t)i->size));
+	*ret_q = mmap(NULL, i->size, PROT_READ | PROT_WRITE, MAP_SHARED, fd,
+	    0);
+	ATF_REQUIRE(*ret_q != MAP_FAILED);
+	return fd;
 }

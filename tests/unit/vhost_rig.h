@@ -27,6 +27,10 @@ struct disk *rig_disk(void);
 struct vhost_info rig_info(void);
 /* Runs fn(export) as a fiber of its reactor. */
 void rig_do(void (*fn)(struct vhost_export *e));
+/* For vhost_conf: they only count. */
+extern unsigned rig_owned, rig_disowned;
+int rig_own(void *arg, struct disk **disk);
+void rig_disown(void *arg, struct disk **disk);
 
 /* ---- a front end ---- */
 
@@ -52,6 +56,9 @@ void front_set(struct front *f, uint32_t request, uint64_t value, int fd);
 void front_features(struct front *f, uint64_t device, uint64_t protocol);
 void front_memory(struct front *f);
 void front_queue(struct front *f, uint16_t base, uint32_t flags);
+/* All of the queue but its kick and that it is enabled. */
+void front_ring(struct front *f, uint16_t base, uint32_t flags);
+void front_enable(struct front *f);
 /* All of that with nothing special. */
 struct front *front_ready(void);
 /* True when the other side closes in time. */
@@ -66,5 +73,12 @@ struct vring_used_elem front_used(struct front *f);
 /* Header, data at RIG_DATA, status.  Its status; `written` may be NULL. */
 uint8_t front_request(struct front *f, uint32_t type, uint64_t sector,
     uint32_t len, bool data_in, uint32_t *ret_written);
+uint8_t front_flush(struct front *f);
+/* A DISCARD or WRITE ZEROES of one range. */
+uint8_t front_ranges(struct front *f, uint32_t type, uint64_t sector,
+    uint32_t count, uint32_t flags);
+/* A region for what is in flight, mapped at *ret_q; its descriptor. */
+int front_inflight(struct vhost_inflight *i,
+    struct vhost_inflight_queue **ret_q);
 
 #endif

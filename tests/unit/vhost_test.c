@@ -81,16 +81,6 @@ ATF_TC_BODY(chain_may_be_indirect_and_in_pieces, tc)
 	rig_stop();
 }
 
-static uint8_t
-ranges(struct front *f, uint32_t type, uint64_t sector, uint32_t count,
-    uint32_t flags)
-{
-	struct virtio_blk_discard_write_zeroes r = { sector, count, flags };
-
-	memcpy(f->mem + RIG_DATA, &r, sizeof(r));
-	return front_request(f, type, 0, sizeof(r), false, NULL);
-}
-
 ATF_TC_WITHOUT_HEAD(zeroes_are_written_and_space_is_given_back);
 ATF_TC_BODY(zeroes_are_written_and_space_is_given_back, tc)
 {
@@ -103,16 +93,16 @@ ATF_TC_BODY(zeroes_are_written_and_space_is_given_back, tc)
 	pattern(f->mem + RIG_DATA, 8192, 3);
 	ATF_CHECK_EQ(0, front_request(f, VIRTIO_BLK_T_OUT, 0, 8192, false,
 	    NULL));
-	ATF_CHECK_EQ(0, ranges(f, VIRTIO_BLK_T_WRITE_ZEROES, 0, 8, 0));
-	ATF_CHECK_EQ(0, ranges(f, VIRTIO_BLK_T_DISCARD, 8, 8, 0));
+	ATF_CHECK_EQ(0, front_ranges(f, VIRTIO_BLK_T_WRITE_ZEROES, 0, 8, 0));
+	ATF_CHECK_EQ(0, front_ranges(f, VIRTIO_BLK_T_DISCARD, 8, 8, 0));
 	ATF_CHECK_EQ(0, front_request(f, VIRTIO_BLK_T_IN, 0, 8192, true,
 	    NULL));
 	ATF_CHECK_EQ(0, memcmp(f->mem + RIG_DATA, zeroes, 8192));
 	/* A discard has no flags. */
 	ATF_CHECK_EQ(VIRTIO_BLK_S_UNSUPP,
-	    ranges(f, VIRTIO_BLK_T_DISCARD, 8, 8, 1));
+	    front_ranges(f, VIRTIO_BLK_T_DISCARD, 8, 8, 1));
 	ATF_CHECK_EQ(VIRTIO_BLK_S_IOERR,
-	    ranges(f, VIRTIO_BLK_T_WRITE_ZEROES, RIG_DISK / 512, 1, 0));
+	    front_ranges(f, VIRTIO_BLK_T_WRITE_ZEROES, RIG_DISK / 512, 1, 0));
 	front_close(f);
 	rig_stop();
 }
@@ -281,20 +271,6 @@ ATF_TC_BODY(more_chains_than_entries_stop_the_queue, tc)
 	rig_stop();
 }
 
-static int
-inflight_region(struct vhost_inflight *i, struct vhost_inflight_queue **ret_q)
-{
-	int fd = memfd_create("inflight", 0);
-
-	*i = (struct vhost_inflight){ .queues = 1, .queue_size = RIG_RING };
-	i->size = sizeof(**ret_q) + RIG_RING * sizeof((*ret_q)->desc[0]);
-	ATF_REQUIRE_EQ(0, ftruncate(fd, (off_t)i->size));
-	*ret_q = mmap(NULL, i->size, PROT_READ | PROT_WRITE, MAP_SHARED, fd,
-	    0);
-	ATF_REQUIRE(*ret_q != MAP_FAILED);
-	return fd;
-}
-
 /* A driver that has done `base` requests. */
 static void
 front_goes_on(struct front *f, const struct vhost_inflight *i, int fd,
@@ -317,12 +293,6 @@ front_with(const struct vhost_inflight *i, int fd, uint16_t base)
 	return f;
 }
 
-static uint8_t
-flush(struct front *f)
-{
-	return front_request(f, VIRTIO_BLK_T_FLUSH, 0, 0, false, NULL);
-}
-
 /* What a killed predecessor had taken is done again, the oldest first. */
 ATF_TC_WITHOUT_HEAD(requests_in_flight_outlive_the_export);
 ATF_TC_BODY(requests_in_flight_outlive_the_export, tc)
@@ -331,7 +301,7 @@ ATF_TC_BODY(requests_in_flight_outlive_the_export, tc)
 	struct virtio_blk_outhdr *h;
 	struct vhost_inflight i;
 	struct front *f;
-	int fd = inflight_region(&i, &q);
+	int fd = front_inflight(&i, &q);
 	uint16_t status_at = 4096;
 
 	(void)tc;
@@ -374,7 +344,7 @@ ATF_TC_BODY(flushes_fail_after_unflushed_writes_were_lost, tc)
 	struct vhost_inflight_queue *q;
 	struct vhost_inflight i;
 	struct front *f;
-	int fd = inflight_region(&i, &q);
+	int fd = front_inflight(&i, &q);
 
 	(void)tc;
 	rig_start(NULL);
@@ -382,7 +352,7 @@ ATF_TC_BODY(flushes_fail_after_unflushed_writes_were_lost, tc)
 	ATF_CHECK_EQ(0, front_request(f, VIRTIO_BLK_T_OUT, 0, 512, false,
 	    NULL));
 	ATF_CHECK_EQ(VHOST_INFLIGHT_UNFLUSHED, q->features);
-	ATF_CHECK_EQ(0, flush(f));
+	ATF_CHECK_EQ(0, front_flush(f));
 	ATF_CHECK_EQ(0, q->features);
 	ATF_CHECK_EQ(0, front_request(f, VIRTIO_BLK_T_OUT, 0, 512, false,
 	    NULL));
@@ -393,7 +363,7 @@ ATF_TC_BODY(flushes_fail_after_unflushed_writes_were_lost, tc)
 	memset(q, 0, i.size);
 	q->features = VHOST_INFLIGHT_UNFLUSHED;
 	f = front_with(&i, fd, 5);
-	ATF_CHECK_EQ(VIRTIO_BLK_S_IOERR, flush(f));
+	ATF_CHECK_EQ(VIRTIO_BLK_S_IOERR, front_flush(f));
 	ATF_CHECK_EQ(0, front_request(f, VIRTIO_BLK_T_IN, 0, 512, true,
 	    NULL));
 	/* Stopped for a while, and an orderly end of us. */
@@ -401,17 +371,17 @@ ATF_TC_BODY(flushes_fail_after_unflushed_writes_were_lost, tc)
 	    sizeof(s)));
 	front_close(f);
 	f = front_with(&i, fd, 7);
-	ATF_CHECK_EQ(VIRTIO_BLK_S_IOERR, flush(f));
+	ATF_CHECK_EQ(VIRTIO_BLK_S_IOERR, front_flush(f));
 	front_close(f);
 	/* After 65536 requests the driver's index is that of a new one. */
 	f = front_connect();
 	f->used->ring[0].len = 1;
 	front_goes_on(f, &i, fd, 0);
-	ATF_CHECK_EQ(VIRTIO_BLK_S_IOERR, flush(f));
+	ATF_CHECK_EQ(VIRTIO_BLK_S_IOERR, front_flush(f));
 	front_close(f);
 	/* The guest is reset. */
 	f = front_with(&i, fd, 0);
-	ATF_CHECK_EQ(0, flush(f));
+	ATF_CHECK_EQ(0, front_flush(f));
 	front_close(f);
 	rig_stop();
 	munmap(q, i.size);
@@ -452,25 +422,6 @@ ATF_TC_BODY(pages_that_a_read_fills_are_logged, tc)
 }
 
 /* A front end that comes after another finds a device as new. */
-static unsigned owned, disowned;
-
-static int
-own(void *arg, struct disk **disk)
-{
-	(void)arg;
-	(void)disk;
-	owned++;
-	return 0;
-}
-
-static void
-disown(void *arg, struct disk **disk)
-{
-	(void)arg;
-	(void)disk;
-	disowned++;
-}
-
 /* The guest says how long its ring is. */
 ATF_TC_WITHOUT_HEAD(ring_longer_than_the_region_in_flight_is_refused);
 ATF_TC_BODY(ring_longer_than_the_region_in_flight_is_refused, tc)
@@ -520,18 +471,18 @@ ATF_TC_BODY(disk_stays_owned_while_memory_changes, tc)
 	struct front *f;
 
 	(void)tc;
-	rig_start(&(struct vhost_conf){ .own = own, .disown = disown });
+	rig_start(&(struct vhost_conf){ .own = rig_own, .disown = rig_disown });
 	f = front_ready();
 	ATF_CHECK_EQ(0, front_request(f, VIRTIO_BLK_T_FLUSH, 0, 0, false,
 	    NULL));
 	front_memory(f);
 	ATF_CHECK_EQ(0, front_request(f, VIRTIO_BLK_T_FLUSH, 0, 0, false,
 	    NULL));
-	ATF_CHECK_EQ(1, owned);
-	ATF_CHECK_EQ(0, disowned);
+	ATF_CHECK_EQ(1, rig_owned);
+	ATF_CHECK_EQ(0, rig_disowned);
 	front_close(f);
 	rig_stop();
-	ATF_CHECK_EQ(1, disowned);
+	ATF_CHECK_EQ(1, rig_disowned);
 }
 
 static void
@@ -600,20 +551,20 @@ ATF_TC_BODY(disk_is_owned_while_the_guest_runs, tc)
 	struct front *f;
 
 	(void)tc;
-	rig_start(&(struct vhost_conf){ .own = own, .disown = disown });
+	rig_start(&(struct vhost_conf){ .own = rig_own, .disown = rig_disown });
 	f = front_connect();
-	ATF_CHECK_EQ(0, owned);
+	ATF_CHECK_EQ(0, rig_owned);
 	front_features(f, 0, 0);
 	front_memory(f);
 	front_queue(f, 0, 0);
 	ATF_CHECK_EQ(0, front_request(f, VIRTIO_BLK_T_FLUSH, 0, 0, false,
 	    NULL));
-	ATF_CHECK_EQ(1, owned);
-	ATF_CHECK_EQ(0, disowned);
+	ATF_CHECK_EQ(1, rig_owned);
+	ATF_CHECK_EQ(0, rig_disowned);
 	ATF_CHECK_EQ(8, front_ask(f, VHOST_GET_VRING_BASE, &s, 8, -1, &s,
 	    sizeof(s)));
 	ATF_CHECK_EQ(1, s.num);
-	ATF_CHECK_EQ(1, disowned);
+	ATF_CHECK_EQ(1, rig_disowned);
 	front_close(f);
 	rig_stop();
 }

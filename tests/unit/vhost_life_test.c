@@ -1,0 +1,170 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* When rings run, who has the disk meanwhile. */
+#include <atf-c.h>
+#include <linux/virtio_config.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "tests/unit/vhost_rig.h"
+
+#define OWNED { .own = rig_own, .disown = rig_disown }
+
+/* A ring without PROTOCOL_FEATURES runs from its kick on (vhost-user.rst). */
+ATF_TC_WITHOUT_HEAD(disk_is_owned_when_a_kick_starts_the_ring);
+ATF_TC_BODY(disk_is_owned_when_a_kick_starts_the_ring, tc)
+{
+	struct front *f;
+
+	(void)tc;
+	rig_start(&(struct vhost_conf)OWNED);
+	f = front_connect();
+	front_set(f, VHOST_SET_FEATURES, 1ull << VIRTIO_F_VERSION_1, -1);
+	front_memory(f);
+	front_ring(f, 0, 0);
+	front_set(f, VHOST_SET_VRING_KICK, 0, f->kick);
+	ATF_CHECK_EQ(0, front_flush(f));
+	ATF_CHECK(rig_info().running);
+	ATF_CHECK_EQ(1, rig_owned);
+	front_close(f);
+	rig_stop();
+	ATF_CHECK_EQ(1, rig_disowned);
+}
+
+ATF_TC_WITHOUT_HEAD(disk_is_owned_when_enabled_before_the_kick);
+ATF_TC_BODY(disk_is_owned_when_enabled_before_the_kick, tc)
+{
+	struct front *f;
+
+	(void)tc;
+	rig_start(&(struct vhost_conf)OWNED);
+	f = front_connect();
+	front_features(f, 0, 0);
+	front_memory(f);
+	front_ring(f, 0, 0);
+	front_enable(f);
+	front_set(f, VHOST_SET_VRING_KICK, 0, f->kick);
+	ATF_CHECK_EQ(0, front_flush(f));
+	ATF_CHECK_EQ(1, rig_owned);
+	front_close(f);
+	rig_stop();
+}
+
+/* Half of the memory; rings lie in the first. */
+static void
+slot(struct front *f, uint32_t request, unsigned which)
+{
+	size_t half = RIG_MEM / 2, at = which * half;
+	struct vhost_one_region r = { 0, { RIG_BASE + at, half,
+		(uintptr_t)f->mem + at, at } };
+
+	(void)!front_ask(f, request, &r, sizeof(r),
+	    request == VHOST_ADD_MEM_REG ? f->memory : -1, NULL, 0);
+}
+
+static struct front *
+front_by_slots(void)
+{
+	struct front *f = front_connect();
+
+	front_features(f, 0, 1ull << VHOST_PF_CONFIGURE_MEM_SLOTS);
+	slot(f, VHOST_ADD_MEM_REG, 0);
+	slot(f, VHOST_ADD_MEM_REG, 1);
+	front_queue(f, 0, 0);
+	ATF_CHECK_EQ(0, front_flush(f));
+	return f;
+}
+
+/* The guest runs on: another host must not get its lock in between. */
+ATF_TC_WITHOUT_HEAD(disk_stays_owned_while_the_rings_slot_changes);
+ATF_TC_BODY(disk_stays_owned_while_the_rings_slot_changes, tc)
+{
+	struct front *f;
+
+	(void)tc;
+	rig_start(&(struct vhost_conf)OWNED);
+	f = front_by_slots();
+	slot(f, VHOST_REM_MEM_REG, 0);
+	slot(f, VHOST_ADD_MEM_REG, 0);
+	ATF_CHECK_EQ(0, front_flush(f));
+	ATF_CHECK_EQ(1, rig_owned);
+	ATF_CHECK_EQ(0, rig_disowned);
+	front_close(f);
+	rig_stop();
+	ATF_CHECK_EQ(1, rig_disowned);
+}
+
+/* It is stopped while its memory is away: nobody will start it again. */
+ATF_TC_WITHOUT_HEAD(disk_is_given_back_by_a_ring_without_memory);
+ATF_TC_BODY(disk_is_given_back_by_a_ring_without_memory, tc)
+{
+	struct vhost_state which = { 0, 0 }, base;
+	struct front *f;
+
+	(void)tc;
+	rig_start(&(struct vhost_conf)OWNED);
+	f = front_by_slots();
+	slot(f, VHOST_REM_MEM_REG, 0);
+	ATF_CHECK_EQ(8, front_ask(f, VHOST_GET_VRING_BASE, &which, 8, -1,
+	    &base, sizeof(base)));
+	ATF_CHECK_EQ(1, base.num);
+	ATF_CHECK_EQ(1, rig_disowned);
+	ATF_CHECK(!rig_info().running);
+	front_close(f);
+	rig_stop();
+	ATF_CHECK_EQ(1, rig_disowned);
+}
+
+ATF_TC_WITHOUT_HEAD(slots_come_back_in_any_order);
+ATF_TC_BODY(slots_come_back_in_any_order, tc)
+{
+	struct front *f;
+
+	(void)tc;
+	rig_start(NULL);
+	f = front_by_slots();
+	slot(f, VHOST_REM_MEM_REG, 0);
+	slot(f, VHOST_REM_MEM_REG, 1);
+	slot(f, VHOST_ADD_MEM_REG, 1);
+	slot(f, VHOST_ADD_MEM_REG, 0);
+	(void)front_get(f, VHOST_GET_QUEUE_NUM);
+	ATF_CHECK_EQ(0, front_flush(f));
+	front_close(f);
+	rig_stop();
+}
+
+/* No flush of ours has covered what a predecessor wrote. */
+ATF_TC_WITHOUT_HEAD(unflushed_mark_stays_while_nothing_runs);
+ATF_TC_BODY(unflushed_mark_stays_while_nothing_runs, tc)
+{
+	struct vhost_inflight_queue *q;
+	struct vhost_inflight i;
+	struct front *f;
+	int fd = front_inflight(&i, &q);
+
+	(void)tc;
+	rig_start(&(struct vhost_conf){ .own = rig_own,
+		.disown = rig_disown, .outlived = true });
+	q->features = VHOST_INFLIGHT_UNFLUSHED;
+	f = front_connect();
+	front_features(f, 0, 1ull << VHOST_PF_INFLIGHT_SHMFD);
+	(void)!front_ask(f, VHOST_SET_INFLIGHT_FD, &i, sizeof(i), fd, NULL,
+	    0);
+	front_memory(f);
+	(void)front_get(f, VHOST_GET_FEATURES);
+	ATF_CHECK_EQ(VHOST_INFLIGHT_UNFLUSHED, q->features);
+	front_close(f);
+	rig_stop();
+	ATF_REQUIRE_EQ(0, munmap(q, i.size));
+	close(fd);
+}
+
+ATF_TP_ADD_TCS(tp)
+{
+	ATF_TP_ADD_TC(tp, disk_is_owned_when_a_kick_starts_the_ring);
+	ATF_TP_ADD_TC(tp, disk_is_owned_when_enabled_before_the_kick);
+	ATF_TP_ADD_TC(tp, disk_stays_owned_while_the_rings_slot_changes);
+	ATF_TP_ADD_TC(tp, disk_is_given_back_by_a_ring_without_memory);
+	ATF_TP_ADD_TC(tp, slots_come_back_in_any_order);
+	ATF_TP_ADD_TC(tp, unflushed_mark_stays_while_nothing_runs);
+	return atf_no_error();
+}
