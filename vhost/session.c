@@ -285,18 +285,31 @@ set_vring_kick(struct vsession *s, struct message *m)
 	return rc < 0 ? rc : queue_start(q);
 }
 
+/* One that we write to: a full one must not keep us, it has been signalled. */
+static int
+set_signal(struct vsession *s, struct message *m, int *fd)
+{
+	int rc = set_fd(s, m, fd);
+
+	if (rc == 0 && *fd >= 0 &&
+	    fcntl(*fd, F_SETFL, fcntl(*fd, F_GETFL) | O_NONBLOCK) < 0)
+		rc = -errno;
+	return rc;
+}
+
 static int
 set_vring_call(struct vsession *s, struct message *m)
 {
 	struct vqueue *q = queue_at(s, m->p.u64 & VHOST_VRING_INDEX);
+	int rc;
 
 	if (q == NULL)
 		return -EPROTO;
-	(void)set_fd(s, m, &q->call);
+	rc = set_signal(s, m, &q->call);
 	/* What came while there was none. */
-	if (q->started && q->call >= 0)
+	if (rc == 0 && q->started && q->call >= 0)
 		event_signal(q->call);
-	return 0;
+	return rc;
 }
 
 static int
@@ -304,7 +317,7 @@ set_vring_err(struct vsession *s, struct message *m)
 {
 	struct vqueue *q = queue_at(s, m->p.u64 & VHOST_VRING_INDEX);
 
-	return q == NULL ? -EPROTO : set_fd(s, m, &q->err);
+	return q == NULL ? -EPROTO : set_signal(s, m, &q->err);
 }
 
 static int
@@ -649,6 +662,8 @@ session_serve(struct vhost_export *e, struct local_conn *conn)
 		if (rc == 0)
 			rc = obey(s, &m);
 		message_fini(&m);
+		/* A flood of them leaves others their turn. */
+		fiber_yield();
 	}
 	log_info(e->conf.log, "vhost: hypervisor gone disk=%s: %s", e->name,
 	    vmfs_strerror(rc));

@@ -1,11 +1,17 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* When rings run, who has the disk meanwhile. */
+/* When rings run, who has the disk meanwhile, what a front end cannot stop. */
 #include <atf-c.h>
+#include <fcntl.h>
 #include <linux/virtio_config.h>
+#include <pthread.h>
+#include <semaphore.h>
+#include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "tests/unit/vhost_rig.h"
+#include "vhost/impl.h"
 
 #define OWNED { .own = rig_own, .disown = rig_disown }
 
@@ -158,6 +164,103 @@ ATF_TC_BODY(unflushed_mark_stays_while_nothing_runs, tc)
 	close(fd);
 }
 
+/* Whoever serves this guest serves others, too. */
+ATF_TC_WITHOUT_HEAD(full_call_does_not_stop_the_thread);
+ATF_TC_BODY(full_call_does_not_stop_the_thread, tc)
+{
+	static const uint64_t full = UINT64_MAX - 1;
+	struct front *f;
+	uint64_t n;
+
+	(void)tc;
+	rig_start(NULL);
+	f = front_ready();
+	(void)front_get(f, VHOST_GET_FEATURES);
+	ATF_REQUIRE_EQ(0, fcntl(f->call, F_SETFL, O_NONBLOCK));
+	(void)!read(f->call, &n, sizeof(n));
+	ATF_REQUIRE_EQ(0, fcntl(f->call, F_SETFL, 0));
+	ATF_REQUIRE_EQ((ssize_t)sizeof(full), write(f->call, &full,
+	    sizeof(full)));
+	/* A ring that runs signals at once. */
+	front_set(f, VHOST_SET_VRING_CALL, 0, f->call);
+	ATF_CHECK(rig_info().running);
+	front_close(f);
+	rig_stop();
+}
+
+/* ---- a flood of messages ---- */
+
+#define FLOOD 400u
+#define FEATURES(n) ((n) % 2 == 0 ? 1ull << VIRTIO_F_VERSION_1 : \
+    1ull << VIRTIO_F_VERSION_1 | 1ull << VIRTIO_RING_F_EVENT_IDX)
+
+static sem_t held, sent;
+static unsigned changes;
+
+/* How often another fiber finds that the session has gone on. */
+static void
+witness(void *arg)
+{
+	const struct vhost_export *e = arg;
+	uint64_t seen = 0;
+
+	while (e->session != NULL && e->session->features != 0) {
+		changes += e->session->features != seen;
+		seen = e->session->features;
+		fiber_yield();
+	}
+}
+
+/* Keeps the thread until all is in the socket. */
+static void
+hold_thread(struct vhost_export *e)
+{
+	ATF_REQUIRE_EQ(0, sched_spawn(sched_current(), "witness", witness, e));
+	sem_post(&held);
+	sem_wait(&sent);
+}
+
+static void *
+flood(void *arg)
+{
+	struct front *f = arg;
+	struct { struct vhost_header h; uint64_t value; }
+	    __attribute__((packed)) m[FLOOD];
+
+	for (unsigned i = 0; i < FLOOD; i++) {
+		m[i].h = (struct vhost_header){ VHOST_SET_FEATURES,
+			VHOST_VERSION, 8 };
+		m[i].value = i < FLOOD - 1 ? FEATURES(i) : 0;
+	}
+	sem_wait(&held);
+	if (send(f->sock, m, sizeof(m), MSG_NOSIGNAL) != (ssize_t)sizeof(m))
+		abort();
+	sem_post(&sent);
+	return NULL;
+}
+
+ATF_TC_WITHOUT_HEAD(flood_of_messages_leaves_others_their_turn);
+ATF_TC_BODY(flood_of_messages_leaves_others_their_turn, tc)
+{
+	struct front *f;
+	pthread_t t;
+
+	(void)tc;
+	ATF_REQUIRE_EQ(0, sem_init(&held, 0, 0) + sem_init(&sent, 0, 0));
+	rig_start(NULL);
+	f = front_connect();
+	front_set(f, VHOST_SET_FEATURES, FEATURES(1), -1);
+	(void)front_get(f, VHOST_GET_FEATURES);
+	ATF_REQUIRE_EQ(0, pthread_create(&t, NULL, flood, f));
+	rig_do(hold_thread);
+	ATF_REQUIRE_EQ(0, pthread_join(t, NULL));
+	(void)front_get(f, VHOST_GET_FEATURES);
+	front_close(f);
+	rig_stop();
+	ATF_CHECK_MSG(changes > FLOOD / 2, "%u of %u messages with a turn of "
+	    "others behind", changes, FLOOD);
+}
+
 ATF_TP_ADD_TCS(tp)
 {
 	ATF_TP_ADD_TC(tp, disk_is_owned_when_a_kick_starts_the_ring);
@@ -166,5 +269,7 @@ ATF_TP_ADD_TCS(tp)
 	ATF_TP_ADD_TC(tp, disk_is_given_back_by_a_ring_without_memory);
 	ATF_TP_ADD_TC(tp, slots_come_back_in_any_order);
 	ATF_TP_ADD_TC(tp, unflushed_mark_stays_while_nothing_runs);
+	ATF_TP_ADD_TC(tp, full_call_does_not_stop_the_thread);
+	ATF_TP_ADD_TC(tp, flood_of_messages_leaves_others_their_turn);
 	return atf_no_error();
 }
