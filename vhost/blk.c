@@ -147,29 +147,53 @@ under_way(struct vreq *rq, bool begins)
 	fiber_cond_broadcast(&e->room);
 }
 
+/* From the first time that there is no space until it ends. */
+static void
+waits(struct vreq *rq, bool begins)
+{
+	struct vhost_export *e = rq->q->s->e;
+
+	if (rq->waits == begins)
+		return;
+	rq->waits = begins;
+	if (!begins)
+		__atomic_sub_fetch(&e->stats.waiting, 1, __ATOMIC_RELAXED);
+	else if (__atomic_fetch_add(&e->stats.waiting, 1,
+	    __ATOMIC_RELAXED) == 0)
+		log_warn(e->conf.log, "vhost: the datastore is full; the "
+		    "guest's writes wait until space is freed disk=%s",
+		    e->name);
+}
+
+/* Of one without space: its queue stops. */
+static void
+give_up(struct vreq *rq)
+{
+	waits(rq, false);
+	if (rq->q->dropping)
+		queue_drop(rq);
+	else
+		queue_done(rq, VIRTIO_BLK_S_IOERR);
+}
+
 static void
 submit_again(void *arg)
 {
 	struct vreq *rq = arg;
-	struct vhost_export *e = rq->q->s->e;
 
-	__atomic_sub_fetch(&e->stats.waiting, 1, __ATOMIC_RELAXED);
 	if (rq->q->stopping) {
-		under_way(rq, false);
-		if (rq->q->dropping)
-			queue_drop(rq);
-		else
-			queue_done(rq, VIRTIO_BLK_S_IOERR);
-	} else {
-		disk_submit(e->disk, &rq->disk);
+		give_up(rq);
+		return;
 	}
+	under_way(rq, true);
+	disk_submit(rq->q->s->e->disk, &rq->disk);
 }
 
-/* A guest has no way to wait for space, so it waits here. */
+/* A guest has no way to wait for space, so it waits here; what it reads or
+ * frees meanwhile is not to wait behind. */
 static bool
 wait_for_space(struct vreq *rq)
 {
-	struct vhost_export *e = rq->q->s->e;
 	struct sched *s = sched_current();
 
 	if (rq->q->stopping && !rq->q->dropping)
@@ -178,10 +202,8 @@ wait_for_space(struct vreq *rq)
 	rq->again.arg = rq;
 	if (sched_timer_arm(s, &rq->again, sched_now(s) + SPACE_WAIT_NS) < 0)
 		return false;
-	if (__atomic_fetch_add(&e->stats.waiting, 1, __ATOMIC_RELAXED) == 0)
-		log_warn(e->conf.log, "vhost: the datastore is full; the "
-		    "guest's writes wait until space is freed disk=%s",
-		    e->name);
+	under_way(rq, false);
+	waits(rq, true);
 	return true;
 }
 
@@ -217,6 +239,7 @@ done(struct disk_req *d)
 	if (d->result == -ENOSPC && wait_for_space(rq))
 		return;
 	under_way(rq, false);
+	waits(rq, false);
 	count(rq);
 	note_safety(rq);
 	if (d->op == DISK_READ)
@@ -318,6 +341,22 @@ tell_serial(struct vreq *rq)
 
 /* ---- ranges: a fiber, one after the other ---- */
 
+/* Suspends for as long as there is no space, unless its queue stops. */
+static int
+write_zeroes(struct vreq *rq, uint64_t offset, uint64_t bytes, unsigned flags)
+{
+	struct disk *d = rq->q->s->e->disk;
+	int rc;
+
+	while ((rc = disk_write_zeroes(d, offset, bytes, flags)) == -ENOSPC &&
+	    !rq->q->stopping) {
+		waits(rq, true);
+		fiber_sleep(SPACE_WAIT_NS);
+	}
+	return rc;
+}
+
+/* What the disk says stays in disk.result. */
 static uint8_t
 range_run(struct vreq *rq, bool zero,
     const struct virtio_blk_discard_write_zeroes *r)
@@ -337,8 +376,9 @@ range_run(struct vreq *rq, bool zero,
 		return VIRTIO_BLK_S_OK;
 	if (r->flags & VIRTIO_BLK_WRITE_ZEROES_FLAG_UNMAP)
 		flags = DISK_MAY_UNMAP;
-	rc = zero ? disk_write_zeroes(e->disk, r->sector * SECTOR, bytes,
-	    flags) : disk_unmap(e->disk, r->sector * SECTOR, bytes);
+	rc = zero ? write_zeroes(rq, r->sector * SECTOR, bytes, flags) :
+	    disk_unmap(e->disk, r->sector * SECTOR, bytes);
+	rq->disk.result = rc;
 	/* A discard is a hint. */
 	if (!zero && rc == -EOPNOTSUPP)
 		rc = 0;
@@ -359,8 +399,13 @@ ranges_fiber(void *arg)
 	for (size_t i = 0; status == VIRTIO_BLK_S_OK && i < n / sizeof(r[0]);
 	    i++)
 		status = range_run(rq, zero, &r[i]);
-	tell_add(&rq->q->s->e->stats.others, 1);
 	session_changed(rq->q->s);
+	if (rq->disk.result == -ENOSPC && rq->q->stopping) {
+		give_up(rq);
+		return;
+	}
+	waits(rq, false);
+	tell_add(&rq->q->s->e->stats.others, 1);
 	queue_done(rq, status);
 }
 

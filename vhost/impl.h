@@ -18,6 +18,7 @@ struct vreq {
 	struct vqueue *q;
 	struct vreq *next_free;
 	struct sched_timer again;
+	bool waits;		/* for space; counted in stats.waiting */
 	uint8_t *status;	/* in guest memory */
 	uint32_t written;	/* bytes there when it succeeds */
 	uint64_t covers;	/* a flush: so many `acknowledged` */

@@ -32,6 +32,7 @@ request_get(struct vqueue *q)
 	rq = malloc(sizeof(*rq));
 	if (rq != NULL) {
 		rq->q = q;
+		rq->waits = false;
 		rq->again = (struct sched_timer){ 0 };
 	}
 	return rq;
