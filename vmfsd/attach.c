@@ -77,7 +77,8 @@ open_disk(struct attachment *a, unsigned mode, struct lock_holder *holder,
 {
 	struct disk *below;
 	struct fs_file *f;
-	int rc = fs_file_open(a->d->fs, a->ino, 0, mode, &f, holder);
+	int rc = fs_file_open(a->d->fs, a->ino, a->generation, mode, &f,
+	    holder);
 
 	if (rc < 0)
 		return rc;
@@ -130,7 +131,7 @@ own_here(void *arg)
 		(void)snprintf(a->why, sizeof(a->why), "%s: %s", a->path,
 		    vmfs_strerror(rc));
 	}
-	if (a->kept != NULL)
+	if (rc == 0 && a->kept != NULL)
 		atomic_store(&a->kept->served, SERVED_RUNS);
 	return rc;
 }
@@ -333,17 +334,29 @@ attachment_free(struct attachment *a)
 	free(a);
 }
 
+#define PATH_TEXT (sizeof(((struct cmd_path *)0)->path) + \
+    sizeof(((struct cmd_path *)0)->snapshot))
+
+static void
+path_text(const struct fs_call *c, char text[PATH_TEXT])
+{
+	(void)snprintf(text, PATH_TEXT, "%s%s%s", c->path.path,
+	    c->path.snapshot[0] != '\0' ? "@" : "", c->path.snapshot);
+}
+
 /* What the command's path names. */
 static int
 find(struct fs_call *c, struct attachment *a)
 {
 	struct fs_snapshot s;
+	struct fs_attr attr;
 	struct vdisk v;
 	int rc = vdisk_find(c, c->path.path, &v);
 
 	if (rc < 0)
 		return rc;
 	a->ino = a->disk_ino = v.attr.ino;
+	a->generation = v.attr.generation;
 	if (c->path.snapshot[0] == '\0')
 		return 0;
 	a->readonly = true;
@@ -351,8 +364,58 @@ find(struct fs_call *c, struct attachment *a)
 	if (rc < 0)
 		return cmd_fail(c, rc, "%s has no snapshot '%s'",
 		    c->path.path, c->path.snapshot);
+	rc = fs_getattr(c->d->fs, s.ino, &attr);
+	if (rc < 0)
+		return cmd_refuse(c, rc, c->path.path);
 	a->ino = s.ino;
+	a->generation = attr.generation;
 	return 0;
+}
+
+int
+attach_keep_disk(const struct attachment *a, json_t *args)
+{
+	json_t *disk = json_pack("{s:I, s:I, s:I}", "ino",
+	    (json_int_t)a->ino, "of", (json_int_t)a->disk_ino,
+	    "generation", (json_int_t)a->generation);
+
+	return disk == NULL ||
+	    json_object_set_new(args, "disk", disk) < 0 ? -ENOMEM : 0;
+}
+
+/* By attach_keep_disk: whether it is still there is seen when it is opened. */
+static int
+find_kept(struct fs_call *c, const json_t *disk, struct attachment *a)
+{
+	json_int_t ino, of, generation;
+
+	if (json_unpack((json_t *)(uintptr_t)disk, "{s:I, s:I, s:I}", "ino",
+	    &ino, "of", &of, "generation", &generation) < 0)
+		return -EINVAL;
+	a->ino = (uint64_t)ino;
+	a->disk_ino = (uint64_t)of;
+	a->generation = (uint32_t)generation;
+	a->readonly = a->readonly || c->path.snapshot[0] != '\0';
+	return 0;
+}
+
+struct attachment *
+attach_named(struct fs_call *c)
+{
+	struct attachment named = { 0 }, *a = NULL;
+	char text[PATH_TEXT];
+
+	if (find(c, &named) == 0)
+		a = attach_find(c->d, named.ino);
+	if (a != NULL)
+		return a;
+	path_text(c, text);
+	list_for_each(node, tmp, &c->d->attached) {
+		a = list_entry(node, struct attachment, node);
+		if (strcmp(a->path, text) == 0)
+			return a;
+	}
+	return NULL;
 }
 
 static int
@@ -387,7 +450,8 @@ static int
 attach_listed(struct fs_call *c, const struct attach_conf *conf,
     struct attachment *a)
 {
-	int rc = find(c, a);
+	int rc = conf->disk != NULL ? find_kept(c, conf->disk, a) :
+	    find(c, a);
 
 	if (rc < 0)
 		return rc;
@@ -411,6 +475,7 @@ attach(struct fs_call *c, const struct attach_conf *conf,
     struct attachment **ret_a)
 {
 	struct attachment *a = calloc(1, sizeof(*a));
+	char text[PATH_TEXT];
 	int rc = -ENOMEM;
 
 	if (a == NULL)
@@ -418,9 +483,8 @@ attach(struct fs_call *c, const struct attach_conf *conf,
 	a->d = c->d;
 	a->readonly = conf->readonly;
 	a->kept = conf->kept;
-	if (asprintf(&a->path, "%s%s%s", c->path.path,
-	    c->path.snapshot[0] != '\0' ? "@" : "", c->path.snapshot) < 0)
-		a->path = NULL;
+	path_text(c, text);
+	a->path = strdup(text);
 	if (a->path != NULL)
 		rc = attach_listed(c, conf, a);
 	if (rc < 0) {

@@ -25,6 +25,7 @@ struct attachment {
 	struct list node;		/* in datastore.attached */
 	struct datastore *d;
 	uint64_t ino;
+	uint32_t generation;		/* of ino: its number may be used again */
 	uint64_t disk_ino;		/* the same, or whose snapshot it is */
 	bool readonly;			/* never locked: a snapshot, or asked */
 	char *path;			/* of the disk, for people */
@@ -56,6 +57,7 @@ struct attach_conf {
 	bool insecure;		/* without TLS, whoever can connect */
 	bool readonly;
 	struct attach_keep *kept;	/* it is attached again; NULL */
+	const json_t *disk;	/* then: by attach_keep_disk; NULL */
 };
 
 /* Attaches what c->path names.  -EEXIST: it is attached; -VMFS_ELOCKED with
@@ -66,6 +68,12 @@ int attach(struct fs_call *c, const struct attach_conf *conf,
 void detach(struct attachment *a);
 /* That of the disk, or NULL. */
 struct attachment *attach_find(struct datastore *d, uint64_t ino);
+/* That of what c->path names, else what was attached by that path and has
+ * another by now; NULL.  Suspends. */
+struct attachment *attach_named(struct fs_call *c);
+/* Which disk it is, for args of attach_keep: its path may name another when
+ * it is attached again. */
+int attach_keep_disk(const struct attachment *a, json_t *args) MUST_CHECK;
 /* It is neither just being attached nor detached. */
 static inline bool
 attach_ready(const struct attachment *a)

@@ -120,12 +120,13 @@ keep_attachment(struct fs_call *c, struct attachment *a)
 {
 	struct attach_keep *all = c->d->keep->attach;
 	size_t n = 0;
+	int rc = attach_keep_disk(a, c->args);
 
 	/* NBD clients find it at the same port. */
 	if (a->nbd != NULL)
 		(void)json_object_set_new(c->args, "listen",
 		    json_string(a->socket));
-	for (unsigned i = 0; i < ATTACH_KEEP_MAX; i++) {
+	for (unsigned i = 0; rc == 0 && i < ATTACH_KEEP_MAX; i++) {
 		if (atomic_load(&all[i].used) != 0)
 			continue;
 		n = json_dumpb(c->args, all[i].args, sizeof(all[i].args) - 1,
@@ -145,7 +146,10 @@ keep_attachment(struct fs_call *c, struct attachment *a)
 static int
 attach_by(struct fs_call *c, struct attach_keep *kept)
 {
-	struct attach_conf conf = { .control = c->dm->control, .kept = kept };
+	struct attach_conf conf = {
+		.control = c->dm->control, .kept = kept,
+		.disk = kept != NULL ? json_object_get(c->args, "disk") : NULL,
+	};
 	struct attachment *a;
 	int rc = take_way(c, &conf);
 
@@ -218,28 +222,10 @@ cmd_disk_attach(struct daemon *dm, json_t *args, json_t **ret_result,
 	return cmd_fs(dm, args, ret_result, msg, true, run_attach);
 }
 
-/* By the path that it was attached with: the disk may have another by now. */
-static struct attachment *
-find_by_path(struct fs_call *c)
-{
-	char path[sizeof(c->path.path) + sizeof(c->path.snapshot)];
-
-	(void)snprintf(path, sizeof(path), "%s%s%s", c->path.path,
-	    c->path.snapshot[0] != '\0' ? "@" : "", c->path.snapshot);
-	list_for_each(node, tmp, &c->d->attached) {
-		struct attachment *a =
-		    list_entry(node, struct attachment, node);
-
-		if (strcmp(a->path, path) == 0)
-			return a;
-	}
-	return NULL;
-}
-
 static int
 run_detach(struct fs_call *c)
 {
-	struct attachment *a = find_by_path(c);
+	struct attachment *a = attach_named(c);
 
 	if (a == NULL)
 		return cmd_fail(c, -ENOENT, "%s is not attached; see vmfsctl "
@@ -280,7 +266,7 @@ list_fiber(void *arg)
 		const struct attachment *a =
 		    list_entry(node, struct attachment, node);
 
-		if (a->e != NULL || a->nbd != NULL)
+		if (attach_ready(a))
 			(void)json_array_append_new(l->rows,
 			    attachment_row(a));
 	}

@@ -229,10 +229,99 @@ lock_of_a_stopped_guest_stays_free_cleanup()
 	hosts_cleanup
 }
 
+# A sanitizer sees it: an export is listed that has just been freed.
+atf_test_case listing_beside_detach cleanup
+listing_beside_detach_head()
+{
+	atf_set require.user root
+}
+listing_beside_detach_body()
+{
+	start
+	attach 1
+	: >go
+	_loops=
+	for _ in 1 2 3; do
+		while [ -e go ]; do
+			vmfsctl -c esx1/ctl disk attached ds1
+		done >/dev/null 2>&1 &
+		_loops="${_loops} $!"
+	done
+	for _ in $(seq 40); do
+		attach 2
+		atf_check vmfsctl -c esx1/ctl disk detach ds1:/vm2.vmdk
+		atf_check -o ignore vmfsctl -c esx1/ctl disk attach --nbd \
+		    ds1:/vm3.vmdk
+		atf_check vmfsctl -c esx1/ctl disk detach ds1:/vm3.vmdk
+	done
+	rm go
+	wait ${_loops}
+	atf_check vmfsctl -c esx1/ctl disk detach ds1:/vm1.vmdk
+	hosts_stop
+}
+listing_beside_detach_cleanup()
+{
+	rm -f go
+	hosts_cleanup
+}
+
+# Its name has changed meanwhile, and another disk has the old one.
+atf_test_case next_worker_serves_the_same_disk cleanup
+next_worker_serves_the_same_disk_head()
+{
+	atf_set require.user root
+}
+next_worker_serves_the_same_disk_body()
+{
+	daemon_in=supervised
+	start
+	attach 1
+	atf_check vmfsctl -c esx1/ctl disk mv ds1:/vm1.vmdk ds1:/moved.vmdk
+	atf_check vmfsctl -c esx1/ctl disk create --eager ds1:/vm1.vmdk 32M
+	kill_worker esx1
+	# The new one was never attached, the other still is.
+	atf_check -s not-exit:0 -e match:'is attached' \
+	    vmfsctl -c esx1/ctl disk rm ds1:/moved.vmdk
+	atf_check vmfsctl -c esx1/ctl disk rm ds1:/vm1.vmdk
+	hosts_stop
+}
+next_worker_serves_the_same_disk_cleanup()
+{
+	hosts_cleanup
+}
+
+# Two were attached by that name: the one that has it now is meant.
+atf_test_case detach_takes_the_disk_that_is_named cleanup
+detach_takes_the_disk_that_is_named_head()
+{
+	atf_set require.user root
+}
+detach_takes_the_disk_that_is_named_body()
+{
+	start
+	attach 1
+	atf_check vmfsctl -c esx1/ctl disk mv ds1:/vm1.vmdk ds1:/moved.vmdk
+	atf_check vmfsctl -c esx1/ctl disk create --eager ds1:/vm1.vmdk 32M
+	atf_check -o ignore vmfsctl -c esx1/ctl disk attach \
+	    --socket="${PWD}/new" ds1:/vm1.vmdk
+	atf_check vmfsctl -c esx1/ctl disk detach ds1:/vm1.vmdk
+	test -S sock1 || atf_fail "the other disk was detached"
+	atf_check vmfsctl -c esx1/ctl disk detach ds1:/vm1.vmdk
+	test ! -e sock1 || atf_fail "it is not known by its old name"
+	hosts_stop
+}
+detach_takes_the_disk_that_is_named_cleanup()
+{
+	hosts_cleanup
+}
+
 atf_init_test_cases()
 {
 	atf_add_test_case lock_of_a_stopped_guest_stays_free
 	atf_add_test_case data_is_right_beside_the_owner
 	atf_add_test_case detach_and_unmount_wait_for_the_thread
 	atf_add_test_case threads_are_as_many_as_asked_for
+	atf_add_test_case listing_beside_detach
+	atf_add_test_case next_worker_serves_the_same_disk
+	atf_add_test_case detach_takes_the_disk_that_is_named
 }
