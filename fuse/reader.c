@@ -539,6 +539,12 @@ readers_stop(struct fuse_mount *m)
 	for (unsigned i = 0; i < m->readers; i++) {
 		struct reader *rd = &m->reader[i];
 
+		/* Nobody may be left to wait for: what is posted to the owner
+		 * would come to it when m is freed. */
+		if (rd->sched == sched_current()) {
+			stop_here(rd);
+			continue;
+		}
 		if (rd->sched == NULL)
 			continue;
 		rd->stop = (struct sched_work){ .fn = stop_here, .arg = rd };
