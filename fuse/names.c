@@ -124,14 +124,19 @@ op_setattr(fuse_req_t req, fuse_ino_t node, struct stat *st, int to_set,
 	struct lock_holder holder = { .mode = LOCK_FREE };
 	struct patience p = { 0 };
 	const struct request *r = request_of(req);
-	struct handle *h = handle_of(m, fi);
 	struct fs_attr want, a;
 	unsigned which = wanted_attr(m, st, to_set, &want);
 	int rc = 0;
 
 	if (request_was_written(r))
 		which = 0;
-	if ((which & FS_SET_SIZE) != 0 && h != NULL && h->file != NULL) {
+	/* Not by its number when the handle is lost: others may have written
+	 * the file since. */
+	if ((which & FS_SET_SIZE) != 0 && fi != NULL) {
+		struct handle *h = handle_get(req, fi);
+
+		if (h == NULL)
+			return;
 		rc = truncate_by(req, h, want.size, &holder);
 		which &= ~(unsigned)FS_SET_SIZE;
 	}

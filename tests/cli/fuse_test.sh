@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # What holds for a mount that others end, and for what programs keep open in it.
 . "${VMFS_SRCDIR}/tests/cli/hosts.subr"
+PATH=${VMFS_BUILDDIR}/tests/cli:${PATH}
 
 # setup HOST...: all mount one LUN.
 setup()
@@ -20,6 +21,8 @@ fuse_test_case()
 	}"
 	eval "$1_cleanup()
 	{
+		[ ! -s held.pid ] || kill -9 \$(cat held.pid)
+		[ ! -s h1/pid ] || kill -CONT \$(cat h1/pid)
 		hosts_cleanup
 	}"
 	cases="${cases} $1"
@@ -28,6 +31,28 @@ fuse_test_case()
 soon()
 {
 	until_true 30 "$@" || atf_fail "not within 30 s: $*"
+}
+
+# hold FILE HOW...: see held.c; until held_does.
+hold()
+{
+	mkfifo go
+	held "$@" <go >held.out 2>&1 &
+	held=$!
+	echo ${held} >held.pid
+	exec 7>go
+	soon grep held held.out
+}
+
+# Its exit status.
+held_does()
+{
+	echo >&7
+	exec 7>&-
+	wait ${held}
+	_rc=$?
+	rm held.pid
+	return ${_rc}
 }
 
 # umount(8) does not always find it while other tests mount and unmount theirs.
@@ -53,6 +78,30 @@ umount_by_others_ends_the_datastore_and_no_more_body()
 		atf_check vmfsctl -c h1/ctl ds mount ds1
 	done
 	hosts_stop
+}
+
+# The worker of h1 is dead, and h2 has taken over before there is another one.
+fuse_test_case lost_open_file_truncates_nothing
+lost_open_file_truncates_nothing_body()
+{
+	daemon_in=supervised
+	setup h1 h2
+	echo something >h1/mnt/file
+	sync h1/mnt/file
+	hold h1/mnt/file truncate
+	worker=$(worker h1)
+	kill -STOP "$(cat h1/pid)"
+	kill -9 "${worker}"
+	until_true 60 grep 'takeover: done' h2/log || atf_fail "no take-over"
+	soon eval 'echo new >h2/mnt/file'
+	sync h2/mnt/file
+	kill -CONT "$(cat h1/pid)"
+	soon grep 'went on handles=1 lost=1' h1/log
+	held_does && atf_fail "truncated: $(cat h2/mnt/file)"
+	atf_check -o match:'Input/output error' cat held.out
+	atf_check -o inline:'new\n' cat h2/mnt/file
+	daemon_stop h1
+	daemon_stop h2
 }
 
 atf_init_test_cases()
