@@ -156,6 +156,22 @@ content_changes(fuse_req_t req, struct fs_file *f)
 	return fuse_req_ctx(req)->uid == 0 ? 0 : fs_file_strip_ids(f);
 }
 
+int
+content_truncate(fuse_req_t req, struct handle *h, uint64_t size,
+    struct lock_holder *ret_holder)
+{
+	struct fs_file *f;
+	int rc = file_use(req, h, true, &f, ret_holder);
+
+	if (rc < 0)
+		return rc;
+	rc = content_changes(req, f);
+	if (rc == 0)
+		rc = fs_file_truncate(f, size);
+	file_done(h, f);
+	return rc;
+}
+
 /* A program that goes on all the same would fill the log. */
 static void
 refuse_write(fuse_req_t req, struct handle *h, int error, const char *what,

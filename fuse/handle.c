@@ -79,6 +79,8 @@ handle_open(fuse_req_t req, uint64_t ino, int open_flags, uint64_t unique,
 	}
 	m->handle[h->number] = h;
 	rc = locks_open(req, h, open_flags, ret_holder);
+	if (rc == 0 && h->granted && (open_flags & O_TRUNC) != 0)
+		rc = content_truncate(req, h, 0, ret_holder);
 	if (rc == 0)
 		rc = fs_file_attr(h->file, &a);
 	/* Who finds the handle does not truncate again. */

@@ -104,22 +104,11 @@ int
 locks_open(fuse_req_t req, struct handle *h, int open_flags,
     struct lock_holder *ret_holder)
 {
-	struct fs_file *f;
-	int rc;
-
 	h->writable = (open_flags & O_ACCMODE) != O_RDONLY ||
 	    (open_flags & O_TRUNC) != 0;
 	if (!h->writable)
 		return open_to_read(mount_of(req), h, 0);
-	rc = open_to_write(req, h, open_flags, ret_holder);
-	if (rc < 0 || (open_flags & O_TRUNC) == 0 || !h->granted)
-		return rc;
-	rc = file_use(req, h, true, &f, ret_holder);
-	if (rc == 0) {
-		rc = fs_file_truncate(f, 0);
-		file_done(h, f);
-	}
-	return rc;
+	return open_to_write(req, h, open_flags, ret_holder);
 }
 
 int

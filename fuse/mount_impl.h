@@ -213,7 +213,10 @@ void op_fallocate(fuse_req_t req, fuse_ino_t node, int mode, off_t offset,
 void op_lseek(fuse_req_t req, fuse_ino_t node, off_t off, int whence,
     struct fuse_file_info *fi);
 /* Before somebody changes the content: set-id bits go unless it is root. */
-int content_changes(fuse_req_t req, struct fs_file *f);
+int content_changes(fuse_req_t req, struct fs_file *f) MUST_CHECK;
+/* Suspends. */
+int content_truncate(fuse_req_t req, struct handle *h, uint64_t size,
+    struct lock_holder *ret_holder) MUST_CHECK;
 
 /* ---- handle.c ---- */
 
@@ -237,9 +240,9 @@ struct handle *handle_opened_by(const struct fuse_mount *m, uint64_t unique);
 /* ---- who may write (locks.c), and locks of programs (byte_locks.c) ---- */
 
 /*
- * Opens h->file of h->ino by the flags of open(2); a file that is to be written
- * is claimed.  -VMFS_ELOCKED with *ret_holder, for a disk after 5 s.  Whatever
- * comes of it, locks_close follows.  Suspends.
+ * Opens h->file of h->ino by the flags of open(2), but for O_TRUNC; a file that
+ * is to be written is claimed.  -VMFS_ELOCKED with *ret_holder, for a disk after
+ * 5 s.  Whatever comes of it, locks_close follows.  Suspends.
  */
 int locks_open(fuse_req_t req, struct handle *h, int open_flags,
     struct lock_holder *ret_holder) MUST_CHECK;

@@ -99,22 +99,6 @@ wanted_attr(struct fuse_mount *m, const struct stat *st, int to_set,
 	return which;
 }
 
-static int
-truncate_by(fuse_req_t req, struct handle *h, uint64_t size,
-    struct lock_holder *holder)
-{
-	struct fs_file *f;
-	int rc = file_use(req, h, true, &f, holder);
-
-	if (rc < 0)
-		return rc;
-	rc = content_changes(req, f);
-	if (rc == 0)
-		rc = fs_file_truncate(f, size);
-	file_done(h, f);
-	return rc;
-}
-
 void
 op_setattr(fuse_req_t req, fuse_ino_t node, struct stat *st, int to_set,
     struct fuse_file_info *fi)
@@ -137,7 +121,7 @@ op_setattr(fuse_req_t req, fuse_ino_t node, struct stat *st, int to_set,
 
 		if (h == NULL)
 			return;
-		rc = truncate_by(req, h, want.size, &holder);
+		rc = content_truncate(req, h, want.size, &holder);
 		which &= ~(unsigned)FS_SET_SIZE;
 	}
 	if (rc == 0 && which != 0)

@@ -104,6 +104,23 @@ lost_open_file_truncates_nothing_body()
 	daemon_stop h2
 }
 
+fuse_test_case truncation_by_open_takes_set_id_bits
+truncation_by_open_takes_set_id_bits_body()
+{
+	setup h1
+	chmod 755 h1/mnt
+	echo x >h1/mnt/file
+	chmod 4777 h1/mnt/file
+	atf_check -e ignore setpriv --reuid=1000 --regid=1000 --clear-groups \
+	    dd of=h1/mnt/file count=0
+	atf_check -o inline:'777 0\n' stat -c '%a %s' h1/mnt/file
+	# Who may keep them does.
+	chmod 4777 h1/mnt/file
+	: >h1/mnt/file
+	atf_check -o inline:'4777 0\n' stat -c '%a %s' h1/mnt/file
+	hosts_stop
+}
+
 atf_init_test_cases()
 {
 	for c in ${cases}; do
