@@ -54,7 +54,7 @@ op_open(fuse_req_t req, fuse_ino_t node, struct fuse_file_info *fi)
 	int rc = 0;
 
 	if (h == NULL)
-		rc = handle_open(req, ino, fi->flags, request_unique(r), &h,
+		rc = handle_open(req, node, fi->flags, request_unique(r), &h,
 		    &holder);
 	if (rc < 0) {
 		reply_error(req, rc, "open for writing", ino, NULL, &holder);
@@ -107,7 +107,7 @@ op_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
 	if (rc == 0) {
 		name_hint_set(&m->hints, a.ino, name);
 		if (h == NULL)
-			rc = handle_open(req, a.ino, fi->flags,
+			rc = handle_open(req, node_of(m, &a), fi->flags,
 			    request_unique(r), &h, &holder);
 	}
 	if (rc < 0) {

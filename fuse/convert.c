@@ -60,7 +60,7 @@ attr_to_stat(const struct fuse_mount *m, const struct fs_attr *a,
     struct stat *ret_st)
 {
 	*ret_st = (struct stat){
-		.st_ino = node_of(m, a->ino),
+		.st_ino = shown_ino(m, a->ino),
 		.st_mode = type_mode[a->type] | a->mode,
 		.st_nlink = a->nlink,
 		.st_uid = a->uid,
@@ -80,7 +80,7 @@ attr_to_entry(const struct fuse_mount *m, const struct fs_attr *a,
     struct fuse_entry_param *ret_e)
 {
 	*ret_e = (struct fuse_entry_param){
-		.ino = node_of(m, a->ino),
+		.ino = node_of(m, a),
 		.generation = a->generation,
 	};
 	attr_to_stat(m, a, &ret_e->attr);

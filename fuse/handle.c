@@ -57,7 +57,7 @@ handle_share(struct handle *h, struct fs_file *f, bool writes)
 /* ---- life ---- */
 
 int
-handle_open(fuse_req_t req, uint64_t ino, int open_flags, uint64_t unique,
+handle_open(fuse_req_t req, fuse_ino_t node, int open_flags, uint64_t unique,
     struct handle **ret_h, struct lock_holder *ret_holder)
 {
 	struct fuse_mount *m = mount_of(req);
@@ -69,7 +69,7 @@ handle_open(fuse_req_t req, uint64_t ino, int open_flags, uint64_t unique,
 	if (h == NULL)
 		return -ENOMEM;
 	h->mount = m;
-	h->ino = ino;
+	h->ino = ino_of(m, node);
 	list_init(&h->same);
 	fast_init(h);
 	rc = number_get(m, &h->number);
@@ -79,10 +79,12 @@ handle_open(fuse_req_t req, uint64_t ino, int open_flags, uint64_t unique,
 	}
 	m->handle[h->number] = h;
 	rc = locks_open(req, h, open_flags, ret_holder);
-	if (rc == 0 && h->granted && (open_flags & O_TRUNC) != 0)
-		rc = content_truncate(req, h, 0, ret_holder);
 	if (rc == 0)
 		rc = fs_file_attr(h->file, &a);
+	if (rc == 0 && !node_means(node, a.generation))
+		rc = -ESTALE;
+	if (rc == 0 && h->granted && (open_flags & O_TRUNC) != 0)
+		rc = content_truncate(req, h, 0, ret_holder);
 	/* Who finds the handle does not truncate again. */
 	if (rc == 0 && (open_flags & O_TRUNC) != 0)
 		rc = ds_soften(fs_ds(m->conf.fs));
@@ -91,7 +93,7 @@ handle_open(fuse_req_t req, uint64_t ino, int open_flags, uint64_t unique,
 		return rc;
 	}
 	k = &m->conf.keep->handle[h->number];
-	k->ino = ino;
+	k->ino = h->ino;
 	k->unique = unique;
 	k->generation = a.generation;
 	k->flags = (unsigned)FS_READ | (h->writable ? FS_WRITE : 0);

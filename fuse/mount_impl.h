@@ -9,6 +9,7 @@
 
 #include "fuse/fuse_mount.h"
 #include "fuse/name_hint.h"
+#include "fuse/node.h"
 #include "fuse/rota.h"
 #include "fuse/spread.h"
 #include "libvmfs/base/list.h"
@@ -120,18 +121,30 @@ mount_of(fuse_req_t req)
 	return fuse_req_userdata(req);
 }
 
-/* Kernel's node id <-> inode number: only the root's differs. */
+/* Kernel's node id <-> inode number and generation, see node.h. */
 static inline uint64_t
 ino_of(const struct fuse_mount *m, fuse_ino_t node)
 {
-	return node == FUSE_ROOT_ID ? m->root : node;
+	return node == FUSE_ROOT_ID ? m->root : node_ino(node);
 }
 
 static inline fuse_ino_t
-node_of(const struct fuse_mount *m, uint64_t ino)
+node_of(const struct fuse_mount *m, const struct fs_attr *a)
+{
+	return a->ino == m->root ? FUSE_ROOT_ID :
+	    node_make(a->ino, a->generation);
+}
+
+/* What programs are told. */
+static inline uint64_t
+shown_ino(const struct fuse_mount *m, uint64_t ino)
 {
 	return ino == m->root ? FUSE_ROOT_ID : ino;
 }
+
+/* -ESTALE: the node's number is another inode's by now. */
+int node_attr(const struct fuse_mount *m, fuse_ino_t node,
+    struct fs_attr *ret_a) MUST_CHECK;
 
 /* Times of the file system; those that it cannot tell become its nearest. */
 uint64_t timespec_ns(const struct timespec *ts);
@@ -221,7 +234,7 @@ int content_truncate(fuse_req_t req, struct handle *h, uint64_t size,
 /* ---- handle.c ---- */
 
 /* Suspends, as do close and restore. */
-int handle_open(fuse_req_t req, uint64_t ino, int open_flags,
+int handle_open(fuse_req_t req, fuse_ino_t node, int open_flags,
     uint64_t unique, struct handle **ret_h, struct lock_holder *ret_holder)
     MUST_CHECK;
 /* Closes the file and frees h; the error of closing. */

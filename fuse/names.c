@@ -32,6 +32,19 @@ op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 		reply_entry(req, &a, name);
 }
 
+int
+node_attr(const struct fuse_mount *m, fuse_ino_t node, struct fs_attr *ret_a)
+{
+	struct fs_attr a;
+	int rc = fs_getattr(m->conf.fs, ino_of(m, node), &a);
+
+	if (rc == 0 && !node_means(node, a.generation))
+		rc = -ESTALE;
+	if (rc == 0)
+		*ret_a = a;
+	return rc;
+}
+
 /* Through the handle when there is one: the name may be gone. */
 static int
 get_attr(struct fuse_mount *m, fuse_ino_t node, struct fuse_file_info *fi,
@@ -41,7 +54,7 @@ get_attr(struct fuse_mount *m, fuse_ino_t node, struct fuse_file_info *fi,
 
 	if (h != NULL && h->file != NULL)
 		return fs_file_attr(h->file, ret_a);
-	return fs_getattr(m->conf.fs, ino_of(m, node), ret_a);
+	return node_attr(m, node, ret_a);
 }
 
 static void
@@ -125,10 +138,12 @@ op_setattr(fuse_req_t req, fuse_ino_t node, struct stat *st, int to_set,
 		which &= ~(unsigned)FS_SET_SIZE;
 	}
 	if (rc == 0 && which != 0)
-		do
-			rc = fs_setattr(m->conf.fs, ino, which, &want, &a,
-			    &holder);
-		while (patience_left(req, &p, rc));
+		do {
+			rc = node_attr(m, node, &a);
+			if (rc == 0)
+				rc = fs_setattr(m->conf.fs, ino, a.generation,
+				    which, &want, &a, &holder);
+		} while (patience_left(req, &p, rc));
 	else if (rc == 0)
 		rc = get_attr(m, node, fi, &a);
 	rc = request_settle(r, rc);
@@ -231,10 +246,12 @@ op_link(fuse_req_t req, fuse_ino_t node, fuse_ino_t new_parent,
 	int rc;
 
 	if (change_begin(req, &c))
-		do
-			rc = fs_link(m->conf.fs, ino_of(m, node), dir,
-			    new_name, &a, &holder);
-		while (patience_left(req, &p, rc));
+		do {
+			rc = node_attr(m, node, &a);
+			if (rc == 0)
+				rc = fs_link(m->conf.fs, a.ino, a.generation,
+				    dir, new_name, &a, &holder);
+		} while (patience_left(req, &p, rc));
 	else
 		rc = made_before(req, &c, &a);
 	rc = change_end(&c, rc);
@@ -326,10 +343,10 @@ struct dir_page {
 };
 
 static bool
-page_add(struct dir_page *p, const char *name, fuse_ino_t node, mode_t mode,
+page_add(struct dir_page *p, const char *name, uint64_t ino, mode_t mode,
     uint64_t next)
 {
-	struct stat st = { .st_ino = node, .st_mode = mode };
+	struct stat st = { .st_ino = ino, .st_mode = mode };
 	size_t len = fuse_add_direntry(p->req, p->buf + p->used,
 	    p->size - p->used, name, &st, (off_t)next);
 
@@ -358,25 +375,28 @@ op_readdir(fuse_req_t req, fuse_ino_t node, size_t size, off_t off,
 	struct fuse_mount *m = mount_of(req);
 	cleanup_free char *buf = malloc(size);
 	struct dir_page p = { .req = req, .buf = buf, .size = size };
-	uint64_t at = (uint64_t)off;
+	uint64_t at = (uint64_t)off, ino = ino_of(m, node);
+	struct fs_attr a;
 	bool room = true;
-	int rc = 0;
+	int rc;
 
 	(void)fi;
 	if (buf == NULL) {
 		(void)fuse_reply_err(req, ENOMEM);
 		return;
 	}
-	if (at == 0)
-		room = page_add(&p, ".", node, S_IFDIR, ++at);
+	/* No look at permissions comes before this one, as before others. */
+	rc = node_attr(m, node, &a);
+	if (rc == 0 && at == 0)
+		room = page_add(&p, ".", shown_ino(m, ino), S_IFDIR, ++at);
 	/* The kernel finds the parent by itself; any number will do. */
-	if (room && at == 1)
+	if (rc == 0 && room && at == 1)
 		room = page_add(&p, "..", FUSE_ROOT_ID, S_IFDIR, ++at);
-	if (room)
-		rc = fs_readdir(m->conf.fs, ino_of(m, node),
-		    at - COOKIE_OFFSET, page_add_entry, &p);
+	if (rc == 0 && room)
+		rc = fs_readdir(m->conf.fs, ino, at - COOKIE_OFFSET,
+		    page_add_entry, &p);
 	if (rc < 0 && p.used == 0)
-		reply_error(req, rc, "readdir", ino_of(m, node), NULL, NULL);
+		reply_error(req, rc, "readdir", ino, NULL, NULL);
 	else
 		(void)fuse_reply_buf(req, buf, p.used);
 }

@@ -26,16 +26,20 @@ op_setxattr(fuse_req_t req, fuse_ino_t node, const char *name,
 	struct lock_holder holder = { .mode = LOCK_FREE };
 	struct patience p = { 0 };
 	unsigned how = 0;
+	struct fs_attr a;
 	struct change c;
 	int rc = 0;
 
 	how |= flags & XATTR_CREATE ? FS_XATTR_CREATE : 0;
 	how |= flags & XATTR_REPLACE ? FS_XATTR_REPLACE : 0;
 	if (change_begin(req, &c))
-		do
-			rc = fs_xattr_set(m->conf.fs, ino_of(m, node), name,
-			    value, size, how, &holder);
-		while (patience_left(req, &p, rc));
+		do {
+			rc = node_attr(m, node, &a);
+			if (rc == 0)
+				rc = fs_xattr_set(m->conf.fs, a.ino,
+				    a.generation, name, value, size, how,
+				    &holder);
+		} while (patience_left(req, &p, rc));
 	rc = change_end(&c, rc);
 	reply_done(req, rc, "setxattr", node, &holder);
 }
@@ -46,14 +50,17 @@ op_removexattr(fuse_req_t req, fuse_ino_t node, const char *name)
 	struct fuse_mount *m = mount_of(req);
 	struct lock_holder holder = { .mode = LOCK_FREE };
 	struct patience p = { 0 };
+	struct fs_attr a;
 	struct change c;
 	int rc = 0;
 
 	if (change_begin(req, &c))
-		do
-			rc = fs_xattr_remove(m->conf.fs, ino_of(m, node), name,
-			    &holder);
-		while (patience_left(req, &p, rc));
+		do {
+			rc = node_attr(m, node, &a);
+			if (rc == 0)
+				rc = fs_xattr_remove(m->conf.fs, a.ino,
+				    a.generation, name, &holder);
+		} while (patience_left(req, &p, rc));
 	rc = change_end(&c, rc);
 	reply_done(req, rc, "removexattr", node, &holder);
 }

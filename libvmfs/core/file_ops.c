@@ -17,8 +17,10 @@ holds_content(enum inode_type type)
 static int
 open_check(const struct inode_info *i, uint32_t generation, unsigned flags)
 {
-	if (generation != 0 && i->generation != generation)
-		return -ESTALE;
+	int r = inode_is_meant(i, generation);
+
+	if (r != 0)
+		return r;
 	if (i->type == INODE_DIR)
 		return -EISDIR;
 	if (!holds_content(i->type))

@@ -78,14 +78,20 @@ struct fs_attr {
 
 /* ---- names; dir and ino are inode numbers ---- */
 
+/*
+ * A number is used again when its file is gone, which may be another host's
+ * doing.  Who has remembered one says by the generation which use is meant:
+ * -ESTALE when it is another by now; 0 skips the check.
+ */
+
 int fs_getattr(struct fs *fs, uint64_t ino, struct fs_attr *ret_a) MUST_CHECK;
 enum {
 	FS_SET_MODE = 1, FS_SET_UID = 2, FS_SET_GID = 4, FS_SET_SIZE = 8,
 	FS_SET_ATIME = 16, FS_SET_MTIME = 32,
 };
 /* -VMFS_ELOCKED with *ret_holder when another host has the file open. */
-int fs_setattr(struct fs *fs, uint64_t ino, unsigned which,
-    const struct fs_attr *a, struct fs_attr *ret_a,
+int fs_setattr(struct fs *fs, uint64_t ino, uint32_t generation,
+    unsigned which, const struct fs_attr *a, struct fs_attr *ret_a,
     struct lock_holder *ret_holder) MUST_CHECK;
 int fs_lookup(struct fs *fs, uint64_t dir, const char *name,
     struct fs_attr *ret_a) MUST_CHECK;
@@ -109,8 +115,9 @@ int fs_readlink(struct fs *fs, uint64_t ino, char *buf, size_t size) MUST_CHECK;
  * -EXDEV: into or out of a directory with a quota;
  * -VMFS_ELOCKED when another host has the file open for writing.
  */
-int fs_link(struct fs *fs, uint64_t ino, uint64_t dir, const char *name,
-    struct fs_attr *ret_a, struct lock_holder *ret_holder) MUST_CHECK;
+int fs_link(struct fs *fs, uint64_t ino, uint32_t generation, uint64_t dir,
+    const char *name, struct fs_attr *ret_a, struct lock_holder *ret_holder)
+    MUST_CHECK;
 /*
  * The only name of what has none and is open for writing, because it was made
  * without one (name NULL) and opened by fs_file_reopen, or has lost it: a file
@@ -150,8 +157,8 @@ enum { FS_XATTR_CREATE = 1, FS_XATTR_REPLACE = 2 };
  * name; -EEXIST, -ENODATA by the flags; -EROFS: a snapshot, which shows its
  * content alone; -VMFS_ELOCKED.
  */
-int fs_xattr_set(struct fs *fs, uint64_t ino, const char *name,
-    const void *value, size_t len, unsigned flags,
+int fs_xattr_set(struct fs *fs, uint64_t ino, uint32_t generation,
+    const char *name, const void *value, size_t len, unsigned flags,
     struct lock_holder *ret_holder) MUST_CHECK;
 /* size 0: how long it is.  -ENODATA, -ERANGE. */
 int fs_xattr_get(struct fs *fs, uint64_t ino, const char *name, void *buf,
@@ -159,8 +166,8 @@ int fs_xattr_get(struct fs *fs, uint64_t ino, const char *name, void *buf,
 /* Calls fn with each name until it returns false. */
 int fs_xattr_list(struct fs *fs, uint64_t ino,
     bool (*fn)(void *arg, const char *name), void *arg) MUST_CHECK;
-int fs_xattr_remove(struct fs *fs, uint64_t ino, const char *name,
-    struct lock_holder *ret_holder) MUST_CHECK;
+int fs_xattr_remove(struct fs *fs, uint64_t ino, uint32_t generation,
+    const char *name, struct lock_holder *ret_holder) MUST_CHECK;
 
 struct fs_dirent {
 	uint64_t ino;
@@ -268,7 +275,7 @@ enum {
  * FS_WRITE takes the exclusive lock (of a multi-writer disk: joins the other
  * writers) at once or fails with -VMFS_ELOCKED; -EBUSY: a multi-writer disk has
  * snapshots; FS_SHARED, for reading, takes the shared lock the same way: no
- * other host writes meanwhile; generation 0 skips the check for a reused inode number (-ESTALE).
+ * other host writes meanwhile.
  */
 int fs_file_open(struct fs *fs, uint64_t ino, uint32_t generation,
     unsigned flags, struct fs_file **ret_f, struct lock_holder *ret_holder)

@@ -147,6 +147,12 @@ int inode_take(struct fs *fs, uint64_t ino, enum lock_mode mode, bool wait,
     struct inode **ret_ip, struct lock_holder *ret_holder) MUST_CHECK;
 /* inode_drop and inode_unref; returns `r` or, when that is 0, the drop's. */
 int inode_give(struct inode *ip, enum lock_mode mode, int r);
+/* -ESTALE: another use of the number; generation 0: whatever it is. */
+static inline int
+inode_is_meant(const struct inode_info *i, uint32_t generation)
+{
+	return generation == 0 || i->generation == generation ? 0 : -ESTALE;
+}
 /* Joins a hold that exists on this host; false: nobody here has it. */
 bool inode_share(struct inode *ip);
 /* ip->info into the block, in the transaction. */

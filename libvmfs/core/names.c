@@ -197,13 +197,13 @@ fs_readdir(struct fs *fs, uint64_t dir, uint64_t cookie,
 }
 
 static int
-setattr_size(struct fs *fs, uint64_t ino, uint64_t size,
+setattr_size(struct fs *fs, uint64_t ino, uint32_t generation, uint64_t size,
     struct lock_holder *holder)
 {
 	struct fs_file *f;
 	int r, e;
 
-	r = fs_file_open(fs, ino, 0, FS_WRITE, &f, holder);
+	r = fs_file_open(fs, ino, generation, FS_WRITE, &f, holder);
 	if (r != 0)
 		return r;
 	r = fs_file_truncate(f, size);
@@ -246,7 +246,7 @@ attr_store(struct inode *ip, unsigned which, const struct fs_attr *a)
 }
 
 int
-fs_setattr(struct fs *fs, uint64_t ino, unsigned which,
+fs_setattr(struct fs *fs, uint64_t ino, uint32_t generation, unsigned which,
     const struct fs_attr *a, struct fs_attr *ret_a,
     struct lock_holder *ret_holder)
 {
@@ -258,14 +258,15 @@ fs_setattr(struct fs *fs, uint64_t ino, unsigned which,
 	if (r == 0)
 		r = fs_getattr(fs, ino, &now);
 	if (r == 0 && which & FS_SET_SIZE)
-		r = setattr_size(fs, ino, a->size, ret_holder);
+		r = setattr_size(fs, ino, generation, a->size, ret_holder);
 	if (r != 0)
 		return r;
 	r = inode_take(fs, ino, LOCK_EXCLUSIVE, now.type == INODE_DIR, &ip,
 	    ret_holder);
 	if (r != 0)
 		return r;
-	if (which & ~(unsigned)FS_SET_SIZE)
+	r = inode_is_meant(&ip->info, generation);
+	if (r == 0 && which & ~(unsigned)FS_SET_SIZE)
 		r = attr_store(ip, which, a);
 	inode_attr(ino, &ip->info, ret_a);
 	return inode_give(ip, LOCK_EXCLUSIVE, r);

@@ -73,8 +73,8 @@ link_locked(struct inode *dip, struct inode *ip, const char *name,
 
 /* The file at once, as for an unlink: who has it open elsewhere keeps it. */
 static int
-link_take(struct fs *fs, uint64_t ino, struct inode *dip, const char *name,
-    struct fs_attr *ret_a, struct lock_holder *holder)
+link_take(struct fs *fs, uint64_t ino, uint32_t generation, struct inode *dip,
+    const char *name, struct fs_attr *ret_a, struct lock_holder *holder)
 {
 	struct inode *ip;
 	int r;
@@ -82,13 +82,15 @@ link_take(struct fs *fs, uint64_t ino, struct inode *dip, const char *name,
 	r = inode_take(fs, ino, LOCK_EXCLUSIVE, false, &ip, holder);
 	if (r != 0)
 		return r;
-	r = link_locked(dip, ip, name, ret_a);
+	r = inode_is_meant(&ip->info, generation);
+	if (r == 0)
+		r = link_locked(dip, ip, name, ret_a);
 	return inode_give(ip, LOCK_EXCLUSIVE, r);
 }
 
 int
-fs_link(struct fs *fs, uint64_t ino, uint64_t dir, const char *name,
-    struct fs_attr *ret_a, struct lock_holder *ret_holder)
+fs_link(struct fs *fs, uint64_t ino, uint32_t generation, uint64_t dir,
+    const char *name, struct fs_attr *ret_a, struct lock_holder *ret_holder)
 {
 	struct names_set s = { 0 };
 	int r;
@@ -109,7 +111,8 @@ fs_link(struct fs *fs, uint64_t ino, uint64_t dir, const char *name,
 	if (s.ip[0]->info.type != INODE_DIR)
 		r = -ENOTDIR;
 	else
-		r = link_take(fs, ino, s.ip[0], name, ret_a, ret_holder);
+		r = link_take(fs, ino, generation, s.ip[0], name, ret_a,
+		    ret_holder);
 	return names_set_unlock(&s, r);
 }
 

@@ -324,19 +324,21 @@ fs_xattr_list(struct fs *fs, uint64_t ino,
 struct edit {
 	struct xattr x;		/* value NULL: remove it */
 	unsigned flags;
+	uint32_t generation;
 };
 
 static int
 edit_held(struct inode *ip, const struct edit *e)
 {
 	cleanup_free struct xattr_list *l = malloc(sizeof(*l));
-	int r;
+	int r = inode_is_meant(&ip->info, e->generation);
 
 	if (l == NULL)
 		return -ENOMEM;
-	if (ip->info.nlink == 0)
-		return -ENOENT;
-	r = list_load(ip, true, &ip->info, l);
+	if (r == 0 && ip->info.nlink == 0)
+		r = -ENOENT;
+	if (r == 0)
+		r = list_load(ip, true, &ip->info, l);
 	if (r == 0)
 		r = e->x.value == NULL ? list_remove(l, e->x.name) :
 		    list_set(l, &e->x, e->flags);
@@ -375,24 +377,27 @@ edit(struct fs *fs, uint64_t ino, const struct edit *e,
 }
 
 int
-fs_xattr_set(struct fs *fs, uint64_t ino, const char *name, const void *value,
-    size_t len, unsigned flags, struct lock_holder *ret_holder)
+fs_xattr_set(struct fs *fs, uint64_t ino, uint32_t generation,
+    const char *name, const void *value, size_t len, unsigned flags,
+    struct lock_holder *ret_holder)
 {
 	const struct edit e = {
 		.x = { .name = name, .name_len = strlen(name),
 			.value = len > 0 ? value : (const uint8_t *)"",
 			.value_len = len },
-		.flags = flags,
+		.flags = flags, .generation = generation,
 	};
 
 	return len > XATTR_ROOM ? -E2BIG : edit(fs, ino, &e, ret_holder);
 }
 
 int
-fs_xattr_remove(struct fs *fs, uint64_t ino, const char *name,
-    struct lock_holder *ret_holder)
+fs_xattr_remove(struct fs *fs, uint64_t ino, uint32_t generation,
+    const char *name, struct lock_holder *ret_holder)
 {
-	const struct edit e = { .x = { .name = name } };
+	const struct edit e = {
+		.x = { .name = name }, .generation = generation,
+	};
 
 	return edit(fs, ino, &e, ret_holder);
 }

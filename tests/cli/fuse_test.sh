@@ -121,6 +121,51 @@ truncation_by_open_takes_set_id_bits_body()
 	hosts_stop
 }
 
+# The process before this one may have told the kernel of the file, and another
+# host gives its number to the next one.
+used_again()
+{
+	daemon_in=supervised
+	setup h1 h2
+	chmod 755 h1/mnt
+	echo mine >h2/mnt/old
+	chown 1000 h2/mnt/old
+	sync h2/mnt/old
+	ino=$(stat -c %i h2/mnt/old)
+	soon grep mine h1/mnt/old
+	hold h1/mnt/old chmod 1000
+	[ -z "$1" ] || kill_worker h1
+	atf_check rm h2/mnt/old
+	for i in $(seq 300); do
+		echo secret >"h2/mnt/new${i}"
+		chmod 600 "h2/mnt/new${i}"
+		[ "$(stat -c %i "h2/mnt/new${i}")" != "${ino}" ] || break
+	done
+	[ "$(stat -c %i "h2/mnt/new${i}")" = "${ino}" ] ||
+	    atf_skip "the number is not used again"
+	sync "h2/mnt/new${i}"
+	held_does
+	atf_check_equal 1 $?
+	atf_check -o match:'Stale file handle' cat held.out
+	atf_check -o inline:'600\n' stat -c %a "h2/mnt/new${i}"
+	# By its name it is known at once.
+	soon grep secret "h1/mnt/new${i}"
+	atf_check chmod 640 "h1/mnt/new${i}"
+	hosts_stop
+}
+
+fuse_test_case a_number_that_is_used_again_is_another_file
+a_number_that_is_used_again_is_another_file_body()
+{
+	used_again ""
+}
+
+fuse_test_case the_next_process_tells_files_of_one_number_apart
+the_next_process_tells_files_of_one_number_apart_body()
+{
+	used_again killed
+}
+
 atf_init_test_cases()
 {
 	for c in ${cases}; do

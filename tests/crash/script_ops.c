@@ -347,7 +347,8 @@ op_link(struct script *s)
 		return op_create(s);
 	o = sp->name[i].object;
 	(void)snprintf(name, sizeof(name), "l%u", s->serial++);
-	r = fs_link(s->box.fs, object(s, o)->ino, dir(s, sub), name, &a, NULL);
+	r = fs_link(s->box.fs, object(s, o)->ino, 0, dir(s, sub), name, &a,
+	    NULL);
 	if (r == 0)
 		space_name(sp, name, sub, o);
 	return r;
@@ -363,7 +364,7 @@ op_setx(struct script *s)
 
 	if (o == UINT_MAX)
 		return op_create(s);
-	r = fs_xattr_set(s->box.fs, object(s, o)->ino, TRUTH_XATTR, value,
+	r = fs_xattr_set(s->box.fs, object(s, o)->ino, 0, TRUTH_XATTR, value,
 	    xattr_value(n, value), 0, NULL);
 	if (r == 0)
 		s->truth.space.xattr[o] = n;
@@ -382,7 +383,7 @@ op_rmx(struct script *s)
 			o = sp->name[i].object;
 	if (o == UINT_MAX)
 		return op_setx(s);
-	r = fs_xattr_remove(s->box.fs, object(s, o)->ino, TRUTH_XATTR, NULL);
+	r = fs_xattr_remove(s->box.fs, object(s, o)->ino, 0, TRUTH_XATTR, NULL);
 	if (r == 0)
 		sp->xattr[o] = 0;
 	return r;

@@ -97,7 +97,7 @@ make(struct fs *fs, uint64_t dir, const char *name, enum inode_type type,
 static void
 make_attr(struct fs *fs, uint64_t ino, const char *of)
 {
-	MUST(fs_xattr_set(fs, ino, ATTR, of, strlen(of), 0, NULL) == 0);
+	MUST(fs_xattr_set(fs, ino, 0, ATTR, of, strlen(of), 0, NULL) == 0);
 }
 
 static void

@@ -115,7 +115,7 @@ c_link(struct posix_host *h, const char *path, const char *to)
 
 	if (rc == 0)
 		rc = walk(h, to, &dir, &name);
-	return rc != 0 ? rc : plain(fs_link(fs_of(h), a.ino, dir, name, &a,
+	return rc != 0 ? rc : plain(fs_link(fs_of(h), a.ino, 0, dir, name, &a,
 	    NULL));
 }
 
@@ -187,7 +187,7 @@ set(struct posix_host *h, const char *path, unsigned which,
 	struct fs_attr a;
 	int rc = find(h, path, &a);
 
-	return rc != 0 ? rc : plain(fs_setattr(fs_of(h), a.ino, which, want,
+	return rc != 0 ? rc : plain(fs_setattr(fs_of(h), a.ino, 0, which, want,
 	    &a, NULL));
 }
 
@@ -449,8 +449,8 @@ c_setxattr(struct posix_host *h, const char *path, const char *name,
 
 	how |= flags & XATTR_CREATE ? FS_XATTR_CREATE : 0;
 	how |= flags & XATTR_REPLACE ? FS_XATTR_REPLACE : 0;
-	return rc != 0 ? rc : plain(fs_xattr_set(fs_of(h), a.ino, name, value,
-	    len, how, NULL));
+	return rc != 0 ? rc : plain(fs_xattr_set(fs_of(h), a.ino, 0, name,
+	    value, len, how, NULL));
 }
 
 static int64_t
@@ -502,7 +502,7 @@ c_removexattr(struct posix_host *h, const char *path, const char *name)
 	struct fs_attr a;
 	int rc = find(h, path, &a);
 
-	return rc != 0 ? rc : plain(fs_xattr_remove(fs_of(h), a.ino, name,
+	return rc != 0 ? rc : plain(fs_xattr_remove(fs_of(h), a.ino, 0, name,
 	    NULL));
 }
 

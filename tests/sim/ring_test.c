@@ -234,7 +234,7 @@ play_end(struct world *w)
 	    0, &a) == 0);
 	for (done = 0; done < commits && !world_failed(w); done++) {
 		set.mtime_ns = done + 1;
-		WORLD_CHECK(w, fs_setattr(fs, a.ino, FS_SET_MTIME, &set,
+		WORLD_CHECK(w, fs_setattr(fs, a.ino, 0, FS_SET_MTIME, &set,
 		    &a, &holder) == 0);
 		WORLD_CHECK(w, ds_commit(w->host[0].ds) == 0);
 	}

@@ -81,7 +81,7 @@ populate(struct fs *fs)
 		    0644, 0, 0, 0, &file));
 	}
 	write_at(fs, file.ino, 0, 100, 'a');
-	ATF_REQUIRE_EQ(0, fs_xattr_set(fs, file.ino, "user.a", "hello", 5, 0,
+	ATF_REQUIRE_EQ(0, fs_xattr_set(fs, file.ino, 0, "user.a", "hello", 5, 0,
 	    NULL));
 	ATF_REQUIRE_EQ(0, fs_symlink(fs, root, "link", "dir", 0, 0, &file));
 	ATF_REQUIRE_EQ(0, fs_create(fs, root, "vm-flat.vmdk", INODE_DISK, 0600,

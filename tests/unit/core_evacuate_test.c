@@ -178,8 +178,8 @@ metadata_moves(struct box *b)
 	ATF_REQUIRE_EQ(add(b, 1), 0);
 	family_grow(m);
 	many_names(b, dir.ino);
-	ATF_REQUIRE_EQ(fs_xattr_set(b->r.fs, m->disk[0], "user.a", "abc", 3, 0,
-	    &holder), 0);
+	ATF_REQUIRE_EQ(fs_xattr_set(b->r.fs, m->disk[0], 0, "user.a", "abc", 3,
+	    0, &holder), 0);
 	family_look(m);
 	leave(b);
 	ATF_REQUIRE_EQ(fs_lies_on_leaving(b->r.fs, dir.ino, &what), 0);

@@ -11,8 +11,8 @@
 static void
 set(struct rig *r, uint64_t ino, const char *name, const char *value)
 {
-	ATF_REQUIRE_EQ(fs_xattr_set(r->fs, ino, name, value, strlen(value), 0,
-	    NULL), 0);
+	ATF_REQUIRE_EQ(fs_xattr_set(r->fs, ino, 0, name, value, strlen(value),
+	    0, NULL), 0);
 }
 
 /* NULL: there is none. */
@@ -39,14 +39,14 @@ clone_body(struct rig *r)
 	set(r, disk, "trusted.b", "two");
 	ATF_REQUIRE_EQ(fs_snapshot_create(r->fs, disk, "s", &s, NULL), 0);
 	expect(r, s.ino, "user.a", NULL);
-	ATF_CHECK_EQ(fs_xattr_set(r->fs, s.ino, "user.a", "x", 1, 0, NULL),
+	ATF_CHECK_EQ(fs_xattr_set(r->fs, s.ino, 0, "user.a", "x", 1, 0, NULL),
 	    -EROFS);
 	ATF_REQUIRE_EQ(fs_clone(r->fs, s.ino, r->root, "clone", 0600, 0, 0, &a,
 	    NULL), 0);
 	expect(r, a.ino, "user.a", "one");
 	expect(r, a.ino, "trusted.b", "two");
 	set(r, disk, "user.a", "three");
-	ATF_REQUIRE_EQ(fs_xattr_remove(r->fs, a.ino, "trusted.b", NULL), 0);
+	ATF_REQUIRE_EQ(fs_xattr_remove(r->fs, a.ino, 0, "trusted.b", NULL), 0);
 	rig_remount(r);
 	expect(r, a.ino, "user.a", "one");
 	expect(r, a.ino, "trusted.b", NULL);
@@ -103,7 +103,7 @@ strip_body(struct rig *r)
 
 	set(r, ino, "security.capability", "cap");
 	set(r, ino, "user.a", "stays");
-	ATF_REQUIRE_EQ(fs_setattr(r->fs, ino, FS_SET_MODE, &mode, &a, NULL),
+	ATF_REQUIRE_EQ(fs_setattr(r->fs, ino, 0, FS_SET_MODE, &mode, &a, NULL),
 	    0);
 	f = rig_open(r, ino, FS_WRITE);
 	ATF_REQUIRE_EQ(fs_file_strip_ids(f), 0);
@@ -158,9 +158,9 @@ before_body(struct rig *r)
 	s.ro_compat &= ~FEATURE_RO_COMPAT_ATTRS;
 	ATF_REQUIRE_EQ(super_write(r->f.disk, &s), 0);
 	rig_mount(r);
-	ATF_CHECK_EQ(fs_xattr_set(r->fs, ino, "user.a", "x", 1, 0, NULL),
+	ATF_CHECK_EQ(fs_xattr_set(r->fs, ino, 0, "user.a", "x", 1, 0, NULL),
 	    -EOPNOTSUPP);
-	ATF_CHECK_EQ(fs_link(r->fs, ino, r->root, "g", &a, NULL), -EPERM);
+	ATF_CHECK_EQ(fs_link(r->fs, ino, 0, r->root, "g", &a, NULL), -EPERM);
 }
 
 ATF_TC_WITHOUT_HEAD(volumes_of_before_have_neither);
@@ -175,7 +175,8 @@ disk_body(struct rig *r)
 	uint64_t disk = rig_create(r, "disk", INODE_DISK, MIB);
 	struct fs_attr a;
 
-	ATF_CHECK_EQ(fs_link(r->fs, disk, r->root, "other", &a, NULL), -EPERM);
+	ATF_CHECK_EQ(fs_link(r->fs, disk, 0, r->root, "other", &a, NULL),
+	    -EPERM);
 }
 
 ATF_TC_WITHOUT_HEAD(disks_have_one_name);
@@ -195,17 +196,17 @@ quota_body(struct rig *r)
 	    &dir), 0);
 	ATF_REQUIRE_EQ(fs_create(r->fs, dir.ino, "f", INODE_FILE, 0644, 0, 0,
 	    0, &f), 0);
-	ATF_REQUIRE_EQ(fs_link(r->fs, f.ino, dir.ino, "g", &a, NULL), 0);
+	ATF_REQUIRE_EQ(fs_link(r->fs, f.ino, 0, dir.ino, "g", &a, NULL), 0);
 	ATF_REQUIRE_EQ(fs_quota_set(r->fs, dir.ino, MIB, 0, &left), 0);
 	o = rig_open(r, f.ino, FS_WRITE);
 	rig_fill(o, 0, 64 * KIB, 1);
 	rig_close(o);
-	ATF_CHECK_EQ(fs_link(r->fs, f.ino, r->root, "h", &a, NULL), -EXDEV);
-	ATF_CHECK_EQ(fs_link(r->fs, f.ino, dir.ino, "h", &a, NULL), 0);
+	ATF_CHECK_EQ(fs_link(r->fs, f.ino, 0, r->root, "h", &a, NULL), -EXDEV);
+	ATF_CHECK_EQ(fs_link(r->fs, f.ino, 0, dir.ino, "h", &a, NULL), 0);
 	ATF_CHECK_EQ(fs_unlink(r->fs, dir.ino, "f", NULL), 0);
 	ATF_CHECK_EQ(fs_unlink(r->fs, dir.ino, "g", NULL), 0);
 	f.ino = rig_create(r, "out", INODE_FILE, 0);
-	ATF_CHECK_EQ(fs_link(r->fs, f.ino, dir.ino, "in", &a, NULL), -EXDEV);
+	ATF_CHECK_EQ(fs_link(r->fs, f.ino, 0, dir.ino, "in", &a, NULL), -EXDEV);
 }
 
 ATF_TC_WITHOUT_HEAD(names_of_one_file_are_in_one_quota);
@@ -246,7 +247,7 @@ race(struct rig *r, unsigned yields)
 	ATF_REQUIRE_EQ(sched_spawn(sched_current(), "go", go, &g), 0);
 	while (yields-- > 0)
 		fiber_yield();
-	rc = fs_link(r->fs, ino, dir.ino, "g", &a, NULL);
+	rc = fs_link(r->fs, ino, 0, dir.ino, "g", &a, NULL);
 	while (!g.done)
 		fiber_cond_wait(&g.cond);
 	ATF_REQUIRE(rc == 0 || rc == -ENOENT || rc == -ESTALE);
@@ -271,6 +272,45 @@ ATF_TC_BODY(a_name_comes_while_the_last_one_goes, tc)
 	rig_run(64 * MIB, race_body);
 }
 
+/* What had the number before is meant. */
+static void
+meant_body(struct rig *r)
+{
+	uint64_t ino = rig_create(r, "f", INODE_FILE, 0);
+	const struct fs_attr none = { .mode = 0 };
+	struct fs_attr is, a;
+	uint32_t was;
+
+	set(r, ino, "user.a", "x");
+	ATF_REQUIRE_EQ(fs_getattr(r->fs, ino, &is), 0);
+	was = is.generation ^ 1;
+	ATF_CHECK_EQ(fs_setattr(r->fs, ino, was, FS_SET_MODE, &none, &a, NULL),
+	    -ESTALE);
+	ATF_CHECK_EQ(fs_setattr(r->fs, ino, was, FS_SET_SIZE, &none, &a, NULL),
+	    -ESTALE);
+	ATF_CHECK_EQ(fs_xattr_set(r->fs, ino, was, "user.b", "y", 1, 0, NULL),
+	    -ESTALE);
+	ATF_CHECK_EQ(fs_xattr_remove(r->fs, ino, was, "user.a", NULL),
+	    -ESTALE);
+	ATF_CHECK_EQ(fs_link(r->fs, ino, was, r->root, "g", &a, NULL),
+	    -ESTALE);
+	expect(r, ino, "user.a", "x");
+	expect(r, ino, "user.b", NULL);
+	ATF_REQUIRE_EQ(fs_getattr(r->fs, ino, &a), 0);
+	ATF_CHECK_EQ(a.mode, is.mode);
+	ATF_CHECK_EQ(a.nlink, 1);
+	ATF_CHECK_EQ(fs_setattr(r->fs, ino, is.generation, FS_SET_MODE, &none,
+	    &a, NULL), 0);
+	ATF_CHECK_EQ(fs_link(r->fs, ino, is.generation, r->root, "g", &a,
+	    NULL), 0);
+}
+
+ATF_TC_WITHOUT_HEAD(another_use_of_a_number_is_left_alone);
+ATF_TC_BODY(another_use_of_a_number_is_left_alone, tc)
+{
+	rig_run(64 * MIB, meant_body);
+}
+
 ATF_TP_ADD_TCS(tp)
 {
 	ATF_TP_ADD_TC(tp, clones_have_the_attributes_of_their_disk);
@@ -281,5 +321,6 @@ ATF_TP_ADD_TCS(tp)
 	ATF_TP_ADD_TC(tp, disks_have_one_name);
 	ATF_TP_ADD_TC(tp, names_of_one_file_are_in_one_quota);
 	ATF_TP_ADD_TC(tp, a_name_comes_while_the_last_one_goes);
+	ATF_TP_ADD_TC(tp, another_use_of_a_number_is_left_alone);
 	return atf_no_error();
 }

@@ -93,7 +93,7 @@ furnish(struct trial *x)
 		(void)make(r, x->dir, long_name(i), INODE_FILE, 0);
 	x->file = make(r, x->dir, "file", INODE_FILE, 0);
 	scatter(r, x->file, 0, 5);
-	ATF_REQUIRE_EQ(fs_xattr_set(r->fs, x->file, "user.a", "b", 1, 0,
+	ATF_REQUIRE_EQ(fs_xattr_set(r->fs, x->file, 0, "user.a", "b", 1, 0,
 	    NULL), 0);
 	x->gone = branching(r, "gone", x);
 	x->disk = branching(r, "disk", x);
@@ -177,7 +177,7 @@ do_link(struct trial *x)
 {
 	struct fs_attr a;
 
-	return fs_link(x->r.fs, x->file, x->dir, long_name(1000), &a, NULL);
+	return fs_link(x->r.fs, x->file, 0, x->dir, long_name(1000), &a, NULL);
 }
 
 static int
@@ -224,7 +224,7 @@ do_revert(struct trial *x)
 static int
 do_xattr(struct trial *x)
 {
-	return fs_xattr_set(x->r.fs, x->file, "user.c", "d", 1, 0, NULL);
+	return fs_xattr_set(x->r.fs, x->file, 0, "user.c", "d", 1, 0, NULL);
 }
 
 /* On an open file. */

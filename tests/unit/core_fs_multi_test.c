@@ -174,9 +174,9 @@ forbidden(struct rig *r)
 	ATF_CHECK_EQ(fs_file_truncate(f, SIZE + 512), -EPERM);
 	ATF_CHECK_EQ(fs_file_open(r->fs, ino, 0, FS_WRITE | FS_TRUNC, &g,
 	    NULL), -EPERM);
-	ATF_CHECK_EQ(fs_setattr(r->fs, ino, FS_SET_SIZE, &a, &a, NULL),
+	ATF_CHECK_EQ(fs_setattr(r->fs, ino, 0, FS_SET_SIZE, &a, &a, NULL),
 	    -EPERM);
-	ATF_CHECK_EQ(fs_setattr(r->fs, ino, FS_SET_MODE, &a, &a, &h),
+	ATF_CHECK_EQ(fs_setattr(r->fs, ino, 0, FS_SET_MODE, &a, &a, &h),
 	    -VMFS_ELOCKED);
 	ATF_CHECK_EQ(fs_unlink(r->fs, r->root, "d", &h), -VMFS_ELOCKED);
 	h.mode = LOCK_FREE;

@@ -186,7 +186,7 @@ attributes(struct rig *r)
 	a.uid = 7;
 	a.size = 5 * MIB;
 	a.mtime_ns = 12345;
-	ATF_REQUIRE_EQ(fs_setattr(r->fs, ino, FS_SET_MODE | FS_SET_UID |
+	ATF_REQUIRE_EQ(fs_setattr(r->fs, ino, 0, FS_SET_MODE | FS_SET_UID |
 	    FS_SET_SIZE | FS_SET_MTIME, &a, &b, NULL), 0);
 	rig_remount(r);
 	ATF_REQUIRE_EQ(fs_resolve(r->fs, "//f", &b), 0);

@@ -245,7 +245,7 @@ run_names(struct rig *r)
 	ATF_CHECK_EQ(fs_rename(fs, dir, "f", out, "g", FS_RENAME_EXCHANGE,
 	    NULL), -EXDEV);
 	ATF_REQUIRE_EQ(fs_lookup(fs, dir, "f", &a), 0);
-	ATF_CHECK_EQ(fs_link(fs, a.ino, out, "l", &a, NULL), -EXDEV);
+	ATF_CHECK_EQ(fs_link(fs, a.ino, 0, out, "l", &a, NULL), -EXDEV);
 	ATF_CHECK_EQ(fs_rename(fs, dir, "f", in, "f", 0, NULL), 0);
 	ATF_CHECK_EQ(fs_rename(fs, in, "f", dir, "h", 0, NULL), 0);
 	/* The directory itself goes where it likes, but into another one. */
