@@ -56,7 +56,7 @@ struct reader {
 	struct rota rota;
 	_Atomic bool rests, called;	/* see rota.h */
 	bool stopping, unmounted;
-	struct sched_work work, stop, ringing, call;
+	struct sched_work work, stop, ringing, call, end;
 };
 
 struct handle {

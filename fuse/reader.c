@@ -394,16 +394,21 @@ take_request(struct reader *rd)
 
 /* On the owner. */
 static void
+mount_ended(void *arg)
+{
+	struct fuse_mount *m = ((struct reader *)arg)->m;
+
+	if (m->stopping || m->unmounted)
+		return;
+	m->unmounted = true;
+	m->conf.on_unmount(m->conf.arg);
+}
+
+/* The same. */
+static void
 reader_gone(void *arg)
 {
-	struct reader *rd = arg;
-	struct fuse_mount *m = rd->m;
-
-	if (rd->unmounted && !m->stopping && !m->unmounted) {
-		m->unmounted = true;
-		m->conf.on_unmount(m->conf.arg);
-	}
-	active_put(m);
+	active_put(((struct reader *)arg)->m);
 }
 
 static void
@@ -436,6 +441,11 @@ reader_fiber(void *arg)
 		rd->unmounted = rc == -ENODEV;
 	}
 	set_on_duty(rd, false);
+	/* What waits for a lock ends only when the mount is stopped for that. */
+	if (rd->unmounted) {
+		rd->end = (struct sched_work){ .fn = mount_ended, .arg = rd };
+		sched_post(rd->m->reader[0].sched, &rd->end);
+	}
 	while (rd->busy > 0)
 		fiber_cond_wait(&rd->room);
 	rd->work = (struct sched_work){ .fn = reader_gone, .arg = rd };

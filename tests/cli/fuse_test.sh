@@ -80,6 +80,50 @@ umount_by_others_ends_the_datastore_and_no_more_body()
 	hosts_stop
 }
 
+# locker_start NAME [-n]: of h1/mnt/file, until fd 8 is closed; in pid_NAME.
+locker_start()
+{
+	_n=$1
+	shift
+	locker h1/mnt/file posix w "$@" <never >"locker.${_n}" 2>&1 8>&- &
+	eval "pid_${_n}=$!"
+}
+
+# lockers_wait NAME...: in the kernel.
+lockers_wait()
+{
+	for _n; do
+		eval "_pid=\${pid_${_n}}"
+		# shellcheck disable=SC2154
+		{ grep waiting "locker.${_n}" &&
+		    grep '^State:.[SD]' "/proc/${_pid}/status"; } || return 1
+	done
+}
+
+# By so many that each thread of the mount has some of them.
+fuse_test_case end_of_the_connection_is_noticed_while_programs_wait
+end_of_the_connection_is_noticed_while_programs_wait_body()
+{
+	setup h1
+	echo x >h1/mnt/file
+	mkfifo never
+	exec 8<>never
+	locker_start has -n
+	soon grep locked locker.has
+	waiting=$(seq 24)
+	for i in ${waiting}; do
+		locker_start "${i}"
+	done
+	# shellcheck disable=SC2086
+	soon lockers_wait ${waiting}
+	umount -f h1/mnt
+	umount -l h1/mnt
+	exec 8>&-
+	until_true 30 ds_is_unmounted h1 ||
+	    atf_fail "$(vmfsctl -c h1/ctl -H ds ls)"
+	hosts_stop
+}
+
 # The worker of h1 is dead, and h2 has taken over before there is another one.
 fuse_test_case lost_open_file_truncates_nothing
 lost_open_file_truncates_nothing_body()
