@@ -2,6 +2,7 @@
 /* What the requests of a dead process have left. */
 #include <linux/fuse.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 
 #include "fuse/fuse_keep.h"
@@ -21,6 +22,24 @@ void
 fuse_keep_touch(struct fuse_keep *k, unsigned i, size_t bytes)
 {
 	(void)madvise(fuse_keep_message(k, i), bytes, MADV_POPULATE_WRITE);
+}
+
+void
+fuse_keep_note_init(struct fuse_keep *k, const struct fuse_in_header *h)
+{
+	if (h->opcode != FUSE_INIT || h->len < sizeof(*h) ||
+	    h->len > sizeof(k->init))
+		return;
+	memcpy(k->init, h, h->len);
+	atomic_store(&k->init_size, h->len);
+}
+
+void
+fuse_keep_find_init(struct fuse_keep *k)
+{
+	for (unsigned i = 0; i < FUSE_KEEP_REQUESTS &&
+	    atomic_load(&k->init_size) == 0; i++)
+		fuse_keep_note_init(k, fuse_keep_header(k, i));
 }
 
 /* INIT has been answered before all others. */

@@ -66,6 +66,12 @@ struct fuse_keep {
  */
 void fuse_keep_replayed(struct fuse_keep *k, uint64_t replayed_lsn);
 
+/* Request h, if it is INIT. */
+struct fuse_in_header;
+void fuse_keep_note_init(struct fuse_keep *k, const struct fuse_in_header *h);
+/* One that a dead process has read, and had no time to note. */
+void fuse_keep_find_init(struct fuse_keep *k);
+
 /*
  * Brings in the first pages of message i, of so many bytes.  The kernel copies
  * requests there, and where it would have to bring in a page for a process that

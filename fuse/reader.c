@@ -353,19 +353,6 @@ request_came(const struct request *r)
 
 /* ---- reading ---- */
 
-/* It comes once in the life of a mount. */
-static void
-init_note(const struct request *r)
-{
-	struct fuse_keep *k = r->mount->conf.keep;
-
-	if (request_header(r)->opcode != FUSE_INIT ||
-	    r->buf.size > sizeof(k->init))
-		return;
-	memcpy(k->init, r->buf.mem, r->buf.size);
-	atomic_store(&k->init_size, (uint32_t)r->buf.size);
-}
-
 /*
  * Takes one request off the kernel's queue.  0: go on; -EAGAIN: none is
  * waiting; -EBUSY: no buffer; -ENODEV: the file system is gone; others: this
@@ -386,7 +373,7 @@ take_request(struct reader *rd)
 		return fuse_session_exited(m->se) ? -ENODEV :
 		    n == 0 ? -EAGAIN : n;
 	}
-	init_note(r);
+	fuse_keep_note_init(m->conf.keep, request_header(r));
 	request_came(r);
 	request_begin(r);
 	return 0;

@@ -210,10 +210,10 @@ static void
 init_again(struct fuse_mount *m)
 {
 	struct fuse_keep *k = m->conf.keep;
-	struct fuse_buf buf = {
-		.mem = k->init, .size = atomic_load(&k->init_size),
-	};
+	struct fuse_buf buf = { .mem = k->init };
 
+	fuse_keep_find_init(k);
+	buf.size = atomic_load(&k->init_size);
 	if (buf.size > 0 && buf.size <= sizeof(k->init))
 		fuse_session_process_buf(m->se, &buf);
 }

@@ -2,6 +2,7 @@
 /* What a dead process has noted of its requests. */
 #include <atf-c.h>
 #include <linux/fuse.h>
+#include <string.h>
 #include <sys/mman.h>
 
 #include "fuse/fuse_keep.h"
@@ -146,6 +147,29 @@ ATF_TC_BODY(handles_are_given_up_before_one_is_opened, tc)
 	keep_free(k);
 }
 
+ATF_TC_WITHOUT_HEAD(init_that_was_only_read_is_found);
+ATF_TC_BODY(init_that_was_only_read_is_found, tc)
+{
+	struct fuse_keep *k = keep_new();
+	struct fuse_in_header *h = fuse_keep_header(k, 9);
+	uint32_t len = sizeof(*h) + sizeof(struct fuse_init_in);
+
+	fuse_keep_find_init(k);
+	ATF_CHECK_EQ(atomic_load(&k->init_size), 0);
+	*h = (struct fuse_in_header){
+		.opcode = FUSE_INIT, .len = len, .unique = 2,
+	};
+	memset(h + 1, 7, sizeof(struct fuse_init_in));
+	fuse_keep_find_init(k);
+	ATF_CHECK_EQ(atomic_load(&k->init_size), len);
+	ATF_CHECK_EQ(memcmp(k->init, h, len), 0);
+	/* The message may stand there for long. */
+	h->unique = 4;
+	fuse_keep_find_init(k);
+	ATF_CHECK(memcmp(k->init, h, len) != 0);
+	keep_free(k);
+}
+
 ATF_TP_ADD_TCS(tp)
 {
 	ATF_TP_ADD_TC(tp, what_was_not_replayed_is_not_done_for_good);
@@ -155,5 +179,6 @@ ATF_TP_ADD_TCS(tp)
 	ATF_TP_ADD_TC(tp, no_message_is_in_the_huge_page_of_another);
 	ATF_TP_ADD_TC(tp, requests_are_done_again_by_their_age);
 	ATF_TP_ADD_TC(tp, handles_are_given_up_before_one_is_opened);
+	ATF_TP_ADD_TC(tp, init_that_was_only_read_is_found);
 	return atf_no_error();
 }
