@@ -82,12 +82,20 @@ lock_once(struct fuse_mount *m, struct file_locks *l,
 	return rc != 0 ? rc : e;
 }
 
+/* The cluster's lock shall be tried for; QEMU then asks whether it was had. */
+static bool
+is_qemus(const struct file_locks *l, const struct range_lock *want)
+{
+	return l->disk && !want->write && want->start >= QEMU_FIRST &&
+	    want->end <= QEMU_LAST;
+}
+
 static int
 lock_patiently(fuse_req_t req, struct file_locks *l,
     const struct range_lock *want, bool wait, struct lock_holder *holder)
 {
-	bool polite = l->disk && !want->write;
-	/* Of a QEMU.  libvirt tries its own for writing thousands of times. */
+	bool polite = is_qemus(l, want) && !wait;
+	/* libvirt tries its own for writing thousands of times. */
 	bool hopes = polite &&
 	    cluster_lock_need_of(l, want) == LOCK_EXCLUSIVE;
 	uint64_t most = wait ? UINT64_MAX : hopes ? HANDOVER_NS : 0;

@@ -6,10 +6,11 @@
  * usage: locker FILE posix|ofd|flock r|w|t [START [LENGTH]] [-n]
  *	r, w	lock for reading, for writing; -n: or fail at once
  *	t	by whom could it not be locked for writing?
- * Exit status 1: refused, with the error.
+ * SIGUSR1 only interrupts.  Exit status 1: refused, with the error.
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -64,9 +65,16 @@ test(int fd, const struct wish *w)
 	return 0;
 }
 
+static void
+interrupted(int sig)
+{
+	(void)sig;
+}
+
 int
 main(int argc, char **argv)
 {
+	const struct sigaction sa = { .sa_handler = interrupted };
 	struct wish w = { 0 };
 	char c;
 	int fd, rc;
@@ -82,6 +90,7 @@ main(int argc, char **argv)
 	w.what = argv[3][0];
 	w.start = argc > 4 ? atol(argv[4]) : 0;
 	w.length = argc > 5 ? atol(argv[5]) : 0;
+	(void)sigaction(SIGUSR1, &sa, NULL);
 	fd = open(argv[1], O_RDWR);
 	if (fd < 0) {
 		perror(argv[1]);

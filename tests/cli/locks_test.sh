@@ -165,6 +165,39 @@ disk_of_another_host_is_refused_at_once_body()
 	hosts_stop
 }
 
+interrupted()
+{
+	kill -USR1 "$1"
+	grep 'Interrupted system call' b.out
+}
+
+a_wait_is_interrupted()
+{
+	holder b "$@"
+	soon grep waiting b.out
+	# shellcheck disable=SC2154
+	soon interrupted "${holder_b}"
+	exec 4>&-
+	rm b.in
+}
+
+# Only QEMU asks afterwards whether it has got the lock.
+locks_test_case disk_that_is_written_elsewhere_is_not_locked_shared
+disk_that_is_written_elsewhere_is_not_locked_shared_body()
+{
+	setup h1 h2
+	atf_check vmfsctl -c h1/ctl disk create ds1:/vm.vmdk 16M
+	holder_up a h1/mnt/vm-flat.vmdk flock w
+	refused h2/mnt/vm-flat.vmdk flock r
+	refused h2/mnt/vm-flat.vmdk posix r 0 1
+	refused h2/mnt/vm-flat.vmdk posix r 0
+	a_wait_is_interrupted h2/mnt/vm-flat.vmdk flock r
+	a_wait_is_interrupted h2/mnt/vm-flat.vmdk posix r 101 1
+	holder_end a
+	soon granted h2/mnt/vm-flat.vmdk flock r
+	hosts_stop
+}
+
 locks_test_case a_signal_ends_the_wait
 a_signal_ends_the_wait_body()
 {
