@@ -52,9 +52,9 @@ locks_of(struct fuse_mount *m, struct handle *h)
 	return file_locks_get(m, h, &a);
 }
 
-/* -EAGAIN: a program of this host has it; -VMFS_ELOCKED: another host. */
+/* Under the mutex. */
 static int
-lock_once(struct fuse_mount *m, struct file_locks *l,
+lock_by_mutex(struct fuse_mount *m, struct file_locks *l,
     const struct range_lock *want, struct lock_holder *holder)
 {
 	enum lock_mode mode = cluster_lock_need_of(l, want);
@@ -82,56 +82,16 @@ lock_once(struct fuse_mount *m, struct file_locks *l,
 	return rc != 0 ? rc : e;
 }
 
-/* The cluster's lock shall be tried for; QEMU then asks whether it was had. */
-static bool
-is_qemus(const struct file_locks *l, const struct range_lock *want)
-{
-	return l->disk && !want->write && want->start >= QEMU_FIRST &&
-	    want->end <= QEMU_LAST;
-}
-
+/* -EAGAIN: a program of this host has it; -VMFS_ELOCKED: another host. */
 static int
-lock_patiently(fuse_req_t req, struct file_locks *l,
-    const struct range_lock *want, bool wait, struct lock_holder *holder)
-{
-	bool polite = is_qemus(l, want) && !wait;
-	/* libvirt tries its own for writing thousands of times. */
-	bool hopes = polite &&
-	    cluster_lock_need_of(l, want) == LOCK_EXCLUSIVE;
-	uint64_t most = wait ? UINT64_MAX : hopes ? HANDOVER_NS : 0;
-	struct patience p = { 0 };
-	bool go_on;
-	int rc;
-
-	do {
-		fiber_mutex_lock(&l->mutex);
-		rc = lock_once(mount_of(req), l, want, holder);
-		fiber_mutex_unlock(&l->mutex);
-		go_on = rc == -VMFS_ELOCKED || (rc == -EAGAIN && wait);
-	} while (go_on && patience_wait(req, &p, most, &l->changed));
-	if (rc == -VMFS_ELOCKED && polite) {
-		fiber_mutex_lock(&l->mutex);
-		rc = ranges_conflict(&l->ranges, want) != NULL ? -EAGAIN :
-		    ranges_set(&l->ranges, want, false);
-		fiber_mutex_unlock(&l->mutex);
-	}
-	if (go_on && wait && rc < 0)
-		return fuse_req_interrupted(req) ? -EINTR : -ENOLCK;
-	return rc == -VMFS_ELOCKED ? -EAGAIN : rc;
-}
-
-static int
-lock_in_the_end(fuse_req_t req, struct file_locks *l,
+lock_once(struct fuse_mount *m, struct file_locks *l,
     const struct range_lock *want, struct lock_holder *holder)
 {
-	struct fuse_mount *m = mount_of(req);
 	int rc;
 
-	if (m->lockers >= LOCKERS_MAX)
-		return -ENOLCK;
-	m->lockers++;
-	rc = lock_patiently(req, l, want, true, holder);
-	m->lockers--;
+	fiber_mutex_lock(&l->mutex);
+	rc = lock_by_mutex(m, l, want, holder);
+	fiber_mutex_unlock(&l->mutex);
 	return rc;
 }
 
@@ -148,6 +108,76 @@ unlock(struct file_locks *l, const struct range_lock *want)
 	return rc;
 }
 
+/* Without the cluster's lock, which QEMU then asks for. */
+static int
+lock_for_qemu(struct file_locks *l, const struct range_lock *want)
+{
+	int rc;
+
+	fiber_mutex_lock(&l->mutex);
+	rc = ranges_conflict(&l->ranges, want) != NULL ? -EAGAIN :
+	    ranges_set(&l->ranges, want, false);
+	fiber_mutex_unlock(&l->mutex);
+	return rc;
+}
+
+static int
+lock_at_once(fuse_req_t req, struct file_locks *l,
+    const struct range_lock *want, struct lock_holder *holder)
+{
+	bool qemus = l->disk && !want->write && want->start >= QEMU_FIRST &&
+	    want->end <= QEMU_LAST;
+	/* libvirt tries its own for writing thousands of times. */
+	bool hopes = qemus && cluster_lock_need_of(l, want) == LOCK_EXCLUSIVE;
+	struct patience p = { 0 };
+	int rc;
+
+	do
+		rc = lock_once(mount_of(req), l, want, holder);
+	while (rc == -VMFS_ELOCKED && hopes &&
+	    patience_wait(req, &p, HANDOVER_NS, &l->changed));
+	if (rc == -VMFS_ELOCKED && qemus)
+		rc = lock_for_qemu(l, want);
+	return rc == -VMFS_ELOCKED ? -EAGAIN : rc;
+}
+
+static int
+lock_patiently(fuse_req_t req, struct file_locks *l,
+    const struct range_lock *want, struct lock_holder *holder)
+{
+	struct patience p = { 0 };
+	/* As flock(2) has it: two that have it shared and both want it alone
+	 * would wait for each other. */
+	bool lets_go = want->flock;
+	int rc = lock_once(mount_of(req), l, want, holder);
+
+	while ((rc == -VMFS_ELOCKED || rc == -EAGAIN) &&
+	    patience_wait(req, &p, UINT64_MAX, &l->changed)) {
+		rc = lets_go ? unlock(l, want) : 0;
+		lets_go = false;
+		if (rc == 0)
+			rc = lock_once(mount_of(req), l, want, holder);
+	}
+	if (rc == -VMFS_ELOCKED || rc == -EAGAIN)
+		return fuse_req_interrupted(req) ? -EINTR : -ENOLCK;
+	return rc;
+}
+
+static int
+lock_in_the_end(fuse_req_t req, struct file_locks *l,
+    const struct range_lock *want, struct lock_holder *holder)
+{
+	struct fuse_mount *m = mount_of(req);
+	int rc;
+
+	if (m->lockers >= LOCKERS_MAX)
+		return -ENOLCK;
+	m->lockers++;
+	rc = lock_patiently(req, l, want, holder);
+	m->lockers--;
+	return rc;
+}
+
 static void
 set_lock(fuse_req_t req, const struct range_lock *want, bool off, bool wait)
 {
@@ -158,7 +188,7 @@ set_lock(fuse_req_t req, const struct range_lock *want, bool off, bool wait)
 	if (rc == 0)
 		rc = off ? unlock(h->locks, want) :
 		    wait ? lock_in_the_end(req, h->locks, want, &holder) :
-		    lock_patiently(req, h->locks, want, false, &holder);
+		    lock_at_once(req, h->locks, want, &holder);
 	if (rc < 0)
 		reply_error(req, rc, "lock", h->ino, NULL, &holder);
 	else

@@ -216,6 +216,32 @@ a_signal_ends_the_wait_body()
 	hosts_stop
 }
 
+# alone FD: it has it shared, and has had it alone once it comes back.
+alone() { flock -w 60 "$1" && flock -u "$1"; }
+
+# upgrades FILE FILE: both have it shared and want it alone.
+upgrades()
+{
+	exec 5<>"$1" 6<>"$2"
+	atf_check flock -s 5
+	atf_check flock -s 6
+	alone 5 &
+	other=$!
+	alone 6 || atf_fail "$2 waits for ever"
+	wait ${other} || atf_fail "$1 waits for ever"
+	exec 5>&- 6>&-
+}
+
+# "The existing lock is first removed", flock(2).
+locks_test_case two_upgrades_do_not_wait_for_each_other
+two_upgrades_do_not_wait_for_each_other_body()
+{
+	setup h1 h2
+	upgrades h1/mnt/file h1/mnt/file
+	upgrades h1/mnt/file h2/mnt/file
+	hosts_stop
+}
+
 locks_test_case lock_of_a_killed_program_is_dropped
 lock_of_a_killed_program_is_dropped_body()
 {
