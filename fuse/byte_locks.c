@@ -19,8 +19,6 @@
 
 /* How long a disk is waited for that another host is about to give up. */
 #define HANDOVER_NS (5 * NSEC_PER_SEC)
-/* Programs that wait leave requests for those that unlock. */
-#define LOCKERS_MAX (FUSE_KEEP_REQUESTS / 2)
 
 static struct range_lock
 range_of(struct handle *h, const struct fuse_file_info *fi,
@@ -163,21 +161,6 @@ lock_patiently(fuse_req_t req, struct file_locks *l,
 	return rc;
 }
 
-static int
-lock_in_the_end(fuse_req_t req, struct file_locks *l,
-    const struct range_lock *want, struct lock_holder *holder)
-{
-	struct fuse_mount *m = mount_of(req);
-	int rc;
-
-	if (m->lockers >= LOCKERS_MAX)
-		return -ENOLCK;
-	m->lockers++;
-	rc = lock_patiently(req, l, want, holder);
-	m->lockers--;
-	return rc;
-}
-
 static void
 set_lock(fuse_req_t req, const struct range_lock *want, bool off, bool wait)
 {
@@ -187,7 +170,7 @@ set_lock(fuse_req_t req, const struct range_lock *want, bool off, bool wait)
 
 	if (rc == 0)
 		rc = off ? unlock(h->locks, want) :
-		    wait ? lock_in_the_end(req, h->locks, want, &holder) :
+		    wait ? lock_patiently(req, h->locks, want, &holder) :
 		    lock_at_once(req, h->locks, want, &holder);
 	if (rc < 0)
 		reply_error(req, rc, "lock", h->ino, NULL, &holder);

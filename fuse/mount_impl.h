@@ -17,6 +17,12 @@
 #include "libvmfs/env/gate.h"
 #include "libvmfs/env/reactor.h"
 
+/* Of requests that share buffers, those that wait for what others do: no more
+ * may than leave some to these. */
+struct waits {
+	unsigned now, most;
+};
+
 /* A request's message; payload of a WRITE is aligned for O_DIRECT. */
 struct request {
 	struct fuse_mount *mount;
@@ -28,6 +34,9 @@ struct request {
 	bool again;		/* a dead process has begun it */
 	bool touched;		/* its pages are there */
 	uint8_t joins;		/* tries left to make a huge page of them */
+	struct waits *waits;	/* of those that it shares buffers with ... */
+	bool waiting;		/* ... in which it is counted */
+	struct fiber *fiber;	/* of the owner, that does it; NULL */
 	struct reader *reader;	/* who has the buffer */
 	struct sched_work work;
 	/* On its way past the owner. */
@@ -108,7 +117,7 @@ struct fuse_mount {
 	uint32_t next_handle;
 	struct list locked;	/* struct file_locks */
 	struct range_keep range_keep;
-	unsigned lockers;	/* requests that wait for a lock */
+	struct waits waits;	/* with a buffer for /dev/fuse */
 	struct fiber *reading;	/* nothing is read while this one waits */
 	struct name_hint hints;
 };
@@ -174,10 +183,13 @@ bool patience_left(fuse_req_t req, struct patience *p, int rc);
 bool patience_left_long(fuse_req_t req, struct patience *p, int rc);
 /*
  * Waits a little, or until `woken`, unless NULL, is; false when there were
- * most_ns of that, after a signal, and when the mount is going.  Suspends.
+ * most_ns of that, after a signal, when the mount is going, and at once when
+ * too many others wait.  Suspends.
  */
 bool patience_wait(fuse_req_t req, struct patience *p, uint64_t most_ns,
     struct fiber_cond *woken);
+/* The request was done: another one may wait. */
+void patience_end(struct request *r);
 
 /* ---- handlers ---- */
 

@@ -10,6 +10,40 @@
 #define POLL_FIRST_NS (10 * NSEC_PER_MSEC)
 #define POLL_LAST_NS (160 * NSEC_PER_MSEC)
 
+/* The request that this fiber does. */
+static struct request *
+request_here(struct fuse_mount *m)
+{
+	for (unsigned i = 0; i < FUSE_KEEP_REQUESTS; i++)
+		if (m->request[i].fiber == fiber_self())
+			return &m->request[i];
+	list_for_each(node, tmp, &m->ringing) {
+		struct request *r = list_entry(node, struct request, node);
+
+		if (r->fiber == fiber_self())
+			return r;
+	}
+	return NULL;
+}
+
+/* Once it does it may until its end: it may have several things to wait for. */
+static bool
+may_wait(struct request *r)
+{
+	if (r == NULL || r->waiting)
+		return r != NULL;
+	r->waiting = r->waits->now < r->waits->most;
+	r->waits->now += r->waiting;
+	return r->waiting;
+}
+
+void
+patience_end(struct request *r)
+{
+	r->waits->now -= r->waiting;
+	r->waiting = false;
+}
+
 bool
 patience_wait(fuse_req_t req, struct patience *p, uint64_t most_ns,
     struct fiber_cond *woken)
@@ -19,8 +53,8 @@ patience_wait(fuse_req_t req, struct patience *p, uint64_t most_ns,
 
 	if (p->poll_ns == 0) {
 		p->poll_ns = POLL_FIRST_NS;
-		p->deadline_ns = most_ns > UINT64_MAX - now ? UINT64_MAX :
-		    now + most_ns;
+		p->deadline_ns = !may_wait(request_here(m)) ? now :
+		    most_ns > UINT64_MAX - now ? UINT64_MAX : now + most_ns;
 	} else if (p->poll_ns < POLL_LAST_NS) {
 		p->poll_ns *= 2;
 	}

@@ -64,12 +64,14 @@ readers_init(struct fuse_mount *m)
 	}
 	/* Not the owner, who may be busy with what is not for a disk. */
 	m->duty = &m->reader[m->readers - 1];
+	m->waits.most = FUSE_KEEP_REQUESTS / 2;
 	for (unsigned i = 0; i < FUSE_KEEP_REQUESTS; i++) {
 		struct request *r = &m->request[i];
 
 		r->mount = m;
 		r->index = i;
 		r->note = &m->conf.keep->note[i];
+		r->waits = &m->waits;
 		r->reader = &m->reader[i % m->readers];
 		r->buf.mem = fuse_keep_header(m->conf.keep, i);
 		r->joins = i < FUSE_KEEP_HUGE ? REQUEST_JOINS : 0;

@@ -57,6 +57,7 @@ struct ring {
 	size_t size;
 	struct fs_note *note;
 	struct ring_entry *entry;
+	struct waits *waits;	/* of each queue */
 	unsigned queues, entries;
 	unsigned there;		/* queues whose processors may be there */
 	_Atomic bool refused;
@@ -376,6 +377,7 @@ entry_init(struct ring *ring, unsigned i, unsigned queue)
 	e->request.note = &ring->note[i];
 	e->request.entry = e;
 	e->request.joins = REQUEST_JOINS;
+	e->request.waits = &ring->waits[queue];
 	e->request.reader = e->home = reader_of(ring, queue);
 	list_init(&e->request.node);
 }
@@ -409,16 +411,19 @@ ring_new(struct fuse_mount *m, struct ring **ret_r)
 	ring->size = ring->entries * ENTRY_SIZE;
 	ring->entry = calloc(ring->entries, sizeof(*ring->entry));
 	ring->note = calloc(ring->entries, sizeof(*ring->note));
+	ring->waits = calloc(ring->queues, sizeof(*ring->waits));
 	rc = hugepage_map(ring->size, -1, &memory);
 	if (rc == 0)
 		ring->memory = memory;
-	if (ring->entry == NULL || ring->note == NULL)
+	if (ring->entry == NULL || ring->note == NULL || ring->waits == NULL)
 		rc = -ENOMEM;
 	if (rc < 0)
 		goto out;
-	for (unsigned q = 0; q < ring->queues; q++)
+	for (unsigned q = 0; q < ring->queues; q++) {
+		ring->waits[q].most = depth_of(ring, q) / 2;
 		for (unsigned k = 0; k < depth_of(ring, q); k++)
 			entry_init(ring, n++, q);
+	}
 	*ret_r = ring;
 	ring = NULL;
 out:
@@ -435,6 +440,7 @@ ring_free(struct ring *ring)
 		(void)munmap(ring->memory, ring->size);
 	free(ring->entry);
 	free(ring->note);
+	free(ring->waits);
 	free(ring);
 }
 

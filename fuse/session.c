@@ -122,7 +122,10 @@ request_fiber(void *arg)
 	struct fuse_mount *m = r->mount;
 
 	m->current = r;
+	r->fiber = fiber_self();
 	fuse_session_process_buf(m->se, &r->buf);
+	r->fiber = NULL;
+	patience_end(r);
 	request_put(r);
 	active_put(m);
 }

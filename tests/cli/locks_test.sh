@@ -242,6 +242,44 @@ two_upgrades_do_not_wait_for_each_other_body()
 	hosts_stop
 }
 
+are_refused()
+{
+	[ "$(cat waiter*.out | grep -c 'No locks available')" -eq "$1" ]
+}
+
+# More that wait on one processor than may: by the ring it has buffers of its own.
+locks_test_case who_waits_leaves_room_for_others
+who_waits_leaves_room_for_others_body()
+{
+	if [ -z "${by_ring:-}" ]; then most=128; else most=16; fi
+	setup h1 h2
+	atf_check vmfsctl -c h1/ctl disk create ds1:/vm.vmdk 16M
+	exec 7<>h1/mnt/vm-flat.vmdk
+	atf_check -o ignore taskset -cp 0 $$
+	holder_up a h2/mnt/file posix w
+	waiters=
+	for i in $(seq $((most + 40))); do
+		locker h2/mnt/file posix w </dev/null >"waiter${i}.out" \
+		    3>&- 7>&- &
+		waiters="${waiters} $!"
+		echo $! >>holders
+	done
+	soon are_refused 40
+	# Short waits, too: else each is for 5 s.
+	end=$(($(date +%s) + 60))
+	for _ in $(seq 24); do
+		granted h2/mnt/vm-flat.vmdk posix r 101 1 ||
+		    atf_fail "QEMU's lock is refused"
+	done
+	[ "$(date +%s)" -lt ${end} ] || atf_fail "each is waited for"
+	holder_end a
+	for waiter in ${waiters}; do wait "${waiter}"; done
+	atf_check -o inline:"${most}\n" sh -c 'cat waiter*.out | grep -c locked'
+	exec 7>&-
+	soon granted h2/mnt/vm-flat.vmdk posix w 1 1
+	hosts_stop
+}
+
 locks_test_case lock_of_a_killed_program_is_dropped
 lock_of_a_killed_program_is_dropped_body()
 {
