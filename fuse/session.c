@@ -18,6 +18,8 @@
 #include "libvmfs/env/reactor.h"
 
 #define DEAD_MOUNTS_MAX 8	/* one over the other */
+/* In the unique of a request: it is the one to interrupt that. */
+#define INTERRUPTED 1u
 
 static void
 op_init(void *userdata, struct fuse_conn_info *conn)
@@ -183,6 +185,19 @@ does_no_harm(const struct request *r)
 	    request_header(r)->opcode == FUSE_RELEASE;
 }
 
+/* The kernel tells of a signal once, which the dead process may have known; if
+ * there was one, it tells again when it hears that it was too early. */
+static void
+interrupt_again(const struct request *r)
+{
+	const struct fuse_out_header out = {
+		.len = sizeof(out), .error = -EAGAIN,
+		.unique = request_unique(r) | INTERRUPTED,
+	};
+
+	(void)!write(fuse_session_fd(r->mount->se), &out, sizeof(out));
+}
+
 /* Requests that it had read and not answered. */
 static void
 requests_again(struct fuse_mount *m)
@@ -200,6 +215,7 @@ requests_again(struct fuse_mount *m)
 		r->reader->busy++;
 		r->buf.size = request_header(r)->len;
 		r->again = true;
+		interrupt_again(r);
 		if (m->conf.resumed || does_no_harm(r))
 			request_run(r);
 		else

@@ -280,6 +280,31 @@ who_waits_leaves_room_for_others_body()
 	hosts_stop
 }
 
+gone() { ! kill -0 "$1" || grep '^State:.Z' "/proc/$1/status"; }
+
+# Mostly the process that dies has been told of the signal, and has not yet looked
+# whether there was one: by now it does so each 160 ms.
+locks_test_case a_signal_before_a_restart_ends_the_wait
+a_signal_before_a_restart_ends_the_wait_body()
+{
+	daemon_in=supervised
+	setup h1
+	holder_up a h1/mnt/file posix w
+	for pause in 0 0.01 0.02 0.03 0.04 0.05; do
+		locker h1/mnt/file posix w </dev/null >waiter.out 3>&- &
+		waiter=$!
+		echo ${waiter} >>holders
+		soon waits ${waiter}
+		sleep 0.4
+		kill -9 ${waiter}
+		sleep ${pause}
+		kill_worker h1
+		soon gone ${waiter}
+	done
+	holder_end a
+	hosts_stop
+}
+
 locks_test_case lock_of_a_killed_program_is_dropped
 lock_of_a_killed_program_is_dropped_body()
 {
