@@ -211,15 +211,21 @@ op_flock(fuse_req_t req, fuse_ino_t node, struct fuse_file_info *fi, int op)
 void
 locks_flush(struct handle *h, uint64_t owner)
 {
-	struct file_locks *l = h->locks;
+	const struct fuse_keep_handle *k =
+	    &h->mount->conf.keep->handle[h->number];
+	/* The locks may be of another open file: h->locks can be NULL. */
+	struct file_locks *l = file_locks_find(h->mount, k->ino,
+	    k->generation);
 
 	if (l == NULL || !ranges_owned(&l->ranges, owner))
 		return;
+	l->refs++;
 	fiber_mutex_lock(&l->mutex);
 	ranges_drop_owner(&l->ranges, owner);
 	/* What it could not write RELEASE will say again. */
 	(void)!cluster_lock_gone(l);
 	fiber_mutex_unlock(&l->mutex);
+	file_locks_put(l);
 }
 
 /* ---- who is in the way ---- */

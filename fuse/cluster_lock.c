@@ -6,16 +6,25 @@
 
 /* ---- the table ---- */
 
+struct file_locks *
+file_locks_find(struct fuse_mount *m, uint64_t ino, uint32_t generation)
+{
+	list_for_each(node, tmp, &m->locked) {
+		struct file_locks *l = list_entry(node, struct file_locks, node);
+
+		if (l->ino == ino && l->generation == generation)
+			return l;
+	}
+	return NULL;
+}
+
 int
 file_locks_get(struct fuse_mount *m, struct handle *h, const struct fs_attr *a)
 {
-	struct file_locks *l;
+	struct file_locks *l = file_locks_find(m, a->ino, a->generation);
 
-	list_for_each(node, tmp, &m->locked) {
-		l = list_entry(node, struct file_locks, node);
-		if (l->ino == a->ino && l->generation == a->generation)
-			goto out;
-	}
+	if (l != NULL)
+		goto out;
 	l = calloc(1, sizeof(*l));
 	if (l == NULL)
 		return -ENOMEM;

@@ -42,6 +42,9 @@ range_covers(const struct range_lock *r, uint64_t byte)
 	return r->start <= byte && r->end >= byte;
 }
 
+/* Of a file; NULL: there is none. */
+struct file_locks *file_locks_find(struct fuse_mount *m, uint64_t ino,
+    uint32_t generation);
 /* h->locks, the file's own; -ENOMEM. */
 int file_locks_get(struct fuse_mount *m, struct handle *h,
     const struct fs_attr *a) MUST_CHECK;

@@ -6,6 +6,7 @@
  * usage: locker FILE posix|ofd|flock r|w|t [START [LENGTH]] [-n]
  *	r, w	lock for reading, for writing; -n: or fail at once
  *	t	by whom could it not be locked for writing?
+ * After a line of input it opens the file for reading, closes it and says so.
  * SIGUSR1 only interrupts.  Exit status 1: refused, with the error.
  */
 #include <errno.h>
@@ -105,7 +106,10 @@ main(int argc, char **argv)
 		return 0;
 	printf("locked\n");
 	fflush(stdout);
-	while (read(0, &c, 1) > 0)
-		;
+	while (read(0, &c, 1) > 0) {
+		(void)close(open(argv[1], O_RDONLY));
+		printf("closed\n");
+		fflush(stdout);
+	}
 	return 0;
 }

@@ -216,6 +216,27 @@ a_signal_ends_the_wait_body()
 	hosts_stop
 }
 
+# POSIX: by whatever descriptor of the file.
+locks_test_case any_close_ends_fcntl_locks
+any_close_ends_fcntl_locks_body()
+{
+	setup h1 h2
+	for kind in ofd flock posix; do
+		holder_up a h1/mnt/file ${kind} w
+		echo >&3
+		soon grep closed a.out
+		if [ ${kind} = posix ]; then
+			soon granted h1/mnt/file ${kind} w
+			soon granted h2/mnt/file ${kind} w
+		else
+			refused h1/mnt/file ${kind} w
+		fi
+		holder_end a
+		rm a.in
+	done
+	hosts_stop
+}
+
 # alone FD: it has it shared, and has had it alone once it comes back.
 alone() { flock -w 60 "$1" && flock -u "$1"; }
 
