@@ -49,6 +49,8 @@ claim(struct fuse_mount *m, struct handle *h, struct fs_file *f)
 	}
 	l = h->locks;
 	fiber_mutex_lock(&l->mutex);
+	/* Those who only read it may have come when it had many writers. */
+	l->local = false;
 	/* Both: who closes just now looks at all handles. */
 	h->claim = h->granted = true;
 	cluster_lock_note(h);
@@ -97,6 +99,8 @@ open_to_write(fuse_req_t req, struct handle *h, int open_flags,
 	    !by_locks && patience_left_long(req, &p, rc));
 	if (by_locks)
 		rc = file_locks_get(m, h, &a);
+	if (rc == 0 && !a.multi_writer)
+		h->locks->local = false;
 	return rc < 0 ? rc : open_to_read(m, h, a.generation);
 }
 

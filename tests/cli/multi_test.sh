@@ -143,9 +143,55 @@ only_whole_disks_are_shared_cleanup()
 	hosts_cleanup
 }
 
+lock_is_free()
+{
+	vmfsctl lock show ds1:/q.vmdk | grep -q 'mode  *free'
+}
+
+# Of which esx1 still has a lock as of one with many.
+one_writer_again()
+{
+	atf_check vmfsctl disk set ds1:/q.vmdk --sharing=multi-writer
+	exec 7<esx1/mnt/q-flat.vmdk
+	atf_check flock -s 7
+	atf_check vmfsctl -c esx2/ctl disk set ds1:/q.vmdk --sharing=none
+}
+
+atf_test_case a_disk_with_one_writer_again_is_as_others cleanup
+a_disk_with_one_writer_again_is_as_others_head()
+{
+	atf_set require.user root
+}
+a_disk_with_one_writer_again_is_as_others_body()
+{
+	two_hosts
+	atf_check vmfsctl disk create ds1:/q.vmdk 4M --eager
+	one_writer_again
+	put esx1 0 one || atf_fail "esx1 cannot write"
+	[ "$(get esx1 0)" = one ] || atf_fail "esx1 reads $(get esx1 0)"
+	exec 7>&-
+	until_true 20 put esx2 0 two || atf_fail "esx2 cannot write"
+	until_true 20 lock_is_free || atf_fail "esx2 keeps it"
+	one_writer_again
+	exec 8<>esx2/mnt/q-flat.vmdk
+	exec 6<>esx1/mnt/q-flat.vmdk
+	atf_check -s exit:1 flock -s -n 7
+	atf_check -s exit:1 flock -n 6
+	exec 7>&- 8>&-
+	atf_check flock -w 20 6
+	put esx1 0 three || atf_fail "esx1 cannot write under its lock"
+	exec 6>&-
+	hosts_stop
+}
+a_disk_with_one_writer_again_is_as_others_cleanup()
+{
+	hosts_cleanup
+}
+
 atf_init_test_cases()
 {
 	atf_add_test_case two_hosts_write_one_disk
 	atf_add_test_case a_dead_writer_stops_nobody
 	atf_add_test_case only_whole_disks_are_shared
+	atf_add_test_case a_disk_with_one_writer_again_is_as_others
 }
