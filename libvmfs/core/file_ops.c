@@ -307,11 +307,11 @@ content_read(struct fs_file *f, uint64_t offset, void *buf, size_t len,
 	size_t n = 0;
 	int r;
 
-	if (f->mode != LOCK_FREE) {
-		if (ip->grant.mode == LOCK_FREE)
-			return -VMFS_EFENCED;
+	if (f->mode != LOCK_FREE && inode_held(ip))
 		return read_locked(ip, offset, buf, len, ret_len);
-	}
+	/* One that only reads goes on without a lock: see grant_change. */
+	if (f->mode != LOCK_FREE && f->mode != LOCK_SHARED)
+		return -VMFS_EFENCED;
 	reader_init(&rd, ip);
 	while ((r = reader_begin(&rd)) == 0) {
 		if (rd.info.generation != f->generation) {

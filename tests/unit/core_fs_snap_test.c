@@ -546,12 +546,117 @@ ATF_TC_BODY(trees_stay_sound_without_space, tc)
 	rig_run(64 * MIB, tight_tree);
 }
 
+/* ---- open while its lock changes ---- */
+
+#define TIMES 5u
+
+struct reading {
+	struct disk *d;
+	bool stop, stopped;
+	unsigned good;
+	int error;
+};
+
+static void
+reader_fiber(void *arg)
+{
+	struct reading *x = arg;
+	uint8_t *buf = disk_buf_alloc(65536);
+
+	while (!x->stop && x->error == 0) {
+		x->error = disk_read(x->d, 0, buf, 65536);
+		if (x->error == 0 && (buf[0] != 'a' || buf[65535] != 'a'))
+			x->error = -EILSEQ;
+		x->good += x->error == 0;
+		fiber_yield();
+	}
+	free(buf);
+	x->stopped = true;
+}
+
+static void
+read_during(struct rig *r, void (*change)(struct rig *r, uint64_t ino,
+    const struct fs_snapshot *s, unsigned i))
+{
+	uint64_t ino = rig_create(r, "d", INODE_DISK, 4 * MIB);
+	struct fs_file *f = rig_open(r, ino, FS_READ | FS_WRITE);
+	struct reading x = { 0 };
+	struct fs_snapshot s;
+
+	rig_fill(f, 0, MIB, 'a');
+	rig_close(f);
+	s = snap(r, ino, "s");
+	ATF_REQUIRE_EQ(fs_file_disk(rig_open(r, s.ino, FS_READ), "d@s", &x.d),
+	    0);
+	ATF_REQUIRE_EQ(sched_spawn(r->f.env.sched, "reader", reader_fiber, &x),
+	    0);
+	for (unsigned i = 0; i < TIMES; i++) {
+		for (unsigned k = 0; k < 20; k++)
+			fiber_yield();
+		change(r, ino, &s, i);
+	}
+	x.stop = true;
+	while (!x.stopped)
+		fiber_yield();
+	disk_close(x.d);
+	ATF_CHECK_MSG(x.error == 0, "after %u reads: %s", x.good,
+	    vmfs_strerror(x.error));
+	ATF_CHECK(x.good >= TIMES);
+}
+
+static void
+change_by_clone(struct rig *r, uint64_t ino, const struct fs_snapshot *s,
+    unsigned i)
+{
+	char name[8];
+	struct fs_attr a;
+
+	(void)ino;
+	snprintf(name, sizeof(name), "c%u", i);
+	ATF_REQUIRE_EQ(fs_clone(r->fs, s->ino, r->root, name, 0644, 0, 0, &a,
+	    NULL), 0);
+}
+
+static void
+cloned_while_read(struct rig *r)
+{
+	read_during(r, change_by_clone);
+}
+
+ATF_TC_WITHOUT_HEAD(snapshot_is_read_while_it_is_cloned);
+ATF_TC_BODY(snapshot_is_read_while_it_is_cloned, tc)
+{
+	rig_run(256 * MIB, cloned_while_read);
+}
+
+static void
+change_refused(struct rig *r, uint64_t ino, const struct fs_snapshot *s,
+    unsigned i)
+{
+	(void)i;
+	ATF_REQUIRE_EQ(fs_snapshot_delete(r->fs, ino, s->id, NULL), -EBUSY);
+}
+
+static void
+kept_while_read(struct rig *r)
+{
+	read_during(r, change_refused);
+}
+
+ATF_TC_WITHOUT_HEAD(snapshot_is_read_while_its_deletion_is_refused);
+ATF_TC_BODY(snapshot_is_read_while_its_deletion_is_refused, tc)
+{
+	rig_run(256 * MIB, kept_while_read);
+}
+
 ATF_TP_ADD_TCS(tp)
 {
 	ATF_TP_ADD_TC(tp, snapshot_does_not_change);
 	ATF_TP_ADD_TC(tp, snapshot_in_the_middle_can_go);
 	ATF_TP_ADD_TC(tp, revert_brings_back_the_snapshot);
 	ATF_TP_ADD_TC(tp, clones_are_independent);
+	ATF_TP_ADD_TC(tp, snapshot_is_read_while_it_is_cloned);
+	ATF_TP_ADD_TC(tp, snapshot_is_read_while_its_deletion_is_refused);
 	ATF_TP_ADD_TC(tp, random_trees_match_a_model);
 	ATF_TP_ADD_TC(tp, trees_stay_sound_without_space);
 	return atf_no_error();
