@@ -68,10 +68,8 @@ export_step(struct fs_call *c)
 	s->len = STREAM_STEP;
 	if (s->len > s->size - s->off)
 		s->len = (size_t)(s->size - s->off);
-	rc = fs_file_seek(s->f, s->off, true, &at);
+	rc = fs_file_seek_to(s->f, s->off, s->off + s->len, true, &at);
 	s->data = rc == 0 && at < s->off + s->len;
-	if (rc == -ENXIO)
-		rc = 0;
 	if (rc == 0 && s->data)
 		rc = fs_file_read(s->f, s->off, s->buf, s->len, &n);
 	if (rc == 0 && n < s->len)

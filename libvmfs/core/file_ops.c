@@ -694,9 +694,10 @@ fs_file_truncate(struct fs_file *f, uint64_t size)
 	return r != 0 ? r : quota_settle(ip, false);
 }
 
+/* -ENXIO: no data before `end` or the file's end, whichever comes first. */
 static int
 seek_in(struct inode *ip, bool locked, const struct inode_info *i,
-    uint64_t off, bool data, uint64_t *ret_offset)
+    uint64_t off, uint64_t end, bool data, uint64_t *ret_offset)
 {
 	uint64_t at = off & ~(uint64_t)(BLOCK_SIZE - 1);
 	struct map_run run;
@@ -704,13 +705,15 @@ seek_in(struct inode *ip, bool locked, const struct inode_info *i,
 
 	if (off >= i->size)
 		return -ENXIO;
+	if (end > i->size)
+		end = i->size;
 	if (i->flags & INODE_INLINE) {
-		*ret_offset = data ? off : i->size;
+		*ret_offset = data ? off : end;
 		return 0;
 	}
-	while (at < i->size) {
+	while (at < end) {
 		fiber_rwlock_rdlock(&ip->map);
-		r = map_run(ip, locked, &i->map, at, i->size - at, &run);
+		r = map_run(ip, locked, &i->map, at, end - at, &run);
 		fiber_rwlock_unlock(&ip->map);
 		if (r != 0)
 			return r;
@@ -722,12 +725,12 @@ seek_in(struct inode *ip, bool locked, const struct inode_info *i,
 	}
 	if (data)
 		return -ENXIO;
-	*ret_offset = i->size;
+	*ret_offset = end;
 	return 0;
 }
 
-int
-fs_file_seek(struct fs_file *f, uint64_t offset, bool data,
+static int
+seek_before(struct fs_file *f, uint64_t offset, uint64_t end, bool data,
     uint64_t *ret_offset)
 {
 	struct inode *ip = f->ip;
@@ -741,7 +744,7 @@ fs_file_seek(struct fs_file *f, uint64_t offset, bool data,
 			fiber_rwlock_rdlock(&ip->content);
 		r = rd.info.generation != f->generation ? -ESTALE :
 		    seek_in(ip, rd.locked, rd.locked ? &ip->info : &rd.info,
-		    offset, data, &at);
+		    offset, end, data, &at);
 		if (rd.locked)
 			fiber_rwlock_unlock(&ip->content);
 		if (!reader_again(&rd, &r))
@@ -750,4 +753,23 @@ fs_file_seek(struct fs_file *f, uint64_t offset, bool data,
 	if (r == 0)
 		*ret_offset = at;
 	return r;
+}
+
+int
+fs_file_seek(struct fs_file *f, uint64_t offset, bool data,
+    uint64_t *ret_offset)
+{
+	return seek_before(f, offset, UINT64_MAX, data, ret_offset);
+}
+
+int
+fs_file_seek_to(struct fs_file *f, uint64_t offset, uint64_t end, bool data,
+    uint64_t *ret_offset)
+{
+	int r = seek_before(f, offset, end, data, ret_offset);
+
+	if (r != -ENXIO)
+		return r;
+	*ret_offset = end;
+	return 0;
 }

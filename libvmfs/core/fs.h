@@ -329,6 +329,10 @@ int fs_file_punch_zeroes(struct fs_file *f, const struct fs_progress *p,
  * fs_file_attr. */
 int fs_file_seek(struct fs_file *f, uint64_t offset, bool data,
     uint64_t *ret_offset) MUST_CHECK;
+/* The same before `end`, or `end`.  The map of what is behind it, which may be
+ * long, is not looked at. */
+int fs_file_seek_to(struct fs_file *f, uint64_t offset, uint64_t end,
+    bool data, uint64_t *ret_offset) MUST_CHECK;
 /*
  * The open file as struct disk (kind "vdisk", 512-byte blocks): what exports
  * serve.  Owns f from then on; disk_close closes it.

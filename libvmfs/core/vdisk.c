@@ -163,20 +163,6 @@ do_caw(struct vdisk *v, struct disk_req *req)
 	return r;
 }
 
-/* Where data or a hole begins at or after `from`, at most `end`. */
-static int
-seek_to(struct vdisk *v, uint64_t from, uint64_t end, bool data,
-    uint64_t *ret_at)
-{
-	uint64_t at = end;
-	int r = fs_file_seek(v->f, from, data, &at);
-
-	if (r != 0 && r != -ENXIO)
-		return r;
-	*ret_at = r == 0 && at < end ? at : end;
-	return 0;
-}
-
 /* What it shares with snapshots and clones is allocated as well. */
 static int
 do_map(struct vdisk *v, struct disk_req *req)
@@ -185,10 +171,10 @@ do_map(struct vdisk *v, struct disk_req *req)
 	uint64_t data = 0, hole = 0;
 
 	while (at < end) {
-		int r = seek_to(v, at, end, true, &data);
+		int r = fs_file_seek_to(v->f, at, end, true, &data);
 
 		if (r == 0)
-			r = seek_to(v, data, end, false, &hole);
+			r = fs_file_seek_to(v->f, data, end, false, &hole);
 		if (r != 0)
 			return r;
 		if (!disk_map_add(req->map, data - at, false) ||

@@ -6,6 +6,15 @@
 
 #include "tests/unit/core_fs_rig.h"
 
+static uint64_t
+seek_to(struct fs_file *f, uint64_t off, uint64_t end, bool data)
+{
+	uint64_t at = 0;
+
+	ATF_REQUIRE_EQ(fs_file_seek_to(f, off, end, data, &at), 0);
+	return at;
+}
+
 static void
 inline_growth(struct rig *r)
 {
@@ -18,6 +27,9 @@ inline_growth(struct rig *r)
 	ATF_REQUIRE_EQ(fs_file_attr(f, &a), 0);
 	ATF_CHECK_EQ(a.size, 3000);
 	ATF_CHECK_EQ(a.allocated, 0);
+	ATF_CHECK_EQ(seek_to(f, 100, 200, true), 100);
+	ATF_CHECK_EQ(seek_to(f, 100, 200, false), 200);
+	ATF_CHECK_EQ(seek_to(f, 100, 4000, false), 3000);
 	rig_fill(f, 3000, 100, 'c');
 	ATF_REQUIRE_EQ(fs_file_attr(f, &a), 0);
 	ATF_CHECK_EQ(a.allocated, CHUNK_SIZE);
@@ -57,6 +69,13 @@ sparse(struct rig *r)
 	ATF_REQUIRE_EQ(fs_file_seek(f, 0, false, &at), 0);
 	ATF_CHECK_EQ(at, 0);
 	ATF_CHECK_EQ(fs_file_seek(f, 62 * TIB, false, &at), -ENXIO);
+	ATF_CHECK_EQ(seek_to(f, 0, 40 * TIB, true), 40 * TIB);
+	ATF_CHECK_EQ(seek_to(f, 0, 41 * TIB, true), 40 * TIB + 12288);
+	at = 40 * TIB + 12300;
+	ATF_CHECK_EQ(seek_to(f, at, at + 4000, false), at + 4000);
+	ATF_CHECK_EQ(seek_to(f, at, 41 * TIB, false), 40 * TIB + 20480);
+	ATF_CHECK_EQ(seek_to(f, 41 * TIB, 63 * TIB, true), 63 * TIB);
+	ATF_CHECK_EQ(seek_to(f, 62 * TIB, 63 * TIB, false), 63 * TIB);
 	rig_close(f);
 }
 

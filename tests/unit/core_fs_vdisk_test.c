@@ -195,6 +195,63 @@ ATF_TC_BODY(map_shows_what_was_written, tc)
 	rig_run(64 * MIB, mapped);
 }
 
+static const struct disk_ops *below;
+static unsigned lun_reads;
+
+static void
+counted_submit(struct disk *d, struct disk_req *req)
+{
+	lun_reads += req->op == DISK_READ;
+	below->submit(d, req);
+}
+
+/* What the first map of that much of the file reads of the LUN. */
+static unsigned
+reads_of_map(struct rig *r, uint64_t ino, uint64_t len)
+{
+	struct disk_extent e[4];
+	struct disk_map map = { .extents = e, .max = 4 };
+	const struct disk_ops *ops = r->f.disk->ops;
+	struct disk_ops counted = *ops;
+	struct disk *d;
+
+	rig_remount(r);
+	ATF_REQUIRE_EQ(fs_file_disk(rig_open(r, ino, FS_READ), "d", &d), 0);
+	below = ops;
+	counted.submit = counted_submit;
+	r->f.disk->ops = &counted;
+	lun_reads = 0;
+	ATF_REQUIRE_EQ(disk_map(d, MIB, len, &map), 0);
+	ATF_CHECK(map.count == 1 && e[0].length == len);
+	r->f.disk->ops = ops;
+	disk_close(d);
+	return lun_reads;
+}
+
+#define LITTLE_MAX 16u
+
+/* Allocated and not written: a node of the map for each 16 MiB. */
+static void
+map_of_little(struct rig *r)
+{
+	uint64_t ino = rig_create(r, "d", INODE_DISK, GIB);
+	struct fs_file *f = rig_open(r, ino, FS_READ | FS_WRITE);
+	struct fs_snapshot s;
+
+	ATF_REQUIRE_EQ(fs_file_allocate(f, 0, GIB), 0);
+	rig_close(f);
+	ATF_REQUIRE_EQ(fs_snapshot_create(r->fs, ino, "s", &s, NULL), 0);
+	ATF_CHECK(reads_of_map(r, ino, GIB - MIB) > 2 * LITTLE_MAX);
+	ATF_CHECK(reads_of_map(r, ino, 65536) < LITTLE_MAX);
+	ATF_CHECK(reads_of_map(r, s.ino, 65536) < LITTLE_MAX);
+}
+
+ATF_TC_WITHOUT_HEAD(map_of_a_little_is_not_looked_up_to_the_end);
+ATF_TC_BODY(map_of_a_little_is_not_looked_up_to_the_end, tc)
+{
+	rig_run(2 * GIB, map_of_little);
+}
+
 ATF_TC_WITHOUT_HEAD(commands_of_a_virtual_disk);
 ATF_TC_BODY(commands_of_a_virtual_disk, tc)
 {
@@ -242,5 +299,6 @@ ATF_TP_ADD_TCS(tp)
 	ATF_TP_ADD_TC(tp, many_writers_and_snapshots_at_once);
 	ATF_TP_ADD_TC(tp, commands_of_a_virtual_disk);
 	ATF_TP_ADD_TC(tp, map_shows_what_was_written);
+	ATF_TP_ADD_TC(tp, map_of_a_little_is_not_looked_up_to_the_end);
 	return atf_no_error();
 }
