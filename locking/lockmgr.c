@@ -244,23 +244,25 @@ acquire_disk(struct host *h, uint64_t addr, enum lock_mode mode,
 	return rc;
 }
 
-/* From shared to exclusive by one compare-and-write: no gap. */
+/* From shared to exclusive, or back, by one compare-and-write: no gap. */
 static int
-upgrade(struct host *h, uint64_t addr, unsigned flags, uint64_t deadline_ns,
-    struct lock_grant *ret_g, struct lock_holder *ret_holder)
+change(struct host *h, uint64_t addr, enum lock_mode mode, unsigned flags,
+    uint64_t deadline_ns, struct lock_grant *ret_g,
+    struct lock_holder *ret_holder)
 {
+	enum lock_mode from = mode == LOCK_SHARED ? LOCK_EXCLUSIVE :
+	    LOCK_SHARED;
 	struct held *e = held_find(&h->lm, addr);
 	struct lock_holder holder = { 0 };
 	struct lockrec rec;
 	int rc;
 
-	if (e == NULL || e->busy || e->mode != LOCK_SHARED || e->refs != 1)
+	if (e == NULL || e->busy || e->mode != from || e->refs != 1)
 		return -EINVAL;
 	e->busy = true;
-	rc = acquire_disk(h, addr, LOCK_EXCLUSIVE, flags, deadline_ns, &rec,
-	    &holder);
+	rc = acquire_disk(h, addr, mode, flags, deadline_ns, &rec, &holder);
 	if (rc == 0) {
-		e->mode = LOCK_EXCLUSIVE;
+		e->mode = mode;
 		acquired(h, e, rec.version, ret_g);
 	} else if (rc == -VMFS_ELOCKED) {
 		e->busy = false;
@@ -286,8 +288,9 @@ lm_acquire(struct lockops *l, uint64_t addr, enum lock_mode mode,
 
 	if (mode != LOCK_EXCLUSIVE && !shareable(mode))
 		return -EINVAL;
-	if ((flags & LOCK_UPGRADE) != 0)
-		return upgrade(h, addr, flags, deadline_ns, ret_g, ret_holder);
+	if ((flags & LOCK_CHANGE) != 0)
+		return change(h, addr, mode, flags, deadline_ns, ret_g,
+		    ret_holder);
 	rc = acquire_local(h, addr, mode, flags, deadline_ns, ret_g, &holder,
 	    &e);
 	if (rc == 0 && e != NULL) {

@@ -377,6 +377,10 @@ lock_stamp(struct host *h, struct lockrec *rec, enum lock_mode mode)
 		memset(rec->holder, 0, sizeof(rec->holder));
 		rec->since_us = h->env->wall_us(h->env);
 	}
+	/* It may have been ours: then that lets go of it, as lock_unstamp. */
+	if (rec->mode == LOCK_EXCLUSIVE && mode != LOCK_EXCLUSIVE &&
+	    rec->lsn < h->locks.lsn)
+		rec->lsn = h->locks.lsn;
 	rec->offered = false;
 	rec->mode = mode;
 	rec->slot = 0;

@@ -258,6 +258,11 @@ int ds_checkpoint(struct ds *ds, uint64_t owner) MUST_CHECK;
  * cleared in any case; after an error the lock is left to recovery.
  */
 int ds_unlock(struct ds *ds, struct lock_grant *g) MUST_CHECK;
+/*
+ * Commit, checkpoint what g covers, make the exclusive lock a shared one: nobody
+ * had it in between.  After an error *g is cleared.
+ */
+int ds_weaken(struct ds *ds, struct lock_grant *g) MUST_CHECK;
 
 /* ---- space (alloc.c) ---- */
 

@@ -490,7 +490,8 @@ int fs_snapshot_revert(struct fs *fs, uint64_t ino, uint32_t id,
     struct lock_holder *ret_holder) MUST_CHECK;
 /*
  * New disk in dir that shares the snapshot's space.  Needs no lock of the
- * parent disk, only the snapshot's for a moment, so any host can clone.
+ * parent disk, only the snapshot's for a moment, so any host can clone, unless
+ * another one reads the snapshot: -VMFS_ELOCKED, at once if this one does, too.
  */
 int fs_clone(struct fs *fs, uint64_t snapshot_ino, uint64_t dir,
     const char *name, uint16_t mode, uint32_t uid, uint32_t gid,

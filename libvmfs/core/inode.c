@@ -190,6 +190,15 @@ grant_release(struct inode *ip)
 	return r;
 }
 
+/* It is not ours any more.  Readers go on without it. */
+static void
+grant_lose(struct inode *ip)
+{
+	fast_pause(ip);
+	grant_forget(ip);
+	fast_resume(ip);
+}
+
 /* What readers of this host have becomes exclusive without a gap.  Nobody may
  * wait for that: two who did would wait for each other. */
 static int
@@ -201,27 +210,37 @@ grant_upgrade(struct inode *ip, struct lock_holder *holder)
 
 	ip->acquiring = true;
 	r = l->vt->acquire(l, ip->ino, LOCK_EXCLUSIVE,
-	    LOCK_NOWAIT | LOCK_UPGRADE,
+	    LOCK_NOWAIT | LOCK_CHANGE,
 	    env_now(ds_env(fs->ds)) + FS_LOCK_WAIT_NS, &ip->grant, holder);
 	ip->acquiring = false;
-	if (r != 0 && r != -VMFS_ELOCKED) {
-		fast_pause(ip);
-		grant_forget(ip);
-		fast_resume(ip);
-	}
+	if (r != 0 && r != -VMFS_ELOCKED)
+		grant_lose(ip);
 	if (r == 0)
 		r = inode_load(ip);
 	return r;
 }
 
-/* From what readers of this host have, or nothing, to `mode`. */
+/* Other hosts may read it again; who reads it here has it all the time. */
+static int
+grant_weaken(struct inode *ip)
+{
+	int r = ds_weaken(ip->fs->ds, &ip->grant);
+
+	inode_unpin(ip);
+	if (r != 0)
+		grant_lose(ip);
+	return r;
+}
+
+/* From what readers of this host have, or nothing, to `mode`.  For who reads it
+ * elsewhere nobody waits who reads it here. */
 static int
 grant_change(struct inode *ip, enum lock_mode mode, bool wait,
     struct lock_holder *holder)
 {
 	int r, again;
 
-	if (ip->grant.mode == LOCK_SHARED && mode == LOCK_EXCLUSIVE && !wait)
+	if (ip->grant.mode == LOCK_SHARED && mode == LOCK_EXCLUSIVE)
 		return grant_upgrade(ip, holder);
 	if (ip->grant.mode != LOCK_FREE) {
 		r = grant_release(ip);
@@ -320,12 +339,9 @@ inode_drop(struct inode *ip, enum lock_mode mode)
 	if (ip->ex == 0 && ip->sh == 0 && ip->mw == 0) {
 		if (ip->grant.mode != LOCK_FREE)
 			r = grant_release(ip);
-	} else if (ip->ex == 0 && mode == LOCK_EXCLUSIVE &&
+	} else if (ip->ex == 0 && ip->grant.mode == LOCK_EXCLUSIVE &&
 	    ip->info.type == INODE_SNAPSHOT) {
-		/* Other hosts may read it again. */
-		r = grant_release(ip);
-		if (r == 0)
-			r = grant_acquire(ip, LOCK_SHARED, true, NULL);
+		r = grant_weaken(ip);
 	}
 	fiber_mutex_unlock(&ip->lock);
 	return r;

@@ -154,8 +154,8 @@ acquire_locked(struct lock_local *l, uint64_t addr, enum lock_mode mode,
 	r = record_read(l, addr, &rec);
 	if (r < 0)
 		return r;
-	if ((flags & LOCK_UPGRADE) != 0 && h != NULL && h->count == 1 &&
-	    h->mode == LOCK_SHARED && held_drop(l, addr))
+	if ((flags & LOCK_CHANGE) != 0 && h != NULL && h->count == 1 &&
+	    h->mode != mode && held_drop(l, addr))
 		h = NULL;
 	if (h != NULL && (h->mode == LOCK_EXCLUSIVE || h->mode != mode)) {
 		if (ret_holder != NULL)

@@ -267,16 +267,13 @@ owner_has_lost(struct ds *ds, uint64_t owner)
 	return false;
 }
 
-int
-ds_unlock(struct ds *ds, struct lock_grant *g)
+static int
+owner_settle(struct ds *ds, uint64_t owner)
 {
-	uint64_t owner = g->addr;
 	int r = ds->health;
 
-	if (g->mode == LOCK_FREE)
-		return 0;
 	/* Again when something was changed while the checkpoint was written:
-	 * nothing that the lock covers may be forgotten below. */
+	 * nothing that the lock covers may be known only here. */
 	while (r == 0 && !ds->conf.readonly && !owner_is_clean(ds, owner)) {
 		r = ds_checkpoint(ds, owner);
 		if (r == 0 && owner_has_lost(ds, owner)) {
@@ -284,6 +281,18 @@ ds_unlock(struct ds *ds, struct lock_grant *g)
 			ds_fail(ds, r, "metadata on a LUN that is missing");
 		}
 	}
+	return r;
+}
+
+int
+ds_unlock(struct ds *ds, struct lock_grant *g)
+{
+	uint64_t owner = g->addr;
+	int r;
+
+	if (g->mode == LOCK_FREE)
+		return 0;
+	r = owner_settle(ds, owner);
 	mb_forget(ds, owner);
 	if (r < 0) {
 		/* Its journal has what recovery needs; keep it locked. */
@@ -291,4 +300,18 @@ ds_unlock(struct ds *ds, struct lock_grant *g)
 		return r;
 	}
 	return ds->conf.locks->vt->release(ds->conf.locks, g);
+}
+
+int
+ds_weaken(struct ds *ds, struct lock_grant *g)
+{
+	struct lockops *l = ds->conf.locks;
+	int r = owner_settle(ds, g->addr);
+
+	if (r == 0)
+		r = l->vt->acquire(l, g->addr, LOCK_SHARED,
+		    LOCK_NOWAIT | LOCK_CHANGE, 0, g, NULL);
+	if (r != 0)
+		*g = (struct lock_grant){ 0 };
+	return r;
 }

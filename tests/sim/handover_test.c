@@ -2,6 +2,7 @@
 /* How the lock of a file changes hands between simulated hosts. */
 #include <atf-c.h>
 #include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "libvmfs/base/units.h"
@@ -434,6 +435,169 @@ ATF_TC_BODY(nothing_is_lost_among_offers, tc)
 	run_seeds(rough, play_passing);
 }
 
+/* ---- from shared to exclusive and back ---- */
+
+#define CLONES 6u
+
+/* Host 0 reads a snapshot, nobody else may have it. */
+struct watch {
+	struct world *w;
+	struct fs_file *f;
+	struct fs_snapshot s;
+	bool stop;
+	unsigned running;
+};
+
+static void
+reader_main(void *arg)
+{
+	struct watch *x = arg;
+
+	while (!x->stop && !world_failed(x->w)) {
+		uint64_t n = 0;
+		size_t got;
+		int rc = fs_file_read(x->f, 0, &n, sizeof(n), &got);
+
+		if (rc < 0 || n != 7)
+			world_fail(x->w, "read: %s, %" PRIu64,
+			    vmfs_strerror(rc), n);
+		fiber_sleep(sim_below(&x->w->sim, NSEC_PER_MSEC));
+	}
+	x->running--;
+}
+
+static void
+taker_main(void *arg)
+{
+	struct watch *x = arg;
+	struct lockops *l = ds_locks(fs_ds(x->w->host[1].fs));
+
+	while (!x->stop && !world_failed(x->w)) {
+		struct lock_grant g = { 0 };
+		int rc = l->vt->acquire(l, x->s.ino, LOCK_EXCLUSIVE,
+		    LOCK_NOWAIT, 0, &g, NULL);
+
+		if (rc != -VMFS_ELOCKED)
+			world_fail(x->w, "host1: an open snapshot: %s",
+			    vmfs_strerror(rc));
+	}
+	x->running--;
+}
+
+static void
+make_snapshot(struct world *w, struct watch *x)
+{
+	uint64_t ino = start_all(w), n = 7;
+	struct fs_file *f = NULL;
+
+	*x = (struct watch){ .w = w, .running = 2 };
+	if (world_failed(w))
+		return;
+	WORLD_CHECK(w, open_as(w, 0, ino, FS_WRITE, &f) == 0);
+	WORLD_CHECK(w, fs_file_write(f, 0, &n, sizeof(n)) == 0);
+	/* Else it has its place in the inode. */
+	if (sim_chance(&w->sim, 500000))
+		WORLD_CHECK(w, fs_file_write(f, MIB, &n, sizeof(n)) == 0);
+	WORLD_CHECK(w, fs_file_close(f) == 0);
+	WORLD_CHECK(w, fs_snapshot_create(w->host[0].fs, ino, "s", &x->s,
+	    NULL) == 0);
+	WORLD_CHECK(w, open_as(w, 0, x->s.ino, 0, &x->f) == 0);
+}
+
+static int
+clone_as(struct world *w, unsigned i, const struct watch *x, const char *name,
+    struct lock_holder *holder)
+{
+	struct fs *fs = w->host[i].fs;
+	struct fs_attr a;
+
+	return fs_clone(fs, x->s.ino, fs_root(fs), name, 0600, 0, 0, &a,
+	    holder);
+}
+
+static void
+play_never_free(struct world *w)
+{
+	struct watch x;
+
+	make_snapshot(w, &x);
+	if (world_failed(w))
+		return;
+	WORLD_CHECK(w, sched_spawn(&w->sim.sched, "reader", reader_main,
+	    &x) == 0);
+	WORLD_CHECK(w, sched_spawn(&w->sim.sched, "taker", taker_main,
+	    &x) == 0);
+	for (unsigned i = 0; i < CLONES && !world_failed(w); i++) {
+		char name[2] = { (char)('a' + i), 0 };
+
+		WORLD_CHECK(w, clone_as(w, 0, &x, name, NULL) == 0);
+		fiber_sleep(sim_below(&w->sim, 20) * NSEC_PER_MSEC);
+	}
+	x.stop = true;
+	while (x.running > 0)
+		fiber_sleep(NSEC_PER_MSEC);
+	WORLD_CHECK(w, fs_file_close(x.f) == 0);
+	end_all(w);
+}
+
+ATF_TC_WITHOUT_HEAD(an_open_snapshot_is_never_free);
+ATF_TC_BODY(an_open_snapshot_is_never_free, tc)
+{
+	(void)tc;
+	run_seeds(rough, play_never_free);
+}
+
+static struct lockrec
+record_of(struct world *w, uint64_t ino)
+{
+	uint8_t *sector = disk_buf_alloc(BLOCK_SIZE);
+	struct lockrec rec = { 0 };
+
+	WORLD_CHECK(w, disk_read(w->host[2].lun, ino << BLOCK_SHIFT, sector,
+	    LOCK_RECORD_SIZE) == 0);
+	WORLD_CHECK(w, lockrec_decode(sector, &w->super.uuid, ino, &rec) == 0);
+	free(sector);
+	return rec;
+}
+
+/* Each keeps what the other one would have to wait for. */
+static void
+play_both_read(struct world *w)
+{
+	struct lock_holder h = { 0 };
+	struct fs_file *f = NULL;
+	uint64_t begun, lsn;
+	struct watch x;
+
+	make_snapshot(w, &x);
+	if (world_failed(w))
+		return;
+	WORLD_CHECK(w, open_as(w, 1, x.s.ino, 0, &f) == 0);
+	begun = sched_now(&w->sim.sched);
+	WORLD_CHECK(w, clone_as(w, 0, &x, "a", &h) == -VMFS_ELOCKED);
+	WORLD_CHECK(w, strcmp(h.name, w->host[1].name) == 0);
+	WORLD_CHECK(w, clone_as(w, 1, &x, "b", &h) == -VMFS_ELOCKED);
+	WORLD_CHECK(w, strcmp(h.name, w->host[0].name) == 0);
+	WORLD_CHECK(w, sched_now(&w->sim.sched) - begun < 5 * NSEC_PER_SEC);
+	WORLD_CHECK(w, fs_file_close(f) == 0);
+	lsn = record_of(w, x.s.ino).lsn;
+	WORLD_CHECK(w, clone_as(w, 0, &x, "a", NULL) == 0);
+	/* It is shared again, and tells what the clone was written with. */
+	WORLD_CHECK(w, record_of(w, x.s.ino).lsn > lsn);
+	WORLD_CHECK(w, open_as(w, 1, x.s.ino, 0, &f) == 0);
+	WORLD_CHECK(w, fs_file_close(f) == 0);
+	WORLD_CHECK(w, fs_file_close(x.f) == 0);
+	WORLD_CHECK(w, clone_as(w, 1, &x, "b", NULL) == 0);
+	end_all(w);
+}
+
+ATF_TC_WITHOUT_HEAD(who_reads_a_snapshot_elsewhere_is_not_waited_for);
+ATF_TC_BODY(who_reads_a_snapshot_elsewhere_is_not_waited_for, tc)
+{
+	(void)tc;
+	run_seeds(calm, play_both_read);
+}
+
 ATF_TP_ADD_TCS(tp)
 {
 	ATF_TP_ADD_TC(tp, only_the_heir_gets_it);
@@ -444,5 +608,7 @@ ATF_TP_ADD_TCS(tp)
 	ATF_TP_ADD_TC(tp, nothing_is_lost_among_offers);
 	ATF_TP_ADD_TC(tp, a_shared_lock_becomes_exclusive_without_a_gap);
 	ATF_TP_ADD_TC(tp, it_stays_shared_while_another_host_reads);
+	ATF_TP_ADD_TC(tp, an_open_snapshot_is_never_free);
+	ATF_TP_ADD_TC(tp, who_reads_a_snapshot_elsewhere_is_not_waited_for);
 	return atf_no_error();
 }

@@ -261,6 +261,7 @@ struct step {
 	struct disk_req *held;
 	uint8_t block[BLOCK_SIZE] __attribute__((aligned(BLOCK_SIZE)));
 	bool done;
+	struct fs_file *opened;
 };
 
 static void
@@ -520,7 +521,7 @@ upgrade_fails(struct lockops *l, uint64_t addr, enum lock_mode mode,
 	struct lock_grant g;
 	int r;
 
-	if ((flags & LOCK_UPGRADE) == 0)
+	if ((flags & LOCK_CHANGE) == 0)
 		return real_locks->acquire(l, addr, mode, flags, deadline_ns,
 		    ret_g, ret_holder);
 	r = real_locks->acquire(l, addr, mode, flags, deadline_ns, &g,
@@ -574,7 +575,7 @@ make_clone(struct step *t)
 
 /* It looks at each moment when the LUN is flushed. */
 static void
-read_meanwhile(struct step *t)
+read_meanwhile(struct step *t, int (*fn)(struct step *t))
 {
 	struct slow *s = t->s;
 	struct disk_req *held;
@@ -582,7 +583,7 @@ read_meanwhile(struct step *t)
 	s->op = DISK_FLUSH;
 	s->held = NULL;
 	s->hold = true;
-	begin(t, make_clone);
+	begin(t, fn);
 	for (;;) {
 		while (s->held == NULL && !t->done)
 			fiber_sleep(NSEC_PER_MSEC / 10);
@@ -594,6 +595,43 @@ read_meanwhile(struct step *t)
 		rig_expect(t->c->f, 0, BLOCK_SIZE, 1);
 		disk_submit(s->below, held);
 	}
+}
+
+static int
+join_writers(struct step *t)
+{
+	t->opened = rig_open(t->c->r, t->c->ino, FS_READ | FS_WRITE);
+	return 0;
+}
+
+static void
+lock_changes(struct rig *r)
+{
+	struct crowd c = { .r = r };
+	struct fs_attr a = { .mode = 0640 };
+	struct slow s;
+	struct step t = { .c = &c, .s = &s };
+
+	fast_up(&c, &s, 1);
+	rig_close(c.f);
+	ATF_REQUIRE_EQ(0, fs_set_multi_writer(r->fs, c.ino, true, NULL));
+	c.f = rig_open(r, c.ino, FS_READ | FS_SHARED);
+	/* Leaves it exclusive, with something to be checkpointed. */
+	ATF_REQUIRE_EQ(0, fs_setattr(r->fs, c.ino, 0, FS_SET_MODE, &a, &a,
+	    NULL));
+	rig_expect(c.f, 0, BLOCK_SIZE, 1);
+	ATF_REQUIRE(rig_fast_read(c.f, 0, BLOCK_SIZE));
+	read_meanwhile(&t, join_writers);
+	/* Another host may have had it for a moment. */
+	ATF_CHECK(!rig_fast_read(c.f, 0, BLOCK_SIZE));
+	rig_close(t.opened);
+	fast_down(&c, &s);
+}
+
+ATF_TC_WITHOUT_HEAD(nothing_is_learned_while_the_lock_ends);
+ATF_TC_BODY(nothing_is_learned_while_the_lock_ends, tc)
+{
+	rig_run(256 * MIB, lock_changes);
 }
 
 static void
@@ -611,16 +649,15 @@ lock_weakens(struct rig *r)
 	c.f = rig_open(r, snap.ino, FS_READ);
 	rig_expect(c.f, 0, BLOCK_SIZE, 1);
 	ATF_REQUIRE(rig_fast_read(c.f, 0, BLOCK_SIZE));
-	read_meanwhile(&t);
-	/* Another host may have had it for a moment. */
-	ATF_CHECK(!rig_fast_read(c.f, 0, BLOCK_SIZE));
+	read_meanwhile(&t, make_clone);
+	ATF_CHECK(rig_fast_read(c.f, 0, BLOCK_SIZE));
 	rig_close(c.f);
 	c.f = f;
 	fast_down(&c, &s);
 }
 
-ATF_TC_WITHOUT_HEAD(nothing_is_learned_while_the_lock_ends);
-ATF_TC_BODY(nothing_is_learned_while_the_lock_ends, tc)
+ATF_TC_WITHOUT_HEAD(a_snapshot_stays_known_while_it_is_cloned);
+ATF_TC_BODY(a_snapshot_stays_known_while_it_is_cloned, tc)
 {
 	rig_run(256 * MIB, lock_weakens);
 }
@@ -681,6 +718,7 @@ ATF_TP_ADD_TCS(tp)
 	ATF_TP_ADD_TC(tp, nothing_is_known_when_the_lock_has_ended);
 	ATF_TP_ADD_TC(tp, nothing_is_known_when_the_lock_is_lost);
 	ATF_TP_ADD_TC(tp, nothing_is_learned_while_the_lock_ends);
+	ATF_TP_ADD_TC(tp, a_snapshot_stays_known_while_it_is_cloned);
 	ATF_TP_ADD_TC(tp, who_may_not_write_is_not_quicker);
 	ATF_TP_ADD_TC(tp, what_fails_is_tried_by_the_owner);
 	ATF_TP_ADD_TC(tp, threads_and_the_owner_do_not_harm_each_other);
