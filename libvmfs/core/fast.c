@@ -205,7 +205,7 @@ fast_end(struct fast *x)
 		meter_end(x->meter, &x->io, req->op == DISK_WRITE, req->length,
 		    0);
 	else
-		meter_undo(x->meter);
+		meter_undo(x->meter, &x->io);
 	fast_free(x);
 	/* What went wrong is looked into on the owner's way. */
 	if (error != 0) {
@@ -478,6 +478,6 @@ fs_file_fast(struct fs_file *f, struct disk_req *req,
 			return true;
 		view_leave(v);
 	}
-	meter_undo(m);
+	meter_undo(m, &io);
 	return false;
 }

@@ -7,6 +7,10 @@
  * once, and of more than one disk: then those that wait go by start-time fair
  * queueing (Goyal, Vin and Cheng, 1996), by bytes over shares.  One disk alone
  * has the LUN for itself.
+ *
+ * Requests that do not end (their LUN, of several, is silent) hold up others for
+ * some 3 s: after that neither they nor what their disks send until they end are
+ * counted.
  */
 #ifndef VMFS_CORE_METER_H
 #define VMFS_CORE_METER_H
@@ -43,6 +47,7 @@ void meter_limit(struct meter *m, const struct inode_limits *l);
 /* A request: its counters. */
 struct meter_io {
 	uint64_t since_ns;
+	unsigned generation;		/* private */
 };
 /* The owner, in a fiber; suspends while the disk has had enough. */
 void meter_begin(struct meter *m, struct meter_io *io, size_t len);
@@ -52,7 +57,7 @@ bool meter_try(struct meter *m, struct meter_io *io) MUST_CHECK;
 void meter_end(struct meter *m, const struct meter_io *io, bool write,
     size_t len, int result);
 /* After meter_try, instead: it goes to meter_begin. */
-void meter_undo(struct meter *m);
+void meter_undo(struct meter *m, const struct meter_io *io);
 /* Since meter_new.  The owner. */
 uint64_t meter_age_ns(const struct meter *m);
 /* Any thread. */

@@ -15,6 +15,8 @@ static struct {
 	struct pacer *p;
 	unsigned users;		/* that still run */
 	bool stop;
+	uint64_t one_by_one_ns;	/* the LUN needs for each; 0: many at once */
+	struct fiber_mutex lun;
 } box;
 
 /* A disk, and how its guest loads it. */
@@ -23,8 +25,23 @@ struct load {
 	struct inode_limits limits;
 	unsigned depth;
 	size_t len;
+	bool silent;		/* its LUN does not answer */
 	uint64_t done, worst_ns;
 };
+
+static void
+serve(const struct load *l)
+{
+	if (box.one_by_one_ns > 0) {
+		fiber_mutex_lock(&box.lun);
+		fiber_sleep(box.one_by_one_ns);
+		fiber_mutex_unlock(&box.lun);
+		return;
+	}
+	do {
+		fiber_sleep(SERVICE_NS);
+	} while (l->silent);
+}
 
 static void
 user(void *arg)
@@ -37,7 +54,7 @@ user(void *arg)
 		uint64_t took = sched_now(s);
 
 		meter_begin(l->m, &io, l->len);
-		fiber_sleep(SERVICE_NS);
+		serve(l);
 		meter_end(l->m, &io, true, l->len, 0);
 		took = sched_now(s) - took;
 		l->worst_ns = took > l->worst_ns ? took : l->worst_ns;
@@ -191,6 +208,70 @@ play_who_waits_for_a_limit_goes_by_the_new_one(void *arg)
 }
 METER_TC(who_waits_for_a_limit_goes_by_the_new_one)
 
+/* ---- requests that do not end ---- */
+
+static void
+play_a_silent_lun_does_not_hold_up_disks_of_another(void *arg)
+{
+	struct load l[3] = {
+		{ .depth = 64, .len = 4096, .silent = true },
+		{ .depth = 64, .len = 4096, .silent = true },
+		{ .depth = 2, .len = 4096 },
+	};
+
+	(void)arg;
+	begin(l, 3);
+	fiber_sleep(3 * NSEC_PER_SEC);
+	l[2].done = 0;
+	fiber_sleep(SECONDS * NSEC_PER_SEC);
+	about(2 * 1000 * SECONDS, l[2].done);
+	l[0].silent = l[1].silent = false;
+	end(l, 3);
+}
+METER_TC(a_silent_lun_does_not_hold_up_disks_of_another)
+
+/* Their requests take longer than it takes to find out that some are stuck. */
+static void
+play_shares_divide_a_slow_lun(void *arg)
+{
+	struct load l[2] = {
+		{ .limits.shares = 1000, .depth = 16, .len = 4096 },
+		{ .limits.shares = 3000, .depth = 16, .len = 4096 },
+	};
+
+	(void)arg;
+	box.one_by_one_ns = 400 * NSEC_PER_MSEC;
+	fiber_mutex_init(&box.lun);
+	begin(l, 2);
+	fiber_sleep(800 * box.one_by_one_ns);
+	about(200, l[0].done);
+	about(600, l[1].done);
+	end(l, 2);
+}
+METER_TC(shares_divide_a_slow_lun)
+
+static void
+play_a_lun_that_answers_again_is_shared_again(void *arg)
+{
+	struct load l[2] = {
+		{ .limits.shares = 1000, .depth = 16, .len = 4096,
+		    .silent = true },
+		{ .limits.shares = 3000, .depth = 16, .len = 4096 },
+	};
+
+	(void)arg;
+	begin(l, 2);
+	fiber_sleep(5 * NSEC_PER_SEC);
+	l[0].silent = false;
+	fiber_sleep(NSEC_PER_SEC / 10);
+	l[0].done = l[1].done = 0;
+	fiber_sleep(SECONDS * NSEC_PER_SEC);
+	about(DEPTH * 1000 * SECONDS / 4, l[0].done);
+	about(DEPTH * 1000 * SECONDS * 3 / 4, l[1].done);
+	end(l, 2);
+}
+METER_TC(a_lun_that_answers_again_is_shared_again)
+
 /* ---- requests of other threads, which do not wait ---- */
 
 static struct meter_io held[DEPTH];
@@ -299,6 +380,9 @@ ATF_TP_ADD_TCS(tp)
 	ATF_TP_ADD_TC(tp, shares_divide_a_busy_lun);
 	ATF_TP_ADD_TC(tp, a_quiet_disk_gets_its_turn_beside_a_loud_one);
 	ATF_TP_ADD_TC(tp, who_waits_for_a_limit_goes_by_the_new_one);
+	ATF_TP_ADD_TC(tp, a_silent_lun_does_not_hold_up_disks_of_another);
+	ATF_TP_ADD_TC(tp, shares_divide_a_slow_lun);
+	ATF_TP_ADD_TC(tp, a_lun_that_answers_again_is_shared_again);
 	ATF_TP_ADD_TC(tp, the_end_of_a_request_elsewhere_wakes_who_waits);
 	ATF_TP_ADD_TC(tp, a_limited_disk_has_no_short_cut);
 	ATF_TP_ADD_TC(tp, counters_tell_what_was_done);

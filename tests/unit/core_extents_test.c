@@ -8,6 +8,7 @@
 #include "libvmfs/check/check.h"
 #include "libvmfs/core/ds_priv.h"
 #include "libvmfs/core/extents.h"
+#include "libvmfs/core/meter.h"
 #include "libvmfs/core/volume.h"
 #include "tests/unit/core_extents_rig.h"
 
@@ -353,6 +354,68 @@ EXTENT_TEST(the_last_lun_can_grow)
 	umount(b);
 }
 
+/* ---- a LUN that does not answer ---- */
+
+/* More than a LUN is to have at once. */
+#define STUCK (METER_DEPTH_DEFAULT + 6u)
+
+static struct {
+	struct disk_req *req[STUCK];
+	unsigned held, ended;
+	struct fs_file *f;
+} silent;
+
+static void
+silent_submit(struct disk *d, struct disk_req *req)
+{
+	(void)d;
+	ATF_REQUIRE(silent.held < STUCK);
+	silent.req[silent.held++] = req;
+}
+
+static void
+read_there(void *arg)
+{
+	uint8_t buf[4096];
+	size_t n;
+
+	(void)arg;
+	ATF_CHECK_EQ(0, fs_file_read(silent.f, 78 * MIB, buf, sizeof(buf),
+	    &n));
+	silent.ended++;
+}
+
+EXTENT_TEST(disks_on_other_luns_go_on_while_one_is_silent)
+{
+	static const struct disk_ops silent_ops = { .submit = silent_submit };
+	struct sched *s = b->r.f.env.sched;
+	const struct disk_ops *ops;
+	uint64_t here, there;
+	uint8_t buf[4096];
+	struct fs_file *f;
+	size_t n;
+
+	two_files(b, &here, &there);
+	f = rig_open(&b->r, here, FS_READ | FS_WRITE);
+	silent.f = rig_open(&b->r, there, FS_READ | FS_WRITE);
+	ops = b->way[1]->disk.ops;
+	b->way[1]->disk.ops = &silent_ops;
+	for (unsigned i = 0; i < STUCK; i++)
+		ATF_REQUIRE_EQ(0, sched_spawn(s, "there", read_there, NULL));
+	while (silent.held < STUCK)
+		fiber_yield();
+	ATF_CHECK_EQ(0, fs_file_read(f, 0, buf, sizeof(buf), &n));
+	ATF_CHECK_EQ(0, silent.ended);
+	b->way[1]->disk.ops = ops;
+	while (silent.held > 0)
+		disk_submit(b->lun[1], silent.req[--silent.held]);
+	while (silent.ended < STUCK)
+		fiber_yield();
+	rig_close(f);
+	rig_close(silent.f);
+	umount(b);
+}
+
 ATF_TP_ADD_TCS(tp)
 {
 	ATF_TP_ADD_TC(tp, a_further_lun_gives_its_space);
@@ -370,5 +433,6 @@ ATF_TP_ADD_TCS(tp)
 	ATF_TP_ADD_TC(tp, what_lies_on_a_missing_lun_can_be_deleted);
 	ATF_TP_ADD_TC(tp, a_lun_that_cannot_be_an_extent_changes_nothing);
 	ATF_TP_ADD_TC(tp, the_last_lun_can_grow);
+	ATF_TP_ADD_TC(tp, disks_on_other_luns_go_on_while_one_is_silent);
 	return atf_no_error();
 }
