@@ -173,39 +173,43 @@ asked_for(const char *name, struct nbd_queries q)
 static int
 list_contexts(struct nbd_conn *c, struct nbd_export *e,
     const struct nbd_queries *q,
-    int (*tell)(struct nbd_conn *c, uint32_t id, const char *name))
+    int (*tell)(struct nbd_conn *c, uint32_t id, const char *name),
+    int *ret_refusal)
 {
 	struct names all = { .count = 0 };
-	int rc = names_of(e, &all);
+	int refusal = names_of(e, &all), rc = 0;
 
-	for (size_t i = 0; rc == 0 && i < all.count; i++)
+	for (size_t i = 0; refusal == 0 && rc == 0 && i < all.count; i++)
 		if (asked_for(all.name[i], *q))
 			rc = tell(c, 0, all.name[i]);
 	for (size_t i = 0; i < all.count; i++)
 		free(all.name[i]);
 	free(all.name);
+	*ret_refusal = refusal;
 	return rc;
 }
 
 int
 nbd_contexts_match(struct nbd_conn *c, struct nbd_export *e,
     struct nbd_queries *q, bool choose,
-    int (*tell)(struct nbd_conn *c, uint32_t id, const char *name))
+    int (*tell)(struct nbd_conn *c, uint32_t id, const char *name),
+    int *ret_refusal)
 {
 	struct nbd_text t;
-	int rc = 0;
+	int id = 0, rc = 0;
 
 	if (!choose)
-		return list_contexts(c, e, q, tell);
-	while (rc == 0 && nbd_query_next(q, &t)) {
+		return list_contexts(c, e, q, tell, ret_refusal);
+	while (id >= 0 && rc == 0 && nbd_query_next(q, &t)) {
 		cleanup_free char *name = strndup(t.p, t.len);
 
-		rc = name != NULL ? choose_one(c, e, name) : -ENOMEM;
-		if (rc > 0)
-			rc = tell(c, (uint32_t)rc, name);
+		id = name != NULL ? choose_one(c, e, name) : -ENOMEM;
+		if (id > 0)
+			rc = tell(c, (uint32_t)id, name);
 	}
-	if (rc < 0)
+	if (id < 0 || rc < 0)
 		nbd_chosen_clear(&c->chosen);
+	*ret_refusal = id < 0 ? id : 0;
 	return rc;
 }
 

@@ -313,13 +313,26 @@ tell_chosen(struct nbd_conn *c, uint32_t id, const char *name)
 }
 
 static int
+refuse_contexts(struct nbd_conn *c, uint32_t option, int refusal)
+{
+	char text[256];
+
+	if (refusal == -E2BIG)
+		return say(c, option, NBD_REP_ERR_TOO_BIG,
+		    "these are too many contexts");
+	(void)snprintf(text, sizeof(text), "the contexts cannot be had: %s",
+	    vmfs_strerror(refusal));
+	return say(c, option, NBD_REP_ERR_POLICY, text);
+}
+
+static int
 meta_contexts(struct hello *h, const struct option *o)
 {
 	struct nbd_conn *c = h->c;
 	bool set = o->number == NBD_OPT_SET_META_CONTEXT;
 	struct nbd_queries q;
 	struct nbd_export *e;
-	int rc;
+	int rc, refusal;
 
 	if (set)
 		nbd_chosen_clear(&c->chosen);
@@ -334,12 +347,12 @@ meta_contexts(struct hello *h, const struct option *o)
 		return unknown_export(c, o, q.name);
 	nbd_use(e);
 	rc = nbd_contexts_match(c, e, &q, set,
-	    set ? tell_chosen : tell_listed);
+	    set ? tell_chosen : tell_listed, &refusal);
 	nbd_unuse(e);
-	if (rc == -E2BIG)
-		return say(c, o->number, NBD_REP_ERR_TOO_BIG,
-		    "these are too many contexts");
-	return rc == 0 ? acknowledge(c, o->number) : rc;
+	if (rc < 0)
+		return rc;
+	return refusal == 0 ? acknowledge(c, o->number) :
+	    refuse_contexts(c, o->number, refusal);
 }
 
 /* ---- the conversation ---- */

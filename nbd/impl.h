@@ -121,12 +121,14 @@ void nbd_execute(struct nbd_conn *c, struct nbd_job *job);
 void nbd_chosen_clear(struct nbd_chosen *chosen);
 /*
  * Calls tell with each context that a client asks for: 0 and the name of those
- * that there are, or with `choose` the number that they get.  -E2BIG: too
- * many.
+ * that there are, or with `choose` the number that they get.  Fails as tell
+ * does; *ret_refusal is why the client cannot have what it asks for (-E2BIG:
+ * too many), or 0.
  */
 int nbd_contexts_match(struct nbd_conn *c, struct nbd_export *e,
     struct nbd_queries *q, bool choose,
-    int (*tell)(struct nbd_conn *c, uint32_t id, const char *name)) MUST_CHECK;
+    int (*tell)(struct nbd_conn *c, uint32_t id, const char *name),
+    int *ret_refusal) MUST_CHECK;
 /* NBD_CMD_BLOCK_STATUS. */
 void nbd_block_status(struct nbd_conn *c, struct nbd_job *job);
 

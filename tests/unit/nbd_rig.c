@@ -20,6 +20,8 @@ list_contexts(void *arg, void (*fn)(void *fn_arg, const char *name),
     void *fn_arg)
 {
 	(void)arg;
+	if (rig.unlisted)
+		return -EIO;
 	fn(fn_arg, "t:odd");
 	fn(fn_arg, "t:fails");
 	return 0;
@@ -31,6 +33,8 @@ open_context(void *arg, const char *name, void **ret_context)
 	static const char odd[] = "odd", fails[] = "fails";
 
 	(void)arg;
+	if (strcmp(name, "t:locked") == 0)
+		return -VMFS_ELOCKED;
 	if (strcmp(name, "t:odd") != 0 && strcmp(name, "t:fails") != 0)
 		return -ENOENT;
 	fiber_yield();

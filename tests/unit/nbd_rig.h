@@ -13,7 +13,10 @@
 
 #define RIG_DISK ((uint64_t)8 << 20)
 
-/* "disk" for all, "snap" for reading with contexts "t:odd", "t:fails". */
+/*
+ * "disk" for all, "snap" for reading with contexts "t:odd", "t:fails", and
+ * "t:locked", which cannot be opened.
+ */
 extern struct rig {
 	struct sim sim;
 	struct log log;
@@ -21,6 +24,7 @@ extern struct rig {
 	struct disk *disk;
 	struct nbd_export *rw, *ro;
 	unsigned contexts_open;
+	bool unlisted;		/* they cannot be listed */
 	void (*closing)(void);	/* called when a context is closed; NULL */
 } rig;
 

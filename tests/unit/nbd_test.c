@@ -505,6 +505,35 @@ NBD_TC(too_many_contexts_are_refused)
 	ATF_CHECK_EQ(0u, rig.contexts_open);
 }
 
+/* None is chosen then, and the connection goes on. */
+NBD_TC(context_that_cannot_be_opened_is_refused)
+{
+	static const char *const q[] = { "base:allocation", "t:odd",
+		"t:locked" };
+	struct client *c = with_contexts(q, 3, NBD_REP_ERR_POLICY);
+
+	ATF_CHECK_EQ(0u, rig.contexts_open);
+	refused(c, NBD_EINVAL, NBD_CMD_BLOCK_STATUS, 0, 0, 512);
+	client_close(c);
+}
+
+NBD_TC(contexts_that_cannot_be_listed_are_refused)
+{
+	struct client *c = client_connect();
+	uint8_t data[256];
+
+	rig.unlisted = true;
+	client_greet(c, 3);
+	client_option(c, NBD_OPT_STRUCTURED_REPLY, NULL, 0);
+	ATF_CHECK_EQ(NBD_REP_ACK, client_verdict(c));
+	client_option(c, NBD_OPT_LIST_META_CONTEXT, data,
+	    queries_data(data, "snap", NULL, 0));
+	ATF_CHECK_EQ(NBD_REP_ERR_POLICY, client_verdict(c));
+	client_option(c, NBD_OPT_GO, data, go_data(data, "snap"));
+	ATF_CHECK_EQ(NBD_REP_ACK, client_verdict(c));
+	client_close(c);
+}
+
 /* Contexts of that export. */
 static struct client *
 client_that_chose(const char *export)
@@ -638,6 +667,8 @@ ATF_TP_ADD_TCS(tp)
 	ATF_TP_ADD_TC(tp, contexts_tell_about_a_range);
 	ATF_TP_ADD_TC(tp, context_that_fails_is_an_error);
 	ATF_TP_ADD_TC(tp, too_many_contexts_are_refused);
+	ATF_TP_ADD_TC(tp, context_that_cannot_be_opened_is_refused);
+	ATF_TP_ADD_TC(tp, contexts_that_cannot_be_listed_are_refused);
 	ATF_TP_ADD_TC(tp, contexts_of_another_export_are_dropped);
 	ATF_TP_ADD_TC(tp, export_may_go_while_contexts_of_another_are_dropped);
 	ATF_TP_ADD_TC(tp, port_that_becomes_free_is_waited_for);
