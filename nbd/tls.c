@@ -278,17 +278,31 @@ fill(struct tls *t)
 	return rc;
 }
 
+/* With t->sending, which it gives back: nothing is left, or it is broken. */
 static int
-drain(struct tls *t)
+send_queue(struct tls *t)
 {
 	int n, rc = 0;
 
-	fiber_mutex_lock(&t->sending);
 	while (rc == 0 &&
 	    (n = BIO_read(t->out, t->sent, (int)sizeof(t->sent))) > 0)
 		rc = stream_write_raw(t->s, t->sent, (size_t)n);
 	fiber_mutex_unlock(&t->sending);
 	return rc;
+}
+
+static int
+drain(struct tls *t)
+{
+	fiber_mutex_lock(&t->sending);
+	return send_queue(t);
+}
+
+/* For the reader: who sends now sends that as well, and may take long. */
+static int
+drain_unless_sending(struct tls *t)
+{
+	return fiber_mutex_trylock(&t->sending) ? send_queue(t) : 0;
 }
 
 /* After a call that did not get on: 0: it may now be repeated. */
@@ -300,9 +314,11 @@ go_on(struct tls *t, int result)
 	if (error == SSL_ERROR_ZERO_RETURN)
 		return -ECONNRESET;
 	/* An alert tells the client what is wrong. */
-	rc = drain(t);
-	if (error != SSL_ERROR_WANT_READ)
+	if (error != SSL_ERROR_WANT_READ) {
+		(void)!drain(t);
 		return -EPROTO;
+	}
+	rc = drain_unless_sending(t);
 	return rc == 0 ? fill(t) : rc;
 }
 
