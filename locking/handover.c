@@ -46,7 +46,7 @@ heir_drop(struct host *h, struct heir *e)
 	free(e);
 }
 
-/* Of the compare-and-write loop of lock_give_back: the record is free by now. */
+/* Of the compare-and-write loop of give_back: the record is free by now. */
 void
 handover_offer(struct host *h, struct lockrec *rec)
 {
@@ -66,11 +66,23 @@ handover_offer(struct host *h, struct lockrec *rec)
 	rec->from_incarnation = h->paths.incarnation;
 }
 
+bool
+handover_ended(struct host *h, const struct lockrec *rec)
+{
+	const struct heir *e = heir_find(h, rec->addr);
+
+	return rec->offered && (e == NULL || e->ending);
+}
+
 void
-handover_offered(struct host *h, const struct lockrec *rec)
+handover_given(struct host *h, const struct lockrec *rec)
 {
 	struct heir *e = heir_find(h, rec->addr);
 
+	if (e != NULL && e->ending) {
+		heir_drop(h, e);
+		return;
+	}
 	if (e == NULL || !rec->offered)
 		return;
 	e->offered = true;
@@ -101,11 +113,15 @@ handover_over(struct host *h, uint64_t addr)
 {
 	struct heir *e = heir_find(h, addr);
 
-	if (e != NULL && e->offered)
+	if (e != NULL && (e->offered || e->ending))
 		heir_drop(h, e);
 }
 
-/* Suspends; e may be gone afterwards. */
+/*
+ * Suspends; e may be gone afterwards.  Not while a fiber of ours takes the lock
+ * or gives it back: what that one has got would be freed, or what it is about
+ * to offer forgotten.  It sees that this ends; handover_tidy does when it fails.
+ */
 static int
 heir_end(struct host *h, struct heir *e)
 {
@@ -113,8 +129,10 @@ heir_end(struct host *h, struct heir *e)
 	int rc = 0;
 
 	e->ending = true;
+	if (lock_busy(h, addr))
+		return 0;
 	if (e->offered)
-		rc = lock_give_back(h, addr);
+		rc = lock_take_back(h, addr);
 	e = heir_find(h, addr);
 	if (e != NULL && (rc == 0 || rc == -VMFS_ECORRUPT))
 		heir_drop(h, e);
@@ -132,7 +150,8 @@ handover_tidy(struct host *h)
 		list_for_each(node, tmp, &h->lm.heirs) {
 			struct heir *e = list_entry(node, struct heir, node);
 
-			if (now >= e->deadline_ns)
+			if ((e->ending || now >= e->deadline_ns) &&
+			    !lock_busy(h, e->addr))
 				due = e;
 		}
 	} while (due != NULL && heir_end(h, due) == 0);

@@ -145,11 +145,12 @@ int host_lock_break(struct host *h, uint64_t addr,
  * From now on, for that long, the lock at addr goes to host `to` and no other
  * when this host gives it back; it is free when `to` has not taken it by then.
  * This host may take it back before.  -ENOENT, -EHOSTDOWN, -EBUSY with a
- * sentence in why (256 bytes).  The first two suspend.
+ * sentence in why (256 bytes).  Suspends.
  */
 int host_hand_over(struct host *h, uint64_t addr, const char *to,
     uint64_t limit_ns, char *why) MUST_CHECK;
-/* Before its time is up.  -ESRCH: there is none. */
+/* Before its time is up; with the call that takes the lock or gives it back, if
+ * there is one.  -ESRCH: there is none to end.  Suspends. */
 int host_hand_over_end(struct host *h, uint64_t addr) MUST_CHECK;
 /* Has it been given back, and was not taken back? */
 bool host_hand_over_offered(struct host *h, uint64_t addr);

@@ -26,9 +26,11 @@ int lock_each(struct host *h, const struct lockrec *rec,
 int lock_describe(struct host *h, const struct lockrec *rec,
     struct lock_holder *ret_holder) MUST_CHECK;
 
-/* Takes us out of the record, or our offer back.  0 also when we are not in it
- * any more.  Suspends. */
-int lock_give_back(struct host *h, uint64_t addr) MUST_CHECK;
+/* A fiber of ours takes the lock or gives it back. */
+bool lock_busy(struct host *h, uint64_t addr);
+/* Our offer of it, which is not busy, becomes free; meanwhile it is busy.
+ * 0 also when it is not on the LUN any more.  Suspends. */
+int lock_take_back(struct host *h, uint64_t addr) MUST_CHECK;
 
 /* The slot of another host that has this mounted; -ENOENT, -EBUSY with a
  * sentence.  Suspends. */
@@ -41,8 +43,10 @@ int admin_member(struct host *h, const char *name, unsigned *ret_slot,
 bool handover_withdraw(struct host *h, struct lockrec *rec);
 /* What becomes free is offered to the heir, if there is one. */
 void handover_offer(struct host *h, struct lockrec *rec);
-/* That is on the LUN. */
-void handover_offered(struct host *h, const struct lockrec *rec);
+/* That is on the LUN, but nobody wants it to be there any more. */
+bool handover_ended(struct host *h, const struct lockrec *rec);
+/* We have given it back, to whom the record says. */
+void handover_given(struct host *h, const struct lockrec *rec);
 /* We have it again. */
 void handover_over(struct host *h, uint64_t addr);
 /* Takes back what was offered for too long.  Suspends. */

@@ -358,8 +358,10 @@ lm_create(struct lockops *l, uint64_t addr, struct lock_grant *ret_g)
 	return rc;
 }
 
-int
-lock_give_back(struct host *h, uint64_t addr)
+/* Takes us out of the record, or our offer back.  0 also when we are not in it
+ * any more.  The caller has made it busy. */
+static int
+give_back(struct host *h, uint64_t addr)
 {
 	unsigned lost = 0;
 	struct lockrec rec;
@@ -377,10 +379,11 @@ lock_give_back(struct host *h, uint64_t addr)
 		rc = commit(h, &c, &rec);
 		if (rc == -VMFS_EMISCOMPARE)
 			race_lost(h, &lost);
-	} while (rc == -VMFS_EMISCOMPARE);
+	} while (rc == -VMFS_EMISCOMPARE ||
+	    (rc == 0 && handover_ended(h, &rec)));
 	if (rc == 0) {
 		host_saw_lsn(h, rec.version);
-		handover_offered(h, &rec);
+		handover_given(h, &rec);
 	}
 	caw_fini(&c);
 	return rc;
@@ -402,11 +405,41 @@ lm_release(struct lockops *l, struct lock_grant *g)
 	if (--e->refs > 0)
 		return 0;
 	e->busy = true;
-	rc = lock_give_back(h, addr);
+	rc = give_back(h, addr);
 	if (rc == 0)
 		held_drop(&h->lm, e);
 	else
 		held_astray(h, e, rc);
+	return rc;
+}
+
+bool
+lock_busy(struct host *h, uint64_t addr)
+{
+	const struct held *e = held_find(&h->lm, addr);
+
+	return e != NULL && e->busy;
+}
+
+int
+lock_take_back(struct host *h, uint64_t addr)
+{
+	struct lockmgr *lm = &h->lm;
+	struct held *e;
+	int rc;
+
+	/* What is offered is not held: handover_over. */
+	assert(held_find(lm, addr) == NULL);
+	e = calloc(1, sizeof(*e));
+	if (e == NULL)
+		return -ENOMEM;
+	stray_forget(lm, addr);
+	/* The offer has its own place in the table that outlives us. */
+	*e = (struct held){ .addr = addr, .busy = true,
+	    .kept = HOST_KEEP_LOCKS };
+	list_add_tail(bucket(lm, addr), &e->node);
+	rc = give_back(h, addr);
+	held_drop(lm, e);
 	return rc;
 }
 
@@ -441,7 +474,7 @@ lockmgr_tidy(struct host *h)
 
 		e->busy = true;
 		list_add_tail(bucket(lm, e->addr), &e->node);
-		rc = lock_give_back(h, e->addr);
+		rc = give_back(h, e->addr);
 		if (rc == 0 || rc == -VMFS_ECORRUPT)
 			held_drop(lm, e);
 		else

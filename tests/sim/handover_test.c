@@ -21,11 +21,12 @@ static const struct sim_faults rough = {
 };
 
 static void
-run_seeds(struct sim_faults faults, void (*play)(struct world *w))
+run_many(struct sim_faults faults, void (*play)(struct world *w),
+    uint64_t seeds)
 {
 	static struct world w;
 
-	for (uint64_t seed = 1; seed <= SEEDS; seed++) {
+	for (uint64_t seed = 1; seed <= seeds; seed++) {
 		struct world_conf conf = {
 			.seed = seed, .hosts = HOSTS,
 			.protocol = LOCK_ATS_PR, .faults = faults,
@@ -35,6 +36,12 @@ run_seeds(struct sim_faults faults, void (*play)(struct world *w))
 		if (world_run(&w, &conf, play, &hash) < 0)
 			atf_tc_fail("seed %" PRIu64 ": %s", seed, w.problem);
 	}
+}
+
+static void
+run_seeds(struct sim_faults faults, void (*play)(struct world *w))
+{
+	run_many(faults, play, SEEDS);
 }
 
 static uint64_t
@@ -377,6 +384,113 @@ ATF_TC_BODY(an_offer_ends_with_the_heir, tc)
 	run_seeds(calm, play_heir_dies);
 }
 
+/* ---- an offer ends while others are at its lock ---- */
+
+#define RACE_SEEDS (20 * SEEDS)
+/* As long as their requests to the LUN. */
+#define TAKING_NS NSEC_PER_MSEC
+#define CLOSING_NS (4 * NSEC_PER_MSEC)
+
+struct ending {
+	struct world *w;
+	uint64_t ino, within_ns;
+	int rc;
+	bool ended;
+};
+
+static void
+end_offer(void *arg)
+{
+	struct ending *e = arg;
+
+	fiber_sleep(sim_below(&e->w->sim, e->within_ns));
+	e->rc = host_hand_over_end(e->w->host[0].host, e->ino);
+	e->ended = true;
+}
+
+static bool
+begin_end(struct ending *e)
+{
+	WORLD_CHECK(e->w, sched_spawn(&e->w->sim.sched, "end", end_offer,
+	    e) == 0);
+	return !world_failed(e->w);
+}
+
+static void
+wait_end(struct ending *e)
+{
+	while (!e->ended)
+		fiber_sleep(NSEC_PER_MSEC);
+}
+
+/* What the giver has then is its own on the LUN, too. */
+static void
+play_end_and_take(struct world *w)
+{
+	struct ending e = {
+		.w = w, .ino = offer(w), .within_ns = TAKING_NS,
+	};
+	struct lock_grant g = { 0 };
+	struct fs_file *f = NULL;
+	struct lockops *l;
+
+	if (world_failed(w) || !begin_end(&e))
+		return;
+	fiber_sleep(sim_below(&w->sim, TAKING_NS));
+	l = ds_locks(fs_ds(w->host[0].fs));
+	WORLD_CHECK(w, l->vt->acquire(l, e.ino, LOCK_EXCLUSIVE, 0,
+	    w->sim.now_ns + NSEC_PER_SEC, &g, NULL) == 0);
+	wait_end(&e);
+	WORLD_CHECK(w, e.rc == 0 || e.rc == -ESRCH);
+	WORLD_CHECK(w, open_as(w, 2, e.ino, FS_WRITE, &f) == -VMFS_ELOCKED);
+	WORLD_CHECK(w, l->vt->release(l, &g) == 0);
+	if (world_failed(w))
+		return;
+	take(w, 2, e.ino);
+	end_all(w);
+}
+
+ATF_TC_WITHOUT_HEAD(who_takes_it_while_the_offer_ends_has_it);
+ATF_TC_BODY(who_takes_it_while_the_offer_ends_has_it, tc)
+{
+	(void)tc;
+	run_many(calm, play_end_and_take, RACE_SEEDS);
+}
+
+/* The close may be about to offer it. */
+static void
+play_end_and_close(struct world *w)
+{
+	struct ending e = {
+		.w = w, .ino = start_all(w), .within_ns = CLOSING_NS,
+	};
+	struct fs_file *f = NULL;
+	uint64_t n = 7;
+
+	if (world_failed(w))
+		return;
+	WORLD_CHECK(w, open_as(w, 0, e.ino, FS_WRITE, &f) == 0);
+	WORLD_CHECK(w, fs_file_write(f, 0, &n, sizeof(n)) == 0);
+	WORLD_CHECK(w, hand(w, 0, 1, e.ino, LIMIT_S * NSEC_PER_SEC) == 0);
+	if (world_failed(w) || !begin_end(&e))
+		return;
+	WORLD_CHECK(w, fs_file_close(f) == 0);
+	wait_end(&e);
+	WORLD_CHECK(w, e.rc == 0);
+	take(w, 2, e.ino);
+	WORLD_CHECK(w, hand(w, 0, 2, e.ino, NSEC_PER_SEC) == 0);
+	end_all(w);
+}
+
+ATF_TC_WITHOUT_HEAD(what_is_closed_while_the_offer_ends_is_free);
+ATF_TC_BODY(what_is_closed_while_the_offer_ends_is_free, tc)
+{
+	(void)tc;
+	run_many(calm, play_end_and_close, RACE_SEEDS);
+}
+
+/* ---- many offers ---- */
+
 /* Offers of a moment, so that the heir and the end of it meet. */
 static int
 pass_once(struct counter *c)
@@ -605,6 +719,8 @@ ATF_TP_ADD_TCS(tp)
 	ATF_TP_ADD_TC(tp, the_giver_may_have_it_back);
 	ATF_TP_ADD_TC(tp, an_offer_ends_with_the_giver);
 	ATF_TP_ADD_TC(tp, an_offer_ends_with_the_heir);
+	ATF_TP_ADD_TC(tp, who_takes_it_while_the_offer_ends_has_it);
+	ATF_TP_ADD_TC(tp, what_is_closed_while_the_offer_ends_is_free);
 	ATF_TP_ADD_TC(tp, nothing_is_lost_among_offers);
 	ATF_TP_ADD_TC(tp, a_shared_lock_becomes_exclusive_without_a_gap);
 	ATF_TP_ADD_TC(tp, it_stays_shared_while_another_host_reads);
