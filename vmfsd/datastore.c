@@ -228,31 +228,31 @@ pick_one(void *arg, struct datastore *d)
 		(void)snprintf(p->name, sizeof(p->name), "%s", d->name);
 }
 
-static unsigned
-unmount_picked(struct datastores *all, bool only_gone)
+static bool
+pick(struct datastores *all, bool only_gone, struct pick *ret_p)
 {
-	char why[DATASTORE_WHY_SIZE];
-	unsigned failed = 0;
-
-	for (;;) {
-		struct pick p = { .only_gone = only_gone };
-
-		datastores_each(all, pick_one, &p);
-		if (p.name[0] == '\0')
-			return failed;
-		if (datastore_unmount(all, p.name, true, why) < 0)
-			failed++;
-	}
+	*ret_p = (struct pick){ .only_gone = only_gone };
+	datastores_each(all, pick_one, ret_p);
+	return ret_p->name[0] != '\0';
 }
 
 void
 datastores_reap(struct datastores *all)
 {
-	(void)unmount_picked(all, true);
+	struct pick p;
+
+	while (pick(all, true, &p))
+		(void)!datastore_reap(all, p.name);
 }
 
 unsigned
 datastores_unmount_all(struct datastores *all)
 {
-	return unmount_picked(all, false);
+	char why[DATASTORE_WHY_SIZE];
+	unsigned failed = 0;
+	struct pick p;
+
+	while (pick(all, false, &p))
+		failed += datastore_unmount(all, p.name, true, why) < 0;
+	return failed;
 }

@@ -692,6 +692,22 @@ datastore_unmount(struct datastores *all, const char *name, bool force,
 	return rc;
 }
 
+int
+datastore_reap(struct datastores *all, const char *name)
+{
+	char why[DATASTORE_WHY_SIZE];
+	struct datastore *d = take(all, name, "unmounting", why);
+	int rc = 0;
+
+	if (d == NULL)
+		return -ENOENT;
+	/* Whoever was faster may have mounted it again. */
+	if (atomic_load(&d->gone))
+		rc = unmount_locked(d, true, why);
+	give_back(d);
+	return rc;
+}
+
 /* ---- once more ---- */
 
 void

@@ -119,6 +119,42 @@ hands_over_to_a_running_daemon_cleanup()
 	hosts_cleanup
 }
 
+# Others want it mounted at any moment: who unmounts it does so once.
+atf_test_case mounted_again_at_once_stays_mounted cleanup
+mounted_again_at_once_stays_mounted_head()
+{
+	atf_set require.user root
+}
+mount_on()
+{
+	while [ ! -e enough ]; do
+		vmfsctl -c esx1/ctl ds mount ds1 2>/dev/null
+	done
+}
+mounted_again_at_once_stays_mounted_body()
+{
+	lun_make lun
+	host_start esx1 "${PWD}/lun"
+	(mount_on) &
+	one=$!
+	(mount_on) &
+	two=$!
+	done=0
+	while [ ${done} -lt 100 ] && kill -0 "$(cat esx1/pid)"; do
+		vmfsctl -c esx1/ctl ds unmount ds1 2>/dev/null &&
+		    done=$((done + 1))
+	done
+	touch enough
+	wait ${one} ${two}
+	atf_check_equal ${done} "$(grep -c 'ds1: unmounted' esx1/log)"
+	daemon_stop esx1
+}
+mounted_again_at_once_stays_mounted_cleanup()
+{
+	touch enough
+	hosts_cleanup
+}
+
 atf_test_case failures_exit_as_mount_does
 failures_exit_as_mount_does_head()
 {
@@ -146,5 +182,6 @@ atf_init_test_cases()
 	atf_add_test_case starts_a_daemon_that_ends_with_umount
 	atf_add_test_case watchdog_is_armed_while_something_is_mounted
 	atf_add_test_case hands_over_to_a_running_daemon
+	atf_add_test_case mounted_again_at_once_stays_mounted
 	atf_add_test_case failures_exit_as_mount_does
 }
