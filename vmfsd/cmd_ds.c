@@ -77,7 +77,7 @@ advice(const struct datastore *d)
 		return "give the LUN back, then vmfsctl ds unmount --force and "
 		    "vmfsctl ds mount";
 	case DATASTORE_UNMOUNTED:
-		if (d->wanted)
+		if (atomic_load(&d->wanted))
 			return "it is tried again every 30 s, and by vmfsctl "
 			    "ds mount; vmfsctl ds unmount ends that";
 		return d->why[0] != '\0' ? "vmfsctl ds mount tries again" :

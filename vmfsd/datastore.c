@@ -123,7 +123,7 @@ datastore_unref(struct datastore *d)
 	bool drop;
 
 	(void)pthread_mutex_lock(&all->mutex);
-	drop = --d->refs == 0 && !d->listed && !d->wanted &&
+	drop = --d->refs == 0 && !d->listed && !atomic_load(&d->wanted) &&
 	    atomic_load(&d->state) == DATASTORE_UNMOUNTED;
 	if (drop)
 		list_del(&d->node);
@@ -183,20 +183,22 @@ datastores_each(struct datastores *all,
 }
 
 static void
-count_mounted(void *arg, struct datastore *d)
+count_used(void *arg, struct datastore *d)
 {
 	unsigned *n = arg;
 
-	if (atomic_load(&d->state) != DATASTORE_UNMOUNTED)
+	/* In this order: it is wanted until it is mounted. */
+	if (atomic_load(&d->wanted) ||
+	    atomic_load(&d->state) != DATASTORE_UNMOUNTED)
 		(*n)++;
 }
 
 bool
-datastores_mounted(struct datastores *all)
+datastores_in_use(struct datastores *all)
 {
 	unsigned n = 0;
 
-	datastores_each(all, count_mounted, &n);
+	datastores_each(all, count_used, &n);
 	return n > 0;
 }
 

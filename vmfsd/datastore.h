@@ -54,7 +54,7 @@ struct datastore {
 	bool no_io_uring;	/* its requests by /dev/fuse */
 	enum unmap_when unmap;	/* the LUN is told what is free ... */
 	uint64_t unmap_rate;	/* ... bytes a second; 0: no limit */
-	bool wanted;		/* could not be mounted at start: try again */
+	atomic_bool wanted;	/* could not be mounted at start: try again */
 	/* "mounting", "unmounting": `use` is held for long; NULL. */
 	_Atomic(const char *) doing;
 	bool left;		/* by a dead process; perhaps not mounted yet */
@@ -160,8 +160,8 @@ int datastore_unmount(struct datastores *all, const char *name, bool force,
 void datastores_reap(struct datastores *all);
 /* Unmounts everything; the number that would not go cleanly. */
 unsigned datastores_unmount_all(struct datastores *all);
-/* True while one is mounted. */
-bool datastores_mounted(struct datastores *all);
+/* True while one is mounted, or tried again. */
+bool datastores_in_use(struct datastores *all);
 const char *datastore_state_name(enum datastore_state s);
 
 #endif

@@ -512,7 +512,7 @@ mount_locked(struct datastore *d, char *why)
 		d->since_us = now_us(d);
 		return rc;
 	}
-	d->wanted = false;
+	atomic_store(&d->wanted, false);
 	d->resumed = false;
 	(void)!call_on(d->env.sched, attach_fiber, d);
 	d->mounted_us = d->env.wall_us(&d->env);
@@ -526,10 +526,10 @@ static int
 not_mounted(struct datastore *d, char *why)
 {
 	/* That nobody wants it any more is news, though. */
-	if (d->wanted) {
-		d->wanted = false;
+	if (atomic_exchange(&d->wanted, false)) {
 		ds_keep_end(d);
 		d->why[0] = '\0';
+		d->all->on_unmounted(d->all->arg);
 		return 0;
 	}
 	(void)snprintf(why, DATASTORE_WHY_SIZE, "datastore '%s' is not mounted",
@@ -717,7 +717,8 @@ datastore_want(struct datastores *all, const char *name)
 
 	if (datastore_get(all, name, false, &d) < 0)
 		return;
-	d->wanted = atomic_load(&d->state) == DATASTORE_UNMOUNTED;
+	atomic_store(&d->wanted,
+	    atomic_load(&d->state) == DATASTORE_UNMOUNTED);
 	datastore_put(d);
 }
 
@@ -732,10 +733,11 @@ retry_one(struct datastores *all, const char *name)
 	if (d == NULL)
 		return 0;
 	(void)snprintf(before, sizeof(before), "%s", d->why);
-	if (d->wanted && mount_locked(d, why) < 0 && strcmp(before, why) != 0)
+	if (atomic_load(&d->wanted) && mount_locked(d, why) < 0 &&
+	    strcmp(before, why) != 0)
 		log_error(all->log, "datastore: %s: not mounted: %s", name,
 		    why);
-	left = d->wanted;
+	left = atomic_load(&d->wanted);
 	give_back(d);
 	if (left == 0)
 		tell_mounted(all, name);

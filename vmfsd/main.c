@@ -241,27 +241,42 @@ mount_left(struct program *p)
 	return failed;
 }
 
-/* One that cannot be mounted keeps nothing else from being served, unless it
- * is all that this process is for. */
+/* Does this process go on where another one has died? */
+static bool
+something_is_left(void)
+{
+	char name[KEEP_NAME_MAX];
+	unsigned at = 0;
+
+	return ds_keep_next(&at, name);
+}
+
+/*
+ * One that cannot be mounted keeps nothing else from being served.  A process
+ * that ends with the last unmount is for what is mounted when it starts: that
+ * must succeed, and what was unmounted later is not for its successors.
+ */
 static int
 mount_all(struct program *p)
 {
 	struct datastores *all = &p->daemon.datastores;
 	const struct conf *conf = &p->conf;
+	bool starts = p->options.exit_on_unmount && !something_is_left();
+	bool only_left = p->options.exit_on_unmount && !starts;
 	unsigned failed = 0;
 	int rc = 0;
 
 	for (size_t i = 0; rc == 0 && i < conf->datastores; i++)
 		rc = datastore_add(all, &conf->datastore[i], true);
 	for (size_t i = 0; rc == 0 && i < conf->datastores; i++) {
-		if (conf->datastore[i].noauto &&
+		if ((conf->datastore[i].noauto || only_left) &&
 		    !ds_keep_is_left(conf->datastore[i].name))
 			continue;
 		rc = mount_one(p, conf->datastore[i].name);
 		if (rc < 0)
 			datastore_want(all, conf->datastore[i].name);
 		failed += rc < 0;
-		if (!p->options.exit_on_unmount)
+		if (!starts)
 			rc = 0;
 	}
 	if (rc == 0)
@@ -422,7 +437,7 @@ wait_for_end(struct program *p)
 			return;
 		}
 		if (p->options.exit_on_unmount &&
-		    !datastores_mounted(&p->daemon.datastores))
+		    !datastores_in_use(&p->daemon.datastores))
 			return;
 	}
 }

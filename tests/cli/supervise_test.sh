@@ -388,6 +388,106 @@ mount_by_hand_waits_for_its_lun_cleanup()
 	hosts_cleanup
 }
 
+# By mount.vmfs, as from fstab: a vmfsd of its own, whose pid nobody writes.
+own_mount()
+{
+	mkdir m esx1
+	atf_check mount.vmfs -o \
+	    "name=esx1,dir=${PWD}/id,log=${PWD}/esx1/log" lun m
+	ps -o ppid= -p "$(cat id/lock)" | tr -d ' ' >esx1/pid
+}
+own_mount_ended()
+{
+	until_true 20 eval '! kill -0 "$(cat esx1/pid)"' ||
+	    atf_fail "vmfsd stays"
+}
+own_mount_cleanup()
+{
+	umount -l m
+	[ ! -s esx1/pid ] || kill -9 "$(cat esx1/pid)"
+	[ ! -s esx1/log ] || cat esx1/log
+	return 0
+}
+
+atf_test_case mount_of_its_own_waits_for_its_lun cleanup
+mount_of_its_own_waits_for_its_lun_head()
+{
+	atf_set require.user root
+}
+mount_of_its_own_waits_for_its_lun_body()
+{
+	lun_make lun
+	own_mount
+	holds m/file
+	goes_on_without lun ds1
+	mv lun.away lun
+	echo >go
+	until_true 60 test -s outcome || atf_fail "it is not mounted again"
+	atf_check_equal written "$(cat outcome)"
+	wait $!
+	umount m
+	own_mount_ended
+}
+mount_of_its_own_waits_for_its_lun_cleanup()
+{
+	own_mount_cleanup
+}
+
+atf_test_case mount_of_its_own_is_given_up cleanup
+mount_of_its_own_is_given_up_head()
+{
+	atf_set require.user root
+}
+mount_of_its_own_is_given_up_body()
+{
+	lun_make lun
+	own_mount
+	holds m/file
+	goes_on_without lun ds1
+	atf_check vmfsctl -c id/control.sock ds unmount ds1
+	own_mount_ended
+	echo >go
+	wait $!
+	atf_check_equal refused "$(cat outcome)"
+}
+mount_of_its_own_is_given_up_cleanup()
+{
+	own_mount_cleanup
+}
+
+# What a vmfsd was started for is unmounted; it goes on for another one.
+atf_test_case successor_mounts_what_there_was cleanup
+successor_mounts_what_there_was_head()
+{
+	atf_set require.user root
+}
+successor_mounts_what_there_was_body()
+{
+	lun_make lun
+	lun_make lun2
+	mkdir m2
+	own_mount
+	atf_check mount.vmfs -o "control=${PWD}/id/control.sock,ds=second" \
+	    lun2 m2
+	holds m2/file
+	umount m
+	until_true 20 grep 'ds1: unmounted' esx1/log ||
+	    atf_fail "it stays mounted"
+	kill -9 "$(worker esx1)"
+	echo >go
+	until_true 60 test -s outcome || atf_fail "it is not mounted again"
+	atf_check_equal written "$(cat outcome)"
+	wait $!
+	atf_check -s not-exit:0 mountpoint -q m
+	umount m2
+	own_mount_ended
+}
+successor_mounts_what_there_was_cleanup()
+{
+	umount -l m2
+	own_mount_cleanup
+}
+
 # Nobody waits for a mount that nobody wants any more.
 atf_test_case unmounted_while_it_waits_for_its_lun cleanup
 unmounted_while_it_waits_for_its_lun_head()
@@ -666,6 +766,9 @@ atf_init_test_cases()
 	atf_add_test_case host_that_was_taken_over_begins_anew
 	atf_add_test_case what_was_mounted_by_hand_stays
 	atf_add_test_case mount_by_hand_waits_for_its_lun
+	atf_add_test_case mount_of_its_own_waits_for_its_lun
+	atf_add_test_case mount_of_its_own_is_given_up
+	atf_add_test_case successor_mounts_what_there_was
 	atf_add_test_case unmounted_while_it_waits_for_its_lun
 	atf_add_test_case what_could_not_be_mounted_by_hand_stays_so
 	atf_add_test_case host_goes_on_on_an_iscsi_lun
