@@ -587,133 +587,6 @@ host_goes_on_on_an_iscsi_lun_cleanup()
 	hosts_cleanup
 }
 
-# A copy of the program, as a package would have installed it.
-installed()
-{
-	mkdir -p bin
-	cp "$(command -v vmfsd)" bin/vmfsd
-	PATH=${PWD}/bin:${PATH}
-}
-
-runs_from()
-{
-	[ "$(stat -L -c %i "/proc/$1/exe")" = "$2" ]
-}
-
-atf_test_case upgrade_goes_on_with_the_new_program cleanup
-upgrade_goes_on_with_the_new_program_head()
-{
-	atf_set require.user root
-}
-write_on()
-{
-	n=0
-	while [ ! -e enough ]; do
-		echo "${n}" >&8 || exit 1
-		n=$((n + 1))
-	done
-	echo "${n}" >written
-}
-upgrade_goes_on_with_the_new_program_body()
-{
-	installed
-	daemon_in=supervised
-	lun_make lun
-	host_start esx1 "${PWD}/lun"
-	exec 8>>esx1/mnt/file
-	(write_on) &
-	writer=$!
-	supervisor=$(cat esx1/pid)
-	for _ in 1 2 3; do
-		old=$(worker esx1)
-		cp bin/vmfsd bin/new
-		mv bin/new bin/vmfsd
-		new=$(stat -c %i bin/vmfsd)
-		atf_check -o match:"^esx1	.*	yes	${PWD}/bin/vmfsd$" \
-		    vmfsctl -c esx1/ctl -H daemon upgrade
-		[ "$(worker esx1)" != "${old}" ] || atf_fail "the same worker"
-		atf_check_equal "${supervisor}" "$(cat esx1/pid)"
-		runs_from "${supervisor}" "${new}" ||
-		    atf_fail "the supervisor is the old program"
-		runs_from "$(worker esx1)" "${new}" ||
-		    atf_fail "the worker is the old program"
-	done
-	touch enough
-	wait ${writer} || atf_fail "a write failed"
-	exec 8>&-
-	seq 0 $(($(cat written) - 1)) >expected
-	cmp expected esx1/mnt/file || atf_fail "not what was written"
-	hosts_stop
-	atf_check -o ignore fsck.vmfs -n lun
-}
-upgrade_goes_on_with_the_new_program_cleanup()
-{
-	touch enough
-	hosts_cleanup
-}
-
-atf_test_case upgrade_to_what_does_not_start_is_refused cleanup
-upgrade_to_what_does_not_start_is_refused_head()
-{
-	atf_set require.user root
-}
-upgrade_to_what_does_not_start_is_refused_body()
-{
-	installed
-	daemon_in=supervised
-	lun_make lun
-	host_start esx1 "${PWD}/lun"
-	exec 8>esx1/mnt/file
-	old=$(worker esx1)
-	printf '#!/bin/sh\nexit 1\n' >bin/new
-	chmod +x bin/new
-	mv bin/new bin/vmfsd
-	atf_check -s not-exit:0 -e match:'cannot go on|does not start' \
-	    vmfsctl -c esx1/ctl daemon upgrade
-	atf_check_equal "${old}" "$(worker esx1)"
-	echo kept >&8 || atf_fail "the file is not open any more"
-	exec 8>&-
-	hosts_stop
-}
-upgrade_to_what_does_not_start_is_refused_cleanup()
-{
-	hosts_cleanup
-}
-
-atf_test_case worker_dies_while_a_new_program_hangs cleanup
-worker_dies_while_a_new_program_hangs_head()
-{
-	atf_set require.user root
-}
-worker_dies_while_a_new_program_hangs_body()
-{
-	installed
-	daemon_in=supervised
-	lun_make lun
-	host_start esx1 "${PWD}/lun"
-	mv bin/vmfsd bin/good
-	# shellcheck disable=SC2016
-	printf '#!/bin/sh\ncase "$*" in *--check-config*)
-	echo $$ >"%s"; exec sleep 1000;; esac\nexec "%s" "$@"\n' \
-	    "${PWD}/asked" "${PWD}/bin/good" >bin/new
-	chmod +x bin/new
-	mv bin/new bin/vmfsd
-	vmfsctl -c esx1/ctl daemon upgrade >upgrade.out 2>&1 &
-	until_true 10 test -s asked || atf_fail "the program is not tried"
-	worker=$(pgrep -P "$(cat esx1/pid)" -f -- --log-file)
-	kill -9 "${worker}"
-	until_true 5 went_on esx1 0 || atf_fail "nobody goes on"
-	kill -0 "$(cat asked)" || atf_fail "it did not hang"
-	until_true 30 gave_up "$(cat asked)" || atf_fail "it hangs for ever"
-	until_true 5 grep 'no upgrade' esx1/log || atf_fail "nobody is told"
-	hosts_stop
-}
-worker_dies_while_a_new_program_hangs_cleanup()
-{
-	[ ! -s asked ] || kill -9 "$(cat asked)"
-	hosts_cleanup
-}
-
 atf_test_case worker_is_tried_again_when_it_cannot_be_made cleanup
 worker_is_tried_again_when_it_cannot_be_made_head()
 {
@@ -743,24 +616,6 @@ worker_is_tried_again_when_it_cannot_be_made_cleanup()
 	hosts_cleanup
 }
 
-atf_test_case upgrade_needs_a_supervisor cleanup
-upgrade_needs_a_supervisor_head()
-{
-	atf_set require.user root
-}
-upgrade_needs_a_supervisor_body()
-{
-	lun_make lun
-	host_start esx1 "${PWD}/lun"
-	atf_check -s not-exit:0 -e match:'start it with --supervise' \
-	    vmfsctl -c esx1/ctl daemon upgrade
-	hosts_stop
-}
-upgrade_needs_a_supervisor_cleanup()
-{
-	hosts_cleanup
-}
-
 atf_init_test_cases()
 {
 	atf_add_test_case host_that_was_taken_over_begins_anew
@@ -772,11 +627,7 @@ atf_init_test_cases()
 	atf_add_test_case unmounted_while_it_waits_for_its_lun
 	atf_add_test_case what_could_not_be_mounted_by_hand_stays_so
 	atf_add_test_case host_goes_on_on_an_iscsi_lun
-	atf_add_test_case upgrade_goes_on_with_the_new_program
-	atf_add_test_case upgrade_to_what_does_not_start_is_refused
-	atf_add_test_case worker_dies_while_a_new_program_hangs
 	atf_add_test_case worker_is_tried_again_when_it_cannot_be_made
-	atf_add_test_case upgrade_needs_a_supervisor
 	atf_add_test_case fio_sees_no_error
 	atf_add_test_case names_change_exactly_once
 	atf_add_test_case open_file_without_a_name_stays
