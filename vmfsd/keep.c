@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -69,6 +70,8 @@ keep_open(void)
 	/* None of our children is a worker. */
 	(void)unsetenv(SUPERVISE_SOCKET);
 	(void)unsetenv(SUPERVISE_KEPT);
+	/* Not "exe", by which we were run. */
+	(void)prctl(PR_SET_NAME, "vmfsd");
 	return keep.socket >= 0;
 }
 

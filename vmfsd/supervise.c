@@ -45,7 +45,7 @@ struct kept {
 struct supervisor {
 	const struct options *options;
 	char **argv;
-	char program[4096];		/* path of what is run */
+	char program[4096];		/* where an upgrade finds it */
 	struct log log;
 	struct list kept;
 	int signal_fd, ready_fd, socket;
@@ -165,9 +165,9 @@ become_worker(struct supervisor *s, int socket, pid_t parent)
 	(void)snprintf(number, sizeof(number), "%d", socket);
 	(void)setenv(SUPERVISE_SOCKET, number, 1);
 	hand_over(s);
-	(void)execv(s->program, s->argv);
-	/* It is being replaced, perhaps: what runs here is still there. */
+	/* What runs here: another on the disk has not been looked at. */
 	(void)execv("/proc/self/exe", s->argv);
+	(void)execv(s->program, s->argv);
 	_exit(127);
 }
 

@@ -53,6 +53,9 @@ upgrade_goes_on_with_the_new_program_body()
 		runs_from "$(worker esx1)" "${new}" ||
 		    atf_fail "the worker is the old program"
 	done
+	kill_worker esx1
+	runs_from "$(worker esx1)" "${new}" ||
+	    atf_fail "the next worker is another program"
 	touch enough
 	wait ${writer} || atf_fail "a write failed"
 	exec 8>&-
@@ -91,6 +94,37 @@ upgrade_to_what_does_not_start_is_refused_body()
 	hosts_stop
 }
 upgrade_to_what_does_not_start_is_refused_cleanup()
+{
+	hosts_cleanup
+}
+
+atf_test_case new_program_waits_for_an_upgrade cleanup
+new_program_waits_for_an_upgrade_head()
+{
+	atf_set require.user root
+}
+new_program_waits_for_an_upgrade_body()
+{
+	installed
+	daemon_in=supervised
+	lun_make lun
+	host_start esx1 "${PWD}/lun"
+	old=$(stat -c %i bin/vmfsd)
+	exec 8>esx1/mnt/file
+	# Held by a name, so that its inode is not used again.
+	ln bin/vmfsd bin/old
+	printf '#!/bin/sh\nexit 1\n' >bin/new
+	chmod +x bin/new
+	mv bin/new bin/vmfsd
+	kill_worker esx1
+	runs_from "$(worker esx1)" "${old}" ||
+	    atf_fail "the worker is another program"
+	atf_check -o inline:'vmfsd\n' cat "/proc/$(worker esx1)/comm"
+	echo kept >&8 || atf_fail "the file is not open any more"
+	exec 8>&-
+	hosts_stop
+}
+new_program_waits_for_an_upgrade_cleanup()
 {
 	hosts_cleanup
 }
@@ -152,6 +186,7 @@ atf_init_test_cases()
 {
 	atf_add_test_case upgrade_goes_on_with_the_new_program
 	atf_add_test_case upgrade_to_what_does_not_start_is_refused
+	atf_add_test_case new_program_waits_for_an_upgrade
 	atf_add_test_case worker_dies_while_a_new_program_hangs
 	atf_add_test_case upgrade_needs_a_supervisor
 }
