@@ -10,6 +10,7 @@
 #include "vmfsd/keep.h"
 
 #define PREFIX "ds."
+#define FUSE_PREFIX "fuse."
 
 static void
 name_of(const char *datastore, char name[KEEP_NAME_MAX])
@@ -129,18 +130,42 @@ ds_keep_next(unsigned *at, char *ret_name)
 	return keep_next(PREFIX, at, ret_name);
 }
 
-int
-ds_keep_adopt(struct datastores *all, const char *name)
+static int
+look_left(const char *name, struct ds_keep **ret_k)
 {
-	struct conf_datastore conf = { .name = (char *)(uintptr_t)name };
 	char kept[KEEP_NAME_MAX];
-	struct ds_keep *k;
 	int fd, rc;
 
 	name_of(name, kept);
 	rc = keep_look(kept, &fd);
-	if (rc == 0)
-		rc = map_left(fd, &k);
+	return rc < 0 ? rc : map_left(fd, ret_k);
+}
+
+bool
+ds_keep_mount(const char *name, char ret_dir[DS_KEEP_TEXT])
+{
+	char kept[KEEP_NAME_MAX];
+	struct ds_keep *k;
+	bool told;
+	int fd;
+
+	(void)snprintf(kept, sizeof(kept), FUSE_PREFIX "%s", name);
+	if (keep_look(kept, &fd) < 0 || look_left(name, &k) < 0)
+		return false;
+	told = k->lun[0] != '\0';
+	if (told)
+		(void)snprintf(ret_dir, DS_KEEP_TEXT, "%s", k->mount);
+	(void)munmap(k, sizeof(*k));
+	return told;
+}
+
+int
+ds_keep_adopt(struct datastores *all, const char *name)
+{
+	struct conf_datastore conf = { .name = (char *)(uintptr_t)name };
+	struct ds_keep *k;
+	int rc = look_left(name, &k);
+
 	if (rc < 0)
 		return rc;
 	conf.lun = k->lun;
@@ -155,7 +180,7 @@ ds_keep_adopt(struct datastores *all, const char *name)
 void
 ds_keep_give_up(const char *name)
 {
-	static const char *const prefixes[] = { PREFIX, "fuse." };
+	static const char *const prefixes[] = { PREFIX, FUSE_PREFIX };
 	char kept[KEEP_NAME_MAX];
 	int fd;
 

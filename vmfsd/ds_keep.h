@@ -31,6 +31,8 @@ struct attach_keep {
 };
 #define ATTACH_KEEP_MAX 128u
 
+#define DS_KEEP_TEXT 1024u
+
 struct ds_keep {
 	uint64_t version;	/* DS_KEEP_VERSION */
 	uint64_t size;		/* of this struct */
@@ -39,7 +41,7 @@ struct ds_keep {
 	uint64_t isid[2];
 	/* How it was mounted, for whom no configuration tells; "": the texts
 	 * are too long. */
-	char lun[1024], mount[1024];
+	char lun[DS_KEEP_TEXT], mount[DS_KEEP_TEXT];
 	uint32_t readonly;
 	struct host_keep host;
 	struct attach_keep attach[ATTACH_KEEP_MAX];
@@ -52,6 +54,8 @@ struct ds_keep {
 int ds_keep_begin(struct datastore *d) MUST_CHECK;
 /* A dead process had it mounted, and this one has not yet. */
 bool ds_keep_is_left(const char *name);
+/* Where its mount still is. */
+bool ds_keep_mount(const char *name, char ret_dir[DS_KEEP_TEXT]);
 /*
  * The same of the next one, from *at on, in whatever way that was mounted: its
  * name (KEEP_NAME_MAX).  It is added, not listed, or given up: who uses the

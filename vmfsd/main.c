@@ -241,6 +241,22 @@ mount_left(struct program *p)
 	return failed;
 }
 
+/* A mount that has outlived a worker is where it is. */
+static int
+add_listed(struct program *p, const struct conf_datastore *conf)
+{
+	struct conf_datastore as = *conf;
+	char dir[DS_KEEP_TEXT];
+
+	if (ds_keep_mount(conf->name, dir) && strcmp(dir, conf->mount) != 0) {
+		log_warn(&p->log, "datastore: %s: stays mounted on '%s' until "
+		    "vmfsd is started again; the configuration says '%s'",
+		    conf->name, dir, conf->mount);
+		as.mount = dir;
+	}
+	return datastore_add(&p->daemon.datastores, &as, true);
+}
+
 /* Does this process go on where another one has died? */
 static bool
 something_is_left(void)
@@ -267,7 +283,7 @@ mount_all(struct program *p)
 	int rc = 0;
 
 	for (size_t i = 0; rc == 0 && i < conf->datastores; i++)
-		rc = datastore_add(all, &conf->datastore[i], true);
+		rc = add_listed(p, &conf->datastore[i]);
 	for (size_t i = 0; rc == 0 && i < conf->datastores; i++) {
 		if ((conf->datastore[i].noauto || only_left) &&
 		    !ds_keep_is_left(conf->datastore[i].name))

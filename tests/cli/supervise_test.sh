@@ -326,6 +326,39 @@ what_was_mounted_by_hand_stays_cleanup()
 	hosts_cleanup
 }
 
+# The configuration is edited, for the next start.
+atf_test_case mount_stays_where_it_is cleanup
+mount_stays_where_it_is_head()
+{
+	atf_set require.user root
+}
+mount_stays_where_it_is_body()
+{
+	daemon_in=supervised
+	lun_make lun
+	host_start esx1 "${PWD}/lun"
+	exec 8>esx1/mnt/file
+	mkdir other
+	mount -t tmpfs none other
+	sed -i "s,^mount = .*,mount = ${PWD}/other," esx1/conf
+	for _ in 1 2; do
+		kill_worker esx1
+		atf_check mountpoint -q esx1/mnt
+		atf_check -s exit:4 -e match:'files are open' \
+		    vmfsctl -c esx1/ctl ds unmount ds1
+		atf_check mountpoint -q other
+		echo still >&8 || atf_fail "the open file is lost"
+	done
+	exec 8>&-
+	hosts_stop
+	atf_check -s not-exit:0 mountpoint -q esx1/mnt
+}
+mount_stays_where_it_is_cleanup()
+{
+	umount -l other
+	hosts_cleanup
+}
+
 # Has FILE open, and writes to it when it is told to.
 writer()
 {
@@ -620,6 +653,7 @@ atf_init_test_cases()
 {
 	atf_add_test_case host_that_was_taken_over_begins_anew
 	atf_add_test_case what_was_mounted_by_hand_stays
+	atf_add_test_case mount_stays_where_it_is
 	atf_add_test_case mount_by_hand_waits_for_its_lun
 	atf_add_test_case mount_of_its_own_waits_for_its_lun
 	atf_add_test_case mount_of_its_own_is_given_up
