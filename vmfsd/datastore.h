@@ -114,9 +114,9 @@ struct datastores {
 	void (*on_unmounted)(void *arg);
 	void *arg;
 	/*
-	 * One was mounted.  And one is to be unmounted: whoever uses it lets
-	 * go, or refuses (never with force), with a sentence in why
-	 * (DATASTORE_WHY_SIZE).  NULL: nobody asks.
+	 * One was mounted, or stays so.  And one is to be unmounted: whoever
+	 * uses it lets go, or refuses (never with force), with a sentence in
+	 * why (DATASTORE_WHY_SIZE).  NULL: nobody asks.
 	 */
 	void (*on_mounted)(void *users);
 	int (*before_unmount)(void *users, const char *name, bool force,

@@ -683,12 +683,17 @@ datastore_unmount(struct datastores *all, const char *name, bool force,
     char *why)
 {
 	struct datastore *d = take(all, name, "unmounting", why);
+	bool stays;
 	int rc;
 
 	if (d == NULL)
 		return -ENOENT;
 	rc = unmount_locked(d, force, why);
+	stays = rc < 0 && atomic_load(&d->state) != DATASTORE_UNMOUNTED;
 	give_back(d);
+	/* Who has let go already, before others refused, has it again. */
+	if (stays && all->on_mounted != NULL)
+		all->on_mounted(all->users);
 	return rc;
 }
 

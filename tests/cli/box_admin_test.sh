@@ -765,6 +765,11 @@ virtual_disks_are_luns_while_mounted_body()
 	luns_are 1
 	atf_check vmfsctl ds mount ds1
 	luns_are 2
+	# It is not unmounted after all.
+	exec 8>box/mnt/file
+	atf_check -s exit:4 -e match:'files are open' vmfsctl ds unmount ds1
+	luns_are 2
+	exec 8>&-
 	info_is 0 .status ok
 	capacity_is 0 67108864
 	qemu_io 0 'write -P 5 0 1M'
