@@ -17,6 +17,7 @@ pr_store_open(struct pr_store *s, const char *dir, const char *kind,
 {
 	cleanup_free char *image = NULL;
 	char uuid[UUID_TEXT_SIZE];
+	bool failed;
 	size_t len;
 	FILE *f;
 
@@ -32,9 +33,13 @@ pr_store_open(struct pr_store *s, const char *dir, const char *kind,
 	}
 	image = malloc(PR_STORE_MAX);
 	len = image != NULL ? fread(image, 1, PR_STORE_MAX, f) : 0;
+	failed = ferror(f) != 0;
 	(void)fclose(f);
 	if (image == NULL)
 		return -ENOMEM;
+	/* Not damaged: who is told so removes the file. */
+	if (failed)
+		return -EIO;
 	if (len == PR_STORE_MAX)
 		return -EFBIG;
 	*ret_image = take_ptr(image);

@@ -277,6 +277,27 @@ sanitize_goes_on_after_a_kill_body()
 	    atf_fail "there is more than the pattern"
 }
 
+# It is not damaged, and nobody is told to remove it.
+box_test_case reservations_that_cannot_be_read_are_not_thrown_away
+reservations_that_cannot_be_read_are_not_thrown_away_body()
+{
+	box_start
+	# REGISTER with APTPL, key 7.
+	[ "$(scsi 0 5f000000000000001800 \
+	    000000000000000000000000000000070000000001000000)" = GOOD ] ||
+	    atf_fail "not registered"
+	host_stop box
+	file=$(echo box/id/reservations-*)
+	mv "${file}" kept
+	mkdir "${file}"
+	atf_check -s exit:1 -e match:'Input.output error' -e not-match:damaged \
+	    vmfsd --config=box/conf
+	rmdir "${file}"
+	mv kept "${file}"
+	box_start
+	host_stop box
+}
+
 # The text is written, read after a restart, and noise without its key.
 box_test_case encrypted_lun_is_erased_by_its_key
 encrypted_lun_is_erased_by_its_key_body()
