@@ -304,6 +304,12 @@ obey(struct supervisor *s, char *text, int fd)
 		keep_it(s, name, fd);
 		return;
 	}
+	if (strcmp(text, "put") == 0 && name != NULL) {
+		log_warn(&s->log, "supervisor: '%s' would not outlive the "
+		    "worker: its descriptor did not arrive; see the limit of "
+		    "open files", name);
+		forget(s, name);
+	}
 	if (fd >= 0)
 		(void)close(fd);
 	if (strcmp(text, "drop") == 0 && name != NULL)

@@ -620,6 +620,32 @@ host_goes_on_on_an_iscsi_lun_cleanup()
 	hosts_cleanup
 }
 
+atf_test_case what_cannot_be_kept_is_told cleanup
+what_cannot_be_kept_is_told_head()
+{
+	atf_set require.user root
+	atf_set require.progs prlimit
+}
+what_cannot_be_kept_is_told_body()
+{
+	daemon_in=supervised
+	lun_make lun
+	host_start esx1 "${PWD}/lun"
+	limit=$(prlimit --pid="$(cat esx1/pid)" --nofile --noheadings --raw \
+	    --output=SOFT)
+	prlimit --pid="$(cat esx1/pid)" --nofile=3:
+	atf_check vmfsctl -c esx1/ctl ds unmount ds1
+	atf_check vmfsctl -c esx1/ctl ds mount ds1
+	until_true 10 grep "'fuse.ds1' would not outlive" esx1/log ||
+	    atf_fail "nobody is told"
+	prlimit --pid="$(cat esx1/pid)" --nofile="${limit}:"
+	hosts_stop
+}
+what_cannot_be_kept_is_told_cleanup()
+{
+	hosts_cleanup
+}
+
 atf_test_case worker_is_tried_again_when_it_cannot_be_made cleanup
 worker_is_tried_again_when_it_cannot_be_made_head()
 {
@@ -661,6 +687,7 @@ atf_init_test_cases()
 	atf_add_test_case unmounted_while_it_waits_for_its_lun
 	atf_add_test_case what_could_not_be_mounted_by_hand_stays_so
 	atf_add_test_case host_goes_on_on_an_iscsi_lun
+	atf_add_test_case what_cannot_be_kept_is_told
 	atf_add_test_case worker_is_tried_again_when_it_cannot_be_made
 	atf_add_test_case fio_sees_no_error
 	atf_add_test_case names_change_exactly_once
