@@ -309,8 +309,9 @@ content_read(struct fs_file *f, uint64_t offset, void *buf, size_t len,
 
 	if (f->mode != LOCK_FREE && inode_held(ip))
 		return read_locked(ip, offset, buf, len, ret_len);
-	/* One that only reads goes on without a lock: see grant_change. */
-	if (f->mode != LOCK_FREE && f->mode != LOCK_SHARED)
+	/* A snapshot does not change, so who reads it goes on without a lock;
+	 * others have asked that nobody writes meanwhile. */
+	if (f->mode != LOCK_FREE && ip->info.type != INODE_SNAPSHOT)
 		return -VMFS_EFENCED;
 	reader_init(&rd, ip);
 	while ((r = reader_begin(&rd)) == 0) {

@@ -510,58 +510,6 @@ ATF_TC_BODY(nothing_is_known_when_the_lock_has_ended, tc)
 	rig_run(256 * MIB, lock_ends);
 }
 
-static const struct lockops_vt *real_locks;
-
-/* The lock is lost, as if its record could not be written. */
-static int
-upgrade_fails(struct lockops *l, uint64_t addr, enum lock_mode mode,
-    unsigned flags, uint64_t deadline_ns, struct lock_grant *ret_g,
-    struct lock_holder *ret_holder)
-{
-	struct lock_grant g;
-	int r;
-
-	if ((flags & LOCK_CHANGE) == 0)
-		return real_locks->acquire(l, addr, mode, flags, deadline_ns,
-		    ret_g, ret_holder);
-	r = real_locks->acquire(l, addr, mode, flags, deadline_ns, &g,
-	    ret_holder);
-	if (r == 0)
-		r = real_locks->release(l, &g);
-	return r != 0 ? r : -EIO;
-}
-
-static void
-lock_is_lost(struct rig *r)
-{
-	struct lockops_vt broken = *r->f.locks->vt;
-	uint64_t ino = rig_create(r, "d", INODE_DISK, FAST_SIZE);
-	struct fs_snapshot snap;
-	struct fs_file *f = rig_open(r, ino, FS_READ | FS_WRITE), *g;
-
-	rig_fill(f, 0, FAST_SIZE, 1);
-	ATF_REQUIRE_EQ(0, fs_snapshot_create(r->fs, ino, "s", &snap, NULL));
-	g = rig_open(r, snap.ino, FS_READ);
-	rig_expect(g, 0, BLOCK_SIZE, 1);
-	ATF_REQUIRE(rig_fast_read(g, 0, BLOCK_SIZE));
-	real_locks = r->f.locks->vt;
-	broken.acquire = upgrade_fails;
-	r->f.locks->vt = &broken;
-	ATF_REQUIRE_EQ(-EIO, fs_snapshot_delete(r->fs, ino, snap.id, NULL));
-	r->f.locks->vt = real_locks;
-	ATF_CHECK(!rig_fast_read(g, 0, BLOCK_SIZE));
-	/* As who reads without a lock: it may be deleted. */
-	rig_expect(g, 0, BLOCK_SIZE, 1);
-	rig_close(g);
-	rig_close(f);
-}
-
-ATF_TC_WITHOUT_HEAD(nothing_is_known_when_the_lock_is_lost);
-ATF_TC_BODY(nothing_is_known_when_the_lock_is_lost, tc)
-{
-	rig_run(256 * MIB, lock_is_lost);
-}
-
 static int
 make_clone(struct step *t)
 {
@@ -716,7 +664,6 @@ ATF_TP_ADD_TCS(tp)
 	ATF_TP_ADD_TC(tp, a_write_beside_a_merge_is_not_lost);
 	ATF_TP_ADD_TC(tp, space_is_given_up_when_its_readers_are_through);
 	ATF_TP_ADD_TC(tp, nothing_is_known_when_the_lock_has_ended);
-	ATF_TP_ADD_TC(tp, nothing_is_known_when_the_lock_is_lost);
 	ATF_TP_ADD_TC(tp, nothing_is_learned_while_the_lock_ends);
 	ATF_TP_ADD_TC(tp, a_snapshot_stays_known_while_it_is_cloned);
 	ATF_TP_ADD_TC(tp, who_may_not_write_is_not_quicker);

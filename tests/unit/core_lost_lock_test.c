@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Who reads a file whose lock this host loses, and what is known of it then. */
+#include <atf-c.h>
+
+#include "tests/unit/core_fast_rig.h"
+
+static const struct lockops_vt *real_locks;
+static enum lock_mode lost_on_the_way_to;
+
+/* The lock is lost, as if its record could not be written. */
+static int
+change_fails(struct lockops *l, uint64_t addr, enum lock_mode mode,
+    unsigned flags, uint64_t deadline_ns, struct lock_grant *ret_g,
+    struct lock_holder *ret_holder)
+{
+	struct lock_grant g;
+	int r;
+
+	if ((flags & LOCK_CHANGE) == 0 || mode != lost_on_the_way_to)
+		return real_locks->acquire(l, addr, mode, flags, deadline_ns,
+		    ret_g, ret_holder);
+	r = real_locks->acquire(l, addr, mode, flags, deadline_ns, &g,
+	    ret_holder);
+	if (r == 0)
+		r = real_locks->release(l, &g);
+	return r != 0 ? r : -EIO;
+}
+
+/* Until r->f.locks->vt is real_locks again. */
+static void
+break_locks(struct rig *r, struct lockops_vt *vt, enum lock_mode to)
+{
+	lost_on_the_way_to = to;
+	real_locks = r->f.locks->vt;
+	*vt = *real_locks;
+	vt->acquire = change_fails;
+	r->f.locks->vt = vt;
+}
+
+static struct fs_file *
+known_snapshot(struct rig *r, uint64_t ino, struct fs_file *f,
+    struct fs_snapshot *ret_s)
+{
+	struct fs_file *g;
+
+	rig_fill(f, 0, FAST_SIZE, 1);
+	ATF_REQUIRE_EQ(0, fs_snapshot_create(r->fs, ino, "s", ret_s, NULL));
+	g = rig_open(r, ret_s->ino, FS_READ);
+	rig_expect(g, 0, BLOCK_SIZE, 1);
+	ATF_REQUIRE(rig_fast_read(g, 0, BLOCK_SIZE));
+	return g;
+}
+
+static void
+lock_is_lost(struct rig *r)
+{
+	struct lockops_vt broken;
+	uint64_t ino = rig_create(r, "d", INODE_DISK, FAST_SIZE);
+	struct fs_snapshot snap;
+	struct fs_file *f = rig_open(r, ino, FS_READ | FS_WRITE), *g;
+
+	g = known_snapshot(r, ino, f, &snap);
+	break_locks(r, &broken, LOCK_EXCLUSIVE);
+	ATF_REQUIRE_EQ(-EIO, fs_snapshot_delete(r->fs, ino, snap.id, NULL));
+	r->f.locks->vt = real_locks;
+	ATF_CHECK(!rig_fast_read(g, 0, BLOCK_SIZE));
+	/* As who reads without a lock: it may be deleted. */
+	rig_expect(g, 0, BLOCK_SIZE, 1);
+	rig_close(g);
+	rig_close(f);
+}
+
+ATF_TC_WITHOUT_HEAD(nothing_is_known_when_the_lock_is_lost);
+ATF_TC_BODY(nothing_is_known_when_the_lock_is_lost, tc)
+{
+	rig_run(256 * MIB, lock_is_lost);
+}
+
+/* The clone is there; that the lock is lost is its maker's error, and nobody
+ * else's who reads the snapshot. */
+static void
+lost_by_a_clone(struct rig *r)
+{
+	struct lockops_vt broken;
+	uint64_t ino = rig_create(r, "d", INODE_DISK, FAST_SIZE);
+	struct fs_snapshot snap;
+	struct fs_attr a;
+	struct fs_file *f = rig_open(r, ino, FS_READ | FS_WRITE), *g;
+
+	g = known_snapshot(r, ino, f, &snap);
+	break_locks(r, &broken, LOCK_SHARED);
+	ATF_CHECK_EQ(-EIO, fs_clone(r->fs, snap.ino, r->root, "c", 0600, 0, 0,
+	    &a, NULL));
+	r->f.locks->vt = real_locks;
+	ATF_CHECK(!rig_fast_read(g, 0, BLOCK_SIZE));
+	rig_expect(g, 0, BLOCK_SIZE, 1);
+	rig_close(g);
+	rig_close(f);
+}
+
+ATF_TC_WITHOUT_HEAD(a_clone_may_lose_the_lock_of_its_snapshot);
+ATF_TC_BODY(a_clone_may_lose_the_lock_of_its_snapshot, tc)
+{
+	rig_run(256 * MIB, lost_by_a_clone);
+}
+
+/* Who asked that nobody writes meanwhile is told that somebody may. */
+static void
+shared_is_lost(struct rig *r)
+{
+	struct lockops_vt broken;
+	uint64_t ino = rig_create(r, "d", INODE_DISK, FAST_SIZE);
+	struct fs_attr a = { .mode = 0640 };
+	struct fs_file *f = rig_open(r, ino, FS_READ | FS_WRITE);
+	uint8_t byte;
+	size_t n;
+
+	rig_fill(f, 0, FAST_SIZE, 1);
+	rig_close(f);
+	f = rig_open(r, ino, FS_READ | FS_SHARED);
+	rig_expect(f, 0, BLOCK_SIZE, 1);
+	break_locks(r, &broken, LOCK_EXCLUSIVE);
+	ATF_REQUIRE_EQ(-EIO, fs_setattr(r->fs, ino, 0, FS_SET_MODE, &a, &a,
+	    NULL));
+	r->f.locks->vt = real_locks;
+	ATF_CHECK(!rig_fast_read(f, 0, BLOCK_SIZE));
+	ATF_CHECK_EQ(-VMFS_EFENCED, fs_file_read(f, 0, &byte, 1, &n));
+	rig_close(f);
+}
+
+ATF_TC_WITHOUT_HEAD(a_shared_lock_that_is_lost_ends_the_reading);
+ATF_TC_BODY(a_shared_lock_that_is_lost_ends_the_reading, tc)
+{
+	rig_run(256 * MIB, shared_is_lost);
+}
+
+ATF_TP_ADD_TCS(tp)
+{
+	ATF_TP_ADD_TC(tp, nothing_is_known_when_the_lock_is_lost);
+	ATF_TP_ADD_TC(tp, a_clone_may_lose_the_lock_of_its_snapshot);
+	ATF_TP_ADD_TC(tp, a_shared_lock_that_is_lost_ends_the_reading);
+	return atf_no_error();
+}
