@@ -154,43 +154,56 @@ in_flight(const struct vhost_inflight_queue *q)
 	return n;
 }
 
+struct region {
+	struct vhost_inflight conf;
+	struct vhost_inflight_queue *q;
+	int fd;
+};
+
+static struct front *
+zeroes_in_flight(struct region *ret_g)
+{
+	struct front *f;
+
+	ret_g->fd = front_inflight(&ret_g->conf, &ret_g->q);
+	start_full();
+	f = front_with_region(&ret_g->conf, ret_g->fd);
+	(void)offer_zeroes(f);
+	wait_until_waiting(1);
+	return f;
+}
+
+static void
+region_close(const struct region *g)
+{
+	ATF_REQUIRE_EQ(0, munmap(g->q, g->conf.size));
+	close(g->fd);
+}
+
 /* The next export does them again. */
 ATF_TC_WITHOUT_HEAD(zeroes_that_wait_stay_in_flight);
 ATF_TC_BODY(zeroes_that_wait_stay_in_flight, tc)
 {
-	struct vhost_inflight_queue *q;
-	struct vhost_inflight i;
-	int fd = front_inflight(&i, &q);
-	struct front *f;
+	struct region g;
+	struct front *f = zeroes_in_flight(&g);
 
 	(void)tc;
-	start_full();
-	f = front_with_region(&i, fd);
-	(void)offer_zeroes(f);
-	wait_until_waiting(1);
 	front_close(f);
 	rig_stop();
-	ATF_CHECK_EQ(1, in_flight(q));
-	ATF_REQUIRE_EQ(0, munmap(q, i.size));
-	close(fd);
+	ATF_CHECK_EQ(1, in_flight(g.q));
+	region_close(&g);
 }
 
 ATF_TC_WITHOUT_HEAD(reset_leaves_nothing_in_flight);
 ATF_TC_BODY(reset_leaves_nothing_in_flight, tc)
 {
-	struct vhost_inflight_queue *q;
-	struct vhost_inflight i;
-	int fd = front_inflight(&i, &q);
-	struct front *f;
+	struct region g;
+	struct front *f = zeroes_in_flight(&g);
 
 	(void)tc;
-	start_full();
-	f = front_with_region(&i, fd);
-	(void)offer_zeroes(f);
-	wait_until_waiting(1);
 	(void)!front_ask(f, VHOST_RESET_DEVICE, NULL, 0, -1, NULL, 0);
 	(void)front_get(f, VHOST_GET_FEATURES);
-	ATF_CHECK_EQ(0, in_flight(q));
+	ATF_CHECK_EQ(0, in_flight(g.q));
 	/* Its next driver. */
 	memset(f->mem, 0, 262144);
 	f->seen = 0;
@@ -199,8 +212,7 @@ ATF_TC_BODY(reset_leaves_nothing_in_flight, tc)
 	ATF_CHECK_EQ(0, front_flush(f));
 	front_close(f);
 	rig_stop();
-	ATF_REQUIRE_EQ(0, munmap(q, i.size));
-	close(fd);
+	region_close(&g);
 }
 
 ATF_TP_ADD_TCS(tp)
