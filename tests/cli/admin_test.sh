@@ -153,10 +153,7 @@ a_host_that_is_gone_is_ended_and_forgotten_body()
 admin_test_case what_another_host_did_is_told
 what_another_host_did_is_told_body()
 {
-	lun_make lun
-	host_start esx1 "${PWD}/lun"
-	host_start esx2 "${PWD}/lun"
-	host_start esx3 "${PWD}/lun"
+	hosts_up esx1 esx2 esx3
 	host_kill esx1
 	until_true 60 eval "[ \$(cat esx2/id/takeovers.json \
 	    esx3/id/takeovers.json | grep -c '\"result\":\"done\"') -eq 2 ]" ||
@@ -176,9 +173,7 @@ what_another_host_did_is_told_body()
 admin_test_case a_stopped_process_is_named
 a_stopped_process_is_named_body()
 {
-	lun_make lun
-	host_start esx1 "${PWD}/lun"
-	host_start esx2 "${PWD}/lun"
+	hosts_up esx1 esx2
 	# In a process of its own: whoever has it open waits for esx1 at its end.
 	sleep 100 9>esx1/mnt/file &
 	user=$!

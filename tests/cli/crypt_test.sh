@@ -13,9 +13,7 @@ key_make()
 
 two_hosts()
 {
-	lun_make lun
-	host_start esx1 "${PWD}/lun"
-	host_start esx2 "${PWD}/lun"
+	hosts_up esx1 esx2
 	export VMFSD_CONTROL="${PWD}/esx1/ctl"
 }
 

@@ -179,9 +179,7 @@ a_lock_given_up_takes_the_file_along_head()
 }
 a_lock_given_up_takes_the_file_along_body()
 {
-	lun_make lun
-	host_start esx1 "${PWD}/lun"
-	host_start esx2 "${PWD}/lun"
+	hosts_up esx1 esx2
 	dd if=/dev/zero of=esx1/mnt/file bs=1M count=2 status=none
 	exec 8<>esx1/mnt/file
 	for _ in 1 2 3; do

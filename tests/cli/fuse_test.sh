@@ -3,15 +3,6 @@
 . "${VMFS_SRCDIR}/tests/cli/hosts.subr"
 PATH=${VMFS_BUILDDIR}/tests/cli:${PATH}
 
-# setup HOST...: all mount one LUN.
-setup()
-{
-	lun_make lun
-	for h; do
-		host_start "${h}" "${PWD}/lun"
-	done
-}
-
 fuse_test_case()
 {
 	atf_test_case "$1" cleanup
@@ -70,7 +61,7 @@ ds_is_unmounted()
 fuse_test_case umount_by_others_ends_the_datastore_and_no_more
 umount_by_others_ends_the_datastore_and_no_more_body()
 {
-	setup h1
+	hosts_up h1
 	for i in $(seq 20); do
 		soon is_unmounted h1/mnt
 		until_true 30 ds_is_unmounted h1 ||
@@ -104,7 +95,7 @@ lockers_wait()
 fuse_test_case end_of_the_connection_is_noticed_while_programs_wait
 end_of_the_connection_is_noticed_while_programs_wait_body()
 {
-	setup h1
+	hosts_up h1
 	echo x >h1/mnt/file
 	mkfifo never
 	exec 8<>never
@@ -129,7 +120,7 @@ fuse_test_case lost_open_file_truncates_nothing
 lost_open_file_truncates_nothing_body()
 {
 	daemon_in=supervised
-	setup h1 h2
+	hosts_up h1 h2
 	echo something >h1/mnt/file
 	sync h1/mnt/file
 	hold h1/mnt/file truncate
@@ -151,7 +142,7 @@ lost_open_file_truncates_nothing_body()
 fuse_test_case truncation_by_open_takes_set_id_bits
 truncation_by_open_takes_set_id_bits_body()
 {
-	setup h1
+	hosts_up h1
 	chmod 755 h1/mnt
 	echo x >h1/mnt/file
 	chmod 4777 h1/mnt/file
@@ -170,7 +161,7 @@ truncation_by_open_takes_set_id_bits_body()
 used_again()
 {
 	daemon_in=supervised
-	setup h1 h2
+	hosts_up h1 h2
 	chmod 755 h1/mnt
 	echo mine >h2/mnt/old
 	chown 1000 h2/mnt/old

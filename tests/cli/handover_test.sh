@@ -6,10 +6,7 @@ disk=ds1:/vm.vmdk
 
 setup()
 {
-	lun_make lun
-	for h in h1 h2 h3; do
-		host_start "${h}" "${PWD}/lun"
-	done
+	hosts_up h1 h2 h3
 	atf_check vmfsctl -c h1/ctl disk create ${disk} 16M
 }
 

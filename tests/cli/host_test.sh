@@ -260,8 +260,7 @@ full_datastore_keeps_old_data_body()
 host_test_case same_host_name_twice_is_refused
 same_host_name_twice_is_refused_body()
 {
-	lun_make lun
-	host_start esx1 "${PWD}/lun"
+	hosts_up esx1
 	mkdir -p twin/mnt
 	printf '[datastore ds1]\nlun = %s\nmount = %s\n' "${PWD}/lun" \
 	    "${PWD}/twin/mnt" | host_conf twin
@@ -277,8 +276,7 @@ same_host_name_twice_is_refused_body()
 host_test_case same_identity_twice_is_refused
 same_identity_twice_is_refused_body()
 {
-	lun_make lun
-	host_start esx1 "${PWD}/lun"
+	hosts_up esx1
 	atf_check -s exit:1 -o empty \
 	    -e match:"in use by the vmfsd with process id $(cat esx1/pid)" \
 	    vmfsd --daemon --config=esx1/conf --log-file=twin.log
@@ -345,8 +343,7 @@ lists_have_json_body()
 host_test_case busy_mount_is_not_unmounted
 busy_mount_is_not_unmounted_body()
 {
-	lun_make lun
-	host_start esx1 "${PWD}/lun"
+	hosts_up esx1
 	exec 9>esx1/mnt/open
 	atf_check -s exit:4 -e match:'files are open there' \
 	    vmfsctl -c esx1/ctl ds unmount ds1
@@ -364,8 +361,7 @@ busy_mount_is_not_unmounted_body()
 host_test_case readonly_mount_refuses_writes
 readonly_mount_refuses_writes_body()
 {
-	lun_make lun
-	host_start esx1 "${PWD}/lun"
+	hosts_up esx1
 	echo text >esx1/mnt/file
 	host_stop esx1
 	printf '[datastore ds1]\nlun = %s\nmount = %s\noptions = ro\n' \

@@ -6,10 +6,7 @@ PATH=${VMFS_BUILDDIR}/tests/cli:${PATH}
 
 setup()
 {
-	lun_make lun
-	for h; do
-		host_start "${h}" "${PWD}/lun"
-	done
+	hosts_up "$@"
 	echo something >"$1/mnt/file"
 	sync "$1/mnt/file"
 }
@@ -67,7 +64,7 @@ locks_test_case()
 	eval "$1_cleanup()
 	{
 		for p in \$(cat holders 2>/dev/null); do
-			kill -9 \${p} 2>/dev/null
+			grep -qs locker /proc/\${p}/comm && kill -9 \${p}
 		done
 		hosts_cleanup
 	}"
@@ -301,26 +298,43 @@ who_waits_leaves_room_for_others_body()
 	hosts_stop
 }
 
-gone() { ! kill -0 "$1" || grep '^State:.Z' "/proc/$1/status"; }
+all_wait()
+{
+	for w; do grep '^State:.S' "/proc/${w}/status" || return 1; done
+	[ "$(cat waiter*.out | grep -c waiting)" -eq $# ]
+}
 
-# Mostly the process that dies has been told of the signal, and has not yet looked
-# whether there was one: by now it does so each 160 ms.
+all_gone()
+{
+	for w; do
+		! kill -0 "${w}" || grep '^State:.Z' "/proc/${w}/status" ||
+		    return 1
+	done
+}
+
+# Most of them have been told to the process that dies, which has not yet looked:
+# it does so by and by, each 160 ms.
 locks_test_case a_signal_before_a_restart_ends_the_wait
 a_signal_before_a_restart_ends_the_wait_body()
 {
 	daemon_in=supervised
 	setup h1
 	holder_up a h1/mnt/file posix w
-	for pause in 0 0.01 0.02 0.03 0.04 0.05; do
-		locker h1/mnt/file posix w </dev/null >waiter.out 3>&- &
-		waiter=$!
-		echo ${waiter} >>holders
-		soon waits ${waiter}
-		sleep 0.4
-		kill -9 ${waiter}
-		sleep ${pause}
+	for _ in 1 2 3; do
+		waiters=
+		for i in $(seq 100); do
+			locker h1/mnt/file posix w </dev/null \
+			    >"waiter${i}.out" 3>&- &
+			waiters="${waiters} $!"
+			echo $! >>holders
+		done
+		# shellcheck disable=SC2086
+		soon all_wait ${waiters}
+		# shellcheck disable=SC2086
+		kill -9 ${waiters}
 		kill_worker h1
-		soon gone ${waiter}
+		# shellcheck disable=SC2086
+		soon all_gone ${waiters}
 	done
 	holder_end a
 	hosts_stop

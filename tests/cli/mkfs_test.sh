@@ -125,8 +125,7 @@ mounted_datastore_is_never_overwritten_head()
 }
 mounted_datastore_is_never_overwritten_body()
 {
-	lun_make lun
-	host_start esx1 "${PWD}/lun"
+	hosts_up esx1
 	atf_check -s exit:1 -o empty -e match:'in use' mkfs.vmfs lun
 	atf_check -s exit:1 -o empty -e match:'in use' mkfs.vmfs --force lun
 	atf_check -o empty touch esx1/mnt/still-there

@@ -133,8 +133,7 @@ mount_on()
 }
 mounted_again_at_once_stays_mounted_body()
 {
-	lun_make lun
-	host_start esx1 "${PWD}/lun"
+	hosts_up esx1
 	(mount_on) &
 	one=$!
 	(mount_on) &

@@ -32,8 +32,7 @@ used()
 quota_test_case a_directory_holds_its_limit
 a_directory_holds_its_limit_body()
 {
-	lun_make lun
-	host_start esx1 "${PWD}/lun"
+	hosts_up esx1
 	mkdir esx1/mnt/vms
 	atf_check -o save:out vmfsctl -c esx1/ctl -j quota set ds1:/vms --limit=20M
 	atf_check -o inline:'/vms 20971520 0 complete\n' \
@@ -64,8 +63,7 @@ a_directory_holds_its_limit_body()
 quota_test_case names_and_refusals
 names_and_refusals_body()
 {
-	lun_make lun
-	host_start esx1 "${PWD}/lun"
+	hosts_up esx1
 	mkdir -p esx1/mnt/vms/sub
 	${dd} of=esx1/mnt/file count=4
 	atf_check -s exit:2 -e match:'nothing to set' \
@@ -106,9 +104,7 @@ names_and_refusals_body()
 quota_test_case what_another_host_has_open_is_counted_there
 what_another_host_has_open_is_counted_there_body()
 {
-	lun_make lun
-	host_start esx1 "${PWD}/lun"
-	host_start esx2 "${PWD}/lun"
+	hosts_up esx1 esx2
 	mkdir esx1/mnt/vms
 	${dd} of=esx1/mnt/vms/one count=4
 	${dd} of=esx1/mnt/vms/two count=4

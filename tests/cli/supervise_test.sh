@@ -12,8 +12,7 @@ fio_sees_no_error_head()
 fio_sees_no_error_body()
 {
 	daemon_in=supervised
-	lun_make lun
-	host_start esx1 "${PWD}/lun"
+	hosts_up esx1
 	atf_check vmfsctl -c esx1/ctl disk create ds1:/vm.vmdk 64M
 	# Thin: every write changes the map, and few are flushed.
 	fio --name=v --filename=esx1/mnt/vm-flat.vmdk --size=64M \
@@ -60,8 +59,7 @@ change_names()
 names_change_exactly_once_body()
 {
 	daemon_in=supervised
-	lun_make lun
-	host_start esx1 "${PWD}/lun"
+	hosts_up esx1
 	(change_names) &
 	names=$!
 	for _ in 1 2 3 4 5 6 7 8; do
@@ -90,8 +88,7 @@ open_file_without_a_name_stays_head()
 open_file_without_a_name_stays_body()
 {
 	daemon_in=supervised
-	lun_make lun
-	host_start esx1 "${PWD}/lun"
+	hosts_up esx1
 	exec 8<>esx1/mnt/gone || atf_fail "cannot make a file"
 	rm esx1/mnt/gone
 	echo 'still here' >&8
@@ -178,8 +175,7 @@ gave_up()
 worker_that_cannot_start_is_given_up_body()
 {
 	daemon_in=supervised
-	lun_make lun
-	host_start esx1 "${PWD}/lun"
+	hosts_up esx1
 	eval "supervisor=\${daemon_esx1}"
 	mv esx1/conf esx1/conf.away
 	kill -9 "$(worker esx1)"
@@ -208,8 +204,7 @@ worker_ends_with_its_supervisor_head()
 worker_ends_with_its_supervisor_body()
 {
 	daemon_in=supervised
-	lun_make lun
-	host_start esx1 "${PWD}/lun"
+	hosts_up esx1
 	pid=$(worker esx1)
 	host_kill esx1
 	until_true 10 gave_up "${pid}" || atf_fail "the worker goes on alone"
@@ -335,8 +330,7 @@ mount_stays_where_it_is_head()
 mount_stays_where_it_is_body()
 {
 	daemon_in=supervised
-	lun_make lun
-	host_start esx1 "${PWD}/lun"
+	hosts_up esx1
 	exec 8>esx1/mnt/file
 	mkdir other
 	mount -t tmpfs none other
@@ -530,8 +524,7 @@ unmounted_while_it_waits_for_its_lun_head()
 unmounted_while_it_waits_for_its_lun_body()
 {
 	daemon_in=supervised
-	lun_make lun
-	host_start esx1 "${PWD}/lun"
+	hosts_up esx1
 	holds esx1/mnt/file
 	goes_on_without lun ds1
 	atf_check vmfsctl -c esx1/ctl ds unmount ds1
@@ -629,8 +622,7 @@ what_cannot_be_kept_is_told_head()
 what_cannot_be_kept_is_told_body()
 {
 	daemon_in=supervised
-	lun_make lun
-	host_start esx1 "${PWD}/lun"
+	hosts_up esx1
 	limit=$(prlimit --pid="$(cat esx1/pid)" --nofile --noheadings --raw \
 	    --output=SOFT)
 	prlimit --pid="$(cat esx1/pid)" --nofile=3:
@@ -655,8 +647,7 @@ worker_is_tried_again_when_it_cannot_be_made_head()
 worker_is_tried_again_when_it_cannot_be_made_body()
 {
 	daemon_in=supervised
-	lun_make lun
-	host_start esx1 "${PWD}/lun"
+	hosts_up esx1
 	echo kept >esx1/mnt/file
 	limit=$(prlimit --pid="$(cat esx1/pid)" --nofile --noheadings --raw \
 	    --output=SOFT)

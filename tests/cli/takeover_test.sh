@@ -25,9 +25,7 @@ opens()
 }
 killed_host_is_taken_over_body()
 {
-	lun_make lun
-	host_start esx1 "${PWD}/lun"
-	host_start esx2 "${PWD}/lun"
+	hosts_up esx1 esx2
 	atf_check vmfsctl -c esx1/ctl disk create ds1:/vm.vmdk 64M
 	exec 9<>esx1/mnt/vm-flat.vmdk || atf_fail "cannot open the disk"
 	writer &
@@ -63,8 +61,7 @@ killed_host_reclaims_its_own_locks_head()
 }
 killed_host_reclaims_its_own_locks_body()
 {
-	lun_make lun
-	host_start esx1 "${PWD}/lun"
+	hosts_up esx1
 	echo before >esx1/mnt/file
 	exec 9>>esx1/mnt/file
 	echo after >&9
@@ -89,8 +86,7 @@ killed_host_mounts_where_it_was_mounted_head()
 }
 killed_host_mounts_where_it_was_mounted_body()
 {
-	lun_make lun
-	host_start esx1 "${PWD}/lun"
+	hosts_up esx1
 	echo content >esx1/mnt/file
 	sync esx1/mnt/file
 	# shellcheck disable=SC2154

@@ -33,8 +33,7 @@ upgrade_goes_on_with_the_new_program_body()
 {
 	installed
 	daemon_in=supervised
-	lun_make lun
-	host_start esx1 "${PWD}/lun"
+	hosts_up esx1
 	exec 8>>esx1/mnt/file
 	(write_on) &
 	writer=$!
@@ -79,8 +78,7 @@ upgrade_to_what_does_not_start_is_refused_body()
 {
 	installed
 	daemon_in=supervised
-	lun_make lun
-	host_start esx1 "${PWD}/lun"
+	hosts_up esx1
 	exec 8>esx1/mnt/file
 	old=$(worker esx1)
 	printf '#!/bin/sh\nexit 1\n' >bin/new
@@ -107,8 +105,7 @@ new_program_waits_for_an_upgrade_body()
 {
 	installed
 	daemon_in=supervised
-	lun_make lun
-	host_start esx1 "${PWD}/lun"
+	hosts_up esx1
 	old=$(stat -c %i bin/vmfsd)
 	exec 8>esx1/mnt/file
 	# Held by a name, so that its inode is not used again.
@@ -138,8 +135,7 @@ worker_dies_while_a_new_program_hangs_body()
 {
 	installed
 	daemon_in=supervised
-	lun_make lun
-	host_start esx1 "${PWD}/lun"
+	hosts_up esx1
 	mv bin/vmfsd bin/good
 	# shellcheck disable=SC2016
 	printf '#!/bin/sh\ncase "$*" in *--check-config*)
@@ -171,8 +167,7 @@ upgrade_needs_a_supervisor_head()
 }
 upgrade_needs_a_supervisor_body()
 {
-	lun_make lun
-	host_start esx1 "${PWD}/lun"
+	hosts_up esx1
 	atf_check -s not-exit:0 -e match:'start it with --supervise' \
 	    vmfsctl -c esx1/ctl daemon upgrade
 	hosts_stop

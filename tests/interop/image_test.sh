@@ -15,8 +15,7 @@ image_test_case()
 
 one_host()
 {
-	lun_make lun
-	host_start h1 "${PWD}/lun"
+	hosts_up h1
 	export VMFSD_CONTROL="${PWD}/h1/ctl"
 }
 

@@ -15,8 +15,7 @@ nbd_test_case()
 
 host_with_disk()
 {
-	lun_make lun
-	host_start h1 "${PWD}/lun"
+	hosts_up h1
 	export VMFSD_CONTROL="${PWD}/h1/ctl"
 	atf_check vmfsctl disk create ds1:/vm.vmdk 64M
 }

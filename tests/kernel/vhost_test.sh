@@ -31,8 +31,7 @@ attached_is() { [ "$(attached "$1" "$2")" = "$3" ]; }
 
 host_with_disk()
 {
-	lun_make lun
-	host_start h1 "${PWD}/lun"
+	hosts_up h1
 	atf_check vmfsctl -c h1/ctl disk create ds1:/vm.vmdk 256M
 }
 
