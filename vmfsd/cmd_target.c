@@ -294,7 +294,7 @@ cmd_lun_access(struct daemon *d, json_t *args, json_t **ret_result,
 {
 	struct access_call c = { .exports = &d->exports };
 	const char *lun, *group, *state;
-	char why[BOX_WHY_SIZE] = "";
+	char why[BOX_WHY_SIZE];
 	int n, rc = need_target(d, msg);
 
 	(void)ret_result;
@@ -315,11 +315,13 @@ cmd_lun_access(struct daemon *d, json_t *args, json_t **ret_result,
 	if (rc == -ENOENT)
 		(void)snprintf(msg, CTL_MESSAGE_SIZE, "target '%s' has no LUN "
 		    "%u; see vmfsctl lun ls", c.iqn, c.lun);
-	if (rc == 0)
-		rc = box_keep(&d->box, why);
-	if (rc < 0 && why[0] != '\0')
+	if (rc < 0)
+		return rc;
+	rc = box_keep(&d->box, why);
+	if (rc < 0)
 		(void)snprintf(msg, CTL_MESSAGE_SIZE, "changed until the next "
-		    "start only: %s", why);
+		    "start only: %.900s", why[0] != '\0' ? why :
+		    vmfs_strerror(rc));
 	return rc;
 }
 

@@ -71,7 +71,7 @@ populate(struct fs *fs)
 	uint64_t root = fs_root(fs);
 	struct fs_snapshot s;
 	struct fs_attr dir, file, disk, clone;
-	char name[32];
+	char name[40];
 
 	ATF_REQUIRE_EQ(0, fs_create(fs, root, "dir", INODE_DIR, 0755, 0, 0, 0,
 	    &dir));
