@@ -205,3 +205,57 @@ fast_down(struct crowd *c, struct slow *s)
 	ATF_REQUIRE_EQ(0, pthread_mutex_destroy(&s->lock));
 }
 
+/* ---- one thing at a time ---- */
+
+static void
+step_fiber(void *arg)
+{
+	struct step *t = arg;
+
+	ATF_REQUIRE_EQ(0, t->fn(t));
+	t->done = true;
+}
+
+void
+step_wait(const bool *what)
+{
+	while (!*what)
+		fiber_sleep(NSEC_PER_MSEC / 10);
+}
+
+void
+step_begin(struct step *t, int (*fn)(struct step *t))
+{
+	t->done = false;
+	t->fn = fn;
+	ATF_REQUIRE_EQ(0, sched_spawn(sched_current(), "step", step_fiber, t));
+}
+
+void
+step_begin_held(struct step *t, int (*fn)(struct step *t), enum disk_op op)
+{
+	struct slow *s = t->s;
+
+	s->held = NULL;
+	s->op = op;
+	s->hold = true;
+	step_begin(t, fn);
+	while (s->held == NULL)
+		fiber_sleep(NSEC_PER_MSEC / 10);
+	t->held = s->held;
+}
+
+void
+step_let_go(struct step *t)
+{
+	disk_submit(t->s->below, t->held);
+	step_wait(&t->done);
+}
+
+void
+step_expect_waits(struct step *t)
+{
+	for (unsigned i = 0; i < 50; i++)
+		fiber_sleep(NSEC_PER_MSEC / 5);
+	ATF_CHECK(!t->done);
+}

@@ -44,4 +44,25 @@ void fast_down(struct crowd *c, struct slow *s);
 void fast_transfer(struct crowd *c, enum disk_op op, uint64_t off, uint8_t *buf,
     size_t len);
 
+/* Something that a fiber of its own does with the disk, and what it needs. */
+struct step {
+	struct crowd *c;
+	struct slow *s;
+	int (*fn)(struct step *t);
+	struct disk_req *held;
+	uint8_t block[BLOCK_SIZE] __attribute__((aligned(BLOCK_SIZE)));
+	bool done;
+	struct fs_file *opened;
+};
+
+void step_begin(struct step *t, int (*fn)(struct step *t));
+/* The next request to do `op` is held; returns when it is. */
+void step_begin_held(struct step *t, int (*fn)(struct step *t),
+    enum disk_op op);
+/* The request that is held goes on; returns when the step is done. */
+void step_let_go(struct step *t);
+void step_wait(const bool *what);
+/* For so long that it would have ended. */
+void step_expect_waits(struct step *t);
+
 #endif

@@ -254,62 +254,6 @@ ATF_TC_BODY(nor_of_long_requests_that_helpers_have_a_part_of, tc)
 
 /* ---- what waits for what ---- */
 
-struct step {
-	struct crowd *c;
-	struct slow *s;
-	int (*fn)(struct step *t);
-	struct disk_req *held;
-	uint8_t block[BLOCK_SIZE] __attribute__((aligned(BLOCK_SIZE)));
-	bool done;
-	struct fs_file *opened;
-};
-
-static void
-step_fiber(void *arg)
-{
-	struct step *t = arg;
-
-	ATF_REQUIRE_EQ(0, t->fn(t));
-	t->done = true;
-}
-
-static void
-step_wait(const bool *what)
-{
-	while (!*what)
-		fiber_sleep(NSEC_PER_MSEC / 10);
-}
-
-static void
-begin(struct step *t, int (*fn)(struct step *t))
-{
-	t->done = false;
-	t->fn = fn;
-	ATF_REQUIRE_EQ(0, sched_spawn(sched_current(), "step", step_fiber, t));
-}
-
-/* The next request to do `op` is held; returns when it is. */
-static void
-begin_held(struct step *t, int (*fn)(struct step *t), enum disk_op op)
-{
-	struct slow *s = t->s;
-
-	s->held = NULL;
-	s->op = op;
-	s->hold = true;
-	begin(t, fn);
-	while (s->held == NULL)
-		fiber_sleep(NSEC_PER_MSEC / 10);
-	t->held = s->held;
-}
-
-static void
-let_go(struct step *t)
-{
-	disk_submit(t->s->below, t->held);
-	step_wait(&t->done);
-}
-
 static int
 write_first_block(struct step *t)
 {
@@ -345,15 +289,6 @@ truncate_all(struct step *t)
 	return fs_file_truncate(t->c->f, 0);
 }
 
-/* What would take long enough to end if it did not wait. */
-static void
-expect_waits(struct step *t)
-{
-	for (unsigned i = 0; i < 50; i++)
-		fiber_sleep(NSEC_PER_MSEC / 5);
-	ATF_CHECK(!t->done);
-}
-
 static void
 change_waits(struct rig *r, int (*change)(struct step *t))
 {
@@ -362,11 +297,11 @@ change_waits(struct rig *r, int (*change)(struct step *t))
 	struct step w = { .c = &c, .s = &s }, t = { .c = &c, .s = &s };
 
 	fast_up(&c, &s, 1);
-	begin_held(&w, write_first_block, DISK_WRITE);
+	step_begin_held(&w, write_first_block, DISK_WRITE);
 	ATF_REQUIRE_EQ(0, c.slow);
-	begin(&t, change);
-	expect_waits(&t);
-	let_go(&w);
+	step_begin(&t, change);
+	step_expect_waits(&t);
+	step_let_go(&w);
 	step_wait(&t.done);
 	fast_down(&c, &s);
 }
@@ -433,11 +368,11 @@ merge(struct rig *r)
 	rig_expect(c.f, 0, BLOCK_SIZE, 1);
 	memset(a.block, 2, BLOCK_SIZE);
 	memset(b.block, 3, BLOCK_SIZE);
-	begin_held(&a, write_across, DISK_WRITE);
-	begin(&b, write_half);
+	step_begin_held(&a, write_across, DISK_WRITE);
+	step_begin(&b, write_half);
 	for (unsigned i = 0; i < 50 && !b.done; i++)
 		fiber_sleep(NSEC_PER_MSEC / 5);
-	let_go(&a);
+	step_let_go(&a);
 	step_wait(&b.done);
 	rig_expect(c.f, 0, BLOCK_SIZE / 2, 3);
 	rig_expect(c.f, BLOCK_SIZE / 2, BLOCK_SIZE, 2);
@@ -471,11 +406,11 @@ drain(struct rig *r)
 	rig_fill(c.f, 0, CHUNK_SIZE - BLOCK_SIZE, 2);
 	ATF_REQUIRE_EQ(0, fs_snapshot_delete(r->fs, c.ino, snap.id, NULL));
 	rig_expect(c.f, CHUNK_SIZE - BLOCK_SIZE, BLOCK_SIZE, 1);
-	begin_held(&a, read_last_block, DISK_READ);
+	step_begin_held(&a, read_last_block, DISK_READ);
 	ATF_REQUIRE_EQ(0, c.slow);
-	begin(&b, fill_chunk);
-	expect_waits(&b);
-	let_go(&a);
+	step_begin(&b, fill_chunk);
+	step_expect_waits(&b);
+	step_let_go(&a);
 	step_wait(&b.done);
 	ATF_CHECK_EQ(1, a.block[0]);
 	fast_down(&c, &s);
@@ -531,7 +466,7 @@ read_meanwhile(struct step *t, int (*fn)(struct step *t))
 	s->op = DISK_FLUSH;
 	s->held = NULL;
 	s->hold = true;
-	begin(t, fn);
+	step_begin(t, fn);
 	for (;;) {
 		while (s->held == NULL && !t->done)
 			fiber_sleep(NSEC_PER_MSEC / 10);
