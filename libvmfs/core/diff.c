@@ -165,8 +165,6 @@ side_read(struct fs *fs, uint64_t ino, struct side *s, uint64_t *ret_disk)
 	struct inode_info info;
 	int r;
 
-	if (ino == 0)
-		return 0;
 	if (buf == NULL)
 		return -ENOMEM;
 	r = block_read_unlocked(fs->ds, ino, BLOCK_INODE, ino, buf);
@@ -184,18 +182,70 @@ side_read(struct fs *fs, uint64_t ino, struct side *s, uint64_t *ret_disk)
 	return 0;
 }
 
+/* The disk whose family both are of. */
+static int
+family_disk(struct fs *fs, struct diff *d, uint64_t *ret_disk)
+{
+	uint64_t a = 0, b = 0;
+	int r = 0;
+
+	if (d->from.ino != 0)
+		r = side_read(fs, d->from.ino, &d->from, &a);
+	if (r == 0 && d->to.ino != 0)
+		r = side_read(fs, d->to.ino, &d->to, &b);
+	if (r != 0)
+		return r;
+	if (a == 0 && b == 0)
+		return -EINVAL;
+	if (a != 0 && b != 0 && a != b)
+		return -EXDEV;
+	*ret_disk = a != 0 ? a : b;
+	return 0;
+}
+
+/* Its tree may have gone, or moved, before the family was held fast. */
+static int
+side_again(struct diff *d, struct side *s)
+{
+	const struct kin *k;
+	uint64_t disk;
+	int r;
+
+	if (s->ino == d->ip->ino)
+		s->size = d->ip->info.size;
+	if (s->ino == d->ip->ino || s->ino == 0)
+		return 0;
+	if (d->locked) {
+		k = kin_find(d->ip, s->ino);
+		if (k == NULL || (k->flags & SNAPTAB_DELETING))
+			return -ENOENT;
+	}
+	r = side_read(d->ip->fs, s->ino, s, &disk);
+	return r == 0 && disk != d->ip->ino ? -ENOENT : r;
+}
+
+static int
+compare(struct diff *d)
+{
+	int r = side_again(d, &d->from);
+
+	if (r == 0)
+		r = side_again(d, &d->to);
+	return r != 0 ? r : walk(d);
+}
+
 static int
 diff_locked(struct diff *d)
 {
-	uint64_t disk = d->ip->ino;
+	int r;
 
-	/* What is in the block may be older. */
-	if (d->from.ino == disk)
-		d->from.size = d->ip->info.size;
-	if (d->to.ino == disk)
-		d->to.size = d->ip->info.size;
+	fiber_mutex_lock(&d->ip->look);
 	d->locked = true;
-	return walk(d);
+	r = kin_load(d->ip);
+	if (r == 0)
+		r = compare(d);
+	fiber_mutex_unlock(&d->ip->look);
+	return r;
 }
 
 /* Nobody here has the disk: as of its last checkpoint. */
@@ -212,9 +262,9 @@ diff_unlocked(struct fs *fs, struct diff *d, uint64_t disk)
 	r = reader_begin(&rd);
 	if (r == 0) {
 		d->ip->info = rd.info;
-		r = walk(d);
+		r = compare(d);
 		/* What was told cannot be taken back. */
-		if (reader_again(&rd, &r) && r == 0)
+		if (reader_again(&rd, &r))
 			r = -EAGAIN;
 	}
 	inode_unref(d->ip);
@@ -234,31 +284,21 @@ fs_diff_range(struct fs *fs, uint64_t from, uint64_t to, uint64_t offset,
     bool (*fn)(void *arg, uint64_t offset, uint64_t len, bool data), void *arg)
 {
 	struct diff d = {
-		.fn = fn, .arg = arg, .begin = offset,
+		.from.ino = from, .to.ino = to, .fn = fn, .arg = arg,
+		.begin = offset,
 		.end = length < UINT64_MAX - offset ? offset + length :
 		    UINT64_MAX,
 	};
-	uint64_t a = 0, b = 0;
+	uint64_t disk;
 	int r;
 
-	r = side_read(fs, from, &d.from, &a);
+	r = family_disk(fs, &d, &disk);
 	if (r == 0)
-		r = side_read(fs, to, &d.to, &b);
-	if (r == 0 && a != 0 && b != 0 && a != b)
-		r = -EXDEV;
+		r = inode_ref(fs, disk, &d.ip);
 	if (r != 0)
 		return r;
-	if (a == 0 && b == 0)
-		return -EINVAL;
-	r = inode_ref(fs, a != 0 ? a : b, &d.ip);
-	if (r != 0)
-		return r;
-	if (inode_share(d.ip)) {
-		fiber_mutex_lock(&d.ip->look);
-		r = diff_locked(&d);
-		fiber_mutex_unlock(&d.ip->look);
-		return inode_give(d.ip, LOCK_SHARED, r);
-	}
+	if (inode_share(d.ip))
+		return inode_give(d.ip, LOCK_SHARED, diff_locked(&d));
 	inode_unref(d.ip);
-	return diff_unlocked(fs, &d, a != 0 ? a : b);
+	return diff_unlocked(fs, &d, disk);
 }

@@ -535,7 +535,8 @@ int fs_dir_evacuate(struct fs *fs, uint64_t ino,
  * Calls fn for the extents, whole blocks, in which two trees of one family
  * differ (a disk and its snapshots, or 0: nothing at all), in ascending order,
  * until it returns false.  What both share is not entered.  -EXDEV: they are
- * not of one family.
+ * not of one family; -ENOENT: one is deleted meanwhile; -EAGAIN: what was told
+ * is not all true, another host has changed it.
  */
 int fs_diff(struct fs *fs, uint64_t from, uint64_t to,
     bool (*fn)(void *arg, uint64_t offset, uint64_t len, bool data), void *arg)

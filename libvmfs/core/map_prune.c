@@ -197,6 +197,10 @@ group_prune(struct prune_tree *w, uint64_t l1, uint32_t birth, uint64_t off,
 		r = group_take(w, NULL, mine);
 	else if (r == 0)
 		r = mb_read(ip->fs->ds, &ip->grant, l1, BLOCK_MAP_NODE, &b);
+	/* The head may be read there still: it gave it up while the snapshot
+	 * had it, and waited for nobody. */
+	if (b != NULL)
+		reads_drain(ip);
 	if (b != NULL && (r = txn_begin(ip->fs->ds, PATH_BLOCKS, &t)) == 0) {
 		/* Some of it may be free now: nothing names it any more. */
 		r = group_take(w, t, mine);
