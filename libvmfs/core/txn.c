@@ -281,6 +281,10 @@ owner_settle(struct ds *ds, uint64_t owner)
 			ds_fail(ds, r, "metadata on a LUN that is missing");
 		}
 	}
+	/* Without memory, say: who lets go now forgets what the journal has, so
+	 * that nobody may write a checkpoint past it. */
+	if (r < 0)
+		ds_fail(ds, r, "lock given back");
 	return r;
 }
 
