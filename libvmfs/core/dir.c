@@ -17,18 +17,34 @@ name_check(const char *name)
 	return 0;
 }
 
-/*
- * hash << 16 | a second hash, plus one so that no entry has cookie 0.  The
- * second is no CRC: names whose CRCs collide often do so under every seed.
- */
-uint64_t
-dir_cookie(uint32_t hash, const char *name, size_t len)
+/* The second hash is no CRC: names whose CRCs collide often do so under every
+ * seed. */
+static uint64_t
+dir_place(uint32_t hash, const char *name, size_t len)
 {
 	uint32_t fnv = 2166136261u;
 
 	for (size_t i = 0; i < len; i++)
 		fnv = (fnv ^ (uint8_t)name[i]) * 16777619u;
-	return ((uint64_t)hash << 16 | ((fnv ^ fnv >> 16) & 0xffff)) + 1;
+	return ((uint64_t)hash << 16 | ((fnv ^ fnv >> 16) & 0xffff)) <<
+	    DIR_TWIN_BITS;
+}
+
+/* Who means to finds names that share a place under every seed, too.  They are
+ * counted from the last, so that who removes what it has been told misses none. */
+static void
+items_number(struct dir_items *l)
+{
+	uint64_t place = UINT64_MAX, left = 0;
+
+	for (size_t i = l->count; i-- > 0;) {
+		uint64_t *cookie = &l->item[i].cookie;
+
+		left = *cookie != place ? DIR_TWINS_MAX :
+		    left > 0 ? left - 1 : 0;
+		place = *cookie;
+		*cookie += left;
+	}
 }
 
 static bool
@@ -187,7 +203,7 @@ items_add(struct dir_items *l, uint32_t seed, const struct dirent *e)
 	it->name = strndup(e->name, e->name_len);
 	if (it->name == NULL)
 		return -ENOMEM;
-	it->cookie = dir_cookie(dirent_hash(seed, e->name, e->name_len),
+	it->cookie = dir_place(dirent_hash(seed, e->name, e->name_len),
 	    e->name, e->name_len);
 	it->ino = e->ino;
 	it->type = e->type;
@@ -281,6 +297,7 @@ dir_collect(struct inode *ip, const struct inode_info *info, bool locked,
 		return r;
 	if (l->count > 1)
 		qsort(l->item, l->count, sizeof(*l->item), item_compare);
+	items_number(l);
 	*ret_next = next;
 	return 0;
 }

@@ -270,7 +270,14 @@ enum block_type node_type(const struct nref *n);
 
 /* ---- dir.c, dir_edit.c ---- */
 
-uint64_t dir_cookie(uint32_t hash, const char *name, size_t len);
+/*
+ * A cookie is hash << 30 | a second hash << 14 | which of those that have both:
+ * where an entry stays while others come and go.  Of more than there are numbers
+ * for, some may be left out.
+ */
+#define DIR_TWIN_BITS 14
+#define DIR_TWINS_MAX ((1u << DIR_TWIN_BITS) - 1)
+#define DIR_HASH_SHIFT (16 + DIR_TWIN_BITS)
 int name_check(const char *name) MUST_CHECK;
 int dir_find(struct inode *ip, const struct inode_info *info, bool locked,
     const char *name, struct dirent *ret_e) MUST_CHECK;

@@ -159,9 +159,6 @@ emit(const struct dir_items *l, uint64_t cookie,
 
 		if (it->cookie < cookie)
 			continue;
-		/* Of twins the first is shown twice rather than one never. */
-		if (i + 1 < l->count && l->item[i + 1].cookie == it->cookie)
-			e.next = it->cookie;
 		if (!fn(arg, &e))
 			return false;
 	}
@@ -180,14 +177,14 @@ fs_readdir(struct fs *fs, uint64_t dir, uint64_t cookie,
 	r = inode_ref(fs, dir, &dip);
 	if (r != 0)
 		return r;
-	hash = cookie == 0 ? 0 : (cookie - 1) >> 16;
+	hash = cookie >> DIR_HASH_SHIFT;
 	while (hash < (uint64_t)1 << 32) {
 		r = collect(dip, hash, &l, &next);
 		if (r != 0 || !emit(&l, cookie, fn, arg))
 			break;
 		/* A split since then must not bring back what was shown. */
-		if ((next << 16) + 1 > cookie)
-			cookie = (next << 16) + 1;
+		if (next << DIR_HASH_SHIFT > cookie)
+			cookie = next << DIR_HASH_SHIFT;
 		hash = next;
 		dir_items_free(&l);
 	}

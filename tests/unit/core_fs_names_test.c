@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "libvmfs/base/crc32c.h"
 #include "tests/unit/core_fs_rig.h"
 
 #define MANY 10000u
@@ -136,6 +137,146 @@ ATF_TC_WITHOUT_HEAD(cookies_survive_removal);
 ATF_TC_BODY(cookies_survive_removal, tc)
 {
 	rig_run(128 * MIB, removal_while_reading);
+}
+
+#define TWINS 20u
+#define TWIN_LEN 60u
+
+static uint16_t
+fnv16(const char *name)
+{
+	uint32_t h = 2166136261u;
+
+	for (; *name != '\0'; name++)
+		h = (h ^ (uint8_t)*name) * 16777619u;
+	return (uint16_t)(h ^ h >> 16);
+}
+
+struct twins {
+	char name[TWINS][TWIN_LEN + 1];
+	bool seen[TWINS];
+	unsigned count, told, max;
+	uint64_t next;
+};
+
+/* CRC is linear: what keeps that of one name keeps that of each. */
+static unsigned
+same_crc(uint64_t *ret_flips)
+{
+	uint32_t by[32] = { 0 };
+	uint64_t of[32] = { 0 };
+	char name[TWIN_LEN];
+	unsigned n = 0;
+
+	memset(name, 'a', sizeof(name));
+	uint32_t base = crc32c(0, name, sizeof(name));
+	for (unsigned i = 0; i < TWIN_LEN; i++) {
+		uint64_t flips = 1ull << i;
+		uint32_t diff;
+
+		name[i] ^= 2;
+		diff = crc32c(0, name, sizeof(name)) ^ base;
+		name[i] ^= 2;
+		for (unsigned b = 32; b-- > 0 && diff != 0;) {
+			if ((diff >> b & 1) == 0)
+				continue;
+			if (by[b] == 0) {
+				by[b] = diff;
+				of[b] = flips;
+				flips = 0;
+				break;
+			}
+			diff ^= by[b];
+			flips ^= of[b];
+		}
+		if (flips != 0)
+			ret_flips[n++] = flips;
+	}
+	return n;
+}
+
+static void
+twins_find(struct twins *t)
+{
+	uint64_t flips[TWIN_LEN], now = 0;
+	uint16_t meant = 0;
+	unsigned n = same_crc(flips);
+
+	ATF_REQUIRE(n > 24);
+	for (uint64_t g = 1; t->count < TWINS; g++) {
+		char *name = t->name[t->count];
+
+		now ^= flips[__builtin_ctzll(g)];
+		for (unsigned i = 0; i < TWIN_LEN; i++)
+			name[i] = now >> i & 1 ? 'c' : 'a';
+		if (g == 1)
+			meant = fnv16(name);
+		t->count += fnv16(name) == meant;
+	}
+}
+
+static bool
+twin_told(void *arg, const struct fs_dirent *e)
+{
+	struct twins *t = arg;
+
+	if (t->told == t->max)
+		return false;
+	for (unsigned i = 0; i < TWINS; i++)
+		if (strcmp(t->name[i], e->name) == 0) {
+			ATF_CHECK_MSG(!t->seen[i], "told twice");
+			t->seen[i] = true;
+		}
+	t->told++;
+	t->next = e->next;
+	return true;
+}
+
+/* Three at a time; with `removed` they go as soon as they are told. */
+static void
+read_twins(struct rig *r, bool removed)
+{
+	struct twins t = { .max = 3 };
+
+	twins_find(&t);
+	for (unsigned i = 0; i < TWINS; i++)
+		file_in(r, r->root, t.name[i]);
+	for (unsigned total = 0; total < TWINS; total += t.told) {
+		t.told = 0;
+		ATF_REQUIRE_EQ(0, fs_readdir(r->fs, r->root, t.next, twin_told,
+		    &t));
+		ATF_REQUIRE_MSG(t.told > 0, "%u left out", TWINS - total);
+		for (unsigned i = 0; removed && i < TWINS; i++)
+			if (t.seen[i] && look(r, r->root, t.name[i]) != 0)
+				rig_unlink(r, t.name[i]);
+	}
+	t.told = 0;
+	ATF_REQUIRE_EQ(0, fs_readdir(r->fs, r->root, t.next, twin_told, &t));
+	ATF_CHECK_EQ(0, t.told);
+}
+
+static void
+twins_stay(struct rig *r)
+{
+	read_twins(r, false);
+}
+
+ATF_TC_WITHOUT_HEAD(names_with_one_hash_are_told_once_each);
+ATF_TC_BODY(names_with_one_hash_are_told_once_each, tc)
+{
+	rig_run(128 * MIB, twins_stay);
+}
+
+static void
+twins_go(struct rig *r)
+{
+	read_twins(r, true);
+}
+
+ATF_TC_WITHOUT_HEAD(names_with_one_hash_may_be_removed_meanwhile);
+ATF_TC_BODY(names_with_one_hash_may_be_removed_meanwhile, tc)
+{
+	rig_run(128 * MIB, twins_go);
 }
 
 static void
@@ -420,6 +561,8 @@ ATF_TP_ADD_TCS(tp)
 {
 	ATF_TP_ADD_TC(tp, ten_thousand_names);
 	ATF_TP_ADD_TC(tp, cookies_survive_removal);
+	ATF_TP_ADD_TC(tp, names_with_one_hash_are_told_once_each);
+	ATF_TP_ADD_TC(tp, names_with_one_hash_may_be_removed_meanwhile);
 	ATF_TP_ADD_TC(tp, wrong_names_are_refused);
 	ATF_TP_ADD_TC(tp, attributes_last);
 	ATF_TP_ADD_TC(tp, rename_matrix);
