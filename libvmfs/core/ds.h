@@ -328,6 +328,7 @@ struct ds_discards ds_discards(const struct ds *ds);
 /* ---- orphans of our slot: inodes to finish deleting after a crash ---- */
 
 int orphan_add(struct txn *t, uint64_t ino) MUST_CHECK;	/* -VMFS_ELIMIT */
+unsigned orphan_room(struct ds *ds);
 int orphan_remove(struct txn *t, uint64_t ino) MUST_CHECK;
 /* Up to max inode numbers; returns the count. */
 unsigned orphan_list(struct ds *ds, uint64_t *inos, unsigned max);

@@ -98,6 +98,10 @@ victim_hold_snapshots(struct victim *v)
 	return 0;
 }
 
+/* For what is gone at once: whoever keeps files open without a name stops
+ * nobody else who makes room. */
+#define ORPHANS_KEPT 64u
+
 int
 victim_take(struct fs *fs, const struct dirent *e, struct victim *v,
     struct lock_holder *ret_holder)
@@ -139,6 +143,8 @@ victim_unlink(struct txn *t, struct victim *v)
 	}
 	/* The other name went since victim_take. */
 	if (ip->info.snapshots > 0 && !v->snaps_locked)
+		return -EBUSY;
+	if (ip->opens > 0 && orphan_room(ip->fs->ds) <= ORPHANS_KEPT)
 		return -EBUSY;
 	r = orphan_add(t, ip->ino);
 	if (r != 0)

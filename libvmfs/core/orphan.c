@@ -36,6 +36,14 @@ orphan_add(struct txn *t, uint64_t ino)
 	return 0;
 }
 
+unsigned
+orphan_room(struct ds *ds)
+{
+	uint32_t n = le32_get(slot_info(ds)->orphans);
+
+	return n < SLOT_ORPHANS_MAX ? SLOT_ORPHANS_MAX - n : 0;
+}
+
 int
 orphan_remove(struct txn *t, uint64_t ino)
 {

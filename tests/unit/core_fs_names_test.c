@@ -557,6 +557,34 @@ ATF_TC_BODY(space_of_names_comes_back, tc)
 	rig_run(64 * MIB, names_space);
 }
 
+#define OPEN_MAX (SLOT_ORPHANS_MAX - 64)
+
+static void
+many_open(struct rig *r)
+{
+	struct fs_file *f[OPEN_MAX + 1];
+	char name[32];
+
+	for (unsigned i = 0; i <= OPEN_MAX; i++) {
+		(void)snprintf(name, sizeof(name), "f%u", i);
+		f[i] = rig_open(r, file_in(r, r->root, name), FS_READ);
+		ATF_REQUIRE_EQ(i < OPEN_MAX ? 0 : -EBUSY, fs_unlink(r->fs,
+		    r->root, name, NULL));
+	}
+	file_in(r, r->root, "closed");
+	ATF_CHECK_EQ(0, fs_unlink(r->fs, r->root, "closed", NULL));
+	rig_close(f[0]);
+	ATF_CHECK_EQ(0, fs_unlink(r->fs, r->root, name, NULL));
+	for (unsigned i = 1; i <= OPEN_MAX; i++)
+		rig_close(f[i]);
+}
+
+ATF_TC_WITHOUT_HEAD(open_files_without_a_name_leave_room_for_others);
+ATF_TC_BODY(open_files_without_a_name_leave_room_for_others, tc)
+{
+	rig_run(128 * MIB, many_open);
+}
+
 ATF_TP_ADD_TCS(tp)
 {
 	ATF_TP_ADD_TC(tp, ten_thousand_names);
@@ -567,6 +595,7 @@ ATF_TP_ADD_TCS(tp)
 	ATF_TP_ADD_TC(tp, attributes_last);
 	ATF_TP_ADD_TC(tp, rename_matrix);
 	ATF_TP_ADD_TC(tp, open_file_outlives_its_name);
+	ATF_TP_ADD_TC(tp, open_files_without_a_name_leave_room_for_others);
 	ATF_TP_ADD_TC(tp, what_has_no_name_gets_one_or_goes);
 	ATF_TP_ADD_TC(tp, what_had_snapshots_gets_no_other_name);
 	ATF_TP_ADD_TC(tp, mount_finishes_deletions);
