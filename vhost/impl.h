@@ -35,7 +35,7 @@ struct vqueue {
 	/* Counted in `running`: from its start until it is stopped, also while
 	 * it pauses. */
 	bool counted;
-	bool dropping;			/* what waits is left in flight */
+	bool dropping;			/* what waits is put back */
 	bool looping;			/* its fiber lives */
 	bool broken;			/* the driver's fault: it stays so */
 	struct event_watch watch;	/* of kick, for its fiber */
@@ -112,12 +112,12 @@ void queue_init(struct vqueue *q, struct vsession *s);
 /* Starts when everything is told and it is enabled. */
 int queue_start(struct vqueue *q) MUST_CHECK;
 /*
- * Until nothing of it is in flight.  What waits for space fails when it is
- * for good; else it is left to the region that outlives us.
+ * Until nothing of it is in flight.  What waits for space is left to the region
+ * that outlives us; it fails where there is none or it is for good.
  */
 void queue_stop(struct vqueue *q, bool for_good);
-/* The same while memory or kick change: its guest runs, the disk stays owned
- * until it is stopped. */
+/* While memory or kick change: its guest runs, what waits goes on with the next
+ * start, the disk stays owned until it is stopped. */
 void queue_pause(struct vqueue *q);
 void queue_fini(struct vqueue *q);
 /* Does not suspend: the request goes back to the guest. */

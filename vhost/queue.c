@@ -78,6 +78,7 @@ queue_drop(struct vreq *rq)
 {
 	struct vqueue *q = rq->q;
 
+	ring_put_back(&q->ring, rq->chain.head);
 	request_ended(q);
 	request_put(rq);
 	signal_soon(q);
@@ -124,6 +125,14 @@ make_room(struct vqueue *q, unsigned taken)
 		fiber_cond_wait(&e->room);
 }
 
+/* What was put back is done before it ends, unless it may be so again. */
+static bool
+over(const struct vqueue *q)
+{
+	return q->broken || (q->stopping &&
+	    (q->dropping || !ring_resumes(&q->ring)));
+}
+
 /* Takes all that is there; false: no more from this queue. */
 static bool
 take_requests(struct vqueue *q)
@@ -135,7 +144,7 @@ take_requests(struct vqueue *q)
 		struct vreq *rq;
 
 		make_room(q, ++taken);
-		if (q->stopping || q->broken)
+		if (over(q))
 			break;
 		rq = request_get(q);
 		if (rq == NULL) {
@@ -332,11 +341,11 @@ queue_start(struct vqueue *q)
 }
 
 static void
-halt(struct vqueue *q, bool for_good)
+halt(struct vqueue *q, bool dropping)
 {
 	if (!q->started)
 		return;
-	q->dropping = !for_good && q->ring.inflight != NULL;
+	q->dropping = dropping;
 	q->stopping = true;
 	fiber_cond_broadcast(&q->s->e->room);
 	event_watch_wake(&q->watch);
@@ -351,13 +360,15 @@ halt(struct vqueue *q, bool for_good)
 void
 queue_pause(struct vqueue *q)
 {
-	halt(q, false);
+	halt(q, true);
 }
 
 void
 queue_stop(struct vqueue *q, bool for_good)
 {
-	halt(q, for_good);
+	halt(q, !for_good && q->ring.inflight != NULL);
+	/* It paused without its memory: nothing can be said of them. */
+	ring_forget(&q->ring);
 	uncount(q);
 }
 

@@ -122,6 +122,7 @@ resume(struct ring *r)
 	qsort(left, n, sizeof(left[0]), older);
 	for (unsigned i = 0; i < n; i++)
 		r->resume[i] = left[i].head;
+	r->resume_next = 0;
 	r->resume_count = n;
 	r->next_avail = (uint16_t)(r->used->idx + n);
 	return 0;
@@ -133,7 +134,6 @@ ring_start(struct ring *r, uint16_t base)
 	r->next_avail = base;
 	r->next_used = r->used->idx;
 	r->signalled_valid = false;
-	r->resume_count = r->resume_next = 0;
 	return r->inflight != NULL ? resume(r) : 0;
 }
 
@@ -227,14 +227,32 @@ note_popped(struct ring *r, uint16_t head)
 	STORE(&r->inflight->desc[head].inflight, (uint8_t)1);
 }
 
+bool
+ring_resumes(const struct ring *r)
+{
+	return r->resume_next != r->resume_count;
+}
+
+void
+ring_put_back(struct ring *r, uint16_t head)
+{
+	r->resume[r->resume_count++ % RING_SIZE_MAX] = head;
+}
+
+void
+ring_forget(struct ring *r)
+{
+	r->resume_next = r->resume_count;
+}
+
 /* False: there is none, or *ret_error. */
 static bool
 next_head(struct ring *r, uint16_t *ret_head, int *ret_error)
 {
 	uint16_t waiting;
 
-	if (r->resume_next < r->resume_count) {
-		*ret_head = r->resume[r->resume_next++];
+	if (ring_resumes(r)) {
+		*ret_head = r->resume[r->resume_next++ % RING_SIZE_MAX];
 		return true;
 	}
 	waiting = (uint16_t)(LOAD(&r->avail->idx) - r->next_avail);
@@ -253,7 +271,7 @@ next_head(struct ring *r, uint16_t *ret_head, int *ret_error)
 bool
 ring_waits(const struct ring *r)
 {
-	return r->resume_next < r->resume_count ||
+	return ring_resumes(r) ||
 	    LOAD(&r->avail->idx) != r->next_avail;
 }
 

@@ -3,7 +3,8 @@
  * One split virtqueue (virtio 1.2 section 2.7) in guest memory, and what is in
  * flight of it, kept where it outlives us.  Nothing here suspends.
  *
- * A chain goes through ring_pop once and through ring_push once.
+ * A chain goes through ring_pop once and through ring_push once, unless it is
+ * put back.
  */
 #ifndef VMFS_VHOST_RING_H
 #define VMFS_VHOST_RING_H
@@ -40,7 +41,8 @@ struct ring {
 	/* NULL: nobody keeps it for us. */
 	struct vhost_inflight_queue *inflight;
 	uint64_t counter;
-	/* Heads that a predecessor left in flight, oldest first. */
+	/* Heads that a predecessor left in flight, oldest first, and those that
+	 * were put back.  Both count on, their places are modulo its size. */
 	uint16_t resume[RING_SIZE_MAX];
 	unsigned resume_count, resume_next;
 };
@@ -64,6 +66,12 @@ bool ring_is_new(const struct ring *r);
 bool ring_pop(struct ring *r, struct chain *c, int *ret_error);
 /* Whether there is one. */
 bool ring_waits(const struct ring *r);
+/* One that the driver has offered before. */
+bool ring_resumes(const struct ring *r);
+/* The chain is not done but popped once more, be it after another start. */
+void ring_put_back(struct ring *r, uint16_t head);
+/* Nothing that was put back is popped again. */
+void ring_forget(struct ring *r);
 /* The chain is done, `written` bytes of it were filled. */
 void ring_push(struct ring *r, uint16_t head, uint32_t written);
 /* Whether the driver wants to hear of what was pushed. */

@@ -55,26 +55,14 @@ ATF_TC_BODY(disk_is_owned_when_enabled_before_the_kick, tc)
 	rig_stop();
 }
 
-/* Half of the memory; rings lie in the first. */
-static void
-slot(struct front *f, uint32_t request, unsigned which)
-{
-	size_t half = RIG_MEM / 2, at = which * half;
-	struct vhost_one_region r = { 0, { RIG_BASE + at, half,
-		(uintptr_t)f->mem + at, at } };
-
-	(void)!front_ask(f, request, &r, sizeof(r),
-	    request == VHOST_ADD_MEM_REG ? f->memory : -1, NULL, 0);
-}
-
 static struct front *
 front_by_slots(void)
 {
 	struct front *f = front_connect();
 
 	front_features(f, 0, 1ull << VHOST_PF_CONFIGURE_MEM_SLOTS);
-	slot(f, VHOST_ADD_MEM_REG, 0);
-	slot(f, VHOST_ADD_MEM_REG, 1);
+	front_slot(f, VHOST_ADD_MEM_REG, 0);
+	front_slot(f, VHOST_ADD_MEM_REG, 1);
 	front_queue(f, 0, 0);
 	ATF_CHECK_EQ(0, front_flush(f));
 	return f;
@@ -89,8 +77,8 @@ ATF_TC_BODY(disk_stays_owned_while_the_rings_slot_changes, tc)
 	(void)tc;
 	rig_start(&(struct vhost_conf)OWNED);
 	f = front_by_slots();
-	slot(f, VHOST_REM_MEM_REG, 0);
-	slot(f, VHOST_ADD_MEM_REG, 0);
+	front_slot(f, VHOST_REM_MEM_REG, 0);
+	front_slot(f, VHOST_ADD_MEM_REG, 0);
 	ATF_CHECK_EQ(0, front_flush(f));
 	ATF_CHECK_EQ(1, rig_owned);
 	ATF_CHECK_EQ(0, rig_disowned);
@@ -109,7 +97,7 @@ ATF_TC_BODY(disk_is_given_back_by_a_ring_without_memory, tc)
 	(void)tc;
 	rig_start(&(struct vhost_conf)OWNED);
 	f = front_by_slots();
-	slot(f, VHOST_REM_MEM_REG, 0);
+	front_slot(f, VHOST_REM_MEM_REG, 0);
 	ATF_CHECK_EQ(8, front_ask(f, VHOST_GET_VRING_BASE, &which, 8, -1,
 	    &base, sizeof(base)));
 	ATF_CHECK_EQ(1, base.num);
@@ -128,10 +116,10 @@ ATF_TC_BODY(slots_come_back_in_any_order, tc)
 	(void)tc;
 	rig_start(NULL);
 	f = front_by_slots();
-	slot(f, VHOST_REM_MEM_REG, 0);
-	slot(f, VHOST_REM_MEM_REG, 1);
-	slot(f, VHOST_ADD_MEM_REG, 1);
-	slot(f, VHOST_ADD_MEM_REG, 0);
+	front_slot(f, VHOST_REM_MEM_REG, 0);
+	front_slot(f, VHOST_REM_MEM_REG, 1);
+	front_slot(f, VHOST_ADD_MEM_REG, 1);
+	front_slot(f, VHOST_ADD_MEM_REG, 0);
 	(void)front_get(f, VHOST_GET_QUEUE_NUM);
 	ATF_CHECK_EQ(0, front_flush(f));
 	front_close(f);

@@ -281,6 +281,17 @@ front_memory(struct front *f)
 }
 
 void
+front_slot(struct front *f, uint32_t request, unsigned which)
+{
+	size_t half = RIG_MEM / 2, at = which * half;
+	struct vhost_one_region r = { 0, { RIG_BASE + at, half,
+		(uintptr_t)f->mem + at, at } };
+
+	(void)!front_ask(f, request, &r, sizeof(r),
+	    request == VHOST_ADD_MEM_REG ? f->memory : -1, NULL, 0);
+}
+
+void
 front_ring(struct front *f, uint16_t base, uint32_t flags)
 {
 	struct vhost_state num = { 0, RIG_RING }, start = { 0, base };

@@ -55,6 +55,8 @@ void front_set(struct front *f, uint32_t request, uint64_t value, int fd);
 /* Features, memory, and queue 0 that runs. */
 void front_features(struct front *f, uint64_t device, uint64_t protocol);
 void front_memory(struct front *f);
+/* Half of the memory, instead of all; rings lie in the first. */
+void front_slot(struct front *f, uint32_t request, unsigned which);
 void front_queue(struct front *f, uint16_t base, uint32_t flags);
 /* All of the queue but its kick and that it is enabled. */
 void front_ring(struct front *f, uint16_t base, uint32_t flags);

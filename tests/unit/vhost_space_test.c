@@ -130,6 +130,128 @@ ATF_TC_BODY(zeroes_wait_until_there_is_space, tc)
 	rig_stop();
 }
 
+/* Of a front end that keeps no region for us. */
+static struct front *
+zeroes_wait(unsigned *ret_head)
+{
+	struct front *f;
+
+	start_full();
+	f = front_ready();
+	*ret_head = offer_zeroes(f);
+	wait_until_waiting(1);
+	return f;
+}
+
+static void
+zeroes_go_on(struct front *f, unsigned head)
+{
+	(void)front_get(f, VHOST_GET_FEATURES);
+	freed = true;
+	ATF_CHECK_EQ(head, front_used(f).id);
+	ATF_CHECK_EQ(VIRTIO_BLK_S_OK, f->mem[300600]);
+	ATF_CHECK_EQ(0, rig_info().waiting);
+	front_close(f);
+	rig_stop();
+}
+
+ATF_TC_WITHOUT_HEAD(zeroes_wait_while_memory_changes);
+ATF_TC_BODY(zeroes_wait_while_memory_changes, tc)
+{
+	unsigned head;
+	struct front *f = zeroes_wait(&head);
+
+	(void)tc;
+	front_memory(f);
+	zeroes_go_on(f, head);
+}
+
+ATF_TC_WITHOUT_HEAD(zeroes_wait_while_the_kick_changes);
+ATF_TC_BODY(zeroes_wait_while_the_kick_changes, tc)
+{
+	unsigned head;
+	struct front *f = zeroes_wait(&head);
+
+	(void)tc;
+	front_set(f, VHOST_SET_VRING_KICK, 0, f->kick);
+	zeroes_go_on(f, head);
+}
+
+static void
+stop_ring(struct front *f, unsigned base)
+{
+	struct vhost_state which = { 0, 0 }, got;
+
+	ATF_REQUIRE_EQ(8, front_ask(f, VHOST_GET_VRING_BASE, &which, 8, -1,
+	    &got, sizeof(got)));
+	ATF_CHECK_EQ(base, got.num);
+}
+
+/* More than begin at once: the guest hears of those that have not, too. */
+ATF_TC_WITHOUT_HEAD(writes_fail_when_the_ring_stops_after_a_change);
+ATF_TC_BODY(writes_fail_when_the_ring_stops_after_a_change, tc)
+{
+	const unsigned n = 12;
+	struct front *f;
+
+	(void)tc;
+	start_full();
+	f = front_ready();
+	for (unsigned i = 0; i < n; i++)
+		offer_long_write(f, i);
+	wait_until_waiting(n);
+	front_memory(f);
+	stop_ring(f, n);
+	ATF_CHECK_EQ(n, f->used->idx);
+	for (unsigned i = 0; i < n; i++)
+		ATF_CHECK_EQ(VIRTIO_BLK_S_IOERR,
+		    f->mem[((size_t)300 + i) * 1024 + 600]);
+	front_close(f);
+	rig_stop();
+}
+
+static struct front *
+front_by_slots(uint64_t protocol)
+{
+	struct front *f = front_connect();
+
+	front_features(f, 0, 1ull << VHOST_PF_CONFIGURE_MEM_SLOTS | protocol);
+	front_slot(f, VHOST_ADD_MEM_REG, 0);
+	front_slot(f, VHOST_ADD_MEM_REG, 1);
+	return f;
+}
+
+/* Another driver, which does not use the same descriptors. */
+static void
+next_driver(struct front *f)
+{
+	memset(f->mem, 0, 262144);
+	f->seen = 0;
+	f->next_desc = 5;
+}
+
+/* Its memory is away, so nobody can be told of what waits. */
+ATF_TC_WITHOUT_HEAD(stop_without_memory_leaves_nothing_for_the_next_driver);
+ATF_TC_BODY(stop_without_memory_leaves_nothing_for_the_next_driver, tc)
+{
+	struct front *f;
+
+	(void)tc;
+	start_full();
+	f = front_by_slots(0);
+	front_queue(f, 0, 0);
+	(void)offer_zeroes(f);
+	wait_until_waiting(1);
+	front_slot(f, VHOST_REM_MEM_REG, 0);
+	stop_ring(f, 1);
+	next_driver(f);
+	front_slot(f, VHOST_ADD_MEM_REG, 0);
+	front_queue(f, 0, 0);
+	ATF_CHECK_EQ(0, front_flush(f));
+	front_close(f);
+	rig_stop();
+}
+
 static struct front *
 front_with_region(const struct vhost_inflight *i, int fd)
 {
@@ -204,10 +326,7 @@ ATF_TC_BODY(reset_leaves_nothing_in_flight, tc)
 	(void)!front_ask(f, VHOST_RESET_DEVICE, NULL, 0, -1, NULL, 0);
 	(void)front_get(f, VHOST_GET_FEATURES);
 	ATF_CHECK_EQ(0, in_flight(g.q));
-	/* Its next driver. */
-	memset(f->mem, 0, 262144);
-	f->seen = 0;
-	f->next_desc = 0;
+	next_driver(f);
 	front_queue(f, 0, 0);
 	ATF_CHECK_EQ(0, front_flush(f));
 	front_close(f);
@@ -219,6 +338,11 @@ ATF_TP_ADD_TCS(tp)
 {
 	ATF_TP_ADD_TC(tp, reads_go_on_while_writes_wait);
 	ATF_TP_ADD_TC(tp, zeroes_wait_until_there_is_space);
+	ATF_TP_ADD_TC(tp, zeroes_wait_while_memory_changes);
+	ATF_TP_ADD_TC(tp, zeroes_wait_while_the_kick_changes);
+	ATF_TP_ADD_TC(tp, writes_fail_when_the_ring_stops_after_a_change);
+	ATF_TP_ADD_TC(tp,
+	    stop_without_memory_leaves_nothing_for_the_next_driver);
 	ATF_TP_ADD_TC(tp, zeroes_that_wait_stay_in_flight);
 	ATF_TP_ADD_TC(tp, reset_leaves_nothing_in_flight);
 	return atf_no_error();
