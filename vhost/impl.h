@@ -120,6 +120,9 @@ void queue_stop(struct vqueue *q, bool for_good);
  * start, the disk stays owned until it is stopped. */
 void queue_pause(struct vqueue *q);
 void queue_fini(struct vqueue *q);
+/* As it was at first, whatever it was doing: nothing stays in flight for the
+ * next driver, whose ring may have another size. */
+void queue_reset(struct vqueue *q);
 /* Does not suspend: the request goes back to the guest. */
 void queue_done(struct vreq *rq, uint8_t status);
 void queue_drop(struct vreq *rq);

@@ -386,3 +386,19 @@ queue_fini(struct vqueue *q)
 		free(rq);
 	}
 }
+
+void
+queue_reset(struct vqueue *q)
+{
+	struct vhost_inflight_queue *left = inflight_of(q);
+	struct vsession *s = q->s;
+
+	queue_fini(q);
+	if (left != NULL) {
+		/* Not `features`: what is not flushed is the disk's. */
+		left->version = left->last_batch_head = 0;
+		memset(left->desc, 0, s->inflight_of.queue_size *
+		    sizeof(left->desc[0]));
+	}
+	queue_init(q, s);
+}

@@ -125,12 +125,8 @@ static int
 reset_device(struct vsession *s, struct message *m)
 {
 	(void)m;
-	for (unsigned i = 0; i < s->e->conf.queues; i++) {
-		/* Nothing stays in flight for the next driver. */
-		queue_stop(&s->q[i], true);
-		queue_fini(&s->q[i]);
-		queue_init(&s->q[i], s);
-	}
+	for (unsigned i = 0; i < s->e->conf.queues; i++)
+		queue_reset(&s->q[i]);
 	return 0;
 }
 

@@ -334,6 +334,42 @@ ATF_TC_BODY(reset_leaves_nothing_in_flight, tc)
 	region_close(&g);
 }
 
+/* A ring of its own size, too. */
+ATF_TC_WITHOUT_HEAD(reset_of_a_ring_that_pauses_leaves_nothing_in_flight);
+ATF_TC_BODY(reset_of_a_ring_that_pauses_leaves_nothing_in_flight, tc)
+{
+	struct vhost_state num = { 0, RIG_RING / 2 };
+	struct region g;
+	struct front *f;
+
+	(void)tc;
+	g.fd = front_inflight(&g.conf, &g.q);
+	g.q->last_batch_head = RIG_RING - 1;
+	start_full();
+	f = front_by_slots(1ull << VHOST_PF_INFLIGHT_SHMFD |
+	    1ull << VHOST_PF_RESET_DEVICE);
+	(void)!front_ask(f, VHOST_SET_INFLIGHT_FD, &g.conf, sizeof(g.conf),
+	    g.fd, NULL, 0);
+	front_queue(f, 0, 0);
+	(void)offer_zeroes(f);
+	wait_until_waiting(1);
+	front_slot(f, VHOST_REM_MEM_REG, 0);
+	(void)!front_ask(f, VHOST_RESET_DEVICE, NULL, 0, -1, NULL, 0);
+	(void)front_get(f, VHOST_GET_FEATURES);
+	ATF_CHECK_EQ(0, in_flight(g.q));
+	next_driver(f);
+	front_slot(f, VHOST_ADD_MEM_REG, 0);
+	front_ring(f, 0, 0);
+	(void)!front_ask(f, VHOST_SET_VRING_NUM, &num, sizeof(num), -1, NULL,
+	    0);
+	front_set(f, VHOST_SET_VRING_KICK, 0, f->kick);
+	front_enable(f);
+	ATF_CHECK_EQ(0, front_flush(f));
+	front_close(f);
+	rig_stop();
+	region_close(&g);
+}
+
 ATF_TP_ADD_TCS(tp)
 {
 	ATF_TP_ADD_TC(tp, reads_go_on_while_writes_wait);
@@ -345,5 +381,7 @@ ATF_TP_ADD_TCS(tp)
 	    stop_without_memory_leaves_nothing_for_the_next_driver);
 	ATF_TP_ADD_TC(tp, zeroes_that_wait_stay_in_flight);
 	ATF_TP_ADD_TC(tp, reset_leaves_nothing_in_flight);
+	ATF_TP_ADD_TC(tp,
+	    reset_of_a_ring_that_pauses_leaves_nothing_in_flight);
 	return atf_no_error();
 }
