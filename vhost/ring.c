@@ -84,7 +84,8 @@ older(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
-/* Between the used ring's index and its own note it was killed. */
+/* Between the used ring's index and its own note it was killed, maybe before it
+ * had logged the index. */
 static void
 finish_last_push(struct ring *r)
 {
@@ -92,6 +93,7 @@ finish_last_push(struct ring *r)
 
 	if (q->used_idx == r->used->idx)
 		return;
+	used_written(r, &r->used->idx, sizeof(r->used->idx));
 	q->desc[q->last_batch_head].inflight = 0;
 	q->used_idx = r->used->idx;
 }

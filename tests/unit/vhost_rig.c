@@ -298,7 +298,7 @@ front_ring(struct front *f, uint16_t base, uint32_t flags)
 	struct vhost_addr a = {
 		.flags = flags, .desc = (uintptr_t)f->desc,
 		.avail = (uintptr_t)f->avail, .used = (uintptr_t)f->used,
-		.log = RIG_BASE + 131072,
+		.log = RIG_BASE + (size_t)((uint8_t *)f->used - f->mem),
 	};
 
 	(void)!front_ask(f, VHOST_SET_VRING_NUM, &num, 8, -1, NULL, 0);

@@ -388,28 +388,39 @@ ATF_TC_BODY(flushes_fail_after_unflushed_writes_were_lost, tc)
 	close(fd);
 }
 
+/* Begins to log; the bits of the guest's first pages. */
+static uint8_t *
+log_pages(struct front *f)
+{
+	static const uint8_t none[4096];
+	struct vhost_log log = { .size = sizeof(none) };
+	uint8_t *bits;
+	uint64_t ok;
+
+	f->log = memfd_create("log", 0);
+	ATF_REQUIRE_EQ(0, ftruncate(f->log, sizeof(none)));
+	bits = mmap(NULL, sizeof(none), PROT_READ, MAP_SHARED, f->log, 0);
+	ATF_REQUIRE(bits != MAP_FAILED);
+	ATF_CHECK_EQ(8, front_ask(f, VHOST_SET_LOG_BASE, &log, sizeof(log),
+	    f->log, &ok, sizeof(ok)));
+	ATF_CHECK_EQ(0, memcmp(bits, none, sizeof(none)));
+	return bits;
+}
+
 ATF_TC_WITHOUT_HEAD(pages_that_a_read_fills_are_logged);
 ATF_TC_BODY(pages_that_a_read_fills_are_logged, tc)
 {
-	static const uint8_t none[4096];
-	struct vhost_log log = { .size = 4096 };
 	size_t page = (RIG_BASE + RIG_DATA) / 4096;
 	struct front *f;
 	uint8_t *bits;
-	uint64_t ok;
 
 	(void)tc;
 	rig_start(NULL);
 	f = front_connect();
-	f->log = memfd_create("log", 0);
-	ATF_REQUIRE_EQ(0, ftruncate(f->log, 4096));
-	bits = mmap(NULL, 4096, PROT_READ, MAP_SHARED, f->log, 0);
 	front_features(f, 1ull << VHOST_F_LOG_ALL,
 	    1ull << VHOST_PF_LOG_SHMFD);
 	front_memory(f);
-	ATF_CHECK_EQ(8, front_ask(f, VHOST_SET_LOG_BASE, &log, sizeof(log),
-	    f->log, &ok, sizeof(ok)));
-	ATF_CHECK_EQ(0, memcmp(bits, none, 4096));
+	bits = log_pages(f);
 	front_queue(f, 0, VHOST_VRING_F_LOG);
 	ATF_CHECK_EQ(0, front_request(f, VIRTIO_BLK_T_IN, 0, 8192, true,
 	    NULL));
@@ -419,6 +430,46 @@ ATF_TC_BODY(pages_that_a_read_fills_are_logged, tc)
 	munmap(bits, 4096);
 	front_close(f);
 	rig_stop();
+}
+
+/* Killed between the index of the used ring and its mark in the log. */
+ATF_TC_WITHOUT_HEAD(index_that_a_predecessor_wrote_is_logged);
+ATF_TC_BODY(index_that_a_predecessor_wrote_is_logged, tc)
+{
+	/* What the ring has behind it lies on the next page. */
+	const size_t at = 131072 + 4096 - sizeof(struct vring_used);
+	size_t page = (RIG_BASE + at) / 4096;
+	struct vhost_inflight_queue *q;
+	struct vhost_inflight i;
+	struct front *f;
+	uint8_t *bits;
+	int fd = front_inflight(&i, &q);
+
+	(void)tc;
+	q->version = 1;
+	q->desc_num = RIG_RING;
+	q->desc[0].inflight = 1;
+	rig_start(NULL);
+	f = front_connect();
+	f->used = (void *)(f->mem + at);
+	f->used->ring[0].len = 1;
+	f->used->idx = f->avail->idx = 1;
+	front_features(f, 1ull << VHOST_F_LOG_ALL |
+	    1ull << VIRTIO_RING_F_EVENT_IDX, 1ull << VHOST_PF_LOG_SHMFD |
+	    1ull << VHOST_PF_INFLIGHT_SHMFD);
+	(void)!front_ask(f, VHOST_SET_INFLIGHT_FD, &i, sizeof(i), fd, NULL, 0);
+	front_memory(f);
+	bits = log_pages(f);
+	front_queue(f, 1, VHOST_VRING_F_LOG);
+	/* It runs when the next one is answered. */
+	(void)front_get(f, VHOST_GET_FEATURES);
+	ATF_CHECK_EQ(1, q->used_idx);
+	ATF_CHECK(bits[page / 8] >> page % 8 & 1);
+	munmap(bits, 4096);
+	front_close(f);
+	rig_stop();
+	munmap(q, i.size);
+	close(fd);
 }
 
 /* A front end that comes after another finds a device as new. */
@@ -652,6 +703,7 @@ ATF_TP_ADD_TCS(tp)
 	ATF_TP_ADD_TC(tp, requests_in_flight_outlive_the_export);
 	ATF_TP_ADD_TC(tp, flushes_fail_after_unflushed_writes_were_lost);
 	ATF_TP_ADD_TC(tp, pages_that_a_read_fills_are_logged);
+	ATF_TP_ADD_TC(tp, index_that_a_predecessor_wrote_is_logged);
 	ATF_TP_ADD_TC(tp, ring_longer_than_the_region_in_flight_is_refused);
 	ATF_TP_ADD_TC(tp, wrong_address_of_a_running_ring_is_survived);
 	ATF_TP_ADD_TC(tp, disk_stays_owned_while_memory_changes);
