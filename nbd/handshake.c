@@ -89,6 +89,16 @@ unknown_export(struct nbd_conn *c, const struct option *o,
 
 /* ---- export ---- */
 
+/* Nobody tells of a size that another host changes.  nbd_unuse follows. */
+static void
+use_as_it_is(struct nbd_conn *c, struct nbd_export *e)
+{
+	nbd_use(e);
+	if (disk_refresh(e->conf.disk) < 0)
+		log_warn(c->server->conf.log, "nbd: size not known disk=%s",
+		    e->name);
+}
+
 static int
 ready(struct nbd_conn *c, struct nbd_export *e)
 {
@@ -126,11 +136,11 @@ export_name(struct hello *h, const struct option *o)
 	e = nbd_find(c->server, name);
 	if (e == NULL)
 		return broken(h, "it wants an export that is not there");
+	use_as_it_is(c, e);
 	reply.size = be64(e->conf.disk->info.size_bytes);
 	reply.flags = be16(nbd_export_flags(e, c->structured));
 	if (c->no_zeroes)
 		iov.iov_len = offsetof(struct nbd_export_reply, zeroes);
-	nbd_use(e);
 	rc = stream_writev(&c->io, &iov, 1);
 	if (rc == 0)
 		rc = ready(c, e);
@@ -202,7 +212,7 @@ info_or_go(struct hello *h, const struct option *o)
 	e = nbd_find(c->server, go.name);
 	if (e == NULL)
 		return unknown_export(c, o, go.name);
-	nbd_use(e);
+	use_as_it_is(c, e);
 	rc = tell_info(c, o, e, &go);
 	if (rc == 0 && o->number == NBD_OPT_GO)
 		rc = ready(c, e);

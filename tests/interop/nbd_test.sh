@@ -37,6 +37,8 @@ attached()
 	    jq -r ".attachments[] | select(.disk == \"$1\") | .$2"
 }
 
+size_is() { [ "$(nbdinfo --size "$1")" = "$2" ]; }
+
 attached_is() { [ "$(attached "$1" "$2")" = "$3" ]; }
 
 # Data, holes and zeroes in many pieces.
@@ -274,8 +276,12 @@ lock_is_held_from_attach_to_detach_body()
 	# For reading, it is there; and its snapshots on any host.
 	atf_check -o match:'^uri' vmfsctl -c h2/ctl disk attach --nbd \
 	    --readonly ds1:/vm.vmdk
-	atf_check -o match:'is_read_only: true' nbdinfo \
-	    "nbd+unix:///vm.vmdk?socket=${PWD}/h2/nbd/ds1"
+	there="nbd+unix:///vm.vmdk?socket=${PWD}/h2/nbd/ds1"
+	atf_check -o match:'is_read_only: true' nbdinfo "${there}"
+	# Who connects there sees what the owner has made of it.
+	atf_check vmfsctl disk resize ds1:/vm.vmdk 128M
+	until_true 30 size_is "${there}" 134217728 ||
+	    atf_fail "its size is that of attaching"
 	atf_check vmfsctl -c h2/ctl disk detach ds1:/vm.vmdk
 	# A client in the midst of it: detach and unmount say so.
 	qemu-io -f raw -c 'write 0 4k' -c 'sleep 60000' "${uri}" >qemu 2>&1 &

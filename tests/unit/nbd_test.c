@@ -129,15 +129,23 @@ NBD_TC(wrong_options_are_refused_and_the_client_may_go_on)
 	client_close(c);
 }
 
-NBD_TC(old_way_to_name_an_export_works)
+static struct client *
+ready_by_the_old_way(const char *name)
 {
 	struct nbd_export_reply r;
 	struct client *c = client_connect();
 
 	client_greet(c, 1);
-	client_option(c, NBD_OPT_EXPORT_NAME, "disk", 4);
+	client_option(c, NBD_OPT_EXPORT_NAME, name, strlen(name));
 	ATF_REQUIRE(client_get(c, &r, sizeof(r)));
 	ATF_CHECK_EQ(RIG_DISK, be64_get(r.size));
+	return c;
+}
+
+NBD_TC(old_way_to_name_an_export_works)
+{
+	struct client *c = ready_by_the_old_way("disk");
+
 	client_request(c, NBD_CMD_FLUSH, 0, 0, 0);
 	ATF_CHECK_EQ(0, client_result(c, NULL, 0, true));
 	client_close(c);
@@ -344,6 +352,37 @@ NBD_TC(bad_requests_get_an_error_each)
 	client_request(c, NBD_CMD_WRITE, 0, 0, NBD_PAYLOAD_MAX + 512);
 	ATF_CHECK(client_hung_up(c));
 	client_close(c);
+}
+
+static int
+grow(struct disk *d)
+{
+	fiber_yield();
+	d->info.size_bytes = RIG_DISK;
+	return 0;
+}
+
+/* As where another host makes the file longer. */
+NBD_TC(size_is_that_of_the_moment_of_connecting)
+{
+	const struct disk_ops *had = rig.disk->ops;
+	struct disk_ops grows = *had;
+	struct client *before, *c;
+
+	rig.disk->info.size_bytes = RIG_DISK / 2;
+	before = client_ready("snap", false);
+	grows.refresh = grow;
+	rig.disk->ops = &grows;
+	(void)flags_of("snap");
+	rig.disk->info.size_bytes = RIG_DISK / 2;
+	client_close(ready_by_the_old_way("snap"));
+	rig.disk->info.size_bytes = RIG_DISK / 2;
+	c = client_ready("snap", false);
+	refused(c, NBD_OK, NBD_CMD_READ, 0, RIG_DISK - 512, 512);
+	refused(before, NBD_EINVAL, NBD_CMD_READ, 0, RIG_DISK - 512, 512);
+	client_close(c);
+	client_close(before);
+	rig.disk->ops = had;
 }
 
 NBD_TC(snapshot_is_not_written)
@@ -658,6 +697,7 @@ ATF_TP_ADD_TCS(tp)
 	ATF_TP_ADD_TC(tp, holes_are_not_sent);
 	ATF_TP_ADD_TC(tp, zeroes_and_trim);
 	ATF_TP_ADD_TC(tp, bad_requests_get_an_error_each);
+	ATF_TP_ADD_TC(tp, size_is_that_of_the_moment_of_connecting);
 	ATF_TP_ADD_TC(tp, snapshot_is_not_written);
 	ATF_TP_ADD_TC(tp, wrong_magic_ends_the_connection);
 	ATF_TP_ADD_TC(tp, many_requests_are_all_answered);
