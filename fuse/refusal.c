@@ -4,6 +4,7 @@
 #include <time.h>
 
 #include "fuse/refusal.h"
+#include "libvmfs/core/fs.h"
 
 const char *
 refusal_mode_name(enum lock_mode mode)
@@ -58,6 +59,19 @@ seconds_of(uint64_t ms)
 	return (unsigned)((ms + 999) / 1000);
 }
 
+static const char *
+advise_here(const struct lock_holder *h)
+{
+	if (h->by & FS_BY_LUN)
+		return "it is a LUN (vmfsctl lun ls): remove that first";
+	if (h->by & FS_BY_EXPORT)
+		return "it is attached: vmfsctl disk detach it first";
+	if (h->by & FS_BY_MOUNT)
+		return "a program has it open in the mount: close it there "
+		    "first";
+	return "close it here first";
+}
+
 /* What to do about a holder in this state. */
 static void
 advise(const struct lock_holder *h, const struct timers *timers, char *text,
@@ -65,8 +79,8 @@ advise(const struct lock_holder *h, const struct timers *timers, char *text,
 {
 	switch (h->state) {
 	case HOLDER_SELF:
-		(void)snprintf(text, size,
-		    "it is in use on this host: close it here first");
+		(void)snprintf(text, size, "it is in use on this host: %s",
+		    advise_here(h));
 		return;
 	case HOLDER_LIVE:
 		(void)snprintf(text, size, "power it off there; when that host "

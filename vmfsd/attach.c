@@ -18,8 +18,6 @@
 
 /* How long a migration's destination waits for its source to let go. */
 #define OWN_WAIT_NS (5 * NSEC_PER_SEC)
-/* And this host's mount to close what a program has closed. */
-#define CLOSE_WAIT_NS (2 * NSEC_PER_SEC)
 #define OWN_AGAIN_NS (50 * NSEC_PER_MSEC)
 
 /* ---- between the owner and the guest's thread ---- */
@@ -431,7 +429,7 @@ open_all(struct fs_call *c, const struct attach_conf *conf,
 	if (rc == 0)
 		rc = open_disk(a, FS_READ, &c->holder, &a->idle);
 	if (rc == 0 && !a->readonly && !conf->incoming)
-		rc = open_to_write(a, CLOSE_WAIT_NS, false, &c->holder);
+		rc = open_to_write(a, DISK_DS_CLOSE_NS, false, &c->holder);
 	if (rc < 0)
 		return rc;
 	if (conf->nbd)

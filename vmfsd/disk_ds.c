@@ -8,8 +8,11 @@
 #include <string.h>
 
 #include "iscsi/home_call.h"
+#include "libvmfs/base/units.h"
 #include "vmfsd/disk_ds.h"
 #include "vmfsd/vdisk.h"
+
+#define AGAIN_NS (50 * NSEC_PER_MSEC)
 
 struct disk_ds {
 	struct disk disk;
@@ -188,15 +191,33 @@ struct opening {
 	struct disk *disk;
 };
 
+/* The mount may be just closing what a program has closed. */
+static int
+open_patiently(struct fs_call *c, uint64_t ino, unsigned mode,
+    struct fs_file **ret_f)
+{
+	struct sched *s = sched_current();
+	uint64_t deadline = sched_now(s) + DISK_DS_CLOSE_NS;
+	int rc;
+
+	for (;;) {
+		rc = fs_file_open(c->d->fs, ino, 0, mode, ret_f, &c->holder);
+		if (rc != -VMFS_ELOCKED || c->holder.state != HOLDER_SELF ||
+		    sched_now(s) >= deadline)
+			return rc;
+		fiber_sleep(AGAIN_NS);
+	}
+}
+
 static int
 open_file(struct opening *o, uint64_t ino)
 {
 	struct fs_call *c = &o->call;
 	unsigned mode = o->flags & DISK_OPEN_READONLY ? FS_READ :
-	    (unsigned)FS_READ | FS_WRITE;
+	    (unsigned)FS_READ | FS_WRITE | FS_BY_LUN;
 	struct disk *below;
 	struct fs_file *f;
-	int rc = fs_file_open(c->d->fs, ino, 0, mode, &f, &c->holder);
+	int rc = open_patiently(c, ino, mode, &f);
 
 	if (rc < 0)
 		return cmd_refuse(c, rc, c->path.path);

@@ -8,6 +8,8 @@
 #include "vmfsd/datastore.h"
 
 #define DISK_DS_PREFIX "vdisk:"
+/* How long to wait for this host's mount to close what a program has closed. */
+#define DISK_DS_CLOSE_NS (2 * NSEC_PER_SEC)
 
 /*
  * The same disk of fs_file_disk for requests from any reactor, which go past
@@ -23,7 +25,7 @@ bool disk_ds_is(const char *source, const char *datastore);
  * Opens "vdisk:DATASTORE:/PATH[@SNAPSHOT]"; snapshots only for reading.
  * Requests may come from any reactor; they run on the datastore's.  It must be
  * closed before the datastore is unmounted.  -ENODEV: not mounted (or just
- * being so); -VMFS_ELOCKED: in use on another host.  `why` (CTL_MESSAGE_SIZE)
+ * being so); -VMFS_ELOCKED: in use, on another host or here.  `why` (CTL_MESSAGE_SIZE)
  * is the sentence for the admin.  Suspends.
  */
 int disk_ds_open(struct datastores *all, const char *source, unsigned flags,

@@ -89,17 +89,22 @@ meter_open(struct inode *ip, const struct inode_info *i)
 static int
 open_beside(struct inode *ip, unsigned flags, struct lock_holder *holder)
 {
-	unsigned other = flags & FS_BY_MOUNT ? FS_BY_EXPORT :
-	    flags & FS_BY_EXPORT ? FS_BY_MOUNT : 0;
+	unsigned other = flags & FS_BY_ANY ? FS_BY_ANY & ~flags : 0, by = 0;
+	int r;
 
 	list_for_each(node, tmp, &ip->fs->files) {
 		const struct fs_file *f = list_entry(node, struct fs_file,
 		    node);
 
-		if (f->ip == ip && (f->flags & other) != 0)
-			return multi_refuse(ip, holder);
+		if (f->ip == ip)
+			by |= f->flags & other;
 	}
-	return 0;
+	if (by == 0)
+		return 0;
+	r = multi_refuse(ip, holder);
+	if (holder != NULL)
+		holder->by = by;
+	return r;
 }
 
 static int

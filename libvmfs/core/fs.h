@@ -268,8 +268,9 @@ int fs_quota_get(struct fs *fs, uint64_t ino, struct fs_quota *ret_q)
 enum {
 	FS_READ = 1, FS_WRITE = 2, FS_TRUNC = 4, FS_SHARED = 8,
 	/* Who writes on this host: those of one kind know of each other, and
-	 * while there are some the other kind gets -VMFS_ELOCKED. */
-	FS_BY_MOUNT = 16, FS_BY_EXPORT = 32,
+	 * while there are some the other kinds get -VMFS_ELOCKED. */
+	FS_BY_MOUNT = 16, FS_BY_EXPORT = 32, FS_BY_LUN = 64,
+	FS_BY_ANY = FS_BY_MOUNT | FS_BY_EXPORT | FS_BY_LUN,
 };
 /*
  * FS_WRITE takes the exclusive lock (of a multi-writer disk: joins the other

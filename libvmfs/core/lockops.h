@@ -42,6 +42,7 @@ struct lock_holder {
 	uint64_t silent_ms;	/* since its heartbeat last changed for us */
 	uint64_t fence_in_ms;	/* SUSPECT: until we fence it */
 	bool stuck;		/* we tried to take it over and cannot yet */
+	unsigned by;		/* who on this host: FS_BY_... of fs.h, or 0 */
 	/* Who hands it over to that host, which has not taken it yet; "": it
 	 * holds it. */
 	char from[HOST_NAME_MAX_BYTES + 1];

@@ -315,8 +315,75 @@ detach_takes_the_disk_that_is_named_cleanup()
 	hosts_cleanup
 }
 
+# lun_start: esx1 with an empty target, and the disk vm1 of 32 MiB.
+lun_start()
+{
+	iqn=iqn.2026-11.test:box
+	lun_make lun
+	{
+		printf '[portal]\nlisten = 127.0.0.1:0\n'
+		printf '[target %s]\nallow = *\n' ${iqn}
+		printf '[datastore ds1]\nlun = %s\nmount = %s\n' \
+		    "${PWD}/lun" "${PWD}/esx1/mnt"
+	} | host_conf esx1
+	daemon_start esx1
+	export VMFSD_CONTROL="${PWD}/esx1/ctl"
+	atf_check vmfsctl disk create --eager ds1:/vm1.vmdk 32M
+}
+
+# lun_refused REASON: the LUN is not made.
+lun_refused()
+{
+	atf_check -s exit:4 -e match:"in use on this host: $1" \
+	    vmfsctl lun create ${iqn} 0 vdisk:ds1:/vm1.vmdk
+}
+
+# They all know nothing of each other: what one has written another overwrites.
+atf_test_case lun_guest_and_program_do_not_write_one_disk cleanup
+lun_guest_and_program_do_not_write_one_disk_head()
+{
+	atf_set require.user root
+	atf_set require.progs jq
+}
+lun_guest_and_program_do_not_write_one_disk_body()
+{
+	lun_start
+	exec 9<>esx1/mnt/vm1-flat.vmdk
+	lun_refused 'a program has it open'
+	exec 9>&-
+	for way in --socket="${PWD}/sock1" --nbd; do
+		atf_check -o ignore vmfsctl disk attach ${way} ds1:/vm1.vmdk
+		lun_refused 'it is attached'
+		atf_check vmfsctl lun create ${iqn} 1 \
+		    vdisk:ds1:/vm1.vmdk,readonly
+		atf_check vmfsctl lun remove ${iqn} 1
+		atf_check vmfsctl disk detach ds1:/vm1.vmdk
+	done
+	# What a program closes just now is waited for.
+	dd if=/dev/zero of=esx1/mnt/vm1-flat.vmdk bs=1M count=1 conv=notrunc \
+	    status=none
+	atf_check vmfsctl lun create ${iqn} 0 vdisk:ds1:/vm1.vmdk
+	for way in --socket="${PWD}/sock1" --nbd; do
+		atf_check -s exit:4 -e match:'in use on this host: it is a LUN' \
+		    vmfsctl disk attach ${way} ds1:/vm1.vmdk
+	done
+	if (exec 9<>esx1/mnt/vm1-flat.vmdk) 2>/dev/null; then
+		atf_fail "a program may write it"
+	fi
+	atf_check -o ignore vmfsctl disk attach --nbd --readonly ds1:/vm1.vmdk
+	atf_check vmfsctl disk detach ds1:/vm1.vmdk
+	atf_check vmfsctl lun remove ${iqn} 0
+	attach 1
+	hosts_stop
+}
+lun_guest_and_program_do_not_write_one_disk_cleanup()
+{
+	hosts_cleanup
+}
+
 atf_init_test_cases()
 {
+	atf_add_test_case lun_guest_and_program_do_not_write_one_disk
 	atf_add_test_case lock_of_a_stopped_guest_stays_free
 	atf_add_test_case data_is_right_beside_the_owner
 	atf_add_test_case detach_and_unmount_wait_for_the_thread

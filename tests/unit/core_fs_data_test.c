@@ -323,8 +323,48 @@ ATF_TC_BODY(random_operations_match_a_model, tc)
 	rig_run(64 * MIB, random_ops);
 }
 
+static const unsigned kinds[] = { FS_BY_MOUNT, FS_BY_EXPORT, FS_BY_LUN };
+
+static void
+opened_by(struct rig *r, uint64_t ino, unsigned had, unsigned kind)
+{
+	struct lock_holder h = { .mode = LOCK_FREE };
+	struct fs_file *f;
+	int rc = fs_file_open(r->fs, ino, 0, FS_WRITE | kind, &f, &h);
+
+	if (rc == 0)
+		rig_close(f);
+	ATF_CHECK_EQ_MSG(kind == had || kind == 0 ? 0 : -VMFS_ELOCKED, rc,
+	    "%u beside %u: %d", kind, had, rc);
+	if (rc < 0)
+		ATF_CHECK(h.state == HOLDER_SELF && h.by == had);
+}
+
+static void
+by_kinds(struct rig *r)
+{
+	uint64_t ino = rig_create(r, "d", INODE_DISK, MIB);
+
+	for (size_t i = 0; i < 3; i++) {
+		struct fs_file *f = rig_open(r, ino, FS_WRITE | kinds[i]);
+
+		for (size_t j = 0; j < 3; j++)
+			opened_by(r, ino, kinds[i], kinds[j]);
+		opened_by(r, ino, kinds[i], 0);
+		rig_close(rig_open(r, ino, FS_READ));
+		rig_close(f);
+	}
+}
+
+ATF_TC_WITHOUT_HEAD(writers_of_one_kind_keep_out_the_others);
+ATF_TC_BODY(writers_of_one_kind_keep_out_the_others, tc)
+{
+	rig_run(64 * MIB, by_kinds);
+}
+
 ATF_TP_ADD_TCS(tp)
 {
+	ATF_TP_ADD_TC(tp, writers_of_one_kind_keep_out_the_others);
 	ATF_TP_ADD_TC(tp, small_file_grows_out_of_its_inode);
 	ATF_TP_ADD_TC(tp, sparse_disk_reads_zeroes);
 	ATF_TP_ADD_TC(tp, sequential_write_takes_no_more_than_it_needs);

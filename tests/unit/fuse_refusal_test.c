@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "fuse/refusal.h"
+#include "libvmfs/core/fs.h"
 
 static const struct timers timers = { .fence_ms = 18000 };
 
@@ -59,6 +60,12 @@ ATF_TC_BODY(each_state_has_its_advice, tc)
 	    "after 18 s, or by vmfsctl host fence");
 	h = held(LOCK_EXCLUSIVE, HOLDER_SELF);
 	expect(&h, "in use on this host: close it here first");
+	h.by = FS_BY_MOUNT;
+	expect(&h, "in use on this host: a program has it open in the mount");
+	h.by = FS_BY_EXPORT;
+	expect(&h, "in use on this host: it is attached: vmfsctl disk detach");
+	h.by = FS_BY_LUN;
+	expect(&h, "in use on this host: it is a LUN (vmfsctl lun ls)");
 	h = held(LOCK_EXCLUSIVE, HOLDER_SUSPECT);
 	expect(&h, "will be fenced in 3 s: try again then");
 	h.stuck = true;
