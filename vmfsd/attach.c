@@ -381,19 +381,19 @@ attach_keep_disk(const struct attachment *a, json_t *args)
 	    json_object_set_new(args, "disk", disk) < 0 ? -ENOMEM : 0;
 }
 
-/* By attach_keep_disk: whether it is still there is seen when it is opened. */
-static int
-find_kept(struct fs_call *c, const json_t *disk, struct attachment *a)
+int
+attach_kept_disk(const json_t *args, struct attachment *a)
 {
 	json_int_t ino, of, generation;
 
-	if (json_unpack((json_t *)(uintptr_t)disk, "{s:I, s:I, s:I}", "ino",
-	    &ino, "of", &of, "generation", &generation) < 0)
+	if (json_unpack(json_object_get(args, "disk"), "{s:I, s:I, s:I}",
+	    "ino", &ino, "of", &of, "generation", &generation) < 0)
 		return -EINVAL;
 	a->ino = (uint64_t)ino;
 	a->disk_ino = (uint64_t)of;
 	a->generation = (uint32_t)generation;
-	a->readonly = a->readonly || c->path.snapshot[0] != '\0';
+	a->readonly = ino != of ||
+	    json_is_true(json_object_get(args, "readonly"));
 	return 0;
 }
 
@@ -448,9 +448,11 @@ static int
 attach_listed(struct fs_call *c, const struct attach_conf *conf,
     struct attachment *a)
 {
-	int rc = conf->disk != NULL ? find_kept(c, conf->disk, a) :
-	    find(c, a);
+	int rc = conf->kept != NULL ? attach_kept_disk(c->args, a) : -EINVAL;
 
+	/* An older vmfsd has kept only its path. */
+	if (rc < 0)
+		rc = find(c, a);
 	if (rc < 0)
 		return rc;
 	if (attach_find(c->d, a->ino) != NULL)

@@ -57,7 +57,6 @@ struct attach_conf {
 	bool insecure;		/* without TLS, whoever can connect */
 	bool readonly;
 	struct attach_keep *kept;	/* it is attached again; NULL */
-	const json_t *disk;	/* then: by attach_keep_disk; NULL */
 };
 
 /* Attaches what c->path names.  -EEXIST: it is attached; -VMFS_ELOCKED with
@@ -72,8 +71,10 @@ struct attachment *attach_find(struct datastore *d, uint64_t ino);
  * another by now; NULL.  Suspends. */
 struct attachment *attach_named(struct fs_call *c);
 /* Which disk it is, for args of attach_keep: its path may name another when
- * it is attached again. */
+ * it is attached again.  And that of such args, whether it is there or not:
+ * ino, generation, disk_ino, readonly of *a.  -EINVAL. */
 int attach_keep_disk(const struct attachment *a, json_t *args) MUST_CHECK;
+int attach_kept_disk(const json_t *args, struct attachment *a) MUST_CHECK;
 /* It is neither just being attached nor detached. */
 static inline bool
 attach_ready(const struct attachment *a)
@@ -100,8 +101,14 @@ void attach_not_unmounted(struct datastore *d);
 struct sched *attach_home(struct datastore *d, bool *ret_taken);
 /* Runs fn(arg), which never fails, as a fiber of s.  Suspends. */
 void attach_call(struct sched *s, int (*fn)(void *arg), void *arg);
-/* What a dead process had attached is so again, or forgotten where this one
- * does not go on as the same incarnation.  Suspends. */
+/*
+ * What a dead process had attached is so again, or forgotten where this one
+ * does not go on as the same incarnation.  That waits for its sockets: before
+ * anybody else can open a file the disks are held, as they were, until then or
+ * until attach_let_go.  All suspend.
+ */
+void attach_hold(struct datastore *d);
 void attach_again(struct datastore *d);
+void attach_let_go(struct datastore *d);
 
 #endif

@@ -100,7 +100,6 @@ take_conf(struct fs_call *c, struct attach_conf *conf)
 	json_t *queues = json_object_get(c->args, "queues");
 
 	conf->socket = text_of(c, "socket");
-	conf->incoming = json_is_true(json_object_get(c->args, "incoming"));
 	if (conf->socket != NULL && conf->socket[0] != '/')
 		return cmd_fail(c, -EINVAL, "--socket='%.100s': vmfsd needs "
 		    "the whole path of a socket", conf->socket);
@@ -143,21 +142,29 @@ keep_attachment(struct fs_call *c, struct attachment *a)
 	    "attached again if this process died", c->d->name, a->path);
 }
 
+/* A guest that runs has the lock, wherever it came from. */
+static bool
+without_lock(const struct attach_keep *kept, const json_t *args)
+{
+	uint32_t served = kept != NULL ? atomic_load(&kept->served) :
+	    SERVED_NEVER;
+
+	return served == SERVED_STOPPED || (served == SERVED_NEVER &&
+	    json_is_true(json_object_get(args, "incoming")));
+}
+
 static int
 attach_by(struct fs_call *c, struct attach_keep *kept)
 {
 	struct attach_conf conf = {
 		.control = c->dm->control, .kept = kept,
-		.disk = kept != NULL ? json_object_get(c->args, "disk") : NULL,
 	};
 	struct attachment *a;
 	int rc = take_way(c, &conf);
 
 	if (rc == 0)
 		rc = take_conf(c, &conf);
-	/* A guest that runs has the lock, wherever it came from. */
-	if (kept != NULL && atomic_load(&kept->served) != SERVED_NEVER)
-		conf.incoming = atomic_load(&kept->served) == SERVED_STOPPED;
+	conf.incoming = without_lock(kept, c->args);
 	if (rc == 0)
 		rc = attach(c, &conf, &a);
 	if (rc < 0)
@@ -187,9 +194,48 @@ again(struct datastore *d, struct attach_keep *kept, char *msg)
 
 	if (rc == 0)
 		rc = attach_by(&c, kept);
+	if (rc < 0 && msg[0] == '\0')
+		rc = cmd_refuse(&c, rc, c.path.path);
 	json_decref(c.result);
 	json_decref(args);
 	return rc;
+}
+
+static void
+hold(struct datastore *d, const struct attach_keep *kept,
+    struct fs_file **ret_f)
+{
+	json_t *args = json_loads(kept->args, 0, NULL);
+	struct attachment a = { 0 };
+	unsigned flags = FS_READ;
+
+	if (attach_kept_disk(args, &a) == 0) {
+		if (!a.readonly && !without_lock(kept, args))
+			flags |= (unsigned)FS_WRITE | FS_BY_EXPORT;
+		/* An error comes again, and is told, when it is attached. */
+		if (fs_file_reopen(d->fs, a.ino, a.generation, flags,
+		    ret_f) < 0)
+			*ret_f = NULL;
+	}
+	json_decref(args);
+}
+
+void
+attach_hold(struct datastore *d)
+{
+	for (unsigned i = 0; d->again && i < ATTACH_KEEP_MAX; i++)
+		if (atomic_load(&d->keep->attach[i].used) != 0)
+			hold(d, &d->keep->attach[i], &d->attach_held[i]);
+}
+
+void
+attach_let_go(struct datastore *d)
+{
+	for (unsigned i = 0; i < ATTACH_KEEP_MAX; i++) {
+		if (d->attach_held[i] != NULL)
+			(void)!fs_file_close(d->attach_held[i]);
+		d->attach_held[i] = NULL;
+	}
 }
 
 void
@@ -213,6 +259,7 @@ attach_again(struct datastore *d)
 		    "%s; use vmfsctl disk attach", d->name, k->args,
 		    msg[0] != '\0' ? msg : vmfs_strerror(rc));
 	}
+	attach_let_go(d);
 }
 
 int

@@ -96,6 +96,8 @@ struct datastore {
 	uint64_t provisioned_until_ns;	/* not added up again before */
 	struct fiber_cond space_done, space_wake;
 	struct list attached;	/* struct attachment, see attach.h */
+	/* Of what was attached, until it is again; NULL. */
+	struct fs_file *attach_held[ATTACH_KEEP_MAX];
 	struct list nbd;	/* struct nbd_place, see attach_nbd.h */
 	int pin_fd;		/* keeps the mount while there are some; -1 */
 };

@@ -266,6 +266,7 @@ owner_up(void *arg)
 	if (rc < 0)
 		return fail(d, rc, "cannot open the file system");
 	disk_keys_attach(d);
+	attach_hold(d);
 	rc = ds_space_start(d);
 	return rc < 0 ? fail(d, rc, "cannot watch its space") : 0;
 }
@@ -280,6 +281,7 @@ owner_down(void *arg)
 
 	ds_space_stop(d);
 	ds_extents_stop(d);
+	attach_let_go(d);
 	if (d->fs != NULL)
 		rc = fs_close(d->fs);
 	d->fs = NULL;

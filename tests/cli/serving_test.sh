@@ -265,6 +265,53 @@ listing_beside_detach_cleanup()
 	hosts_cleanup
 }
 
+# attached N: so many disks are.
+attached()
+{
+	[ "$(vmfsctl -c esx1/ctl --json disk attached ds1 |
+	    jq '.attachments | length')" -eq "$1" ]
+}
+
+# Its guest runs, and would lose the disk, or go on over what it has not
+# written.
+atf_test_case no_program_gets_a_disk_between_two_workers cleanup
+no_program_gets_a_disk_between_two_workers_head()
+{
+	atf_set require.user root
+	atf_set require.progs "jq qemu-nbd"
+}
+no_program_gets_a_disk_between_two_workers_body()
+{
+	daemon_in=supervised
+	start
+	attach 1
+	attach 2
+	# The second is not attached again before the first has its socket.
+	rm sock1
+	truncate -s 1M raw
+	qemu-nbd -t -f raw -k "${PWD}/sock1" --pid-file="${PWD}/other" raw &
+	_other=$!
+	until_true 10 test -S sock1 || atf_fail "nobody is at the socket"
+	_had=$(resumes esx1)
+	_dead=$(worker esx1)
+	kill -9 "${_dead}"
+	until_true 10 test ! -e "/proc/${_dead}" || atf_fail "it is not dead"
+	(exec 9<>esx1/mnt/vm2-flat.vmdk) 2>/dev/null &&
+	    atf_fail "a program could open it"
+	kill ${_other}
+	wait ${_other}
+	until_true 30 went_on esx1 "${_had}" || atf_fail "no worker"
+	attached 2 || atf_fail "not both are attached again"
+	guest 2 1
+	right 2
+	hosts_stop
+}
+no_program_gets_a_disk_between_two_workers_cleanup()
+{
+	[ ! -s other ] || kill "$(cat other)"
+	hosts_cleanup
+}
+
 # Its name has changed meanwhile, and another disk has the old one.
 atf_test_case next_worker_serves_the_same_disk cleanup
 next_worker_serves_the_same_disk_head()
@@ -389,6 +436,7 @@ atf_init_test_cases()
 	atf_add_test_case detach_and_unmount_wait_for_the_thread
 	atf_add_test_case threads_are_as_many_as_asked_for
 	atf_add_test_case listing_beside_detach
+	atf_add_test_case no_program_gets_a_disk_between_two_workers
 	atf_add_test_case next_worker_serves_the_same_disk
 	atf_add_test_case detach_takes_the_disk_that_is_named
 }
