@@ -397,6 +397,18 @@ attach_kept_disk(const json_t *args, struct attachment *a)
 	return 0;
 }
 
+bool
+attach_keeps(const struct attach_keep *k, uint64_t ino)
+{
+	json_t *args = atomic_load(&k->used) != 0 ?
+	    json_loads(k->args, 0, NULL) : NULL;
+	struct attachment a = { 0 };
+	bool keeps = attach_kept_disk(args, &a) == 0 && a.ino == ino;
+
+	json_decref(args);
+	return keeps;
+}
+
 struct attachment *
 attach_named(struct fs_call *c)
 {

@@ -75,6 +75,8 @@ struct attachment *attach_named(struct fs_call *c);
  * ino, generation, disk_ino, readonly of *a.  -EINVAL. */
 int attach_keep_disk(const struct attachment *a, json_t *args) MUST_CHECK;
 int attach_kept_disk(const json_t *args, struct attachment *a) MUST_CHECK;
+/* It is used, and that is its disk. */
+bool attach_keeps(const struct attach_keep *k, uint64_t ino);
 /* It is neither just being attached nor detached. */
 static inline bool
 attach_ready(const struct attachment *a)

@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "vmfsd/attach.h"
 #include "vmfsd/datastore_impl.h"
 #include "vmfsd/keep.h"
 
@@ -200,6 +201,9 @@ ds_keep_is_open(void *keep, uint64_t ino)
 	for (uint32_t i = 0; i < FUSE_KEEP_HANDLES; i++)
 		if (atomic_load(&k->fuse.handle[i].used) != 0 &&
 		    k->fuse.handle[i].ino == ino)
+			return true;
+	for (uint32_t i = 0; i < ATTACH_KEEP_MAX; i++)
+		if (attach_keeps(&k->attach[i], ino))
 			return true;
 	return false;
 }

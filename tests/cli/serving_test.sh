@@ -337,6 +337,44 @@ next_worker_serves_the_same_disk_cleanup()
 	hosts_cleanup
 }
 
+# As of a file that a program has open.
+atf_test_case removed_disk_stays_until_it_is_detached cleanup
+removed_disk_stays_until_it_is_detached_head()
+{
+	atf_set require.user root
+	atf_set require.progs jq
+}
+removed_disk_stays_until_it_is_detached_body()
+{
+	daemon_in=supervised
+	start
+	attach 1
+	attach 2
+	atf_check -o ignore vmfsctl -c esx1/ctl disk attach --nbd \
+	    ds1:/vm3.vmdk
+	# One of them has no lock any more.
+	guest 2 1
+	right 2
+	atf_check vmfsctl -c esx1/ctl disk rm --force ds1:/vm2.vmdk
+	atf_check vmfsctl -c esx1/ctl disk rm --force ds1:/vm1.vmdk
+	rm esx1/mnt/vm3*
+	for i in 1 2; do
+		kill_worker esx1
+		attached 3 || atf_fail "not all are attached again"
+		guest ${i} 1
+		right ${i}
+	done
+	for i in 1 2 3; do
+		atf_check vmfsctl -c esx1/ctl disk detach ds1:/vm${i}.vmdk
+	done
+	hosts_stop
+	atf_check -o ignore fsck.vmfs -n lun
+}
+removed_disk_stays_until_it_is_detached_cleanup()
+{
+	hosts_cleanup
+}
+
 # Two were attached by that name: the one that has it now is meant.
 atf_test_case detach_takes_the_disk_that_is_named cleanup
 detach_takes_the_disk_that_is_named_head()
@@ -439,4 +477,5 @@ atf_init_test_cases()
 	atf_add_test_case no_program_gets_a_disk_between_two_workers
 	atf_add_test_case next_worker_serves_the_same_disk
 	atf_add_test_case detach_takes_the_disk_that_is_named
+	atf_add_test_case removed_disk_stays_until_it_is_detached
 }
