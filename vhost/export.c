@@ -6,6 +6,36 @@
 #include "libvmfs/base/units.h"
 #include "vhost/impl.h"
 
+/* There is no session: who owns it is the guest of another process. */
+static void
+give_up(struct vhost_export *e)
+{
+	while (e->owned && e->looked_at > 0)
+		fiber_cond_wait(&e->changed);
+	if (!e->owned)
+		return;
+	e->owned = false;
+	log_info(e->conf.log, "vhost: its guest does not go on disk=%s",
+	    e->name);
+	e->conf.disown(e->conf.arg, &e->disk);
+}
+
+static void
+keep_fiber(void *arg)
+{
+	struct vhost_export *e = arg;
+	uint64_t until = sched_now(sched_current()) + e->conf.owned_ns;
+
+	while (!e->stopping && fiber_cond_wait_until(&e->changed, until))
+		;
+	fiber_mutex_lock(&e->serving);
+	if (!e->stopping)
+		give_up(e);
+	fiber_mutex_unlock(&e->serving);
+	e->keeping = false;
+	fiber_cond_broadcast(&e->changed);
+}
+
 static void
 export_fiber(void *arg)
 {
@@ -27,7 +57,10 @@ export_fiber(void *arg)
 		log_info(e->conf.log, "vhost: hypervisor connected disk=%s",
 		    e->name);
 		e->conn = conn;
+		fiber_mutex_lock(&e->serving);
 		session_serve(e, conn);
+		give_up(e);
+		fiber_mutex_unlock(&e->serving);
 		e->conn = NULL;
 		local_conn_close(conn);
 	}
@@ -54,10 +87,12 @@ export_new(const struct vhost_conf *conf)
 	if (e->conf.queues == 0)
 		e->conf.queues = 4;
 	e->disk = conf->disk;
+	e->owned = conf->owned_ns > 0;
 	e->socket = strdup(conf->socket);
 	e->name = strdup(conf->name);
 	fiber_cond_init(&e->changed);
 	fiber_cond_init(&e->room);
+	fiber_mutex_init(&e->serving);
 	if (e->socket != NULL && e->name != NULL)
 		return e;
 	export_free(e);
@@ -85,6 +120,9 @@ vhost_export_start(const struct vhost_conf *conf, struct vhost_export **ret_e)
 		export_free(e);
 		return rc;
 	}
+	/* Without it the first hypervisor that goes ends the wait. */
+	e->keeping = e->owned && sched_spawn(sched_current(), "vhost-keep",
+	    keep_fiber, e) == 0;
 	*ret_e = e;
 	return 0;
 }
@@ -95,10 +133,11 @@ vhost_export_stop(struct vhost_export *e)
 	if (e == NULL)
 		return;
 	e->stopping = true;
+	fiber_cond_broadcast(&e->changed);
 	if (e->conn != NULL)
 		local_conn_shutdown(e->conn);
 	local_listener_close(e->listener);
-	while (!e->done || e->looked_at > 0)
+	while (!e->done || e->keeping || e->looked_at > 0)
 		fiber_cond_wait(&e->changed);
 	export_free(e);
 }

@@ -36,6 +36,12 @@ struct vhost_conf {
 	/* What another process served here before is on the disk, as far as it
 	 * was acknowledged: nothing is lost when it had not been flushed. */
 	bool outlived;
+	/*
+	 * `disk` is what own gave to a guest there, and is kept for it so long,
+	 * in nanoseconds: if none has run by then, or when the first hypervisor
+	 * goes, it is disowned.  0: it is not owned.
+	 */
+	uint64_t owned_ns;
 };
 
 struct vhost_export;

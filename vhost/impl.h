@@ -85,6 +85,8 @@ struct vhost_export {
 	uint64_t under_way;		/* bytes */
 	struct fiber_cond room;
 	bool owned, stopping, done;
+	bool keeping;			/* a fiber waits owned_ns */
+	struct fiber_mutex serving;	/* a session, or who ends the wait */
 	struct vhost_info stats;
 	struct fiber_cond changed;
 };

@@ -19,6 +19,8 @@
 /* How long a migration's destination waits for its source to let go. */
 #define OWN_WAIT_NS (5 * NSEC_PER_SEC)
 #define OWN_AGAIN_NS (50 * NSEC_PER_MSEC)
+/* The guest of a process that has died comes back, unless it has ended, too. */
+#define GUEST_WAIT_NS (30 * NSEC_PER_SEC)
 
 /* ---- between the owner and the guest's thread ---- */
 
@@ -314,6 +316,10 @@ start(struct attachment *a, const struct attach_conf *conf)
 	}
 	s.conf.outlived = a->kept != NULL &&
 	    atomic_load(&a->kept->served) != SERVED_NEVER;
+	if (s.conf.outlived && a->held != NULL) {
+		s.conf.disk = a->held;
+		s.conf.owned_ns = GUEST_WAIT_NS;
+	}
 	rc = home_call(a->home, start_here, &s);
 	if (rc == 0)
 		a->e = s.e;

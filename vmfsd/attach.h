@@ -5,9 +5,10 @@
  *
  * The disk's lock is taken when it is attached, kept while its guest runs, and
  * given back when the guest has stopped: at that moment of a live migration
- * the other host takes it.  The guest of an attachment that is to receive a
- * migration needs it only when it begins to run.  NBD does not tell who runs:
- * there the lock is held from attach to detach.
+ * the other host takes it.  The next process keeps it for a guest that ran, but
+ * not for ever: it may have stopped in between.  The guest of an attachment that
+ * is to receive a migration needs it only when it begins to run.  NBD does not
+ * tell who runs: there the lock is held from attach to detach.
  *
  * All of this runs on the fibers of the datastore's owner.  So does what serves
  * the first guest; that of others has threads beside it (serving.h).

@@ -229,6 +229,41 @@ lock_of_a_stopped_guest_stays_free_cleanup()
 	hosts_cleanup
 }
 
+# It ended while no worker was there to see it: another host may start it.
+atf_test_case lock_of_a_guest_that_ended_unseen_is_given_back cleanup
+lock_of_a_guest_that_ended_unseen_is_given_back_head()
+{
+	atf_set require.user root
+	atf_set require.progs "jq openssl"
+}
+lock_of_a_guest_that_ended_unseen_is_given_back_body()
+{
+	daemon_in=supervised
+	start
+	attach 1
+	guest 1 60
+	until_true 10 guests_run 1 || atf_fail "no guest"
+	# shellcheck disable=SC2154
+	kill -STOP "${guest1}"
+	kill_worker esx1
+	lock_is held || atf_fail "the lock is not kept for its guest"
+	kill -9 "${guest1}"
+	# It need not wait once somebody else comes and goes, as one that says
+	# nothing of use.
+	openssl s_client -unix "${PWD}/sock1" </dev/null >openssl.out 2>&1
+	until_true 10 lock_is free || atf_fail "the lock is held for nobody"
+	guest 1 1
+	right 1
+	until_true 10 lock_is free || atf_fail "the guest left the lock"
+	kill_worker esx1
+	lock_is free || atf_fail "the next worker has taken the lock"
+	hosts_stop
+}
+lock_of_a_guest_that_ended_unseen_is_given_back_cleanup()
+{
+	hosts_cleanup
+}
+
 # A sanitizer sees it: an export is listed that has just been freed.
 atf_test_case listing_beside_detach cleanup
 listing_beside_detach_head()
@@ -470,6 +505,7 @@ atf_init_test_cases()
 {
 	atf_add_test_case lun_guest_and_program_do_not_write_one_disk
 	atf_add_test_case lock_of_a_stopped_guest_stays_free
+	atf_add_test_case lock_of_a_guest_that_ended_unseen_is_given_back
 	atf_add_test_case data_is_right_beside_the_owner
 	atf_add_test_case detach_and_unmount_wait_for_the_thread
 	atf_add_test_case threads_are_as_many_as_asked_for

@@ -3,6 +3,7 @@
 #include <atf-c.h>
 #include <fcntl.h>
 #include <linux/virtio_config.h>
+#include <poll.h>
 #include <pthread.h>
 #include <semaphore.h>
 #include <stdlib.h>
@@ -10,9 +11,11 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "libvmfs/base/units.h"
 #include "tests/unit/vhost_rig.h"
 #include "vhost/impl.h"
 
+#define HOUR (3600 * NSEC_PER_SEC)
 #define OWNED { .own = rig_own, .disown = rig_disown }
 
 /* A ring without PROTOCOL_FEATURES runs from its kick on (vhost-user.rst). */
@@ -124,6 +127,118 @@ ATF_TC_BODY(slots_come_back_in_any_order, tc)
 	ATF_CHECK_EQ(0, front_flush(f));
 	front_close(f);
 	rig_stop();
+}
+
+/* The disk is kept for the guest of another process. */
+static void
+start_kept(uint64_t owned_ns)
+{
+	rig_start(&(struct vhost_conf){ .own = rig_own,
+		.disown = rig_disown, .outlived = true, .owned_ns = owned_ns });
+}
+
+static void
+wait_until_disowned(void)
+{
+	(void)rig_info();
+	for (unsigned i = 0; i < 20000 && rig_disowned == 0; i++) {
+		(void)poll(NULL, 0, 1);
+		(void)rig_info();
+	}
+	ATF_REQUIRE_EQ(1, rig_disowned);
+}
+
+/* A guest that comes after all gets it anew. */
+static void
+new_guest_owns(void)
+{
+	struct front *f = front_ready();
+
+	ATF_CHECK_EQ(0, front_flush(f));
+	ATF_CHECK_EQ(1, rig_owned);
+	ATF_CHECK_EQ(1, rig_disowned);
+	front_close(f);
+}
+
+ATF_TC_WITHOUT_HEAD(kept_disk_is_given_back_when_no_guest_comes);
+ATF_TC_BODY(kept_disk_is_given_back_when_no_guest_comes, tc)
+{
+	(void)tc;
+	start_kept(NSEC_PER_MSEC);
+	wait_until_disowned();
+	new_guest_owns();
+	rig_stop();
+	ATF_CHECK_EQ(2, rig_disowned);
+}
+
+ATF_TC_WITHOUT_HEAD(kept_disk_is_given_back_by_a_hypervisor_without_guest);
+ATF_TC_BODY(kept_disk_is_given_back_by_a_hypervisor_without_guest, tc)
+{
+	struct front *f;
+
+	(void)tc;
+	start_kept(HOUR);
+	f = front_connect();
+	front_features(f, 0, 0);
+	front_memory(f);
+	front_ring(f, 0, 0);
+	(void)front_get(f, VHOST_GET_FEATURES);
+	ATF_CHECK_EQ(0, rig_disowned);
+	front_close(f);
+	wait_until_disowned();
+	new_guest_owns();
+	rig_stop();
+	ATF_CHECK_EQ(2, rig_disowned);
+}
+
+ATF_TC_WITHOUT_HEAD(kept_disk_stays_with_a_guest_that_comes_back);
+ATF_TC_BODY(kept_disk_stays_with_a_guest_that_comes_back, tc)
+{
+	struct front *f;
+
+	(void)tc;
+	start_kept(HOUR);
+	f = front_ready();
+	ATF_CHECK_EQ(0, front_flush(f));
+	ATF_CHECK(rig_info().running);
+	ATF_CHECK_EQ(0, rig_owned);
+	ATF_CHECK_EQ(0, rig_disowned);
+	front_close(f);
+	wait_until_disowned();
+	new_guest_owns();
+	rig_stop();
+	ATF_CHECK_EQ(2, rig_disowned);
+}
+
+/* Time is up while it does so. */
+ATF_TC_WITHOUT_HEAD(disk_of_a_guest_is_not_given_back_late);
+ATF_TC_BODY(disk_of_a_guest_is_not_given_back_late, tc)
+{
+	(void)tc;
+	for (unsigned i = 0; i < 20; i++) {
+		struct front *f;
+
+		rig_owned = rig_disowned = 0;
+		start_kept(i * NSEC_PER_MSEC / 10 + 1);
+		f = front_ready();
+		for (unsigned j = 0; j < 20; j++) {
+			ATF_CHECK_EQ(0, front_flush(f));
+			(void)rig_info();
+			ATF_CHECK_EQ(rig_owned, rig_disowned);
+		}
+		front_close(f);
+		rig_stop();
+		ATF_CHECK_EQ(rig_owned + 1, rig_disowned);
+	}
+}
+
+ATF_TC_WITHOUT_HEAD(export_ends_while_it_keeps_the_disk);
+ATF_TC_BODY(export_ends_while_it_keeps_the_disk, tc)
+{
+	(void)tc;
+	start_kept(HOUR);
+	rig_stop();
+	ATF_CHECK_EQ(0, rig_owned);
 }
 
 /* No flush of ours has covered what a predecessor wrote. */
@@ -256,6 +371,12 @@ ATF_TP_ADD_TCS(tp)
 	ATF_TP_ADD_TC(tp, disk_stays_owned_while_the_rings_slot_changes);
 	ATF_TP_ADD_TC(tp, disk_is_given_back_by_a_ring_without_memory);
 	ATF_TP_ADD_TC(tp, slots_come_back_in_any_order);
+	ATF_TP_ADD_TC(tp, kept_disk_is_given_back_when_no_guest_comes);
+	ATF_TP_ADD_TC(tp,
+	    kept_disk_is_given_back_by_a_hypervisor_without_guest);
+	ATF_TP_ADD_TC(tp, kept_disk_stays_with_a_guest_that_comes_back);
+	ATF_TP_ADD_TC(tp, disk_of_a_guest_is_not_given_back_late);
+	ATF_TP_ADD_TC(tp, export_ends_while_it_keeps_the_disk);
 	ATF_TP_ADD_TC(tp, unflushed_mark_stays_while_nothing_runs);
 	ATF_TP_ADD_TC(tp, full_call_does_not_stop_the_thread);
 	ATF_TP_ADD_TC(tp, flood_of_messages_leaves_others_their_turn);
