@@ -157,10 +157,12 @@ disown_here(void *arg)
 {
 	struct attachment *a = arg;
 
-	disk_close(a->held);
-	a->held = NULL;
+	/* First: if we die in between, the next process must not want the lock
+	 * back, which another host may have by then. */
 	if (a->kept != NULL)
 		atomic_store(&a->kept->served, SERVED_STOPPED);
+	disk_close(a->held);
+	a->held = NULL;
 	return 0;
 }
 
