@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Long work on threads, its list, and the commands on it. */
+#include <limits.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -30,10 +31,23 @@ struct task {
 	char msg[CTL_MESSAGE_SIZE];
 };
 
+/*
+ * Who waits for a task of a process that has died must not take one of the
+ * next process for it.
+ */
+static unsigned
+first_id(void)
+{
+	struct env env;
+
+	env_posix_init(&env, NULL, NULL);
+	return (unsigned)(env_random_u64(&env) % (INT_MAX / 2)) + 1;
+}
+
 void
 tasks_init(struct tasks *all)
 {
-	*all = (struct tasks){ .next_id = 1 };
+	*all = (struct tasks){ .next_id = first_id() };
 	(void)pthread_mutex_init(&all->mutex, NULL);
 	(void)pthread_cond_init(&all->ended, NULL);
 	list_init(&all->list);

@@ -70,6 +70,7 @@ answer_of(const json_t *task)
 	    result != NULL ? json_incref(result) : json_object());
 }
 
+/* A vmfsd that does not know it is not the one that began it. */
 static json_t *
 ask_task(const char *socket_path, json_int_t id)
 {
@@ -78,9 +79,12 @@ ask_task(const char *socket_path, json_int_t id)
 
 	(void)snprintf(text, sizeof(text), "%lld", (long long)id);
 	args = json_pack("{s:s}", "id", text);
-	if (ctl_request(socket_path, "task.show", args, &answer) < 0)
+	if (ctl_request(socket_path, "task.show", args, &answer) < 0 ||
+	    !json_is_true(json_object_get(answer, "ok"))) {
+		json_decref(answer);
 		answer = json_pack("{s:b, s:s, s:s}", "ok", 0, "error",
 		    "failed", "message", "vmfsd ended before the task did");
+	}
 	json_decref(args);
 	return answer;
 }

@@ -410,6 +410,32 @@ long_work_is_watched_and_ended_body()
 	atf_check vmfsctl ds unmount ds1
 }
 
+# The next process has tasks of its own.
+disk_test_case task_of_a_worker_that_died_has_failed
+task_of_a_worker_that_died_has_failed_body()
+{
+	daemon_in=supervised
+	one_host
+	mkfifo pipe
+	exec 9<>pipe
+	vmfsctl disk import pipe ds1:/a.vmdk 2>err &
+	import=$!
+	until_true 20 sh -c "vmfsctl task ls | grep -q 'import.*running'" ||
+	    atf_fail "it does not begin"
+	kill -STOP ${import}
+	kill_worker esx1
+	atf_check vmfsctl disk create ds1:/b.vmdk 1M
+	for _ in 1 2 3; do
+		atf_check vmfsctl disk inflate ds1:/b.vmdk
+	done
+	kill -CONT ${import}
+	wait ${import}
+	atf_check_equal "1 vmfsctl: vmfsd ended before the task did" \
+	    "$? $(cat err)"
+	atf_check -o inline:'b-flat.vmdk\nb.vmdk\n' ls esx1/mnt
+	hosts_stop
+}
+
 atf_init_test_cases()
 {
 	for c in ${cases}; do
