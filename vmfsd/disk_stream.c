@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -59,16 +60,51 @@ open_it(struct stream *s, int flags)
 	if (s->fd < 0 || fstat(s->fd, &st) < 0)
 		return failed(s, "open");
 	s->sparse = S_ISREG(st.st_mode);
-	s->size = s->sparse && s->size == 0 ? (uint64_t)st.st_size : s->size;
 	return 0;
 }
 
 int
 disk_stream_open(struct stream *s)
 {
+	struct stat st;
 	int rc = named(s);
 
-	return rc == 0 ? open_it(s, O_RDONLY) : rc;
+	if (rc == 0)
+		rc = open_it(s, O_RDONLY);
+	if (rc == 0 && s->sparse && fstat(s->fd, &st) == 0)
+		s->size = (uint64_t)st.st_size;
+	return rc;
+}
+
+/* Nobody takes a part for the whole; and another export to the same file, or
+ * one that plants links here, does not know what it is called. */
+static int
+open_part(struct stream *s)
+{
+	char *part;
+
+	if (asprintf(&part, "%s.part-XXXXXX", s->name) < 0)
+		return -ENOMEM;
+	s->fd = mkostemp(part, O_CLOEXEC);
+	if (s->fd < 0) {
+		free(part);
+		return failed(s, "make");
+	}
+	s->file = s->part = part;
+	s->sparse = true;
+	return 0;
+}
+
+/* A pipe, a device, what a link leads to. */
+static int
+open_there(struct stream *s)
+{
+	int rc = open_it(s, O_WRONLY | O_CREAT);
+
+	if (rc == 0 && s->sparse && (flock(s->fd, LOCK_EX | LOCK_NB) < 0 ||
+	    ftruncate(s->fd, 0) < 0))
+		rc = failed(s, "have");
+	return rc;
 }
 
 int
@@ -79,15 +115,8 @@ disk_stream_create(struct stream *s)
 
 	if (rc < 0)
 		return rc;
-	/* Nobody takes a part for the whole. */
-	if (lstat(s->name, &st) < 0 || S_ISREG(st.st_mode)) {
-		if (asprintf(&s->part, "%s.part", s->name) < 0) {
-			s->part = NULL;
-			return -ENOMEM;
-		}
-		s->file = s->part;
-	}
-	rc = open_it(s, O_WRONLY | O_CREAT | O_TRUNC);
+	rc = lstat(s->name, &st) < 0 || S_ISREG(st.st_mode) ? open_part(s) :
+	    open_there(s);
 	if (rc == 0 && s->sparse && ftruncate(s->fd, (off_t)s->size) < 0)
 		rc = failed(s, "make");
 	return rc;

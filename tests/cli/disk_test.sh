@@ -207,6 +207,43 @@ streams_out_and_in_body()
 	atf_check -o ignore fsck.vmfs -n "${PWD}/lun"
 }
 
+disk_test_case exports_to_one_file_are_not_mixed
+exports_to_one_file_are_not_mixed_body()
+{
+	one_host
+	mkdir out
+	: >other
+	ln -s "${PWD}/other" out/raw.part
+	ln -s "${PWD}/other" out/link
+	for d in a b; do
+		head -c 32M /dev/zero | tr '\0' ${d} >${d}
+		atf_check vmfsctl disk import ${d} ds1:/${d}.vmdk
+	done
+	for _ in 1 2 3 4 5; do
+		for d in a b; do
+			vmfsctl disk export ds1:/${d}.vmdk out/raw &
+			eval "export_${d}=$!"
+		done
+		# shellcheck disable=SC2154
+		wait ${export_a} || atf_fail "a: status $?"
+		# shellcheck disable=SC2154
+		wait ${export_b} || atf_fail "b: status $?"
+		cmp -s out/raw a || cmp -s out/raw b || atf_fail "it is neither"
+		atf_check rm out/raw
+	done
+	atf_check -o inline:'link\nraw.part\n' ls out
+	[ ! -s other ] || atf_fail "a link led the disk elsewhere"
+	# Where it leads by intent only one at a time goes.
+	exec 9<>other
+	flock 9
+	atf_check -s exit:1 -e match:"cannot have '.*/out/link': Resource" \
+	    vmfsctl disk export ds1:/a.vmdk out/link
+	exec 9>&-
+	atf_check vmfsctl disk export ds1:/a.vmdk out/link
+	atf_check cmp other a
+	hosts_stop
+}
+
 # The other end of a pipe may stand still for ever.
 disk_test_case streams_that_stand_still_can_be_ended
 streams_that_stand_still_can_be_ended_body()
