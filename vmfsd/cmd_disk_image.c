@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "libvmfs/base/cleanup.h"
 #include "nbd/server.h"
@@ -218,12 +219,16 @@ image_export(struct stream *s)
 
 /* ---- import ---- */
 
+/* A file beside the image, or itself; what a link leads to may lie anywhere. */
 static bool
-same_directory(const char *x, const char *y)
+is_beside(const char *name, const char *image)
 {
-	cleanup_free char *a = strdup(x), *b = strdup(y);
+	cleanup_free char *a = strdup(name), *b = strdup(image);
+	struct stat st;
 
-	return a != NULL && b != NULL && strcmp(dirname(a), dirname(b)) == 0;
+	return a != NULL && b != NULL && (strcmp(a, b) == 0 ||
+	    (strcmp(dirname(a), dirname(b)) == 0 && lstat(name, &st) == 0 &&
+	    S_ISREG(st.st_mode)));
 }
 
 /*
@@ -249,7 +254,7 @@ refuse_strangers(struct stream *s, const json_t *info)
 		const char *name = json_string_value(json_object_get(x,
 		    "filename"));
 
-		if (name != NULL && !same_directory(name, s->file))
+		if (name != NULL && !is_beside(name, s->file))
 			other = name;
 	}
 	if (other != NULL)

@@ -100,9 +100,13 @@ image_that_names_other_files_is_refused_body()
 	flat "${PWD}/other/file" >far.vmdk
 	atf_check -s exit:2 -e match:"data elsewhere, in .*other/file" \
 	    vmfsctl disk import far.vmdk ds1:/d.vmdk --format=vmdk
-	# Beside it, as VMware has them, is well.
-	cp other/file near-flat.vmdk
 	flat near-flat.vmdk >near.vmdk
+	ln -s other/file near-flat.vmdk
+	atf_check -s exit:2 -e match:"data elsewhere, in .*near-flat.vmdk" \
+	    vmfsctl disk import near.vmdk ds1:/d.vmdk --format=vmdk
+	# Beside it, as VMware has them, is well.
+	atf_check rm near-flat.vmdk
+	cp other/file near-flat.vmdk
 	atf_check vmfsctl disk import near.vmdk ds1:/d.vmdk --format=vmdk
 	atf_check cmp other/file h1/mnt/d-flat.vmdk
 	# A raw file is never taken for anything else.
