@@ -170,6 +170,9 @@ task_thread(void *arg)
 	t->error = rc;
 	t->result = result;
 	memcpy(t->msg, msg, sizeof(msg));
+	/* Who waits for it has to see its end, however long it took. */
+	list_del(&t->node);
+	list_add_tail(&all->list, &t->node);
 	all->running--;
 	all->ended_count++;
 	tasks_forget(all);

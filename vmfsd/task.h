@@ -20,7 +20,7 @@
 struct tasks {
 	pthread_mutex_t mutex;
 	pthread_cond_t ended;
-	struct list list;	/* oldest first */
+	struct list list;	/* by when they began or ended */
 	unsigned next_id, running, ended_count;
 };
 

@@ -447,6 +447,27 @@ long_work_is_watched_and_ended_body()
 	atf_check vmfsctl ds unmount ds1
 }
 
+disk_test_case task_that_outlasts_many_is_not_forgotten
+task_that_outlasts_many_is_not_forgotten_body()
+{
+	one_host
+	mkfifo pipe
+	exec 9<>pipe
+	id=$(vmfsctl disk import pipe ds1:/a.vmdk --background --json |
+	    jq -r .task) || atf_fail "no task"
+	atf_check vmfsctl disk create ds1:/b.vmdk 1M
+	for _ in $(seq 70); do
+		atf_check vmfsctl disk inflate ds1:/b.vmdk
+	done
+	atf_check -o inline:'65\n' -x "vmfsctl -H task ls | wc -l"
+	echo something >pipe
+	exec 9>&-
+	until_true 20 sh -c "vmfsctl task show ${id} | grep 'state *done'" ||
+	    atf_fail "$(vmfsctl task show "${id}" 2>&1)"
+	atf_check -o inline:'64\n' -x "vmfsctl -H task ls | wc -l"
+	hosts_stop
+}
+
 # The next process has tasks of its own.
 disk_test_case task_of_a_worker_that_died_has_failed
 task_of_a_worker_that_died_has_failed_body()
