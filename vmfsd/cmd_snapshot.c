@@ -347,9 +347,19 @@ is_full(const struct fs_call *c)
 	return json_is_true(json_object_get(c->args, "full"));
 }
 
-/* The clone gets space of its own, and its name when it has that. */
+/* Under another key. */
 static int
-clone_complete(const struct cloning *k)
+clone_copy(struct cloning *k)
+{
+	return disk_copy(k->c, &k->s, &k->v.attr, k->dir, k->flat, &k->a);
+}
+
+/*
+ * The clone gets space of its own, and its name when it has that; or it is
+ * copied, and goes without a name, and the snapshot with it.
+ */
+static int
+clone_complete(struct cloning *k)
 {
 	const struct fs_progress p = task_progress(k->c->task);
 	struct fs_file *f;
@@ -357,38 +367,14 @@ clone_complete(const struct cloning *k)
 
 	if (rc < 0)
 		return rc;
-	rc = fs_file_promote(f, &p);
-	if (rc == 0)
-		rc = vdisk_show(k->c, f, k->dir, k->flat);
+	if (disk_key_given(k->c)) {
+		rc = clone_copy(k);
+	} else {
+		rc = fs_file_promote(f, &p);
+		if (rc == 0)
+			rc = vdisk_show(k->c, f, k->dir, k->flat);
+	}
 	rc2 = fs_file_close(f);
-	return rc < 0 ? rc : rc2;
-}
-
-static void
-called_for(const struct cloning *k, char name[SNAPTAB_NAME_MAX + 1])
-{
-	(void)snprintf(name, SNAPTAB_NAME_MAX + 1, "for-%.*s",
-	    SNAPTAB_NAME_MAX - 4, k->to.name);
-}
-
-/* Under another key: a copy. */
-static int
-clone_copy(struct cloning *k)
-{
-	struct fs_call *c = k->c;
-	char name[SNAPTAB_NAME_MAX + 1];
-	int rc2, rc = 0;
-
-	called_for(k, name);
-	if (k->now)
-		rc = fs_snapshot_create(c->d->fs, k->v.attr.ino, name, &k->s,
-		    &c->holder);
-	if (rc < 0)
-		return rc;
-	rc = disk_copy(c, &k->s, &k->v.attr, k->dir, k->flat, &k->a);
-	if (!k->now)
-		return rc;
-	rc2 = fs_snapshot_delete(c->d->fs, k->v.attr.ino, k->s.id, &c->holder);
 	return rc < 0 ? rc : rc2;
 }
 
@@ -402,9 +388,10 @@ clone_extent(struct cloning *k)
 	char name[SNAPTAB_NAME_MAX + 1];
 	int rc;
 
-	if (disk_key_given(c))
+	if (disk_key_given(c) && !k->now)
 		return clone_copy(k);
-	called_for(k, name);
+	(void)snprintf(name, sizeof(name), "for-%.*s", SNAPTAB_NAME_MAX - 4,
+	    k->to.name);
 	rc = k->now ? fs_clone_now(c->d->fs, like->ino, name, k->dir, flat,
 	    like, &k->s, &k->a, &c->holder) : fs_clone(c->d->fs, k->s.ino,
 	    k->dir, flat, like->mode, like->uid, like->gid, &k->a,

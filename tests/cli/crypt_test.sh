@@ -292,6 +292,43 @@ streams_are_clear_outside_and_encrypted_inside_cleanup()
 	hosts_cleanup
 }
 
+# A worker dies over it.
+atf_test_case copy_that_was_cut_short_leaves_nothing cleanup
+copy_that_was_cut_short_leaves_nothing_head()
+{
+	atf_set require.user root
+	atf_set require.progs jq
+}
+snapshots()
+{
+	vmfsctl disk info ds1:/web.vmdk --json | jq .disk.snapshots
+}
+copy_that_was_cut_short_leaves_nothing_body()
+{
+	daemon_in=supervised
+	host_with_two_keys
+	dd if=/dev/urandom of=esx1/mnt/web-flat.vmdk bs=1M count=64 \
+	    conv=notrunc,fsync status=none
+	put web
+	vmfsctl disk clone --full --key=new ds1:/web.vmdk ds1:/c.vmdk &
+	clone=$!
+	until_true 20 eval '[ "$(snapshots)" = 1 ]'
+	kill_worker esx1
+	if wait ${clone}; then
+		atf_check vmfsctl disk rm ds1:/c.vmdk
+	fi
+	atf_check vmfsctl disk clone --full --key=new ds1:/web.vmdk ds1:/c.vmdk
+	atf_check cmp esx1/mnt/web-flat.vmdk esx1/mnt/c-flat.vmdk
+	until_true 20 eval '[ "$(snapshots)" = 0 ]' ||
+	    atf_fail "$(vmfsctl disk snapshots ds1:/web.vmdk)"
+	hosts_stop
+	fsck_is_clean lun
+}
+copy_that_was_cut_short_leaves_nothing_cleanup()
+{
+	hosts_cleanup
+}
+
 atf_init_test_cases()
 {
 	atf_add_test_case content_is_hidden_from_the_lun
@@ -301,4 +338,5 @@ atf_init_test_cases()
 	atf_add_test_case key_outlives_its_inode
 	atf_add_test_case process_that_dies_leaves_no_key
 	atf_add_test_case streams_are_clear_outside_and_encrypted_inside
+	atf_add_test_case copy_that_was_cut_short_leaves_nothing
 }
