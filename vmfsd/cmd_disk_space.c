@@ -221,6 +221,26 @@ resize_check(struct fs_call *c, const struct vdisk *v, uint64_t *ret_size)
 	return 0;
 }
 
+/* What is done must not be refused: only shrinking makes room by itself. */
+static int
+resize_to(struct fs_call *c, const struct vdisk *v, uint64_t size)
+{
+	bool shrinks = size < v->attr.size;
+	int rc = shrinks ? 0 : vdisk_new_descriptor(c, v, size);
+
+	if (rc == 0)
+		rc = with_disk(c, v->attr.ino, truncate_to, &size);
+	if (rc < 0)
+		return shrinks ? rc : vdisk_use_descriptor(c, v, rc);
+	attach_resized(c->d, v->attr.ino);
+	if (shrinks)
+		rc = vdisk_new_descriptor(c, v, size);
+	rc = vdisk_use_descriptor(c, v, rc);
+	return rc < 0 ? cmd_fail(c, rc, "%s has its new size, but %s tells the "
+	    "old one: %s; run the command again", v->flat, v->descriptor,
+	    vmfs_strerror(rc)) : 0;
+}
+
 static int
 run_resize(struct fs_call *c)
 {
@@ -237,16 +257,15 @@ run_resize(struct fs_call *c)
 		    c->path.path);
 	if (rc < 0)
 		return rc;
-	rc = with_disk(c, v.attr.ino, truncate_to, &size);
+	rc = resize_to(c, &v, size);
+	if (rc < 0 && c->msg[0] != '\0')
+		return rc;
 	if (rc == -EPERM)
 		return cmd_fail(c, rc, "several hosts may write %s: its size "
 		    "stays; vmfsctl disk set --sharing=none first",
 		    c->path.path);
-	if (rc == 0)
-		rc = vdisk_renew_descriptor(c, &v, size);
 	if (rc < 0)
 		return cmd_refuse(c, rc, v.flat);
-	attach_resized(c->d, v.attr.ino);
 	return tell(c, &v);
 }
 

@@ -196,7 +196,9 @@ run_rekey(struct fs_call *c)
 		return cmd_fail(c, rc, "%s is not encrypted; copy it by "
 		    "vmfsctl disk clone --full --key", c->path.path);
 	if (rc == 0)
-		rc = vdisk_renew_descriptor(c, &v, v.attr.size);
+		rc = vdisk_new_descriptor(c, &v, v.attr.size);
+	if (rc == 0)
+		rc = vdisk_use_descriptor(c, &v, 0);
 	return rc < 0 ? rc : ds_commit(c->d->ds);
 }
 

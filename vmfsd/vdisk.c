@@ -234,24 +234,41 @@ vdisk_write_descriptor(struct fs_call *c, uint64_t dir, const char *name,
 	return rc;
 }
 
-int
-vdisk_renew_descriptor(struct fs_call *c, const struct vdisk *v, uint64_t size)
+static int
+new_name(const struct vdisk *v, char name[256])
 {
-	struct fs *fs = c->d->fs;
+	return snprintf(name, 256, ".new-%s", v->descriptor) < 256 ? 0 :
+	    -ENAMETOOLONG;
+}
+
+int
+vdisk_new_descriptor(struct fs_call *c, const struct vdisk *v, uint64_t size)
+{
 	char name[256];
 	int rc;
 
 	if (v->descriptor[0] == '\0')
 		return 0;
-	if (snprintf(name, sizeof(name), ".new-%s", v->descriptor) >=
-	    (int)sizeof(name))
-		return -ENAMETOOLONG;
-	(void)!fs_unlink(fs, v->dir, name, NULL);
-	rc = vdisk_write_descriptor(c, v->dir, name, v->attr.ino, v->flat, size,
-	    &v->attr);
+	rc = new_name(v, name);
+	if (rc < 0)
+		return rc;
+	(void)!fs_unlink(c->d->fs, v->dir, name, NULL);
+	return vdisk_write_descriptor(c, v->dir, name, v->attr.ino, v->flat,
+	    size, &v->attr);
+}
+
+int
+vdisk_use_descriptor(struct fs_call *c, const struct vdisk *v, int rc)
+{
+	struct fs *fs = c->d->fs;
+	char name[256];
+
+	if (v->descriptor[0] == '\0' || new_name(v, name) < 0)
+		return rc;
 	if (rc == 0)
-		rc = fs_rename(fs, v->dir, name, v->dir, v->descriptor, 0,
+		return fs_rename(fs, v->dir, name, v->dir, v->descriptor, 0,
 		    &c->holder);
+	(void)!fs_unlink(fs, v->dir, name, NULL);
 	return rc;
 }
 

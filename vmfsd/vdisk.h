@@ -39,9 +39,12 @@ int vdisk_show(struct fs_call *c, struct fs_file *f, uint64_t dir,
 int vdisk_write_descriptor(struct fs_call *c, uint64_t dir, const char *name,
     uint64_t ino, const char *flat, uint64_t size, const struct fs_attr *like)
     MUST_CHECK;
-/* A new descriptor takes the place of v's, if that has one. */
-int vdisk_renew_descriptor(struct fs_call *c, const struct vdisk *v,
+/* Makes a new descriptor beside v's, if that has one ... */
+int vdisk_new_descriptor(struct fs_call *c, const struct vdisk *v,
     uint64_t size) MUST_CHECK;
+/* ... that takes its place when rc is 0, else goes.  Returns rc or an error. */
+int vdisk_use_descriptor(struct fs_call *c, const struct vdisk *v, int rc)
+    MUST_CHECK;
 /* What the descriptor of v says: its size and key; cipher 0: none.  -ENOENT. */
 int vdisk_read_descriptor(struct fs_call *c, const struct vdisk *v,
     uint64_t *ret_size, struct inode_crypt *ret_key) MUST_CHECK;

@@ -65,6 +65,36 @@ formats_and_sizes_body()
 	atf_check -o ignore fsck.vmfs -n "${PWD}/lun"
 }
 
+fill()
+{
+	dd if=/dev/zero of=esx1/mnt/fill bs=1M status=none
+	dd if=/dev/zero of=esx1/mnt/more bs=4k status=none
+	i=0
+	while echo >"esx1/mnt/f${i}"; do
+		i=$((i + 1))
+	done
+}
+
+disk_test_case full_datastore_refuses_before_it_resizes
+full_datastore_refuses_before_it_resizes_body()
+{
+	one_host
+	atf_check vmfsctl disk create ds1:/a.vmdk 64M
+	put a 60 text
+	fill 2>/dev/null
+	atf_check -s exit:1 -e match:"datastore 'ds1' is full" \
+	    vmfsctl disk resize ds1:/a.vmdk 128M
+	atf_check_equal 67108864 "$(of a size)"
+	atf_check -o match:'RW 131072 VMFS' cat esx1/mnt/a.vmdk
+	# That is a way out.
+	atf_check vmfsctl disk resize ds1:/a.vmdk 32M --force
+	atf_check_equal 33554432 "$(of a size)"
+	atf_check -o match:'RW 65536 VMFS' cat esx1/mnt/a.vmdk
+	atf_check -o not-match:new- ls -A esx1/mnt
+	hosts_stop
+	fsck_is_clean lun
+}
+
 disk_test_case snapshots_of_several_disks
 snapshots_of_several_disks_body()
 {
