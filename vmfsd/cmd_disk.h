@@ -37,7 +37,10 @@ int disk_snapshot_find(struct fs_call *c, const struct vdisk *v,
 
 /* args["iops"], ["bandwidth"] or ["shares"]. */
 bool disk_limits_given(const struct fs_call *c);
-int disk_limits_set(struct fs_call *c, const struct vdisk *v) MUST_CHECK;
+/* What the arguments say goes into *l. */
+int disk_limits_wanted(struct fs_call *c, struct inode_limits *l) MUST_CHECK;
+int disk_limits_set(struct fs_call *c, const struct vdisk *v,
+    const struct inode_limits *l) MUST_CHECK;
 /* iops_limit, bandwidth_limit (bytes a second), shares. */
 void disk_limits_show(const struct fs_attr *a, json_t *row);
 

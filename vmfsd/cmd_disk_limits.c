@@ -63,18 +63,23 @@ wanted_bandwidth(struct fs_call *c, uint32_t *kibps)
 }
 
 int
-disk_limits_set(struct fs_call *c, const struct vdisk *v)
+disk_limits_wanted(struct fs_call *c, struct inode_limits *l)
 {
-	struct inode_limits l = v->attr.limits;
-	int rc = wanted(c, "iops", METER_IOPS_MIN, UINT32_MAX, &l.iops);
+	int rc = wanted(c, "iops", METER_IOPS_MIN, UINT32_MAX, &l->iops);
 
 	if (rc == 0)
-		rc = wanted_bandwidth(c, &l.kibps);
+		rc = wanted_bandwidth(c, &l->kibps);
 	if (rc == 0)
-		rc = wanted(c, "shares", 1, METER_SHARES_MAX, &l.shares);
-	if (rc < 0)
-		return rc;
-	rc = fs_set_limits(c->d->fs, v->attr.ino, &l, &c->holder);
+		rc = wanted(c, "shares", 1, METER_SHARES_MAX, &l->shares);
+	return rc;
+}
+
+int
+disk_limits_set(struct fs_call *c, const struct vdisk *v,
+    const struct inode_limits *l)
+{
+	int rc = fs_set_limits(c->d->fs, v->attr.ino, l, &c->holder);
+
 	if (rc == -EINVAL)
 		return cmd_fail(c, rc, "%s is a plain file; only a disk made "
 		    "by vmfsctl disk create has limits", c->path.path);

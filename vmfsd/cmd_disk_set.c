@@ -51,14 +51,9 @@ sharing_refused(struct fs_call *c, int error, const char *flat)
 }
 
 static int
-set_sharing(struct fs_call *c, const struct vdisk *v)
+set_sharing(struct fs_call *c, const struct vdisk *v, bool multi)
 {
-	bool multi = false;
-	int rc = wanted_sharing(c, &multi);
-
-	if (rc < 0)
-		return rc;
-	rc = fs_set_multi_writer(c->d->fs, v->attr.ino, multi, &c->holder);
+	int rc = fs_set_multi_writer(c->d->fs, v->attr.ino, multi, &c->holder);
 	return rc < 0 ? sharing_refused(c, rc, v->flat) : 0;
 }
 
@@ -66,6 +61,8 @@ static int
 run_set(struct fs_call *c)
 {
 	bool sharing = json_object_get(c->args, "sharing") != NULL;
+	bool multi = false;
+	struct inode_limits limits;
 	struct vdisk v;
 	int rc;
 
@@ -73,10 +70,17 @@ run_set(struct fs_call *c)
 		return cmd_fail(c, -EINVAL, "nothing to set; expected "
 		    "--sharing, --iops, --bandwidth or --shares");
 	rc = vdisk_find(c, c->path.path, &v);
+	if (rc < 0)
+		return rc;
+	/* All that is wrong is told before anything is set. */
+	limits = v.attr.limits;
+	rc = disk_limits_wanted(c, &limits);
 	if (rc == 0 && sharing)
-		rc = set_sharing(c, &v);
+		rc = wanted_sharing(c, &multi);
+	if (rc == 0 && sharing)
+		rc = set_sharing(c, &v, multi);
 	if (rc == 0 && disk_limits_given(c))
-		rc = disk_limits_set(c, &v);
+		rc = disk_limits_set(c, &v, &limits);
 	return rc < 0 ? rc : ds_commit(c->d->ds);
 }
 

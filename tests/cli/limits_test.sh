@@ -85,6 +85,10 @@ limits_that_make_no_sense_are_refused_body()
 	host_with_disk
 	atf_check -s exit:2 -e match:'expected 16 to [0-9]+, or 0 for no limit' \
 	    vmfsctl disk set ds1:/web.vmdk --iops=3
+	# And then nothing is set.
+	atf_check -s exit:2 -e match:'expected 16' vmfsctl disk set \
+	    ds1:/web.vmdk --sharing=multi-writer --iops=3
+	atf_check -o not-match:multi-writer vmfsctl disk info ds1:/web.vmdk
 	atf_check -s exit:2 -e match:'expected 1M or more' \
 	    vmfsctl disk set ds1:/web.vmdk --bandwidth=10k
 	atf_check -s exit:2 -e match:'expected 1 to 100000, or 0 for the' \
