@@ -52,9 +52,9 @@ find_command(const char *name)
 static json_t *
 error_answer(int error, const char *msg)
 {
-	return json_pack("{s:b, s:s, s:s}", "ok", 0, "error",
+	return json_pack("{s:b, s:s, s:o}", "ok", 0, "error",
 	    ctl_error_code(error), "message",
-	    msg[0] != '\0' ? msg : vmfs_strerror(error));
+	    ctl_text(msg[0] != '\0' ? msg : vmfs_strerror(error)));
 }
 
 static json_t *

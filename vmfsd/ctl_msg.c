@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Error codes of the control protocol. */
+/* Error codes and messages of the control protocol. */
 #include <string.h>
 
+#include "libvmfs/base/cleanup.h"
 #include "vmfsd/ctl_msg.h"
 
 static const struct {
@@ -38,4 +39,33 @@ ctl_exit_of(const char *code)
 		if (strcmp(codes[i].code, code) == 0)
 			return codes[i].status;
 	return CTL_EXIT_FAILED;
+}
+
+/* Bytes of the character at p; 0: none. */
+static size_t
+character(const char *p)
+{
+	unsigned char lead = (unsigned char)*p;
+	size_t len = lead < 0x80 ? 1 : lead < 0xe0 ? 2 : lead < 0xf0 ? 3 : 4;
+	json_t *one = strnlen(p, len) == len ? json_stringn(p, len) : NULL;
+
+	if (one == NULL)
+		return 0;
+	json_decref(one);
+	return len;
+}
+
+json_t *
+ctl_text(const char *text)
+{
+	cleanup_free char *mended = strdup(text);
+
+	for (char *p = mended; p != NULL && *p != '\0';) {
+		size_t len = character(p);
+
+		if (len == 0)
+			*p = '?';
+		p += len > 0 ? len : 1;
+	}
+	return json_string(mended);
 }

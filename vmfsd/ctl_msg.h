@@ -31,6 +31,11 @@ enum ctl_exit {
 	CTL_EXIT_DEGRADED = 6,	/* it worked, but something is not well */
 };
 
+/*
+ * A message as a string of JSON, which takes nothing but UTF-8: what was cut
+ * within a character, or is the name of a file in another encoding, has '?'.
+ */
+json_t *ctl_text(const char *text);
 /* CODE of an answer for a negative error: "not-found", "locked", ... */
 const char *ctl_error_code(int error);
 /* Exit status for a CODE; CTL_EXIT_FAILED for unknown ones. */

@@ -293,7 +293,7 @@ task_row(const struct task *t)
 	if (t->error < 0) {
 		(void)json_object_set_new(row, "error",
 		    json_string(ctl_error_code(t->error)));
-		(void)json_object_set_new(row, "message", json_string(
+		(void)json_object_set_new(row, "message", ctl_text(
 		    t->msg[0] != '\0' ? t->msg : vmfs_strerror(t->error)));
 	}
 	if (t->result != NULL)

@@ -437,6 +437,21 @@ names_stay_in_their_line_body()
 	hosts_stop
 }
 
+# Messages are cut anywhere.
+disk_test_case refusals_are_told_whatever_the_alphabet
+refusals_are_told_whatever_the_alphabet_body()
+{
+	one_host
+	name=$(printf '\346\227\245%.0s' $(seq 83))
+	sun=$(printf '\346\227\245')
+	for option in '' --format=zeroedthick; do
+		# shellcheck disable=SC2086
+		atf_check -s exit:2 -e match:"'${sun}.*[?][?][.]{3}': .*longer than 255" \
+		    vmfsctl disk create ${option} "ds1:/${name}.vmdk" 1M
+	done
+	hosts_stop
+}
+
 # Also of tasks, and of what vmfsctl puts together itself.
 disk_test_case each_answer_in_json_tells_its_version
 each_answer_in_json_tells_its_version_body()
