@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Control socket: one thread accepts, one per client reads and answers. */
+#include <poll.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,6 +12,8 @@
 
 #include "libvmfs/base/cleanup.h"
 #include "vmfsd/control.h"
+
+#define ACCEPT_RETRY_MS 1000
 
 struct control {
 	struct daemon *daemon;
@@ -189,10 +192,18 @@ accept_thread(void *arg)
 	for (;;) {
 		int fd = accept4(c->fd, NULL, NULL, SOCK_CLOEXEC);
 
-		if (fd >= 0)
+		if (fd >= 0) {
 			client_start(c, fd);
-		else if (errno != EINTR && errno != ECONNABORTED)
+			continue;
+		}
+		/* Of control_stop. */
+		if (errno == EINVAL)
 			return NULL;
+		if (errno == EINTR || errno == ECONNABORTED)
+			continue;
+		log_warn(c->daemon->log, "control: cannot take one more "
+		    "client as yet: %s", strerror(errno));
+		(void)poll(NULL, 0, ACCEPT_RETRY_MS);
 	}
 }
 

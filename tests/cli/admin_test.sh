@@ -33,7 +33,7 @@ admin_test_case()
 	atf_test_case "$1" cleanup
 	eval "$1_head() {
 		atf_set require.user root
-		atf_set require.progs jq
+		atf_set require.progs 'jq prlimit'
 	}"
 	eval "$1_cleanup() { hosts_cleanup; }"
 	cases="${cases} $1"
@@ -261,6 +261,28 @@ one_bad_datastore_stops_nothing_else_body()
 	mv empty later
 	atf_check vmfsctl -c h/ctl ds mount ds1
 	daemon_stop h
+}
+
+admin_test_case control_socket_outlives_a_lack_of_descriptors
+control_socket_outlives_a_lack_of_descriptors_body()
+{
+	one_host
+	pid=$(cat esx1/pid)
+	limit=$(prlimit --pid="${pid}" --nofile --noheadings --raw \
+	    --output=SOFT)
+	prlimit --pid="${pid}" --nofile=3:
+	# One descriptor was taken before anybody asked; this needs more.
+	atf_check -s not-exit:0 -e ignore vmfsctl ds ls
+	vmfsctl ds ls >listed &
+	asks=$!
+	until_true 20 grep 'control: cannot take .* Too many open' esx1/log
+	told=$?
+	prlimit --pid="${pid}" --nofile="${limit}:"
+	[ ${told} -eq 0 ] || atf_fail "it does not say so"
+	wait ${asks} || atf_fail "who waited is not answered"
+	atf_check -o match:ds1 cat listed
+	atf_check -o match:ds1 vmfsctl ds ls
+	hosts_stop
 }
 
 atf_init_test_cases()
