@@ -154,10 +154,10 @@ change_both(struct box *b, char *text, bool force, char *why)
 		    "changed", b->path, vmfs_strerror(rc));
 	} else {
 		rc = apply_all(b, next, force, why);
+		if (rc >= 0)
+			rc = conf_file_commit(b->path);
 		if (rc < 0)
 			conf_file_drop(b->path);
-		else
-			rc = conf_file_commit(b->path);
 		if (rc < 0 && why[0] == '\0')
 			(void)fail(why, rc, "changed until the next start "
 			    "only: cannot replace '%s': %s", b->path,

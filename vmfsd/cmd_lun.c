@@ -72,14 +72,34 @@ make_file(const char *source, const char *text, bool *ret_made, char *msg)
 	return rc;
 }
 
-static void
-unmake_file(const char *source)
-{
+struct made {
+	struct exports *e;
 	char path[4096];
+};
 
-	(void)snprintf(path, sizeof(path), "%.*s", (int)strcspn(source, ","),
-	    source);
-	(void)unlink(path);
+static int
+made_is_used(void *arg)
+{
+	struct made *m = arg;
+
+	list_for_each(node, tmp, &m->e->luns)
+		if (strcmp(list_entry(node, struct export_lun,
+		    node)->conf->source, m->path) == 0)
+			return 1;
+	return 0;
+}
+
+/* A command can fail when the target is changed already, as where the
+ * configuration cannot be replaced: then initiators may write to it. */
+static void
+unmake_file(struct exports *e, const char *source)
+{
+	struct made m = { .e = e };
+
+	(void)snprintf(m.path, sizeof(m.path), "%.*s",
+	    (int)strcspn(source, ","), source);
+	if (e->reactor == NULL || call_on(e->env.sched, made_is_used, &m) == 0)
+		(void)unlink(m.path);
 }
 
 static int
@@ -106,7 +126,7 @@ lun_edit(struct daemon *d, json_t *args, enum conf_edit_what what, char *msg)
 	rc = cmd_box_change(d, args, &e, 1, msg, "target '%s'%s", e.argument,
 	    with);
 	if (rc < 0 && made)
-		unmake_file(e.value);
+		unmake_file(&d->exports, e.value);
 	return rc;
 }
 
