@@ -284,8 +284,10 @@ lun_add(struct apply *a, struct conf_change *c)
 static int
 lun_close(struct exports *e, const struct conf_change *c)
 {
-	if (exports_find(e, c->name, c->lun) == NULL)
+	if (exports_find(e, c->name, c->lun) == NULL) {
+		export_await(e, c->name, c->lun, false);
 		return 0;
+	}
 	return export_unmap(e, c->name, c->lun);
 }
 

@@ -484,6 +484,7 @@ map_or_wait(struct exports *e, const struct conf_target *ct,
 		return rc;
 	log_info(e->log, "target: LUN %u of %s waits: %s", cl->number, ct->iqn,
 	    e->why);
+	export_await(e, ct->iqn, cl->number, export_is_to_come(e, cl));
 	e->why[0] = '\0';
 	return 0;
 }

@@ -22,6 +22,12 @@ int export_unmap(struct exports *e, const char *iqn, unsigned number)
 /* Ends the sessions of a target and forgets it.  -ENOENT. */
 int export_remove_target(struct exports *e, const struct conf_target *ct)
     MUST_CHECK;
+/* Is the datastore of a virtual disk not mounted yet, but going to be? */
+bool export_is_to_come(struct exports *e, const struct conf_lun *cl);
+/* Initiators are told to try a LUN again that is not there, or that they need
+ * not any more. */
+void export_await(struct exports *e, const char *iqn, unsigned number,
+    bool awaited);
 /* Adds an address, or closes the i-th. */
 int export_listen(struct exports *e, const char *portal) MUST_CHECK;
 int export_unlisten(struct exports *e, size_t i) MUST_CHECK;

@@ -6,6 +6,7 @@
 #include "vmfsd/call.h"
 #include "vmfsd/disk_ds.h"
 #include "vmfsd/exports_impl.h"
+#include "vmfsd/keep.h"
 
 struct each {
 	struct exports *e;
@@ -17,6 +18,45 @@ struct each {
 	unsigned users;
 };
 
+static bool
+is_mounted(struct exports *e, const char *datastore)
+{
+	struct datastore *d;
+	bool mounted;
+
+	if (datastore_try(e->datastores, datastore, &d) < 0)
+		return false;
+	mounted = atomic_load(&d->state) == DATASTORE_MOUNTED;
+	datastore_put(d);
+	return mounted;
+}
+
+bool
+export_is_to_come(struct exports *e, const struct conf_lun *cl)
+{
+	const char *at = cl->source + strlen(DISK_DS_PREFIX);
+	char name[KEEP_NAME_MAX];
+	const struct conf *c = e->conf;
+
+	(void)snprintf(name, sizeof(name), "%.*s", (int)strcspn(at, ":"), at);
+	if (is_mounted(e, name))
+		return false;
+	for (size_t i = 0; i < c->datastores; i++)
+		if (strcmp(c->datastore[i].name, name) == 0 &&
+		    !c->datastore[i].noauto)
+			return true;
+	return ds_keep_is_left(name);
+}
+
+void
+export_await(struct exports *e, const char *iqn, unsigned number, bool awaited)
+{
+	struct scsi_target *t = iscsi_server_target(e->server, iqn);
+
+	if (t != NULL)
+		scsi_target_await(t, number, awaited);
+}
+
 /* ---- after a mount ---- */
 
 static void
@@ -27,12 +67,15 @@ retry_lun(struct exports *e, const struct conf_target *t,
 	    exports_find(e, t->iqn, l->number) != NULL)
 		return;
 	e->why[0] = '\0';
-	if (export_map(e, t, l) == 0)
+	if (export_map(e, t, l) == 0) {
 		log_info(e->log, "target: LUN %u of %s: opened %s", l->number,
 		    t->iqn, l->source);
-	else
-		log_warn(e->log, "target: LUN %u of %s: %s", l->number, t->iqn,
-		    e->why);
+		return;
+	}
+	log_warn(e->log, "target: LUN %u of %s: %s", l->number, t->iqn,
+	    e->why);
+	if (!export_is_to_come(e, l))
+		export_await(e, t->iqn, l->number, false);
 }
 
 static int
@@ -68,9 +111,13 @@ static int
 let_go_lun(struct each *x, const struct conf_target *t,
     const struct conf_lun *l)
 {
-	if (!disk_ds_is(l->source, x->datastore) ||
-	    exports_find(x->e, t->iqn, l->number) == NULL)
+	if (!disk_ds_is(l->source, x->datastore))
 		return 0;
+	if (exports_find(x->e, t->iqn, l->number) == NULL) {
+		if (!x->check)
+			export_await(x->e, t->iqn, l->number, false);
+		return 0;
+	}
 	if (!x->check)
 		return export_unmap(x->e, t->iqn, l->number);
 	x->iqn = t->iqn;

@@ -207,6 +207,7 @@ target_map(struct scsi_target *t, unsigned lun, struct scsi_lu *lu)
 		nexus_luns_changed(list_entry(node, struct scsi_nexus, node),
 		    lun);
 	t->luns[lun] = lu;
+	t->awaited[lun] = false;
 	if (lu->rod_store == NULL)
 		lu->rod_store = rod_store_ref(t->rods);
 	lu->mappings++;
@@ -224,6 +225,34 @@ scsi_target_map(struct scsi_target *t, unsigned lun, struct scsi_lu *lu)
 	rc = target_map(t, lun, lu);
 	shared_leave(&t->lock);
 	return rc;
+}
+
+void
+scsi_target_await(struct scsi_target *t, unsigned lun, bool awaited)
+{
+	shared_enter(&t->lock);
+	if (t->luns[lun] == NULL && t->awaited[lun] != awaited) {
+		t->awaited[lun] = awaited;
+		list_for_each(node, tmp, &t->nexuses)
+			nexus_luns_changed(list_entry(node, struct scsi_nexus,
+			    node), lun);
+	}
+	shared_leave(&t->lock);
+}
+
+bool
+nexus_awaits(struct scsi_nexus *n, unsigned number)
+{
+	struct scsi_target *t = n->target;
+	unsigned lun;
+	bool awaits;
+
+	shared_enter(&t->lock);
+	lun = n->view.luns[number].lun;
+	awaits = n->view.luns[number].shown &&
+	    (t->awaited[lun] || t->luns[lun] != NULL);
+	shared_leave(&t->lock);
+	return awaits;
 }
 
 /* Whether a command of a nexus that lost the unit is still in the task set. */

@@ -32,6 +32,7 @@ struct scsi_target {
 	/* Guards all below; taken before that of a unit. */
 	struct shared_lock lock;
 	struct scsi_lu *luns[SCSI_LUNS_MAX];
+	bool awaited[SCSI_LUNS_MAX];	/* where there is none */
 	struct list nexuses;
 	struct rod_store *rods;		/* of the box */
 	_Atomic uint32_t groups;	/* target port groups; bit 0: 1 */
@@ -88,6 +89,11 @@ struct scsi_nexus {
 	struct nexus_data *data;
 };
 
+/*
+ * What the nexus sees under a number where it has no unit: one that is to come,
+ * or has come just now?  Takes the target's lock.
+ */
+bool nexus_awaits(struct scsi_nexus *n, unsigned number);
 /* Keeps scsi_nexus_close waiting between the two. */
 void nexus_hold(struct scsi_nexus *n);
 void nexus_drop(struct scsi_nexus *n);

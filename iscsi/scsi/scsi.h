@@ -176,6 +176,13 @@ int scsi_target_map(struct scsi_target *t, unsigned lun, struct scsi_lu *lu)
  * is mapped.  Suspends.
  */
 int scsi_target_unmap(struct scsi_target *t, unsigned lun) MUST_CHECK;
+/*
+ * A unit is to be mapped there that is not ready yet, or is not to come after
+ * all.  Until then its number is reported and commands to it end with BUSY, so
+ * that initiators try again: what is not supported they give up.  Mapping and
+ * taking away end that, too.
+ */
+void scsi_target_await(struct scsi_target *t, unsigned lun, bool awaited);
 /* NULL when nothing is mapped there. */
 struct scsi_lu *scsi_target_lu(const struct scsi_target *t, unsigned lun);
 

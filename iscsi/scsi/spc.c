@@ -41,12 +41,12 @@ enum {
 };
 
 static size_t
-luns_encode(const struct scsi_nexus *n, uint8_t *p)
+luns_encode(struct scsi_nexus *n, uint8_t *p)
 {
 	size_t len = 0;
 
 	for (unsigned lun = 0; lun < SCSI_LUNS_MAX; lun++) {
-		if (n->itls[lun] == NULL)
+		if (n->itls[lun] == NULL && !nexus_awaits(n, lun))
 			continue;
 		p[len + 1] = (uint8_t)lun;
 		len += 8;

@@ -325,12 +325,27 @@ cmd_data_out_complete(struct scsi_cmd *c)
 	return true;
 }
 
+/* LUN 0 tells of the others also as long as it is not there. */
+static bool
+cmd_awaits_lu(const struct scsi_cmd *c)
+{
+	int lun = scsi_lun_decode(c->task->lun);
+
+	if (lun == 0 && c->op != NULL && c->op->run == scsi_report_luns)
+		return false;
+	return lun >= 0 && nexus_awaits(c->nexus, (unsigned)lun);
+}
+
 /* False: status is set. */
 static bool
 cmd_check(struct scsi_cmd *c)
 {
 	const struct scsi_task *t = c->task;
 
+	if (c->lu == NULL && cmd_awaits_lu(c)) {
+		scsi_cmd_status(c, SCSI_BUSY);
+		return false;
+	}
 	if (c->lu == NULL ? c->op == NULL || !(c->op->flags & OP_NO_LU) :
 	    c->itl->gone) {
 		scsi_cmd_fail(c, SENSE_LUN_NOT_SUPPORTED);

@@ -152,7 +152,9 @@ tmf_run(struct scsi_nexus *n, enum scsi_tmf function, const uint8_t lun[8],
 	default:
 		itl = number < 0 ? NULL : n->itls[number];
 		if (itl == NULL)
-			return SCSI_TMF_NO_LUN;
+			return number >= 0 && nexus_awaits(n,
+			    (unsigned)number) ? SCSI_TMF_COMPLETE :
+			    SCSI_TMF_NO_LUN;
 		shared_enter(&itl->lu->lock);
 		response = lu_function(n, itl->lu, function, tag);
 		shared_leave(&itl->lu->lock);

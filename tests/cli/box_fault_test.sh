@@ -54,6 +54,58 @@ file_of_a_lun_that_runs_is_not_removed_body()
 	host_stop box
 }
 
+# turs LUN...: what TEST UNIT READY says of each.
+turs()
+{
+	_portal=$(vmfsctl --json target ls | jq -r '.portals[0]')
+	for _lun; do
+		"${VMFS_BUILDDIR}/tests/interop/scsi_cmd" -i ${me} \
+		    "iscsi://${_portal}/${iqn}/${_lun}" 000000000000
+	done
+}
+
+# turs_are LUN:RESULT...
+turs_are()
+{
+	for _one; do
+		[ "$(turs "${_one%%:*}")" = "${_one#*:}" ] || return 1
+	done
+}
+
+fault_test_case virtual_disk_waits_for_its_datastore
+virtual_disk_waits_for_its_datastore_body()
+{
+	daemon_in=supervised
+	lun_make lun
+	box_conf "lun.0 = vdisk:ds1:/a.vmdk" "lun.1 = vdisk:ds1:/none.vmdk" \
+	    "lun.2 = vdisk:ds2:/a.vmdk"
+	printf '[datastore ds1]\nlun = %s\nmount = %s\n' "${PWD}/lun" \
+	    "${PWD}/box/mnt" >>box/conf
+	daemon_start box
+	# What does not come by itself is not there.
+	turs_are 0:05/25/00 1:05/25/00 2:05/25/00 || atf_fail "$(turs 0 1 2)"
+	atf_check vmfsctl disk create ds1:/a.vmdk 64M
+	atf_check -o ignore vmfsctl reload
+	turs_are 0:GOOD || atf_fail "$(turs 0)"
+	# The worker dies, and its successor does not find the LUN.
+	mv lun away
+	had=$(resumes box)
+	old=$(worker box)
+	kill -9 "${old}"
+	until_true 30 eval '[ "$(worker box)" != "${old}" ] && turs 0' ||
+	    atf_fail "it does not listen"
+	turs_are 0:0x08 2:05/25/00 || atf_fail "$(turs 0 2)"
+	atf_check vmfsctl lun remove ${iqn} 1
+	turs_are 1:05/25/00 || atf_fail "$(turs 1)"
+	mv away lun
+	until_true 60 turs_are 0:GOOD || atf_fail "$(turs 0)"
+	went_on box "${had}" || atf_fail "it was mounted anew"
+	# Nor does what was unmounted.
+	atf_check vmfsctl ds unmount ds1
+	turs_are 0:05/25/00 || atf_fail "$(turs 0)"
+	daemon_stop box
+}
+
 atf_init_test_cases()
 {
 	for c in ${cases}; do

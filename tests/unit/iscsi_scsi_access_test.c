@@ -143,6 +143,44 @@ unit_comes_back_with_power_on(struct rig *r)
 	ATF_CHECK_EQ(RIG_GOOD, rig_tur(r->nexus[0]));
 }
 
+static enum scsi_tmf_response
+reset_lun(struct scsi_nexus *n, uint8_t lun)
+{
+	uint8_t field[8] = { 0, lun };
+
+	return scsi_tmf(n, SCSI_TMF_LOGICAL_UNIT_RESET, field, 0);
+}
+
+static void
+awaited_unit_is_busy(struct rig *r)
+{
+	static const uint8_t inquiry[6] = { 0x12, [4] = 96 };
+	uint32_t bits;
+
+	ATF_REQUIRE_EQ(0, scsi_target_unmap(r->target, 0));
+	scsi_target_await(r->target, 0, true);
+	ATF_CHECK_EQ(SCSI_BUSY, rig_tur(r->nexus[0]));
+	ATF_CHECK_EQ(SCSI_BUSY, rig_cmd(r->nexus[0], inquiry, 6, NULL, 0));
+	ATF_CHECK_EQ(SCSI_TMF_COMPLETE, reset_lun(r->nexus[0], 0));
+	/* Where there is none, nothing has changed. */
+	ATF_CHECK_EQ(LUN_NOT_SUPPORTED, tur_lun(r->nexus[0], 3));
+	ATF_CHECK_EQ(SCSI_TMF_NO_LUN, reset_lun(r->nexus[0], 3));
+	scsi_target_await(r->target, 3, true);
+	ATF_CHECK_EQ(SCSI_BUSY, tur_lun(r->nexus[0], 3));
+	ATF_CHECK_EQ(2, luns_seen(r->nexus[0], &bits));
+	ATF_CHECK_EQ(0x9, bits);
+	ATF_REQUIRE_EQ(0, scsi_target_map(r->target, 0, r->lu));
+	ATF_CHECK_EQ(POWER_ON, rig_tur(r->nexus[0]));
+	ATF_CHECK_EQ(RIG_GOOD, rig_tur(r->nexus[0]));
+	scsi_target_await(r->target, 3, false);
+	ATF_CHECK_EQ(LUNS_CHANGED, rig_tur(r->nexus[0]));
+	ATF_CHECK_EQ(LUN_NOT_SUPPORTED, tur_lun(r->nexus[0], 3));
+	ATF_CHECK_EQ(1, luns_seen(r->nexus[0], &bits));
+	/* Taking it away is the end. */
+	ATF_REQUIRE_EQ(0, scsi_target_unmap(r->target, 0));
+	ATF_CHECK_EQ(LUN_NOT_SUPPORTED, rig_tur(r->nexus[0]));
+}
+
 static void
 reserve_goes_with_the_unit(struct rig *r)
 {
@@ -180,6 +218,9 @@ initiator_sees_its_own_numbers(struct rig *r)
 	/* Follows what happens to the target's LUN. */
 	ATF_REQUIRE_EQ(0, scsi_target_unmap(r->target, 9));
 	ATF_CHECK_EQ(LUN_NOT_SUPPORTED, tur_lun(n, 2));
+	scsi_target_await(r->target, 9, true);
+	ATF_CHECK_EQ(SCSI_BUSY, tur_lun(n, 2));
+	ATF_CHECK_EQ(LUN_NOT_SUPPORTED, tur_lun(n, 9));
 	ATF_REQUIRE_EQ(0, scsi_target_map(r->target, 9, s.lu));
 	ATF_CHECK_EQ(POWER_ON, tur_lun(n, 2));
 	/* What is hidden does not concern it. */
@@ -273,6 +314,8 @@ RIG_TEST(taking_a_unit_away_waits_for_its_commands, NULL,
     taking_away_waits_for_commands, "the disk is free when it returns")
 RIG_TEST(a_unit_that_comes_back_says_power_on, NULL,
     unit_comes_back_with_power_on, "a unit is mapped again")
+RIG_TEST(an_awaited_unit_is_busy, NULL, awaited_unit_is_busy,
+    "what initiators are to try again")
 RIG_TEST(a_reserve_goes_with_the_unit, NULL, reserve_goes_with_the_unit,
     "RESERVE(6) of an initiator that no longer sees the unit")
 RIG_TEST(an_initiator_sees_its_own_numbers, NULL,
@@ -289,6 +332,7 @@ ATF_TP_ADD_TCS(tp)
 	ATF_TP_ADD_TC(tp, a_unit_taken_away_is_not_supported);
 	ATF_TP_ADD_TC(tp, taking_a_unit_away_waits_for_its_commands);
 	ATF_TP_ADD_TC(tp, a_unit_that_comes_back_says_power_on);
+	ATF_TP_ADD_TC(tp, an_awaited_unit_is_busy);
 	ATF_TP_ADD_TC(tp, a_reserve_goes_with_the_unit);
 	ATF_TP_ADD_TC(tp, an_initiator_sees_its_own_numbers);
 	ATF_TP_ADD_TC(tp, readonly_can_be_for_one_initiator);
