@@ -127,10 +127,12 @@ static int
 refuse_second(struct exports *e, const struct export_lun *x,
     const struct conf_lun *l)
 {
+	char source[LUN_TEXT_SIZE];
+
 	(void)snprintf(e->why, sizeof(e->why), "'%s' is LUN %u of %s already, "
 	    "with other options; give both the same (for an initiator that "
 	    "shall only read, readonly belongs into its allow line)",
-	    l->source, x->conf->number, x->iqn);
+	    lun_text(l->source, source), x->conf->number, x->iqn);
 	return -EBUSY;
 }
 
@@ -163,6 +165,7 @@ load_sanitize(struct exports *e, struct export_lun *x,
 {
 	struct sanitize_job job;
 	enum sanitize_state state;
+	char source[LUN_TEXT_SIZE];
 	int rc = pr_store_open(&x->sanitize, e->conf->host_dir, "sanitize",
 	    &conf->uuid, ret_image, &conf->sanitize_image_len);
 
@@ -174,8 +177,8 @@ load_sanitize(struct exports *e, struct export_lun *x,
 	if (rc == -VMFS_ECORRUPT || rc == -EFBIG)
 		(void)snprintf(e->why, sizeof(e->why), "whether '%s' was "
 		    "being sanitized is not known, '%s' is damaged; if its "
-		    "data may be read, remove that file", x->conf->source,
-		    x->sanitize.path);
+		    "data may be read, remove that file",
+		    lun_text(x->conf->source, source), x->sanitize.path);
 	return rc;
 }
 
@@ -183,6 +186,7 @@ static int
 make_unit(struct exports *e, struct export_lun *x, struct scsi_lu_conf *conf)
 {
 	cleanup_free void *reservations = NULL, *sanitize = NULL;
+	char source[LUN_TEXT_SIZE];
 	int rc = load_sanitize(e, x, conf, &sanitize);
 
 	if (rc != 0)
@@ -202,8 +206,8 @@ make_unit(struct exports *e, struct export_lun *x, struct scsi_lu_conf *conf)
 	if (rc == -VMFS_ECORRUPT || rc == -EFBIG)
 		(void)snprintf(e->why, sizeof(e->why), "the reservations of "
 		    "'%s' kept in '%s' are damaged; fence the initiators by "
-		    "hand, then remove that file", x->conf->source,
-		    x->pr.path);
+		    "hand, then remove that file",
+		    lun_text(x->conf->source, source), x->pr.path);
 	return rc;
 }
 
@@ -212,6 +216,7 @@ static int
 encrypt(struct exports *e, struct export_lun *x, const struct uuid *unit)
 {
 	uint8_t key[DISK_CRYPT_KEY_SIZE];
+	char source[LUN_TEXT_SIZE];
 	struct disk_crypt_conf conf = {
 		.key = key, .save = key_store_save, .save_arg = &x->key,
 	};
@@ -225,7 +230,8 @@ encrypt(struct exports *e, struct export_lun *x, const struct uuid *unit)
 		(void)snprintf(e->why, sizeof(e->why), "the key of '%s' in "
 		    "'%s' cannot be used: %s; bring the file back from a "
 		    "backup, or remove it to begin anew without the data",
-		    x->conf->source, x->key.path, vmfs_strerror(rc));
+		    lun_text(x->conf->source, source), x->key.path,
+		    vmfs_strerror(rc));
 	return rc;
 }
 
@@ -265,10 +271,12 @@ unit_close(struct export_lun *x)
 static int
 limit_refuse(struct exports *e, const struct conf_lun *cl)
 {
+	char source[LUN_TEXT_SIZE];
+
 	(void)snprintf(e->why, sizeof(e->why), "'%s': pool= is for %s",
-	    cl->source, cl->thin ? "files and virtual disks: leave it out, "
-	    "this LUN is as large as it is" : "thin LUNs: add thin, or leave "
-	    "pool= out");
+	    lun_text(cl->source, source), cl->thin ? "files and virtual disks: "
+	    "leave it out, this LUN is as large as it is" : "thin LUNs: add "
+	    "thin, or leave pool= out");
 	return -EINVAL;
 }
 
@@ -307,12 +315,13 @@ check_blocks(struct exports *e, const struct export_lun *x,
     const struct conf_lun *cl)
 {
 	uint32_t has = x->disk->info.block_size;
+	char source[LUN_TEXT_SIZE];
 
 	if (cl->block_size == 0 || cl->block_size >= has)
 		return 0;
 	(void)snprintf(e->why, sizeof(e->why), "'%s' has blocks of %u bytes, "
 	    "and no LUN of it can have smaller ones: leave block-size=%u out",
-	    cl->source, has, cl->block_size);
+	    lun_text(cl->source, source), has, cl->block_size);
 	return -EINVAL;
 }
 

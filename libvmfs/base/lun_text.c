@@ -15,7 +15,8 @@ lun_text(const char *lun, char text[LUN_TEXT_SIZE])
 	if (strncmp(lun, scheme, strlen(scheme)) != 0)
 		return text;
 	percent = strchr(lun, '%');
-	at = percent != NULL ? strchr(percent, '@') : NULL;
+	/* A secret may have one, too. */
+	at = percent != NULL ? strrchr(percent, '@') : NULL;
 	if (at != NULL)
 		(void)snprintf(text, LUN_TEXT_SIZE, "%.*s%s",
 		    (int)(percent - lun), lun, at);

@@ -106,6 +106,46 @@ virtual_disk_waits_for_its_datastore_body()
 	daemon_stop box
 }
 
+# The log can be read by all.
+fault_test_case secret_of_a_url_is_not_logged
+secret_of_a_url_is_not_logged_body()
+{
+	box_conf "lun.0 = ram:64M" "lun.1 = ram:64M"
+	daemon_start box
+	portal=$(vmfsctl --json target ls | jq -r '.portals[0]')
+	url="iscsi://admin%top@secret1234@${portal}/${iqn}"
+	printf '[portal]\nlisten = 127.0.0.1:0\n[target %s]\n' \
+	    iqn.2026-11.test:gw | host_conf gw
+	daemon_start gw
+	for options in pool=1G thin,pool=1G block-size=512,pool=1M; do
+		atf_check -s exit:2 -e match:"admin@${portal}.*pool= is for" \
+		    -e not-match:secret1234 vmfsctl -c gw/ctl lun create \
+		    iqn.2026-11.test:gw 0 "${url}/0,${options}"
+	done
+	atf_check vmfsctl -c gw/ctl lun create iqn.2026-11.test:gw 0 "${url}/0"
+	atf_check -s exit:4 -e match:"admin@${portal}.* is LUN 0" \
+	    -e not-match:secret1234 vmfsctl -c gw/ctl lun create \
+	    iqn.2026-11.test:gw 1 "${url}/0,thin"
+	# What is kept for a unit, damaged.
+	atf_check vmfsctl -c gw/ctl lun create iqn.2026-11.test:gw 2 \
+	    "${url}/1,encrypted"
+	key=$(basename gw/id/key-*)
+	atf_check vmfsctl -c gw/ctl lun remove iqn.2026-11.test:gw 2
+	for kind in key sanitize reservations; do
+		file=gw/id/${kind}-${key#key-}
+		[ ! -e "${file}" ] || mv "${file}" kept
+		echo damaged >"${file}"
+		atf_check -s not-exit:0 -e match:"admin@${portal}" \
+		    -e not-match:secret1234 vmfsctl -c gw/ctl lun create \
+		    iqn.2026-11.test:gw 2 "${url}/1,encrypted"
+		rm "${file}"
+		[ ! -e kept ] || mv kept "${file}"
+	done
+	atf_check -s exit:1 grep -e secret1234 gw/log gw/out gw/err box/log
+	host_stop gw
+	host_stop box
+}
+
 atf_init_test_cases()
 {
 	for c in ${cases}; do
