@@ -10,6 +10,7 @@
 #include "libvmfs/base/cleanup.h"
 #include "libvmfs/base/crc32c.h"
 #include "libvmfs/env/reactor.h"
+#include "vmfsd/keyring.h"
 
 enum { MAGIC_LEN = 8, CRC_LEN = 4 };
 #define IMAGE_LEN (MAGIC_LEN + DISK_CRYPT_KEY_SIZE + CRC_LEN)
@@ -92,7 +93,10 @@ key_store_open(struct pr_store *s, struct env *env, const char *dir,
 {
 	cleanup_free void *image = NULL;
 	size_t len;
-	int rc = pr_store_open(s, dir, "key", unit, &image, &len);
+	int rc;
+
+	keyring_no_dump();
+	rc = pr_store_open(s, dir, "key", unit, &image, &len);
 
 	if (rc == -EFBIG)
 		return -VMFS_ECORRUPT;

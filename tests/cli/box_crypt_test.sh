@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: BSD-2-Clause
+# Encrypted LUNs of a storage box and their keys.
+. "${VMFS_SRCDIR}/tests/cli/hosts.subr"
+
+iqn=iqn.2026-11.test:box
+
+# Commands without -c go to the box.
+export VMFSD_CONTROL=box/ctl
+
+# box_conf SOURCE: that is LUN 0.
+box_conf()
+{
+	printf '[portal]\nlisten = 127.0.0.1:0\n[target %s]\n%s\n%s\n' ${iqn} \
+	    "lun.0 = $1" 'allow = iqn.*' | host_conf box
+}
+
+crypt_test_case()
+{
+	atf_test_case "$1" cleanup
+	eval "$1_head() { atf_set require.user root; \
+	    atf_set require.progs 'jq qemu-io setpriv'; }"
+	eval "$1_cleanup() { hosts_cleanup; }"
+	cases="${cases} $1"
+}
+
+as_nobody()
+{
+	exec setpriv --reuid=65534 --regid=65534 --clear-groups "$@"
+}
+
+# dump_owner: whose /proc/PID is: root's where a process leaves no core dump.
+dump_owner()
+{
+	stat -c %u "/proc/$(cat box/pid)/environ"
+}
+
+crypt_test_case target_that_encrypts_leaves_no_core
+target_that_encrypts_leaves_no_core_body()
+{
+	daemon_in=as_nobody
+	chmod 755 .
+	truncate -s 64M store
+	box_conf "${PWD}/store"
+	touch box/log box/out box/err box/pid
+	chown -R 65534:65534 box store
+	daemon_start box
+	[ "$(dump_owner)" = 65534 ] || atf_skip "this is not how it shows"
+	atf_check vmfsctl --force lun change ${iqn} 0 "${PWD}/store,encrypted"
+	[ "$(dump_owner)" = 0 ] || atf_fail "a core dump would have the key"
+	daemon_stop box
+}
+
+atf_init_test_cases()
+{
+	for c in ${cases}; do
+		atf_add_test_case "${c}"
+	done
+}
