@@ -86,8 +86,8 @@ export_new(const struct vhost_conf *conf)
 	e->conf = *conf;
 	if (e->conf.queues == 0)
 		e->conf.queues = 4;
-	e->disk = conf->disk;
-	e->owned = conf->owned_ns > 0;
+	e->owned = conf->owned != NULL;
+	e->disk = e->owned ? conf->owned : conf->disk;
 	e->socket = strdup(conf->socket);
 	e->name = strdup(conf->name);
 	fiber_cond_init(&e->changed);

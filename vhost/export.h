@@ -37,10 +37,11 @@ struct vhost_conf {
 	 * was acknowledged: nothing is lost when it had not been flushed. */
 	bool outlived;
 	/*
-	 * `disk` is what own gave to a guest there, and is kept for it so long,
-	 * in nanoseconds: if none has run by then, or when the first hypervisor
-	 * goes, it is disowned.  0: it is not owned.
+	 * What own gave to a guest there, and is kept for it so many
+	 * nanoseconds: if none has run by then, or when the first hypervisor
+	 * goes, it is disowned.  NULL: nothing is.
 	 */
+	struct disk *owned;
 	uint64_t owned_ns;
 };
 

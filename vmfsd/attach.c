@@ -319,7 +319,7 @@ start(struct attachment *a, const struct attach_conf *conf)
 	s.conf.outlived = a->kept != NULL &&
 	    atomic_load(&a->kept->served) != SERVED_NEVER;
 	if (s.conf.outlived && a->held != NULL) {
-		s.conf.disk = a->held;
+		s.conf.owned = a->held;
 		s.conf.owned_ns = GUEST_WAIT_NS;
 	}
 	rc = home_call(a->home, start_here, &s);
