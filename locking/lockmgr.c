@@ -244,20 +244,18 @@ acquire_disk(struct host *h, uint64_t addr, enum lock_mode mode,
 	return rc;
 }
 
-/* From shared to exclusive, or back, by one compare-and-write: no gap. */
+/* From one mode to another by one compare-and-write: no gap. */
 static int
 change(struct host *h, uint64_t addr, enum lock_mode mode, unsigned flags,
     uint64_t deadline_ns, struct lock_grant *ret_g,
     struct lock_holder *ret_holder)
 {
-	enum lock_mode from = mode == LOCK_SHARED ? LOCK_EXCLUSIVE :
-	    LOCK_SHARED;
 	struct held *e = held_find(&h->lm, addr);
 	struct lock_holder holder = { 0 };
 	struct lockrec rec;
 	int rc;
 
-	if (e == NULL || e->busy || e->mode != from || e->refs != 1)
+	if (e == NULL || e->busy || e->mode == mode || e->refs != 1)
 		return -EINVAL;
 	e->busy = true;
 	rc = acquire_disk(h, addr, mode, flags, deadline_ns, &rec, &holder);

@@ -259,10 +259,11 @@ int ds_checkpoint(struct ds *ds, uint64_t owner) MUST_CHECK;
  */
 int ds_unlock(struct ds *ds, struct lock_grant *g) MUST_CHECK;
 /*
- * Commit, checkpoint what g covers, make the exclusive lock a shared one: nobody
- * had it in between.  After an error *g is cleared.
+ * Commit, checkpoint what g covers, make the exclusive lock one of that mode:
+ * nobody had it in between.  After an error *g is cleared.
  */
-int ds_weaken(struct ds *ds, struct lock_grant *g) MUST_CHECK;
+int ds_weaken(struct ds *ds, struct lock_grant *g, enum lock_mode mode)
+    MUST_CHECK;
 
 /* ---- space (alloc.c) ---- */
 

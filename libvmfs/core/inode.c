@@ -176,8 +176,8 @@ grant_forget(struct inode *ip)
 	fast_forget(ip);
 }
 
-/* inode.lock is held.  Readers of this host look things up until the lock is
- * gone, and others are told of that: the gate opens after that. */
+/* inode.lock is held.  Who reads past the owner is through before another host
+ * can have the lock, and finds nothing known when the gate opens. */
 static int
 grant_release(struct inode *ip)
 {
@@ -199,18 +199,19 @@ grant_lose(struct inode *ip)
 	fast_resume(ip);
 }
 
-/* What readers of this host have becomes exclusive without a gap.  Nobody may
- * wait for that: two who did would wait for each other. */
+/* What readers of this host have becomes that of writers without a gap: they
+ * find nothing changed that they know, and keep what they have when it is
+ * refused.  Nobody may wait for that: two who did would wait for each other. */
 static int
-grant_upgrade(struct inode *ip, struct lock_holder *holder)
+grant_upgrade(struct inode *ip, enum lock_mode mode,
+    struct lock_holder *holder)
 {
 	struct fs *fs = ip->fs;
 	struct lockops *l = ds_locks(fs->ds);
 	int r;
 
 	ip->acquiring = true;
-	r = l->vt->acquire(l, ip->ino, LOCK_EXCLUSIVE,
-	    LOCK_NOWAIT | LOCK_CHANGE,
+	r = l->vt->acquire(l, ip->ino, mode, LOCK_NOWAIT | LOCK_CHANGE,
 	    env_now(ds_env(fs->ds)) + FS_LOCK_WAIT_NS, &ip->grant, holder);
 	ip->acquiring = false;
 	if (r != 0 && r != -VMFS_ELOCKED)
@@ -220,11 +221,11 @@ grant_upgrade(struct inode *ip, struct lock_holder *holder)
 	return r;
 }
 
-/* Other hosts may read it again; who reads it here has it all the time. */
+/* Other hosts may have it so again; who reads it here has it all the time. */
 static int
-grant_weaken(struct inode *ip)
+grant_weaken(struct inode *ip, enum lock_mode mode)
 {
-	int r = ds_weaken(ip->fs->ds, &ip->grant);
+	int r = ds_weaken(ip->fs->ds, &ip->grant, mode);
 
 	inode_unpin(ip);
 	if (r != 0)
@@ -232,31 +233,23 @@ grant_weaken(struct inode *ip)
 	return r;
 }
 
-/* From what readers of this host have, or nothing, to `mode`.  For who reads it
- * elsewhere nobody waits who reads it here. */
+/* From what readers of this host have, or nothing, to `mode`. */
 static int
 grant_change(struct inode *ip, enum lock_mode mode, bool wait,
     struct lock_holder *holder)
 {
-	int r, again;
+	int r;
 
-	if (ip->grant.mode == LOCK_SHARED && mode == LOCK_EXCLUSIVE)
-		return grant_upgrade(ip, holder);
-	if (ip->grant.mode != LOCK_FREE) {
-		r = grant_release(ip);
-		if (r != 0)
-			return r;
+	if (ip->grant.mode == LOCK_EXCLUSIVE) {
+		r = grant_weaken(ip, mode);
+		return r != 0 ? r : inode_load(ip);
 	}
+	if (ip->grant.mode != LOCK_FREE)
+		return grant_upgrade(ip, mode, holder);
 	r = grant_acquire(ip, mode, wait, holder);
-	if (r != 0) {
-		if (ip->sh > 0) {
-			again = grant_acquire(ip, LOCK_SHARED, true, NULL);
-			(void)again;	/* readers go on without a lock */
-		}
-		return r;
-	}
-	r = inode_load(ip);
-	if (r != 0)
+	if (r == 0)
+		r = inode_load(ip);
+	if (r != 0 && ip->grant.mode != LOCK_FREE)
 		(void)grant_release(ip);
 	return r;
 }
@@ -312,13 +305,9 @@ inode_hold(struct inode *ip, enum lock_mode mode, bool wait,
 	} else if (ip->grant.mode != LOCK_FREE) {
 		ip->sh++;
 	} else {
-		r = grant_acquire(ip, LOCK_SHARED, wait, ret_holder);
-		if (r == 0)
-			r = inode_load(ip);
+		r = grant_change(ip, LOCK_SHARED, wait, ret_holder);
 		if (r == 0)
 			ip->sh++;
-		else if (ip->grant.mode != LOCK_FREE)
-			(void)grant_release(ip);
 	}
 	fiber_mutex_unlock(&ip->lock);
 	return r;
@@ -341,7 +330,7 @@ inode_drop(struct inode *ip, enum lock_mode mode)
 			r = grant_release(ip);
 	} else if (ip->ex == 0 && ip->grant.mode == LOCK_EXCLUSIVE &&
 	    ip->info.type == INODE_SNAPSHOT) {
-		r = grant_weaken(ip);
+		r = grant_weaken(ip, LOCK_SHARED);
 	}
 	fiber_mutex_unlock(&ip->lock);
 	return r;

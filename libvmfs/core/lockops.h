@@ -53,11 +53,10 @@ enum {
 	 * wait for it until deadline_ns.  Dead holders are always broken; a
 	 * suspect one is waited for in neither case beyond the deadline. */
 	LOCK_NOWAIT = 1 << 0,
-	/* We have it, alone on this host (*ret_g), shared and want it
-	 * exclusively, or the other way round, when all that it covers is
-	 * checkpointed: it becomes that at once, so that nobody had it in
-	 * between, or stays as it is (-VMFS_ELOCKED).  After any other error
-	 * it is lost. */
+	/* We have it, alone on this host (*ret_g), and want it in another
+	 * mode; when it was exclusive, all that it covers is checkpointed: it
+	 * becomes that at once, so that nobody had it in between, or stays as
+	 * it is (-VMFS_ELOCKED).  After any other error it is lost. */
 	LOCK_CHANGE = 1 << 1,
 };
 

@@ -307,13 +307,13 @@ ds_unlock(struct ds *ds, struct lock_grant *g)
 }
 
 int
-ds_weaken(struct ds *ds, struct lock_grant *g)
+ds_weaken(struct ds *ds, struct lock_grant *g, enum lock_mode mode)
 {
 	struct lockops *l = ds->conf.locks;
 	int r = owner_settle(ds, g->addr);
 
 	if (r == 0)
-		r = l->vt->acquire(l, g->addr, LOCK_SHARED,
+		r = l->vt->acquire(l, g->addr, mode,
 		    LOCK_NOWAIT | LOCK_CHANGE, 0, g, NULL);
 	if (r != 0)
 		*g = (struct lock_grant){ 0 };

@@ -277,9 +277,68 @@ ATF_TC_BODY(sectors_of_three_writers_stay_apart_among_faults, tc)
 	run_seeds(rough, play_faults);
 }
 
+static int
+set_mode(struct world *w, unsigned i, uint64_t ino)
+{
+	struct fs_attr a = { .mode = 0640 };
+	struct lock_holder h;
+
+	return fs_setattr(w->host[i].fs, ino, 0, FS_SET_MODE, &a, &a, &h);
+}
+
+/* On host 0, where somebody reads who wants the lock all the time. */
+static void
+play_change(struct world *w)
+{
+	struct fs_file *reader = NULL, *here = NULL, *there = NULL;
+	struct fs *fs[2];
+	struct lock_holder h;
+	uint8_t byte = 1;
+	uint64_t ino;
+	size_t n;
+
+	for (unsigned i = 0; i < 2; i++) {
+		WORLD_CHECK(w, world_mount(w, i) == 0);
+		fs[i] = w->host[i].fs;
+	}
+	if (world_failed(w))
+		return;
+	ino = make_disk(w);
+	WORLD_CHECK(w, fs_file_open(fs[0], ino, 0, FS_WRITE, &here, &h) == 0);
+	WORLD_CHECK(w, fs_file_open(fs[0], ino, 0, FS_READ | FS_SHARED,
+	    &reader, &h) == 0);
+	WORLD_CHECK(w, fs_file_open(fs[1], ino, 0, FS_WRITE, &there, &h) == 0);
+	if (world_failed(w))
+		return;
+	WORLD_CHECK(w, fs_file_close(here) == 0);
+	WORLD_CHECK(w, set_mode(w, 0, ino) == -VMFS_ELOCKED);
+	WORLD_CHECK(w, fs_file_read(reader, 0, &byte, 1, &n) == 0);
+	WORLD_CHECK(w, fs_file_close(there) == 0);
+	WORLD_CHECK(w, set_mode(w, 0, ino) == 0);
+	WORLD_CHECK(w, set_mode(w, 1, ino) == -VMFS_ELOCKED);
+	WORLD_CHECK(w, fs_file_open(fs[0], ino, 0, FS_WRITE, &here, &h) == 0);
+	WORLD_CHECK(w, fs_file_open(fs[1], ino, 0, FS_WRITE, &there, &h) == 0);
+	if (world_failed(w))
+		return;
+	WORLD_CHECK(w, fs_file_read(reader, 0, &byte, 1, &n) == 0);
+	WORLD_CHECK(w, fs_file_close(here) == 0);
+	WORLD_CHECK(w, fs_file_close(reader) == 0);
+	WORLD_CHECK(w, fs_file_close(there) == 0);
+	for (unsigned i = 0; i < 2; i++)
+		WORLD_CHECK(w, world_unmount(w, i) == 0);
+}
+
+ATF_TC_WITHOUT_HEAD(the_lock_changes_under_a_reader_by_one_step);
+ATF_TC_BODY(the_lock_changes_under_a_reader_by_one_step, tc)
+{
+	(void)tc;
+	run_seeds(calm, play_change);
+}
+
 ATF_TP_ADD_TCS(tp)
 {
 	ATF_TP_ADD_TC(tp, two_writers_go_on_when_the_third_dies);
 	ATF_TP_ADD_TC(tp, sectors_of_three_writers_stay_apart_among_faults);
+	ATF_TP_ADD_TC(tp, the_lock_changes_under_a_reader_by_one_step);
 	return atf_no_error();
 }
