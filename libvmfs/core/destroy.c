@@ -113,6 +113,7 @@ inode_vanish(struct inode *ip, int (*last)(struct txn *t, void *arg),
 	ip->ex--;
 	node_cache_flush(ip);
 	kin_forget(ip);
+	fiber_cond_broadcast(&ip->holds_cond);
 	fiber_mutex_unlock(&ip->lock);
 	return r;
 }

@@ -22,6 +22,8 @@
 #include "libvmfs/format/mapnode.h"
 
 #define FS_LOCK_WAIT_NS (30 * (uint64_t)1000000000)
+/* For the writer of a directory, or for a lock to be given back. */
+#define READER_WAIT_NS (2 * (uint64_t)1000000000)
 #define NODE_CACHE_BUCKETS 64u
 #define NODE_CACHE_MAX 1024u	/* nodes of one inode: 4 MiB */
 #define PATH_BLOCKS 24u		/* bound of what one map change dirties */
@@ -75,12 +77,14 @@ struct inode {
 	unsigned refs;		/* pointers to this struct */
 	unsigned opens;		/* struct fs_file */
 	unsigned ex, sh, mw;	/* local holds of the on-disk lock */
+	unsigned visits;	/* readers who have joined them */
+	struct fiber_cond holds_cond;	/* ex, sh, mw, grant */
 	bool acquiring;		/* somebody waits for the on-disk lock */
 	struct lock_grant grant;
 	/* Its block, while it may be changed: storing it needs no read that
 	 * could fail in the middle of a transaction. */
 	struct mblk *block;
-	struct fiber_mutex lock;	/* grant, ex, sh */
+	struct fiber_mutex lock;	/* grant, ex, sh, mw, visits */
 	struct fiber_mutex snaps;	/* snapshot operations */
 	struct fiber_mutex look;	/* see snaps_lock */
 	struct fiber_rwlock content;	/* exclusive: punch, truncate, snapshot,
@@ -153,8 +157,14 @@ inode_is_meant(const struct inode_info *i, uint32_t generation)
 {
 	return generation == 0 || i->generation == generation ? 0 : -ESTALE;
 }
-/* Joins a hold that exists on this host; false: nobody here has it. */
+/*
+ * Joins the holds that exist on this host; false: there are none.  Share: by
+ * one more, LOCK_SHARED, for what may take long.  Visit: for one look, until
+ * inode_leave; see inode.c.
+ */
 bool inode_share(struct inode *ip);
+bool inode_visit(struct inode *ip, uint64_t deadline_ns);
+int inode_leave(struct inode *ip);
 /* ip->info into the block, in the transaction. */
 int inode_store(struct txn *t, struct inode *ip) MUST_CHECK;
 /*

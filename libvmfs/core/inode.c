@@ -64,6 +64,7 @@ inode_private(struct fs *fs, uint64_t ino, struct inode **ret_ip)
 	ip->seen_version = UINT64_MAX;
 	list_init(&ip->node);
 	fiber_mutex_init(&ip->lock);
+	fiber_cond_init(&ip->holds_cond);
 	fiber_mutex_init(&ip->snaps);
 	fiber_mutex_init(&ip->look);
 	fiber_mutex_init(&ip->credit);
@@ -309,6 +310,44 @@ inode_hold(struct inode *ip, enum lock_mode mode, bool wait,
 		if (r == 0)
 			ip->sh++;
 	}
+	fiber_cond_broadcast(&ip->holds_cond);
+	fiber_mutex_unlock(&ip->lock);
+	return r;
+}
+
+/*
+ * Readers without a hold of their own are visitors of those who have one: what
+ * these have changed and not checkpointed shows under their lock only.  When
+ * the last hold has gone, the lock goes with the last visitor who had come by
+ * then.  Who comes later waits until it is gone, and then reads without it, or
+ * until somebody has a hold again: visits that overlap would keep the lock from
+ * other hosts for ever.
+ *
+ * A visit ends by itself.  It needs inode.content and inode.map for reading,
+ * which only who has a hold keeps from it, and makes no other visit.  Where it
+ * takes long nobody waits for more than READER_WAIT_NS, but joins.
+ */
+static bool
+is_leaving(const struct inode *ip)
+{
+	return ip->visits > 0 && ip->ex == 0 && ip->sh == 0 && ip->mw == 0 &&
+	    ip->grant.mode != LOCK_FREE;
+}
+
+/* Somebody less is there.  inode.lock is held, and given up. */
+static int
+hold_ends(struct inode *ip)
+{
+	int r = 0;
+
+	if (ip->ex == 0 && ip->sh == 0 && ip->mw == 0 && ip->visits == 0) {
+		if (ip->grant.mode != LOCK_FREE)
+			r = grant_release(ip);
+	} else if (ip->ex == 0 && ip->grant.mode == LOCK_EXCLUSIVE &&
+	    ip->info.type == INODE_SNAPSHOT) {
+		r = grant_weaken(ip, LOCK_SHARED);
+	}
+	fiber_cond_broadcast(&ip->holds_cond);
 	fiber_mutex_unlock(&ip->lock);
 	return r;
 }
@@ -316,8 +355,6 @@ inode_hold(struct inode *ip, enum lock_mode mode, bool wait,
 int
 inode_drop(struct inode *ip, enum lock_mode mode)
 {
-	int r = 0;
-
 	fiber_mutex_lock(&ip->lock);
 	if (mode == LOCK_EXCLUSIVE)
 		ip->ex--;
@@ -325,31 +362,46 @@ inode_drop(struct inode *ip, enum lock_mode mode)
 		ip->mw--;
 	else
 		ip->sh--;
-	if (ip->ex == 0 && ip->sh == 0 && ip->mw == 0) {
-		if (ip->grant.mode != LOCK_FREE)
-			r = grant_release(ip);
-	} else if (ip->ex == 0 && ip->grant.mode == LOCK_EXCLUSIVE &&
-	    ip->info.type == INODE_SNAPSHOT) {
-		r = grant_weaken(ip, LOCK_SHARED);
+	return hold_ends(ip);
+}
+
+int
+inode_leave(struct inode *ip)
+{
+	fiber_mutex_lock(&ip->lock);
+	ip->visits--;
+	return hold_ends(ip);
+}
+
+static bool
+join(struct inode *ip, unsigned *count, uint64_t deadline_ns)
+{
+	bool got = false;
+
+	while (is_leaving(ip) &&
+	    fiber_cond_wait_until(&ip->holds_cond, deadline_ns))
+		;
+	if (ip->acquiring)
+		return false;
+	fiber_mutex_lock(&ip->lock);
+	if (ip->grant.mode != LOCK_FREE) {
+		(*count)++;
+		got = true;
 	}
 	fiber_mutex_unlock(&ip->lock);
-	return r;
+	return got;
 }
 
 bool
 inode_share(struct inode *ip)
 {
-	bool got = false;
+	return join(ip, &ip->sh, env_now(ds_env(ip->fs->ds)) + READER_WAIT_NS);
+}
 
-	if (ip->acquiring)
-		return false;
-	fiber_mutex_lock(&ip->lock);
-	if (ip->grant.mode != LOCK_FREE) {
-		ip->sh++;
-		got = true;
-	}
-	fiber_mutex_unlock(&ip->lock);
-	return got;
+bool
+inode_visit(struct inode *ip, uint64_t deadline_ns)
+{
+	return join(ip, &ip->visits, deadline_ns);
 }
 
 int

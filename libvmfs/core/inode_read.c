@@ -11,7 +11,6 @@
 
 #define READER_TRIES_MAX 16u
 #define READER_POLL_NS (5 * NSEC_PER_MSEC)
-#define READER_WAIT_NS (2 * NSEC_PER_SEC)
 
 static void
 cnode_unref(struct cnode *c)
@@ -195,7 +194,7 @@ reader_begin(struct reader *r)
 	struct lock_holder h;
 	int e;
 
-	r->locked = inode_share(ip);
+	r->locked = inode_visit(ip, r->deadline_ns);
 	if (r->locked) {
 		times_fold(ip);
 		r->info = ip->info;
@@ -234,7 +233,7 @@ reader_again(struct reader *r, int *err)
 	int e;
 
 	if (r->locked) {
-		e = inode_drop(r->ip, LOCK_SHARED);
+		e = inode_leave(r->ip);
 		if (*err == 0)
 			*err = e;
 		return false;

@@ -248,6 +248,176 @@ ATF_TC_BODY(a_lock_stays_for_reads_past_the_owner, tc)
 	rig_run(256 * MIB, ends_under_others);
 }
 
+static int
+close_opened(struct step *t)
+{
+	return fs_file_close(t->opened);
+}
+
+static int
+open_again(struct step *t)
+{
+	return fs_file_open(t->c->r->fs, t->c->ino, 0, FS_READ | FS_WRITE,
+	    &t->opened, NULL);
+}
+
+/* A reader is there whose block comes late, and the writer has closed what only
+ * this host knows of; c.f is for reading now. */
+static void
+leave_a_reader(struct crowd *c, struct slow *s, struct step *a)
+{
+	struct step w = { .c = c };
+	struct fs_snapshot snap;
+
+	fast_up(c, s, 1);
+	ATF_REQUIRE_EQ(0, fs_snapshot_create(c->r->fs, c->ino, "s", &snap,
+	    NULL));
+	w.opened = c->f;
+	c->f = rig_open(c->r, c->ino, FS_READ);
+	*a = (struct step){ .c = c, .s = s };
+	step_begin_held(a, read_first_block, DISK_READ);
+	rig_fill(w.opened, 0, BLOCK_SIZE, 2);
+	/* Nobody waits for readers to close a file. */
+	step_begin(&w, close_opened);
+	step_wait(&w.done);
+	ATF_REQUIRE_EQ(LOCK_EXCLUSIVE, mode_on_lun(c->r, c->ino));
+}
+
+static void
+ends_with_a_reader(struct rig *r)
+{
+	struct crowd c = { .r = r };
+	struct slow s;
+	struct step a, b = { .c = &c, .s = &s };
+
+	leave_a_reader(&c, &s, &a);
+	step_begin(&b, read_first_block);
+	step_expect_waits(&b);
+	step_let_go(&a);
+	step_wait(&b.done);
+	ATF_CHECK_EQ(1, a.block[0]);
+	ATF_CHECK_EQ(2, b.block[0]);
+	ATF_CHECK_EQ(LOCK_FREE, mode_on_lun(r, c.ino));
+	fast_down(&c, &s);
+}
+
+ATF_TC_WITHOUT_HEAD(who_reads_when_a_lock_ends_waits_for_that);
+ATF_TC_BODY(who_reads_when_a_lock_ends_waits_for_that, tc)
+{
+	rig_run(256 * MIB, ends_with_a_reader);
+}
+
+static void
+opened_again(struct rig *r)
+{
+	struct crowd c = { .r = r };
+	struct slow s;
+	struct step a, b = { .c = &c, .s = &s }, w = { .c = &c, .s = &s };
+
+	leave_a_reader(&c, &s, &a);
+	step_begin(&b, read_first_block);
+	step_expect_waits(&b);
+	step_begin(&w, open_again);
+	step_wait(&w.done);
+	step_wait(&b.done);
+	ATF_CHECK_EQ(2, b.block[0]);
+	step_let_go(&a);
+	ATF_CHECK_EQ(LOCK_EXCLUSIVE, mode_on_lun(r, c.ino));
+	rig_close(w.opened);
+	ATF_CHECK_EQ(LOCK_FREE, mode_on_lun(r, c.ino));
+	fast_down(&c, &s);
+}
+
+ATF_TC_WITHOUT_HEAD(who_opens_it_again_lets_readers_in);
+ATF_TC_BODY(who_opens_it_again_lets_readers_in, tc)
+{
+	rig_run(256 * MIB, opened_again);
+}
+
+/* The LUN is as slow as never. */
+static void
+reader_stays(struct rig *r)
+{
+	struct crowd c = { .r = r };
+	struct slow s;
+	struct step a, b = { .c = &c, .s = &s };
+
+	leave_a_reader(&c, &s, &a);
+	step_begin(&b, read_first_block);
+	step_expect_waits(&b);
+	step_wait(&b.done);
+	ATF_CHECK_EQ(2, b.block[0]);
+	ATF_CHECK_EQ(LOCK_EXCLUSIVE, mode_on_lun(r, c.ino));
+	step_let_go(&a);
+	ATF_CHECK_EQ(LOCK_FREE, mode_on_lun(r, c.ino));
+	fast_down(&c, &s);
+}
+
+ATF_TC_WITHOUT_HEAD(nobody_waits_for_long_for_another_reader);
+ATF_TC_BODY(nobody_waits_for_long_for_another_reader, tc)
+{
+	rig_run(256 * MIB, reader_stays);
+}
+
+#define LOOKERS 4u
+
+struct looker {
+	struct crowd *c;
+	unsigned reads;
+	bool stop, ended;
+};
+
+static void
+looker_fiber(void *arg)
+{
+	struct looker *l = arg;
+	struct step t = { .c = l->c };
+
+	while (!l->stop) {
+		ATF_REQUIRE_EQ(0, read_first_block(&t));
+		ATF_REQUIRE_EQ(1, t.block[0]);
+		l->reads++;
+	}
+	l->ended = true;
+}
+
+static void
+read_without_end(struct rig *r)
+{
+	struct crowd c = { .r = r };
+	struct looker l[LOOKERS];
+	struct fs_file *w;
+	struct slow s;
+
+	fast_up(&c, &s, 1);
+	w = c.f;
+	c.f = rig_open(r, c.ino, FS_READ);
+	for (unsigned i = 0; i < LOOKERS; i++) {
+		l[i] = (struct looker){ .c = &c };
+		ATF_REQUIRE_EQ(0, sched_spawn(sched_current(), "look",
+		    looker_fiber, &l[i]));
+	}
+	for (unsigned i = 0; i < LOOKERS; i++)
+		while (l[i].reads < 10)
+			fiber_sleep(NSEC_PER_MSEC / 10);
+	rig_close(w);
+	for (unsigned i = 0; i < 30000 &&
+	    mode_on_lun(r, c.ino) != LOCK_FREE; i++)
+		fiber_sleep(NSEC_PER_MSEC);
+	ATF_CHECK_EQ(LOCK_FREE, mode_on_lun(r, c.ino));
+	for (unsigned i = 0; i < LOOKERS; i++) {
+		l[i].stop = true;
+		step_wait(&l[i].ended);
+	}
+	fast_down(&c, &s);
+}
+
+ATF_TC_WITHOUT_HEAD(readers_do_not_keep_a_writers_lock);
+ATF_TC_BODY(readers_do_not_keep_a_writers_lock, tc)
+{
+	rig_run(256 * MIB, read_without_end);
+}
+
 ATF_TP_ADD_TCS(tp)
 {
 	ATF_TP_ADD_TC(tp, readers_keep_their_lock_when_a_change_is_refused);
@@ -255,5 +425,9 @@ ATF_TP_ADD_TCS(tp)
 	ATF_TP_ADD_TC(tp,
 	    an_exclusive_lock_becomes_one_of_many_under_readers);
 	ATF_TP_ADD_TC(tp, a_lock_stays_for_reads_past_the_owner);
+	ATF_TP_ADD_TC(tp, who_reads_when_a_lock_ends_waits_for_that);
+	ATF_TP_ADD_TC(tp, who_opens_it_again_lets_readers_in);
+	ATF_TP_ADD_TC(tp, nobody_waits_for_long_for_another_reader);
+	ATF_TP_ADD_TC(tp, readers_do_not_keep_a_writers_lock);
 	return atf_no_error();
 }
