@@ -310,6 +310,15 @@ guard_refresh(struct disk *d)
 	return rc;
 }
 
+static bool
+guard_current(struct disk *d)
+{
+	struct guard *g = container_of(d, struct guard, disk);
+
+	return guard_status(g) == HOST_OK &&
+	    guard_lease_good(g, sched_current());
+}
+
 static void
 guard_close(struct disk *d)
 {
@@ -325,5 +334,6 @@ const struct disk_ops guard_replay_ops = {
 const struct disk_ops guard_disk_ops = {
 	.submit = guard_submit,
 	.refresh = guard_refresh,
+	.current = guard_current,
 	.close = guard_close,
 };

@@ -299,6 +299,8 @@ read_locked(struct inode *ip, uint64_t off, void *buf, size_t len,
 	r = file_read_at(ip, true, &ip->info, off, buf, n);
 	fiber_rwlock_unlock(&ip->content);
 	if (r == 0)
+		r = reader_confirm(ip);
+	if (r == 0)
 		*ret_len = n;
 	return r;
 }

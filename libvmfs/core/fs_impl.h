@@ -259,6 +259,11 @@ void reader_init(struct reader *r, struct inode *ip);
 int reader_begin(struct reader *r) MUST_CHECK;
 /* True: the lock moved meanwhile, read again.  May set *err. */
 bool reader_again(struct reader *r, int *err);
+/*
+ * What was found in memory, under a lock, may be told while nobody else can
+ * have that: who slept asks the LUN first, which answers when it is settled.
+ */
+int reader_confirm(struct inode *ip) MUST_CHECK;
 /* The inode as it is now, by these. */
 int inode_peek(struct inode *ip, struct inode_info *ret_info) MUST_CHECK;
 

@@ -254,6 +254,18 @@ reader_again(struct reader *r, int *err)
 }
 
 int
+reader_confirm(struct inode *ip)
+{
+	struct disk *d = ds_disk(ip->fs->ds);
+	cleanup_free uint8_t *buf = NULL;
+
+	if (disk_is_current(d))
+		return 0;
+	buf = disk_buf_alloc(BLOCK_SIZE);
+	return buf == NULL ? -ENOMEM : disk_read(d, 0, buf, BLOCK_SIZE);
+}
+
+int
 inode_peek(struct inode *ip, struct inode_info *ret_info)
 {
 	struct reader rd;

@@ -155,6 +155,12 @@ disk_late(struct disk *d)
 	return d->ops->late != NULL ? d->ops->late(d) : 0;
 }
 
+bool
+disk_is_current(struct disk *d)
+{
+	return d->ops->current == NULL || d->ops->current(d);
+}
+
 int
 disk_paths(struct disk *d, struct disk_path *p, unsigned max)
 {

@@ -232,6 +232,8 @@ struct disk_ops {
 	int (*paths)(struct disk *d, struct disk_path *p, unsigned max);
 	/* See disk_space; any thread.  May be NULL. */
 	int (*space)(struct disk *d, struct disk_space *ret_space);
+	/* See disk_is_current; any thread.  May be NULL. */
+	bool (*current)(struct disk *d);
 	/* The disk below that has the same blocks at the same places, which is
 	 * what DISK_SHARE shares with.  NULL: there is none. */
 	struct disk *(*same)(struct disk *d);
@@ -270,6 +272,12 @@ int disk_refresh(struct disk *d) MUST_CHECK;
  * have lost it meanwhile and has to look first (doc/LOCKING.md).  Any thread.
  */
 unsigned disk_late(struct disk *d);
+/*
+ * Does what is known of it hold without asking it?  False: others may write it
+ * by now, as far as we know; a request waits until that is settled, or fails.
+ * Any thread; takes moments.
+ */
+bool disk_is_current(struct disk *d);
 /* Fills p; the number of paths, which may be more than max; 0: the disk has
  * just one that nobody looks after.  Suspends. */
 int disk_paths(struct disk *d, struct disk_path *p, unsigned max);

@@ -134,10 +134,73 @@ ATF_TC_BODY(a_shared_lock_that_is_lost_ends_the_reading, tc)
 	rig_run(256 * MIB, shared_is_lost);
 }
 
+/* ---- a host that slept ---- */
+
+static struct leased {
+	struct disk disk;
+	struct disk *below;
+	bool over;
+} leased;
+
+static void
+leased_submit(struct disk *d, struct disk_req *req)
+{
+	struct leased *l = container_of(d, struct leased, disk);
+
+	if (l->over && req->op == DISK_READ)
+		disk_complete(req, -VMFS_EFENCED);
+	else
+		disk_submit(l->below, req);
+}
+
+static bool
+leased_current(struct disk *d)
+{
+	return !container_of(d, struct leased, disk)->over;
+}
+
+static void
+lease_is_over(struct rig *r)
+{
+	static const struct disk_ops ops = {
+		.submit = leased_submit, .current = leased_current,
+	};
+	struct fs_file *f;
+	uint8_t byte;
+	size_t n;
+
+	rig_umount(r);
+	leased = (struct leased){ { &ops, r->f.disk->info }, r->f.disk, false };
+	r->f.disk = r->f.conf.disk = &leased.disk;
+	rig_mount(r);
+	f = rig_open(r, rig_create(r, "d", INODE_DISK, FAST_SIZE),
+	    FS_READ | FS_WRITE);
+	rig_fill(f, MIB, BLOCK_SIZE, 1);
+	rig_expect(f, 0, BLOCK_SIZE, 0);
+	ATF_REQUIRE(rig_fast_read(f, 0, BLOCK_SIZE));
+	leased.over = true;
+	ATF_CHECK(!rig_fast_read(f, 0, BLOCK_SIZE));
+	ATF_CHECK_EQ(-VMFS_EFENCED, fs_file_read(f, 0, &byte, 1, &n));
+	leased.over = false;
+	ATF_CHECK(rig_fast_read(f, 0, BLOCK_SIZE));
+	rig_expect(f, 0, BLOCK_SIZE, 0);
+	rig_close(f);
+	rig_umount(r);
+	r->f.disk = r->f.conf.disk = leased.below;
+	rig_mount(r);
+}
+
+ATF_TC_WITHOUT_HEAD(a_hole_is_known_while_the_lease_is_good);
+ATF_TC_BODY(a_hole_is_known_while_the_lease_is_good, tc)
+{
+	rig_run(256 * MIB, lease_is_over);
+}
+
 ATF_TP_ADD_TCS(tp)
 {
 	ATF_TP_ADD_TC(tp, nothing_is_known_when_the_lock_is_lost);
 	ATF_TP_ADD_TC(tp, a_clone_may_lose_the_lock_of_its_snapshot);
 	ATF_TP_ADD_TC(tp, a_shared_lock_that_is_lost_ends_the_reading);
+	ATF_TP_ADD_TC(tp, a_hole_is_known_while_the_lease_is_good);
 	return atf_no_error();
 }
