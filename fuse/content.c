@@ -65,9 +65,12 @@ op_open(fuse_req_t req, fuse_ino_t node, struct fuse_file_info *fi)
 	    sizeof(out)));
 }
 
-/* Another host may create the name between the kernel's lookup and us. */
+/*
+ * Another host may create the name between the kernel's lookup and us.  Whether
+ * this user may open that nobody has looked: the kernel walks there once more.
+ */
 static int
-create_or_find(fuse_req_t req, uint64_t dir, const char *name, mode_t mode,
+create_once(fuse_req_t req, uint64_t dir, const char *name, mode_t mode,
     int open_flags, struct fs_attr *ret_a)
 {
 	struct fuse_mount *m = mount_of(req);
@@ -82,9 +85,7 @@ create_or_find(fuse_req_t req, uint64_t dir, const char *name, mode_t mode,
 	rc = fs_create(m->conf.fs, dir, name, INODE_FILE,
 	    (uint16_t)(mode & 07777), ctx->uid, ctx->gid, 0, ret_a);
 	fs_note_end(&n);
-	if (rc == -EEXIST && (open_flags & O_EXCL) == 0)
-		rc = fs_lookup(m->conf.fs, dir, name, ret_a);
-	return rc;
+	return rc == -EEXIST && (open_flags & O_EXCL) == 0 ? -ESTALE : rc;
 }
 
 void
@@ -100,7 +101,7 @@ op_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
 	struct handle *h = opened_before(r);
 	bool before = h != NULL;
 	struct fs_attr a;
-	int rc = create_or_find(req, dir, name, mode, fi->flags, &a);
+	int rc = create_once(req, dir, name, mode, fi->flags, &a);
 
 	/* Before there is a handle of it. */
 	rc = request_settle(r, rc);

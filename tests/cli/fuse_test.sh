@@ -201,6 +201,45 @@ the_next_process_tells_files_of_one_number_apart_body()
 	used_again killed
 }
 
+# created_meanwhile NAME COMMAND...: by uid 1000, to whose kernel the file, which
+# another host has made, was not there a moment ago.
+created_meanwhile()
+{
+	_name=$1
+	shift
+	kill -STOP "$(cat h1/pid)"
+	setpriv --reuid=1000 --regid=1000 --clear-groups "$@" >user.out 2>&1 &
+	user=$!
+	absent "$(cat h1/pid)" "${_name}" >absent.out 2>&1
+	_rc=$?
+	kill -CONT "$(cat h1/pid)"
+	[ ${_rc} -eq 0 ] || atf_fail "$(cat absent.out)"
+	wait ${user}
+}
+
+fuse_test_case who_creates_what_is_there_by_now_opens_what_he_may
+who_creates_what_is_there_by_now_opens_what_he_may_body()
+{
+	hosts_up h1 h2
+	chmod 777 h2/mnt
+	for name in secret other mine; do
+		echo ${name} >h2/mnt/${name}
+		chmod 600 h2/mnt/${name}
+		sync h2/mnt/${name}
+	done
+	chown 1000 h2/mnt/mine
+	created_meanwhile secret sh -c 'cat <>h1/mnt/secret' &&
+	    atf_fail "it is read: $(cat user.out)"
+	atf_check -o match:'Permission denied' cat user.out
+	created_meanwhile other sh -c 'exec >>h1/mnt/other' &&
+	    atf_fail "it is open for writing"
+	atf_check -o match:'Permission denied' cat user.out
+	created_meanwhile mine sh -c 'cat <>h1/mnt/mine' ||
+	    atf_fail "$(cat user.out)"
+	atf_check -o inline:'mine\n' cat user.out
+	hosts_stop
+}
+
 atf_init_test_cases()
 {
 	for c in ${cases}; do
