@@ -3,7 +3,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 
-#include "fuse/mount_impl.h"
+#include "fuse/cluster_lock.h"
 
 static int
 number_get(struct fuse_mount *m, uint32_t *ret_n)
@@ -97,6 +97,8 @@ handle_open(fuse_req_t req, fuse_ino_t node, int open_flags, uint64_t unique,
 	k->unique = unique;
 	k->generation = a.generation;
 	k->flags = (unsigned)FS_READ | (h->writable ? FS_WRITE : 0);
+	/* What had this number before may have left another right. */
+	cluster_lock_note(h);
 	atomic_store(&k->used, 1);
 	*ret_h = h;
 	return 0;

@@ -115,9 +115,9 @@ end_of_the_connection_is_noticed_while_programs_wait_body()
 	hosts_stop
 }
 
-# The worker of h1 is dead, and h2 has taken over before there is another one.
-fuse_test_case lost_open_file_truncates_nothing
-lost_open_file_truncates_nothing_body()
+# The worker of h1 is dead, and h2 takes over before there is another one, which
+# has lost what was open.
+lose_open_file()
 {
 	daemon_in=supervised
 	hosts_up h1 h2
@@ -132,9 +132,49 @@ lost_open_file_truncates_nothing_body()
 	sync h2/mnt/file
 	kill -CONT "$(cat h1/pid)"
 	soon grep 'went on handles=1 lost=1' h1/log
+}
+
+fuse_test_case lost_open_file_truncates_nothing
+lost_open_file_truncates_nothing_body()
+{
+	lose_open_file
 	held_does && atf_fail "truncated: $(cat h2/mnt/file)"
 	atf_check -o match:'Input/output error' cat held.out
 	atf_check -o inline:'new\n' cat h2/mnt/file
+	daemon_stop h1
+	daemon_stop h2
+}
+
+refused_to_write()
+{
+	dd if=lines status=none >&"$1" 2>err && atf_fail "it has written"
+	atf_check -o match:'Device or resource busy' cat err
+}
+
+# The kernel's numbers of open files are used again, also by what another host
+# does not let write: one of these has that of what was lost.
+fuse_test_case next_open_file_may_not_write_as_a_lost_one
+next_open_file_may_not_write_as_a_lost_one_body()
+{
+	lose_open_file
+	held_does
+	atf_check -o inline:'new\n' cat h1/mnt/file
+	echo lines >lines
+	exec 4<>h2/mnt/file
+	exec 5<>h1/mnt/file
+	exec 6<>h1/mnt/file
+	refused_to_write 5
+	refused_to_write 6
+	kill_worker h1
+	echo other >&4
+	exec 4>&-
+	refused_to_write 5
+	refused_to_write 6
+	atf_check -o inline:'other\n' cat h2/mnt/file
+	# By a lock they may.
+	atf_check flock 6
+	echo lines >&6 || atf_fail "it has a lock and may not write"
+	exec 5>&- 6>&-
 	daemon_stop h1
 	daemon_stop h2
 }
