@@ -38,6 +38,7 @@ file_locks_get(struct fuse_mount *m, struct handle *h, const struct fs_attr *a)
 	list_init(&l->handles);
 	fiber_cond_init(&l->idle);
 	fiber_cond_init(&l->changed);
+	append_init(&l->append);
 	list_add(&m->locked, &l->node);
 out:
 	l->refs++;
@@ -145,6 +146,7 @@ cluster_lock_settle(struct file_locks *l)
 	l->ex = l->sh = NULL;
 	while (l->users > 0)
 		fiber_cond_wait(&l->idle);
+	append_forget(&l->append);
 	handles_keep(l);
 	if (ex != NULL)
 		rc = fs_file_close(ex);

@@ -7,6 +7,7 @@
 #ifndef VMFS_FUSE_CLUSTER_LOCK_H
 #define VMFS_FUSE_CLUSTER_LOCK_H
 
+#include "fuse/append.h"
 #include "fuse/mount_impl.h"
 #include "fuse/ranges.h"
 
@@ -34,6 +35,7 @@ struct file_locks {
 	unsigned users;			/* of ex, just now ... */
 	struct fiber_cond idle;		/* ... became 0 */
 	struct fiber_cond changed;	/* locks have gone */
+	struct append append;		/* by users of ex */
 };
 
 static inline bool

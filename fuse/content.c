@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "fuse/mount_impl.h"
+#include "fuse/cluster_lock.h"
 #include "libvmfs/base/cleanup.h"
 
 /* FOPEN_PARALLEL_DIRECT_WRITES of newer kernels; older ones ignore it. */
@@ -187,34 +187,26 @@ refuse_write(fuse_req_t req, struct handle *h, int error, const char *what,
 		reply_error(req, error, what, h->ino, NULL, holder);
 }
 
+/* Done again, it goes where it went. */
 static int
-end_of(struct fs_file *f, off_t *ret_end)
+append(const struct request *r, struct handle *h, struct fs_file *f,
+    const char *buf, size_t size, uint64_t off)
 {
-	struct fs_attr a;
-	int rc = fs_file_attr(f, &a);
-
-	if (rc == 0)
-		*ret_end = (off_t)a.size;
-	return rc;
-}
-
-/*
- * Where the kernel takes the end to be another host may have written before it
- * let go of the file.  Done again, it goes where it went.
- */
-static int
-append_at(const struct request *r, struct fs_file *f, off_t *ret_off)
-{
+	struct append *a = &h->locks->append;
 	struct fs_note *n = request_note(r);
-	int rc = 0;
+	struct fs_attr attr;
+	int rc = fs_file_attr(f, &attr);
 
+	if (rc < 0)
+		return rc;
 	if (r->again && n->lsn == NOTE_OFFSET)
-		*ret_off = (off_t)n->ino;
+		append_again(a, off, size, n->ino);
 	else
-		rc = end_of(f, ret_off);
-	n->ino = (uint64_t)*ret_off;
+		n->ino = append_begin(a, off, size, attr.size);
 	atomic_signal_fence(memory_order_seq_cst);
 	n->lsn = NOTE_OFFSET;
+	rc = fs_file_write(f, n->ino, buf, size);
+	append_end(a);
 	return rc;
 }
 
@@ -238,10 +230,10 @@ op_write(fuse_req_t req, fuse_ino_t node, const char *buf, size_t size,
 	rc = file_use(req, h, true, &f, &holder);
 	if (rc == 0) {
 		rc = content_changes(req, f);
-		if (rc == 0 && (fi->flags & O_APPEND) != 0)
-			rc = append_at(r, f, &off);
 		if (rc == 0)
-			rc = fs_file_write(f, (uint64_t)off, buf, size);
+			rc = (fi->flags & O_APPEND) != 0 ?
+			    append(r, h, f, buf, size, (uint64_t)off) :
+			    fs_file_write(f, (uint64_t)off, buf, size);
 		file_done(h, f);
 	}
 	rc = request_settle(r, rc);

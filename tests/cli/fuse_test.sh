@@ -280,6 +280,22 @@ who_creates_what_is_there_by_now_opens_what_he_may_body()
 	hosts_stop
 }
 
+fuse_test_case parts_of_one_append_follow_each_other
+parts_of_one_append_follow_each_other_body()
+{
+	hosts_up h1
+	head -c 5000000 /dev/urandom >data
+	: >h1/mnt/file
+	for _ in 1 2 3 4 5; do
+		for how in buffered direct; do
+			atf_check append h1/mnt/file ${how} <data
+			cat data >>want
+		done
+	done
+	atf_check cmp want h1/mnt/file
+	hosts_stop
+}
+
 atf_init_test_cases()
 {
 	for c in ${cases}; do
