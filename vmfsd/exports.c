@@ -15,7 +15,6 @@
 #include "vmfsd/conf_diff.h"
 #include "vmfsd/disk_ds.h"
 #include "vmfsd/exports_impl.h"
-#include "vmfsd/key_store.h"
 
 /* Memory, or none: each LUN of such a source is one of its own. */
 static bool
@@ -211,30 +210,6 @@ make_unit(struct exports *e, struct export_lun *x, struct scsi_lu_conf *conf)
 	return rc;
 }
 
-/* Puts the unit's cipher on its disk. */
-static int
-encrypt(struct exports *e, struct export_lun *x, const struct uuid *unit)
-{
-	uint8_t key[DISK_CRYPT_KEY_SIZE];
-	char source[LUN_TEXT_SIZE];
-	struct disk_crypt_conf conf = {
-		.key = key, .save = key_store_save, .save_arg = &x->key,
-	};
-	int rc = key_store_open(&x->key, &e->env, e->conf->host_dir, unit,
-	    key);
-
-	if (rc == 0)
-		rc = disk_crypt_open(&e->env, x->disk, &conf, &x->disk);
-	explicit_bzero(key, sizeof(key));
-	if (rc != 0)
-		(void)snprintf(e->why, sizeof(e->why), "the key of '%s' in "
-		    "'%s' cannot be used: %s; bring the file back from a "
-		    "backup, or remove it to begin anew without the data",
-		    lun_text(x->conf->source, source), x->key.path,
-		    vmfs_strerror(rc));
-	return rc;
-}
-
 /* ---- units ---- */
 
 static struct conf_lun *
@@ -358,7 +333,7 @@ unit_fill(struct exports *e, struct export_lun *x,
 		return rc;
 	conf.uuid = x->uuid;
 	conf.cache_id = cache_id(e, cl->source);
-	rc = cl->encrypted ? encrypt(e, x, &conf.uuid) : 0;
+	rc = cl->encrypted ? export_encrypt(e, x) : 0;
 	return rc < 0 ? rc : make_unit(e, x, &conf);
 }
 

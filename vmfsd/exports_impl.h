@@ -13,6 +13,8 @@
 /* Opens the source, unless another LUN has it, and shows it in the target. */
 int export_map(struct exports *e, const struct conf_target *ct,
     const struct conf_lun *cl) MUST_CHECK;
+/* Puts the unit's cipher on its disk. */
+int export_encrypt(struct exports *e, struct export_lun *x) MUST_CHECK;
 /* Settings of a LUN in place of those that its unit has. */
 int export_set(struct exports *e, struct export_lun *x,
     const struct conf_lun *cl) MUST_CHECK;

@@ -88,8 +88,8 @@ key_store_save(void *arg, const void *key, size_t len)
 }
 
 int
-key_store_open(struct pr_store *s, struct env *env, const char *dir,
-    const struct uuid *unit, uint8_t ret_key[DISK_CRYPT_KEY_SIZE])
+key_store_open(struct pr_store *s, const char *dir, const struct uuid *unit,
+    uint8_t ret_key[DISK_CRYPT_KEY_SIZE])
 {
 	cleanup_free void *image = NULL;
 	size_t len;
@@ -102,11 +102,17 @@ key_store_open(struct pr_store *s, struct env *env, const char *dir,
 		return -VMFS_ECORRUPT;
 	if (rc != 0)
 		return rc;
-	if (image != NULL) {
-		rc = key_decode(image, len, ret_key);
-		explicit_bzero(image, len);
-		return rc;
-	}
+	if (image == NULL)
+		return -ENOKEY;
+	rc = key_decode(image, len, ret_key);
+	explicit_bzero(image, len);
+	return rc;
+}
+
+int
+key_store_make(struct pr_store *s, struct env *env,
+    uint8_t ret_key[DISK_CRYPT_KEY_SIZE])
+{
 	env->random(env, ret_key, DISK_CRYPT_KEY_SIZE);
 	return key_store_save(s, ret_key, DISK_CRYPT_KEY_SIZE);
 }

@@ -23,6 +23,49 @@ crypt_test_case()
 	cases="${cases} $1"
 }
 
+# box_io COMMAND: of qemu-io, to the LUN.
+box_io()
+{
+	_portal=$(vmfsctl --json target ls | jq -r '.portals[0]')
+	qemu-io -f raw -c "$1" "iscsi://${_portal}/${iqn}/0" >io 2>&1 &&
+	    ! grep -q -i failed io
+}
+
+# refused SENTENCE: it does not start.
+refused()
+{
+	atf_check -s exit:1 -e match:"$1" vmfsd --config=box/conf \
+	    --pidfile="${PWD}/box/pid"
+}
+
+crypt_test_case source_that_moved_gets_no_new_key
+source_that_moved_gets_no_new_key_body()
+{
+	truncate -s 64M a
+	box_conf "${PWD}/a,encrypted"
+	daemon_start box
+	atf_check -o match:"/a' is encrypted under a new key, '.*/key-" \
+	    cat box/log
+	box_io 'write -P 0x41 0 1M' || atf_fail "$(cat io)"
+	daemon_stop box
+	key=$(echo box/id/key-*)
+	mv a b
+	sed -i "s,${PWD}/a,${PWD}/b," box/conf
+	refused "'.*/b' has data and no key"
+	atf_check -o inline:"${key}\n" sh -c 'echo box/id/key-*'
+	# As the refusal says.
+	new=$(vmfsd --config=box/conf 2>&1 | sed -n "s/.* give '\([^']*\)'.*/\1/p")
+	cp -p "${key}" "${new}"
+	daemon_start box
+	box_io 'read -P 0x41 0 1M' || atf_fail "$(cat io)"
+	daemon_stop box
+	rm "${new}"
+	dd if=/dev/zero of=b bs=1M count=1 conv=notrunc status=none
+	daemon_start box
+	box_io 'read -P 0x00 0 1M' || atf_fail "$(cat io)"
+	daemon_stop box
+}
+
 as_nobody()
 {
 	exec setpriv --reuid=65534 --regid=65534 --clear-groups "$@"
