@@ -191,6 +191,36 @@ struct parts {
 	size_t portals_len;
 };
 
+/* Its body up to the target; false: it is none. */
+static bool
+split(const char *url, const char **ret_body, const char **ret_target,
+    const char **ret_lun)
+{
+	if (strncmp(url, LURL_SCHEME, strlen(LURL_SCHEME)) != 0)
+		return false;
+	*ret_body = url + strlen(LURL_SCHEME);
+	/* From the end: the path of a secret's file may hold slashes. */
+	*ret_lun = strrchr(*ret_body, '/');
+	if (*ret_lun == NULL)
+		return false;
+	*ret_target = memrchr(*ret_body, '/', (size_t)(*ret_lun - *ret_body));
+	return *ret_target != NULL;
+}
+
+const char *
+lurl_secret(const char *url, size_t *ret_len)
+{
+	const char *body, *lun, *target, *at, *percent;
+
+	if (!split(url, &body, &target, &lun))
+		return NULL;
+	at = memrchr(body, '@', (size_t)(target - body));
+	percent = at != NULL ? memchr(body, '%', (size_t)(at - body)) : NULL;
+	if (percent != NULL)
+		*ret_len = (size_t)(at - percent);
+	return percent;
+}
+
 static int
 parse_parts(const char *url, struct parts *p)
 {
@@ -198,15 +228,7 @@ parse_parts(const char *url, struct parts *p)
 	unsigned long v;
 	int rc;
 
-	if (strncmp(url, LURL_SCHEME, strlen(LURL_SCHEME)) != 0)
-		return -EINVAL;
-	body = url + strlen(LURL_SCHEME);
-	/* From the end: the path of a secret's file may hold slashes. */
-	lun = strrchr(body, '/');
-	if (lun == NULL)
-		return -EINVAL;
-	target = memrchr(body, '/', (size_t)(lun - body));
-	if (target == NULL)
+	if (!split(url, &body, &target, &lun))
 		return -EINVAL;
 	at = memrchr(body, '@', (size_t)(target - body));
 	if (at != NULL) {

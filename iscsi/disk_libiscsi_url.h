@@ -37,6 +37,8 @@ int lurl_parse(const char *url, struct lurl *ret_url) MUST_CHECK;
  */
 int lurl_parse_list(const char *url, struct lurl *ret_urls, unsigned max,
     unsigned *ret_count) MUST_CHECK;
+/* Where the secret of such an URL stands, from its '%' on; NULL: it has none. */
+const char *lurl_secret(const char *url, size_t *ret_len);
 /* host:port or [v6]:port of one, for people. */
 void lurl_portal(const struct lurl *u, char *buf, size_t size);
 

@@ -16,14 +16,6 @@
 #include "vmfsd/disk_ds.h"
 #include "vmfsd/exports_impl.h"
 
-/* Memory, or none: each LUN of such a source is one of its own. */
-static bool
-made_up(const char *source)
-{
-	return strncmp(source, "ram:", 4) == 0 ||
-	    strncmp(source, "null:", 5) == 0;
-}
-
 static int
 open_source(struct exports *e, const struct conf_lun *l, struct disk **ret_d)
 {
@@ -47,61 +39,6 @@ open_source(struct exports *e, const struct conf_lun *l, struct disk **ret_d)
 	if (rc < 0)
 		(void)lun_open_text(l->source, rc, e->why, sizeof(e->why));
 	return rc;
-}
-
-/* FNV-1a; two offsets give 128 bits that only have to be unlike. */
-static uint64_t
-fnv1a(uint64_t h, const void *data, size_t len)
-{
-	const uint8_t *p = data;
-
-	for (size_t i = 0; i < len; i++)
-		h = (h ^ p[i]) * 0x100000001b3u;
-	return h;
-}
-
-/*
- * The unit's name must survive restarts and be the same in every target that
- * shows the same source: made of machine and source.
- */
-static void
-unit_uuid(const struct exports *e, const char *iqn, const struct conf_lun *l,
-    struct uuid *ret_u)
-{
-	cleanup_free char *real = realpath(l->source, NULL);
-	const char *source = real != NULL ? real : l->source;
-	uint64_t half[2] = { 0xcbf29ce484222325u, 0x84222325cbf29ce4u };
-	uint8_t seed[16];
-
-	for (size_t i = 0; i < 2; i++) {
-		half[i] = fnv1a(half[i], &e->identity->machine,
-		    sizeof(e->identity->machine));
-		half[i] = fnv1a(half[i], source, strlen(source));
-		/* Memory is not shared between targets. */
-		if (real == NULL && made_up(source)) {
-			half[i] = fnv1a(half[i], iqn, strlen(iqn));
-			half[i] = fnv1a(half[i], &l->number,
-			    sizeof(l->number));
-		}
-	}
-	memcpy(seed, half, sizeof(seed));
-	uuid_from_random(ret_u, seed);
-}
-
-/*
- * A file's or device's cache is the machine's: it lives as long as the kernel
- * does.  Memory lives as long as we do; what another target does we cannot say.
- */
-static uint64_t
-cache_id(struct exports *e, const char *source)
-{
-	if (strncmp(source, "iscsi://", 8) == 0)
-		return 0;
-	/* What a virtual disk has not flushed is lost with us as well. */
-	if (made_up(source) || disk_ds_is(source, NULL))
-		return env_random_u64(&e->env) | 1;
-	return fnv1a(0xcbf29ce484222325u, &e->identity->boot,
-	    sizeof(e->identity->boot)) | 1;
 }
 
 /* The unit of a source that an earlier target line already opened. */
@@ -332,7 +269,7 @@ unit_fill(struct exports *e, struct export_lun *x,
 	if (rc < 0)
 		return rc;
 	conf.uuid = x->uuid;
-	conf.cache_id = cache_id(e, cl->source);
+	conf.cache_id = export_cache_id(e, cl->source);
 	rc = cl->encrypted ? export_encrypt(e, x) : 0;
 	return rc < 0 ? rc : make_unit(e, x, &conf);
 }
@@ -352,11 +289,13 @@ unit_open(struct exports *e, const struct conf_target *ct,
 	x->since_us = e->env.wall_us(&e->env);
 	list_add_tail(&e->luns, &x->node);
 	rc = unit_fill(e, x, ct, cl);
-	if (rc < 0)
+	if (rc < 0) {
 		unit_close(x);
-	else
-		*ret_x = x;
-	return rc;
+		return rc;
+	}
+	export_keep_name(e, ct->iqn, cl, uuid);
+	*ret_x = x;
+	return 0;
 }
 
 int
@@ -366,9 +305,10 @@ export_map(struct exports *e, const struct conf_target *ct,
 	struct scsi_target *t = iscsi_server_target(e->server, ct->iqn);
 	struct export_lun *x;
 	struct uuid uuid;
-	int rc = 0;
+	int rc = export_name(e, ct->iqn, cl, &uuid);
 
-	unit_uuid(e, ct->iqn, cl, &uuid);
+	if (rc < 0)
+		return rc;
 	x = find_unit(e, &uuid);
 	if (x == NULL)
 		rc = unit_open(e, ct, cl, &uuid, &x);

@@ -13,6 +13,16 @@
 /* Opens the source, unless another LUN has it, and shows it in the target. */
 int export_map(struct exports *e, const struct conf_target *ct,
     const struct conf_lun *cl) MUST_CHECK;
+/*
+ * What the unit of a LUN is called, also when the secret of its source's URL is
+ * another one now; which that takes is kept when it has been opened.
+ */
+int export_name(struct exports *e, const char *iqn, const struct conf_lun *cl,
+    struct uuid *ret_u) MUST_CHECK;
+void export_keep_name(struct exports *e, const char *iqn,
+    const struct conf_lun *cl, const struct uuid *u);
+/* For scsi_lu_conf. */
+uint64_t export_cache_id(struct exports *e, const char *source);
 /* Puts the unit's cipher on its disk. */
 int export_encrypt(struct exports *e, struct export_lun *x) MUST_CHECK;
 /* Settings of a LUN in place of those that its unit has. */

@@ -66,6 +66,52 @@ source_that_moved_gets_no_new_key_body()
 	daemon_stop box
 }
 
+# gw_secret SECRET: a box whose LUN 0 is that of the other one.
+gw_secret()
+{
+	printf '[portal]\nlisten = 127.0.0.1:0\n[target %s]\n%s\n%s\n' \
+	    iqn.2026-11.test:gw 'allow = iqn.*' \
+	    "lun.0 = iscsi://joe%$1@${portal}/${iqn}/0,encrypted" | host_conf gw
+	daemon_start gw
+	vmfsctl --json lun info iqn.2026-11.test:gw 0 | jq -r .info.wwn >wwn.now
+	[ -e wwn ] || mv wwn.now wwn
+}
+
+gw_restart()
+{
+	daemon_stop gw
+	gw_secret "$1"
+}
+
+# Nor has its WWN.
+crypt_test_case key_stays_when_a_secret_changes
+key_stays_when_a_secret_changes_body()
+{
+	box_conf ram:64M
+	daemon_start box
+	portal=$(vmfsctl --json target ls | jq -r '.portals[0]')
+	VMFSD_CONTROL=gw/ctl
+	gw_secret one
+	iqn=iqn.2026-11.test:gw box_io 'write -P 0x41 0 1M' ||
+	    atf_fail "$(cat io)"
+	# As it was before names were kept.
+	rm gw/id/name-*
+	gw_restart one
+	atf_check cmp wwn wwn.now
+	gw_restart two
+	atf_check cmp wwn wwn.now
+	iqn=iqn.2026-11.test:gw box_io 'read -P 0x41 0 1M' ||
+	    atf_fail "$(cat io)"
+	atf_check -o inline:'1 1\n' sh -c \
+	    'echo $(ls gw/id | grep -c key-) $(ls gw/id | grep -c name-)'
+	daemon_stop gw
+	echo >"$(echo gw/id/name-*)"
+	atf_check -s exit:1 -e match:"know 'iscsi://joe@.*cannot be used" \
+	    vmfsd --config=gw/conf
+	VMFSD_CONTROL=box/ctl
+	daemon_stop box
+}
+
 as_nobody()
 {
 	exec setpriv --reuid=65534 --regid=65534 --clear-groups "$@"

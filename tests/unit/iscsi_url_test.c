@@ -166,8 +166,26 @@ ATF_TC_BODY(secret_comes_from_the_first_line_of_a_file, tc)
 	    "iscsi://joe%@/no/such/file@h/iqn.a/1", &u));
 }
 
+ATF_TC_WITHOUT_HEAD(secret_is_found_where_it_stands);
+ATF_TC_BODY(secret_is_found_where_it_stands, tc)
+{
+	static const char *const none[] = {
+		"iscsi://h/iqn.x%3Ay@z/2", "iscsi://joe@h/iqn.a/1",
+		"/dev/joe%a@b/c/0", "iscsi://joe%s@h", "iscsi://",
+	};
+	const char url[] = "iscsi://joe%@/a/b%25@c@h,[::1]/iqn.a%40@b/1";
+	size_t len = 0;
+
+	(void)tc;
+	ATF_CHECK_EQ(url + 11, lurl_secret(url, &len));
+	ATF_CHECK_EQ(strlen("%@/a/b%25@c"), len);
+	for (size_t i = 0; i < sizeof(none) / sizeof(none[0]); i++)
+		ATF_CHECK_EQ(NULL, lurl_secret(none[i], &len));
+}
+
 ATF_TP_ADD_TCS(tp)
 {
+	ATF_TP_ADD_TC(tp, secret_is_found_where_it_stands);
 	ATF_TP_ADD_TC(tp, portals_with_commas_are_urls_of_their_own);
 	ATF_TP_ADD_TC(tp, lists_of_portals_have_limits);
 	ATF_TP_ADD_TC(tp, good_urls_are_taken_apart);
