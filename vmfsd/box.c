@@ -167,14 +167,16 @@ change_both(struct box *b, char *text, bool force, char *why)
 	return rc;
 }
 
-static int
-change(struct box *b, const struct conf_edit *edits, size_t count,
+int
+box_change_held(struct box *b, const struct conf_edit *edits, size_t count,
     bool force, char *why)
 {
 	cleanup_free char *text = NULL;
 	char *new = NULL;
-	int rc = read_file(b, &text, why);
+	int rc;
 
+	why[0] = '\0';
+	rc = read_file(b, &text, why);
 	if (rc == 0)
 		rc = check_unchanged(b, text, why);
 	if (rc == 0)
@@ -197,9 +199,8 @@ box_change(struct box *b, const struct conf_edit *edits, size_t count,
 {
 	int rc;
 
-	why[0] = '\0';
 	(void)pthread_mutex_lock(&b->mutex);
-	rc = change(b, edits, count, force, why);
+	rc = box_change_held(b, edits, count, force, why);
 	(void)pthread_mutex_unlock(&b->mutex);
 	return rc;
 }

@@ -36,6 +36,9 @@ void box_fini(struct box *b);
  */
 int box_change(struct box *b, const struct conf_edit *edits, size_t count,
     bool force, char *why) MUST_CHECK;
+/* The same for who has the mutex, since before it looked what to change. */
+int box_change_held(struct box *b, const struct conf_edit *edits, size_t count,
+    bool force, char *why) MUST_CHECK;
 
 /*
  * Reads the file again, applies what can be applied, and opens LUNs that wait;

@@ -62,7 +62,10 @@ keep_fiber(void *arg)
 	return rc;
 }
 
-/* As many lines as go at once; *ret_more: there may be others. */
+/*
+ * As many lines as go at once; *ret_more: there may be others.  With the box's
+ * mutex from the look on: who removes a LUN in between would find its line back.
+ */
 static int
 keep_some(struct box *b, char *why, bool *ret_more)
 {
@@ -74,7 +77,7 @@ keep_some(struct box *b, char *why, bool *ret_more)
 		rc = call_on(b->exports->env.sched, keep_fiber, k);
 	}
 	if (rc == 0 && k->count > 0)
-		rc = box_change(b, k->edit, k->count, false, why);
+		rc = box_change_held(b, k->edit, k->count, false, why);
 	*ret_more = k != NULL && k->count == CONF_LIST_MAX;
 	for (size_t i = 0; k != NULL && i < k->count; i++)
 		free((char *)(uintptr_t)k->edit[i].value);
@@ -89,8 +92,11 @@ box_keep(struct box *b, char *why)
 	int rc = 0;
 
 	why[0] = '\0';
-	while (rc == 0 && more)
+	while (rc == 0 && more) {
+		(void)pthread_mutex_lock(&b->mutex);
 		rc = keep_some(b, why, &more);
+		(void)pthread_mutex_unlock(&b->mutex);
+	}
 	return rc;
 }
 

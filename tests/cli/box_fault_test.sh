@@ -146,6 +146,28 @@ secret_of_a_url_is_not_logged_body()
 	host_stop box
 }
 
+# What is kept of an initiator's settings does not bring a LUN back.
+fault_test_case lun_that_was_removed_stays_away
+lun_that_was_removed_stays_away_body()
+{
+	box_conf
+	daemon_start box
+	while [ ! -e stop ]; do
+		vmfsctl lun access ${iqn} 0 1 standby
+		vmfsctl lun access ${iqn} 0 1 optimized
+	done >/dev/null 2>&1 &
+	setter=$!
+	for i in $(seq 40); do
+		atf_check vmfsctl lun create ${iqn} 0 ram:1M
+		atf_check vmfsctl lun access ${iqn} 0 1 unavailable
+		atf_check vmfsctl lun remove ${iqn} 0
+	done
+	touch stop
+	wait ${setter}
+	atf_check -s exit:1 grep lun.0 box/conf
+	host_stop box
+}
+
 atf_init_test_cases()
 {
 	for c in ${cases}; do
