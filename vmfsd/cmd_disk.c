@@ -148,8 +148,8 @@ disk_row(struct fs_call *c, const char *path, const struct fs_attr *a)
 	struct lock_holder h = { .mode = LOCK_FREE };
 	struct lockops *l = c->d->locks;
 	uint64_t held = a->allocated;
-	json_t *row = json_pack("{s:s, s:I, s:I, s:i, s:b, s:I, s:I}",
-	    "disk", path, "size", (json_int_t)a->size,
+	json_t *row = json_pack("{s:o, s:I, s:I, s:i, s:b, s:I, s:I}",
+	    "disk", ctl_text(path), "size", (json_int_t)a->size,
 	    "allocated", (json_int_t)a->allocated,
 	    "snapshots", (int)a->snapshots, "clone", a->is_clone,
 	    "ino", (json_int_t)a->ino,

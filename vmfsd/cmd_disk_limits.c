@@ -138,8 +138,8 @@ add_row(struct fs_call *c, json_t *rows, uint64_t now_us,
 	if (!vdisk_descriptor_name(path, name, sizeof(name)))
 		(void)snprintf(name, sizeof(name), "%s", path);
 	(void)snprintf(id, sizeof(id), "%llu", (unsigned long long)r->ino);
-	row = json_pack("{s:s, s:s, s:I}", "id", id, "disk", name, "since_us",
-	    (json_int_t)(now_us - r->age_ns / 1000));
+	row = json_pack("{s:s, s:o, s:I}", "id", id, "disk", ctl_text(name),
+	    "since_us", (json_int_t)(now_us - r->age_ns / 1000));
 	stats_row_set(row, &r->st);
 	(void)json_array_append_new(rows, row);
 }

@@ -305,7 +305,7 @@ add_luns(json_t *row, struct datastore *d)
 static void
 add_damage(struct fs *fs, json_t *row)
 {
-	json_t *all = json_array(), *names = NULL, *more;
+	json_t *all = json_array(), *names = NULL, *more, *name;
 	char path[4096];
 	uint64_t ino;
 
@@ -313,9 +313,11 @@ add_damage(struct fs *fs, json_t *row)
 		if (fs_path(fs, ino, path, sizeof(path)) < 0)
 			(void)snprintf(path, sizeof(path), "inode %llu",
 			    (unsigned long long)ino);
-		(void)json_array_append_new(all, json_string(path));
-		more = names == NULL ? json_string(path) : json_sprintf(
-		    "%s, %s", json_string_value(names), path);
+		name = ctl_text(path);
+		more = names == NULL ? json_incref(name) : json_sprintf(
+		    "%s, %s", json_string_value(names),
+		    json_string_value(name));
+		(void)json_array_append_new(all, name);
 		json_decref(names);
 		names = more;
 	}

@@ -25,9 +25,9 @@ on_finding(void *arg, const struct scrub_finding *f)
 
 	log_error(c->dm->log, "datastore: %s: scrub: %s", c->d->name, f->text);
 	(void)json_array_append_new(c->findings, json_pack(
-	    "{s:I, s:s, s:I, s:s, s:s}", "block", (json_int_t)f->block,
+	    "{s:I, s:s, s:I, s:o, s:o}", "block", (json_int_t)f->block,
 	    "type", block_type_name(f->type), "owner", (json_int_t)f->owner,
-	    "object", f->object, "text", f->text));
+	    "object", ctl_text(f->object), "text", ctl_text(f->text)));
 }
 
 static int

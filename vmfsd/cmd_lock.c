@@ -31,7 +31,7 @@ add_lock(void *arg, const struct walk_entry *e)
 	if (h.mode == LOCK_FREE)
 		return 0;
 	row = cmd_holder_json(&h);
-	(void)json_object_set_new(row, "file", json_string(e->path));
+	(void)json_object_set_new(row, "file", ctl_text(e->path));
 	(void)json_object_set_new(row, "ino", json_integer((json_int_t)e->ino));
 	return json_array_append_new(c->result, row);
 }

@@ -92,7 +92,7 @@ row_of(struct fs_call *c, const struct fs_quota *q)
 	if (fs_path(c->d->fs, q->dir, path, sizeof(path)) < 0)
 		(void)snprintf(path, sizeof(path), "inode %llu",
 		    (unsigned long long)q->dir);
-	row = json_pack("{s:s, s:I, s:I}", "directory", path, "used",
+	row = json_pack("{s:o, s:I, s:I}", "directory", ctl_text(path), "used",
 	    (json_int_t)q->used, "ino", (json_int_t)q->dir);
 	if (q->limit != 0) {
 		(void)json_object_set_new(row, "limit",
@@ -129,7 +129,7 @@ add_left(struct fs_call *c, json_t *row, const struct fs_quota_left *left)
 		(void)snprintf(why, sizeof(why), "%s is in use by host '%s'; "
 		    "run the same command there, or here when it is closed",
 		    path, left->holder.name);
-	(void)json_object_set_new(row, "why", json_string(why));
+	(void)json_object_set_new(row, "why", ctl_text(why));
 }
 
 static int

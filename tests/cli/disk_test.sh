@@ -452,6 +452,29 @@ refusals_are_told_whatever_the_alphabet_body()
 	hosts_stop
 }
 
+# Names of files are any bytes.
+disk_test_case lists_have_names_of_any_encoding
+lists_have_names_of_any_encoding_body()
+{
+	one_host
+	atf_check vmfsctl disk create ds1:/a.vmdk 1M
+	atf_check vmfsctl disk create ds1:/b.vmdk 1M
+	atf_check mkdir esx1/mnt/dir
+	atf_check -o ignore vmfsctl quota set ds1:/dir --limit=1G
+	name=$(printf 'caf\351')
+	atf_check mv esx1/mnt/a-flat.vmdk "esx1/mnt/${name}-flat.vmdk"
+	atf_check mv esx1/mnt/a.vmdk "esx1/mnt/${name}.vmdk"
+	atf_check mv esx1/mnt/dir "esx1/mnt/${name}"
+	exec 9<>"esx1/mnt/${name}-flat.vmdk"
+	atf_check -o match:'^/b.vmdk ' -o match:'^/caf[?].vmdk ' \
+	    vmfsctl disk ls ds1:
+	atf_check -o match:'caf[?].vmdk' vmfsctl disk stats -i 0 ds1:
+	atf_check -o match:'/caf[?]-flat.vmdk' vmfsctl lock ls ds1:
+	atf_check -o match:'/caf[?] ' vmfsctl quota ls ds1:
+	exec 9>&-
+	hosts_stop
+}
+
 # Also of tasks, and of what vmfsctl puts together itself.
 disk_test_case each_answer_in_json_tells_its_version
 each_answer_in_json_tells_its_version_body()
