@@ -276,7 +276,8 @@ enum {
  * FS_WRITE takes the exclusive lock (of a multi-writer disk: joins the other
  * writers) at once or fails with -VMFS_ELOCKED; -EBUSY: a multi-writer disk has
  * snapshots; FS_SHARED, for reading, takes the shared lock the same way: no
- * other host writes meanwhile.
+ * other host writes meanwhile.  Waits while this host makes a change that must
+ * not be beside an open, and finds what it has left.
  */
 int fs_file_open(struct fs *fs, uint64_t ino, uint32_t generation,
     unsigned flags, struct fs_file **ret_f, struct lock_holder *ret_holder)
@@ -472,7 +473,7 @@ int fs_snapshot_find(struct fs *fs, uint64_t ino, const char *name,
  */
 int fs_snapshot_thin(struct fs *fs, uint64_t ino, const struct fs_progress *p,
     struct lock_holder *ret_holder) MUST_CHECK;
-/* -EBUSY while clones pin it. */
+/* -EBUSY while clones pin it, or somebody here has it open. */
 int fs_snapshot_delete(struct fs *fs, uint64_t ino, uint32_t id,
     struct lock_holder *ret_holder) MUST_CHECK;
 /*

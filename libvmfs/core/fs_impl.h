@@ -76,6 +76,9 @@ struct inode {
 	uint64_t ino;
 	unsigned refs;		/* pointers to this struct */
 	unsigned opens;		/* struct fs_file */
+	unsigned opening;	/* that are to be ones */
+	unsigned barred;	/* changes that nothing may open beside ... */
+	struct fiber_cond unbarred;	/* ... became none */
 	unsigned ex, sh, mw;	/* local holds of the on-disk lock */
 	unsigned visits;	/* readers who have joined them */
 	struct fiber_cond holds_cond;	/* ex, sh, mw, grant */
@@ -187,6 +190,21 @@ void meta_lose(struct fs *fs, struct txn *t, uint64_t addr);
 
 int fs_need_feature(struct fs *fs, uint64_t incompat, uint64_t ro_compat)
     MUST_CHECK;
+
+/* ---- open.c ---- */
+
+/* Somebody has it open, or is about to. */
+bool opens_any(const struct inode *ip);
+/*
+ * For a change that must not be beside an open: -EBUSY when there is one.  Else
+ * none begins until opens_unbar, and then it finds what has been changed.  Does
+ * not suspend; and nothing that it waits for may need an open in between.
+ */
+int opens_bar(struct inode *ip) MUST_CHECK;
+void opens_unbar(struct inode *ip);
+/* What is done in between counts as an open.  Suspends while it is barred. */
+void opens_begin(struct inode *ip);
+void opens_end(struct inode *ip);
 
 /* ---- cipher.c: the data of encrypted disks ---- */
 

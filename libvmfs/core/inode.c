@@ -73,6 +73,7 @@ inode_private(struct fs *fs, uint64_t ino, struct inode **ret_ip)
 	list_init(&ip->ranges);
 	fiber_cond_init(&ip->ranges_cond);
 	fiber_cond_init(&ip->reads_cond);
+	fiber_cond_init(&ip->unbarred);
 	for (size_t i = 0; i < NODE_CACHE_BUCKETS; i++)
 		list_init(&ip->bucket[i]);
 	list_init(&ip->lru);

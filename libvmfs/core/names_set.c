@@ -91,9 +91,10 @@ victim_hold_snapshots(struct victim *v)
 			continue;	/* freed; its name follows */
 		if (r != 0)
 			return r;
+		r = sp->info.clones > 0 ? -EBUSY : opens_bar(sp);
+		if (r != 0)
+			return inode_give(sp, LOCK_EXCLUSIVE, r);
 		v->snap[v->n_snap++] = sp;
-		if (sp->info.clones > 0 || sp->opens > 0)
-			return -EBUSY;
 	}
 	return 0;
 }
@@ -144,7 +145,7 @@ victim_unlink(struct txn *t, struct victim *v)
 	/* The other name went since victim_take. */
 	if (ip->info.snapshots > 0 && !v->snaps_locked)
 		return -EBUSY;
-	if (ip->opens > 0 && orphan_room(ip->fs->ds) <= ORPHANS_KEPT)
+	if (opens_any(ip) && orphan_room(ip->fs->ds) <= ORPHANS_KEPT)
 		return -EBUSY;
 	r = orphan_add(t, ip->ino);
 	if (r != 0)
@@ -171,13 +172,15 @@ victim_finish(struct victim *v, bool done)
 		return;
 	log = ds_env(ip->fs->ds)->log;
 	ino = ip->ino;
-	for (unsigned i = 0; i < v->n_snap; i++)
+	for (unsigned i = 0; i < v->n_snap; i++) {
+		opens_unbar(v->snap[i]);
 		r = inode_give(v->snap[i], LOCK_EXCLUSIVE, r);
+	}
 	free(v->snap);
 	if (v->snaps_locked)
 		snaps_unlock(ip);
 	done = done && ip->info.nlink == 0;
-	if (done && ip->opens > 0)
+	if (done && opens_any(ip))
 		ip->unlinked = true;	/* the last close goes on */
 	else if (done)
 		r = inode_destroy(ip);

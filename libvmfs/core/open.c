@@ -1,10 +1,86 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Files that are opened and closed. */
+/*
+ * Files that are opened and closed, and what must not be done beside that.  An
+ * open waits, for locks, keys and the LUN, so it counts from its beginning; and
+ * who has found none keeps those out that come later, until its change is made.
+ */
 #include <stdlib.h>
 
 #include "libvmfs/core/fs_impl.h"
 
 #define OPEN_TRIES 4u
+
+/* ---- beside an open ---- */
+
+bool
+opens_any(const struct inode *ip)
+{
+	return ip->opens > 0 || ip->opening > 0;
+}
+
+int
+opens_bar(struct inode *ip)
+{
+	/* Who still tries to open a snapshot that goes is refused. */
+	if (opens_any(ip) && (ip->info.type != INODE_SNAPSHOT ||
+	    (ip->info.flags & INODE_DELETING) == 0))
+		return -EBUSY;
+	ip->barred++;
+	return 0;
+}
+
+void
+opens_unbar(struct inode *ip)
+{
+	if (--ip->barred == 0)
+		fiber_cond_broadcast(&ip->unbarred);
+}
+
+void
+opens_begin(struct inode *ip)
+{
+	while (ip->barred > 0)
+		fiber_cond_wait(&ip->unbarred);
+	ip->opening++;
+}
+
+void
+opens_end(struct inode *ip)
+{
+	ip->opening--;
+}
+
+/* One less that has it open, or that could not open it. */
+static int
+open_ends(struct inode *ip, enum lock_mode mode, int r)
+{
+	int e;
+
+	if (opens_any(ip) || !ip->unlinked) {
+		if (mode != LOCK_FREE)
+			return inode_give(ip, mode, r);
+		inode_unref(ip);
+		return r;
+	}
+	/* The unlink left its hold for this moment.  Nobody comes any more. */
+	ip->unlinked = false;
+	e = mode != LOCK_FREE ? inode_drop(ip, mode) : 0;
+	r = r != 0 ? r : e;
+	inode_unref(ip);
+	e = inode_destroy(ip);
+	return r != 0 ? r : e;
+}
+
+/* ---- open ---- */
+
+struct opening {
+	struct inode *ip;
+	unsigned flags;
+	uint32_t generation;		/* 0: any */
+	enum lock_mode mode;		/* its hold so far */
+	struct inode_info info;
+	struct lock_holder *holder;
+};
 
 static bool
 holds_content(enum inode_type type)
@@ -14,9 +90,9 @@ holds_content(enum inode_type type)
 }
 
 static int
-open_check(const struct inode_info *i, uint32_t generation, unsigned flags)
+open_check(const struct opening *o, const struct inode_info *i)
 {
-	int r = inode_is_meant(i, generation);
+	int r = inode_is_meant(i, o->generation);
 
 	if (r != 0)
 		return r;
@@ -24,11 +100,13 @@ open_check(const struct inode_info *i, uint32_t generation, unsigned flags)
 		return -EISDIR;
 	if (!holds_content(i->type))
 		return -EINVAL;
-	if (i->type == INODE_SNAPSHOT && (flags & FS_WRITE))
+	if (i->type == INODE_SNAPSHOT && (o->flags & FS_WRITE))
 		return -EROFS;
 	if ((i->flags & INODE_DELETING) && i->type == INODE_SNAPSHOT)
 		return -ENOENT;
-	return 0;
+	/* On its way out. */
+	return i->nlink == 0 && o->ip->opens == 0 && !o->ip->unlinked ?
+	    -ESTALE : 0;
 }
 
 /* Exclusive for a writer unless the disk has many, shared for a snapshot's
@@ -58,19 +136,23 @@ open_sharing(const struct inode *ip, enum lock_mode mode)
 }
 
 static int
-open_lock(struct inode *ip, const struct inode_info *i, unsigned flags,
-    enum lock_mode *ret_mode, struct lock_holder *holder)
+open_lock(struct opening *o)
 {
-	enum lock_mode mode = open_mode(ip, i, flags);
+	struct inode *ip = o->ip;
+	enum lock_mode mode = open_mode(ip, &o->info, o->flags);
 	int r;
 
-	if (mode != LOCK_FREE) {
-		r = inode_hold(ip, mode, false, holder);
-		if (r != 0)
-			return r;
-	}
-	*ret_mode = mode;
-	return 0;
+	if (mode == LOCK_FREE)
+		return 0;
+	r = inode_hold(ip, mode, false, o->holder);
+	if (r != 0)
+		return r;
+	o->mode = mode;
+	r = open_check(o, &ip->info);
+	if (r == 0)
+		r = open_sharing(ip, mode);
+	o->info = ip->info;
+	return r;
 }
 
 static int
@@ -86,23 +168,43 @@ meter_open(struct inode *ip, const struct inode_info *i)
 
 /* Last of all: whoever comes next must find us. */
 static int
-open_beside(struct inode *ip, unsigned flags, struct lock_holder *holder)
+open_beside(const struct opening *o)
 {
-	unsigned other = flags & FS_BY_ANY ? FS_BY_ANY & ~flags : 0, by = 0;
+	unsigned other = o->flags & FS_BY_ANY ? FS_BY_ANY & ~o->flags : 0;
+	unsigned by = 0;
 	int r;
 
-	list_for_each(node, tmp, &ip->fs->files) {
+	list_for_each(node, tmp, &o->ip->fs->files) {
 		const struct fs_file *f = list_entry(node, struct fs_file,
 		    node);
 
-		if (f->ip == ip)
+		if (f->ip == o->ip)
 			by |= f->flags & other;
 	}
 	if (by == 0)
 		return 0;
-	r = multi_refuse(ip, holder);
-	if (holder != NULL)
-		holder->by = by;
+	r = multi_refuse(o->ip, o->holder);
+	if (o->holder != NULL)
+		o->holder->by = by;
+	return r;
+}
+
+static int
+open_ready(struct opening *o)
+{
+	int r;
+
+	r = inode_peek(o->ip, &o->info);
+	if (r == 0)
+		r = open_check(o, &o->info);
+	if (r == 0)
+		r = open_lock(o);
+	if (r == 0)
+		r = cipher_open(o->ip, &o->info);
+	if (r == 0)
+		r = meter_open(o->ip, &o->info);
+	if (r == 0 && o->mode == LOCK_EXCLUSIVE)
+		r = open_beside(o);
 	return r;
 }
 
@@ -110,59 +212,33 @@ static int
 open_once(struct fs *fs, uint64_t ino, uint32_t generation, unsigned flags,
     struct fs_file **ret_f, struct lock_holder *ret_holder)
 {
-	enum lock_mode mode = LOCK_FREE;
-	struct fs_file *f = NULL;
-	struct inode_info info;
-	struct inode *ip;
-	int r;
+	struct opening o = { .flags = flags, .generation = generation,
+		.mode = LOCK_FREE, .holder = ret_holder };
+	struct fs_file *f;
+	int r, e;
 
-	if (flags & FS_WRITE) {
-		r = fs_writable(fs);
-		if (r != 0)
-			return r;
-	}
-	r = inode_ref(fs, ino, &ip);
+	r = flags & FS_WRITE ? fs_writable(fs) : 0;
+	if (r == 0)
+		r = inode_ref(fs, ino, &o.ip);
 	if (r != 0)
 		return r;
+	opens_begin(o.ip);
 	f = calloc(1, sizeof(*f));
-	r = f == NULL ? -ENOMEM : inode_peek(ip, &info);
-	if (r == 0)
-		r = open_check(&info, generation, flags);
-	if (r == 0 && info.nlink == 0 && ip->opens == 0 && !ip->unlinked)
-		r = -ESTALE;	/* on its way out */
-	if (r == 0)
-		r = open_lock(ip, &info, flags, &mode, ret_holder);
-	if (r == 0 && mode != LOCK_FREE)
-		r = open_check(&ip->info, generation, flags);
-	if (r == 0 && mode != LOCK_FREE)
-		r = open_sharing(ip, mode);
-	if (r == 0 && mode != LOCK_FREE)
-		info = ip->info;
-	if (r == 0)
-		r = cipher_open(ip, &info);
-	if (r == 0)
-		r = meter_open(ip, &info);
-	if (r == 0 && mode == LOCK_EXCLUSIVE)
-		r = open_beside(ip, flags, ret_holder);
+	r = f == NULL ? -ENOMEM : open_ready(&o);
+	opens_end(o.ip);
 	if (r != 0) {
-		if (mode != LOCK_FREE)
-			r = inode_give(ip, mode, r);
-		else
-			inode_unref(ip);
 		free(f);
-		return r;
+		return open_ends(o.ip, o.mode, r);
 	}
-	*f = (struct fs_file){ .fs = fs, .ip = ip, .flags = flags,
-		.mode = mode, .generation = info.generation };
-	ip->opens++;
+	*f = (struct fs_file){ .fs = fs, .ip = o.ip, .flags = flags,
+		.mode = o.mode, .generation = o.info.generation };
+	o.ip->opens++;
 	list_add_tail(&fs->files, &f->node);
-	if ((flags & FS_WRITE) && (flags & FS_TRUNC)) {
+	if ((flags & FS_WRITE) && (flags & FS_TRUNC))
 		r = fs_file_truncate(f, 0);
-		if (r != 0) {
-			int e = fs_file_close(f);
-
-			return e == -VMFS_EFENCED ? e : r;
-		}
+	if (r != 0) {
+		e = fs_file_close(f);
+		return e == -VMFS_EFENCED ? e : r;
 	}
 	*ret_f = f;
 	return 0;
@@ -250,15 +326,5 @@ fs_file_close(struct fs_file *f)
 	} else if (mode == LOCK_MULTI_WRITER)
 		r = multi_flush(ip);
 	ip->opens--;
-	if (ip->opens == 0 && ip->unlinked) {
-		/* The unlink left its hold for this moment. */
-		if (mode != LOCK_FREE)
-			r = inode_drop(ip, mode);
-		inode_unref(ip);
-		return inode_destroy(ip);
-	}
-	if (mode != LOCK_FREE)
-		return inode_give(ip, mode, r);
-	inode_unref(ip);
-	return r;
+	return open_ends(ip, mode, r);
 }

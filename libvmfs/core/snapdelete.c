@@ -114,10 +114,13 @@ snapshot_hold(struct inode *ip, uint64_t ino, struct inode **ret_sp,
 		return r;
 	if (sp->info.type != INODE_SNAPSHOT || sp->info.disk != ip->ino)
 		r = -VMFS_ECORRUPT;
-	else if (sp->info.clones > 0 || sp->opens > 0)
-		r = -EBUSY;
-	if (r == 0)
+	else
+		r = sp->info.clones > 0 ? -EBUSY : opens_bar(sp);
+	if (r == 0) {
+		/* Marked, it refuses who opens it. */
 		r = snapshot_mark(ip, sp);
+		opens_unbar(sp);
+	}
 	if (r != 0)
 		return inode_give(sp, LOCK_EXCLUSIVE, r);
 	*ret_sp = sp;
