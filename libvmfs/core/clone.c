@@ -122,18 +122,20 @@ clone_in(struct txn *t, struct clone *m)
 }
 
 static int
-clone_check(struct clone *m)
+snapshot_check(const struct inode_info *s)
 {
-	const struct inode_info *s = &m->sp->info;
+	if (s->type != INODE_SNAPSHOT || (s->flags & INODE_DELETING))
+		return -ENOENT;
+	return s->epoch >= EPOCH_MAX - 1 || s->clones == UINT32_MAX ?
+	    -VMFS_ELIMIT : 0;
+}
+
+static int
+place_check(struct clone *m)
+{
 	struct dirent e;
 	int r;
 
-	if (s->type != INODE_SNAPSHOT)
-		return -EINVAL;
-	if (s->flags & INODE_DELETING)
-		return -ENOENT;
-	if (s->epoch >= EPOCH_MAX - 1 || s->clones == UINT32_MAX)
-		return -VMFS_ELIMIT;
 	if (m->dip->info.type != INODE_DIR)
 		return -ENOTDIR;
 	if (m->dip->info.nlink == 0)
@@ -151,7 +153,7 @@ clone_locked(struct clone *m, uint16_t mode, uint32_t uid, uint32_t gid,
 	uint64_t ino;
 	int r, u;
 
-	r = clone_check(m);
+	r = place_check(m);
 	if (r != 0)
 		return r;
 	clone_info(m, mode, uid, gid);
@@ -171,6 +173,30 @@ clone_locked(struct clone *m, uint16_t mode, uint32_t uid, uint32_t gid,
 	if (r == 0)
 		inode_attr(ino, &m->info, ret_a);
 	return r;
+}
+
+/* The snapshot is held. */
+static int
+clone_into(struct clone *m, uint64_t dir, uint16_t mode, uint32_t uid,
+    uint32_t gid, struct fs_attr *ret_a, struct lock_holder *ret_holder)
+{
+	int r;
+
+	r = snapshot_check(&m->sp->info);
+	if (r == 0)
+		r = xattr_load(m->fs, m->sp->info.disk, &m->xattrs);
+	if (r == 0)
+		r = inode_take(m->fs, dir, LOCK_EXCLUSIVE, true, &m->dip,
+		    ret_holder);
+	if (r != 0)
+		return r;
+	/* What moves has moved, and is in its place (forest.h). */
+	fiber_rwlock_rdlock(&m->sp->content);
+	content_lock(m->dip);
+	r = clone_locked(m, mode, uid, gid, ret_a);
+	content_unlock(m->dip);
+	fiber_rwlock_unlock(&m->sp->content);
+	return inode_give(m->dip, LOCK_EXCLUSIVE, r);
 }
 
 int
@@ -197,19 +223,10 @@ fs_clone(struct fs *fs, uint64_t snapshot_ino, uint64_t dir, const char *name,
 	    ret_holder);
 	if (r != 0)
 		return r;
-	r = xattr_load(fs, m.sp->info.disk, &m.xattrs);
-	if (r != 0)
-		return inode_give(m.sp, LOCK_EXCLUSIVE, r);
-	r = inode_take(fs, dir, LOCK_EXCLUSIVE, true, &m.dip, ret_holder);
-	if (r != 0)
-		return inode_give(m.sp, LOCK_EXCLUSIVE, r);
-	/* What moves has moved, and is in its place (forest.h). */
-	fiber_rwlock_rdlock(&m.sp->content);
-	content_lock(m.dip);
-	r = clone_locked(&m, mode, uid, gid, ret_a);
-	content_unlock(m.dip);
-	fiber_rwlock_unlock(&m.sp->content);
-	r = inode_give(m.dip, LOCK_EXCLUSIVE, r);
+	/* It must not go before it is seen to have a clone. */
+	opens_begin(m.sp);
+	r = clone_into(&m, dir, mode, uid, gid, ret_a, ret_holder);
+	opens_end(m.sp);
 	return inode_give(m.sp, LOCK_EXCLUSIVE, r);
 }
 

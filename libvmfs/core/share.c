@@ -139,11 +139,14 @@ pin_adopt(struct pin *p)
 	r = inode_take(ip->fs, p->ino, LOCK_EXCLUSIVE, true, &sp, NULL);
 	if (r != 0)
 		return r;
+	/* It must not go before it is seen to have a clone. */
+	opens_begin(sp);
 	content_lock(ip);
 	content_lock(sp);
 	r = pin_possible(p->from, ip) ? adopt(ip, sp) : -EOPNOTSUPP;
 	content_unlock(sp);
 	content_unlock(ip);
+	opens_end(sp);
 	return inode_give(sp, LOCK_EXCLUSIVE, r);
 }
 

@@ -17,7 +17,7 @@ struct race;
 
 struct kind {
 	bool secret;			/* the disk has a key */
-	unsigned flags;			/* of the open */
+	unsigned flags;			/* of the open; 0: of a clone */
 	void (*up)(struct race *x);	/* from a disk full of 1, open */
 	int (*change)(struct race *x);
 	/* Both are through. */
@@ -128,13 +128,23 @@ let_go(struct race *x, struct step *t)
 /* ---- a race ---- */
 
 static int
+open_clone(struct race *x)
+{
+	struct rig *r = x->c.r;
+	struct fs_attr a;
+	int e = fs_clone(r->fs, x->ino, r->root, "end", 0600, 0, 0, &a, NULL);
+
+	return e != 0 ? e : fs_file_open(r->fs, a.ino, 0, FS_READ, &x->f, NULL);
+}
+
+static int
 open_step(struct step *t)
 {
 	struct race *x = container_of(t->c, struct race, c);
 	size_t n = 0;
 
-	x->opened = fs_file_open(t->c->r->fs, x->ino, 0, x->kind->flags, &x->f,
-	    NULL);
+	x->opened = x->kind->flags == 0 ? open_clone(x) : fs_file_open(
+	    t->c->r->fs, x->ino, 0, x->kind->flags, &x->f, NULL);
 	if (x->opened == 0)
 		x->read = fs_file_read(x->f, 0, &x->seen, 1, &n);
 	return 0;
@@ -410,6 +420,45 @@ ATF_TC_BODY(an_open_that_fails_ends_what_was_unlinked_meanwhile, tc)
 	rig_run(256 * MIB, ended_by_failure);
 }
 
+/* ---- a snapshot is cloned ---- */
+
+static const struct kind cloning = { false, 0, deletion_up, deletion_change,
+	deletion_check };
+static const struct kind cloning_both = { false, 0, deletion_up,
+	unlink_change, deletion_check };
+
+static void
+clone_first(struct rig *r)
+{
+	race_each(r, &cloning, true, AT_READ);
+	race_each(r, &cloning, true, AT_WRITE);
+	race_each(r, &cloning, true, AT_JOURNAL);
+	race_each(r, &cloning_both, true, AT_READ);
+	race_each(r, &cloning_both, true, AT_JOURNAL);
+}
+
+ATF_TC_WITHOUT_HEAD(a_snapshot_being_cloned_is_not_deleted);
+ATF_TC_BODY(a_snapshot_being_cloned_is_not_deleted, tc)
+{
+	rig_run(256 * MIB, clone_first);
+}
+
+static void
+clone_second(struct rig *r)
+{
+	race_each(r, &cloning, false, AT_READ);
+	race_each(r, &cloning, false, AT_WRITE);
+	race_each(r, &cloning, false, AT_JOURNAL);
+	race_each(r, &cloning_both, false, AT_READ);
+	race_each(r, &cloning_both, false, AT_JOURNAL);
+}
+
+ATF_TC_WITHOUT_HEAD(a_snapshot_that_goes_is_not_cloned);
+ATF_TC_BODY(a_snapshot_that_goes_is_not_cloned, tc)
+{
+	rig_run(256 * MIB, clone_second);
+}
+
 ATF_TP_ADD_TCS(tp)
 {
 	ATF_TP_ADD_TC(tp, a_snapshot_that_goes_is_not_opened);
@@ -418,5 +467,7 @@ ATF_TP_ADD_TCS(tp)
 	ATF_TP_ADD_TC(tp, a_disk_being_opened_is_not_destroyed);
 	ATF_TP_ADD_TC(tp, what_the_last_close_ends_is_not_opened_any_more);
 	ATF_TP_ADD_TC(tp, an_open_that_fails_ends_what_was_unlinked_meanwhile);
+	ATF_TP_ADD_TC(tp, a_snapshot_being_cloned_is_not_deleted);
+	ATF_TP_ADD_TC(tp, a_snapshot_that_goes_is_not_cloned);
 	return atf_no_error();
 }
