@@ -487,7 +487,7 @@ int fs_snapshot_pending(struct fs *fs, uint64_t ino, unsigned *ret_count)
     MUST_CHECK;
 int fs_snapshot_reap(struct fs *fs, uint64_t ino, const struct fs_progress *p,
     struct lock_holder *ret_holder) MUST_CHECK;
-/* The live disk becomes the snapshot's content; must not be open. */
+/* The live disk becomes the snapshot's content; -EBUSY: it is open here. */
 int fs_snapshot_revert(struct fs *fs, uint64_t ino, uint32_t id,
     struct lock_holder *ret_holder) MUST_CHECK;
 /*

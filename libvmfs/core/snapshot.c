@@ -426,8 +426,9 @@ out:
 	return r;
 }
 
+/* Nobody has it open. */
 static int
-revert_locked(struct inode *ip, uint64_t to)
+revert_barred(struct inode *ip, uint64_t to)
 {
 	cleanup_free uint8_t *buf = disk_buf_alloc(BLOCK_SIZE);
 	struct snap_make m = { .ip = ip, .name = "#reverted" };
@@ -436,8 +437,6 @@ revert_locked(struct inode *ip, uint64_t to)
 
 	if (buf == NULL)
 		return -ENOMEM;
-	if (ip->opens > 0)
-		return -EBUSY;
 	if (ip->info.epoch >= EPOCH_MAX)
 		return -VMFS_ELIMIT;
 	r = kin_load(ip);
@@ -453,8 +452,22 @@ revert_locked(struct inode *ip, uint64_t to)
 	map_unlock(ip);
 	content_unlock(ip);
 	e = snap_publish(ip, &m.g);
+	return r != 0 ? r : e;
+}
+
+static int
+revert_locked(struct inode *ip, uint32_t id)
+{
+	uint64_t to;
+	int r;
+
+	r = snaptab_by_id(ip, id, &to);
 	if (r == 0)
-		r = e;
+		r = opens_bar(ip);
+	if (r != 0)
+		return r;
+	r = revert_barred(ip, to);
+	opens_unbar(ip);
 	/* The disk has changed already, whatever becomes of old snapshots. */
 	if (r == 0)
 		(void)snapshot_reap(ip);
@@ -466,7 +479,6 @@ fs_snapshot_revert(struct fs *fs, uint64_t ino, uint32_t id,
     struct lock_holder *ret_holder)
 {
 	struct inode *ip;
-	uint64_t to;
 	int r;
 
 	r = fs_writable(fs);
@@ -476,9 +488,7 @@ fs_snapshot_revert(struct fs *fs, uint64_t ino, uint32_t id,
 	if (r != 0)
 		return r;
 	snaps_lock(ip);
-	r = snaptab_by_id(ip, id, &to);
-	if (r == 0)
-		r = revert_locked(ip, to);
+	r = revert_locked(ip, id);
 	snaps_unlock(ip);
 	if (r == 0)
 		r = quota_settle(ip, true);

@@ -459,6 +459,64 @@ ATF_TC_BODY(a_snapshot_that_goes_is_not_cloned, tc)
 	rig_run(256 * MIB, clone_second);
 }
 
+/* ---- a disk is reverted ---- */
+
+static void
+revert_up(struct race *x)
+{
+	deletion_up(x);
+	x->ino = x->c.ino;
+}
+
+static int
+revert_change(struct race *x)
+{
+	return fs_snapshot_revert(x->c.r->fs, x->c.ino, x->snap.id, NULL);
+}
+
+static void
+revert_check(struct race *x)
+{
+	ATF_REQUIRE(x->changed == 0 || x->changed == -EBUSY);
+	expect_all(x, x->changed == 0 ? 1 : 2);
+}
+
+static const struct kind reverting = { false, FS_READ | FS_WRITE, revert_up,
+	revert_change, revert_check };
+static const struct kind reverting_read = { false, FS_READ, revert_up,
+	revert_change, revert_check };
+static const struct kind reverting_secret = { true, FS_READ | FS_WRITE,
+	revert_up, revert_change, revert_check };
+
+static void
+revert_first(struct rig *r)
+{
+	race_each(r, &reverting, false, AT_READ);
+	race_each(r, &reverting, false, AT_JOURNAL);
+	race_each(r, &reverting_read, false, AT_READ);
+	race_each(r, &reverting_read, false, AT_WRITE);
+}
+
+ATF_TC_WITHOUT_HEAD(what_is_reverted_is_opened_afterwards);
+ATF_TC_BODY(what_is_reverted_is_opened_afterwards, tc)
+{
+	rig_run(256 * MIB, revert_first);
+}
+
+static void
+revert_second(struct rig *r)
+{
+	race_each(r, &reverting, true, AT_READ);
+	race_each(r, &reverting_read, true, AT_READ);
+	race_each(r, &reverting_secret, true, AT_KEY);
+}
+
+ATF_TC_WITHOUT_HEAD(what_is_being_opened_is_not_reverted);
+ATF_TC_BODY(what_is_being_opened_is_not_reverted, tc)
+{
+	rig_run(256 * MIB, revert_second);
+}
+
 ATF_TP_ADD_TCS(tp)
 {
 	ATF_TP_ADD_TC(tp, a_snapshot_that_goes_is_not_opened);
@@ -469,5 +527,7 @@ ATF_TP_ADD_TCS(tp)
 	ATF_TP_ADD_TC(tp, an_open_that_fails_ends_what_was_unlinked_meanwhile);
 	ATF_TP_ADD_TC(tp, a_snapshot_being_cloned_is_not_deleted);
 	ATF_TP_ADD_TC(tp, a_snapshot_that_goes_is_not_cloned);
+	ATF_TP_ADD_TC(tp, what_is_reverted_is_opened_afterwards);
+	ATF_TP_ADD_TC(tp, what_is_being_opened_is_not_reverted);
 	return atf_no_error();
 }
