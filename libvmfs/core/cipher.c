@@ -207,8 +207,9 @@ crypt_wrap(const struct wrapping_key *k, const uint8_t data_key[DATA_KEY_SIZE],
 	return data_key_wrap(k, data_key, ret_c->wrapped);
 }
 
+/* For a disk that gets a key: see opens_bar. */
 static int
-encrypt_check(const struct inode *ip)
+clear_bar(struct inode *ip)
 {
 	const struct inode_info *i = &ip->info;
 
@@ -216,18 +217,29 @@ encrypt_check(const struct inode *ip)
 		return -EINVAL;
 	if (is_encrypted(i))
 		return -EEXIST;
-	if (ip->opens > 0 || (i->flags & INODE_MULTI_WRITER))
-		return -EBUSY;
-	return i->map.block != 0 || i->snapshots > 0 ? -ENOTEMPTY : 0;
+	return i->flags & INODE_MULTI_WRITER ? -EBUSY : opens_bar(ip);
+}
+
+static int
+encrypt_barred(struct inode *ip, const struct wrapping_key *k)
+{
+	struct env *env = ds_env(ip->fs->ds);
+	uint8_t data_key[DATA_KEY_SIZE];
+	struct inode_crypt c;
+	int r;
+
+	if (ip->info.map.block != 0 || ip->info.snapshots > 0)
+		return -ENOTEMPTY;
+	env->random(env, data_key, sizeof(data_key));
+	r = crypt_wrap(k, data_key, &c);
+	explicit_bzero(data_key, sizeof(data_key));
+	return r != 0 ? r : crypt_store(ip, &c);
 }
 
 int
 fs_encrypt(struct fs *fs, uint64_t ino, const struct wrapping_key *k,
     struct lock_holder *ret_holder)
 {
-	struct env *env = ds_env(fs->ds);
-	uint8_t data_key[DATA_KEY_SIZE];
-	struct inode_crypt c;
 	struct inode *ip;
 	int r;
 
@@ -238,13 +250,11 @@ fs_encrypt(struct fs *fs, uint64_t ino, const struct wrapping_key *k,
 	if (r != 0)
 		return r;
 	content_lock(ip);
-	r = encrypt_check(ip);
-	env->random(env, data_key, sizeof(data_key));
-	if (r == 0)
-		r = crypt_wrap(k, data_key, &c);
-	explicit_bzero(data_key, sizeof(data_key));
-	if (r == 0)
-		r = crypt_store(ip, &c);
+	r = clear_bar(ip);
+	if (r == 0) {
+		r = encrypt_barred(ip, k);
+		opens_unbar(ip);
+	}
 	fast_forget(ip);
 	content_unlock(ip);
 	return inode_give(ip, LOCK_EXCLUSIVE, r);
@@ -294,20 +304,13 @@ fs_key_copy(struct fs *fs, uint64_t ino, struct inode_crypt *ret_c)
 }
 
 static int
-restore_check(struct inode *ip, const struct inode_crypt *c)
+restore_barred(struct inode *ip, const struct inode_crypt *c)
 {
 	uint8_t data_key[DATA_KEY_SIZE];
-	int r;
+	int r = key_of(ip->fs, c, data_key);
 
-	if (ip->info.type != INODE_DISK)
-		return -EINVAL;
-	if (is_encrypted(&ip->info))
-		return -EEXIST;
-	if (ip->opens > 0 || (ip->info.flags & INODE_MULTI_WRITER))
-		return -EBUSY;
-	r = key_of(ip->fs, c, data_key);
 	explicit_bzero(data_key, sizeof(data_key));
-	return r;
+	return r != 0 ? r : crypt_store(ip, c);
 }
 
 int
@@ -326,9 +329,11 @@ fs_key_restore(struct fs *fs, uint64_t ino, const struct inode_crypt *c,
 	if (r != 0)
 		return r;
 	content_lock(ip);
-	r = restore_check(ip, c);
-	if (r == 0)
-		r = crypt_store(ip, c);
+	r = clear_bar(ip);
+	if (r == 0) {
+		r = restore_barred(ip, c);
+		opens_unbar(ip);
+	}
 	fast_forget(ip);
 	content_unlock(ip);
 	return inode_give(ip, LOCK_EXCLUSIVE, r);

@@ -147,7 +147,7 @@ fs_set_multi_writer(struct fs *fs, uint64_t ino, bool on,
 		    ret_holder);
 	if (r != 0)
 		return r;
-	if (ip->opens > 0) {
+	if (opens_bar(ip) != 0) {
 		/* A writer here has the exclusive lock, as we do. */
 		r = multi_refuse(ip, ret_holder);
 		return inode_give(ip, LOCK_EXCLUSIVE, r);
@@ -158,6 +158,7 @@ fs_set_multi_writer(struct fs *fs, uint64_t ino, bool on,
 	if (r == 0)
 		r = share_store(ip, on);
 	content_unlock(ip);
+	opens_unbar(ip);
 	return inode_give(ip, LOCK_EXCLUSIVE, r);
 }
 

@@ -31,6 +31,7 @@ struct race {
 	struct step change, open, commit;
 	uint64_t ino;			/* to be opened */
 	struct fs_snapshot snap;
+	struct inode_crypt crypt;
 	struct fs_file *f;
 	struct txn *txn;
 	int changed, opened, read;
@@ -517,6 +518,123 @@ ATF_TC_BODY(what_is_being_opened_is_not_reverted, tc)
 	rig_run(256 * MIB, revert_second);
 }
 
+/* ---- a disk gets several writers ---- */
+
+static int
+sharing_change(struct race *x)
+{
+	return fs_set_multi_writer(x->c.r->fs, x->c.ino, true, NULL);
+}
+
+/* Who opens it is one of several, or alone. */
+static void
+sharing_check(struct race *x)
+{
+	ATF_REQUIRE(x->changed == 0 || x->changed == -VMFS_ELOCKED);
+	expect_all(x, 1);
+	ATF_CHECK_EQ(x->changed == 0 ? -EOPNOTSUPP : 0,
+	    fs_file_punch(x->f, 0, MIB));
+}
+
+static const struct kind sharing = { false, FS_READ | FS_WRITE, race_cold,
+	sharing_change, sharing_check };
+
+static void
+sharing_both(struct rig *r)
+{
+	race_each(r, &sharing, false, AT_READ);
+	race_each(r, &sharing, false, AT_WRITE);
+	race_each(r, &sharing, false, AT_JOURNAL);
+	race_each(r, &sharing, true, AT_READ);
+}
+
+ATF_TC_WITHOUT_HEAD(nobody_has_alone_what_is_shared);
+ATF_TC_BODY(nobody_has_alone_what_is_shared, tc)
+{
+	rig_run(256 * MIB, sharing_both);
+}
+
+/* ---- a disk gets a key ---- */
+
+static void
+encrypt_up(struct race *x)
+{
+	x->ino = rig_create(x->c.r, "end", INODE_DISK, FAST_SIZE);
+	race_cold(x);
+}
+
+static int
+encrypt_change(struct race *x)
+{
+	return fs_encrypt(x->c.r->fs, x->ino, &rig_key[0], NULL);
+}
+
+static void
+encrypt_check(struct race *x)
+{
+	struct fs_attr a;
+
+	ATF_REQUIRE(x->changed == 0 || x->changed == -EBUSY);
+	expect_all(x, 0);
+	ATF_REQUIRE_EQ(0, fs_file_attr(x->f, &a));
+	ATF_CHECK_EQ(x->changed == 0, a.encrypted);
+	rig_fill(x->f, 0, BLOCK_SIZE, 3);
+	rig_expect(x->f, 0, BLOCK_SIZE, 3);
+}
+
+static const struct kind encrypting = { false, FS_READ | FS_WRITE, encrypt_up,
+	encrypt_change, encrypt_check };
+
+static void
+restore_up(struct race *x)
+{
+	uint64_t lost = rig_create(x->c.r, "end", INODE_DISK, FAST_SIZE);
+
+	ATF_REQUIRE_EQ(0, fs_encrypt(x->c.r->fs, lost, &rig_key[0], NULL));
+	ATF_REQUIRE_EQ(0, fs_key_copy(x->c.r->fs, lost, &x->crypt));
+	rig_unlink(x->c.r, "end");
+	encrypt_up(x);
+}
+
+static int
+restore_change(struct race *x)
+{
+	return fs_key_restore(x->c.r->fs, x->ino, &x->crypt, NULL);
+}
+
+static const struct kind restoring = { false, FS_READ | FS_WRITE, restore_up,
+	restore_change, encrypt_check };
+
+static void
+key_first(struct rig *r)
+{
+	race_each(r, &encrypting, false, AT_READ);
+	race_each(r, &encrypting, false, AT_WRITE);
+	race_each(r, &encrypting, false, AT_JOURNAL);
+	race_each(r, &restoring, false, AT_READ);
+	race_each(r, &restoring, false, AT_JOURNAL);
+	race_each(r, &restoring, false, AT_KEY);
+}
+
+ATF_TC_WITHOUT_HEAD(who_opens_what_gets_a_key_has_it);
+ATF_TC_BODY(who_opens_what_gets_a_key_has_it, tc)
+{
+	rig_run(256 * MIB, key_first);
+}
+
+static void
+key_second(struct rig *r)
+{
+	race_each(r, &encrypting, true, AT_READ);
+	race_each(r, &restoring, true, AT_READ);
+}
+
+ATF_TC_WITHOUT_HEAD(what_is_being_opened_gets_no_key);
+ATF_TC_BODY(what_is_being_opened_gets_no_key, tc)
+{
+	rig_run(256 * MIB, key_second);
+}
+
 ATF_TP_ADD_TCS(tp)
 {
 	ATF_TP_ADD_TC(tp, a_snapshot_that_goes_is_not_opened);
@@ -529,5 +647,8 @@ ATF_TP_ADD_TCS(tp)
 	ATF_TP_ADD_TC(tp, a_snapshot_that_goes_is_not_cloned);
 	ATF_TP_ADD_TC(tp, what_is_reverted_is_opened_afterwards);
 	ATF_TP_ADD_TC(tp, what_is_being_opened_is_not_reverted);
+	ATF_TP_ADD_TC(tp, nobody_has_alone_what_is_shared);
+	ATF_TP_ADD_TC(tp, who_opens_what_gets_a_key_has_it);
+	ATF_TP_ADD_TC(tp, what_is_being_opened_gets_no_key);
 	return atf_no_error();
 }
