@@ -249,6 +249,7 @@ static int
 create_locked(struct snap_group *g, struct fs_snapshot *ret_s,
     unsigned *ret_which)
 {
+	struct ds *ds = g->fs->ds;
 	unsigned made = 0;
 	int r, e;
 
@@ -262,11 +263,11 @@ create_locked(struct snap_group *g, struct fs_snapshot *ret_s,
 	group_go(g);
 	for (unsigned i = 0; i < g->count; i++) {
 		e = snap_publish(g->m[i].ip, &g->m[i].g);
-		/* All or none. */
-		if (r != 0 && i < made && e == 0)
-			e = snapshot_free(g->m[i].ip, g->m[i].kin.ino, NULL);
 		r = r != 0 ? r : e;
 	}
+	/* All or none: what a datastore that stops has logged is all. */
+	for (unsigned i = 0; i < made && r != 0 && ds_health(ds) == 0; i++)
+		(void)!snapshot_free(g->m[i].ip, g->m[i].kin.ino, NULL);
 	return r;
 }
 
