@@ -21,7 +21,7 @@
 #define HANDOVER_NS (5 * NSEC_PER_SEC)
 
 static struct range_lock
-range_of(struct handle *h, const struct fuse_file_info *fi,
+range_of(fuse_req_t req, struct handle *h, const struct fuse_file_info *fi,
     const struct flock *lock)
 {
 	uint64_t start = (uint64_t)lock->l_start;
@@ -31,7 +31,8 @@ range_of(struct handle *h, const struct fuse_file_info *fi,
 		.end = lock->l_len == 0 ? RANGE_END :
 		    start + (uint64_t)lock->l_len - 1,
 		.owner = fi->lock_owner, .by = h, .handle = h->number,
-		.pid = lock->l_pid, .write = lock->l_type == F_WRLCK,
+		.pid = lock->l_pid, .uid = fuse_req_ctx(req)->uid,
+		.write = lock->l_type == F_WRLCK,
 	};
 }
 
@@ -166,12 +167,15 @@ set_lock(fuse_req_t req, const struct range_lock *want, bool off, bool wait)
 {
 	struct handle *h = want->by;
 	struct lock_holder holder = { .mode = LOCK_FREE };
-	int rc = locks_of(mount_of(req), h);
+	struct fuse_mount *m = mount_of(req);
+	int rc = locks_of(m, h);
 
 	if (rc == 0)
 		rc = off ? unlock(h->locks, want) :
 		    wait ? lock_patiently(req, h->locks, want, &holder) :
 		    lock_at_once(req, h->locks, want, &holder);
+	if (rc == -ENOLCK)
+		share_tell(m, &m->range_keep.share, want->uid, "locks");
 	if (rc < 0)
 		reply_error(req, rc, "lock", h->ino, NULL, &holder);
 	else
@@ -188,7 +192,7 @@ op_setlk(fuse_req_t req, fuse_ino_t node, struct fuse_file_info *fi,
 	(void)node;
 	if (h == NULL)
 		return;
-	want = range_of(h, fi, lock);
+	want = range_of(req, h, fi, lock);
 	set_lock(req, &want, lock->l_type == F_UNLCK, sleep != 0);
 }
 
@@ -198,7 +202,8 @@ op_flock(fuse_req_t req, fuse_ino_t node, struct fuse_file_info *fi, int op)
 	struct handle *h = handle_get(req, fi);
 	struct range_lock want = {
 		.end = RANGE_END, .owner = fi->lock_owner, .by = h,
-		.write = (op & LOCK_EX) != 0, .flock = true,
+		.uid = fuse_req_ctx(req)->uid, .write = (op & LOCK_EX) != 0,
+		.flock = true,
 	};
 
 	(void)node;
@@ -294,7 +299,7 @@ op_getlk(fuse_req_t req, fuse_ino_t node, struct fuse_file_info *fi,
 	(void)node;
 	if (h == NULL)
 		return;
-	want = range_of(h, fi, lock);
+	want = range_of(req, h, fi, lock);
 	rc = locks_of(m, h);
 	if (rc < 0) {
 		reply_error(req, rc, "lock", h->ino, NULL, &holder);

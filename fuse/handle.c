@@ -5,15 +5,30 @@
 
 #include "fuse/cluster_lock.h"
 
-static int
-number_get(struct fuse_mount *m, uint32_t *ret_n)
+void
+share_tell(struct fuse_mount *m, struct share *s, uint32_t uid,
+    const char *what)
 {
+	if (share_is_news(s))
+		log_warn(m->log, "fuse: %s: user %u gets no more %s: of %u "
+		    "there are %u in use, %u by that user", m->datastore, uid,
+		    what, s->count, s->taken, share_of(s, uid));
+}
+
+static int
+number_get(struct fuse_mount *m, uint32_t uid, uint32_t *ret_n)
+{
+	if (!share_allows(&m->handle_share, uid)) {
+		share_tell(m, &m->handle_share, uid, "open files");
+		return -ENFILE;
+	}
 	for (uint32_t i = 0; i < FUSE_KEEP_HANDLES; i++) {
 		uint32_t n = (m->next_handle + i) % FUSE_KEEP_HANDLES;
 
 		if (m->handle[n] != NULL)
 			continue;
 		m->next_handle = n + 1;
+		share_take(&m->handle_share, n, uid);
 		*ret_n = n;
 		return 0;
 	}
@@ -72,7 +87,7 @@ handle_open(fuse_req_t req, fuse_ino_t node, int open_flags, uint64_t unique,
 	h->ino = ino_of(m, node);
 	list_init(&h->same);
 	fast_init(h);
-	rc = number_get(m, &h->number);
+	rc = number_get(m, fuse_req_ctx(req)->uid, &h->number);
 	if (rc < 0) {
 		free(h);
 		return rc;
@@ -114,6 +129,7 @@ handle_close(struct handle *h)
 	rc = locks_close(h);
 	atomic_store(&m->conf.keep->handle[h->number].used, 0);
 	m->handle[h->number] = NULL;
+	share_give(&m->handle_share, h->number);
 	free(h);
 	return rc;
 }
@@ -171,6 +187,7 @@ restore_one(struct fuse_mount *m, uint32_t n, unsigned *lost)
 	list_init(&h->same);
 	fast_init(h);
 	m->handle[n] = h;
+	share_take(&m->handle_share, n, SHARE_NOBODY);
 	if (rc == 0)
 		rc = locks_reopen(h, k);
 	if (rc == 0)

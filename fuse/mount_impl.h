@@ -11,6 +11,7 @@
 #include "fuse/name_hint.h"
 #include "fuse/node.h"
 #include "fuse/rota.h"
+#include "fuse/share.h"
 #include "fuse/spread.h"
 #include "libvmfs/base/list.h"
 #include "libvmfs/env/disk.h"
@@ -115,6 +116,7 @@ struct fuse_mount {
 	/* FUSE_KEEP_HANDLES; NULL: free */
 	_Atomic(struct handle *) *handle;
 	uint32_t next_handle;
+	struct share handle_share;
 	struct list locked;	/* struct file_locks */
 	struct range_keep range_keep;
 	struct waits waits;	/* with a buffer for /dev/fuse */
@@ -254,6 +256,9 @@ int handle_close(struct handle *h);
 void handles_close(struct fuse_mount *m);
 /* Those that a dead process had open. */
 int handles_restore(struct fuse_mount *m) MUST_CHECK;
+/* Once somebody was refused more of them: `what` there are. */
+void share_tell(struct fuse_mount *m, struct share *s, uint32_t uid,
+    const char *what);
 /* NULL: there is no such handle. */
 struct handle *handle_of(const struct fuse_mount *m,
     const struct fuse_file_info *fi);

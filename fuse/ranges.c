@@ -15,8 +15,9 @@ ranges_init(struct ranges *t, struct range_keep *keep)
 static struct range_kept *
 slot_find(struct range_keep *k)
 {
-	for (uint32_t i = 0; i < k->count; i++) {
-		struct range_kept *s = &k->slot[(k->next + i) % k->count];
+	for (uint32_t i = 0; i < k->share.count; i++) {
+		struct range_kept *s =
+		    &k->slot[(k->next + i) % k->share.count];
 
 		if (atomic_load(&s->used) != 0)
 			continue;
@@ -26,10 +27,25 @@ slot_find(struct range_keep *k)
 	return NULL;
 }
 
-static int
-lock_new(struct ranges *t, struct range_lock **ret_l)
+static uint32_t
+place_of(const struct range_keep *k, const struct range_kept *kept)
 {
-	struct range_kept *kept = slot_find(t->keep);
+	return (uint32_t)(kept - k->slot);
+}
+
+static void
+slot_free(struct range_keep *k, struct range_kept *kept)
+{
+	atomic_store(&kept->used, RANGE_FREE);
+	share_give(&k->share, place_of(k, kept));
+}
+
+static int
+lock_new(struct ranges *t, uint32_t uid, struct range_lock **ret_l)
+{
+	struct range_keep *k = t->keep;
+	struct range_kept *kept = share_allows(&k->share, uid) ?
+	    slot_find(k) : NULL;
 	struct range_lock *l;
 
 	if (kept == NULL)
@@ -39,15 +55,16 @@ lock_new(struct ranges *t, struct range_lock **ret_l)
 		return -ENOMEM;
 	l->kept = kept;
 	atomic_store(&kept->used, RANGE_RESERVED);
+	share_take(&k->share, place_of(k, kept), uid);
 	*ret_l = l;
 	return 0;
 }
 
 static void
-lock_give_up(struct range_lock *l)
+lock_give_up(struct ranges *t, struct range_lock *l)
 {
 	if (l != NULL)
-		atomic_store(&l->kept->used, 0);
+		slot_free(t->keep, l->kept);
 	free(l);
 }
 
@@ -87,7 +104,7 @@ forget(struct ranges *t, struct range_lock *l)
 static void
 drop(struct ranges *t, struct range_lock *l)
 {
-	atomic_store(&l->kept->used, 0);
+	slot_free(t->keep, l->kept);
 	forget(t, l);
 }
 
@@ -111,6 +128,7 @@ ranges_restore(struct ranges *t, struct range_kept *kept, void *by)
 		.write = kept->write != 0, .flock = kept->flock != 0,
 		.kept = kept,
 	};
+	share_take(&t->keep->share, place_of(t->keep, kept), SHARE_NOBODY);
 	list_add_tail(&t->locks, &l->node);
 	t->count++;
 	return 0;
@@ -207,11 +225,11 @@ ranges_set(struct ranges *t, const struct range_lock *want, bool unlock)
 	if (t->count + split + !unlock > RANGES_MAX)
 		rc = -ENOLCK;
 	if (rc == 0 && split)
-		rc = lock_new(t, &spare);
+		rc = lock_new(t, want->uid, &spare);
 	if (rc == 0 && !unlock)
-		rc = lock_new(t, &mine);
+		rc = lock_new(t, want->uid, &mine);
 	if (rc < 0) {
-		lock_give_up(spare);
+		lock_give_up(t, spare);
 		return rc;
 	}
 	list_for_each(node, tmp, &t->locks) {

@@ -12,6 +12,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "fuse/share.h"
 #include "libvmfs/base/err.h"
 #include "libvmfs/base/list.h"
 
@@ -32,7 +33,8 @@ struct range_kept {
 };
 struct range_keep {
 	struct range_kept *slot;
-	uint32_t count, next;
+	uint32_t next;
+	struct share share;	/* of them */
 };
 
 struct range_lock {
@@ -42,6 +44,7 @@ struct range_lock {
 	void *by;		/* the open file that it was made by */
 	uint32_t handle;	/* its number */
 	pid_t pid;
+	uint32_t uid;		/* who asks for it */
 	bool write, flock;
 	struct range_kept *kept;	/* its own */
 };
@@ -63,8 +66,8 @@ const struct range_lock *ranges_conflict(const struct ranges *t,
     const struct range_lock *want);
 /*
  * What the owner has in that range becomes `want`, or nothing when `unlock`.
- * Nobody is asked.  -ENOMEM, -ENOLCK (too many): all is as before.  Whoever
- * dies in the middle of it has it done again.
+ * Nobody is asked.  -ENOMEM, -ENOLCK (too many of this file, or of this user):
+ * all is as before.  Whoever dies in the middle of it has it done again.
  */
 int ranges_set(struct ranges *t, const struct range_lock *want, bool unlock)
     MUST_CHECK;

@@ -340,14 +340,16 @@ fuse_mount_new(const struct fuse_mount_conf *conf, struct fuse_mount **ret_m)
 	readers_init(m);
 	list_init(&m->ringing);
 	list_init(&m->locked);
-	m->range_keep = (struct range_keep){
-		.slot = conf->keep->lock, .count = FUSE_KEEP_LOCKS,
-	};
+	m->range_keep.slot = conf->keep->lock;
 	fiber_cond_init(&m->quiet);
 	m->datastore = strdup(conf->datastore);
 	m->dir = strdup(conf->dir);
 	m->handle = calloc(FUSE_KEEP_HANDLES, sizeof(struct handle *));
 	rc = name_hint_init(&m->hints);
+	if (rc == 0)
+		rc = share_init(&m->handle_share, FUSE_KEEP_HANDLES);
+	if (rc == 0)
+		rc = share_init(&m->range_keep.share, FUSE_KEEP_LOCKS);
 	if (m->datastore == NULL || m->dir == NULL || m->handle == NULL)
 		rc = -ENOMEM;
 	if (rc == 0)
@@ -419,6 +421,8 @@ fuse_mount_free(struct fuse_mount *m)
 	}
 	ring_free(m->ring);
 	name_hint_fini(&m->hints);
+	share_fini(&m->handle_share);
+	share_fini(&m->range_keep.share);
 	free(m->handle);
 	free(m->datastore);
 	free(m->dir);

@@ -13,6 +13,7 @@ fuse_test_case()
 	eval "$1_cleanup()
 	{
 		[ ! -s held.pid ] || kill -9 \$(cat held.pid)
+		[ ! -s fill.pid ] || kill -9 \$(cat fill.pid)
 		[ ! -s h1/pid ] || kill -CONT \$(cat h1/pid)
 		hosts_cleanup
 	}"
@@ -293,6 +294,86 @@ parts_of_one_append_follow_each_other_body()
 		done
 	done
 	atf_check cmp want h1/mnt/file
+	hosts_stop
+}
+
+# by_uid UID COMMAND...
+by_uid()
+{
+	_uid=$1
+	shift
+	setpriv --reuid="${_uid}" --regid="${_uid}" --clear-groups "$@"
+}
+
+# fill_begin HOW FILE...: by uid 1000, see fill.c; until fill_end.
+fill_begin()
+{
+	rm -f go
+	mkfifo go
+	(ulimit -n "${room:-1024}" && by_uid 1000 fill "$@") <go >fill.out 2>&1 &
+	echo $! >fill.pid
+	exec 7>go
+	until_true 120 grep full fill.out || atf_fail "$(cat fill.out)"
+}
+
+fill_end()
+{
+	exec 7>&-
+	wait "$(cat fill.pid)"
+	rm fill.pid
+}
+
+may_lock()
+{
+	by_uid "$1" locker h1/mnt/c posix w -n </dev/null
+}
+
+# Half of them.
+fuse_test_case one_user_does_not_take_all_locks
+one_user_does_not_take_all_locks_body()
+{
+	hosts_up h1
+	chmod 777 h1/mnt
+	for file in a b c; do
+		: >h1/mnt/${file}
+		chmod 666 h1/mnt/${file}
+	done
+	fill_begin lock h1/mnt/a h1/mnt/b
+	atf_check -o inline:'full 8192: No locks available\n' cat fill.out
+	may_lock 1000 && atf_fail "uid 1000 gets more"
+	may_lock 1001 || atf_fail "uid 1001 gets none"
+	may_lock 0 || atf_fail "root gets none"
+	grep 'user 1000 gets no more locks' h1/log >told
+	atf_check -o match:'there are 8192 in use, 8192 by that user' cat told
+	atf_check_equal 1 "$(wc -l <told)"
+	fill_end
+	soon may_lock 1000
+	hosts_stop
+}
+
+fuse_test_case one_user_does_not_open_all_files
+one_user_does_not_open_all_files_body()
+{
+	room=17000
+	[ "$(ulimit -H -n)" -ge ${room} ] ||
+	    atf_skip "a process may not open as many"
+	hosts_up h1
+	chmod 777 h1/mnt
+	echo x >h1/mnt/a
+	chmod 666 h1/mnt/a
+	# One more, by which the others take less time.
+	exec 4<>h1/mnt/a
+	fill_begin open h1/mnt/a
+	atf_check -o inline:'full 16383: Too many open files in system\n' \
+	    cat fill.out
+	by_uid 1000 cat h1/mnt/a 2>err && atf_fail "uid 1000 gets more"
+	by_uid 1001 cat h1/mnt/a || atf_fail "uid 1001 gets none"
+	atf_check -o inline:'x\n' cat h1/mnt/a
+	grep 'user 1000 gets no more open files' h1/log >told
+	atf_check_equal 1 "$(wc -l <told)"
+	fill_end
+	exec 4>&-
+	soon by_uid 1000 cat h1/mnt/a
 	hosts_stop
 }
 

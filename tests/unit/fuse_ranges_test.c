@@ -13,8 +13,17 @@ static void
 init(struct ranges *t, struct range_keep *k)
 {
 	memset(kept, 0, sizeof(kept));
-	*k = (struct range_keep){ kept, sizeof(kept) / sizeof(kept[0]), 0 };
+	*k = (struct range_keep){ .slot = kept };
+	ATF_REQUIRE_EQ(0, share_init(&k->share,
+	    sizeof(kept) / sizeof(kept[0])));
 	ranges_init(t, k);
+}
+
+static void
+fini(struct ranges *t)
+{
+	ranges_fini(t);
+	share_fini(&t->keep->share);
 }
 
 static unsigned
@@ -68,7 +77,7 @@ ATF_TC_BODY(only_readers_may_overlap, tc)
 	ATF_CHECK(refused(&t, want(1, 0, RANGE_END, true)));
 	ATF_CHECK(!refused(&t, want(3, 31, RANGE_END, true)));
 	ATF_CHECK(!refused(&t, want(1, 0, 14, true)));
-	ranges_fini(&t);
+	fini(&t);
 }
 
 ATF_TC_WITHOUT_HEAD(flock_and_fcntl_do_not_see_each_other);
@@ -93,7 +102,7 @@ ATF_TC_BODY(flock_and_fcntl_do_not_see_each_other, tc)
 	ranges_drop_by(&t, want(1, 0, 0, true).by);
 	ATF_CHECK(!refused(&t, w));
 	ATF_CHECK_EQ(0, t.count);
-	ranges_fini(&t);
+	fini(&t);
 }
 
 ATF_TC_WITHOUT_HEAD(a_program_cannot_fill_the_memory);
@@ -121,7 +130,7 @@ ATF_TC_BODY(a_program_cannot_fill_the_memory, tc)
 	w = want(1, 0, RANGE_END, false);
 	ATF_CHECK_EQ(0, ranges_set(&t, &w, true));
 	ATF_CHECK_EQ(0, t.count);
-	ranges_fini(&t);
+	fini(&t);
 }
 
 /* ---- by chance ---- */
@@ -164,9 +173,12 @@ compare(const struct ranges *t)
 static void
 next_process(struct ranges *t, struct range_keep *k)
 {
-	ranges_fini(t);
+	unsigned count = k->share.count;
+
+	fini(t);
+	ATF_REQUIRE_EQ(0, share_init(&k->share, count));
 	ranges_init(t, k);
-	for (unsigned i = 0; i < k->count; i++)
+	for (unsigned i = 0; i < count; i++)
 		if (k->slot[i].used == RANGE_USED)
 			ATF_REQUIRE_EQ(0, ranges_restore(t, &k->slot[i],
 			    want(k->slot[i].owner, 0, 0, false).by));
@@ -202,7 +214,7 @@ ATF_TC_BODY(ranges_split_and_join_as_the_model_says, tc)
 		ranges_drop_owner(&t, o);
 	ATF_CHECK_EQ(0, t.count);
 	ATF_CHECK_EQ(0, kept_count());
-	ranges_fini(&t);
+	fini(&t);
 }
 
 ATF_TC_WITHOUT_HEAD(without_room_nothing_changes);
@@ -214,7 +226,7 @@ ATF_TC_BODY(without_room_nothing_changes, tc)
 
 	(void)tc;
 	init(&t, &k);
-	k.count = 2;
+	k.share.count = 2;
 	lock(&t, want(1, 10, 20, true));
 	lock(&t, want(1, 22, 22, true));
 	ATF_CHECK_EQ(-ENOLCK, ranges_set(&t, &w, false));
@@ -225,7 +237,7 @@ ATF_TC_BODY(without_room_nothing_changes, tc)
 	w = want(1, 15, 20, true);
 	ATF_CHECK_EQ(0, ranges_set(&t, &w, true));
 	ATF_CHECK(!refused(&t, want(2, 15, 15, true)));
-	ranges_fini(&t);
+	fini(&t);
 }
 
 ATF_TP_ADD_TCS(tp)
