@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,6 +15,8 @@
 
 #include "vmfsd/ctl_client.h"
 #include "vmfsd/vmfsctl_task.h"
+
+#define ASK_AGAIN_MS 100
 
 /* ---- interruption ---- */
 
@@ -70,17 +73,27 @@ answer_of(const json_t *task)
 	    result != NULL ? json_incref(result) : json_object());
 }
 
+/* It has too many clients, or is about to end: the next time shows it. */
+static bool
+hung_up(int rc)
+{
+	return rc == -VMFS_EPROTO || rc == -EPIPE || rc == -ECONNRESET;
+}
+
 /* A vmfsd that does not know it is not the one that began it. */
 static json_t *
 ask_task(const char *socket_path, json_int_t id)
 {
 	json_t *args, *answer = NULL;
 	char text[24];
+	int rc;
 
 	(void)snprintf(text, sizeof(text), "%lld", (long long)id);
 	args = json_pack("{s:s}", "id", text);
-	if (ctl_request(socket_path, "task.show", args, &answer) < 0 ||
-	    !json_is_true(json_object_get(answer, "ok"))) {
+	do {
+		rc = ctl_request(socket_path, "task.show", args, &answer);
+	} while (hung_up(rc) && poll(NULL, 0, ASK_AGAIN_MS) <= 0);
+	if (rc < 0 || !json_is_true(json_object_get(answer, "ok"))) {
 		json_decref(answer);
 		answer = json_pack("{s:b, s:s, s:s}", "ok", 0, "error",
 		    "failed", "message", "vmfsd ended before the task did");
