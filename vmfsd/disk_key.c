@@ -180,6 +180,7 @@ run_rekey(struct fs_call *c)
 {
 	struct wrapping_key k;
 	struct vdisk v;
+	bool done;
 	int rc = vdisk_find(c, c->path.path, &v);
 
 	if (rc < 0)
@@ -195,10 +196,15 @@ run_rekey(struct fs_call *c)
 	if (rc == -EINVAL)
 		return cmd_fail(c, rc, "%s is not encrypted; copy it by "
 		    "vmfsctl disk clone --full --key", c->path.path);
-	if (rc == 0)
+	done = rc == 0;
+	if (done)
 		rc = vdisk_new_descriptor(c, &v, v.attr.size);
 	if (rc == 0)
 		rc = vdisk_use_descriptor(c, &v, 0);
+	if (rc < 0 && done)
+		return cmd_fail(c, rc, "%s is under the new key, but the copy "
+		    "in its descriptor under the old one: %s; run the command "
+		    "again", c->path.path, vmfs_strerror(rc));
 	return rc < 0 ? rc : ds_commit(c->d->ds);
 }
 

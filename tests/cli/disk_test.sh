@@ -81,15 +81,24 @@ full_datastore_refuses_before_it_resizes_body()
 	one_host
 	atf_check vmfsctl disk create ds1:/a.vmdk 64M
 	put a 60 text
+	mkdir esx1/id/keys
+	(umask 077 && head -c 32 /dev/urandom >esx1/id/keys/old)
+	(umask 077 && head -c 32 /dev/urandom >esx1/id/keys/new)
+	atf_check vmfsctl disk create ds1:/k.vmdk 1M --key=old
 	fill 2>/dev/null
 	atf_check -s exit:1 -e match:"datastore 'ds1' is full" \
 	    vmfsctl disk resize ds1:/a.vmdk 128M
 	atf_check_equal 67108864 "$(of a size)"
 	atf_check -o match:'RW 131072 VMFS' cat esx1/mnt/a.vmdk
+	# What cannot be refused any more is not called so.
+	atf_check -s exit:1 -e match:'/k.vmdk is under the new key, but' \
+	    vmfsctl disk rekey --key=new ds1:/k.vmdk
+	atf_check_equal new "$(of k key)"
 	# That is a way out.
 	atf_check vmfsctl disk resize ds1:/a.vmdk 32M --force
 	atf_check_equal 33554432 "$(of a size)"
 	atf_check -o match:'RW 65536 VMFS' cat esx1/mnt/a.vmdk
+	atf_check vmfsctl disk rekey --key=new ds1:/k.vmdk
 	atf_check -o not-match:new- ls -A esx1/mnt
 	hosts_stop
 	fsck_is_clean lun
