@@ -9,15 +9,16 @@
 #include <linux/aio_abi.h>
 #include <stdint.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #define INPUT_MAX ((size_t)16 << 20)
 
+static char buf[INPUT_MAX] __attribute__((aligned(4096)));
+
 static size_t
-input(char *buf)
+input(void)
 {
 	size_t n = 0;
 	ssize_t got;
@@ -29,7 +30,7 @@ input(char *buf)
 
 /* What was written, or negative. */
 static int64_t
-write_at_once(int fd, const char *buf, size_t n)
+write_at_once(int fd, size_t n)
 {
 	struct iocb cb = {
 		.aio_lio_opcode = IOCB_CMD_PWRITE, .aio_fildes = (uint32_t)fd,
@@ -49,19 +50,18 @@ int
 main(int argc, char **argv)
 {
 	int direct = argc > 2 && strcmp(argv[2], "direct") == 0;
-	void *buf;
 	size_t n;
 	int fd;
 
-	if (argc < 2 || posix_memalign(&buf, 4096, INPUT_MAX) != 0)
+	if (argc < 2)
 		return 2;
-	n = input(buf);
+	n = input();
 	fd = open(argv[1], O_WRONLY | O_APPEND | (direct ? O_DIRECT : 0));
 	if (fd < 0) {
 		perror(argv[1]);
 		return 2;
 	}
-	if (write_at_once(fd, buf, n) == (int64_t)n)
+	if (write_at_once(fd, n) == (int64_t)n)
 		return 0;
 	fputs("not all was written\n", stderr);
 	return 1;
