@@ -4,10 +4,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "libvmfs/base/cleanup.h"
 #include "vmfsd/box.h"
 #include "vmfsd/conf_apply.h"
+#include "vmfsd/keep.h"
 
 static int PRINTF_LIKE(3, 4)
 fail(char *why, int error, const char *fmt, ...)
@@ -21,18 +23,13 @@ fail(char *why, int error, const char *fmt, ...)
 }
 
 static int
-parse(const struct box *b, char *text, struct conf **ret_c, char *why)
+parse(const char *text, const char *secrets, const char *name,
+    struct conf **ret_c, char *why)
 {
 	struct conf *c = calloc(1, sizeof(*c));
-	size_t len = strlen(text);
-	/* Of no bytes it would not open one. */
-	FILE *in = fmemopen(len > 0 ? text : (char[]){ "\n" },
-	    len > 0 ? len : 1, "r");
-	int rc = c != NULL && in != NULL ?
-	    conf_read(in, b->path, c, why) : -ENOMEM;
+	int rc = c != NULL ? conf_read_text(text, secrets, name, c, why) :
+	    -ENOMEM;
 
-	if (in != NULL)
-		(void)fclose(in);
 	if (rc < 0)
 		free(c);
 	else
@@ -48,21 +45,42 @@ conf_free(struct conf *c)
 	free(c);
 }
 
-void
-box_init(struct box *b, const char *path, struct exports *e, struct log *log)
+static void
+start_with(struct box *b, const char *text, const char *secrets)
 {
 	char why[BOX_WHY_SIZE];
 
+	if (parse(text, secrets, b->path, &b->start, why) == 0)
+		b->start_text = strdup(text);
+}
+
+static void
+start_with_file(struct box *b)
+{
+	if (conf_file_read(b->path, &b->text) < 0)
+		return;
+	start_with(b, b->text, NULL);
+	if (b->start_text == NULL) {
+		free(b->text);
+		b->text = NULL;
+	}
+}
+
+void
+box_init(struct box *b, const char *path, const struct conf_kept *kept,
+    struct exports *e, struct log *log)
+{
 	*b = (struct box){ .exports = e, .log = log };
 	/* The working directory changes in the background. */
 	b->path = realpath(path, NULL);
 	if (b->path == NULL)
 		b->path = strdup(path);
 	(void)pthread_mutex_init(&b->mutex, NULL);
-	if (b->path != NULL && conf_file_read(b->path, &b->text) == 0 &&
-	    parse(b, b->text, &b->start, why) < 0) {
-		free(b->text);
-		b->text = NULL;
+	if (b->path != NULL && kept->text != NULL) {
+		b->text = strdup(kept->file);
+		start_with(b, kept->text, kept->secrets);
+	} else if (b->path != NULL) {
+		start_with_file(b);
 	}
 }
 
@@ -71,8 +89,36 @@ box_fini(struct box *b)
 {
 	free(b->path);
 	free(b->text);
+	free(b->start_text);
 	conf_free(b->start);
 	(void)pthread_mutex_destroy(&b->mutex);
+}
+
+/* Under the mutex. */
+static void
+leave(const struct box *b)
+{
+	int fd, rc;
+
+	if (!keep_is_worker() || b->text == NULL || b->start_text == NULL)
+		return;
+	rc = conf_kept_make(b->start_text, b->exports->conf, b->text, &fd);
+	if (rc == 0) {
+		rc = keep_put(CONF_KEPT_NAME, fd);
+		(void)close(fd);
+	}
+	if (rc < 0)
+		log_warn(b->log, "vmfsd: the next worker would not know of "
+		    "the last change of the configuration: %s",
+		    vmfs_strerror(rc));
+}
+
+void
+box_leave(struct box *b)
+{
+	(void)pthread_mutex_lock(&b->mutex);
+	leave(b);
+	(void)pthread_mutex_unlock(&b->mutex);
 }
 
 static int
@@ -144,7 +190,7 @@ static int
 change_both(struct box *b, char *text, bool force, char *why)
 {
 	struct conf *next;
-	int rc = parse(b, text, &next, why);
+	int rc = parse(text, NULL, b->path, &next, why);
 
 	if (rc < 0)
 		return rc;
@@ -167,16 +213,14 @@ change_both(struct box *b, char *text, bool force, char *why)
 	return rc;
 }
 
-int
-box_change_held(struct box *b, const struct conf_edit *edits, size_t count,
+static int
+change(struct box *b, const struct conf_edit *edits, size_t count,
     bool force, char *why)
 {
 	cleanup_free char *text = NULL;
 	char *new = NULL;
-	int rc;
+	int rc = read_file(b, &text, why);
 
-	why[0] = '\0';
-	rc = read_file(b, &text, why);
 	if (rc == 0)
 		rc = check_unchanged(b, text, why);
 	if (rc == 0)
@@ -191,6 +235,19 @@ box_change_held(struct box *b, const struct conf_edit *edits, size_t count,
 	free(b->text);
 	b->text = new;
 	return 0;
+}
+
+int
+box_change_held(struct box *b, const struct conf_edit *edits, size_t count,
+    bool force, char *why)
+{
+	int rc;
+
+	why[0] = '\0';
+	rc = change(b, edits, count, force, why);
+	/* Some of it may be in force although it failed. */
+	leave(b);
+	return rc;
 }
 
 int
@@ -215,7 +272,7 @@ reload(struct box *b, bool force, bool dry, struct conf_changes *c, char *why)
 	int rc = read_file(b, &text, why);
 
 	if (rc == 0)
-		rc = parse(b, text, &next, why);
+		rc = parse(text, NULL, b->path, &next, why);
 	if (rc == 0)
 		rc = conf_diff(b->exports->conf, next, c);
 	if (rc == 0)
@@ -246,6 +303,8 @@ box_reload(struct box *b, bool force, bool dry, struct conf_changes *ret_c,
 	why[0] = '\0';
 	(void)pthread_mutex_lock(&b->mutex);
 	rc = reload(b, force, dry, &c, why);
+	if (!dry)
+		leave(b);
 	(void)pthread_mutex_unlock(&b->mutex);
 	if (rc < 0)
 		conf_changes_fini(&c);

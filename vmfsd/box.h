@@ -10,6 +10,7 @@
 
 #include "vmfsd/conf_diff.h"
 #include "vmfsd/conf_edit.h"
+#include "vmfsd/conf_kept.h"
 #include "vmfsd/exports.h"
 
 #define BOX_WHY_SIZE 1024
@@ -18,14 +19,19 @@ struct box {
 	pthread_mutex_t mutex;		/* one change at a time */
 	char *path;			/* of the file */
 	char *text;			/* as last read or written; NULL: not */
-	struct conf *start;		/* what the file said at the start */
+	/* What the first worker has started with; a restart changes it. */
+	char *start_text;
+	struct conf *start;
 	struct exports *exports;
 	struct log *log;
 };
 
-/* The file cannot be read: then there are no changes either. */
-void box_init(struct box *b, const char *path, struct exports *e,
-    struct log *log);
+/* The file cannot be read, and nothing is kept: then there are no changes
+ * either. */
+void box_init(struct box *b, const char *path, const struct conf_kept *kept,
+    struct exports *e, struct log *log);
+/* For a worker that goes on; every change does it, too. */
+void box_leave(struct box *b);
 void box_fini(struct box *b);
 
 /*

@@ -182,12 +182,14 @@ read_lines(struct conf_parser *p, FILE *in)
 	return rc;
 }
 
-int
-conf_read(FILE *in, const char *name, struct conf *ret_c,
-    char msg[CONF_MESSAGE_SIZE])
+static int
+read_with(FILE *in, const char *secrets, const char *name,
+    struct conf *ret_c, char msg[CONF_MESSAGE_SIZE])
 {
 	cleanup_free struct conf *c = calloc(1, sizeof(*c));
-	struct conf_parser p = { .conf = c, .file = name, .msg = msg };
+	struct conf_parser p = {
+		.conf = c, .file = name, .msg = msg, .secrets = secrets,
+	};
 	int rc;
 
 	if (c == NULL)
@@ -202,6 +204,31 @@ conf_read(FILE *in, const char *name, struct conf *ret_c,
 	}
 	*ret_c = *c;
 	return 0;
+}
+
+int
+conf_read(FILE *in, const char *name, struct conf *ret_c,
+    char msg[CONF_MESSAGE_SIZE])
+{
+	return read_with(in, NULL, name, ret_c, msg);
+}
+
+int
+conf_read_text(const char *text, const char *secrets, const char *name,
+    struct conf *ret_c, char msg[CONF_MESSAGE_SIZE])
+{
+	size_t len = strlen(text);
+	/* Of no bytes it would not open one. */
+	FILE *in = fmemopen(len > 0 ? (char *)(uintptr_t)text :
+	    (char[]){ "\n" }, len > 0 ? len : 1, "r");
+	int rc;
+
+	msg[0] = '\0';
+	if (in == NULL)
+		return -ENOMEM;
+	rc = read_with(in, secrets, name, ret_c, msg);
+	(void)fclose(in);
+	return rc;
 }
 
 #define ROOM_STEP 16

@@ -101,6 +101,12 @@ struct conf {
  */
 int conf_read(FILE *in, const char *name, struct conf *ret_c,
     char msg[CONF_MESSAGE_SIZE]) MUST_CHECK;
+/*
+ * The same of a text; with `secrets`, a line each, instead of the files that it
+ * names for them, one after the other.
+ */
+int conf_read_text(const char *text, const char *secrets, const char *name,
+    struct conf *ret_c, char msg[CONF_MESSAGE_SIZE]) MUST_CHECK;
 void conf_fini(struct conf *c);
 /*
  * Room for one more entry of `size` bytes, zeroed, behind `count` of a list

@@ -13,6 +13,7 @@ struct conf_parser {
 	const char *file;
 	int line;
 	char *msg;		/* CONF_MESSAGE_SIZE bytes */
+	const char *secrets;	/* the next ones, instead of files; NULL */
 	const struct conf_section *section;
 	char section_text[300];	/* "[target iqn...]" for messages */
 };
@@ -56,8 +57,8 @@ int conf_check_iqn(struct conf_parser *p, const char *what,
     const char *value) MUST_CHECK;
 /* ADDRESS[:PORT][,GROUP], as far as that can be seen without the address. */
 bool conf_portal_ok(const char *value);
-/* The secret in a file; -VMFS_ECONFIG when others can read it, or it is too
- * short or long. */
+/* The secret in a file, or the parser's next one; -VMFS_ECONFIG when others can
+ * read the file, or it is too short or long. */
 int conf_read_secret(struct conf_parser *p, const char *key, const char *path,
     char **field) MUST_CHECK;
 /* Whether users and secrets of "what 'name'" go together; its keys begin with

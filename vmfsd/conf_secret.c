@@ -10,6 +10,19 @@
 #define SECRET_MIN 12	/* RFC 7143 9.2.1: 96 bits */
 #define SECRET_MAX 255
 
+/* Its file may say something else by now, or be away. */
+static int
+next_secret(struct conf_parser *p, const char *key, char **field)
+{
+	size_t len = strcspn(p->secrets, "\n");
+
+	if (p->secrets[len] == '\0')
+		return conf_error(p, "%s: its secret was not kept", key);
+	*field = strndup(p->secrets, len);
+	p->secrets += len + 1;
+	return *field != NULL ? 0 : -ENOMEM;
+}
+
 int
 conf_read_secret(struct conf_parser *p, const char *key, const char *path,
     char **field)
@@ -23,6 +36,8 @@ conf_read_secret(struct conf_parser *p, const char *key, const char *path,
 	if (*field != NULL)
 		return conf_error(p, "'%s' is given twice in %s", key,
 		    p->section_text);
+	if (p->secrets != NULL)
+		return next_secret(p, key, field);
 	f = fopen(path, "re");
 	if (f == NULL)
 		return conf_error(p, "%s: cannot read '%s': %s", key, path,

@@ -60,9 +60,10 @@ keep_open(void)
 	const char *socket = getenv(SUPERVISE_SOCKET);
 	char *kept = getenv(SUPERVISE_KEPT);
 
-	if (socket == NULL)
+	/* A supervisor reads for itself what the one before it has kept. */
+	if (socket == NULL && getenv(SUPERVISE_LAYOUT) == NULL)
 		return false;
-	keep.socket = atoi(socket);
+	keep.socket = socket != NULL ? atoi(socket) : -1;
 	if (hide(keep.socket) < 0)
 		keep.socket = -1;
 	if (kept != NULL)

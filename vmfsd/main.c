@@ -30,6 +30,7 @@
 
 struct program {
 	struct options options;
+	struct conf_kept kept;	/* by the worker before this one */
 	struct conf conf;
 	struct log log;
 	struct env env;
@@ -316,7 +317,8 @@ start(struct program *p)
 	rc = start_membership(p);
 	if (rc < 0)
 		return rc;
-	box_init(&d->box, options_config(&p->options), &d->exports, &p->log);
+	box_init(&d->box, options_config(&p->options), &p->kept, &d->exports,
+	    &p->log);
 	rc = box_keeper_start(&p->keeper, &d->box);
 	if (rc < 0)
 		return rc;
@@ -326,6 +328,7 @@ start(struct program *p)
 		complain(p, d->exports.why);
 		return rc;
 	}
+	box_leave(&d->box);
 	/* Answers while the datastores are mounted, which may take a while. */
 	rc = control_start(d, &p->control, why);
 	if (rc < 0) {
@@ -509,6 +512,23 @@ understands(void)
 	return false;
 }
 
+/* What is in force, else the file.  Who only asks is to know the former. */
+static int
+load(struct program *p)
+{
+	int rc = conf_kept_take(&p->kept);
+
+	if (rc < 0 && rc != -ENOENT)
+		fprintf(stderr, "vmfsd: what is in force is not known: %s; "
+		    "reading the file\n", vmfs_strerror(rc));
+	rc = options_load(&p->options, &p->kept, &p->conf);
+	if (rc < 0 && p->kept.text != NULL && !p->options.check_config) {
+		conf_kept_fini(&p->kept);
+		rc = options_load(&p->options, &p->kept, &p->conf);
+	}
+	return rc;
+}
+
 int
 main(int argc, char **argv)
 {
@@ -519,17 +539,19 @@ main(int argc, char **argv)
 	p.worker = keep_open();
 	if (p.options.supervise && !p.worker && !p.options.check_config)
 		return supervise(&p.options, argv);
-	if (options_load(&p.options, &p.conf) < 0)
+	if (load(&p) < 0)
 		return EXIT_CONFIG;
 	if (p.options.check_config) {
 		if (!understands())
 			return EXIT_CONFIG;
 		printf("the configuration is good: %zu target(s), %zu "
 		    "datastore(s)\n", p.conf.targets, p.conf.datastores);
+		conf_kept_fini(&p.kept);
 		conf_fini(&p.conf);
 		return 0;
 	}
 	rc = run(&p);
+	conf_kept_fini(&p.kept);
 	conf_fini(&p.conf);
 	log_close(&p.log);
 	return rc;

@@ -195,22 +195,33 @@ options_config(const struct options *o)
 	return o->config != NULL ? o->config : CONFIG_DEFAULT;
 }
 
-int
-options_load(const struct options *o, struct conf *ret_c)
+static int
+read_file(const char *path, struct conf *ret_c, char *msg)
 {
-	const char *path = options_config(o);
-	char msg[CONF_MESSAGE_SIZE];
-	struct conf c;
 	FILE *in = fopen(path, "re");
 	int rc;
 
 	if (in == NULL) {
-		fprintf(stderr, "vmfsd: cannot read the configuration '%s': "
-		    "%s; name another by --config\n", path, strerror(errno));
+		(void)snprintf(msg, CONF_MESSAGE_SIZE, "cannot read the "
+		    "configuration '%s': %s; name another by --config", path,
+		    strerror(errno));
 		return -VMFS_ECONFIG;
 	}
-	rc = conf_read(in, path, &c, msg);
+	rc = conf_read(in, path, ret_c, msg);
 	(void)fclose(in);
+	return rc;
+}
+
+int
+options_load(const struct options *o, const struct conf_kept *kept,
+    struct conf *ret_c)
+{
+	char msg[CONF_MESSAGE_SIZE];
+	struct conf c;
+	int rc = kept->text != NULL ? conf_read_text(kept->text,
+	    kept->secrets, "the configuration in force", &c, msg) :
+	    read_file(options_config(o), &c, msg);
+
 	if (rc < 0) {
 		fprintf(stderr, "vmfsd: %s\n", msg[0] != '\0' ? msg :
 		    vmfs_strerror(rc));

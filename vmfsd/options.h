@@ -6,7 +6,7 @@
 #include <stdbool.h>
 
 #include "libvmfs/base/log.h"
-#include "vmfsd/conf.h"
+#include "vmfsd/conf_kept.h"
 
 struct options {
 	const char *config;	/* NULL: the default file */
@@ -20,8 +20,9 @@ struct options {
 void options_parse(struct options *o, int argc, char **argv);
 /* The file it is read from. */
 const char *options_config(const struct options *o);
-/* Reads the configuration and puts the options over it; says what is wrong
- * on stderr and returns -VMFS_ECONFIG. */
-int options_load(const struct options *o, struct conf *ret_c) MUST_CHECK;
+/* Reads the configuration, that which is kept or else the file, and puts the
+ * options over it; says what is wrong on stderr and returns -VMFS_ECONFIG. */
+int options_load(const struct options *o, const struct conf_kept *kept,
+    struct conf *ret_c) MUST_CHECK;
 
 #endif

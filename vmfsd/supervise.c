@@ -19,6 +19,7 @@
 
 #include "libvmfs/base/list.h"
 #include "vmfsd/background.h"
+#include "vmfsd/conf_kept.h"
 #include "vmfsd/ds_keep.h"
 #include "vmfsd/keep.h"
 #include "vmfsd/log_open.h"
@@ -101,19 +102,22 @@ keep_it(struct supervisor *s, const char *name, int fd)
 	list_add_tail(&s->kept, &k->node);
 }
 
-/* The environment of a successor; in a child, or before exec of our own. */
+/* The environment of a successor, or with `only` that; in a child, or before exec
+ * of our own. */
 static void
-hand_over(struct supervisor *s)
+hand_over(struct supervisor *s, const char *only)
 {
 	static char text[KEPT_TEXT_MAX];
 	size_t n = 0;
 
 	list_for_each(node, tmp, &s->kept) {
 		struct kept *k = list_entry(node, struct kept, node);
-		size_t room = sizeof(text) - n;
-		size_t len = (size_t)snprintf(text + n, room, "%s%s=%d",
-		    n > 0 ? "," : "", k->name, k->fd);
+		size_t room = sizeof(text) - n, len;
 
+		if (only != NULL && strcmp(k->name, only) != 0)
+			continue;
+		len = (size_t)snprintf(text + n, room, "%s%s=%d",
+		    n > 0 ? "," : "", k->name, k->fd);
 		/* Half of a number would be another descriptor. */
 		if (len >= room) {
 			text[n] = '\0';
@@ -164,7 +168,7 @@ become_worker(struct supervisor *s, int socket, pid_t parent)
 	(void)fcntl(socket, F_SETFD, 0);
 	(void)snprintf(number, sizeof(number), "%d", socket);
 	(void)setenv(SUPERVISE_SOCKET, number, 1);
-	hand_over(s);
+	hand_over(s, NULL);
 	/* What runs here: another on the disk has not been looked at. */
 	(void)execv("/proc/self/exe", s->argv);
 	(void)execv(s->program, s->argv);
@@ -241,6 +245,7 @@ become_check(struct supervisor *s)
 	(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
 	supervise_layout(layout);
 	(void)setenv(SUPERVISE_LAYOUT, layout, 1);
+	hand_over(s, CONF_KEPT_NAME);
 	(void)execl(s->program, s->program, "--check-config", "--supervise",
 	    "-c", options_config(s->options), (char *)NULL);
 	_exit(127);
@@ -381,12 +386,15 @@ tell_end(struct supervisor *s, int status)
 static void
 renew(struct supervisor *s)
 {
-	hand_over(s);
+	hand_over(s, NULL);
 	(void)execv(s->program, s->argv);
 	/* Then the old one goes on, with a new worker. */
 	log_error(&s->log, "supervisor: cannot run %s: %s", s->program,
 	    strerror(errno));
 	(void)unsetenv(SUPERVISE_KEPT);
+	list_for_each(node, tmp, &s->kept)
+		(void)fcntl(list_entry(node, struct kept, node)->fd, F_SETFD,
+		    FD_CLOEXEC);
 }
 
 /* False: somebody wants us to end. */

@@ -177,7 +177,8 @@ worker_that_cannot_start_is_given_up_body()
 	daemon_in=supervised
 	hosts_up esx1
 	eval "supervisor=\${daemon_esx1}"
-	mv esx1/conf esx1/conf.away
+	mv esx1/id esx1/id.away
+	: >esx1/id
 	kill -9 "$(worker esx1)"
 	until_true 30 gave_up "${supervisor}" ||
 	    atf_fail "it is tried for ever"
@@ -187,7 +188,8 @@ worker_that_cannot_start_is_given_up_body()
 	# Its users get an error then, as ever.
 	atf_check -s not-exit:0 -e ignore ls esx1/mnt
 	umount -l esx1/mnt
-	mv esx1/conf.away esx1/conf
+	rm esx1/id
+	mv esx1/id.away esx1/id
 	daemon_start esx1
 	daemon_stop esx1
 }

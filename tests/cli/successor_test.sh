@@ -1,0 +1,218 @@
+# SPDX-License-Identifier: BSD-2-Clause
+# A worker's successor goes on with what was in force, whatever the file says by
+# then.
+. "${VMFS_SRCDIR}/tests/cli/hosts.subr"
+
+a_case()
+{
+	atf_test_case "$1" cleanup
+	eval "$1_head() { atf_set require.user root; }"
+	eval "$1_cleanup() { hosts_cleanup; }"
+	cases="${cases} $1"
+}
+
+iqn=iqn.2026-11.test:box
+
+# One host, supervised, with a file that somebody has open.
+holder()
+{
+	daemon_in=supervised
+	one_host
+	exec 8>>esx1/mnt/file
+	echo one >&8
+}
+
+# Nobody lost anything: not what was written, not the open file.
+went_on_well()
+{
+	timeout 30 sh -c 'echo two >&8' || atf_fail "the open file is lost"
+	exec 8>&-
+	atf_check -o inline:'one\ntwo\n' cat esx1/mnt/file
+}
+
+upgraded()
+{
+	atf_check -o ignore vmfsctl daemon upgrade
+}
+
+# In the file, not in force.
+edited()
+{
+	sed -i "$@" esx1/conf
+	atf_check -s exit:6 -o match:'only a restart' vmfsctl reload
+}
+
+a_case name_that_is_not_applied_hangs_nobody
+name_that_is_not_applied_hangs_nobody_body()
+{
+	holder
+	edited 's,datastore ds1,datastore prod,'
+	kill_worker esx1
+	went_on_well
+	atf_check -o match:'^ds1	' -o not-match:prod vmfsctl -H ds ls
+	hosts_stop
+	fsck_is_clean lun
+}
+
+a_case lun_that_is_not_applied_is_not_mounted
+lun_that_is_not_applied_is_not_mounted_body()
+{
+	holder
+	lun_make other
+	edited "s,^lun = .*,lun = ${PWD}/other,"
+	kill_worker esx1
+	upgraded
+	went_on_well
+	# Nor is it forgotten that this is not what runs.
+	atf_check -s exit:6 -o match:'only a restart' vmfsctl reload
+	hosts_stop
+	fsck_is_clean lun
+}
+
+a_case readonly_that_is_not_applied_loses_no_write
+readonly_that_is_not_applied_loses_no_write_body()
+{
+	holder
+	edited '$a options = ro'
+	kill_worker esx1
+	went_on_well
+	hosts_stop
+	fsck_is_clean lun
+}
+
+a_case file_that_is_being_edited_loses_nothing
+file_that_is_being_edited_loses_nothing_body()
+{
+	holder
+	cp esx1/conf whole
+	echo 'half a li' >>esx1/conf
+	atf_check -s not-exit:0 -e match:'half a li' vmfsctl reload
+	kill_worker esx1
+	mv esx1/conf half
+	kill_worker esx1
+	mv half esx1/conf
+	upgraded
+	went_on_well
+	# It takes effect when it is whole again.
+	atf_check -s not-exit:0 -e match:'half a li' vmfsctl reload
+	mv whole esx1/conf
+	atf_check -o ignore vmfsctl reload
+	hosts_stop
+}
+
+# box LINE...: the configuration of a box, beyond its first line.
+box()
+{
+	{
+		printf '[portal]\nlisten = 127.0.0.1:0\n[target %s]\n' ${iqn}
+		printf '%s\n' "$@"
+	} | host_conf box
+	daemon_in=supervised
+	daemon_start box
+	export VMFSD_CONTROL="${PWD}/box/ctl"
+}
+
+another_one()
+{
+	[ "$(worker box)" != "$1" ] && vmfsctl target ls
+}
+
+# Of a box that mounts nothing.
+kill_box_worker()
+{
+	_old=$(worker box)
+	kill -9 "${_old}"
+	until_true 30 another_one "${_old}" || atf_fail "nobody goes on"
+}
+
+a_case secret_that_is_away_ends_nothing
+secret_that_is_away_ends_nothing_body()
+{
+	(umask 077; echo 'secret of the box' >secret)
+	(umask 077; echo 'secret  of one  ' >own)
+	box 'lun.0 = ram:64M' 'chap = all' "chap-secret-file = ${PWD}/secret" \
+	    "allow = iqn.2026-11.test:*" \
+	    "allow = iqn.2026-11.test:me,chap=me,chap-secret-file=${PWD}/own"
+	mv own own.away
+	echo 'secret that is not applied' >secret
+	kill_box_worker
+	kill_box_worker
+	atf_check -o match:"^${iqn}	.*	all	" vmfsctl -H target ls
+	mv own.away own
+	echo 'secret of the box' >secret
+	# Nothing differs from what runs.
+	atf_check -o not-match:access vmfsctl reload
+}
+
+a_case secrets_are_kept_from_others
+secrets_are_kept_from_others_body()
+{
+	(umask 077; echo 'secret of the box' >secret)
+	box 'lun.0 = ram:64M' 'chap = all' "chap-secret-file = ${PWD}/secret"
+	vmfsctl reload
+	for pid in $(cat box/pid) $(worker box); do
+		for fd in "/proc/${pid}"/fd/*; do
+			case $(readlink "${fd}") in
+			*memfd:conf*) echo "${fd}" >>kept ;;
+			esac
+		done
+	done
+	# The supervisor's, and no more.
+	atf_check_equal 1 "$(wc -l <kept)"
+	kept=$(cat kept)
+	atf_check grep -q 'secret of the box' "${kept}"
+	atf_check -o inline:'600\n' stat -L -c %a "${kept}"
+	atf_check -s not-exit:0 -e ignore \
+	    sh -c "echo theirs >>'${kept}'"
+	# Close-on-exec.
+	atf_check -o match:'^flags:.*02......$' \
+	    cat "/proc/$(cat box/pid)/fdinfo/${kept##*/}"
+}
+
+a_case change_by_command_is_in_force
+change_by_command_is_in_force_body()
+{
+	box 'lun.0 = ram:64M' 'allow = iqn.2026-11.test:*'
+	truncate -s 64M disk
+	atf_check -o ignore vmfsctl lun create ${iqn} 5 "${PWD}/disk"
+	# By hand, not applied.
+	sed -i '/^lun.0/d' box/conf
+	kill_box_worker
+	atf_check -o match:'	0	.*ram:64M' -o match:"	5	.*${PWD}/disk" \
+	    vmfsctl -H lun ls
+	# Nor is it put in force by another command.
+	atf_check -s not-exit:0 -e match:'changed since it was read' \
+	    vmfsctl lun remove ${iqn} 5
+	atf_check -o match:'remove LUN 0' vmfsctl reload
+	kill_box_worker
+	atf_check -o not-match:'ram:' -o match:"	5	.*${PWD}/disk" \
+	    vmfsctl -H lun ls
+}
+
+a_case change_that_was_refused_is_not_made
+change_that_was_refused_is_not_made_body()
+{
+	box 'lun.0 = ram:64M' 'allow = iqn.*'
+	url=iscsi://$(vmfsctl target ls --json | jq -r '.portals[0]')/${iqn}/0
+	mkfifo go
+	qemu-io -f raw "${url}" <go >io.out 2>&1 &
+	exec 7>go
+	until_true 20 eval 'vmfsctl -H session ls | grep .' ||
+	    atf_fail "nobody logs in"
+	sed -i '/^lun.0/d' box/conf
+	sed -i '$a alias = ours' box/conf
+	atf_check -s exit:6 -o match:'in use by 1 session' vmfsctl reload
+	exec 7>&-
+	wait $!
+	kill_box_worker
+	atf_check -o match:'	0	.*ram:64M' vmfsctl -H lun ls
+	atf_check_equal ours \
+	    "$(vmfsctl --json target ls | jq -r '.targets[0].alias')"
+}
+
+atf_init_test_cases()
+{
+	for c in ${cases}; do
+		atf_add_test_case "${c}"
+	done
+}
