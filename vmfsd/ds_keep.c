@@ -142,40 +142,76 @@ look_left(const char *name, struct ds_keep **ret_k)
 	return rc < 0 ? rc : map_left(fd, ret_k);
 }
 
-bool
-ds_keep_mount(const char *name, char ret_dir[DS_KEEP_TEXT])
+int
+ds_keep_how(const char *name, struct ds_keep_how *ret_how)
+{
+	struct ds_keep *k;
+	int rc = look_left(name, &k);
+
+	if (rc < 0)
+		return rc;
+	(void)snprintf(ret_how->lun, DS_KEEP_TEXT, "%s", k->lun);
+	(void)snprintf(ret_how->mount, DS_KEEP_TEXT, "%s", k->mount);
+	ret_how->readonly = k->readonly != 0;
+	(void)munmap(k, sizeof(*k));
+	return ret_how->lun[0] != '\0' ? 0 : -ENAMETOOLONG;
+}
+
+static bool
+connection_is_left(const struct datastore *d)
 {
 	char kept[KEEP_NAME_MAX];
-	struct ds_keep *k;
-	bool told;
 	int fd;
 
-	(void)snprintf(kept, sizeof(kept), FUSE_PREFIX "%s", name);
-	if (keep_look(kept, &fd) < 0 || look_left(name, &k) < 0)
-		return false;
-	told = k->lun[0] != '\0';
-	if (told)
-		(void)snprintf(ret_dir, DS_KEEP_TEXT, "%s", k->mount);
-	(void)munmap(k, sizeof(*k));
-	return told;
+	(void)snprintf(kept, sizeof(kept), FUSE_PREFIX "%s", d->name);
+	return keep_look(kept, &fd) == 0;
+}
+
+static void
+look_above(void *arg, struct datastore *other)
+{
+	struct datastore *d = arg;
+	size_t len = strlen(other->mount);
+
+	if (strncmp(d->mount, other->mount, len) != 0 ||
+	    (d->mount[len] != '\0' && d->mount[len] != '/') ||
+	    !connection_is_left(other))
+		return;
+	(void)snprintf(d->why, sizeof(d->why), "cannot mount on '%s': "
+	    "datastore '%s' is still mounted on '%s' and waits for its LUN; "
+	    "vmfsctl ds unmount %s gives it up", d->mount, other->name,
+	    other->mount, other->name);
+}
+
+int
+ds_keep_check_dir(struct datastore *d)
+{
+	/* It is where it is, and needs no look at the directory. */
+	if (connection_is_left(d))
+		return 0;
+	datastores_each(d->all, look_above, d);
+	return d->why[0] != '\0' ? -EBUSY : 0;
 }
 
 int
 ds_keep_adopt(struct datastores *all, const char *name)
 {
 	struct conf_datastore conf = { .name = (char *)(uintptr_t)name };
-	struct ds_keep *k;
-	int rc = look_left(name, &k);
+	struct datastore *d = datastore_ref(all, name);
+	struct ds_keep_how how;
+	int rc;
 
+	if (d != NULL) {
+		datastore_unref(d);
+		return 0;
+	}
+	rc = ds_keep_how(name, &how);
 	if (rc < 0)
 		return rc;
-	conf.lun = k->lun;
-	conf.mount = k->mount;
-	conf.readonly = k->readonly != 0;
-	rc = k->lun[0] != '\0' ? datastore_add(all, &conf, false) :
-	    -ENAMETOOLONG;
-	(void)munmap(k, sizeof(*k));
-	return rc;
+	conf.lun = how.lun;
+	conf.mount = how.mount;
+	conf.readonly = how.readonly;
+	return datastore_add(all, &conf, false);
 }
 
 void

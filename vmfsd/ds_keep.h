@@ -52,14 +52,26 @@ struct ds_keep {
 /* Takes what a predecessor left, or makes it; d->keep.  It stays until
  * ds_keep_end. */
 int ds_keep_begin(struct datastore *d) MUST_CHECK;
+/* How a dead process had one mounted. */
+struct ds_keep_how {
+	char lun[DS_KEEP_TEXT], mount[DS_KEEP_TEXT];
+	bool readonly;
+};
+
 /* A dead process had it mounted, and this one has not yet. */
 bool ds_keep_is_left(const char *name);
-/* Where its mount still is. */
-bool ds_keep_mount(const char *name, char ret_dir[DS_KEEP_TEXT]);
+/* The same, and how.  -ENAMETOOLONG: the texts had no room. */
+int ds_keep_how(const char *name, struct ds_keep_how *ret_how) MUST_CHECK;
 /*
- * The same of the next one, from *at on, in whatever way that was mounted: its
- * name (KEEP_NAME_MAX).  It is added, not listed, or given up: who uses the
- * mount has ENOTCONN.
+ * Is something of a dead process mounted where d is to be mounted, or above
+ * that?  Then who looks there waits for a process that reads its requests;
+ * -EBUSY with a sentence in d->why.
+ */
+int ds_keep_check_dir(struct datastore *d) MUST_CHECK;
+/*
+ * The next one that was left, from *at on, in whatever way that was mounted:
+ * its name (KEEP_NAME_MAX).  It is added, not listed, unless it is there, or given
+ * up: who uses the mount has ENOTCONN.
  */
 bool ds_keep_next(unsigned *at, char *ret_name);
 int ds_keep_adopt(struct datastores *all, const char *name) MUST_CHECK;

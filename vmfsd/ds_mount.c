@@ -451,6 +451,9 @@ bring_up(struct datastore *d)
 	d->why[0] = '\0';
 	d->space_asked = d->space_watched = false;
 	atomic_store(&d->gone, false);
+	rc = ds_keep_check_dir(d);
+	if (rc < 0)
+		return rc;
 	rc = ds_keep_begin(d);
 	if (rc < 0)
 		return fail(d, rc, "no memory that outlives this process");

@@ -217,8 +217,21 @@ mount_one(struct program *p, const char *name)
 	return rc;
 }
 
-/* Those that the process before us had, and the configuration has not: somebody
- * mounted them by mount.vmfs, or has changed it since.  How many failed. */
+/* Not all are in the list: somebody has mounted them by mount.vmfs. */
+static int
+add_left(struct datastores *all, const char *name)
+{
+	int rc = ds_keep_adopt(all, name);
+
+	if (rc == 0)
+		return 0;
+	log_error(all->log, "datastore: %s: not mounted again: %s", name,
+	    vmfs_strerror(rc));
+	ds_keep_give_up(name);
+	return rc;
+}
+
+/* Those that the process before us had; how many failed. */
 static unsigned
 mount_left(struct program *p)
 {
@@ -227,33 +240,33 @@ mount_left(struct program *p)
 	unsigned failed = 0;
 
 	for (unsigned at = 0; ds_keep_next(&at, name);) {
-		int rc = ds_keep_adopt(all, name);
-
-		if (rc < 0) {
-			log_error(&p->log, "datastore: %s: not mounted again: "
-			    "%s", name, vmfs_strerror(rc));
-			ds_keep_give_up(name);
+		if (add_left(all, name) < 0)
 			continue;
-		}
-		/* First: nothing else keeps it in the list. */
+		/* First: nothing else may keep it in the list. */
 		datastore_want(all, name);
 		failed += mount_one(p, name) < 0;
 	}
 	return failed;
 }
 
-/* A mount that has outlived a worker is where it is. */
+/* What has outlived a worker is as it was. */
 static int
 add_listed(struct program *p, const struct conf_datastore *conf)
 {
 	struct conf_datastore as = *conf;
-	char dir[DS_KEEP_TEXT];
+	struct ds_keep_how how;
 
-	if (ds_keep_mount(conf->name, dir) && strcmp(dir, conf->mount) != 0) {
-		log_warn(&p->log, "datastore: %s: stays mounted on '%s' until "
-		    "vmfsd is started again; the configuration says '%s'",
-		    conf->name, dir, conf->mount);
-		as.mount = dir;
+	if (ds_keep_how(conf->name, &how) == 0) {
+		as.lun = how.lun;
+		as.mount = how.mount;
+		as.readonly = how.readonly;
+		if (strcmp(as.lun, conf->lun) != 0 ||
+		    strcmp(as.mount, conf->mount) != 0 ||
+		    as.readonly != conf->readonly)
+			log_warn(&p->log, "datastore: %s: stays mounted on "
+			    "'%s' as it was until vmfsd is started again; the "
+			    "configuration says something else", conf->name,
+			    as.mount);
 	}
 	return datastore_add(&p->daemon.datastores, &as, true);
 }
@@ -274,35 +287,53 @@ something_is_left(void)
  * must succeed, and what was unmounted later is not for its successors.
  */
 static int
-mount_all(struct program *p)
+mount_listed(struct program *p, const bool *left, bool starts,
+    unsigned *failed)
 {
 	struct datastores *all = &p->daemon.datastores;
 	const struct conf *conf = &p->conf;
-	bool starts = p->options.exit_on_unmount && !something_is_left();
-	bool only_left = p->options.exit_on_unmount && !starts;
-	unsigned failed = 0;
-	int rc = 0;
 
-	for (size_t i = 0; rc == 0 && i < conf->datastores; i++)
-		rc = add_listed(p, &conf->datastore[i]);
-	for (size_t i = 0; rc == 0 && i < conf->datastores; i++) {
-		if ((conf->datastore[i].noauto || only_left) &&
-		    !ds_keep_is_left(conf->datastore[i].name))
+	for (size_t i = 0; i < conf->datastores; i++) {
+		int rc;
+
+		if (conf->datastore[i].noauto || left[i])
 			continue;
 		rc = mount_one(p, conf->datastore[i].name);
 		if (rc < 0)
 			datastore_want(all, conf->datastore[i].name);
-		failed += rc < 0;
-		if (!starts)
-			rc = 0;
+		*failed += rc < 0;
+		if (rc < 0 && starts)
+			return rc;
 	}
-	if (rc == 0)
-		failed += mount_left(p);
+	return 0;
+}
+
+/* First what is left: another section may be for the same LUN or directory by
+ * now, and must find it in use. */
+static int
+mount_all(struct program *p)
+{
+	const struct conf *conf = &p->conf;
+	bool starts = p->options.exit_on_unmount && !something_is_left();
+	bool only_left = p->options.exit_on_unmount && !starts;
+	bool left[CONF_LIST_MAX];
+	unsigned failed;
+	int rc = 0;
+
+	for (size_t i = 0; rc == 0 && i < conf->datastores; i++) {
+		left[i] = ds_keep_is_left(conf->datastore[i].name);
+		rc = add_listed(p, &conf->datastore[i]);
+	}
+	if (rc < 0)
+		return rc;
+	failed = mount_left(p);
+	if (!only_left)
+		rc = mount_listed(p, left, starts, &failed);
 	if (rc < 0 || failed == 0)
 		return rc;
 	log_warn(&p->log, "vmfsd: going on without %u datastore(s); vmfsctl "
 	    "ds ls tells why; their mount is tried again", failed);
-	return retry_start(&p->retry, all);
+	return retry_start(&p->retry, &p->daemon.datastores);
 }
 
 static int

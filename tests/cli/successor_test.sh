@@ -100,6 +100,66 @@ file_that_is_being_edited_loses_nothing_body()
 	hosts_stop
 }
 
+# Its supervisor lacks the configuration in force, as after an upgrade from a
+# version that left none: the file counts.
+kept_nothing()
+{
+	_limit=$(prlimit --pid="$(cat "$1/pid")" --nofile --noheadings --raw \
+	    --output=SOFT)
+	prlimit --pid="$(cat "$1/pid")" --nofile=3:
+	vmfsctl reload
+	until_true 10 grep "'conf' would not outlive" "$1/log" ||
+	    atf_fail "it was kept all the same"
+	prlimit --pid="$(cat "$1/pid")" --nofile="${_limit}:"
+}
+
+a_case what_is_left_comes_before_the_file
+what_is_left_comes_before_the_file_body()
+{
+	holder
+	lun_make other
+	sed -i -e 's,datastore ds1,datastore prod,' esx1/conf
+	kept_nothing esx1
+	kill -9 "$(worker esx1)"
+	until_true 30 grep 'datastore: prod: not mounted' esx1/log ||
+	    atf_fail "it is mounted once more"
+	sed -i -e 's,datastore prod,datastore ds1,' \
+	    -e "s,^lun = .*,lun = ${PWD}/other," -e '$a options = ro' esx1/conf
+	kept_nothing esx1
+	kill_worker esx1
+	went_on_well
+	atf_check -o match:"^ds1	.*	${PWD}/lun	" vmfsctl -H ds ls
+	daemon_stop esx1
+	fsck_is_clean lun
+}
+
+# Its LUN is away: nobody answers who looks there.
+a_case nothing_is_mounted_over_what_waits
+nothing_is_mounted_over_what_waits_body()
+{
+	daemon_in=supervised
+	lun_make lun
+	lun_make other
+	printf '[datastore ds1]\nlun = %s\nmount = %s
+[datastore ds2]\nlun = %s\nmount = %s/below\noptions = noauto\n' \
+	    "${PWD}/lun" "${PWD}/esx1/mnt" "${PWD}/other" "${PWD}/esx1/mnt" |
+	    host_conf esx1
+	daemon_start esx1
+	export VMFSD_CONTROL="${PWD}/esx1/ctl"
+	mkdir esx1/mnt/below
+	holds esx1/mnt/file
+	goes_on_without lun ds1
+	atf_check -s not-exit:0 -e match:"'ds1' is still mounted" \
+	    timeout 20 vmfsctl ds mount ds2
+	mv lun.away lun
+	echo >go
+	until_true 60 test -s outcome || atf_fail "it is not mounted again"
+	atf_check_equal written "$(cat outcome)"
+	atf_check vmfsctl ds mount ds2
+	atf_check vmfsctl ds unmount ds2
+	daemon_stop esx1
+}
+
 # box LINE...: the configuration of a box, beyond its first line.
 box()
 {

@@ -355,33 +355,6 @@ mount_stays_where_it_is_cleanup()
 	hosts_cleanup
 }
 
-# Has FILE open, and writes to it when it is told to.
-writer()
-{
-	exec 9>>"$1"
-	echo >held
-	read -r _ <go
-	if echo still >&9; then
-		echo written >outcome
-	else
-		echo refused >outcome
-	fi 2>/dev/null
-}
-holds()
-{
-	mkfifo go
-	(writer "$1") &
-	until_true 10 test -s held || atf_fail "the file cannot be opened"
-}
-# LUN NAME: it is away, and the next worker does not get it.
-goes_on_without()
-{
-	mv "$1" "$1.away"
-	kill -9 "$(worker esx1)"
-	until_true 30 grep "datastore: $2: not mounted" esx1/log ||
-	    atf_fail "the LUN is there all the same"
-}
-
 atf_test_case mount_by_hand_waits_for_its_lun cleanup
 mount_by_hand_waits_for_its_lun_head()
 {
