@@ -150,7 +150,7 @@ void datastores_each(struct datastores *all,
 /* `why` (DATASTORE_WHY_SIZE) is the sentence for the admin on failure. */
 int datastore_mount(struct datastores *all, const char *name, char *why)
     MUST_CHECK;
-/* Marks one whose mount has failed as one to try again. */
+/* Marks one as one to try again, also by a successor. */
 void datastore_want(struct datastores *all, const char *name);
 /* Tries those, until *stop; how many are left.  The log hears of one that
  * fails only when the reason is new. */

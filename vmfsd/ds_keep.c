@@ -257,7 +257,7 @@ ds_keep_end(struct datastore *d)
 void
 ds_keep_unused(struct datastore *d)
 {
-	if (d->keep != NULL && !d->left &&
+	if (d->keep != NULL && !d->left && !atomic_load(&d->wanted) &&
 	    atomic_load(&d->keep->host.member) == 0)
 		ds_keep_end(d);
 }

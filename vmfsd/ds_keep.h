@@ -58,7 +58,8 @@ struct ds_keep_how {
 	bool readonly;
 };
 
-/* A dead process had it mounted, and this one has not yet. */
+/* A dead process had it mounted, or tried to for as long as it lived; and this
+ * one has not yet. */
 bool ds_keep_is_left(const char *name);
 /* The same, and how.  -ENAMETOOLONG: the texts had no room. */
 int ds_keep_how(const char *name, struct ds_keep_how *ret_how) MUST_CHECK;
@@ -81,7 +82,8 @@ bool ds_keep_is_open(void *keep, uint64_t ino);
 /* The datastore is not mounted any more, and not to be: nobody goes on with it,
  * and who still uses the mount of a dead process has ENOTCONN. */
 void ds_keep_end(struct datastore *d);
-/* It could not be mounted: the same, if nothing is to go on with. */
+/* It could not be mounted: the same, if it is not tried again and nothing is to
+ * go on with. */
 void ds_keep_unused(struct datastore *d);
 
 #endif

@@ -723,13 +723,19 @@ datastore_reap(struct datastores *all, const char *name)
 void
 datastore_want(struct datastores *all, const char *name)
 {
-	struct datastore *d;
+	char why[DATASTORE_WHY_SIZE];
+	struct datastore *d = take(all, name, "mounting", why);
 
-	if (datastore_get(all, name, false, &d) < 0)
+	if (d == NULL)
 		return;
-	atomic_store(&d->wanted,
-	    atomic_load(&d->state) == DATASTORE_UNMOUNTED);
-	datastore_put(d);
+	if (atomic_load(&d->state) == DATASTORE_UNMOUNTED) {
+		atomic_store(&d->wanted, true);
+		/* By this a successor knows, too. */
+		if (ds_keep_begin(d) < 0)
+			log_warn(all->log, "datastore: %s: no memory that "
+			    "outlives this process", name);
+	}
+	give_back(d);
 }
 
 /* 1: it is still wanted. */

@@ -41,6 +41,7 @@ struct program {
 	struct box_keeper keeper;
 	int signal_fd, event_fd, ready_fd;
 	bool worker;		/* of a supervisor, whose is the pidfile */
+	bool successor;		/* of a worker that told what it had */
 };
 
 static void
@@ -308,14 +309,18 @@ mount_listed(struct program *p, const bool *left, bool starts,
 	return 0;
 }
 
-/* First what is left: another section may be for the same LUN or directory by
- * now, and must find it in use. */
+/*
+ * First what is left: another section may be for the same LUN or directory by
+ * now, and must find it in use.  Of a predecessor that told what it had that
+ * is all: the rest was unmounted, or nobody has asked for it.
+ */
 static int
 mount_all(struct program *p)
 {
 	const struct conf *conf = &p->conf;
-	bool starts = p->options.exit_on_unmount && !something_is_left();
-	bool only_left = p->options.exit_on_unmount && !starts;
+	bool goes_on = p->successor || something_is_left();
+	bool starts = p->options.exit_on_unmount && !goes_on;
+	bool only_left = p->successor || (p->options.exit_on_unmount && goes_on);
 	bool left[CONF_LIST_MAX];
 	unsigned failed;
 	int rc = 0;
@@ -329,6 +334,9 @@ mount_all(struct program *p)
 	failed = mount_left(p);
 	if (!only_left)
 		rc = mount_listed(p, left, starts, &failed);
+	/* The last one may have gone just before this process came. */
+	if (only_left)
+		some_unmounted(p);
 	if (rc < 0 || failed == 0)
 		return rc;
 	log_warn(&p->log, "vmfsd: going on without %u datastore(s); vmfsctl "
@@ -552,6 +560,7 @@ load(struct program *p)
 	if (rc < 0 && rc != -ENOENT)
 		fprintf(stderr, "vmfsd: what is in force is not known: %s; "
 		    "reading the file\n", vmfs_strerror(rc));
+	p->successor = rc == 0;
 	rc = options_load(&p->options, &p->kept, &p->conf);
 	if (rc < 0 && p->kept.text != NULL && !p->options.check_config) {
 		conf_kept_fini(&p->kept);

@@ -123,6 +123,7 @@ what_is_left_comes_before_the_file_body()
 	kill -9 "$(worker esx1)"
 	until_true 30 grep 'datastore: prod: not mounted' esx1/log ||
 	    atf_fail "it is mounted once more"
+	until_true 30 vmfsctl ds unmount prod || atf_fail "nobody goes on"
 	sed -i -e 's,datastore prod,datastore ds1,' \
 	    -e "s,^lun = .*,lun = ${PWD}/other," -e '$a options = ro' esx1/conf
 	kept_nothing esx1
@@ -158,6 +159,93 @@ nothing_is_mounted_over_what_waits_body()
 	atf_check vmfsctl ds mount ds2
 	atf_check vmfsctl ds unmount ds2
 	daemon_stop esx1
+}
+
+another_host()
+{
+	[ "$(worker esx1)" != "$1" ] && vmfsctl daemon ls &&
+	    [ "$(grep -c 'vmfsd: ready' esx1/log)" -ge "$2" ]
+}
+
+# Of a host that may have nothing mounted.
+kill_host_worker()
+{
+	_old=$(worker esx1)
+	_ready=$(grep -c 'vmfsd: ready' esx1/log)
+	kill -9 "${_old}"
+	until_true 30 another_host "${_old}" $((_ready + 1)) ||
+	    atf_fail "nobody goes on"
+}
+
+a_case what_was_unmounted_stays_so
+what_was_unmounted_stays_so_body()
+{
+	daemon_in=supervised
+	one_host
+	atf_check vmfsctl ds unmount ds1
+	kill_host_worker
+	upgraded
+	atf_check -o match:'^ds1	.*	unmounted' vmfsctl -H ds ls
+	atf_check -s not-exit:0 mountpoint -q esx1/mnt
+	atf_check vmfsctl ds mount ds1
+	kill_worker esx1
+	atf_check mountpoint -q esx1/mnt
+	hosts_stop
+}
+
+a_case section_that_is_not_applied_is_not_mounted
+section_that_is_not_applied_is_not_mounted_body()
+{
+	holder
+	lun_make other
+	mkdir other.mnt
+	printf '[datastore ds2]\nlun = %s\nmount = %s\n' "${PWD}/other" \
+	    "${PWD}/other.mnt" >>esx1/conf
+	kill_worker esx1
+	atf_check -o not-match:ds2 vmfsctl -H ds ls
+	went_on_well
+	hosts_stop
+}
+
+# It was away when vmfsd was started.
+a_case lun_is_waited_for_by_the_next_one_too
+lun_is_waited_for_by_the_next_one_too_body()
+{
+	daemon_in=supervised
+	lun_make lun
+	mv lun lun.away
+	printf '[datastore ds1]\nlun = %s\nmount = %s\n' "${PWD}/lun" \
+	    "${PWD}/esx1/mnt" | host_conf esx1
+	daemon_start esx1
+	export VMFSD_CONTROL="${PWD}/esx1/ctl"
+	mount_failed esx1 'no such file'
+	kill_host_worker
+	kill_host_worker
+	mount_failed esx1 'no such file'
+	mv lun.away lun
+	until_true 60 mountpoint -q esx1/mnt || atf_fail "nobody waits for it"
+	atf_check vmfsctl ds unmount ds1
+	daemon_stop esx1
+}
+
+# Its predecessor died between the last unmount and its own end.
+a_case successor_of_the_last_unmount_ends
+successor_of_the_last_unmount_ends_body()
+{
+	lun_make lun
+	printf '[datastore ds1]\nlun = %s\nmount = %s\n' "${PWD}/lun" \
+	    "${PWD}/esx1/mnt" | host_conf esx1
+	{
+		cat esx1/conf
+		printf '\0\0'
+		cat esx1/conf
+		printf '\0'
+	} >kept
+	atf_check timeout 60 env VMFSD_SUPERVISOR=7 VMFSD_KEPT=conf=6 vmfsd \
+	    --config=esx1/conf --log-file="${PWD}/esx1/log" --supervise \
+	    --exit-on-unmount 6<kept 7>/dev/null
+	atf_check grep -q 'vmfsd: ready' esx1/log
+	atf_check -s exit:1 grep 'mounted dir=' esx1/log
 }
 
 # box LINE...: the configuration of a box, beyond its first line.
