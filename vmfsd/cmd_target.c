@@ -59,8 +59,9 @@ list_targets(void *arg)
 	for (size_t i = 0; i < e->conf->targets; i++)
 		list_target(c, &e->conf->target[i]);
 	for (size_t i = 0; i < e->addresses; i++)
-		(void)json_array_append_new(c->portals,
-		    json_string(e->address[i]));
+		if (e->address[i][0] != '\0')
+			(void)json_array_append_new(c->portals,
+			    json_string(e->address[i]));
 	return 0;
 }
 

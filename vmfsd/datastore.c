@@ -102,6 +102,19 @@ datastore_add(struct datastores *all, const struct conf_datastore *conf,
 	return rc;
 }
 
+bool
+datastore_is_wanted(struct datastores *all, const char *name)
+{
+	const struct datastore *d;
+	bool wanted;
+
+	(void)pthread_mutex_lock(&all->mutex);
+	d = find(all, name);
+	wanted = d != NULL && atomic_load(&d->wanted);
+	(void)pthread_mutex_unlock(&all->mutex);
+	return wanted;
+}
+
 struct datastore *
 datastore_ref(struct datastores *all, const char *name)
 {

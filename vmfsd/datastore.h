@@ -152,6 +152,7 @@ int datastore_mount(struct datastores *all, const char *name, char *why)
     MUST_CHECK;
 /* Marks one as one to try again, also by a successor. */
 void datastore_want(struct datastores *all, const char *name);
+bool datastore_is_wanted(struct datastores *all, const char *name);
 /* Tries those, until *stop; how many are left.  The log hears of one that
  * fails only when the reason is new. */
 unsigned datastores_retry(struct datastores *all, const atomic_bool *stop);

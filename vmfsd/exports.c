@@ -397,17 +397,19 @@ export_access(struct exports *e, const struct conf_target *ct)
 	return rc;
 }
 
-/* Datastores are mounted after the target has started, perhaps from it. */
+/* Datastores are mounted after the target has started, perhaps from it.  And the
+ * first start fails where a source is away; one that goes on must not. */
 static int
 map_or_wait(struct exports *e, const struct conf_target *ct,
     const struct conf_lun *cl)
 {
 	int rc = export_map(e, ct, cl);
 
-	if (rc == 0 || !disk_ds_is(cl->source, NULL))
+	if (rc == 0 || !(e->goes_on || disk_ds_is(cl->source, NULL)))
 		return rc;
-	log_info(e->log, "target: LUN %u of %s waits: %s", cl->number, ct->iqn,
-	    e->why);
+	log_line(e->log, disk_ds_is(cl->source, NULL) ? LOG_LEVEL_INFO :
+	    LOG_LEVEL_WARN, "target: LUN %u of %s waits: %s", cl->number,
+	    ct->iqn, e->why[0] != '\0' ? e->why : vmfs_strerror(rc));
 	export_await(e, ct->iqn, cl->number, export_is_to_come(e, cl));
 	e->why[0] = '\0';
 	return 0;
@@ -553,6 +555,7 @@ exports_start(struct exports *e, struct conf *conf,
 		.conf = conf, .identity = identity, .log = log,
 		.datastores = datastores, .on_setting = e->on_setting,
 		.on_setting_arg = e->on_setting_arg,
+		.goes_on = e->goes_on,
 	};
 	list_init(&e->luns);
 	return conf->portals == 0 ? 0 : exports_run(e);

@@ -44,12 +44,16 @@ struct exports {
 	struct env env;
 	struct iscsi_server *server;
 	struct list luns;		/* struct export_lun */
-	char address[CONF_LIST_MAX][NET_ADDR_TEXT];	/* real ones */
+	/* Real ones; "": nobody can listen there yet. */
+	char address[CONF_LIST_MAX][NET_ADDR_TEXT];
 	size_t addresses;
 	char why[EXPORTS_WHY_SIZE];
 	/* See scsi_lu_conf; set before the start. */
 	void (*on_setting)(void *arg);
 	void *on_setting_arg;
+	/* A worker has died that had all this: what cannot be had keeps nothing
+	 * else from being served.  Set before the start. */
+	bool goes_on;
 };
 
 /* Opens every LUN, then listens.  On failure e->why tells the admin, and
@@ -58,8 +62,11 @@ int exports_start(struct exports *e, struct conf *conf,
     const struct identity *identity, struct datastores *datastores,
     struct log *log) MUST_CHECK;
 void exports_stop(struct exports *e);
-/* Opens the virtual disks that could not be opened before.  Blocks. */
+/* Opens the LUNs that could not be opened before.  Blocks. */
 void exports_retry(struct exports *e);
+/* The same of those that nothing will tell of, and of portals; the log hears
+ * only of what is there.  How many still are not. */
+unsigned exports_look_again(struct exports *e);
 /*
  * Closes the virtual disks of a datastore, for its unmount; -EBUSY when
  * initiators use one (and not force), with a sentence in why.  Blocks.

@@ -34,7 +34,8 @@ int export_unmap(struct exports *e, const char *iqn, unsigned number)
 /* Ends the sessions of a target and forgets it.  -ENOENT. */
 int export_remove_target(struct exports *e, const struct conf_target *ct)
     MUST_CHECK;
-/* Is the datastore of a virtual disk not mounted yet, but going to be? */
+/* Is a source tried again, or the datastore of a virtual disk not mounted yet,
+ * but going to be? */
 bool export_is_to_come(struct exports *e, const struct conf_lun *cl);
 /* Initiators are told to try a LUN again that is not there, or that they need
  * not any more. */
@@ -45,6 +46,8 @@ int export_listen(struct exports *e, const char *portal) MUST_CHECK;
 int export_unlisten(struct exports *e, size_t i) MUST_CHECK;
 /* All portals of the configuration; waits for a port that is in use. */
 int export_listen_all(struct exports *e) MUST_CHECK;
+/* Those that could not be had; how many still cannot. */
+unsigned export_listen_again(struct exports *e);
 /* CHAP for discovery as c has it. */
 int export_discovery(struct exports *e, const struct conf *c) MUST_CHECK;
 /* Who may log in to a target and what they see. */

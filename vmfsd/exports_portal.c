@@ -24,25 +24,34 @@ listen_text(int error)
 	}
 }
 
-int
-export_listen(struct exports *e, const char *portal)
+static int
+listen_at(struct exports *e, size_t i, const char *portal)
 {
-	int rc = iscsi_server_listen(e->server, portal,
-	    e->address[e->addresses]);
+	int rc = iscsi_server_listen(e->server, portal, e->address[i]);
 
-	if (rc < 0)
+	if (rc < 0) {
+		e->address[i][0] = '\0';
 		(void)snprintf(e->why, sizeof(e->why),
 		    "cannot listen on portal '%s': %s", portal,
 		    listen_text(rc));
-	else
-		e->addresses++;
+	}
+	return rc;
+}
+
+int
+export_listen(struct exports *e, const char *portal)
+{
+	int rc = listen_at(e, e->addresses, portal);
+
+	e->addresses += rc == 0;
 	return rc;
 }
 
 int
 export_unlisten(struct exports *e, size_t i)
 {
-	int rc = iscsi_server_unlisten(e->server, e->address[i]);
+	int rc = e->address[i][0] == '\0' ? 0 :
+	    iscsi_server_unlisten(e->server, e->address[i]);
 
 	if (rc < 0)
 		return rc;
@@ -50,6 +59,20 @@ export_unlisten(struct exports *e, size_t i)
 	memmove(e->address[i], e->address[i + 1],
 	    (e->addresses - i) * sizeof(e->address[i]));
 	return 0;
+}
+
+unsigned
+export_listen_again(struct exports *e)
+{
+	unsigned left = 0;
+
+	for (size_t i = 0; i < e->addresses; i++) {
+		if (e->address[i][0] != '\0')
+			continue;
+		left += listen_at(e, i, e->conf->portal[i]) < 0;
+		e->why[0] = '\0';
+	}
+	return left;
 }
 
 int
@@ -78,6 +101,11 @@ listen_at_start(struct exports *e, const char *portal)
 	for (int i = 0; rc == -EADDRINUSE && i < PORT_WAIT_S * 20; i++) {
 		fiber_sleep(NSEC_PER_SEC / 20);
 		rc = export_listen(e, portal);
+	}
+	if (rc < 0 && e->goes_on) {
+		log_warn(e->log, "target: %s; trying again", e->why);
+		e->addresses++;
+		rc = 0;
 	}
 	if (rc == 0)
 		e->why[0] = '\0';

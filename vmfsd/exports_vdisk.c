@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* LUNs that come and go with the datastores of this host. */
+/* LUNs that come and go, most with the datastores of this host. */
 #include <stdio.h>
 #include <string.h>
 
+#include "libvmfs/base/lun_text.h"
 #include "vmfsd/call.h"
 #include "vmfsd/disk_ds.h"
 #include "vmfsd/exports_impl.h"
@@ -38,14 +39,17 @@ export_is_to_come(struct exports *e, const struct conf_lun *cl)
 	char name[KEEP_NAME_MAX];
 	const struct conf *c = e->conf;
 
+	if (!disk_ds_is(cl->source, NULL))
+		return e->goes_on;
 	(void)snprintf(name, sizeof(name), "%.*s", (int)strcspn(at, ":"), at);
 	if (is_mounted(e, name))
 		return false;
-	for (size_t i = 0; i < c->datastores; i++)
+	for (size_t i = 0; i < c->datastores && !e->goes_on; i++)
 		if (strcmp(c->datastore[i].name, name) == 0 &&
 		    !c->datastore[i].noauto)
 			return true;
-	return ds_keep_is_left(name);
+	return ds_keep_is_left(name) ||
+	    datastore_is_wanted(e->datastores, name);
 }
 
 void
@@ -57,23 +61,34 @@ export_await(struct exports *e, const char *iqn, unsigned number, bool awaited)
 		scsi_target_await(t, number, awaited);
 }
 
-/* ---- after a mount ---- */
+/* ---- after a mount, or after some time ---- */
+
+struct again {
+	struct exports *e;
+	bool timed;
+	unsigned left;
+};
 
 static void
-retry_lun(struct exports *e, const struct conf_target *t,
+retry_lun(struct again *a, const struct conf_target *t,
     const struct conf_lun *l)
 {
-	if (!disk_ds_is(l->source, NULL) ||
-	    exports_find(e, t->iqn, l->number) != NULL)
+	struct exports *e = a->e;
+	char text[LUN_TEXT_SIZE];
+
+	if (exports_find(e, t->iqn, l->number) != NULL ||
+	    (a->timed && disk_ds_is(l->source, NULL)))
 		return;
 	e->why[0] = '\0';
 	if (export_map(e, t, l) == 0) {
 		log_info(e->log, "target: LUN %u of %s: opened %s", l->number,
-		    t->iqn, l->source);
+		    t->iqn, lun_text(l->source, text));
 		return;
 	}
-	log_warn(e->log, "target: LUN %u of %s: %s", l->number, t->iqn,
-	    e->why);
+	a->left++;
+	if (!a->timed)
+		log_warn(e->log, "target: LUN %u of %s: %s", l->number,
+		    t->iqn, e->why);
 	if (!export_is_to_come(e, l))
 		export_await(e, t->iqn, l->number, false);
 }
@@ -81,20 +96,34 @@ retry_lun(struct exports *e, const struct conf_target *t,
 static int
 retry_fiber(void *arg)
 {
-	struct exports *e = arg;
+	struct again *a = arg;
+	const struct conf *c = a->e->conf;
 
-	for (size_t i = 0; i < e->conf->targets; i++)
-		for (size_t j = 0; j < e->conf->target[i].luns; j++)
-			retry_lun(e, &e->conf->target[i],
-			    &e->conf->target[i].lun[j]);
+	for (size_t i = 0; i < c->targets; i++)
+		for (size_t j = 0; j < c->target[i].luns; j++)
+			retry_lun(a, &c->target[i], &c->target[i].lun[j]);
+	if (a->timed)
+		a->left += export_listen_again(a->e);
 	return 0;
 }
 
 void
 exports_retry(struct exports *e)
 {
+	struct again a = { .e = e };
+
 	if (e->server != NULL)
-		(void)!call_on(e->env.sched, retry_fiber, e);
+		(void)!call_on(e->env.sched, retry_fiber, &a);
+}
+
+unsigned
+exports_look_again(struct exports *e)
+{
+	struct again a = { .e = e, .timed = true };
+
+	if (e->server != NULL)
+		(void)!call_on(e->env.sched, retry_fiber, &a);
+	return a.left;
 }
 
 /* ---- before an unmount ---- */

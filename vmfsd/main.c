@@ -309,6 +309,18 @@ mount_listed(struct program *p, const bool *left, bool starts,
 	return 0;
 }
 
+static unsigned
+look_again(void *arg, const atomic_bool *stop)
+{
+	struct daemon *d = arg;
+	unsigned left;
+
+	(void)pthread_mutex_lock(&d->box.mutex);
+	left = exports_look_again(&d->exports);
+	(void)pthread_mutex_unlock(&d->box.mutex);
+	return left + datastores_retry(&d->datastores, stop);
+}
+
 /*
  * First what is left: another section may be for the same LUN or directory by
  * now, and must find it in use.  Of a predecessor that told what it had that
@@ -318,7 +330,7 @@ static int
 mount_all(struct program *p)
 {
 	const struct conf *conf = &p->conf;
-	bool goes_on = p->successor || something_is_left();
+	bool goes_on = p->daemon.exports.goes_on;
 	bool starts = p->options.exit_on_unmount && !goes_on;
 	bool only_left = p->successor || (p->options.exit_on_unmount && goes_on);
 	bool left[CONF_LIST_MAX];
@@ -337,11 +349,14 @@ mount_all(struct program *p)
 	/* The last one may have gone just before this process came. */
 	if (only_left)
 		some_unmounted(p);
-	if (rc < 0 || failed == 0)
+	if (rc < 0)
 		return rc;
-	log_warn(&p->log, "vmfsd: going on without %u datastore(s); vmfsctl "
-	    "ds ls tells why; their mount is tried again", failed);
-	return retry_start(&p->retry, &p->daemon.datastores);
+	if (failed > 0)
+		log_warn(&p->log, "vmfsd: going on without %u datastore(s); "
+		    "vmfsctl ds ls tells why; their mount is tried again",
+		    failed);
+	return failed > 0 || goes_on ? retry_start(&p->retry, look_again,
+	    &p->daemon) : 0;
 }
 
 static int
@@ -361,6 +376,7 @@ start(struct program *p)
 	rc = box_keeper_start(&p->keeper, &d->box);
 	if (rc < 0)
 		return rc;
+	d->exports.goes_on = p->successor || something_is_left();
 	rc = exports_start(&d->exports, &p->conf, &d->identity,
 	    &d->datastores, &p->log);
 	if (rc < 0) {

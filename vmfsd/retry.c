@@ -29,17 +29,19 @@ retry_main(void *arg)
 	struct retry *r = arg;
 	int wait = FIRST_S;
 
-	while (rest(r, wait) && datastores_retry(r->all, &r->stop) > 0)
+	while (rest(r, wait) && r->again(r->arg, &r->stop) > 0)
 		wait = wait * 2 < LAST_S ? wait * 2 : LAST_S;
 	return NULL;
 }
 
 int
-retry_start(struct retry *r, struct datastores *all)
+retry_start(struct retry *r, unsigned (*again)(void *arg,
+    const atomic_bool *stop), void *arg)
 {
 	pthread_condattr_t attr;
 
-	r->all = all;
+	r->again = again;
+	r->arg = arg;
 	(void)pthread_mutex_init(&r->mutex, NULL);
 	(void)pthread_condattr_init(&attr);
 	(void)pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);

@@ -358,6 +358,70 @@ change_that_was_refused_is_not_made_body()
 	    "$(vmfsctl --json target ls | jq -r '.targets[0].alias')"
 }
 
+# box_and_host SOURCE LISTEN: one vmfsd, with a datastore and a target.
+box_and_host()
+{
+	lun_make lun
+	printf '[datastore ds1]\nlun = %s\nmount = %s\n[portal]\nlisten = %s
+[target %s]\nlun.0 = %s\nlun.1 = ram:64M\nallow = iqn.*\n' \
+	    "${PWD}/lun" "${PWD}/esx1/mnt" "$2" ${iqn} "$1" | host_conf esx1
+	daemon_start esx1
+	export VMFSD_CONTROL="${PWD}/esx1/ctl"
+	exec 8>>esx1/mnt/file
+	echo one >&8
+}
+
+a_case source_that_is_away_ends_no_mount
+source_that_is_away_ends_no_mount_body()
+{
+	daemon_in=supervised
+	truncate -s 64M disk
+	box_and_host "${PWD}/disk" 127.0.0.1:0
+	mv disk away
+	kill_worker esx1
+	went_on_well
+	atf_check -o match:"${iqn}	0	.*waits for its disk" \
+	    -o match:"${iqn}	1	.*ok$" vmfsctl -H lun ls
+	# Nobody is told that it is gone for good.
+	portal=$(vmfsctl --json target ls | jq -r '.portals[0]')
+	atf_check -s not-exit:0 -e match:'BUSY' timeout 20 \
+	    iscsi-readcapacity16 "iscsi://${portal}/${iqn}/0"
+	mv away disk
+	until_true 60 eval "vmfsctl -H lun ls | grep '${iqn}	0	.*ok$'" ||
+	    atf_fail "it stays away"
+	atf_check -o ignore -e ignore \
+	    iscsi-readcapacity16 "iscsi://${portal}/${iqn}/0"
+	# A start is another thing: there somebody looks.
+	hosts_stop
+	mv disk away
+	atf_check -s exit:1 -e match:'cannot open' vmfsd --supervise \
+	    --config=esx1/conf
+}
+
+# In a network of its own, whose addresses come and go.
+in_its_net()
+{
+	# shellcheck disable=SC2016
+	exec unshare -n sh -c 'ip link set lo up &&
+	    ip addr add 10.1.2.3/32 dev lo && exec "$@" --supervise' sh "$@"
+}
+
+a_case portal_that_is_away_ends_no_mount
+portal_that_is_away_ends_no_mount_body()
+{
+	daemon_in=in_its_net
+	box_and_host ram:64M 10.1.2.3:3260
+	net="nsenter --net=/proc/$(cat esx1/pid)/ns/net ip addr"
+	atf_check ${net} del 10.1.2.3/32 dev lo
+	kill_worker esx1
+	went_on_well
+	atf_check -o inline:'10.1.2.3:3260	-\n' vmfsctl -H portal ls
+	atf_check ${net} add 10.1.2.3/32 dev lo
+	until_true 60 eval "vmfsctl -H portal ls | grep '	10.1.2.3:3260$'" ||
+	    atf_fail "nobody listens there"
+	hosts_stop
+}
+
 atf_init_test_cases()
 {
 	for c in ${cases}; do
