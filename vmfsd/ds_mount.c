@@ -277,8 +277,13 @@ owner_down(void *arg)
 {
 	struct datastore *d = arg;
 	bool fenced = d->host != NULL && host_status(d->host) == HOST_FENCED;
+	/* Who had it open waits for the next try, with its locks. */
+	bool resumes = d->host != NULL && host_resumed(d->host) &&
+	    d->fs == NULL;
 	int rc = 0, rc2;
 
+	if (resumes && d->ds != NULL)
+		ds_abandon(d->ds);
 	ds_space_stop(d);
 	ds_extents_stop(d);
 	attach_let_go(d);
@@ -292,7 +297,7 @@ owner_down(void *arg)
 	d->ds = NULL;
 	if (d->host != NULL) {
 		/* What could not be written is left to replay. */
-		rc2 = host_leave(d->host, fenced || rc < 0);
+		rc2 = host_leave(d->host, fenced || resumes || rc < 0);
 		/* Others have replayed what a fenced host could not write. */
 		rc = fenced ? 0 : rc < 0 ? rc : rc2;
 	} else if (d->locks != NULL)

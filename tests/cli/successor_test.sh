@@ -248,6 +248,43 @@ successor_of_the_last_unmount_ends_body()
 	atf_check -s exit:1 grep 'mounted dir=' esx1/log
 }
 
+# The LUN is there, its host goes on, and then it cannot be opened.
+a_case try_that_fails_late_gives_nothing_up
+try_that_fails_late_gives_nothing_up_body()
+{
+	daemon_in=supervised
+	one_host
+	holds esx1/mnt/file
+	# Nothing is left to replay.
+	kill_worker esx1
+	# Sectors of the slot's block, but the heartbeat's (doc/FORMAT.md).
+	slot=$(vmfsctl --json ds info ds1 | jq .datastore.slot)
+	at="bs=512 count=7 conv=notrunc status=none"
+	first=$(((256 + slot) * 8 + 1))
+	# shellcheck disable=SC2086
+	dd if=lun of=sectors ${at} skip=${first}
+	kill -STOP "$(cat esx1/pid)"
+	kill -9 "$(worker esx1)"
+	# shellcheck disable=SC2086
+	dd if=/dev/zero of=lun ${at} seek=${first}
+	kill -CONT "$(cat esx1/pid)"
+	until_true 30 grep 'ds1: not mounted' esx1/log ||
+	    atf_fail "it is mounted all the same"
+	# shellcheck disable=SC2086
+	dd if=sectors of=lun ${at} seek=${first}
+	echo >go
+	until_true 60 test -s outcome || atf_fail "it is not mounted again"
+	atf_check_equal written "$(cat outcome)"
+	wait $!
+	daemon_stop esx1
+	fsck_is_clean lun
+}
+try_that_fails_late_gives_nothing_up_cleanup()
+{
+	kill -CONT "$(cat esx1/pid)"
+	hosts_cleanup
+}
+
 # box LINE...: the configuration of a box, beyond its first line.
 box()
 {
