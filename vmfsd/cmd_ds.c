@@ -399,9 +399,11 @@ pick_name(struct daemon *dm, json_t *args, char name[DS_NAME_SIZE], char *msg)
 	return 0;
 }
 
-/* A datastore that is not in the configuration, for mount.vmfs. */
+/* A datastore that is not in the configuration, for mount.vmfs.  Held until it
+ * is mounted: others may look at it before. */
 static int
-add_ad_hoc(struct daemon *dm, json_t *args, char *name, char *msg)
+add_ad_hoc(struct daemon *dm, json_t *args, char *name,
+    struct datastore **ret_d, char *msg)
 {
 	const char *lun = NULL, *dir = NULL;
 	int readonly = 0, rc;
@@ -421,7 +423,7 @@ add_ad_hoc(struct daemon *dm, json_t *args, char *name, char *msg)
 		.mount = (char *)(uintptr_t)dir,
 		.readonly = readonly != 0,
 	};
-	rc = datastore_add(&dm->datastores, &conf, false);
+	rc = datastore_add(&dm->datastores, &conf, ret_d);
 	if (rc == -EEXIST)
 		(void)snprintf(msg, CTL_MESSAGE_SIZE, "this vmfsd already has "
 		    "a datastore '%s'; choose another name (-o ds=NAME), or "
@@ -432,13 +434,18 @@ add_ad_hoc(struct daemon *dm, json_t *args, char *name, char *msg)
 static int
 cmd_ds_mount(struct daemon *dm, json_t *args, json_t **ret_result, char *msg)
 {
+	struct datastore *d = NULL;
 	char name[DS_NAME_SIZE];
 	int rc = pick_name(dm, args, name, msg);
 
 	(void)ret_result;
 	if (rc == 0)
-		rc = add_ad_hoc(dm, args, name, msg);
-	return rc < 0 ? rc : datastore_mount(&dm->datastores, name, msg);
+		rc = add_ad_hoc(dm, args, name, &d, msg);
+	if (rc == 0)
+		rc = datastore_mount(&dm->datastores, name, msg);
+	if (d != NULL)
+		datastore_unref(d);
+	return rc;
 }
 
 static int

@@ -60,7 +60,7 @@ find(struct datastores *all, const char *name)
 
 int
 datastore_add(struct datastores *all, const struct conf_datastore *conf,
-    bool listed)
+    struct datastore **ret_held)
 {
 	struct datastore *d = calloc(1, sizeof(*d));
 	int rc = 0;
@@ -68,7 +68,8 @@ datastore_add(struct datastores *all, const struct conf_datastore *conf,
 	if (d == NULL)
 		return -ENOMEM;
 	d->all = all;
-	d->listed = listed;
+	d->listed = ret_held == NULL;
+	d->refs = d->listed ? 0 : 1;
 	list_init(&d->attached);
 	list_init(&d->nbd);
 	d->pin_fd = -1;
@@ -99,6 +100,8 @@ datastore_add(struct datastores *all, const struct conf_datastore *conf,
 	(void)pthread_mutex_unlock(&all->mutex);
 	if (rc < 0)
 		datastore_free(d);
+	else if (ret_held != NULL)
+		*ret_held = d;
 	return rc;
 }
 

@@ -130,9 +130,13 @@ void datastores_init(struct datastores *all, struct log *log,
     const struct identity *identity, const char *initiator);
 /* Everything must be unmounted. */
 void datastores_fini(struct datastores *all);
-/* Adds one, not mounted.  -EEXIST, -ENOMEM. */
+/*
+ * Adds one, not mounted.  ret_held: it is not listed, and goes when nothing uses
+ * or wants it; the caller does, until datastore_unref.  -EEXIST, -ENOMEM.
+ */
 int datastore_add(struct datastores *all, const struct conf_datastore *conf,
-    bool listed) MUST_CHECK;
+    struct datastore **ret_held) MUST_CHECK;
+void datastore_unref(struct datastore *d);
 /*
  * Finds by name and locks for a command; datastore_put unlocks.  -ENOENT: no
  * such name; -ENODEV: not mounted (with need_mounted).

@@ -7,7 +7,6 @@
 
 /* Keeps the struct, locks nothing; NULL when there is no such name. */
 struct datastore *datastore_ref(struct datastores *all, const char *name);
-void datastore_unref(struct datastore *d);
 /* Finishes unmounting one that was unmounted from outside. */
 int datastore_reap(struct datastores *all, const char *name) MUST_CHECK;
 

@@ -194,24 +194,23 @@ ds_keep_check_dir(struct datastore *d)
 }
 
 int
-ds_keep_adopt(struct datastores *all, const char *name)
+ds_keep_adopt(struct datastores *all, const char *name,
+    struct datastore **ret_d)
 {
 	struct conf_datastore conf = { .name = (char *)(uintptr_t)name };
-	struct datastore *d = datastore_ref(all, name);
 	struct ds_keep_how how;
 	int rc;
 
-	if (d != NULL) {
-		datastore_unref(d);
+	*ret_d = datastore_ref(all, name);
+	if (*ret_d != NULL)
 		return 0;
-	}
 	rc = ds_keep_how(name, &how);
 	if (rc < 0)
 		return rc;
 	conf.lun = how.lun;
 	conf.mount = how.mount;
 	conf.readonly = how.readonly;
-	return datastore_add(all, &conf, false);
+	return datastore_add(all, &conf, ret_d);
 }
 
 void

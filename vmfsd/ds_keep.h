@@ -69,13 +69,14 @@ int ds_keep_how(const char *name, struct ds_keep_how *ret_how) MUST_CHECK;
  * -EBUSY with a sentence in d->why.
  */
 int ds_keep_check_dir(struct datastore *d) MUST_CHECK;
-/*
- * The next one that was left, from *at on, in whatever way that was mounted:
- * its name (KEEP_NAME_MAX).  It is added, not listed, unless it is there, or given
- * up: who uses the mount has ENOTCONN.
- */
+/* The next one that was left, from *at on, in whatever way that was mounted: its
+ * name (KEEP_NAME_MAX). */
 bool ds_keep_next(unsigned *at, char *ret_name);
-int ds_keep_adopt(struct datastores *all, const char *name) MUST_CHECK;
+/* Adds it, not listed, unless it is there; the caller uses it from then on
+ * (datastore_unref). */
+int ds_keep_adopt(struct datastores *all, const char *name,
+    struct datastore **ret_d) MUST_CHECK;
+/* Who uses its mount has ENOTCONN. */
 void ds_keep_give_up(const char *name);
 /* Is a file open, as far as the dead process knew? */
 bool ds_keep_is_open(void *keep, uint64_t ino);

@@ -220,9 +220,9 @@ mount_one(struct program *p, const char *name)
 
 /* Not all are in the list: somebody has mounted them by mount.vmfs. */
 static int
-add_left(struct datastores *all, const char *name)
+add_left(struct datastores *all, const char *name, struct datastore **ret_d)
 {
-	int rc = ds_keep_adopt(all, name);
+	int rc = ds_keep_adopt(all, name, ret_d);
 
 	if (rc == 0)
 		return 0;
@@ -241,11 +241,13 @@ mount_left(struct program *p)
 	unsigned failed = 0;
 
 	for (unsigned at = 0; ds_keep_next(&at, name);) {
-		if (add_left(all, name) < 0)
+		struct datastore *d;
+
+		if (add_left(all, name, &d) < 0)
 			continue;
-		/* First: nothing else may keep it in the list. */
 		datastore_want(all, name);
 		failed += mount_one(p, name) < 0;
+		datastore_unref(d);
 	}
 	return failed;
 }
@@ -269,7 +271,7 @@ add_listed(struct program *p, const struct conf_datastore *conf)
 			    "configuration says something else", conf->name,
 			    as.mount);
 	}
-	return datastore_add(&p->daemon.datastores, &as, true);
+	return datastore_add(&p->daemon.datastores, &as, NULL);
 }
 
 /* Does this process go on where another one has died? */
