@@ -700,6 +700,9 @@ datastore_unmount(struct datastores *all, const char *name, bool force,
 		return -ENOENT;
 	rc = unmount_locked(d, force, why);
 	stays = rc < 0 && atomic_load(&d->state) != DATASTORE_UNMOUNTED;
+	/* It may have been ended for this. */
+	if (stays)
+		d->resumed = false;
 	give_back(d);
 	/* Who has let go already, before others refused, has it again. */
 	if (stays && all->on_mounted != NULL)

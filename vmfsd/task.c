@@ -77,17 +77,23 @@ wall_clock_us(void)
 	return env.wall_us(&env);
 }
 
-/* The first that runs on the datastore. */
+/* One that runs on the datastore; if there is, one that somebody waits for: it
+ * may refuse, and then the others go on. */
 static struct task *
 running_on(struct tasks *all, const char *ds)
 {
+	struct task *quiet = NULL;
+
 	list_for_each(node, tmp, &all->list) {
 		struct task *t = list_entry(node, struct task, node);
 
-		if (!t->ended && (ds == NULL || strcmp(t->ds, ds) == 0))
+		if (t->ended || (ds != NULL && strcmp(t->ds, ds) != 0))
+			continue;
+		if (!t->quiet)
 			return t;
+		quiet = t;
 	}
-	return NULL;
+	return quiet;
 }
 
 int

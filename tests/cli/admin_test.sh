@@ -314,6 +314,24 @@ who_waits_for_a_task_asks_again_body()
 	hosts_stop
 }
 
+looked_for_deletions()
+{
+	[ "$(vmfsctl task ls | grep -c 'resume deletions.*done')" = "$1" ]
+}
+
+# What an unmount has ended begins again when there is no unmount after all.
+admin_test_case deletions_go_on_after_a_refused_unmount
+deletions_go_on_after_a_refused_unmount_body()
+{
+	one_host
+	until_true 20 looked_for_deletions 1 || atf_fail "none at the mount"
+	exec 8>esx1/mnt/file
+	atf_check -s exit:4 -e match:'files are open' vmfsctl ds unmount ds1
+	until_true 20 looked_for_deletions 2 || atf_fail "they do not go on"
+	exec 8>&-
+	hosts_stop
+}
+
 atf_init_test_cases()
 {
 	for case in ${cases}; do
