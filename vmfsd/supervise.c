@@ -237,17 +237,27 @@ supervise_layout(char text[32])
 	    sizeof(struct ds_keep));
 }
 
+/* With all that it will be run with: an option that it does not know ends it,
+ * and by then nobody else is left. */
 static _Noreturn void
 become_check(struct supervisor *s)
 {
-	char layout[32];
+	char layout[32], **argv;
+	size_t n = 0;
 
 	(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
 	supervise_layout(layout);
 	(void)setenv(SUPERVISE_LAYOUT, layout, 1);
 	hand_over(s, CONF_KEPT_NAME);
-	(void)execl(s->program, s->program, "--check-config", "--supervise",
-	    "-c", options_config(s->options), (char *)NULL);
+	while (s->argv[n] != NULL)
+		n++;
+	argv = calloc(n + 2, sizeof(*argv));
+	if (argv == NULL)
+		_exit(127);
+	argv[0] = s->argv[0];
+	argv[1] = (char *)(uintptr_t)"--check-config";
+	memcpy(argv + 2, s->argv + 1, n * sizeof(*argv));
+	(void)execv(s->program, argv);
 	_exit(127);
 }
 

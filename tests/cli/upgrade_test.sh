@@ -96,6 +96,36 @@ upgrade_to_what_does_not_start_is_refused_cleanup()
 	hosts_cleanup
 }
 
+atf_test_case upgrade_to_what_lacks_an_option_is_refused cleanup
+upgrade_to_what_lacks_an_option_is_refused_head()
+{
+	atf_set require.user root
+}
+upgrade_to_what_lacks_an_option_is_refused_body()
+{
+	installed
+	daemon_in=supervised
+	hosts_up esx1
+	exec 8>esx1/mnt/file
+	old=$(worker esx1)
+	mv bin/vmfsd bin/good
+	# shellcheck disable=SC2016
+	printf '#!/bin/sh\ncase "$*" in *--pidfile=*) exit 2;; esac
+exec "%s" "$@"\n' "${PWD}/bin/good" >bin/new
+	chmod +x bin/new
+	mv bin/new bin/vmfsd
+	atf_check -s not-exit:0 -e match:'does not start' \
+	    vmfsctl -c esx1/ctl daemon upgrade
+	atf_check_equal "${old}" "$(worker esx1)"
+	echo kept >&8 || atf_fail "the file is not open any more"
+	exec 8>&-
+	hosts_stop
+}
+upgrade_to_what_lacks_an_option_is_refused_cleanup()
+{
+	hosts_cleanup
+}
+
 atf_test_case new_program_waits_for_an_upgrade cleanup
 new_program_waits_for_an_upgrade_head()
 {
@@ -181,6 +211,7 @@ atf_init_test_cases()
 {
 	atf_add_test_case upgrade_goes_on_with_the_new_program
 	atf_add_test_case upgrade_to_what_does_not_start_is_refused
+	atf_add_test_case upgrade_to_what_lacks_an_option_is_refused
 	atf_add_test_case new_program_waits_for_an_upgrade
 	atf_add_test_case worker_dies_while_a_new_program_hangs
 	atf_add_test_case upgrade_needs_a_supervisor
