@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Waiting for what another host is about to let go of. */
 #include "fuse/mount_impl.h"
+#include "fuse/share.h"
 #include "libvmfs/base/units.h"
 
 #define RELEASE_NS NSEC_PER_SEC
@@ -26,13 +27,38 @@ request_here(struct fuse_mount *m)
 	return NULL;
 }
 
+static bool
+waits_beside(const struct request *r, const struct request *other)
+{
+	return other->waiting && other->waits == r->waits &&
+	    request_header(other)->uid == request_header(r)->uid;
+}
+
+static uint32_t
+waits_of_user(struct fuse_mount *m, const struct request *r)
+{
+	uint32_t n = 0;
+
+	for (unsigned i = 0; i < FUSE_KEEP_REQUESTS; i++)
+		n += waits_beside(r, &m->request[i]);
+	list_for_each(node, tmp, &m->ringing)
+		n += waits_beside(r, list_entry(node, struct request, node));
+	return n;
+}
+
 /* Once it does it may until its end: it may have several things to wait for. */
 static bool
-may_wait(struct request *r)
+may_wait(struct fuse_mount *m, struct request *r)
 {
+	const struct waits *w;
+	uint32_t left;
+
 	if (r == NULL || r->waiting)
 		return r != NULL;
-	r->waiting = r->waits->now < r->waits->most;
+	w = r->waits;
+	left = w->most - w->now;
+	r->waiting = left > w->most / 2 || share_fits(w->most, left,
+	    waits_of_user(m, r), request_header(r)->uid);
 	r->waits->now += r->waiting;
 	return r->waiting;
 }
@@ -53,7 +79,7 @@ patience_wait(fuse_req_t req, struct patience *p, uint64_t most_ns,
 
 	if (p->poll_ns == 0) {
 		p->poll_ns = POLL_FIRST_NS;
-		p->deadline_ns = !may_wait(request_here(m)) ? now :
+		p->deadline_ns = !may_wait(m, request_here(m)) ? now :
 		    most_ns > UINT64_MAX - now ? UINT64_MAX : now + most_ns;
 	} else if (p->poll_ns < POLL_LAST_NS) {
 		p->poll_ns *= 2;

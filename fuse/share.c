@@ -35,14 +35,19 @@ share_of(const struct share *s, uint32_t uid)
 }
 
 bool
+share_fits(uint32_t count, uint32_t left, uint32_t own, uint32_t uid)
+{
+	return uid == 0 ? left > 0 : left > own + count / SHARE_ROOT;
+}
+
+bool
 share_allows(struct share *s, uint32_t uid)
 {
 	uint32_t left = s->count - s->taken;
 
 	/* They are counted only where that can matter. */
-	if (left > s->count / 2 || (uid == 0 && left > 0))
-		return true;
-	if (uid != 0 && left > share_of(s, uid) + s->count / SHARE_ROOT)
+	if (left > s->count / 2 ||
+	    share_fits(s->count, left, share_of(s, uid), uid))
 		return true;
 	s->refused = true;
 	return false;

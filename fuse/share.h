@@ -24,6 +24,9 @@ struct share {
 	bool refused, told;
 };
 
+/* Who has `own` of `count` places may have one of the last half, of which `left`
+ * are free. */
+bool share_fits(uint32_t count, uint32_t left, uint32_t own, uint32_t uid);
 /* -ENOMEM. */
 int share_init(struct share *s, uint32_t count) MUST_CHECK;
 void share_fini(struct share *s);

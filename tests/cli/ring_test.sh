@@ -180,6 +180,7 @@ atf_init_test_cases()
 	atf_add_test_case who_waits_gets_it_from_another_host
 	atf_add_test_case a_signal_ends_the_wait
 	atf_add_test_case who_waits_leaves_room_for_others
+	atf_add_test_case one_user_leaves_others_room_to_wait
 	atf_add_test_case lock_of_a_killed_program_is_dropped
 	atf_add_test_case unmount_ends_a_wait
 	atf_add_test_case one_host
