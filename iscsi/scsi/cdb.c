@@ -377,13 +377,15 @@ scsi_cdb_out_length(const struct scsi_nexus *n, const uint8_t lun[8],
     const uint8_t *cdb, size_t cdb_len)
 {
 	int number = scsi_lun_decode(lun);
+	/* Once: another thread may take it away, and only from there. */
+	const struct scsi_itl *itl = number < 0 ? NULL : n->itls[number];
 	const struct cdb_op *op;
 	const struct scsi_lu *lu;
 	bool known;
 
-	if (number < 0 || n->itls[number] == NULL || cdb_len == 0)
+	if (itl == NULL || cdb_len == 0)
 		return 0;
-	lu = n->itls[number]->lu;
+	lu = itl->lu;
 	op = cdb_lookup(lu, cdb, cdb_len, &known);
 	if (op == NULL || cdb_len < op->len)
 		return 0;

@@ -518,8 +518,10 @@ scsi_nexus_abort(struct scsi_nexus *n)
 {
 	n->closing = true;
 	for (unsigned lun = 0; lun < SCSI_LUNS_MAX; lun++) {
-		if (n->itls[lun] != NULL)
-			nexus_abort_tasks(n, n->itls[lun]->lu);
+		const struct scsi_itl *itl = n->itls[lun];
+
+		if (itl != NULL)
+			nexus_abort_tasks(n, itl->lu);
 	}
 }
 
@@ -541,8 +543,10 @@ scsi_nexus_close(struct scsi_nexus *n)
 	while (n->pending > 0)
 		fiber_cond_wait(&n->idle);
 	for (unsigned lun = 0; lun < SCSI_LUNS_MAX; lun++) {
-		if (n->itls[lun] != NULL)
-			nexus_unreserve(n, n->itls[lun]->lu);
+		const struct scsi_itl *itl = n->itls[lun];
+
+		if (itl != NULL)
+			nexus_unreserve(n, itl->lu);
 	}
 	nexus_free(n);
 }
