@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,8 +14,6 @@
 
 #include "vmfsd/ctl_client.h"
 #include "vmfsd/vmfsctl_task.h"
-
-#define ASK_AGAIN_MS 100
 
 /* ---- interruption ---- */
 
@@ -80,7 +77,7 @@ hung_up(int rc)
 	return rc == -VMFS_EPROTO || rc == -EPIPE || rc == -ECONNRESET;
 }
 
-/* A vmfsd that does not know it is not the one that began it. */
+/* A vmfsd that does not know it is not the one that began it.  NULL: ask again. */
 static json_t *
 ask_task(const char *socket_path, json_int_t id)
 {
@@ -90,16 +87,15 @@ ask_task(const char *socket_path, json_int_t id)
 
 	(void)snprintf(text, sizeof(text), "%lld", (long long)id);
 	args = json_pack("{s:s}", "id", text);
-	do {
-		rc = ctl_request(socket_path, "task.show", args, &answer);
-	} while (hung_up(rc) && poll(NULL, 0, ASK_AGAIN_MS) <= 0);
-	if (rc < 0 || !json_is_true(json_object_get(answer, "ok"))) {
-		json_decref(answer);
-		answer = json_pack("{s:b, s:s, s:s}", "ok", 0, "error",
-		    "failed", "message", "vmfsd ended before the task did");
-	}
+	rc = ctl_request(socket_path, "task.show", args, &answer);
 	json_decref(args);
-	return answer;
+	if (hung_up(rc))
+		return NULL;
+	if (rc == 0 && json_is_true(json_object_get(answer, "ok")))
+		return answer;
+	json_decref(answer);
+	return json_pack("{s:b, s:s, s:s}", "ok", 0, "error", "failed",
+	    "message", "vmfsd ended before the task did");
 }
 
 static void
@@ -130,9 +126,11 @@ task_wait(const char *socket_path, json_t *answer, const struct pipe_child *p)
 	for (;;) {
 		now = ask_task(socket_path, json_integer_value(id));
 		task = json_object_get(json_object_get(now, "result"), "task");
-		if (task == NULL || json_object_get(task, "ended_us") != NULL)
+		if (now != NULL && (task == NULL ||
+		    json_object_get(task, "ended_us") != NULL))
 			break;
-		show_progress(task, false);
+		if (now != NULL)
+			show_progress(task, false);
 		json_decref(now);
 		if (interrupted && p->pid != 0)
 			cancel(socket_path, id, p);
