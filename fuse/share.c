@@ -46,8 +46,8 @@ share_allows(struct share *s, uint32_t uid)
 	uint32_t left = s->count - s->taken;
 
 	/* They are counted only where that can matter. */
-	if (left > s->count / 2 ||
-	    share_fits(s->count, left, share_of(s, uid), uid))
+	if (left > s->count / 2 || share_fits(s->count, left,
+	    uid == 0 ? 0 : share_of(s, uid), uid))
 		return true;
 	s->refused = true;
 	return false;
