@@ -12,7 +12,6 @@
 struct report {
 	bool json;
 	bool progress;		/* bar on stderr */
-	bool quiet_notes;
 	uint64_t printed;
 	unsigned last_permille;
 	/* While it is held back; else NULL: stdout. */

@@ -15,7 +15,6 @@
 
 #include "libvmfs/env/disk.h"
 
-struct undo;
 /* A disk over `below`, which it owns on success. */
 int undo_open(struct disk *below, struct disk **ret_d) MUST_CHECK;
 /*

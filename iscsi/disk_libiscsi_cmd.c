@@ -298,13 +298,6 @@ lsense_is_reset(const struct disk_sense *s)
 	    s->asc == 0x29;
 }
 
-bool
-lsense_is_unsupported(const struct disk_sense *s)
-{
-	return s->status == STATUS_CHECK && s->key == KEY_ILLEGAL &&
-	    s->asc == 0x20 && s->ascq == 0x00;
-}
-
 /* ---- target ports ---- */
 
 enum {

@@ -67,8 +67,6 @@ int lsense_result(const struct disk_sense *sense);
 bool lsense_is_reservation(const struct disk_sense *sense);
 /* UNIT ATTENTION of a reset or a new nexus (29/xx). */
 bool lsense_is_reset(const struct disk_sense *sense);
-/* The command is not known to the LUN at all (20/00). */
-bool lsense_is_unsupported(const struct disk_sense *sense);
 
 /* The target port through which a LUN is seen. */
 struct lport {

@@ -28,7 +28,6 @@
 #include "libvmfs/env/env.h"
 
 #define MPATH_LEGS_MAX 8
-#define MPATH_PORT_SIZE 240
 
 /* Asymmetric access states, SPC-4 table 311. */
 enum mpath_access {

@@ -114,31 +114,21 @@ nbd_query_next(struct nbd_queries *q, struct nbd_text *ret_t)
 /* ---- requests ---- */
 
 static const struct command {
-	const char *name;
 	uint16_t flags;		/* that it may have, besides FUA */
 	bool changes;
 	bool no_range;		/* offset and length are 0 */
 	uint32_t max;		/* bytes; 0: no limit of its own */
 } commands[NBD_CMDS] = {
-	[NBD_CMD_READ] = { .name = "read", .flags = NBD_CMD_DF,
-		.max = NBD_PAYLOAD_MAX },
-	[NBD_CMD_WRITE] = { .name = "write", .changes = true,
-		.max = NBD_PAYLOAD_MAX },
-	[NBD_CMD_DISC] = { .name = "disconnect", .no_range = true },
-	[NBD_CMD_FLUSH] = { .name = "flush", .no_range = true },
-	[NBD_CMD_TRIM] = { .name = "trim", .changes = true },
-	[NBD_CMD_CACHE] = { .name = "cache" },
-	[NBD_CMD_WRITE_ZEROES] = { .name = "write zeroes", .changes = true,
+	[NBD_CMD_READ] = { .flags = NBD_CMD_DF, .max = NBD_PAYLOAD_MAX },
+	[NBD_CMD_WRITE] = { .changes = true, .max = NBD_PAYLOAD_MAX },
+	[NBD_CMD_DISC] = { .no_range = true },
+	[NBD_CMD_FLUSH] = { .no_range = true },
+	[NBD_CMD_TRIM] = { .changes = true },
+	[NBD_CMD_CACHE] = { .changes = false },
+	[NBD_CMD_WRITE_ZEROES] = { .changes = true,
 		.flags = NBD_CMD_NO_HOLE | NBD_CMD_FAST_ZERO },
-	[NBD_CMD_BLOCK_STATUS] = { .name = "block status",
-		.flags = NBD_CMD_REQ_ONE },
+	[NBD_CMD_BLOCK_STATUS] = { .flags = NBD_CMD_REQ_ONE },
 };
-
-const char *
-nbd_cmd_name(uint16_t type)
-{
-	return type < NBD_CMDS ? commands[type].name : "unknown";
-}
 
 int
 nbd_take_request(const struct nbd_request *w, struct nbd_req *ret_r)

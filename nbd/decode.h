@@ -60,8 +60,6 @@ int nbd_take_request(const struct nbd_request *w, struct nbd_req *ret_r)
     MUST_CHECK;
 /* What is wrong with it, NBD_OK: nothing. */
 enum nbd_error nbd_check(const struct nbd_req *r, const struct nbd_rules *by);
-/* "read", "write", ...; for people. */
-const char *nbd_cmd_name(uint16_t type);
 
 /* Of an error of this program. */
 enum nbd_error nbd_error_of(int rc);

@@ -354,12 +354,6 @@ nbd_server_addr(const struct nbd_server *s)
 	return s->addr;
 }
 
-bool
-nbd_server_idle(const struct nbd_server *s)
-{
-	return list_empty(&s->exports);
-}
-
 void
 nbd_server_stop(struct nbd_server *s)
 {

@@ -38,7 +38,6 @@ int nbd_server_start(const struct nbd_server_conf *conf,
 const char *nbd_server_addr(const struct nbd_server *s);
 /* It must have no exports.  Suspends.  NULL is fine. */
 void nbd_server_stop(struct nbd_server *s);
-bool nbd_server_idle(const struct nbd_server *s);	/* no exports */
 
 /* ---- what contexts beyond base:allocation tell ---- */
 

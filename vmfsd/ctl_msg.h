@@ -27,7 +27,6 @@ enum ctl_exit {
 	CTL_EXIT_USAGE = 2,
 	CTL_EXIT_NOT_FOUND = 3,
 	CTL_EXIT_LOCKED = 4,	/* locked, busy, or refused because of it */
-	CTL_EXIT_OVERCOMMIT = 5,
 	CTL_EXIT_DEGRADED = 6,	/* it worked, but something is not well */
 };
 

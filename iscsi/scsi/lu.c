@@ -193,12 +193,6 @@ scsi_lu_refresh(struct scsi_lu *lu)
 	return 0;
 }
 
-struct disk *
-scsi_lu_disk(const struct scsi_lu *lu)
-{
-	return lu->disk;
-}
-
 void
 lu_check_size(struct scsi_lu *lu)
 {

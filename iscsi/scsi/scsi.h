@@ -147,7 +147,6 @@ void scsi_lu_set(struct scsi_lu *lu, const struct scsi_lu_settings *s,
  */
 int scsi_lu_set_access(struct scsi_lu *lu, unsigned group, unsigned state)
     MUST_CHECK;
-struct disk *scsi_lu_disk(const struct scsi_lu *lu);
 
 /* ---- targets ---- */
 

@@ -12,7 +12,6 @@
 #define MIB ((uint64_t)1 << 20)
 #define GIB ((uint64_t)1 << 30)
 #define TIB ((uint64_t)1 << 40)
-#define PIB ((uint64_t)1 << 50)
 #define NSEC_PER_MSEC ((uint64_t)1000000)
 #define NSEC_PER_SEC ((uint64_t)1000000000)
 

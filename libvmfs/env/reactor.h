@@ -14,7 +14,6 @@
 #include "libvmfs/env/realtime.h"
 #include "libvmfs/env/sched.h"
 
-struct io_uring;
 struct reactor;
 
 /* Creates ring and scheduler; no thread yet.  `name` is for thread and log. */

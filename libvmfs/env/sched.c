@@ -246,12 +246,6 @@ fiber_yield(void)
 }
 
 size_t
-sched_runnable(const struct sched *s)
-{
-	return s->n_runnable;
-}
-
-size_t
 sched_fibers(const struct sched *s)
 {
 	return s->n_fibers;

@@ -80,7 +80,6 @@ bool sched_run_fiber(struct sched *s);
 /* Runs fn(arg) as the loop of s would: for completions, outside fibers. */
 void sched_run_callback(struct sched *s, void (*fn)(void *arg), void *arg);
 
-size_t sched_runnable(const struct sched *s);
 size_t sched_fibers(const struct sched *s);
 bool sched_has_posted(struct sched *s);
 /* Deadline of the earliest timer, UINT64_MAX when none is armed. */

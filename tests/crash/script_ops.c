@@ -10,7 +10,6 @@
 #include "tests/crash/script_ops.h"
 
 #define KEEP_BYTES (256 * KIB)	/* of the disk, however it shrinks */
-#define WRITE_MAX (80 * KIB)
 
 static uint64_t
 below(struct script *s, uint64_t bound)

@@ -249,12 +249,6 @@ fake_closed(const struct fake_peer *p)
 	return p->shutdown;
 }
 
-bool
-fake_drained(const struct fake_peer *p)
-{
-	return p->shutdown || p->pos == p->len;
-}
-
 void
 fake_free(struct fake_peer *p)
 {

@@ -22,8 +22,6 @@ void fake_hold(struct fake_peer *p, bool hold);
 void fake_close(struct fake_peer *p);
 /* The target has closed its end, or shut it down. */
 bool fake_closed(const struct fake_peer *p);
-/* All that was sent is read. */
-bool fake_drained(const struct fake_peer *p);
 /* Only after the target has closed. */
 void fake_free(struct fake_peer *p);
 
