@@ -151,7 +151,7 @@ op_read(fuse_req_t req, fuse_ino_t node, size_t size, off_t off,
 }
 
 /* The kernel leaves this to us when a write goes past its cache. */
-int
+static int
 content_changes(fuse_req_t req, struct fs_file *f)
 {
 	return fuse_req_ctx(req)->uid == 0 ? 0 : fs_file_strip_ids(f);

@@ -239,8 +239,6 @@ void op_fallocate(fuse_req_t req, fuse_ino_t node, int mode, off_t offset,
     off_t length, struct fuse_file_info *fi);
 void op_lseek(fuse_req_t req, fuse_ino_t node, off_t off, int whence,
     struct fuse_file_info *fi);
-/* Before somebody changes the content: set-id bits go unless it is root. */
-int content_changes(fuse_req_t req, struct fs_file *f) MUST_CHECK;
 /* Suspends. */
 int content_truncate(fuse_req_t req, struct handle *h, uint64_t size,
     struct lock_holder *ret_holder) MUST_CHECK;

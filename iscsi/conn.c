@@ -19,7 +19,8 @@ conn_kill(struct conn *c)
 	fiber_cond_broadcast(&c->room);
 }
 
-void
+/* Sends an asynchronous message first, then ends. */
+static void
 conn_shutdown(struct conn *c)
 {
 	if (!c->session || !c->writing)
@@ -39,7 +40,9 @@ leave_late(void *arg)
 	conn_shutdown(c);
 }
 
-void
+/* Asks the initiator to log out; after the session's logout_s as
+ * conn_shutdown. */
+static void
 conn_ask_logout(struct conn *c)
 {
 	struct sched *sched = c->env->sched;

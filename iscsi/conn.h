@@ -170,11 +170,6 @@ struct conn {
 void conn_order(struct conn *c, enum conn_orders order);
 /* Reader and writer end soon; never suspends. */
 void conn_kill(struct conn *c);
-/* Sends an asynchronous message first, then ends. */
-void conn_shutdown(struct conn *c);
-/* Asks the initiator to log out; after the session's logout_s as
- * conn_shutdown. */
-void conn_ask_logout(struct conn *c);
 
 /* ---- conn_rx.c ---- */
 /* Reads and handles one PDU.  0, or negative when the connection is over. */

@@ -119,7 +119,8 @@ choice_find(const struct param_def *d, const char *name, size_t len)
 	return -ENOENT;
 }
 
-uint32_t
+/* A list offer in order: choice + 1 in 4 bits each, first in the lowest. */
+static uint32_t
 param_list_parse(const struct param_def *d, const char *value)
 {
 	uint32_t list = 0;

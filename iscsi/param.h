@@ -79,9 +79,6 @@ struct param_set {
 /* Defaults active; mine from the table. */
 void param_set_init(struct param_set *s);
 
-/* A list offer in order: choice + 1 in 4 bits each, first in the lowest. */
-uint32_t param_list_parse(const struct param_def *d, const char *value);
-
 /*
  * Result of mine and his.  0, or -EINVAL when a list has nothing we take.
  * DECLARE yields his.

@@ -87,8 +87,6 @@ struct host {
 int slots_read(struct disk *lun, void *table) MUST_CHECK;
 /* Reads the table and notes what changed; decides nothing.  Suspends. */
 int watch_read(struct host *h) MUST_CHECK;
-/* Times all others anew, after we could not look. */
-void watch_rebase(struct host *h);
 int watch_start(struct host *h) MUST_CHECK;
 void watch_stop(struct host *h);
 /* How this host judges the owner of a slot, from the last read. */
@@ -206,10 +204,6 @@ void lockmgr_tidy(struct host *h);
 int lockmgr_stray(struct host *h, uint64_t addr, uint32_t kept) MUST_CHECK;
 /* This superblock is newer than ours. */
 void host_set_super(struct host *h, const struct super *s);
-/* State of the incarnation that holds something.  *ret_hb is its slot, read
- * freshly.  Suspends. */
-int holder_judge(struct host *h, unsigned slot, uint64_t incarnation,
-    enum holder_state *ret_state, struct heartbeat *ret_hb) MUST_CHECK;
 
 /* May this host act on what it knows of others? */
 static inline bool

@@ -47,7 +47,9 @@ own_slot(const struct host *h)
 	return hb;
 }
 
-int
+/* State of the incarnation that holds something.  *ret_hb is its slot, read
+ * freshly.  Suspends. */
+static int
 holder_judge(struct host *h, unsigned slot, uint64_t incarnation,
     enum holder_state *ret_state, struct heartbeat *ret_hb)
 {

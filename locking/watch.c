@@ -100,7 +100,8 @@ note(struct host *h, unsigned slot, uint64_t now)
 	s->again_ns = 0;
 }
 
-void
+/* Times all others anew, after we could not look. */
+static void
 watch_rebase(struct host *h)
 {
 	uint64_t now = env_now(h->env);

@@ -70,7 +70,11 @@ has_zfs_label(const unsigned char *buf, size_t len)
 	return false;
 }
 
-const char *
+/*
+ * Name of what the first `len` bytes of a LUN look like, "ext2/3/4 file
+ * system" ..., NULL for nothing known.  Does not suspend.
+ */
+static const char *
 probe_bytes(const unsigned char *buf, size_t len)
 {
 	if (has_zfs_label(buf, len))

@@ -9,11 +9,6 @@
 
 #define PROBE_BYTES ((size_t)(1024 + 256) << 10)	/* looked at */
 
-/*
- * Name of what the first `len` bytes of a LUN look like, "ext2/3/4 file
- * system" ..., NULL for nothing known.  Does not suspend.
- */
-const char *probe_bytes(const unsigned char *buf, size_t len);
 /* Reads and probes; *ret_what NULL when nothing was found.  Suspends. */
 int probe_disk(struct disk *d, const char **ret_what) MUST_CHECK;
 

@@ -13,7 +13,8 @@
 
 #define SECRET_MAX 4096
 
-void
+/* DIR/keys below the host's directory. */
+static void
 keyring_dir(const char *host_dir, char buf[KEYRING_PATH_SIZE])
 {
 	(void)snprintf(buf, KEYRING_PATH_SIZE, "%s/keys", host_dir);

@@ -15,8 +15,6 @@
 #define KEYRING_WHY_SIZE 512
 #define KEY_ID_TEXT_SIZE (2 * KEY_ID_SIZE + 1)
 
-/* DIR/keys below the host's directory. */
-void keyring_dir(const char *host_dir, char buf[KEYRING_PATH_SIZE]);
 void key_id_text(const uint8_t id[KEY_ID_SIZE], char buf[KEY_ID_TEXT_SIZE]);
 
 /* All of these block. */

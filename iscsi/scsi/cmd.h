@@ -101,8 +101,6 @@ bool scsi_cmd_extent(struct scsi_cmd *c, uint64_t *ret_lba,
 void scsi_task_submit_inner(struct scsi_task *t);
 /* Ends a command whose handler returned false.  Not from within submit. */
 void scsi_cmd_finish(struct scsi_cmd *c);
-/* The same soon, from the scheduler's loop. */
-void scsi_cmd_post(struct scsi_cmd *c);
 /*
  * Asks a command to end: one that waits ends soon, I/O in flight is awaited.
  * told: its initiator hears TASK ABORTED (it did not ask itself; TAS = 1).

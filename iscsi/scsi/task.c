@@ -205,7 +205,8 @@ cmd_finish_work(void *arg)
 	scsi_cmd_finish(arg);
 }
 
-void
+/* Ends it soon, from the scheduler's loop. */
+static void
 scsi_cmd_post(struct scsi_cmd *c)
 {
 	c->task->work.fn = cmd_finish_work;

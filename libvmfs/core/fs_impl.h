@@ -298,7 +298,6 @@ int node_get(struct inode *ip, bool locked, uint64_t addr,
     enum block_type type, uint32_t birth, struct nref *ret_n) MUST_CHECK;
 void node_put(struct nref *n);
 void node_cache_flush(struct inode *ip);
-void node_cache_forget(struct inode *ip, uint64_t addr);
 enum block_type node_type(const struct nref *n);
 
 /* ---- dir.c, dir_edit.c ---- */
@@ -425,14 +424,6 @@ int map_written(struct inode *ip, uint64_t off, uint64_t len, uint64_t size)
     MUST_CHECK;
 /* [off, off + len) becomes a hole where whole blocks allow it. */
 int map_punch(struct inode *ip, uint64_t off, uint64_t len) MUST_CHECK;
-
-/* ---- promote.c ---- */
-
-/*
- * The chunk is written again as a whole: what was a hole in it between data
- * becomes zeroes, so that nothing below it shows through.  buf: a chunk.
- */
-int chunk_rewrite(struct inode *ip, uint64_t off, void *buf) MUST_CHECK;
 
 /* ---- map_kin.c, kin_near.c, map_prune.c: who else has this space ---- */
 
@@ -572,9 +563,6 @@ int snapshot_reap(struct inode *ip);
 /* One that goes when its last clone does. */
 int snapshot_for_copy(struct fs *fs, uint64_t ino, const char *name,
     struct fs_snapshot *ret_s, struct lock_holder *ret_holder) MUST_CHECK;
-/* Clones of a snapshot, as its inode says without its lock. */
-int snapshot_clones(struct inode *ip, uint64_t ino, uint32_t *ret_clones)
-    MUST_CHECK;
 /* One that a copy made, and that nobody needs any more. */
 bool snapshot_idle_copy(struct inode *ip, const struct kin *k);
 /*
@@ -616,8 +604,6 @@ int quota_reserved(struct fs *fs, uint64_t account, uint64_t *ret_bytes)
 void quota_reserved_forget(struct fs *fs);
 /* What is made in a directory belongs to its account. */
 void quota_inherit(const struct inode *dip, struct inode_info *info);
-/* The account of ip->info.policy, held exclusively.  -ESTALE: it is no more. */
-int quota_account_take(struct inode *ip, struct inode **ret_ap) MUST_CHECK;
 
 /* ---- destroy.c ---- */
 

@@ -53,7 +53,7 @@ cnode_find(struct inode *ip, uint64_t addr)
 	return NULL;
 }
 
-void
+static void
 node_cache_forget(struct inode *ip, uint64_t addr)
 {
 	struct cnode *c = cnode_find(ip, addr);

@@ -16,7 +16,11 @@ is_shared(const struct inode *ip, const struct map_chunk *c)
 	    (c->own != 0 && c->birth <= ip->info.origin_epoch);
 }
 
-int
+/*
+ * The chunk is written again as a whole: what was a hole in it between data
+ * becomes zeroes, so that nothing below it shows through.  buf: a chunk.
+ */
+static int
 chunk_rewrite(struct inode *ip, uint64_t off, void *buf)
 {
 	uint64_t end = off + CHUNK_SIZE;

@@ -47,7 +47,8 @@ is_account(const struct inode_info *i, const struct inode_policy *p)
 	    (i->flags & INODE_DELETING) == 0;
 }
 
-int
+/* The account of ip->info.policy, held exclusively.  -ESTALE: it is no more. */
+static int
 quota_account_take(struct inode *ip, struct inode **ret_ap)
 {
 	const struct inode_policy p = ip->info.policy;

@@ -151,7 +151,8 @@ snapshot_free(struct inode *ip, uint64_t ino, struct lock_holder *ret_holder)
 	return r;
 }
 
-int
+/* Clones of a snapshot, as its inode says without its lock. */
+static int
 snapshot_clones(struct inode *ip, uint64_t ino, uint32_t *ret_clones)
 {
 	cleanup_free uint8_t *buf = disk_buf_alloc(BLOCK_SIZE);

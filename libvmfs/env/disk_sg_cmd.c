@@ -104,7 +104,8 @@ parse_fixed(const uint8_t *p, size_t len, struct disk_sense *sense)
 	}
 }
 
-int
+/* Result for a status byte and sense data (SAM-5, SPC-4 4.5). */
+static int
 sg_result(uint8_t status, const uint8_t *sense_buf, size_t sense_len,
     struct disk_sense *sense)
 {

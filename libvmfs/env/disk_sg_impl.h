@@ -50,10 +50,6 @@ struct sg_data {
 int sg_command(struct disk_sg *s, const uint8_t *cdb, size_t cdb_len,
     struct sg_data *data, struct disk_sense *sense) MUST_CHECK;
 
-/* Result for a status byte and sense data (SAM-5, SPC-4 4.5). */
-int sg_result(uint8_t status, const uint8_t *sense_buf, size_t sense_len,
-    struct disk_sense *sense);
-
 /* Executes CAW, RESERVE, RELEASE, PR_*, UNMAP, WRITE_ZEROES, MAP. */
 int sg_execute(struct disk_sg *s, struct disk_req *req) MUST_CHECK;
 

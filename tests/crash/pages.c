@@ -27,7 +27,7 @@ grown(void *p, size_t count, size_t *max, size_t each)
 
 /* ---- events ---- */
 
-void
+static void
 events_clear(struct events *ev)
 {
 	for (size_t i = 0; i < ev->count; i++)

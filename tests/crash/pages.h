@@ -25,7 +25,6 @@ struct events {
 	size_t count, max;
 };
 /* Forgets them all. */
-void events_clear(struct events *ev);
 void events_fini(struct events *ev);
 
 struct pages {

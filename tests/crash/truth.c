@@ -104,7 +104,8 @@ piece_index(const struct object *o, uint64_t at)
 	return lo;
 }
 
-const uint8_t *
+/* The piece, or zeroes. */
+static const uint8_t *
 truth_piece(const struct object *o, uint64_t at)
 {
 	size_t i = piece_index(o, at);

@@ -94,8 +94,6 @@ void truth_revert(struct truth *t, unsigned object, unsigned to);
 void truth_found(struct truth *t, unsigned object, uint64_t at,
     const uint8_t *b);
 void truth_found_size(struct truth *t, unsigned object, uint64_t size);
-/* The piece, or zeroes. */
-const uint8_t *truth_piece(const struct object *o, uint64_t at);
 
 /* space: helpers; UINT_MAX when there is none. */
 void space_name(struct space *s, const char *name, bool sub, unsigned object);

@@ -83,7 +83,8 @@ dmg_open_block(struct volume *v, struct disk *d, uint64_t block, uint8_t *buf)
 	return 0;
 }
 
-void
+/* Writes a block with the checksum of what is in it. */
+static void
 dmg_seal_as(struct disk *d, uint64_t block, enum block_type type, uint8_t *buf,
     uint64_t owner, const struct uuid *volume)
 {
@@ -98,7 +99,7 @@ dmg_seal_as(struct disk *d, uint64_t block, enum block_type type, uint8_t *buf,
 	dmg_put(d, block, buf);
 }
 
-uint64_t
+static uint64_t
 dmg_owner_of(const uint8_t *buf, enum block_type type)
 {
 	const struct block_hdr_disk *o = (const void *)(buf +

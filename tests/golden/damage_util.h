@@ -33,9 +33,6 @@ void dmg_stale(struct volume *v, struct disk *d, uint64_t block);
 enum block_type dmg_open_block(struct volume *v, struct disk *d, uint64_t block,
     uint8_t *buf);
 /* Writes a block with the checksum of what is in it. */
-void dmg_seal_as(struct disk *d, uint64_t block, enum block_type type,
-    uint8_t *buf, uint64_t owner, const struct uuid *volume);
-uint64_t dmg_owner_of(const uint8_t *buf, enum block_type type);
 void dmg_seal(struct volume *v, struct disk *d, uint64_t block,
     enum block_type type, uint8_t *buf);
 /* The same block, as if another datastore had written it. */

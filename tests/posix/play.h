@@ -32,7 +32,6 @@ struct play {
 /* Says what is wrong; -EPROTO. */
 int posix_wrong(struct play *p, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
-const char *posix_path(struct play *p, unsigned i, const char *from);
 
 /* ---- attrs.c ---- */
 

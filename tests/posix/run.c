@@ -27,7 +27,7 @@ posix_wrong(struct play *p, const char *fmt, ...)
 }
 
 /* "%255" in a path stands for a name of so many bytes of UTF-8. */
-const char *
+static const char *
 posix_path(struct play *p, unsigned i, const char *from)
 {
 	char *to = p->path[i];
