@@ -30,13 +30,7 @@ two_hosts()
 
 admin_test_case()
 {
-	atf_test_case "$1" cleanup
-	eval "$1_head() {
-		atf_set require.user root
-		atf_set require.progs 'jq prlimit'
-	}"
-	eval "$1_cleanup() { hosts_cleanup; }"
-	cases="${cases} $1"
+	root_test_case "$1" "require.progs 'jq prlimit'"
 }
 
 # state_of HOST: as esx2 sees it
@@ -330,11 +324,4 @@ deletions_go_on_after_a_refused_unmount_body()
 	until_true 20 looked_for_deletions 2 || atf_fail "they do not go on"
 	exec 8>&-
 	hosts_stop
-}
-
-atf_init_test_cases()
-{
-	for case in ${cases}; do
-		atf_add_test_case "${case}"
-	done
 }

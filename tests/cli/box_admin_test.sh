@@ -53,11 +53,8 @@ capacity()
 
 admin_test_case()
 {
-	atf_test_case "$1" cleanup
-	eval "$1_head() { atf_set require.user root; \
-	    atf_set require.progs 'iscsi-ls iscsi-readcapacity16 jq qemu-io'; }"
-	eval "$1_cleanup() { hosts_cleanup; }"
-	cases="${cases} $1"
+	root_test_case "$1" \
+	    "require.progs 'iscsi-ls iscsi-readcapacity16 jq qemu-io'"
 }
 
 admin_test_case changes_are_live_and_in_the_file
@@ -812,11 +809,4 @@ target=${iqn},lun=0,initiator-name=${me}" <cmds >qemu.out 2>&1 &
 	luns_are 2
 	qemu_io 0 'read -P 6 0 1M'
 	host_stop box
-}
-
-atf_init_test_cases()
-{
-	for c in ${cases}; do
-		atf_add_test_case "${c}"
-	done
 }

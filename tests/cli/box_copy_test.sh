@@ -80,11 +80,7 @@ free_bytes()
 
 copy_test_case()
 {
-	atf_test_case "$1" cleanup
-	eval "$1_head() { atf_set require.user root; \
-	    atf_set require.progs 'jq qemu-io'; }"
-	eval "$1_cleanup() { hosts_cleanup; }"
-	cases="${cases} $1"
+	root_test_case "$1" "require.progs 'jq qemu-io'"
 }
 
 copy_test_case extended_copy_shares_space
@@ -137,11 +133,4 @@ a_template_is_copied_without_writing_body()
 	atf_check -o not-match:'copy-' vmfsctl disk snapshots ds1:/from.vmdk
 	host_stop box
 	atf_check -o ignore fsck.vmfs -n store
-}
-
-atf_init_test_cases()
-{
-	for c in ${cases}; do
-		atf_add_test_case "${c}"
-	done
 }

@@ -16,11 +16,7 @@ box_conf()
 
 crypt_test_case()
 {
-	atf_test_case "$1" cleanup
-	eval "$1_head() { atf_set require.user root; \
-	    atf_set require.progs 'jq qemu-io setpriv'; }"
-	eval "$1_cleanup() { hosts_cleanup; }"
-	cases="${cases} $1"
+	root_test_case "$1" "require.progs 'jq qemu-io setpriv'"
 }
 
 # box_io COMMAND: of qemu-io, to the LUN.
@@ -137,11 +133,4 @@ target_that_encrypts_leaves_no_core_body()
 	atf_check vmfsctl --force lun change ${iqn} 0 "${PWD}/store,encrypted"
 	[ "$(dump_owner)" = 0 ] || atf_fail "a core dump would have the key"
 	daemon_stop box
-}
-
-atf_init_test_cases()
-{
-	for c in ${cases}; do
-		atf_add_test_case "${c}"
-	done
 }

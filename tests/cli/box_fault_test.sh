@@ -20,11 +20,7 @@ box_conf()
 
 fault_test_case()
 {
-	atf_test_case "$1" cleanup
-	eval "$1_head() { atf_set require.user root; \
-	    atf_set require.progs 'jq unshare'; }"
-	eval "$1_cleanup() { hosts_cleanup; }"
-	cases="${cases} $1"
+	root_test_case "$1" "require.progs 'jq unshare'"
 }
 
 # The configuration is a mount of its own, as in a container: it can be written
@@ -166,11 +162,4 @@ lun_that_was_removed_stays_away_body()
 	wait ${setter}
 	atf_check -s exit:1 grep lun.0 box/conf
 	host_stop box
-}
-
-atf_init_test_cases()
-{
-	for c in ${cases}; do
-		atf_add_test_case "${c}"
-	done
 }

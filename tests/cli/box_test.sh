@@ -30,15 +30,7 @@ box_mkfs()
 	    -L ds1 --timers=${timers} --initiator=iqn.2026-11.test:admin "$1"
 }
 
-box_test_case()
-{
-	atf_test_case "$1" cleanup
-	eval "$1_head() { atf_set require.user root; }"
-	eval "$1_cleanup() { hosts_cleanup; }"
-	cases="${cases} $1"
-}
-
-box_test_case two_hosts_share_a_lun_of_the_box
+root_test_case two_hosts_share_a_lun_of_the_box
 two_hosts_share_a_lun_of_the_box_body()
 {
 	box_start
@@ -62,7 +54,7 @@ two_hosts_share_a_lun_of_the_box_body()
 	host_stop box
 }
 
-box_test_case mkfs_never_overwrites_a_live_datastore
+root_test_case mkfs_never_overwrites_a_live_datastore
 mkfs_never_overwrites_a_live_datastore_body()
 {
 	box_start
@@ -75,7 +67,7 @@ mkfs_never_overwrites_a_live_datastore_body()
 	host_stop box
 }
 
-box_test_case killed_host_is_fenced_by_its_key
+root_test_case killed_host_is_fenced_by_its_key
 killed_host_is_fenced_by_its_key_body()
 {
 	box_start
@@ -96,7 +88,7 @@ killed_host_is_fenced_by_its_key_body()
 }
 
 # The log tells of a fence and what came before it.
-box_test_case write_log_tells_who_wrote
+root_test_case write_log_tells_who_wrote
 write_log_tells_who_wrote_body()
 {
 	box_start "write-log = ${PWD}/writes"
@@ -116,7 +108,7 @@ write_log_tells_who_wrote_body()
 }
 
 # The port of a vmfsd that was killed is free some time later.
-box_test_case start_waits_for_its_port
+root_test_case start_waits_for_its_port
 start_waits_for_its_port_body()
 {
 	target_start
@@ -132,7 +124,7 @@ start_waits_for_its_port_body()
 	host_stop box
 }
 
-box_test_case wrong_secret_is_refused
+root_test_case wrong_secret_is_refused
 wrong_secret_is_refused_body()
 {
 	(umask 077 && echo "${secret}" >secret)
@@ -149,7 +141,7 @@ wrong_secret_is_refused_body()
 	host_stop box
 }
 
-box_test_case unknown_luns_and_initiators_are_explained
+root_test_case unknown_luns_and_initiators_are_explained
 unknown_luns_and_initiators_are_explained_body()
 {
 	box_start
@@ -160,7 +152,7 @@ unknown_luns_and_initiators_are_explained_body()
 	host_stop box
 }
 
-box_test_case lost_lun_freezes_and_comes_back
+root_test_case lost_lun_freezes_and_comes_back
 lost_lun_freezes_and_comes_back_body()
 {
 	box_start
@@ -183,7 +175,7 @@ lost_lun_freezes_and_comes_back_body()
 	host_stop box
 }
 
-box_test_case mkfs_explains_the_reservation_of_the_dead
+root_test_case mkfs_explains_the_reservation_of_the_dead
 mkfs_explains_the_reservation_of_the_dead_body()
 {
 	box_start
@@ -198,7 +190,7 @@ mkfs_explains_the_reservation_of_the_dead_body()
 }
 
 # Nothing can be written back, but the process must not stay for ever.
-box_test_case host_without_its_lun_can_be_stopped
+root_test_case host_without_its_lun_can_be_stopped
 host_without_its_lun_can_be_stopped_body()
 {
 	box_start
@@ -216,7 +208,7 @@ host_without_its_lun_can_be_stopped_body()
 	rm -f esx1/pid
 }
 
-box_test_case dropped_sessions_log_in_again
+root_test_case dropped_sessions_log_in_again
 dropped_sessions_log_in_again_body()
 {
 	box_start
@@ -257,7 +249,7 @@ unit_is_ready()
 }
 
 # 31 passes of "ab": long enough to be met at work.
-box_test_case sanitize_goes_on_after_a_kill
+root_test_case sanitize_goes_on_after_a_kill
 sanitize_goes_on_after_a_kill_body()
 {
 	head -c 192M /dev/zero | tr '\0' x >store
@@ -278,7 +270,7 @@ sanitize_goes_on_after_a_kill_body()
 }
 
 # It is not damaged, and nobody is told to remove it.
-box_test_case reservations_that_cannot_be_read_are_not_thrown_away
+root_test_case reservations_that_cannot_be_read_are_not_thrown_away
 reservations_that_cannot_be_read_are_not_thrown_away_body()
 {
 	box_start
@@ -299,7 +291,7 @@ reservations_that_cannot_be_read_are_not_thrown_away_body()
 }
 
 # The text is written, read after a restart, and noise without its key.
-box_test_case encrypted_lun_is_erased_by_its_key
+root_test_case encrypted_lun_is_erased_by_its_key
 encrypted_lun_is_erased_by_its_key_body()
 {
 	text=$(printf 'in the clear%500s' '')
@@ -331,7 +323,7 @@ ${text}" ] || atf_fail "read"
 	atf_check -o match:'the key of .*dark.* cannot be used' cat out box/log
 }
 
-box_test_case discovery_can_ask_for_chap
+root_test_case discovery_can_ask_for_chap
 discovery_can_ask_for_chap_body()
 {
 	printf 'secret-of-discovery' >secret
@@ -344,11 +336,4 @@ discovery_can_ask_for_chap_body()
 	atf_check -o match:"${iqn}" \
 	    iscsi-ls -i ${me} "iscsi://joe%secret-of-discovery@${portal}"
 	host_stop box
-}
-
-atf_init_test_cases()
-{
-	for c in ${cases}; do
-		atf_add_test_case "${c}"
-	done
 }

@@ -5,13 +5,7 @@
 
 disk_test_case()
 {
-	atf_test_case "$1" cleanup
-	eval "$1_head() {
-		atf_set require.user root
-		atf_set require.progs jq
-	}"
-	eval "$1_cleanup() { hosts_cleanup; }"
-	cases="${cases} $1"
+	root_test_case "$1" "require.progs jq"
 }
 
 # of DISK KEY
@@ -569,11 +563,4 @@ task_of_a_worker_that_died_has_failed_body()
 	    "$? $(cat err)"
 	atf_check -o inline:'b-flat.vmdk\nb.vmdk\n' ls esx1/mnt
 	hosts_stop
-}
-
-atf_init_test_cases()
-{
-	for c in ${cases}; do
-		atf_add_test_case "${c}"
-	done
 }

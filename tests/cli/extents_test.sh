@@ -4,14 +4,6 @@
 
 iqn=iqn.2026-11.test:box
 
-extents_test_case()
-{
-	atf_test_case "$1" cleanup
-	eval "$1_head() { atf_set require.user root; }"
-	eval "$1_cleanup() { hosts_cleanup; }"
-	cases="${cases} $1"
-}
-
 # A box with LUNs 0, 1 and 2; the datastore is on the first.
 box_start()
 {
@@ -47,7 +39,7 @@ extents_are()
 	    jq -r '[.extents[].status] | join(" ")')" = "$2" ]
 }
 
-extents_test_case a_lun_is_added_under_load
+root_test_case a_lun_is_added_under_load
 a_lun_is_added_under_load_body()
 {
 	box_start
@@ -84,7 +76,7 @@ a_lun_is_added_under_load_body()
 	fsck_is_clean "$(realpath store0)" "$(realpath store1)"
 }
 
-extents_test_case a_dead_host_is_fenced_on_every_lun
+root_test_case a_dead_host_is_fenced_on_every_lun
 a_dead_host_is_fenced_on_every_lun_body()
 {
 	box_start
@@ -105,7 +97,7 @@ a_dead_host_is_fenced_on_every_lun_body()
 	fsck_is_clean "$(realpath store0)" "$(realpath store1)"
 }
 
-extents_test_case a_lun_is_emptied_under_load_and_taken_out
+root_test_case a_lun_is_emptied_under_load_and_taken_out
 a_lun_is_emptied_under_load_and_taken_out_body()
 {
 	box_start
@@ -185,7 +177,7 @@ lun_goes()
 	    atf_fail "$(vmfsctl -c "$1/ctl" ds extent rm ds1 1 2>&1)"
 }
 
-extents_test_case snapshots_and_clones_go_with_their_disk
+root_test_case snapshots_and_clones_go_with_their_disk
 snapshots_and_clones_go_with_their_disk_body()
 {
 	lun_make lun0 128M
@@ -204,7 +196,7 @@ snapshots_and_clones_go_with_their_disk_body()
 	fsck_is_clean lun0 lun2
 }
 
-extents_test_case what_keeps_a_lun_is_named
+root_test_case what_keeps_a_lun_is_named
 what_keeps_a_lun_is_named_body()
 {
 	lun_make lun0 64M
@@ -257,7 +249,7 @@ used_below()
 	    jq '.extents[1].used')" -lt "$2" ]
 }
 
-extents_test_case another_host_goes_on_after_a_crash
+root_test_case another_host_goes_on_after_a_crash
 another_host_goes_on_after_a_crash_body()
 {
 	box_start
@@ -287,7 +279,7 @@ another_host_goes_on_after_a_crash_body()
 	fsck_is_clean "$(realpath store0)" "$(realpath store2)"
 }
 
-extents_test_case supervision_says_what_it_cannot_do
+root_test_case supervision_says_what_it_cannot_do
 supervision_says_what_it_cannot_do_body()
 {
 	daemon_in=supervised
@@ -303,7 +295,7 @@ supervision_says_what_it_cannot_do_body()
 	fsck_is_clean lun0
 }
 
-extents_test_case only_the_last_lun_grows
+root_test_case only_the_last_lun_grows
 only_the_last_lun_grows_body()
 {
 	lun_make lun0 128M
@@ -321,7 +313,7 @@ only_the_last_lun_grows_body()
 	fsck_is_clean lun0
 }
 
-extents_test_case fsck_knows_a_lun_by_its_note
+root_test_case fsck_knows_a_lun_by_its_note
 fsck_knows_a_lun_by_its_note_body()
 {
 	truncate -s 128M lun0
@@ -345,7 +337,7 @@ fsck_knows_a_lun_by_its_note_body()
 	hosts_stop
 }
 
-extents_test_case without_a_lun_the_rest_is_mounted
+root_test_case without_a_lun_the_rest_is_mounted
 without_a_lun_the_rest_is_mounted_body()
 {
 	lun_make lun0 128M
@@ -384,7 +376,7 @@ without_a_lun_the_rest_is_mounted_body()
 	hosts_stop
 }
 
-extents_test_case mkfs_makes_one_of_several_luns
+root_test_case mkfs_makes_one_of_several_luns
 mkfs_makes_one_of_several_luns_body()
 {
 	truncate -s 128M lun0
@@ -404,7 +396,7 @@ mkfs_makes_one_of_several_luns_body()
 	fsck_is_clean lun0 lun2 lun1
 }
 
-extents_test_case what_carries_something_is_not_taken
+root_test_case what_carries_something_is_not_taken
 what_carries_something_is_not_taken_body()
 {
 	lun_make lun0 128M
@@ -430,11 +422,4 @@ what_carries_something_is_not_taken_body()
 	atf_check -s exit:1 -o ignore -e match:'extent.* of .*ds1' \
 	    mkfs.vmfs "${PWD}/lun1"
 	fsck_is_clean lun0
-}
-
-atf_init_test_cases()
-{
-	for c in ${cases}; do
-		atf_add_test_case "${c}"
-	done
 }

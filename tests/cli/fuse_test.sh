@@ -376,10 +376,3 @@ one_user_does_not_open_all_files_body()
 	soon by_uid 1000 cat h1/mnt/a
 	hosts_stop
 }
-
-atf_init_test_cases()
-{
-	for c in ${cases}; do
-		atf_add_test_case "${c}"
-	done
-}

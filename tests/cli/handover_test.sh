@@ -32,10 +32,7 @@ first_byte() { head -c 1 "$1/mnt/vm-flat.vmdk"; }
 
 handover_test_case()
 {
-	atf_test_case "$1" cleanup
-	eval "$1_head() { atf_set require.user root; atf_set timeout 120; }"
-	eval "$1_cleanup() { hosts_cleanup; }"
-	cases="${cases} $1"
+	root_test_case "$1" "timeout 120"
 }
 
 handover_test_case only_the_host_that_is_named_gets_it
@@ -146,11 +143,4 @@ what_makes_no_sense_is_refused_body()
 	soon_writes h1 a
 	soon_writes h2 b
 	hosts_stop
-}
-
-atf_init_test_cases()
-{
-	for c in ${cases}; do
-		atf_add_test_case "${c}"
-	done
 }

@@ -11,15 +11,7 @@ two_hosts()
 }
 
 # $1 test case; all need root for the mount.
-host_test_case()
-{
-	atf_test_case "$1" cleanup
-	eval "$1_head() { atf_set require.user root; }"
-	eval "$1_cleanup() { hosts_cleanup; }"
-	cases="${cases} $1"
-}
-
-host_test_case names_are_seen_by_the_other_host
+root_test_case names_are_seen_by_the_other_host
 names_are_seen_by_the_other_host_body()
 {
 	two_hosts
@@ -37,7 +29,7 @@ names_are_seen_by_the_other_host_body()
 	hosts_stop
 }
 
-host_test_case rename_can_keep_what_is_there
+root_test_case rename_can_keep_what_is_there
 rename_can_keep_what_is_there_body()
 {
 	two_hosts
@@ -50,7 +42,7 @@ rename_can_keep_what_is_there_body()
 	hosts_stop
 }
 
-host_test_case content_attributes_and_space
+root_test_case content_attributes_and_space
 content_attributes_and_space_body()
 {
 	two_hosts
@@ -74,7 +66,7 @@ content_attributes_and_space_body()
 	hosts_stop
 }
 
-host_test_case directories_of_many_names
+root_test_case directories_of_many_names
 directories_of_many_names_body()
 {
 	two_hosts
@@ -86,7 +78,7 @@ directories_of_many_names_body()
 	hosts_stop
 }
 
-host_test_case sparse_files
+root_test_case sparse_files
 sparse_files_body()
 {
 	two_hosts
@@ -110,7 +102,7 @@ lock_is_free()
 	    jq -e '.lock.mode == "free"'
 }
 
-host_test_case disk_open_elsewhere_is_refused
+root_test_case disk_open_elsewhere_is_refused
 disk_open_elsewhere_is_refused_head()
 {
 	atf_set require.user root
@@ -145,7 +137,7 @@ disk_open_elsewhere_is_refused_body()
 	hosts_stop
 }
 
-host_test_case qemu_opens_the_descriptor
+root_test_case qemu_opens_the_descriptor
 qemu_opens_the_descriptor_head()
 {
 	atf_set require.user root
@@ -166,7 +158,7 @@ qemu_opens_the_descriptor_body()
 	hosts_stop
 }
 
-host_test_case fio_verifies
+root_test_case fio_verifies
 fio_verifies_head()
 {
 	atf_set require.user root
@@ -185,7 +177,7 @@ fio_verifies_body()
 	hosts_stop
 }
 
-host_test_case snapshots_and_clones
+root_test_case snapshots_and_clones
 snapshots_and_clones_body()
 {
 	two_hosts
@@ -218,7 +210,7 @@ snapshots_and_clones_body()
 	hosts_stop
 }
 
-host_test_case disks_are_listed_and_renamed
+root_test_case disks_are_listed_and_renamed
 disks_are_listed_and_renamed_body()
 {
 	two_hosts
@@ -241,7 +233,7 @@ disks_are_listed_and_renamed_body()
 	hosts_stop
 }
 
-host_test_case full_datastore_keeps_old_data
+root_test_case full_datastore_keeps_old_data
 full_datastore_keeps_old_data_body()
 {
 	two_hosts 96M
@@ -257,7 +249,7 @@ full_datastore_keeps_old_data_body()
 	hosts_stop
 }
 
-host_test_case same_host_name_twice_is_refused
+root_test_case same_host_name_twice_is_refused
 same_host_name_twice_is_refused_body()
 {
 	hosts_up esx1
@@ -273,7 +265,7 @@ same_host_name_twice_is_refused_body()
 	hosts_stop
 }
 
-host_test_case same_identity_twice_is_refused
+root_test_case same_identity_twice_is_refused
 same_identity_twice_is_refused_body()
 {
 	hosts_up esx1
@@ -283,7 +275,7 @@ same_identity_twice_is_refused_body()
 	hosts_stop
 }
 
-host_test_case wrong_luns_are_explained
+root_test_case wrong_luns_are_explained
 wrong_luns_are_explained_body()
 {
 	truncate -s 128M empty
@@ -312,7 +304,7 @@ wrong_luns_are_explained_body()
 	atf_check_equal "${before}" "$(sha256sum <lun)"
 }
 
-host_test_case damaged_superblock_is_read_from_its_copies
+root_test_case damaged_superblock_is_read_from_its_copies
 damaged_superblock_is_read_from_its_copies_body()
 {
 	lun_make lun
@@ -325,7 +317,7 @@ damaged_superblock_is_read_from_its_copies_body()
 	hosts_stop
 }
 
-host_test_case lists_have_json
+root_test_case lists_have_json
 lists_have_json_body()
 {
 	two_hosts
@@ -340,7 +332,7 @@ lists_have_json_body()
 	hosts_stop
 }
 
-host_test_case busy_mount_is_not_unmounted
+root_test_case busy_mount_is_not_unmounted
 busy_mount_is_not_unmounted_body()
 {
 	hosts_up esx1
@@ -358,7 +350,7 @@ busy_mount_is_not_unmounted_body()
 	hosts_stop
 }
 
-host_test_case readonly_mount_refuses_writes
+root_test_case readonly_mount_refuses_writes
 readonly_mount_refuses_writes_body()
 {
 	hosts_up esx1
@@ -370,11 +362,4 @@ readonly_mount_refuses_writes_body()
 	atf_check -o inline:'text\n' cat esx1/mnt/file
 	atf_check -s exit:1 -e match:'Read-only' touch esx1/mnt/new
 	hosts_stop
-}
-
-atf_init_test_cases()
-{
-	for c in ${cases}; do
-		atf_add_test_case "${c}"
-	done
 }

@@ -560,10 +560,3 @@ unmount_ends_a_wait_body()
 	holder_end a
 	hosts_stop
 }
-
-atf_init_test_cases()
-{
-	for c in ${cases}; do
-		atf_add_test_case "${c}"
-	done
-}

@@ -266,10 +266,3 @@ a_lun_that_is_taken_away_is_lost_until_it_is_given_back_body()
 	atf_check touch esx1/mnt/after
 	daemon_stop esx1
 }
-
-atf_init_test_cases()
-{
-	for case in ${cases}; do
-		atf_add_test_case "${case}"
-	done
-}

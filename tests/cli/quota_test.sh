@@ -4,13 +4,7 @@
 
 quota_test_case()
 {
-	atf_test_case "$1" cleanup
-	eval "$1_head() {
-		atf_set require.user root
-		atf_set require.progs jq
-	}"
-	eval "$1_cleanup() { hosts_cleanup; }"
-	cases="${cases} $1"
+	root_test_case "$1" "require.progs jq"
 }
 
 # Writes MiBs, as far as it goes.
@@ -128,11 +122,4 @@ what_another_host_has_open_is_counted_there_body()
 	[ "$(used esx1)" -le 12582912 ] || atf_fail "$(used esx1) bytes"
 	hosts_stop
 	atf_check -o ignore fsck.vmfs -n "${PWD}/lun"
-}
-
-atf_init_test_cases()
-{
-	for tc in ${cases}; do
-		atf_add_test_case "${tc}"
-	done
 }

@@ -4,6 +4,7 @@
 . "${VMFS_SRCDIR}/tests/cli/fast_test.sh"
 . "${VMFS_SRCDIR}/tests/cli/locks_test.sh"
 . "${VMFS_SRCDIR}/tests/posix/posix_test.sh"
+# Of those of locks_test no more than are named below.
 by_ring=io_uring cases=
 
 # load FILE: fio in the background until something fails; its pid in ${load}.
@@ -18,10 +19,7 @@ load()
 
 ring_test_case()
 {
-	atf_test_case "$1" cleanup
-	eval "$1_head() { atf_set require.user root; atf_set require.progs fio; }
-	    $1_cleanup() { hosts_cleanup; }"
-	cases="${cases} $1"
+	root_test_case "$1" "require.progs fio"
 }
 
 ring_test_case a_killed_daemon_ends_its_mount

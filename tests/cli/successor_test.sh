@@ -3,14 +3,6 @@
 # then.
 . "${VMFS_SRCDIR}/tests/cli/hosts.subr"
 
-a_case()
-{
-	atf_test_case "$1" cleanup
-	eval "$1_head() { atf_set require.user root; }"
-	eval "$1_cleanup() { hosts_cleanup; }"
-	cases="${cases} $1"
-}
-
 iqn=iqn.2026-11.test:box
 
 # One host, supervised, with a file that somebody has open.
@@ -42,7 +34,7 @@ edited()
 	atf_check -s exit:6 -o match:'only a restart' vmfsctl reload
 }
 
-a_case name_that_is_not_applied_hangs_nobody
+root_test_case name_that_is_not_applied_hangs_nobody
 name_that_is_not_applied_hangs_nobody_body()
 {
 	holder
@@ -54,7 +46,7 @@ name_that_is_not_applied_hangs_nobody_body()
 	fsck_is_clean lun
 }
 
-a_case lun_that_is_not_applied_is_not_mounted
+root_test_case lun_that_is_not_applied_is_not_mounted
 lun_that_is_not_applied_is_not_mounted_body()
 {
 	holder
@@ -69,7 +61,7 @@ lun_that_is_not_applied_is_not_mounted_body()
 	fsck_is_clean lun
 }
 
-a_case readonly_that_is_not_applied_loses_no_write
+root_test_case readonly_that_is_not_applied_loses_no_write
 readonly_that_is_not_applied_loses_no_write_body()
 {
 	holder
@@ -80,7 +72,7 @@ readonly_that_is_not_applied_loses_no_write_body()
 	fsck_is_clean lun
 }
 
-a_case file_that_is_being_edited_loses_nothing
+root_test_case file_that_is_being_edited_loses_nothing
 file_that_is_being_edited_loses_nothing_body()
 {
 	holder
@@ -113,7 +105,7 @@ kept_nothing()
 	prlimit --pid="$(cat "$1/pid")" --nofile="${_limit}:"
 }
 
-a_case what_is_left_comes_before_the_file
+root_test_case what_is_left_comes_before_the_file
 what_is_left_comes_before_the_file_body()
 {
 	holder
@@ -135,7 +127,7 @@ what_is_left_comes_before_the_file_body()
 }
 
 # Its LUN is away: nobody answers who looks there.
-a_case nothing_is_mounted_over_what_waits
+root_test_case nothing_is_mounted_over_what_waits
 nothing_is_mounted_over_what_waits_body()
 {
 	daemon_in=supervised
@@ -177,7 +169,7 @@ kill_host_worker()
 	    atf_fail "nobody goes on"
 }
 
-a_case what_was_unmounted_stays_so
+root_test_case what_was_unmounted_stays_so
 what_was_unmounted_stays_so_body()
 {
 	daemon_in=supervised
@@ -193,7 +185,7 @@ what_was_unmounted_stays_so_body()
 	hosts_stop
 }
 
-a_case section_that_is_not_applied_is_not_mounted
+root_test_case section_that_is_not_applied_is_not_mounted
 section_that_is_not_applied_is_not_mounted_body()
 {
 	holder
@@ -208,7 +200,7 @@ section_that_is_not_applied_is_not_mounted_body()
 }
 
 # It was away when vmfsd was started.
-a_case lun_is_waited_for_by_the_next_one_too
+root_test_case lun_is_waited_for_by_the_next_one_too
 lun_is_waited_for_by_the_next_one_too_body()
 {
 	daemon_in=supervised
@@ -229,7 +221,7 @@ lun_is_waited_for_by_the_next_one_too_body()
 }
 
 # Its predecessor died between the last unmount and its own end.
-a_case successor_of_the_last_unmount_ends
+root_test_case successor_of_the_last_unmount_ends
 successor_of_the_last_unmount_ends_body()
 {
 	lun_make lun
@@ -249,7 +241,7 @@ successor_of_the_last_unmount_ends_body()
 }
 
 # The LUN is there, its host goes on, and then it cannot be opened.
-a_case try_that_fails_late_gives_nothing_up
+root_test_case try_that_fails_late_gives_nothing_up
 try_that_fails_late_gives_nothing_up_body()
 {
 	daemon_in=supervised
@@ -310,7 +302,7 @@ kill_box_worker()
 	until_true 30 another_one "${_old}" || atf_fail "nobody goes on"
 }
 
-a_case secret_that_is_away_ends_nothing
+root_test_case secret_that_is_away_ends_nothing
 secret_that_is_away_ends_nothing_body()
 {
 	(umask 077; echo 'secret of the box' >secret)
@@ -329,7 +321,7 @@ secret_that_is_away_ends_nothing_body()
 	atf_check -o not-match:access vmfsctl reload
 }
 
-a_case secrets_are_kept_from_others
+root_test_case secrets_are_kept_from_others
 secrets_are_kept_from_others_body()
 {
 	(umask 077; echo 'secret of the box' >secret)
@@ -354,7 +346,7 @@ secrets_are_kept_from_others_body()
 	    cat "/proc/$(cat box/pid)/fdinfo/${kept##*/}"
 }
 
-a_case change_by_command_is_in_force
+root_test_case change_by_command_is_in_force
 change_by_command_is_in_force_body()
 {
 	box 'lun.0 = ram:64M' 'allow = iqn.2026-11.test:*'
@@ -374,7 +366,7 @@ change_by_command_is_in_force_body()
 	    vmfsctl -H lun ls
 }
 
-a_case change_that_was_refused_is_not_made
+root_test_case change_that_was_refused_is_not_made
 change_that_was_refused_is_not_made_body()
 {
 	box 'lun.0 = ram:64M' 'allow = iqn.*'
@@ -408,7 +400,7 @@ box_and_host()
 	echo one >&8
 }
 
-a_case source_that_is_away_ends_no_mount
+root_test_case source_that_is_away_ends_no_mount
 source_that_is_away_ends_no_mount_body()
 {
 	daemon_in=supervised
@@ -443,7 +435,7 @@ in_its_net()
 	    ip addr add 10.1.2.3/32 dev lo && exec "$@" --supervise' sh "$@"
 }
 
-a_case portal_that_is_away_ends_no_mount
+root_test_case portal_that_is_away_ends_no_mount
 portal_that_is_away_ends_no_mount_body()
 {
 	daemon_in=in_its_net
@@ -457,11 +449,4 @@ portal_that_is_away_ends_no_mount_body()
 	until_true 60 eval "vmfsctl -H portal ls | grep '	10.1.2.3:3260$'" ||
 	    atf_fail "nobody listens there"
 	hosts_stop
-}
-
-atf_init_test_cases()
-{
-	for c in ${cases}; do
-		atf_add_test_case "${c}"
-	done
 }

@@ -5,14 +5,6 @@
 
 iqn=iqn.2026-11.test:box
 
-volume_test_case()
-{
-	atf_test_case "$1" cleanup
-	eval "$1_head() { atf_set require.user root; }"
-	eval "$1_cleanup() { hosts_cleanup; }"
-	cases="${cases} $1"
-}
-
 box_start()
 {
 	truncate -s 256M store
@@ -33,7 +25,7 @@ capacity_is()
 	    jq .datastore.capacity)" -eq "$2" ]
 }
 
-volume_test_case scrub_names_what_is_damaged
+root_test_case scrub_names_what_is_damaged
 scrub_names_what_is_damaged_body()
 {
 	box_start
@@ -58,7 +50,7 @@ scrub_names_what_is_damaged_body()
 	    ds scrub nothing
 }
 
-volume_test_case grows_with_its_lun_under_load
+root_test_case grows_with_its_lun_under_load
 grows_with_its_lun_under_load_body()
 {
 	box_start
@@ -89,7 +81,7 @@ grows_with_its_lun_under_load_body()
 	fsck_is_clean "$(realpath store)"
 }
 
-volume_test_case growing_without_a_larger_lun_is_refused
+root_test_case growing_without_a_larger_lun_is_refused
 growing_without_a_larger_lun_is_refused_body()
 {
 	lun_make lun 256M
@@ -104,7 +96,7 @@ growing_without_a_larger_lun_is_refused_body()
 	fsck_is_clean "$(realpath lun)"
 }
 
-volume_test_case label_is_changed_while_mounted
+root_test_case label_is_changed_while_mounted
 label_is_changed_while_mounted_body()
 {
 	lun_make lun 256M
@@ -120,7 +112,7 @@ label_is_changed_while_mounted_body()
 	hosts_stop
 }
 
-volume_test_case space_is_told_before_it_ends
+root_test_case space_is_told_before_it_ends
 space_is_told_before_it_ends_body()
 {
 	lun_make lun 256M
@@ -151,7 +143,7 @@ taken()
 	echo $(($(stat -c %b lun) / 2048))
 }
 
-volume_test_case lun_is_told_what_is_free
+root_test_case lun_is_told_what_is_free
 lun_is_told_what_is_free_body()
 {
 	lun_make lun 512M
@@ -203,7 +195,7 @@ takes_at_most()
 	    atf_fail "the LUN still takes $(taken) MiB"
 }
 
-volume_test_case thin_lun_is_told_by_itself
+root_test_case thin_lun_is_told_by_itself
 thin_lun_is_told_by_itself_body()
 {
 	lun_make lun 512M
@@ -244,7 +236,7 @@ copies_start()
 	daemon_start esx1
 }
 
-volume_test_case copy_is_not_mounted_until_it_has_a_name_of_its_own
+root_test_case copy_is_not_mounted_until_it_has_a_name_of_its_own
 copy_is_not_mounted_until_it_has_a_name_of_its_own_body()
 {
 	lun_make lun 256M
@@ -287,7 +279,7 @@ copy_is_not_mounted_until_it_has_a_name_of_its_own_body()
 }
 
 # What a host that died has left is in the copy as well.
-volume_test_case copy_of_a_mounted_lun_is_recovered
+root_test_case copy_of_a_mounted_lun_is_recovered
 copy_of_a_mounted_lun_is_recovered_body()
 {
 	lun_make lun 256M
@@ -307,7 +299,7 @@ copy_of_a_mounted_lun_is_recovered_body()
 	fsck_is_clean "$(realpath lun)"
 }
 
-volume_test_case datastore_may_move_to_another_lun
+root_test_case datastore_may_move_to_another_lun
 datastore_may_move_to_another_lun_body()
 {
 	lun_make lun 256M
@@ -324,7 +316,7 @@ datastore_may_move_to_another_lun_body()
 }
 
 # LUNs of the box are told apart by the names that it gives them.
-volume_test_case copied_lun_of_a_box_is_detected
+root_test_case copied_lun_of_a_box_is_detected
 copied_lun_of_a_box_is_detected_body()
 {
 	box_start
@@ -343,11 +335,4 @@ copied_lun_of_a_box_is_detected_body()
 	daemon_stop esx2
 	host_stop esx1
 	host_stop box
-}
-
-atf_init_test_cases()
-{
-	for c in ${cases}; do
-		atf_add_test_case "${c}"
-	done
 }

@@ -4,13 +4,7 @@
 
 image_test_case()
 {
-	atf_test_case "$1" cleanup
-	eval "$1_head() {
-		atf_set require.user root
-		atf_set require.progs 'jq qemu-img qemu-io'
-	}"
-	eval "$1_cleanup() { hosts_cleanup; }"
-	cases="${cases} $1"
+	root_test_case "$1" "require.progs 'jq qemu-img qemu-io'"
 }
 
 one_host()
@@ -210,11 +204,4 @@ missing_qemu_img_is_named_body()
 	atf_check -s exit:3 -e match:'qemu-img is needed.*Debian: qemu-utils' \
 	    vmfsctl disk export ds1:/vm.vmdk image --format=qcow2
 	hosts_stop
-}
-
-atf_init_test_cases()
-{
-	for c in ${cases}; do
-		atf_add_test_case "${c}"
-	done
 }

@@ -4,13 +4,8 @@
 
 nbd_test_case()
 {
-	atf_test_case "$1" cleanup
-	eval "$1_head() {
-		atf_set require.user root
-		atf_set require.progs 'jq nbdinfo nbdcopy qemu-img qemu-io fio openssl'
-	}"
-	eval "$1_cleanup() { hosts_cleanup; }"
-	cases="${cases} $1"
+	root_test_case "$1" \
+	    "require.progs 'jq nbdinfo nbdcopy qemu-img qemu-io fio openssl'"
 }
 
 host_with_disk()
@@ -355,11 +350,4 @@ growth_and_a_full_datastore_are_seen_body()
 	    -c 'discard 0 512M' -c 'write -P 6 1M 1M' "${uri}"
 	atf_check vmfsctl disk detach ds1:/vm.vmdk
 	hosts_stop
-}
-
-atf_init_test_cases()
-{
-	for c in ${cases}; do
-		atf_add_test_case "${c}"
-	done
 }

@@ -535,10 +535,3 @@ luns_come_and_go_under_load_body()
 	guest_stop
 	host_stop box
 }
-
-atf_init_test_cases()
-{
-	for c in ${cases}; do
-		atf_add_test_case "${c}"
-	done
-}

@@ -149,10 +149,3 @@ bench_at_depth_ends_well_body()
 	done
 	host_stop box
 }
-
-atf_init_test_cases()
-{
-	for c in ${cases}; do
-		atf_add_test_case "${c}"
-	done
-}

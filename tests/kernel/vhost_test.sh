@@ -175,10 +175,3 @@ disk_of_a_guest_is_refused_elsewhere_body()
 	guest_stop
 	hosts_stop
 }
-
-atf_init_test_cases()
-{
-	for c in ${cases}; do
-		atf_add_test_case "${c}"
-	done
-}

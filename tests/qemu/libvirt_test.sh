@@ -179,10 +179,3 @@ guest_moves_with_its_vhost_disk_body()
 	move h2 h1
 	end vhost
 }
-
-atf_init_test_cases()
-{
-	for c in ${cases}; do
-		atf_add_test_case "${c}"
-	done
-}

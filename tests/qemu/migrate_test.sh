@@ -366,10 +366,3 @@ open_file_of_a_dead_source_goes_elsewhere_body() { source_dies eager; }
 
 qemu_test_case vhost_guest_of_a_dead_source_starts_elsewhere
 vhost_guest_of_a_dead_source_starts_elsewhere_body() { source_dies vhost; }
-
-atf_init_test_cases()
-{
-	for c in ${cases}; do
-		atf_add_test_case "${c}"
-	done
-}

@@ -67,10 +67,3 @@ full_datastore_lets_a_vhost_guest_wait_body()
 	judge h1 h1
 	hosts_stop
 }
-
-atf_init_test_cases()
-{
-	for c in ${cases}; do
-		atf_add_test_case "${c}"
-	done
-}
