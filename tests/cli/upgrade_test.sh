@@ -2,12 +2,39 @@
 # The program on the disk is replaced by another while it runs.
 . "${VMFS_SRCDIR}/tests/cli/hosts.subr"
 
-# A copy of the program, as a package would have installed it.
-installed()
+# esx1, by a copy of the program, as a package would have installed it.
+installed_up()
 {
 	mkdir -p bin
 	cp "$(command -v vmfsd)" bin/vmfsd
 	PATH=${PWD}/bin:${PATH}
+	daemon_in=supervised
+	hosts_up esx1
+}
+
+# In place of the program, which is bin/good then: a script, from stdin.
+replaced_by()
+{
+	{
+		echo '#!/bin/sh'
+		cat
+	} >bin/new
+	chmod +x bin/new
+	ln bin/vmfsd bin/good
+	mv bin/new bin/vmfsd
+}
+
+# upgrade_is_refused SENTENCE: and all is as before.
+upgrade_is_refused()
+{
+	exec 8>esx1/mnt/file
+	old=$(worker esx1)
+	atf_check -s not-exit:0 -e match:"$1" \
+	    vmfsctl -c esx1/ctl daemon upgrade
+	atf_check_equal "${old}" "$(worker esx1)"
+	echo kept >&8 || atf_fail "the file is not open any more"
+	exec 8>&-
+	hosts_stop
 }
 
 runs_from()
@@ -15,11 +42,7 @@ runs_from()
 	[ "$(stat -L -c %i "/proc/$1/exe")" = "$2" ]
 }
 
-atf_test_case upgrade_goes_on_with_the_new_program cleanup
-upgrade_goes_on_with_the_new_program_head()
-{
-	atf_set require.user root
-}
+root_test_case upgrade_goes_on_with_the_new_program
 write_on()
 {
 	n=0
@@ -31,9 +54,7 @@ write_on()
 }
 upgrade_goes_on_with_the_new_program_body()
 {
-	installed
-	daemon_in=supervised
-	hosts_up esx1
+	installed_up
 	exec 8>>esx1/mnt/file
 	(write_on) &
 	writer=$!
@@ -69,80 +90,36 @@ upgrade_goes_on_with_the_new_program_cleanup()
 	hosts_cleanup
 }
 
-atf_test_case upgrade_to_what_does_not_start_is_refused cleanup
-upgrade_to_what_does_not_start_is_refused_head()
-{
-	atf_set require.user root
-}
+root_test_case upgrade_to_what_does_not_start_is_refused
 upgrade_to_what_does_not_start_is_refused_body()
 {
-	installed
-	daemon_in=supervised
-	hosts_up esx1
-	exec 8>esx1/mnt/file
-	old=$(worker esx1)
-	printf '#!/bin/sh\nexit 1\n' >bin/new
-	chmod +x bin/new
-	mv bin/new bin/vmfsd
-	atf_check -s not-exit:0 -e match:'cannot go on|does not start' \
-	    vmfsctl -c esx1/ctl daemon upgrade
-	atf_check_equal "${old}" "$(worker esx1)"
-	echo kept >&8 || atf_fail "the file is not open any more"
-	exec 8>&-
-	hosts_stop
-}
-upgrade_to_what_does_not_start_is_refused_cleanup()
-{
-	hosts_cleanup
+	installed_up
+	replaced_by <<-EOF
+		exit 1
+	EOF
+	upgrade_is_refused 'cannot go on|does not start'
 }
 
-atf_test_case upgrade_to_what_lacks_an_option_is_refused cleanup
-upgrade_to_what_lacks_an_option_is_refused_head()
-{
-	atf_set require.user root
-}
+root_test_case upgrade_to_what_lacks_an_option_is_refused
 upgrade_to_what_lacks_an_option_is_refused_body()
 {
-	installed
-	daemon_in=supervised
-	hosts_up esx1
-	exec 8>esx1/mnt/file
-	old=$(worker esx1)
-	mv bin/vmfsd bin/good
-	# shellcheck disable=SC2016
-	printf '#!/bin/sh\ncase "$*" in *--pidfile=*) exit 2;; esac
-exec "%s" "$@"\n' "${PWD}/bin/good" >bin/new
-	chmod +x bin/new
-	mv bin/new bin/vmfsd
-	atf_check -s not-exit:0 -e match:'does not start' \
-	    vmfsctl -c esx1/ctl daemon upgrade
-	atf_check_equal "${old}" "$(worker esx1)"
-	echo kept >&8 || atf_fail "the file is not open any more"
-	exec 8>&-
-	hosts_stop
-}
-upgrade_to_what_lacks_an_option_is_refused_cleanup()
-{
-	hosts_cleanup
+	installed_up
+	replaced_by <<-EOF
+		case "\$*" in *--pidfile=*) exit 2;; esac
+		exec "${PWD}/bin/good" "\$@"
+	EOF
+	upgrade_is_refused 'does not start'
 }
 
-atf_test_case new_program_waits_for_an_upgrade cleanup
-new_program_waits_for_an_upgrade_head()
-{
-	atf_set require.user root
-}
+root_test_case new_program_waits_for_an_upgrade
 new_program_waits_for_an_upgrade_body()
 {
-	installed
-	daemon_in=supervised
-	hosts_up esx1
+	installed_up
 	old=$(stat -c %i bin/vmfsd)
 	exec 8>esx1/mnt/file
-	# Held by a name, so that its inode is not used again.
-	ln bin/vmfsd bin/old
-	printf '#!/bin/sh\nexit 1\n' >bin/new
-	chmod +x bin/new
-	mv bin/new bin/vmfsd
+	replaced_by <<-EOF
+		exit 1
+	EOF
 	kill_worker esx1
 	runs_from "$(worker esx1)" "${old}" ||
 	    atf_fail "the worker is another program"
@@ -151,28 +128,18 @@ new_program_waits_for_an_upgrade_body()
 	exec 8>&-
 	hosts_stop
 }
-new_program_waits_for_an_upgrade_cleanup()
-{
-	hosts_cleanup
-}
 
-atf_test_case worker_dies_while_a_new_program_hangs cleanup
-worker_dies_while_a_new_program_hangs_head()
-{
-	atf_set require.user root
-}
+root_test_case worker_dies_while_a_new_program_hangs
 worker_dies_while_a_new_program_hangs_body()
 {
-	installed
-	daemon_in=supervised
-	hosts_up esx1
-	mv bin/vmfsd bin/good
-	# shellcheck disable=SC2016
-	printf '#!/bin/sh\ncase "$*" in *--check-config*)
-	echo $$ >"%s"; exec sleep 1000;; esac\nexec "%s" "$@"\n' \
-	    "${PWD}/asked" "${PWD}/bin/good" >bin/new
-	chmod +x bin/new
-	mv bin/new bin/vmfsd
+	installed_up
+	replaced_by <<-EOF
+		case "\$*" in *--check-config*)
+			echo \$\$ >"${PWD}/asked"
+			exec sleep 1000
+		esac
+		exec "${PWD}/bin/good" "\$@"
+	EOF
 	vmfsctl -c esx1/ctl daemon upgrade >upgrade.out 2>&1 &
 	until_true 10 test -s asked || atf_fail "the program is not tried"
 	worker=$(pgrep -P "$(cat esx1/pid)" -f -- --log-file)
@@ -190,29 +157,11 @@ worker_dies_while_a_new_program_hangs_cleanup()
 	hosts_cleanup
 }
 
-atf_test_case upgrade_needs_a_supervisor cleanup
-upgrade_needs_a_supervisor_head()
-{
-	atf_set require.user root
-}
+root_test_case upgrade_needs_a_supervisor
 upgrade_needs_a_supervisor_body()
 {
 	hosts_up esx1
 	atf_check -s not-exit:0 -e match:'start it with --supervise' \
 	    vmfsctl -c esx1/ctl daemon upgrade
 	hosts_stop
-}
-upgrade_needs_a_supervisor_cleanup()
-{
-	hosts_cleanup
-}
-
-atf_init_test_cases()
-{
-	atf_add_test_case upgrade_goes_on_with_the_new_program
-	atf_add_test_case upgrade_to_what_does_not_start_is_refused
-	atf_add_test_case upgrade_to_what_lacks_an_option_is_refused
-	atf_add_test_case new_program_waits_for_an_upgrade
-	atf_add_test_case worker_dies_while_a_new_program_hangs
-	atf_add_test_case upgrade_needs_a_supervisor
 }
