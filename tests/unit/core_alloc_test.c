@@ -408,7 +408,6 @@ ALLOC_TEST(the_lun_is_told_of_a_chunk_that_was_held_for_nothing)
 
 static uint64_t foreign_addr;
 static int foreign_error = -VMFS_ELOCKED;
-static const struct lockops_vt *real_vt;
 
 static int
 foreign_acquire(struct lockops *l, uint64_t addr, enum lock_mode mode,
@@ -417,20 +416,15 @@ foreign_acquire(struct lockops *l, uint64_t addr, enum lock_mode mode,
 {
 	if (addr == foreign_addr)
 		return foreign_error;
-	return real_vt->acquire(l, addr, mode, flags, deadline_ns, ret_g,
+	return acquire_really(l, addr, mode, flags, deadline_ns, ret_g,
 	    ret_holder);
 }
 
 static void
 make_foreign(struct fixture *f, uint64_t addr)
 {
-	static struct lockops_vt vt;
-
-	real_vt = f->locks->vt;
-	vt = *real_vt;
-	vt.acquire = foreign_acquire;
 	foreign_addr = addr;
-	f->locks->vt = &vt;
+	acquire_by(f, foreign_acquire);
 }
 
 /* Chunks and a metadata block in a cluster; its number and lock address. */
@@ -521,7 +515,7 @@ ALLOC_TEST(remote_log_grows_beyond_one_block)
 	for (unsigned i = 1; i < 300; i += 2)
 		free_run(f, chunk[i], 1);
 	ATF_REQUIRE_EQ(ds_commit(f->ds), 0);
-	f->locks->vt = real_vt;
+	acquire_as_before(f);
 	ATF_REQUIRE_EQ(remote_free_apply(f->ds), 0);
 	ATF_REQUIRE_EQ(ds_commit(f->ds), 0);
 	ATF_CHECK_EQ(alloc_one(f, chunk[0]), chunk[0]);

@@ -109,6 +109,34 @@ fixture_recover(struct fixture *f, struct disk *disk,
 	return recover_journal(&f->env, disk, &f->super, &dead, ret_r);
 }
 
+static const struct lockops_vt *real_locks;
+
+void
+acquire_by(struct fixture *f, acquire_fn *fn)
+{
+	static struct lockops_vt vt;
+
+	real_locks = f->locks->vt;
+	vt = *real_locks;
+	vt.acquire = fn;
+	f->locks->vt = &vt;
+}
+
+int
+acquire_really(struct lockops *l, uint64_t addr, enum lock_mode mode,
+    unsigned flags, uint64_t deadline_ns, struct lock_grant *ret_g,
+    struct lock_holder *ret_holder)
+{
+	return real_locks->acquire(l, addr, mode, flags, deadline_ns, ret_g,
+	    ret_holder);
+}
+
+void
+acquire_as_before(struct fixture *f)
+{
+	f->locks->vt = real_locks;
+}
+
 /* Adds what the head at `chunk`, if it is one, says. */
 static void
 count_head(struct fixture *f, struct disk *disk, uint64_t chunk,

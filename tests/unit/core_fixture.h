@@ -33,6 +33,15 @@ void fixture_crash(struct fixture *f);
 int fixture_recover(struct fixture *f, struct disk *disk,
     struct recover_report *ret_r) MUST_CHECK;
 
+typedef int acquire_fn(struct lockops *l, uint64_t addr, enum lock_mode mode,
+    unsigned flags, uint64_t deadline_ns, struct lock_grant *ret_g,
+    struct lock_holder *ret_holder);
+/* Locks are taken by fn, which may ask acquire_really, from now on; and no
+ * more. */
+void acquire_by(struct fixture *f, acquire_fn *fn);
+acquire_fn acquire_really;
+void acquire_as_before(struct fixture *f);
+
 /* Every cluster's counters against bitmap and metachunk heads, as they are on
  * `disk`; returns the free chunks of all. */
 uint64_t fixture_check_space(struct fixture *f, struct disk *disk);

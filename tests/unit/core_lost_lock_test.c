@@ -4,7 +4,6 @@
 
 #include "tests/unit/core_fast_rig.h"
 
-static const struct lockops_vt *real_locks;
 static enum lock_mode lost_on_the_way_to;
 
 /* The lock is lost, as if its record could not be written. */
@@ -17,24 +16,21 @@ change_fails(struct lockops *l, uint64_t addr, enum lock_mode mode,
 	int r;
 
 	if ((flags & LOCK_CHANGE) == 0 || mode != lost_on_the_way_to)
-		return real_locks->acquire(l, addr, mode, flags, deadline_ns,
+		return acquire_really(l, addr, mode, flags, deadline_ns,
 		    ret_g, ret_holder);
-	r = real_locks->acquire(l, addr, mode, flags, deadline_ns, &g,
+	r = acquire_really(l, addr, mode, flags, deadline_ns, &g,
 	    ret_holder);
 	if (r == 0)
-		r = real_locks->release(l, &g);
+		r = l->vt->release(l, &g);
 	return r != 0 ? r : -EIO;
 }
 
-/* Until r->f.locks->vt is real_locks again. */
+/* Until acquire_as_before. */
 static void
-break_locks(struct rig *r, struct lockops_vt *vt, enum lock_mode to)
+break_locks(struct rig *r, enum lock_mode to)
 {
 	lost_on_the_way_to = to;
-	real_locks = r->f.locks->vt;
-	*vt = *real_locks;
-	vt->acquire = change_fails;
-	r->f.locks->vt = vt;
+	acquire_by(&r->f, change_fails);
 }
 
 static struct fs_file *
@@ -54,15 +50,14 @@ known_snapshot(struct rig *r, uint64_t ino, struct fs_file *f,
 static void
 lock_is_lost(struct rig *r)
 {
-	struct lockops_vt broken;
 	uint64_t ino = rig_create(r, "d", INODE_DISK, FAST_SIZE);
 	struct fs_snapshot snap;
 	struct fs_file *f = rig_open(r, ino, FS_READ | FS_WRITE), *g;
 
 	g = known_snapshot(r, ino, f, &snap);
-	break_locks(r, &broken, LOCK_EXCLUSIVE);
+	break_locks(r, LOCK_EXCLUSIVE);
 	ATF_REQUIRE_EQ(-EIO, fs_snapshot_delete(r->fs, ino, snap.id, NULL));
-	r->f.locks->vt = real_locks;
+	acquire_as_before(&r->f);
 	ATF_CHECK(!rig_fast_read(g, 0, BLOCK_SIZE));
 	/* As who reads without a lock: it may be deleted. */
 	rig_expect(g, 0, BLOCK_SIZE, 1);
@@ -81,17 +76,16 @@ ATF_TC_BODY(nothing_is_known_when_the_lock_is_lost, tc)
 static void
 lost_by_a_clone(struct rig *r)
 {
-	struct lockops_vt broken;
 	uint64_t ino = rig_create(r, "d", INODE_DISK, FAST_SIZE);
 	struct fs_snapshot snap;
 	struct fs_attr a;
 	struct fs_file *f = rig_open(r, ino, FS_READ | FS_WRITE), *g;
 
 	g = known_snapshot(r, ino, f, &snap);
-	break_locks(r, &broken, LOCK_SHARED);
+	break_locks(r, LOCK_SHARED);
 	ATF_CHECK_EQ(-EIO, fs_clone(r->fs, snap.ino, r->root, "c", 0600, 0, 0,
 	    &a, NULL));
-	r->f.locks->vt = real_locks;
+	acquire_as_before(&r->f);
 	ATF_CHECK(!rig_fast_read(g, 0, BLOCK_SIZE));
 	rig_expect(g, 0, BLOCK_SIZE, 1);
 	rig_close(g);
@@ -108,7 +102,6 @@ ATF_TC_BODY(a_clone_may_lose_the_lock_of_its_snapshot, tc)
 static void
 shared_is_lost(struct rig *r)
 {
-	struct lockops_vt broken;
 	uint64_t ino = rig_create(r, "d", INODE_DISK, FAST_SIZE);
 	struct fs_attr a = { .mode = 0640 };
 	struct fs_file *f = rig_open(r, ino, FS_READ | FS_WRITE);
@@ -119,10 +112,10 @@ shared_is_lost(struct rig *r)
 	rig_close(f);
 	f = rig_open(r, ino, FS_READ | FS_SHARED);
 	rig_expect(f, 0, BLOCK_SIZE, 1);
-	break_locks(r, &broken, LOCK_EXCLUSIVE);
+	break_locks(r, LOCK_EXCLUSIVE);
 	ATF_REQUIRE_EQ(-EIO, fs_setattr(r->fs, ino, 0, FS_SET_MODE, &a, &a,
 	    NULL));
-	r->f.locks->vt = real_locks;
+	acquire_as_before(&r->f);
 	ATF_CHECK(!rig_fast_read(f, 0, BLOCK_SIZE));
 	ATF_CHECK_EQ(-VMFS_EFENCED, fs_file_read(f, 0, &byte, 1, &n));
 	rig_close(f);

@@ -33,23 +33,6 @@ multi_up(struct crowd *c, struct slow *s)
 	c->f = rig_open(c->r, c->ino, FS_READ);
 }
 
-/* Takes locks for the disk from now on. */
-typedef int (*acquire_fn)(struct lockops *l, uint64_t addr,
-    enum lock_mode mode, unsigned flags, uint64_t deadline_ns,
-    struct lock_grant *ret_g, struct lock_holder *ret_holder);
-
-static const struct lockops_vt *real_locks;
-
-/* Until r->f.locks->vt is real_locks again. */
-static void
-take_locks_by(struct rig *r, struct lockops_vt *vt, acquire_fn fn)
-{
-	real_locks = r->f.locks->vt;
-	*vt = *real_locks;
-	vt->acquire = fn;
-	r->f.locks->vt = vt;
-}
-
 /* ---- a change that is refused ---- */
 
 static bool waited;
@@ -61,7 +44,7 @@ others_write(struct lockops *l, uint64_t addr, enum lock_mode mode,
     struct lock_holder *ret_holder)
 {
 	if (mode == LOCK_MULTI_WRITER)
-		return real_locks->acquire(l, addr, mode, flags, deadline_ns,
+		return acquire_really(l, addr, mode, flags, deadline_ns,
 		    ret_g, ret_holder);
 	waited |= (flags & LOCK_NOWAIT) == 0;
 	return -VMFS_ELOCKED;
@@ -81,7 +64,6 @@ refused(struct rig *r)
 	struct crowd c = { .r = r };
 	struct slow s;
 	struct step a = { .c = &c, .s = &s };
-	struct lockops_vt vt;
 	struct fs_file *w;
 
 	multi_up(&c, &s);
@@ -90,12 +72,12 @@ refused(struct rig *r)
 	step_begin_held(&a, read_first_block, DISK_READ);
 	rig_close(w);
 	waited = false;
-	take_locks_by(r, &vt, others_write);
+	acquire_by(&r->f, others_write);
 	ATF_CHECK_EQ(-VMFS_ELOCKED, set_mode(r, c.ino));
 	ATF_CHECK(!waited);
 	ATF_CHECK_EQ(LOCK_MULTI_WRITER, mode_on_lun(r, c.ino));
 	step_let_go(&a);
-	r->f.locks->vt = real_locks;
+	acquire_as_before(&r->f);
 	ATF_CHECK_EQ(1, a.block[0]);
 	fast_down(&c, &s);
 }
@@ -123,7 +105,7 @@ acquire_slowly(struct lockops *l, uint64_t addr, enum lock_mode mode,
 		for (unsigned i = 0; i < 500 && second->block[0] == 0; i++)
 			fiber_sleep(NSEC_PER_MSEC / 10);
 	}
-	return real_locks->acquire(l, addr, mode, flags, deadline_ns, ret_g,
+	return acquire_really(l, addr, mode, flags, deadline_ns, ret_g,
 	    ret_holder);
 }
 
@@ -154,17 +136,16 @@ becomes_exclusive(struct rig *r)
 	struct crowd c = { .r = r };
 	struct slow s;
 	struct step a = { .c = &c, .s = &s }, b = { .c = &c, .s = &s };
-	struct lockops_vt vt;
 	struct fs_file *w;
 
 	multi_up(&c, &s);
 	w = rig_open(r, c.ino, FS_READ | FS_WRITE);
 	readers_begin(&a, &b);
 	rig_close(w);
-	take_locks_by(r, &vt, acquire_slowly);
+	acquire_by(&r->f, acquire_slowly);
 	awaited = LOCK_EXCLUSIVE;
 	ATF_CHECK_EQ(0, set_mode(r, c.ino));
-	r->f.locks->vt = real_locks;
+	acquire_as_before(&r->f);
 	readers_end(&a, &b);
 	ATF_CHECK(!fs_is_damaged(r->fs, c.ino));
 	fast_down(&c, &s);
@@ -182,7 +163,6 @@ becomes_multi(struct rig *r)
 	struct crowd c = { .r = r };
 	struct slow s;
 	struct step a = { .c = &c, .s = &s }, b = { .c = &c, .s = &s };
-	struct lockops_vt vt;
 	struct fs_file *w;
 
 	multi_up(&c, &s);
@@ -191,11 +171,11 @@ becomes_multi(struct rig *r)
 	rig_close(w);
 	ATF_REQUIRE_EQ(0, set_mode(r, c.ino));
 	ATF_REQUIRE_EQ(LOCK_EXCLUSIVE, mode_on_lun(r, c.ino));
-	take_locks_by(r, &vt, acquire_slowly);
+	acquire_by(&r->f, acquire_slowly);
 	awaited = LOCK_MULTI_WRITER;
 	w = rig_open(r, c.ino, FS_READ | FS_WRITE);
 	ATF_CHECK_EQ(LOCK_MULTI_WRITER, mode_on_lun(r, c.ino));
-	r->f.locks->vt = real_locks;
+	acquire_as_before(&r->f);
 	readers_end(&a, &b);
 	ATF_CHECK(!fs_is_damaged(r->fs, c.ino));
 	rig_close(w);
