@@ -15,7 +15,7 @@ box_start()
 		printf 'allow = iqn.2026-11.test:*\n'
 	} | host_conf box
 	daemon_start box
-	portal=$(vmfsctl -c box/ctl target ls --json | jq -r '.portals[0]')
+	portal=$(portal_of box)
 	lun="iscsi://${portal}/${iqn}/0"
 	atf_check -o ignore -e empty mkfs.vmfs -L ds1 --timers=${timers} \
 	    --initiator=iqn.2026-11.test:admin "${lun}"

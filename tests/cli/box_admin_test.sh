@@ -19,7 +19,7 @@ box_start()
 		    "${PWD}/a" "${me%me}"
 	} | host_conf box
 	daemon_start box
-	portal=$(vmfsctl target ls --json | jq -r '.portals[0]')
+	portal=$(portal_of box)
 }
 
 url()
@@ -94,7 +94,7 @@ changes_are_live_and_in_the_file_body()
 	# The same after a restart.
 	host_stop box
 	daemon_start box
-	portal=$(vmfsctl target ls --json | jq -r '.portals[0]')
+	portal=$(portal_of box)
 	luns_are 4
 	host_stop box
 }
@@ -108,7 +108,7 @@ a_host_works_on_while_luns_come_and_go_body()
 	    "lun.0 = ${PWD}/a,thin" "allow = iqn.2026-11.test:*" |
 	    host_conf box
 	daemon_start box
-	portal=$(vmfsctl target ls --json | jq -r '.portals[0]')
+	portal=$(portal_of box)
 	atf_check -o ignore mkfs.vmfs -L ds1 --timers=${timers} \
 	    --initiator=iqn.2026-11.test:admin "$(url 0)"
 	host_start esx1 "$(url 0)"
@@ -142,7 +142,7 @@ what_is_in_use_stays_body()
 	    "lun.0 = ${PWD}/a,thin" "allow = iqn.2026-11.test:*" |
 	    host_conf box
 	daemon_start box
-	portal=$(vmfsctl target ls --json | jq -r '.portals[0]')
+	portal=$(portal_of box)
 	atf_check -o ignore mkfs.vmfs -L ds1 --timers=${timers} \
 	    --initiator=iqn.2026-11.test:admin "$(url 0)"
 	host_start esx1 "$(url 0)"
@@ -452,7 +452,7 @@ what_initiators_set_is_there_after_a_restart_body()
 	states_are 1 2
 	host_kill box
 	daemon_start box
-	portal=$(vmfsctl target ls --json | jq -r '.portals[0]')
+	portal=$(portal_of box)
 	states_are 1 2
 	[ "$(threshold 0) $(threshold 3)" = "1234 1234" ] ||
 	    atf_fail "thresholds are $(threshold 0) $(threshold 3)"
@@ -532,7 +532,7 @@ a_target_has_as_many_luns_as_there_are_numbers_body()
 		done
 	} | host_conf box
 	daemon_start box
-	portal=$(vmfsctl target ls --json | jq -r '.portals[0]')
+	portal=$(portal_of box)
 	atf_check vmfsctl lun create ${iqn} 255 ram:2M
 	capacity_is 255 2097152
 	atf_check -s exit:1 -o ignore -e match:'already defined' \
@@ -583,7 +583,7 @@ a_virtual_disk_has_the_pool_of_its_datastore_body()
 		    "${PWD}/store" "${PWD}/box/mnt"
 	} | host_conf box
 	daemon_start box
-	portal=$(vmfsctl target ls --json | jq -r '.portals[0]')
+	portal=$(portal_of box)
 	atf_check vmfsctl disk create ds1:/vm.vmdk 64M
 	lun=vdisk:ds1:/vm.vmdk
 	atf_check -s exit:2 -e match:'add thin, or leave pool= out' \
@@ -697,7 +697,7 @@ a_host_moves_when_it_is_asked_to_body()
 	printf '[portal]\nlisten = 127.0.0.1:0\n[target %s]\n%s\n%s\n' ${iqn} \
 	    "lun.0 = ${PWD}/a,thin" "allow = ${me%me}*" | host_conf box2
 	daemon_start box2
-	portal2=$(vmfsctl -c box2/ctl target ls --json | jq -r '.portals[0]')
+	portal2=$(portal_of box2)
 	atf_check -s exit:3 -e match:'no session' \
 	    vmfsctl session logout 'iqn.2026-11.test:*'
 	atf_check -s exit:2 -e match:'1 to 30 seconds by --for' \
@@ -749,7 +749,7 @@ virtual_disks_are_luns_while_mounted_body()
 		    "${PWD}/store" "${PWD}/box/mnt"
 	} | host_conf box
 	daemon_start box
-	portal=$(vmfsctl target ls --json | jq -r '.portals[0]')
+	portal=$(portal_of box)
 	luns_are 1
 	info_is 0 .status 'waits for its disk'
 	atf_check vmfsctl disk create ds1:/vm.vmdk 64M
@@ -805,7 +805,7 @@ target=${iqn},lun=0,initiator-name=${me}" <cmds >qemu.out 2>&1 &
 	host_stop box
 	# At the next start the datastore comes after the target.
 	daemon_start box
-	portal=$(vmfsctl target ls --json | jq -r '.portals[0]')
+	portal=$(portal_of box)
 	luns_are 2
 	qemu_io 0 'read -P 6 0 1M'
 	host_stop box

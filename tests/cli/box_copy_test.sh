@@ -16,7 +16,7 @@ box_start()
 		    "${PWD}/store" "${PWD}/box/mnt"
 	} | host_conf box
 	daemon_start box
-	portal=$(vmfsctl target ls --json | jq -r '.portals[0]')
+	portal=$(portal_of box)
 	for d in from to; do
 		atf_check vmfsctl disk create ds1:/${d}.vmdk 64M
 	done

@@ -85,7 +85,7 @@ key_stays_when_a_secret_changes_body()
 {
 	box_conf ram:64M
 	daemon_start box
-	portal=$(vmfsctl --json target ls | jq -r '.portals[0]')
+	portal=$(portal_of box)
 	VMFSD_CONTROL=gw/ctl
 	gw_secret one
 	iqn=iqn.2026-11.test:gw box_io 'write -P 0x41 0 1M' ||

@@ -53,7 +53,7 @@ file_of_a_lun_that_runs_is_not_removed_body()
 # turs LUN...: what TEST UNIT READY says of each.
 turs()
 {
-	_portal=$(vmfsctl --json target ls | jq -r '.portals[0]')
+	_portal=$(portal_of box)
 	for _lun; do
 		"${VMFS_BUILDDIR}/tests/interop/scsi_cmd" -i ${me} \
 		    "iscsi://${_portal}/${iqn}/${_lun}" 000000000000
@@ -108,7 +108,7 @@ secret_of_a_url_is_not_logged_body()
 {
 	box_conf "lun.0 = ram:64M" "lun.1 = ram:64M"
 	daemon_start box
-	portal=$(vmfsctl --json target ls | jq -r '.portals[0]')
+	portal=$(portal_of box)
 	url="iscsi://admin%top@secret1234@${portal}/${iqn}"
 	printf '[portal]\nlisten = 127.0.0.1:0\n[target %s]\n' \
 	    iqn.2026-11.test:gw | host_conf gw

@@ -19,7 +19,7 @@ box_start()
 		printf '%s\n' "$@"
 	} | host_conf box
 	daemon_start box
-	portal=$(vmfsctl -c box/ctl target ls --json | jq -r '.portals[0]')
+	portal=$(portal_of box)
 	port=${portal##*:}
 	lun="iscsi://${portal}/${iqn}/0"
 }

@@ -18,8 +18,7 @@ box_start()
 		printf 'allow = iqn.2026-11.test:*\n'
 	} | host_conf box
 	daemon_start box
-	base="iscsi://$(vmfsctl -c box/ctl target ls --json |
-	    jq -r '.portals[0]')/${iqn}"
+	base="iscsi://$(portal_of box)/${iqn}"
 	lun="${base}/0"
 	atf_check -o ignore mkfs.vmfs -L ds1 --timers=${timers} \
 	    --initiator=iqn.2026-11.test:admin "${lun}"

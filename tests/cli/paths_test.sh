@@ -25,7 +25,7 @@ box_with_two_paths()
 		printf 'allow = iqn.2026-11.test:*\n'
 	} | host_conf box
 	daemon_start box
-	portal=$(vmfsctl -c box/ctl target ls --json | jq -r '.portals[0]')
+	portal=$(portal_of box)
 	relay 1
 	relay 2
 	lun="iscsi://127.0.0.1:${port_1},127.0.0.1:${port_2}/${iqn}/0"

@@ -370,7 +370,7 @@ root_test_case change_that_was_refused_is_not_made
 change_that_was_refused_is_not_made_body()
 {
 	box 'lun.0 = ram:64M' 'allow = iqn.*'
-	url=iscsi://$(vmfsctl target ls --json | jq -r '.portals[0]')/${iqn}/0
+	url=iscsi://$(portal_of box)/${iqn}/0
 	mkfifo go
 	qemu-io -f raw "${url}" <go >io.out 2>&1 &
 	exec 7>go
@@ -412,7 +412,7 @@ source_that_is_away_ends_no_mount_body()
 	atf_check -o match:"${iqn}	0	.*waits for its disk" \
 	    -o match:"${iqn}	1	.*ok$" vmfsctl -H lun ls
 	# Nobody is told that it is gone for good.
-	portal=$(vmfsctl --json target ls | jq -r '.portals[0]')
+	portal=$(portal_of esx1)
 	atf_check -s not-exit:0 -e match:'BUSY' timeout 20 \
 	    iscsi-readcapacity16 "iscsi://${portal}/${iqn}/0"
 	mv away disk

@@ -561,8 +561,7 @@ host_goes_on_on_an_iscsi_lun_body()
 allow = iqn.2026-11.test:*\n' ${iqn} "${PWD}/store" | host_conf box
 	daemon_in=
 	daemon_start box
-	lun=iscsi://$(vmfsctl -c box/ctl target ls --json |
-	    jq -r '.portals[0]')/${iqn}/0
+	lun=iscsi://$(portal_of box)/${iqn}/0
 	atf_check -o ignore -e empty mkfs.vmfs -L ds1 --timers=${timers} \
 	    --initiator=iqn.2026-11.test:admin "${lun}"
 	host_start esx2 "${lun}"

@@ -12,8 +12,7 @@ box_start()
 	    "lun.0 = ${PWD}/store,thin" 'allow = iqn.2026-11.test:*' |
 	    host_conf box
 	daemon_start box
-	lun="iscsi://$(vmfsctl -c box/ctl target ls --json |
-	    jq -r '.portals[0]')/${iqn}/0"
+	lun="iscsi://$(portal_of box)/${iqn}/0"
 	atf_check -o ignore mkfs.vmfs -L ds1 --timers=${timers} \
 	    --initiator=iqn.2026-11.test:admin "${lun}"
 }

@@ -319,7 +319,7 @@ io_moves_to_another_box_body()
 	    "lun.0 = ${PWD}/store,thin" 'allow = iqn.2026-11.test:*' |
 	    host_conf box2
 	daemon_start box2
-	other=$(vmfsctl -c box2/ctl target ls --json | jq -r '.portals[0]')
+	other=$(portal_of box2)
 	guest_start
 	in_guest "login ${port} session.timeo.replacement_timeout=120"
 	load_start "\$(disk ${port})"
