@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * What of a FUSE mount outlives its process, beside /dev/fuse itself: the
- * handles that the kernel knows, the locks of programs, and requests that were read and are not yet
- * answered.  The kernel would wait for those for ever (it can send them again
- * only since 6.9, and then without a word about what was done), so they are
- * read to where the next process finds them.
+ * handles that the kernel knows, the locks of programs, and requests that were
+ * read and are not yet answered.  The kernel would wait for those for ever (it
+ * can send them again only since 6.9, and then without a word about what was
+ * done), so they are read to where the next process finds them.
  */
 #ifndef VMFS_FUSE_FUSE_KEEP_H
 #define VMFS_FUSE_FUSE_KEEP_H

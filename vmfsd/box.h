@@ -48,8 +48,8 @@ int box_change_held(struct box *b, const struct conf_edit *edits, size_t count,
 
 /*
  * Reads the file again, applies what can be applied, and opens LUNs that wait;
- * with `dry` only tells what that would be.  *ret_c, with the result of each change, is the
- * caller's.  An error means that nothing was changed.
+ * with `dry` only tells what that would be.  *ret_c, with the result of each
+ * change, is the caller's.  An error means that nothing was changed.
  */
 int box_reload(struct box *b, bool force, bool dry,
     struct conf_changes *ret_c, char *why) MUST_CHECK;

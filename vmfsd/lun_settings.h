@@ -14,8 +14,8 @@ int lun_access_state(const char *name);
 const char *lun_access_name(unsigned state);
 /*
  * Takes an option "group.N=STATE", "warn=PERCENT", "warn=off",
- * "warn-free=SIZE" or "pool=SIZE".  -ENOENT: it is none of these; -EINVAL with what is
- * expected in why.
+ * "warn-free=SIZE" or "pool=SIZE".  -ENOENT: it is none of these; -EINVAL with
+ * what is expected in why.
  */
 int lun_setting_parse(const char *option, struct conf_lun *l, char *why,
     size_t why_size) MUST_CHECK;

@@ -228,8 +228,8 @@ int scsi_nexus_set_view(struct scsi_nexus *n, const struct scsi_view *view)
  */
 void scsi_nexus_abort(struct scsi_nexus *n);
 /*
- * The same, if that was not done yet: aborts its tasks (their done is called with aborted set
- * before this returns), drops RESERVE(6).  Suspends.
+ * The same, if that was not done yet: aborts its tasks (their done is called
+ * with aborted set before this returns), drops RESERVE(6).  Suspends.
  */
 void scsi_nexus_close(struct scsi_nexus *n);
 

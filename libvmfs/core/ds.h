@@ -123,8 +123,9 @@ int ds_set_features(struct ds *ds, uint64_t incompat, uint64_t ro_compat)
 /*
  * Makes `lun`, whose content nobody needs, an extent of the datastore; `place`
  * is what other hosts try to find it by.  Owns lun in any case.  Errors as
- * ds_grow, and -EEXIST (it is a LUN of it already), -ENOSPC (too small), -EFBIG, -EROFS, -EOPNOTSUPP: why
- * (LOCKOPS_WHY) has a sentence, or stays as it is.
+ * ds_grow, and -EEXIST (it is a LUN of it already), -ENOSPC (too small),
+ * -EFBIG, -EROFS, -EOPNOTSUPP: why (LOCKOPS_WHY) has a sentence, or stays as it
+ * is.
  */
 int ds_extent_add(struct ds *ds, struct disk *lun, const char *place,
     char *why) MUST_CHECK;

@@ -6,8 +6,8 @@
  *
  * Locks: a directory is locked for one operation; a file that is written is
  * locked exclusively from open to the last close on this host (F2), a snapshot
- * shared while it is read, a multi-writer disk in that mode.  Reading what another live host has open for
- * writing gives its last checkpoint.
+ * shared while it is read, a multi-writer disk in that mode.  Reading what
+ * another live host has open for writing gives its last checkpoint.
  */
 #ifndef VMFS_CORE_FS_H
 #define VMFS_CORE_FS_H
@@ -370,7 +370,8 @@ bool fs_disk_fast(struct disk *d, struct disk_req *req,
  *
  * To share: -EINVAL: no disk; -EBUSY: it has snapshots; -ENODATA: not every
  * block has space of its own (fs_file_inflate); -EOPNOTSUPP: the LUN's sectors
- * are larger than 512 bytes; -EPERM: it is encrypted.  Either way -VMFS_ELOCKED while it is open.
+ * are larger than 512 bytes; -EPERM: it is encrypted.  Either way -VMFS_ELOCKED
+ * while it is open.
  */
 int fs_set_multi_writer(struct fs *fs, uint64_t ino, bool on,
     struct lock_holder *ret_holder) MUST_CHECK;

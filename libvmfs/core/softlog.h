@@ -37,9 +37,10 @@ struct softlog {
 };
 
 /*
- * After recover_journal, whose report is *r: what lies here is committed to the same journal, so
- * that it is there as a whole or not at all, and replayed; *r goes on.  `dead`
- * is the own slot.  Empties it.  -VMFS_ECORRUPT: the memory is damaged.  Suspends.
+ * After recover_journal, whose report is *r: what lies here is committed to the
+ * same journal, so that it is there as a whole or not at all, and replayed; *r
+ * goes on.  `dead` is the own slot.  Empties it.  -VMFS_ECORRUPT: the memory is
+ * damaged.  Suspends.
  */
 int softlog_replay(struct softlog *s, struct env *env, struct disk *disk,
     const struct super *super, const struct heartbeat *dead,

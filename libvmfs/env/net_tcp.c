@@ -509,8 +509,9 @@ iov_window(const struct iovec *iov, int iovcnt, size_t skip,
 }
 
 /*
- * A socket mostly has room for a little: then a call of its own sends sooner than the ring,
- * which is looked at when all fibers wait, and spares them the second turn.
+ * A socket mostly has room for a little: then a call of its own sends sooner
+ * than the ring, which is looked at when all fibers wait, and spares them the
+ * second turn.
  */
 static int
 send_some(struct net_conn *c, struct iovec *iov, size_t n, uint64_t deadline)

@@ -66,8 +66,8 @@ void volume_crash(struct volume *v, struct disk *d);
 /*
  * Mounts d and reads everything.  Objects in `harmed` may read as zeroes, be
  * gone or fail; the others are as they were made; nothing reads as what it
- * never was, but for objects in `skip`, which are not looked at.  `repaired`: nothing
- * fails any more.  False with a sentence in `why`.
+ * never was, but for objects in `skip`, which are not looked at.  `repaired`:
+ * nothing fails any more.  False with a sentence in `why`.
  */
 bool volume_verify(struct volume *v, struct disk *d, unsigned harmed,
     unsigned skip, bool repaired, char why[256]);
