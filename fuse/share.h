@@ -30,7 +30,9 @@ bool share_fits(uint32_t count, uint32_t left, uint32_t own, uint32_t uid);
 /* -ENOMEM. */
 int share_init(struct share *s, uint32_t count) MUST_CHECK;
 void share_fini(struct share *s);
+/* May he have one more?  That he may not is remembered for share_is_news. */
 bool share_allows(struct share *s, uint32_t uid);
+/* `place`, below count, is free, and is his from now on; and the reverse. */
 void share_take(struct share *s, uint32_t place, uint32_t uid);
 void share_give(struct share *s, uint32_t place);
 /* So many has a user. */

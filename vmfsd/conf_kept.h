@@ -19,13 +19,15 @@ struct conf_kept {
 
 /*
  * Sealed memory with `now` for [portal] and [target], which change while it
- * runs, and for the rest what `start` says; and with `file`.  -errno.
+ * runs, and for the rest what `start` says; and with `file`.  The descriptor is
+ * the caller's.  -ENOMEM, -errno.
  */
 int conf_kept_make(const char *start, const struct conf *now,
     const char *file, int *ret_fd) MUST_CHECK;
-/* -EBADMSG: it is something else.  conf_kept_fini frees the content. */
+/* fd stays the caller's; conf_kept_fini frees the content, and wipes secrets.
+ * -EBADMSG: it is something else. */
 int conf_kept_read(int fd, struct conf_kept *ret_k) MUST_CHECK;
-/* What the process before us has left.  -ENOENT. */
+/* What the process before us has left, once.  -ENOENT: nothing; or as read. */
 int conf_kept_take(struct conf_kept *ret_k) MUST_CHECK;
 void conf_kept_fini(struct conf_kept *k);
 

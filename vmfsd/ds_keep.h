@@ -49,19 +49,22 @@ struct ds_keep {
 	struct fuse_keep fuse;
 };
 
-/* Takes what a predecessor left, or makes it; d->keep.  It stays until
- * ds_keep_end. */
-int ds_keep_begin(struct datastore *d) MUST_CHECK;
 /* How a dead process had one mounted. */
 struct ds_keep_how {
 	char lun[DS_KEEP_TEXT], mount[DS_KEEP_TEXT];
 	bool readonly;
 };
 
+/*
+ * Takes what a predecessor left, or makes it where there is none or another
+ * layout: d->keep, d->left.  It stays until ds_keep_end.  -errno: no memory.
+ */
+int ds_keep_begin(struct datastore *d) MUST_CHECK;
 /* A dead process had it mounted, or tried to for as long as it lived; and this
  * one has not yet. */
 bool ds_keep_is_left(const char *name);
-/* The same, and how.  -ENAMETOOLONG: the texts had no room. */
+/* The same, and how.  -ENOENT: it is not left; -ESTALE: in another layout;
+ * -ENAMETOOLONG: the texts had no room. */
 int ds_keep_how(const char *name, struct ds_keep_how *ret_how) MUST_CHECK;
 /*
  * Is something of a dead process mounted where d is to be mounted, or above
@@ -69,11 +72,11 @@ int ds_keep_how(const char *name, struct ds_keep_how *ret_how) MUST_CHECK;
  * -EBUSY with a sentence in d->why.
  */
 int ds_keep_check_dir(struct datastore *d) MUST_CHECK;
-/* The next one that was left, from *at on, in whatever way that was mounted: its
- * name (KEEP_NAME_MAX). */
+/* The next one that was left, listed or not, from *at on: its name
+ * (KEEP_NAME_MAX). */
 bool ds_keep_next(unsigned *at, char *ret_name);
 /* Adds it, not listed, unless it is there; the caller uses it from then on
- * (datastore_unref). */
+ * (datastore_unref).  Errors of ds_keep_how and datastore_add. */
 int ds_keep_adopt(struct datastores *all, const char *name,
     struct datastore **ret_d) MUST_CHECK;
 /* Who uses its mount has ENOTCONN. */
