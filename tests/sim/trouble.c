@@ -303,14 +303,51 @@ power_loss(struct vsim *v)
 }
 
 static void
-apply(struct vsim *v, enum trouble k, unsigned host)
+pause_host(struct vsim *v, unsigned host)
+{
+	if (lease_by_time(v->wc.protocol)) {
+		bitten(v, host);
+		return;
+	}
+	world_pause(&v->w, host);
+	if (below(v, 4) == 0)
+		fiber_sleep(below(v, 600 * NSEC_PER_SEC));
+}
+
+static void
+starve(struct vsim *v, unsigned host)
+{
+	sim_path_pause(&v->w.lun, 2 * host + 1);
+	if (lease_by_time(v->wc.protocol)) {
+		fiber_sleep(below(v, LEASE_WATCHDOG_MS) * NSEC_PER_MSEC);
+		heal(v, host);
+	}
+}
+
+static void
+relogins(struct vsim *v)
+{
+	for (unsigned n = 0; n < 20; n++) {
+		sim_path_relogin(&v->w.lun, 2 * (unsigned)below(v,
+		    v->w.hosts) + (unsigned)below(v, 2), 100 * NSEC_PER_MSEC);
+		fiber_sleep(below(v, NSEC_PER_SEC));
+	}
+}
+
+static void
+attention(struct vsim *v)
 {
 	static const uint8_t codes[][2] = {
 		{ 0x29, 0x00 }, { 0x29, 0x02 }, { 0x3f, 0x0e }, { 0x2a, 0x09 },
 	};
-	struct sim_lun *l = &v->w.lun;
-	uint64_t code;
+	uint64_t code = below(v, 4);
 
+	sim_lun_attention(&v->w.lun, codes[code][0], codes[code][1]);
+}
+
+static void
+apply(struct vsim *v, enum trouble k, unsigned host)
+{
 	switch (k) {
 	case TROUBLE_CRASH:
 		crash(v, host);
@@ -322,35 +359,19 @@ apply(struct vsim *v, enum trouble k, unsigned host)
 		world_lose_paths(&v->w, host);
 		return;
 	case TROUBLE_DATA_PATH:
-		sim_path_lose(l, 2 * host);
+		sim_path_lose(&v->w.lun, 2 * host);
 		return;
 	case TROUBLE_PULSE_PATH:
-		sim_path_lose(l, 2 * host + 1);
+		sim_path_lose(&v->w.lun, 2 * host + 1);
 		return;
 	case TROUBLE_PAUSE:
-		if (lease_by_time(v->wc.protocol)) {
-			bitten(v, host);
-			return;
-		}
-		world_pause(&v->w, host);
-		if (below(v, 4) == 0)
-			fiber_sleep(below(v, 600 * NSEC_PER_SEC));
+		pause_host(v, host);
 		return;
 	case TROUBLE_STARVE:
-		sim_path_pause(l, 2 * host + 1);
-		if (lease_by_time(v->wc.protocol)) {
-			fiber_sleep(below(v, LEASE_WATCHDOG_MS) *
-			    NSEC_PER_MSEC);
-			heal(v, host);
-		}
+		starve(v, host);
 		return;
 	case TROUBLE_SESSION:
-		for (unsigned n = 0; n < 20; n++) {
-			sim_path_relogin(l, 2 * (unsigned)below(v,
-			    v->w.hosts) + (unsigned)below(v, 2),
-			    100 * NSEC_PER_MSEC);
-			fiber_sleep(below(v, NSEC_PER_SEC));
-		}
+		relogins(v);
 		return;
 	case TROUBLE_OUTAGE:
 		outage(v);
@@ -359,8 +380,7 @@ apply(struct vsim *v, enum trouble k, unsigned host)
 		power_loss(v);
 		return;
 	case TROUBLE_ATTENTION:
-		code = below(v, 4);
-		sim_lun_attention(l, codes[code][0], codes[code][1]);
+		attention(v);
 		return;
 	case TROUBLE_POOL:
 		pool(v);
@@ -377,7 +397,7 @@ apply(struct vsim *v, enum trouble k, unsigned host)
 	case TROUBLE_IMAGE:
 		if (!rot_now(v))
 			image_check(v, v->wc.protocol != LOCK_FILE &&
-		    below(v, 2) == 0);
+			    below(v, 2) == 0);
 		return;
 	default:
 		return;
