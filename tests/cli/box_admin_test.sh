@@ -22,6 +22,20 @@ box_start()
 	portal=$(portal_of box)
 }
 
+# box_with_host: a datastore on LUN 0, mounted on esx1.
+box_with_host()
+{
+	truncate -s 512M a
+	printf '[portal]\nlisten = 127.0.0.1:0\n[target %s]\n%s\n%s\n' ${iqn} \
+	    "lun.0 = ${PWD}/a,thin" "allow = iqn.2026-11.test:*" |
+	    host_conf box
+	daemon_start box
+	portal=$(portal_of box)
+	atf_check -o ignore mkfs.vmfs -L ds1 --timers=${timers} \
+	    --initiator=iqn.2026-11.test:admin "$(url 0)"
+	host_start esx1 "$(url 0)"
+}
+
 url()
 {
 	echo "iscsi://${portal}/${iqn}/$1"
@@ -102,16 +116,8 @@ changes_are_live_and_in_the_file_body()
 admin_test_case a_host_works_on_while_luns_come_and_go
 a_host_works_on_while_luns_come_and_go_body()
 {
-	truncate -s 512M a
+	box_with_host
 	truncate -s 64M b
-	printf '[portal]\nlisten = 127.0.0.1:0\n[target %s]\n%s\n%s\n' ${iqn} \
-	    "lun.0 = ${PWD}/a,thin" "allow = iqn.2026-11.test:*" |
-	    host_conf box
-	daemon_start box
-	portal=$(portal_of box)
-	atf_check -o ignore mkfs.vmfs -L ds1 --timers=${timers} \
-	    --initiator=iqn.2026-11.test:admin "$(url 0)"
-	host_start esx1 "$(url 0)"
 	( while [ ! -e stop ]; do
 		dd if=/dev/urandom of=esx1/mnt/f bs=64k count=20 conv=fsync \
 		    2>>dd.err || { touch failed; break; }
@@ -137,15 +143,7 @@ a_host_works_on_while_luns_come_and_go_body()
 admin_test_case what_is_in_use_stays
 what_is_in_use_stays_body()
 {
-	truncate -s 512M a
-	printf '[portal]\nlisten = 127.0.0.1:0\n[target %s]\n%s\n%s\n' ${iqn} \
-	    "lun.0 = ${PWD}/a,thin" "allow = iqn.2026-11.test:*" |
-	    host_conf box
-	daemon_start box
-	portal=$(portal_of box)
-	atf_check -o ignore mkfs.vmfs -L ds1 --timers=${timers} \
-	    --initiator=iqn.2026-11.test:admin "$(url 0)"
-	host_start esx1 "$(url 0)"
+	box_with_host
 	cp box/conf before
 	atf_check -s exit:4 -e match:'in use by 2 session.*esx1.*--force' \
 	    vmfsctl lun remove ${iqn} 0
@@ -288,13 +286,13 @@ secrets_and_portals_change_live_body()
 	host_stop box
 }
 
-# hold: a session that stays until file descriptor 8 is closed.
+# hold [LUN]: a session that stays until file descriptor 8 is closed.
 hold()
 {
 	rm -f cmds
 	mkfifo cmds
 	qemu-io --image-opts "driver=iscsi,transport=tcp,portal=${portal},\
-target=${iqn},lun=0,initiator-name=${me}" <cmds >qemu.out 2>&1 &
+target=${iqn},lun=${1:-0},initiator-name=${me}" <cmds >qemu.out 2>&1 &
 	exec 8>cmds
 	until_true 30 sessions_are 1 || atf_fail "qemu-io did not log in"
 }
@@ -457,12 +455,7 @@ what_initiators_set_is_there_after_a_restart_body()
 	[ "$(threshold 0) $(threshold 3)" = "1234 1234" ] ||
 	    atf_fail "thresholds are $(threshold 0) $(threshold 3)"
 	# By hand, while an initiator is logged in.
-	mkfifo cmds
-	qemu-io --image-opts "driver=iscsi,transport=tcp,portal=${portal},\
-target=${iqn},lun=0,initiator-name=${me}" <cmds >qemu.out 2>&1 &
-	exec 8>cmds
-	until_true 30 sh -c 'vmfsctl session ls --json |
-	    jq -e ".sessions != []"' || atf_fail "qemu-io did not log in"
+	hold
 	sed -i 's/,group.*/,group.1=unavailable,warn=off/' box/conf
 	atf_check -o match:'settings of LUN 0' vmfsctl reload
 	exec 8>&-
@@ -559,12 +552,7 @@ a_pool_is_full_until_it_is_made_larger_body()
 	    --image-opts -c 'write -P 6 32M 2M' "driver=iscsi,transport=tcp,\
 portal=${portal},target=${iqn},lun=1,initiator-name=${me}"
 	qemu_io 1 'write -P 7 1M 1M'
-	mkfifo cmds
-	qemu-io --image-opts "driver=iscsi,transport=tcp,portal=${portal},\
-target=${iqn},lun=1,initiator-name=${me}" <cmds >qemu.out 2>&1 &
-	exec 8>cmds
-	until_true 30 sh -c 'vmfsctl session ls --json |
-	    jq -e ".sessions != []"' || atf_fail "qemu-io did not log in"
+	hold 1
 	atf_check vmfsctl lun change ${iqn} 1 "${PWD}/c,thin,pool=20M,warn=off"
 	exec 8>&-
 	qemu_io 1 'write -P 6 32M 2M'
@@ -787,12 +775,7 @@ virtual_disks_are_luns_while_mounted_body()
 	    "driver=iscsi,transport=tcp,portal=${portal},target=${iqn},\
 lun=2,initiator-name=${me}"
 	# Not below somebody's feet.
-	mkfifo cmds
-	qemu-io --image-opts "driver=iscsi,transport=tcp,portal=${portal},\
-target=${iqn},lun=0,initiator-name=${me}" <cmds >qemu.out 2>&1 &
-	exec 8>cmds
-	until_true 30 sh -c 'vmfsctl session ls --json |
-	    jq -e ".sessions != []"' || atf_fail "qemu-io did not log in"
+	hold
 	atf_check -s exit:4 -e match:'vm.vmdk. is LUN 0 of .* session.* use' \
 	    vmfsctl ds unmount ds1
 	luns_are 3
