@@ -239,6 +239,24 @@ ranges_overlap(struct copy_range *sorted, unsigned count)
 	return false;
 }
 
+unsigned
+copy_ranges_count(struct scsi_cmd *c, size_t at, unsigned max)
+{
+	size_t len = c->task->data_out_wanted - at;
+	size_t told = be16_load(c->task->data_out + at - 2);
+
+	if (told < RANGE_LEN || len < RANGE_LEN) {
+		scsi_cmd_bad_parameter(c, (uint16_t)(at - 2));
+		return 0;
+	}
+	if (told > len)
+		told = len;
+	if (told / RANGE_LEN <= max)
+		return (unsigned)(told / RANGE_LEN);
+	scsi_cmd_fail(c, SENSE_TOO_MANY_SEGMENTS);
+	return 0;
+}
+
 int
 copy_ranges(struct scsi_cmd *c, size_t at, unsigned count,
     struct copy_range **ret_ranges, uint64_t *ret_blocks)

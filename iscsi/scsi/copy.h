@@ -120,6 +120,9 @@ struct copy_range {
 	uint64_t lba;
 	uint32_t blocks;
 };
+/* How many whole ones the parameter list has at `at`, behind their length, which
+ * it reaches at least.  0: sense is set, as there are none or more than max. */
+unsigned copy_ranges_count(struct scsi_cmd *c, size_t at, unsigned max);
 /*
  * `count` of them from the parameter list at `at`.  -EINVAL: sense is set, as
  * one is beyond the end or two overlap.  -ENOMEM: status is set.  The caller

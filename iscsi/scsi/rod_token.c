@@ -7,7 +7,7 @@
 #include "iscsi/scsi/rod.h"
 #include "libvmfs/base/be.h"
 
-enum { HEAD_LEN = 16, DATA_LENGTH_MIN = 0x1e, RANGE_LEN = 16 };
+enum { HEAD_LEN = 16, DATA_LENGTH_MIN = 0x1e };
 enum { FLAG_IMMED = 0x01, FLAG_RTV = 0x02 };
 
 static bool
@@ -22,8 +22,6 @@ static unsigned
 list_check(struct scsi_cmd *c)
 {
 	const uint8_t *p = c->task->data_out;
-	size_t len = c->task->data_out_wanted;
-	size_t ranges_len = be16_load(p + 14);
 
 	if (be16_load(p) < DATA_LENGTH_MIN)
 		scsi_cmd_bad_parameter(c, 0);
@@ -31,15 +29,8 @@ list_check(struct scsi_cmd *c)
 		scsi_cmd_bad_parameter(c, 4);
 	else if ((p[2] & FLAG_RTV) && !type_known(be32_load(p + 8)))
 		scsi_cmd_bad_parameter(c, 8);
-	else if (ranges_len < RANGE_LEN || len - HEAD_LEN < RANGE_LEN)
-		scsi_cmd_bad_parameter(c, 14);
-	else {
-		if (ranges_len > len - HEAD_LEN)
-			ranges_len = len - HEAD_LEN;
-		if (ranges_len / RANGE_LEN <= ROD_RANGES_MAX)
-			return (unsigned)(ranges_len / RANGE_LEN);
-		scsi_cmd_fail(c, SENSE_TOO_MANY_SEGMENTS);
-	}
+	else
+		return copy_ranges_count(c, HEAD_LEN, ROD_RANGES_MAX);
 	return 0;
 }
 

@@ -15,8 +15,7 @@
 #include "libvmfs/base/cleanup.h"
 
 enum {
-	HEAD_LEN = 536, DATA_LENGTH_MIN = 0x226, RANGE_LEN = 16,
-	OFFSET_AT = 8, TOKEN_AT = 16, RANGES_LENGTH_AT = 534,
+	HEAD_LEN = 536, DATA_LENGTH_MIN = 0x226, OFFSET_AT = 8, TOKEN_AT = 16,
 };
 enum { FLAG_IMMED = 0x01, FLAG_DELETE = 0x02 };
 enum { SAME_UNMAP_NDOB = 0x09, SAME_NDOB = 0x01 };
@@ -35,21 +34,9 @@ struct transfer {
 static unsigned
 list_check(struct scsi_cmd *c)
 {
-	const uint8_t *p = c->task->data_out;
-	size_t len = c->task->data_out_wanted;
-	size_t ranges_len = be16_load(p + RANGES_LENGTH_AT);
-
-	if (be16_load(p) < DATA_LENGTH_MIN)
-		scsi_cmd_bad_parameter(c, 0);
-	else if (ranges_len < RANGE_LEN || len - HEAD_LEN < RANGE_LEN)
-		scsi_cmd_bad_parameter(c, RANGES_LENGTH_AT);
-	else {
-		if (ranges_len > len - HEAD_LEN)
-			ranges_len = len - HEAD_LEN;
-		if (ranges_len / RANGE_LEN <= ROD_RANGES_MAX)
-			return (unsigned)(ranges_len / RANGE_LEN);
-		scsi_cmd_fail(c, SENSE_TOO_MANY_SEGMENTS);
-	}
+	if (be16_load(c->task->data_out) >= DATA_LENGTH_MIN)
+		return copy_ranges_count(c, HEAD_LEN, ROD_RANGES_MAX);
+	scsi_cmd_bad_parameter(c, 0);
 	return 0;
 }
 
