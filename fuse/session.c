@@ -15,7 +15,6 @@
 #include <unistd.h>
 
 #include "fuse/mount_impl.h"
-#include "libvmfs/env/reactor.h"
 
 #define DEAD_MOUNTS_MAX 8	/* one over the other */
 /* In the unique of a request: it is the one to interrupt that. */

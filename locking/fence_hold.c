@@ -5,7 +5,6 @@
  * descriptor, which I/O in flight counts as, so a hold that nobody has proves
  * that nothing of its owner can land any more.  A stopped process keeps it.
  */
-#include <stdio.h>
 
 #include "libvmfs/core/extents.h"
 #include "locking/fence.h"

@@ -4,7 +4,6 @@
  * that it survives any holder; PREEMPT AND ABORT of the victim's key, whose
  * incarnation part makes it new at every mount (SPC-4 5.13).
  */
-#include <stdio.h>
 #include <stdlib.h>
 
 #include "libvmfs/core/extents.h"

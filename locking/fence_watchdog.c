@@ -9,7 +9,6 @@
  */
 #include <inttypes.h>
 
-#include "libvmfs/base/units.h"
 #include "locking/fence.h"
 #include "locking/lease.h"
 

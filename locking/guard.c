@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The lease check in front of the LUN: states, and the fiber that thaws. */
-#include <stdio.h>
 #include <string.h>
 
 #include "libvmfs/base/units.h"

@@ -2,7 +2,6 @@
 /* The last take-overs: who, why, when, by whom, how far. */
 #include <string.h>
 
-#include "libvmfs/base/units.h"
 #include "locking/lock_int.h"
 
 const char *

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* What others ask a host: its disk, its locks, what it sees. */
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 

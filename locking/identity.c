@@ -3,7 +3,6 @@
  * Who are we?  Before a host joins: is a slot our own past, which we may end
  * at once, or is another machine alive under our name or identity?
  */
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 

@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Heartbeat slots: states, claim, release. */
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "locking/host_int.h"

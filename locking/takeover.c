@@ -15,7 +15,6 @@
  * recoverer's own incarnation is over, marks the slot as its own and starts
  * over at 3.
  */
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 

@@ -4,7 +4,6 @@
  * whether an image changed, timed on our own clock (L1); the owner's published
  * timers tell how long silence may last.
  */
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* What requests do with the disk. */
-#include <stdlib.h>
 #include <string.h>
 
 #include "nbd/impl.h"

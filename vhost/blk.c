@@ -5,7 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "libvmfs/base/cleanup.h"
 #include "libvmfs/base/units.h"
 #include "vhost/impl.h"
 

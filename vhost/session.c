@@ -7,7 +7,6 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "libvmfs/base/cleanup.h"
 #include "vhost/impl.h"
 
 struct message {

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Commands that give virtual disks to hypervisors and other clients. */
-#include <stdio.h>
 #include <string.h>
 
 #include "vmfsd/attach.h"

@@ -9,7 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "libvmfs/base/cleanup.h"
 #include "vmfsd/cmd_disk.h"
 
 #define DEFERRED_DIR ".deferred"

@@ -6,8 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "libvmfs/base/cleanup.h"
-#include "vmfsd/disk_key.h"
 #include "vmfsd/disk_stream.h"
 
 /* ---- export ---- */

@@ -4,7 +4,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "libvmfs/base/lun_text.h"
 #include "libvmfs/base/units.h"
 #include "vmfsd/call.h"
 #include "vmfsd/cmd.h"

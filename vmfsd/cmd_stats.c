@@ -2,7 +2,6 @@
 /* Counters of LUNs and sessions; vmfsctl makes rates of them. */
 #include <stdio.h>
 
-#include "libvmfs/base/lun_text.h"
 #include "vmfsd/call.h"
 #include "vmfsd/control.h"
 #include "vmfsd/stats_row.h"

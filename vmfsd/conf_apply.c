@@ -5,7 +5,6 @@
 #include <string.h>
 
 #include "iscsi/acl.h"
-#include "libvmfs/base/cleanup.h"
 #include "vmfsd/call.h"
 #include "vmfsd/conf_allow.h"
 #include "vmfsd/conf_apply.h"

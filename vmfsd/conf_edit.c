@@ -6,7 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "libvmfs/base/cleanup.h"
 #include "vmfsd/conf_edit.h"
 
 enum line_kind { LINE_BLANK, LINE_COMMENT, LINE_HEADER, LINE_KEY };

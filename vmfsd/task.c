@@ -5,7 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "libvmfs/base/cleanup.h"
 #include "vmfsd/cmd.h"
 #include "vmfsd/task.h"
 

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Vital product data: SPC-4 7.8, SBC-3 6.6. */
-#include <stdio.h>
 #include <string.h>
 
 #include "iscsi/scsi/cmd.h"

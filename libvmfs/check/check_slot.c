@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Heartbeat slots: their records, journals and lists. */
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 

@@ -9,7 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "libvmfs/base/units.h"
 #include "libvmfs/core/ds_priv.h"
 #include "libvmfs/core/volume.h"
 

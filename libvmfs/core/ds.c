@@ -6,8 +6,6 @@
 #include "libvmfs/base/units.h"
 #include "libvmfs/core/ds_priv.h"
 #include "libvmfs/core/softlog.h"
-#include "libvmfs/core/volume.h"
-
 
 struct env *
 ds_env(const struct ds *ds)

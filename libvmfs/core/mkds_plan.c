@@ -2,7 +2,6 @@
 /* What a new datastore will look like. */
 #include <string.h>
 
-#include "libvmfs/base/units.h"
 #include "libvmfs/core/mkds.h"
 #include "libvmfs/core/volume.h"
 #include "libvmfs/format/cluster.h"

@@ -4,12 +4,10 @@
 #include <string.h>
 
 #include "libvmfs/base/cleanup.h"
-#include "libvmfs/base/units.h"
 #include "libvmfs/core/ds.h"
 #include "libvmfs/core/mkds.h"
 #include "libvmfs/core/volume.h"
 #include "libvmfs/format/cluster.h"
-#include "libvmfs/format/heartbeat.h"
 #include "libvmfs/format/inode.h"
 
 #define BATCH_BLOCKS 256u	/* written at once */

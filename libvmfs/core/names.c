@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Names for readers, and attributes. */
-#include <stdlib.h>
 
 #include "libvmfs/core/fs_impl.h"
 

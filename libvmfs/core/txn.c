@@ -2,7 +2,6 @@
 /* The running transaction, group commit, unlocking. */
 #include <stdlib.h>
 
-#include "libvmfs/base/cleanup.h"
 #include "libvmfs/core/ds_priv.h"
 
 /* What allocation dirties on top of what a caller counts. */

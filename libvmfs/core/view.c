@@ -3,7 +3,6 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 
-#include "libvmfs/base/units.h"
 #include "libvmfs/core/view.h"
 #include "libvmfs/env/gate.h"
 

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* What a SCSI disk says about itself: INQUIRY, VPD pages, opcodes. */
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "libvmfs/base/be.h"

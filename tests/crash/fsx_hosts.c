@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Three hosts of the simulator play in turn; see fsx.h. */
-#include <stdio.h>
 #include <stdlib.h>
 
 #include "libvmfs/base/units.h"

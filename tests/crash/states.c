@@ -8,7 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "libvmfs/base/units.h"
 #include "tests/crash/seen.h"
 #include "tests/crash/states.h"
 #include "tests/crash/verify.h"

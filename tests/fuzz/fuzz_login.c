@@ -4,7 +4,6 @@
  * puts the right proof where an input says "CHAP_R=@", so that both sides of
  * the gate are reached; without that nobody may pass it.
  */
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 

@@ -12,7 +12,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "iscsi/scsi/cdb.h"
 #include "iscsi/scsi/scsi.h"
 #include "libvmfs/base/be.h"
 #include "libvmfs/base/crc32c.h"

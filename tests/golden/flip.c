@@ -8,7 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "libvmfs/format/heartbeat.h"
 #include "tests/fuzz/cow_disk.h"
 #include "tests/golden/volume.h"
 

@@ -7,7 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
-#include <unistd.h>
 
 #include "iscsi/mpath.h"
 #include "libvmfs/base/be.h"

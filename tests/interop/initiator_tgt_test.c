@@ -10,7 +10,6 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "iscsi/disk_libiscsi.h"
 #include "libvmfs/base/units.h"
 #include "libvmfs/env/reactor.h"
 #include "tests/interop/initiator_rig.h"

@@ -2,7 +2,6 @@
 /* Hosts with several paths: keys and writes of paths that come and go. */
 #include <atf-c.h>
 #include <inttypes.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 

@@ -7,7 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "libvmfs/base/units.h"
 #include "libvmfs/core/fs.h"
 
 #define WAIT_MS 120000u

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The flight of commands between hosts and the simulated LUN. */
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 

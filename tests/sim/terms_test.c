@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* On which terms a host becomes a member, and what else uses the LUN. */
-#include <stdio.h>
 #include <stdlib.h>
 
 #include "tests/sim/play.h"

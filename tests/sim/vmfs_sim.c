@@ -8,7 +8,6 @@
 #include <string.h>
 #include <time.h>
 
-#include "libvmfs/base/units.h"
 #include "tests/sim/vsim.h"
 
 static const struct option options[] = {

@@ -13,7 +13,6 @@
  * first one reserves and releases; both write, each to blocks of its own.
  */
 #include <err.h>
-#include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <poll.h>

@@ -5,7 +5,6 @@
 #include <string.h>
 
 #include "libvmfs/base/units.h"
-#include "libvmfs/format/mapnode.h"
 #include "tests/unit/core_fixture.h"
 
 /* A test body gets a mounted datastore on a fresh LUN. */

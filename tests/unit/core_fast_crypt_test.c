@@ -4,7 +4,6 @@
  * no clear text and the reader no other.
  */
 #include <atf-c.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 

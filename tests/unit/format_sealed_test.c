@@ -1,14 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Structures with a checksum: round trip, golden bytes, no changed byte. */
 #include <atf-c.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "libvmfs/base/crc32c.h"
 #include "libvmfs/base/prng.h"
 #include "libvmfs/core/mkds.h"
-#include "libvmfs/format/cluster.h"
 #include "libvmfs/format/heartbeat.h"
 #include "libvmfs/format/journal.h"
 #include "libvmfs/format/lockrec.h"

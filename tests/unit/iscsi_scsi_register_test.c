@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Registrations for other initiator ports and for all target ports. */
 #include <atf-c.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "libvmfs/base/be.h"

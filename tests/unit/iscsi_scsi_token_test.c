@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Copies by token of the SCSI device server. */
 #include <atf-c.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "iscsi/scsi/lu.h"

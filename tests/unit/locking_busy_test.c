@@ -4,14 +4,12 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <stdatomic.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <unistd.h>
 
 #include "libvmfs/base/units.h"
-#include "libvmfs/core/ds.h"
 #include "libvmfs/core/mkds.h"
 #include "libvmfs/env/reactor.h"
 #include "locking/host.h"

@@ -5,7 +5,6 @@
 #include <string.h>
 
 #include "libvmfs/base/units.h"
-#include "nbd/decode.h"
 #include "tests/unit/nbd_rig.h"
 
 #define NBD_TC(name)					\
