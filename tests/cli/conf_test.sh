@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # vmfsd.conf: what is accepted, what is refused and in which words.
 
-# bad MESSAGE: the configuration on stdin is refused, nothing is started.
+# bad CONFIGURATION MESSAGE: it is refused, nothing is started.  Behind a pipe
+# this could not fail a test.
 bad()
 {
-	cat >conf
-	atf_check -s exit:2 -o empty -e match:"$1" vmfsd --config=conf \
+	# shellcheck disable=SC2059
+	printf "$1" >conf
+	atf_check -s exit:2 -o empty -e match:"$2" vmfsd --config=conf \
 	    --pidfile="${PWD}/pid"
 	[ ! -e pid ] || atf_fail "vmfsd was started"
 }
@@ -111,58 +113,58 @@ missing_file_is_named_body()
 atf_test_case unknown_words_are_named_with_line
 unknown_words_are_named_with_line_body()
 {
-	printf '[host]\nname = a\n[disks]\n' |
-	    bad "^vmfsd: conf:3: unknown section 'disks'; expected host, cont"
-	printf '[host]\nnmae = a\n' |
-	    bad "conf:2: unknown key 'nmae' in \\[host\\]; expected name, dir"
-	printf '[datastore ds1]\nlun = /l\nmount = /m\noptions = rw,fast\n' |
-	    bad "conf:4: options: 'fast' is unknown; expected ro, rw or noauto"
+	bad '[host]\nname = a\n[disks]\n' \
+	    "^vmfsd: conf:3: unknown section 'disks'; expected host, cont"
+	bad '[host]\nnmae = a\n' \
+	    "conf:2: unknown key 'nmae' in \\[host\\]; expected name, .*dir, "
+	bad '[datastore ds1]\nlun = /l\nmount = /m\noptions = rw,fast\n' \
+	    "conf:4: options: 'fast' is unknown; expected ro, rw or noauto"
 }
 
 atf_test_case malformed_lines_are_named
 malformed_lines_are_named_body()
 {
-	printf 'name = a\n' | bad "conf:1: .*before the first \\[SECTION\\]"
-	printf '[host]\nname\n' | bad "conf:2: 'name' is neither"
-	printf '[host\n' | bad "conf:1: .*lacks the closing"
-	printf '[host]\nname =\n' | bad "conf:2: key 'name' has no value"
-	printf '[host]\nname = a\nname = b\n' | bad "conf:3: 'name' is given twice"
-	printf '[datastore]\n' | bad "conf:1: .*needs a name"
-	printf '[host me]\n' | bad "conf:1: .*takes no name"
-	printf '[host]\nname = a b\n' | bad "conf:2: host name 'a b': expected"
-	printf '[host]\ndir = here\n' | bad "conf:2: .*absolute path"
-	printf '[portal]\nlisten = 127.0.0.1:http\n' | bad "conf:2: .*PORT"
-	printf '[portal]\nsessions = 5000\n' | bad "conf:2: .*1 to 4096"
-	printf '[portal]\ncommands = many\n' | bad "conf:2: .*1 to 1024"
-	printf '[portal]\nlogin-timeout = 0\n' | bad "conf:2: .*1 to 3600"
-	printf '[portal]\nwrite-buffers = 1\n' | bad "conf:2: .*at least 1 MiB"
+	bad 'name = a\n' "conf:1: .*before the first \\[SECTION\\]"
+	bad '[host]\nname\n' "conf:2: 'name' is neither"
+	bad '[host\n' "conf:1: .*lacks the closing"
+	bad '[host]\nname =\n' "conf:2: key 'name' has no value"
+	bad '[host]\nname = a\nname = b\n' "conf:3: 'name' is given twice"
+	bad '[datastore]\n' "conf:1: .*needs a name"
+	bad '[host me]\n' "conf:1: .*takes no name"
+	bad '[host]\nname = a b\n' "conf:2: host name 'a b': expected"
+	bad '[host]\ndir = here\n' "conf:2: .*absolute path"
+	bad '[portal]\nlisten = 127.0.0.1:http\n' "conf:2: .*PORT"
+	bad '[portal]\nsessions = 5000\n' "conf:2: .*1 to 4096"
+	bad '[portal]\ncommands = many\n' "conf:2: .*1 to 1024"
+	bad '[portal]\nlogin-timeout = 0\n' "conf:2: .*1 to 3600"
+	bad '[portal]\nwrite-buffers = 1\n' "conf:2: .*at least 1 MiB"
 }
 
 atf_test_case targets_are_checked_as_a_whole
 targets_are_checked_as_a_whole_body()
 {
 	portal='[portal]\nlisten = 127.0.0.1:0\n'
-	printf "${portal}"'[target box]\n' | bad "conf:3: .*no iSCSI name"
-	printf "${portal}"'[target iqn.a:b]\nallow = *,0=1,0=2\n' |
-	    bad "conf:4: .*'0=2' of .*seen once"
-	printf "${portal}"'[target iqn.a:b]\nallow = *,write\n' |
-	    bad "conf:4: .*'write' of .*expected readonly"
-	printf "${portal}"'[target iqn.a:b]\nlun.900 = /x\n' |
-	    bad "conf:4: .*lun.0 to lun.255"
-	printf "${portal}"'[target iqn.a:b]\nlun.0 = /x,fast\n' |
-	    bad "conf:4: LUN option 'fast' is unknown"
-	printf "${portal}"'[target iqn.a:b]\nlun.0 = ram:lots\n' |
-	    bad "conf:4: .*expected ram:SIZE"
-	printf "${portal}"'[target iqn.a:b]\nlun.0 = null:1000001\n' |
-	    bad "conf:4: .*expected null:SIZE"
-	printf "${portal}"'[target iqn.a:b]\nlun.0 = /x\nlun.0 = /y\n' |
-	    bad "conf:5: lun.0 is already defined in line 4"
-	printf '[target iqn.a:b]\nlun.0 = /x\n' |
-	    bad "conf:1: .*cannot be reached; expected a \\[portal\\]"
-	printf '[portal]\nlisten = 127.0.0.1:0\ndiscovery-chap = bob\n' |
-	    bad "conf:3: .*discovery-chap and discovery-chap-secret-file go"
-	printf "${portal}"'[target iqn.a:b]\nlun.0 = /x\nchap = bob\n' |
-	    bad "conf:3: .*chap and chap-secret-file go together"
+	bad "${portal}"'[target box]\n' "conf:3: .*no iSCSI name"
+	bad "${portal}"'[target iqn.a:b]\nallow = *,0=1,0=2\n' \
+	    "conf:4: .*'0=2' of .*seen once"
+	bad "${portal}"'[target iqn.a:b]\nallow = *,write\n' \
+	    "conf:4: .*'write' of .*expected readonly"
+	bad "${portal}"'[target iqn.a:b]\nlun.900 = /x\n' \
+	    "conf:4: .*lun.0 to lun.255"
+	bad "${portal}"'[target iqn.a:b]\nlun.0 = /x,fast\n' \
+	    "conf:4: LUN option 'fast' is unknown"
+	bad "${portal}"'[target iqn.a:b]\nlun.0 = ram:lots\n' \
+	    "conf:4: .*expected ram:SIZE"
+	bad "${portal}"'[target iqn.a:b]\nlun.0 = null:1000001\n' \
+	    "conf:4: .*expected null:SIZE"
+	bad "${portal}"'[target iqn.a:b]\nlun.0 = /x\nlun.0 = /y\n' \
+	    "conf:5: lun.0 is already defined in line 4"
+	bad '[target iqn.a:b]\nlun.0 = /x\n' \
+	    "conf:1: .*cannot be reached; expected a \\[portal\\]"
+	bad '[portal]\nlisten = 127.0.0.1:0\ndiscovery-chap = bob\n' \
+	    "conf:3: .*discovery-chap and discovery-chap-secret-file go"
+	bad "${portal}"'[target iqn.a:b]\nlun.0 = /x\nchap = bob\n' \
+	    "conf:3: .*chap and chap-secret-file go together"
 }
 
 atf_test_case secrets_must_be_long_and_private
@@ -171,39 +173,39 @@ secrets_must_be_long_and_private_body()
 	start='[portal]\nlisten = 127.0.0.1:0\n[target iqn.a:b]\nlun.0 = /x\n'
 	umask 077
 	echo short >secret
-	printf "${start}lun.1 = /x,group.17=standby\n" |
-	    bad "'group.17=standby': expected group.1 to group.16"
-	printf "${start}lun.1 = /x,group.1=off\n" |
-	    bad "'group.1=off': expected group.1 to group.16"
-	printf "${start}lun.1 = /x,warn-free=much\n" |
-	    bad "warn-free=much: expected the space"
-	printf "${start}lun.1 = /x,thin,pool=1k\n" |
-	    bad "pool=1k: expected what the LUN may take at most"
-	printf "${start}lun.1 = /x,warn=101\n" |
-	    bad "warn=101: expected 1 to 100 percent, or off"
-	printf "${start}allow = iqn.x,chap=bob\n" |
-	    bad "initiator 'iqn.x': chap and chap-secret-file go together"
-	printf "${start}allow = iqn.x,chap=\n" |
-	    bad "'chap=': expected a user or file name"
-	printf "${start}allow = iqn.x,chap-secret=x\n" |
-	    bad "'chap-secret=x' of .*: expected readonly"
-	printf "${start}chap = bob\nchap-secret-file = secret\n" |
-	    bad "conf:6: .*has 5 characters; expected 12 to 255"
+	bad "${start}lun.1 = /x,group.17=standby\n" \
+	    "'group.17=standby': expected group.1 to group.16"
+	bad "${start}lun.1 = /x,group.1=off\n" \
+	    "'group.1=off': expected group.1 to group.16"
+	bad "${start}lun.1 = /x,warn-free=much\n" \
+	    "warn-free=much: expected the space"
+	bad "${start}lun.1 = /x,thin,pool=1k\n" \
+	    "pool=1k: expected what the LUN may take at most"
+	bad "${start}lun.1 = /x,warn=101\n" \
+	    "warn=101: expected 1 to 100 percent, or off"
+	bad "${start}allow = iqn.x,chap=bob\n" \
+	    "initiator 'iqn.x': chap and chap-secret-file go together"
+	bad "${start}allow = iqn.x,chap=\n" \
+	    "'chap=': expected a user or file name"
+	bad "${start}allow = iqn.x,chap-secret=x\n" \
+	    "'chap-secret=x' of .*: expected readonly"
+	bad "${start}chap = bob\nchap-secret-file = secret\n" \
+	    "conf:6: .*has 5 characters; expected 12 to 255"
 	echo "a secret of more than twelve" >secret
 	chmod 644 secret
-	printf "${start}chap = bob\nchap-secret-file = secret\n" |
-	    bad "conf:6: .*can be read by others; run chmod 600"
+	bad "${start}chap = bob\nchap-secret-file = secret\n" \
+	    "conf:6: .*can be read by others; run chmod 600"
 }
 
 atf_test_case datastores_need_lun_and_mount
 datastores_need_lun_and_mount_body()
 {
-	printf '[datastore ds1]\nlun = /l\n' | bad "conf:1: .*no 'mount ='"
-	printf '[datastore ds1]\nmount = /m\n' | bad "conf:1: .*no 'lun ='"
-	printf '[datastore a]\nlun = /l\nmount = /m\nmap-cache = 10k\n' |
-	    bad "conf:4: map-cache = '10k': expected bytes of memory, 1M"
-	printf '[datastore a]\nlun = /l\nmount = /m\n[datastore a]\n' |
-	    bad "conf:4: datastore 'a' is already defined in line 1"
+	bad '[datastore ds1]\nlun = /l\n' "conf:1: .*no 'mount ='"
+	bad '[datastore ds1]\nmount = /m\n' "conf:1: .*no 'lun ='"
+	bad '[datastore a]\nlun = /l\nmount = /m\nmap-cache = 10k\n' \
+	    "conf:4: map-cache = '10k': expected bytes of memory, 1M"
+	bad '[datastore a]\nlun = /l\nmount = /m\n[datastore a]\n' \
+	    "conf:4: datastore 'a' is already defined in line 1"
 }
 
 atf_test_case usage_errors_exit_2
