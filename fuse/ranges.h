@@ -2,7 +2,7 @@
 /*
  * Locks of byte ranges that programs of this host have on one file, as fcntl(2)
  * and flock(2) define them; the two kinds do not see each other.  Who may have
- * one as far as other hosts are concerned is in locks.h.
+ * one as far as other hosts are concerned is in byte_locks.c.
  */
 #ifndef VMFS_FUSE_RANGES_H
 #define VMFS_FUSE_RANGES_H

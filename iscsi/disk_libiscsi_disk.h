@@ -31,7 +31,7 @@ struct ldisk {
 	uint64_t reserved;	/* nexus of the last RESERVE; 0: none */
 	struct ldisk_account *account, own;
 	struct list node;		/* in account->members */
-	struct lport port;		/* as ldisk_look found it */
+	struct lport port;		/* as lprobe_port found it */
 };
 
 extern const struct disk_ops ldisk_ops;

@@ -27,7 +27,7 @@ enum {
 	LEASE_TIMER_MAX_MS = 600000,
 };
 
-/* The inequalities; LEASE_OK is also what join asks of a superblock. */
+/* The inequalities, which join asks of a superblock, too: lease_timers_ok. */
 /* A pulse that takes as long as it may, and the wait before it, do not freeze
  * the host. */
 #define LEASE_PULSE_FITS(pulse, io, freeze) ((pulse) + (io) <= (freeze))

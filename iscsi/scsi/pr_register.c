@@ -231,7 +231,7 @@ pr_register(struct scsi_cmd *c, bool ignore)
 
 enum { MOVE_HEAD_LEN = 24, MOVE_APTPL = 0x01, MOVE_UNREG = 0x02 };
 
-/* RELATIVE TARGET PORT IDENTIFIER 1 to 255, see lu_groups. */
+/* RELATIVE TARGET PORT IDENTIFIER 1 to 255: that of its group. */
 static bool
 move_port(const struct scsi_cmd *c, unsigned number,
     char port[SCSI_PORT_NAME_SIZE])

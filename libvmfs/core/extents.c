@@ -170,7 +170,7 @@ flushed(struct disk_req *req)
 	if (r < 0)
 		atomic_store(&c->place->dirty, true);
 	/* What was written to a LUN that is lost is lost with it: whoever has
-	 * data there is told (file_is_here), the others go on. */
+	 * data there is told (check_places), the others go on. */
 	if (r < 0 && r != -VMFS_EEXTENT && f->result == 0)
 		f->result = r;
 	if (--f->left > 0)

@@ -171,7 +171,7 @@ int inode_leave(struct inode *ip);
 /* ip->info into the block, in the transaction. */
 int inode_store(struct txn *t, struct inode *ip) MUST_CHECK;
 /*
- * Allocates, locks and writes a new inode near `near`; *ip_info is what it is
+ * Allocates, locks and writes a new inode near `near`; *info is what it is
  * to hold, inl its inline bytes.  The caller gives back *ret_g by ds_unlock.
  */
 int inode_make(struct txn *t, struct fs *fs, uint64_t near,

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Each damage of damages.c: what fsck says of it is in expect.txt, line by
+ * Each damage of damages_*.c: what fsck says of it is in expect.txt, line by
  * line; a second run finds nothing; what can survive has survived.
  */
 #include <atf-c.h>
