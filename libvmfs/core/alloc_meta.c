@@ -265,8 +265,8 @@ take_block(struct txn *t, struct lease *l, uint32_t chunk,
 }
 
 static int
-meta_from(struct txn *t, struct lease *l, uint64_t hint, bool make,
-    enum block_type type, uint64_t *ret_block)
+meta_from(struct txn *t, struct lease *l, uint64_t hint, enum block_type type,
+    uint64_t *ret_block)
 {
 	uint64_t near = hint / CHUNK_BLOCKS - l->first_chunk;
 	uint32_t chunk;
@@ -284,7 +284,7 @@ meta_from(struct txn *t, struct lease *l, uint64_t hint, bool make,
 	if (chunk == UINT32_MAX)
 		r = scan_for_room(t->ds, l, &chunk);
 	if (r == -ENOENT)
-		r = make ? mchunk_make(t, l, &chunk) : -ENOSPC;
+		r = mchunk_make(t, l, &chunk);
 	return r < 0 ? r : take_block(t, l, chunk, type, ret_block);
 }
 
@@ -302,7 +302,7 @@ meta_leased(struct txn *t, uint64_t hint, bool first, enum block_type type,
 		near = NULL;
 	if (near != NULL && lease_is_open(near)) {
 		near->users++;
-		r = meta_from(t, near, hint, true, type, ret_block);
+		r = meta_from(t, near, hint, type, ret_block);
 		near->users--;
 	}
 	list_for_each(node, tmp, &ds->leases) {
@@ -314,7 +314,7 @@ meta_leased(struct txn *t, uint64_t hint, bool first, enum block_type type,
 		    (first && !lease_is_on_first(ds, l)))
 			continue;
 		l->users++;
-		r = meta_from(t, l, hint, true, type, ret_block);
+		r = meta_from(t, l, hint, type, ret_block);
 		tmp = l->link.next;
 		l->users--;
 	}
