@@ -39,11 +39,11 @@ get_datastore(struct daemon *dm, const char *name, bool need_mounted,
 }
 
 int
-cmd_datastore(struct daemon *dm, json_t *args, const char *key,
-    bool need_mounted, struct datastore **ret_d, char *msg)
+cmd_datastore(struct daemon *dm, json_t *args, bool need_mounted,
+    struct datastore **ret_d, char *msg)
 {
 	const char *name;
-	int rc = cmd_string(args, key, &name, msg);
+	int rc = cmd_string(args, "name", &name, msg);
 
 	return rc < 0 ? rc : get_datastore(dm, name, need_mounted, ret_d, msg);
 }

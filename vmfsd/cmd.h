@@ -8,9 +8,9 @@
 /* args[key] as a non-empty string, or -EINVAL with msg. */
 int cmd_string(json_t *args, const char *key, const char **ret_s, char *msg)
     MUST_CHECK;
-/* The datastore named args[key], locked as by datastore_get, or msg. */
-int cmd_datastore(struct daemon *dm, json_t *args, const char *key,
-    bool need_mounted, struct datastore **ret_d, char *msg) MUST_CHECK;
+/* The datastore that args["name"] says, locked as by datastore_get, or msg. */
+int cmd_datastore(struct daemon *dm, json_t *args, bool need_mounted,
+    struct datastore **ret_d, char *msg) MUST_CHECK;
 
 /* "DS:/dir/name" taken apart. */
 struct cmd_path {

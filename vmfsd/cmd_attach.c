@@ -324,7 +324,7 @@ cmd_disk_attached(struct daemon *dm, json_t *args, json_t **ret_result,
     char *msg)
 {
 	struct listing l = { 0 };
-	int rc = cmd_datastore(dm, args, "name", true, &l.d, msg);
+	int rc = cmd_datastore(dm, args, true, &l.d, msg);
 
 	if (rc < 0)
 		return rc;

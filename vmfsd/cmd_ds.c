@@ -350,7 +350,7 @@ static int
 cmd_ds_info(struct daemon *dm, json_t *args, json_t **ret_result, char *msg)
 {
 	struct info_call c;
-	int rc = cmd_datastore(dm, args, "name", false, &c.d, msg);
+	int rc = cmd_datastore(dm, args, false, &c.d, msg);
 
 	if (rc < 0)
 		return rc;

@@ -234,7 +234,7 @@ static int
 on_owner(struct daemon *dm, json_t *args, struct extent_call *c, char *msg,
     int (*run)(void *arg))
 {
-	int rc = cmd_datastore(dm, args, "name", true, &c->d, msg);
+	int rc = cmd_datastore(dm, args, true, &c->d, msg);
 
 	if (rc < 0)
 		return rc;

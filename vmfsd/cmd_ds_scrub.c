@@ -54,7 +54,7 @@ cmd_ds_scrub(struct daemon *dm, json_t *args, json_t **ret_result, char *msg)
 	c.step = step < 0 ? UINT64_MAX : (uint64_t)step;
 	c.scrub.finding = on_finding;
 	c.scrub.arg = &c;
-	rc = cmd_datastore(dm, args, "name", true, &c.d, msg);
+	rc = cmd_datastore(dm, args, true, &c.d, msg);
 	if (rc < 0) {
 		json_decref(c.findings);
 		return rc;

@@ -136,7 +136,7 @@ run_set(void *arg)
 static int
 set_on(struct daemon *dm, json_t *args, struct set_call *c, char *msg)
 {
-	int rc = cmd_datastore(dm, args, "name", true, &c->d, msg);
+	int rc = cmd_datastore(dm, args, true, &c->d, msg);
 
 	if (rc < 0)
 		return rc;

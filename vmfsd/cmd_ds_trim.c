@@ -17,7 +17,7 @@ static int
 cmd_ds_trim(struct daemon *dm, json_t *args, json_t **ret_result, char *msg)
 {
 	struct datastore *d;
-	int rc = cmd_datastore(dm, args, "name", true, &d, msg);
+	int rc = cmd_datastore(dm, args, true, &d, msg);
 
 	(void)ret_result;
 	if (rc < 0)

@@ -104,7 +104,7 @@ static int
 cmd_host_ls(struct daemon *dm, json_t *args, json_t **ret_result, char *msg)
 {
 	struct host_call c = { 0 };
-	int rc = cmd_datastore(dm, args, "name", true, &c.d, msg);
+	int rc = cmd_datastore(dm, args, true, &c.d, msg);
 
 	if (rc < 0)
 		return rc;
@@ -140,7 +140,7 @@ cmd_host_takeovers(struct daemon *dm, json_t *args, json_t **ret_result,
     char *msg)
 {
 	struct host_call c = { 0 };
-	int rc = cmd_datastore(dm, args, "name", true, &c.d, msg);
+	int rc = cmd_datastore(dm, args, true, &c.d, msg);
 
 	if (rc < 0)
 		return rc;
@@ -178,7 +178,7 @@ order(struct daemon *dm, json_t *args, struct host_call *c,
 	int force = 0, rc = cmd_string(args, "host", &c->name, c->msg);
 
 	if (rc == 0)
-		rc = cmd_datastore(dm, args, "name", true, &c->d, c->msg);
+		rc = cmd_datastore(dm, args, true, &c->d, c->msg);
 	if (rc < 0)
 		return rc;
 	(void)json_unpack(args, "{s?b}", "force", &force);

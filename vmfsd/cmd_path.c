@@ -52,7 +52,7 @@ static int
 cmd_path_ls(struct daemon *dm, json_t *args, json_t **ret_result, char *msg)
 {
 	struct path_call c;
-	int rc = cmd_datastore(dm, args, "name", true, &c.d, msg);
+	int rc = cmd_datastore(dm, args, true, &c.d, msg);
 
 	if (rc < 0)
 		return rc;
