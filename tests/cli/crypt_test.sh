@@ -39,11 +39,7 @@ holds()
 	yes "${text}" | head -c 1M | cmp -n 1048576 - "$1/mnt/$2-flat.vmdk"
 }
 
-atf_test_case content_is_hidden_from_the_lun cleanup
-content_is_hidden_from_the_lun_head()
-{
-	atf_set require.user root
-}
+root_test_case content_is_hidden_from_the_lun
 content_is_hidden_from_the_lun_body()
 {
 	two_hosts
@@ -69,16 +65,8 @@ content_is_hidden_from_the_lun_body()
 	atf_check grep -qaF "${text}" lun
 	hosts_stop
 }
-content_is_hidden_from_the_lun_cleanup()
-{
-	hosts_cleanup
-}
 
-atf_test_case host_without_the_key_is_refused cleanup
-host_without_the_key_is_refused_head()
-{
-	atf_set require.user root
-}
+root_test_case host_without_the_key_is_refused
 host_without_the_key_is_refused_body()
 {
 	two_hosts
@@ -98,16 +86,8 @@ host_without_the_key_is_refused_body()
 	    ds1:/web.vmdk
 	hosts_stop
 }
-host_without_the_key_is_refused_cleanup()
-{
-	hosts_cleanup
-}
 
-atf_test_case rekey_needs_no_copy cleanup
-rekey_needs_no_copy_head()
-{
-	atf_set require.user root
-}
+root_test_case rekey_needs_no_copy
 rekey_needs_no_copy_body()
 {
 	host_with_two_keys
@@ -125,10 +105,6 @@ rekey_needs_no_copy_body()
 	    vmfsctl disk rekey ds1:/web.vmdk
 	hosts_stop
 }
-rekey_needs_no_copy_cleanup()
-{
-	hosts_cleanup
-}
 
 no_core()
 {
@@ -136,11 +112,7 @@ no_core()
 }
 
 # Keys are not handed on: the next process reads the file.
-atf_test_case process_that_dies_leaves_no_key cleanup
-process_that_dies_leaves_no_key_head()
-{
-	atf_set require.user root
-}
+root_test_case process_that_dies_leaves_no_key
 process_that_dies_leaves_no_key_body()
 {
 	ulimit -c unlimited
@@ -173,21 +145,12 @@ process_that_dies_leaves_no_key_body()
 	hosts_stop
 	atf_check -o ignore fsck.vmfs -n lun
 }
-process_that_dies_leaves_no_key_cleanup()
-{
-	hosts_cleanup
-}
 
 # inode_of NAME: where it lies, in blocks of 4 KiB.
 inode_of() { vmfsctl --json disk info "ds1:/$1.vmdk" | jq .disk.ino; }
 
 # The descriptor has a copy of the key, as it is wrapped now.
-atf_test_case key_outlives_its_inode cleanup
-key_outlives_its_inode_head()
-{
-	atf_set require.user root
-	atf_set require.progs jq
-}
+root_test_case key_outlives_its_inode 'require.progs jq'
 key_outlives_its_inode_body()
 {
 	host_with_two_keys
@@ -232,16 +195,8 @@ key_outlives_its_inode_body()
 	hosts_stop
 	atf_check -o ignore fsck.vmfs -n lun
 }
-key_outlives_its_inode_cleanup()
-{
-	hosts_cleanup
-}
 
-atf_test_case key_files_that_are_none_are_told cleanup
-key_files_that_are_none_are_told_head()
-{
-	atf_set require.user root
-}
+root_test_case key_files_that_are_none_are_told
 key_files_that_are_none_are_told_body()
 {
 	one_host
@@ -262,16 +217,8 @@ key_files_that_are_none_are_told_body()
 	atf_check vmfsctl -H disk ls ds1:
 	hosts_stop
 }
-key_files_that_are_none_are_told_cleanup()
-{
-	hosts_cleanup
-}
 
-atf_test_case streams_are_clear_outside_and_encrypted_inside cleanup
-streams_are_clear_outside_and_encrypted_inside_head()
-{
-	atf_set require.user root
-}
+root_test_case streams_are_clear_outside_and_encrypted_inside
 streams_are_clear_outside_and_encrypted_inside_body()
 {
 	one_host
@@ -287,18 +234,9 @@ streams_are_clear_outside_and_encrypted_inside_body()
 	atf_check cmp in out
 	hosts_stop
 }
-streams_are_clear_outside_and_encrypted_inside_cleanup()
-{
-	hosts_cleanup
-}
 
 # A worker dies over it.
-atf_test_case copy_that_was_cut_short_leaves_nothing cleanup
-copy_that_was_cut_short_leaves_nothing_head()
-{
-	atf_set require.user root
-	atf_set require.progs jq
-}
+root_test_case copy_that_was_cut_short_leaves_nothing 'require.progs jq'
 snapshots()
 {
 	vmfsctl disk info ds1:/web.vmdk --json | jq .disk.snapshots
@@ -323,20 +261,4 @@ copy_that_was_cut_short_leaves_nothing_body()
 	    atf_fail "$(vmfsctl disk snapshots ds1:/web.vmdk)"
 	hosts_stop
 	fsck_is_clean lun
-}
-copy_that_was_cut_short_leaves_nothing_cleanup()
-{
-	hosts_cleanup
-}
-
-atf_init_test_cases()
-{
-	atf_add_test_case content_is_hidden_from_the_lun
-	atf_add_test_case host_without_the_key_is_refused
-	atf_add_test_case rekey_needs_no_copy
-	atf_add_test_case key_files_that_are_none_are_told
-	atf_add_test_case key_outlives_its_inode
-	atf_add_test_case process_that_dies_leaves_no_key
-	atf_add_test_case streams_are_clear_outside_and_encrypted_inside
-	atf_add_test_case copy_that_was_cut_short_leaves_nothing
 }

@@ -49,12 +49,7 @@ discards()
 	done
 }
 
-atf_test_case data_is_right_beside_snapshots_and_discards cleanup
-data_is_right_beside_snapshots_and_discards_head()
-{
-	atf_set require.user root
-	atf_set require.progs fio
-}
+root_test_case data_is_right_beside_snapshots_and_discards 'require.progs fio'
 data_is_right_beside_snapshots_and_discards_body()
 {
 	start 4
@@ -72,17 +67,8 @@ data_is_right_beside_snapshots_and_discards_body()
 	hosts_stop
 	atf_check -o ignore fsck.vmfs -n lun
 }
-data_is_right_beside_snapshots_and_discards_cleanup()
-{
-	hosts_cleanup
-}
 
-atf_test_case unmount_waits_for_all_threads cleanup
-unmount_waits_for_all_threads_head()
-{
-	atf_set require.user root
-	atf_set require.progs fio
-}
+root_test_case unmount_waits_for_all_threads 'require.progs fio'
 unmount_waits_for_all_threads_body()
 {
 	start 16
@@ -100,16 +86,8 @@ unmount_waits_for_all_threads_body()
 	hosts_stop
 	atf_check -o ignore fsck.vmfs -n lun
 }
-unmount_waits_for_all_threads_cleanup()
-{
-	hosts_cleanup
-}
 
-atf_test_case a_write_shows_in_the_times cleanup
-a_write_shows_in_the_times_head()
-{
-	atf_set require.user root
-}
+root_test_case a_write_shows_in_the_times
 a_write_shows_in_the_times_body()
 {
 	start 2
@@ -128,10 +106,6 @@ a_write_shows_in_the_times_body()
 	atf_check -o inline:'2001-02-03\n' date -r ${f} +%F
 	hosts_stop
 }
-a_write_shows_in_the_times_cleanup()
-{
-	hosts_cleanup
-}
 
 # in_huge_pages: KiB of the daemon's buffers that are.
 in_huge_pages()
@@ -140,11 +114,7 @@ in_huge_pages()
 	    "/proc/$(cat esx1/pid)/smaps_rollup"
 }
 
-atf_test_case large_requests_lie_in_huge_pages cleanup
-large_requests_lie_in_huge_pages_head()
-{
-	atf_set require.user root
-}
+root_test_case large_requests_lie_in_huge_pages
 large_requests_lie_in_huge_pages_body()
 {
 	"${VMFS_BUILDDIR}/tests/unit/env_hugepage_test" -r probe \
@@ -161,10 +131,6 @@ large_requests_lie_in_huge_pages_body()
 	[ "$(in_huge_pages)" -gt "${before}" ] || atf_fail "no huge page"
 	hosts_stop
 }
-large_requests_lie_in_huge_pages_cleanup()
-{
-	hosts_cleanup
-}
 
 # page FD: where it stands, by that open file.
 page()
@@ -172,11 +138,7 @@ page()
 	eval "head -c 4096 /dev/zero >&$1" 2>/dev/null
 }
 
-atf_test_case a_lock_given_up_takes_the_file_along cleanup
-a_lock_given_up_takes_the_file_along_head()
-{
-	atf_set require.user root
-}
+root_test_case a_lock_given_up_takes_the_file_along
 a_lock_given_up_takes_the_file_along_body()
 {
 	hosts_up esx1 esx2
@@ -201,10 +163,6 @@ a_lock_given_up_takes_the_file_along_body()
 	hosts_stop
 	atf_check -o ignore fsck.vmfs -n lun
 }
-a_lock_given_up_takes_the_file_along_cleanup()
-{
-	hosts_cleanup
-}
 
 # loads: blocks of metadata that esx1 has read from the LUN.
 loads()
@@ -213,12 +171,7 @@ loads()
 	    jq '.datastore.map_cache_loads'
 }
 
-atf_test_case a_cold_disk_of_62_TiB_is_there_at_once cleanup
-a_cold_disk_of_62_TiB_is_there_at_once_head()
-{
-	atf_set require.user root
-	atf_set require.progs jq
-}
+root_test_case a_cold_disk_of_62_TiB_is_there_at_once 'require.progs jq'
 a_cold_disk_of_62_TiB_is_there_at_once_body()
 {
 	disk=esx1/mnt/vm-flat.vmdk
@@ -251,10 +204,6 @@ a_cold_disk_of_62_TiB_is_there_at_once_body()
 	hosts_stop
 	atf_check -o ignore fsck.vmfs -n lun
 }
-a_cold_disk_of_62_TiB_is_there_at_once_cleanup()
-{
-	hosts_cleanup
-}
 
 # runs: threads that serve the mount and how often each was given a processor.
 runs()
@@ -274,12 +223,7 @@ workers()
 	runs | join before - | awk '$3 - $2 >= 50 { n++ } END { print n + 0 }'
 }
 
-atf_test_case one_reader_serves_who_waits_for_each_request cleanup
-one_reader_serves_who_waits_for_each_request_head()
-{
-	atf_set require.user root
-	atf_set require.progs fio
-}
+root_test_case one_reader_serves_who_waits_for_each_request 'require.progs fio'
 one_reader_serves_who_waits_for_each_request_body()
 {
 	start 4
@@ -291,19 +235,4 @@ one_reader_serves_who_waits_for_each_request_body()
 		[ "${n}" -gt 1 ] || atf_fail "one for many as well"
 	done
 	hosts_stop
-}
-one_reader_serves_who_waits_for_each_request_cleanup()
-{
-	hosts_cleanup
-}
-
-atf_init_test_cases()
-{
-	atf_add_test_case data_is_right_beside_snapshots_and_discards
-	atf_add_test_case unmount_waits_for_all_threads
-	atf_add_test_case a_write_shows_in_the_times
-	atf_add_test_case large_requests_lie_in_huge_pages
-	atf_add_test_case a_lock_given_up_takes_the_file_along
-	atf_add_test_case a_cold_disk_of_62_TiB_is_there_at_once
-	atf_add_test_case one_reader_serves_who_waits_for_each_request
 }

@@ -16,11 +16,7 @@ seconds()
 	echo $((($(date +%s%N) - _from) / 1000000000))
 }
 
-atf_test_case limits_hold_and_stay cleanup
-limits_hold_and_stay_head()
-{
-	atf_set require.user root
-}
+root_test_case limits_hold_and_stay
 limits_hold_and_stay_body()
 {
 	host_with_disk
@@ -44,18 +40,9 @@ limits_hold_and_stay_body()
 	    -o match:'shares +1000$' vmfsctl disk info ds1:/web.vmdk
 	hosts_stop
 }
-limits_hold_and_stay_cleanup()
-{
-	hosts_cleanup
-}
 
 # By NBD as by the mount: the disk's own, whoever has it.
-atf_test_case limits_hold_for_nbd_clients cleanup
-limits_hold_for_nbd_clients_head()
-{
-	atf_set require.user root
-	atf_set require.progs 'nbdcopy jq'
-}
+root_test_case limits_hold_for_nbd_clients "require.progs 'nbdcopy jq'"
 limits_hold_for_nbd_clients_body()
 {
 	host_with_disk
@@ -70,16 +57,8 @@ limits_hold_for_nbd_clients_body()
 	atf_check vmfsctl disk detach ds1:/web.vmdk
 	hosts_stop
 }
-limits_hold_for_nbd_clients_cleanup()
-{
-	hosts_cleanup
-}
 
-atf_test_case limits_that_make_no_sense_are_refused cleanup
-limits_that_make_no_sense_are_refused_head()
-{
-	atf_set require.user root
-}
+root_test_case limits_that_make_no_sense_are_refused
 limits_that_make_no_sense_are_refused_body()
 {
 	host_with_disk
@@ -100,16 +79,8 @@ limits_that_make_no_sense_are_refused_body()
 	    vmfsctl disk set ds1:/notes --iops=100
 	hosts_stop
 }
-limits_that_make_no_sense_are_refused_cleanup()
-{
-	hosts_cleanup
-}
 
-atf_test_case other_hosts_disk_is_refused cleanup
-other_hosts_disk_is_refused_head()
-{
-	atf_set require.user root
-}
+root_test_case other_hosts_disk_is_refused
 other_hosts_disk_is_refused_body()
 {
 	host_with_disk
@@ -121,21 +92,13 @@ other_hosts_disk_is_refused_body()
 	exec 8>&-
 	hosts_stop
 }
-other_hosts_disk_is_refused_cleanup()
-{
-	hosts_cleanup
-}
 
 nothing_counts()
 {
 	vmfsctl -i 0 --json disk stats ds1: | jq -e '.stats == []'
 }
 
-atf_test_case stats_count_what_is_done cleanup
-stats_count_what_is_done_head()
-{
-	atf_set require.user root
-}
+root_test_case stats_count_what_is_done
 stats_count_what_is_done_body()
 {
 	host_with_disk
@@ -154,17 +117,4 @@ stats_count_what_is_done_body()
 	# The kernel tells of the close a moment after it.
 	until_true 10 nothing_counts || atf_fail "it is open for ever"
 	hosts_stop
-}
-stats_count_what_is_done_cleanup()
-{
-	hosts_cleanup
-}
-
-atf_init_test_cases()
-{
-	atf_add_test_case limits_hold_and_stay
-	atf_add_test_case limits_hold_for_nbd_clients
-	atf_add_test_case limits_that_make_no_sense_are_refused
-	atf_add_test_case other_hosts_disk_is_refused
-	atf_add_test_case stats_count_what_is_done
 }

@@ -21,11 +21,7 @@ get()
 	    sed 's/ *$//'
 }
 
-atf_test_case two_hosts_write_one_disk cleanup
-two_hosts_write_one_disk_head()
-{
-	atf_set require.user root
-}
+root_test_case two_hosts_write_one_disk
 two_hosts_write_one_disk_body()
 {
 	two_hosts
@@ -76,16 +72,8 @@ two_hosts_write_one_disk_body()
 	[ "$(get esx1 0)" = five ] || atf_fail "esx1 reads $(get esx1 0)"
 	hosts_stop
 }
-two_hosts_write_one_disk_cleanup()
-{
-	hosts_cleanup
-}
 
-atf_test_case a_dead_writer_stops_nobody cleanup
-a_dead_writer_stops_nobody_head()
-{
-	atf_set require.user root
-}
+root_test_case a_dead_writer_stops_nobody
 a_dead_writer_stops_nobody_body()
 {
 	two_hosts
@@ -102,16 +90,8 @@ a_dead_writer_stops_nobody_body()
 	    atf_fail "the mark of the dead host stays"
 	hosts_stop
 }
-a_dead_writer_stops_nobody_cleanup()
-{
-	hosts_cleanup
-}
 
-atf_test_case only_whole_disks_are_shared cleanup
-only_whole_disks_are_shared_head()
-{
-	atf_set require.user root
-}
+root_test_case only_whole_disks_are_shared
 only_whole_disks_are_shared_body()
 {
 	one_host
@@ -136,10 +116,6 @@ only_whole_disks_are_shared_body()
 	atf_check -o inline:'file\nq-flat.vmdk\nq.vmdk\n' ls esx1/mnt
 	hosts_stop
 }
-only_whole_disks_are_shared_cleanup()
-{
-	hosts_cleanup
-}
 
 lock_is_free()
 {
@@ -155,11 +131,7 @@ one_writer_again()
 	atf_check vmfsctl -c esx2/ctl disk set ds1:/q.vmdk --sharing=none
 }
 
-atf_test_case a_disk_with_one_writer_again_is_as_others cleanup
-a_disk_with_one_writer_again_is_as_others_head()
-{
-	atf_set require.user root
-}
+root_test_case a_disk_with_one_writer_again_is_as_others
 a_disk_with_one_writer_again_is_as_others_body()
 {
 	two_hosts
@@ -180,16 +152,4 @@ a_disk_with_one_writer_again_is_as_others_body()
 	put esx1 0 three || atf_fail "esx1 cannot write under its lock"
 	exec 6>&-
 	hosts_stop
-}
-a_disk_with_one_writer_again_is_as_others_cleanup()
-{
-	hosts_cleanup
-}
-
-atf_init_test_cases()
-{
-	atf_add_test_case two_hosts_write_one_disk
-	atf_add_test_case a_dead_writer_stops_nobody
-	atf_add_test_case only_whole_disks_are_shared
-	atf_add_test_case a_disk_with_one_writer_again_is_as_others
 }

@@ -2,11 +2,7 @@
 # A host dies in mid-write; another fences it, replays and takes over.
 . "${VMFS_SRCDIR}/tests/cli/hosts.subr"
 
-atf_test_case killed_host_is_taken_over cleanup
-killed_host_is_taken_over_head()
-{
-	atf_set require.user root
-}
+root_test_case killed_host_is_taken_over
 # A writer that tells after each flush how far it has come.
 writer()
 {
@@ -49,16 +45,8 @@ killed_host_is_taken_over_body()
 	atf_check -o inline:'vm-flat.vmdk\nvm.vmdk\n' ls esx1/mnt
 	hosts_stop
 }
-killed_host_is_taken_over_cleanup()
-{
-	hosts_cleanup
-}
 
-atf_test_case killed_host_reclaims_its_own_locks cleanup
-killed_host_reclaims_its_own_locks_head()
-{
-	atf_set require.user root
-}
+root_test_case killed_host_reclaims_its_own_locks
 killed_host_reclaims_its_own_locks_body()
 {
 	hosts_up esx1
@@ -73,17 +61,9 @@ killed_host_reclaims_its_own_locks_body()
 	atf_check sh -c 'echo more >>esx1/mnt/file'
 	hosts_stop
 }
-killed_host_reclaims_its_own_locks_cleanup()
-{
-	hosts_cleanup
-}
 
 # As a service manager does it: nobody unmounts what the dead left.
-atf_test_case killed_host_mounts_where_it_was_mounted cleanup
-killed_host_mounts_where_it_was_mounted_head()
-{
-	atf_set require.user root
-}
+root_test_case killed_host_mounts_where_it_was_mounted
 killed_host_mounts_where_it_was_mounted_body()
 {
 	hosts_up esx1
@@ -100,15 +80,4 @@ killed_host_mounts_where_it_was_mounted_body()
 	atf_check -o inline:'content\n' cat esx1/mnt/file
 	atf_check -o inline:'1\n' grep -c " ${PWD}/esx1/mnt " /proc/mounts
 	hosts_stop
-}
-killed_host_mounts_where_it_was_mounted_cleanup()
-{
-	hosts_cleanup
-}
-
-atf_init_test_cases()
-{
-	atf_add_test_case killed_host_mounts_where_it_was_mounted
-	atf_add_test_case killed_host_is_taken_over
-	atf_add_test_case killed_host_reclaims_its_own_locks
 }
