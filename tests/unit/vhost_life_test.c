@@ -185,16 +185,20 @@ wait_until_disowned(void)
 	ATF_REQUIRE_EQ(1, rig_disowned);
 }
 
-/* A guest that comes after all gets it anew. */
+/* And a guest that comes after all gets it anew. */
 static void
-new_guest_owns(void)
+expect_given_back(void)
 {
-	struct front *f = front_ready();
+	struct front *f;
 
+	wait_until_disowned();
+	f = front_ready();
 	ATF_CHECK_EQ(0, front_flush(f));
 	ATF_CHECK_EQ(1, rig_owned);
 	ATF_CHECK_EQ(1, rig_disowned);
 	front_close(f);
+	rig_stop();
+	ATF_CHECK_EQ(2, rig_disowned);
 }
 
 ATF_TC_WITHOUT_HEAD(kept_disk_is_given_back_when_no_guest_comes);
@@ -202,10 +206,7 @@ ATF_TC_BODY(kept_disk_is_given_back_when_no_guest_comes, tc)
 {
 	(void)tc;
 	start_kept(NSEC_PER_MSEC);
-	wait_until_disowned();
-	new_guest_owns();
-	rig_stop();
-	ATF_CHECK_EQ(2, rig_disowned);
+	expect_given_back();
 }
 
 ATF_TC_WITHOUT_HEAD(kept_disk_is_given_back_by_a_hypervisor_without_guest);
@@ -222,10 +223,7 @@ ATF_TC_BODY(kept_disk_is_given_back_by_a_hypervisor_without_guest, tc)
 	(void)front_get(f, VHOST_GET_FEATURES);
 	ATF_CHECK_EQ(0, rig_disowned);
 	front_close(f);
-	wait_until_disowned();
-	new_guest_owns();
-	rig_stop();
-	ATF_CHECK_EQ(2, rig_disowned);
+	expect_given_back();
 }
 
 ATF_TC_WITHOUT_HEAD(kept_disk_stays_with_a_guest_that_comes_back);
@@ -241,10 +239,7 @@ ATF_TC_BODY(kept_disk_stays_with_a_guest_that_comes_back, tc)
 	ATF_CHECK_EQ(0, rig_owned);
 	ATF_CHECK_EQ(0, rig_disowned);
 	front_close(f);
-	wait_until_disowned();
-	new_guest_owns();
-	rig_stop();
-	ATF_CHECK_EQ(2, rig_disowned);
+	expect_given_back();
 }
 
 /* Time is up while it does so. */
