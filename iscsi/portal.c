@@ -7,7 +7,6 @@
 #include "iscsi/portal.h"
 #include "libvmfs/base/units.h"
 
-#define ISCSI_PORT 3260
 /* Out of descriptors or memory: give connections time to end. */
 #define ACCEPT_RETRY_NS (NSEC_PER_SEC / 10)
 

@@ -22,6 +22,7 @@ struct iscsi_chap {
 	const char *secret;	/* 12 to 255 bytes */
 };
 
+#define ISCSI_PORT 3260			/* of a portal without one */
 #define ISCSI_ADDRESS_MAX 256U	/* with the NUL */
 #define ISCSI_ALIAS_MAX 256U	/* likewise */
 #define ISCSI_SESSIONS_MAX 4096

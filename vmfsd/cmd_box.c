@@ -121,33 +121,63 @@ change_settings(struct daemon *d, json_t *args, const char *section,
 /* ---- portals ---- */
 
 static int
-portal_edit(struct daemon *d, json_t *args, enum conf_edit_what what,
-    char *msg)
+portal_edit(struct daemon *d, json_t *args, struct conf_edit e, char *msg)
 {
-	struct conf_edit e = {
-		.what = what, .section = "portal", .key = "listen",
-	};
-	int rc = cmd_box_get(args, "address", &e.value, msg);
-
-	e.match = e.value;
-	return rc < 0 ? rc : cmd_box_change(d, args, &e, 1, msg, "portal '%s'",
-	    e.value);
+	e.section = "portal";
+	e.key = "listen";
+	return cmd_box_change(d, args, &e, 1, msg, "portal '%s'", e.value);
 }
 
 static int
 cmd_portal_create(struct daemon *d, json_t *args, json_t **ret_result,
     char *msg)
 {
+	struct conf_edit e = { .what = CONF_EDIT_ADD };
+	int rc = cmd_box_get(args, "address", &e.value, msg);
+
 	(void)ret_result;
-	return portal_edit(d, args, CONF_EDIT_ADD, msg);
+	return rc < 0 ? rc : portal_edit(d, args, e, msg);
 }
 
+struct listed_call {
+	const struct exports *e;
+	const char *portal;
+	char *listed;		/* to be freed; NULL: it is not */
+};
+
+static int
+find_portal(void *arg)
+{
+	struct listed_call *c = arg;
+	const struct conf *conf = c->e->conf;
+
+	for (size_t i = 0; i < conf->portals; i++)
+		if (conf_same_portal(conf->portal[i], c->portal)) {
+			c->listed = strdup(conf->portal[i]);
+			return c->listed != NULL ? 0 : -ENOMEM;
+		}
+	return 0;
+}
+
+/* As `portal ls` shows it, which need not be as the file has it. */
 static int
 cmd_portal_remove(struct daemon *d, json_t *args, json_t **ret_result,
     char *msg)
 {
+	struct conf_edit e = { .what = CONF_EDIT_REMOVE };
+	struct listed_call c = { &d->exports, NULL, NULL };
+	int rc = cmd_box_get(args, "address", &c.portal, msg);
+
 	(void)ret_result;
-	return portal_edit(d, args, CONF_EDIT_REMOVE, msg);
+	if (rc == 0 && d->exports.reactor != NULL)
+		rc = call_on(d->exports.env.sched, find_portal, &c);
+	if (rc < 0)
+		return rc;
+	e.value = c.listed != NULL ? c.listed : c.portal;
+	e.match = e.value;
+	rc = portal_edit(d, args, e, msg);
+	free(c.listed);
+	return rc;
 }
 
 static int

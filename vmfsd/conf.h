@@ -122,5 +122,8 @@ void conf_lun_fini(struct conf_lun *l);
 bool conf_name_ok(const char *name);
 /* An iSCSI name (RFC 7143 4.2.7)? */
 bool conf_iqn_ok(const char *name);
+/* One address and port, whatever their groups are; both are portals.  Port 0
+ * is another each time. */
+bool conf_same_portal(const char *a, const char *b);
 
 #endif

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "iscsi/acl.h"
+#include "iscsi/portal.h"
 #include "vmfsd/call.h"
 #include "vmfsd/conf_allow.h"
 #include "vmfsd/conf_apply.h"
@@ -34,6 +35,7 @@ refuse(struct conf_change *c, int error, const char *fmt, ...)
 struct users {
 	const char *iqn;
 	const struct conf_target *now, *next; /* of a change of access */
+	const char *portal;		/* real address, of a portal */
 	unsigned count;
 	char first[SCSI_NAME_MAX + 1];
 };
@@ -124,6 +126,39 @@ portal_add(struct apply *a, struct conf_change *c)
 	return rc;
 }
 
+static void
+count_comer(void *arg, const struct iscsi_session_info *s)
+{
+	struct users *u = arg;
+	char told[NET_ADDR_TEXT];
+
+	if (!portal_told(u->portal, s->portal, told) ||
+	    strcmp(told, s->portal) != 0)
+		return;
+	if (u->count++ == 0)
+		(void)snprintf(u->first, sizeof(u->first), "%s",
+		    s->initiator);
+}
+
+/* Sessions would stay, but not come back: 0, or -EBUSY with a sentence. */
+static int
+check_comers(struct apply *a, struct conf_change *c, const char *address)
+{
+	struct users u = { .portal = address };
+
+	if (a->force || address[0] == '\0')
+		return 0;
+	for (size_t i = 0; i < a->next->portals; i++)
+		if (conf_same_portal(a->next->portal[i], c->name))
+			return 0;	/* its group changes */
+	iscsi_server_sessions(a->e->server, count_comer, &u);
+	if (u.count == 0)
+		return 0;
+	return refuse(c, -EBUSY, "%s: %u session(s) came by it, the first of "
+	    "'%s'; a session that is lost could not come back; give them "
+	    "another portal first, or add --force", c->text, u.count, u.first);
+}
+
 static int
 portal_remove(struct apply *a, struct conf_change *c)
 {
@@ -135,7 +170,9 @@ portal_remove(struct apply *a, struct conf_change *c)
 		i++;
 	if (i == now->portals)
 		return -ENOENT;
-	rc = export_unlisten(a->e, i);
+	rc = check_comers(a, c, a->e->address[i]);
+	if (rc == 0)
+		rc = export_unlisten(a->e, i);
 	if (rc < 0)
 		return rc;
 	free(now->portal[i]);

@@ -77,6 +77,31 @@ conf_portal_ok(const char *value)
 	    n <= 65535;
 }
 
+/* The part before the group, and the port, 3260 when none is given. */
+static unsigned long
+portal_port(const char *portal, size_t *ret_host)
+{
+	size_t len = strcspn(portal, ",");
+	const char *colon = memrchr(portal, ':', len);
+
+	if (colon == NULL || (portal[0] == '[' && colon[-1] != ']')) {
+		*ret_host = len;
+		return ISCSI_PORT;
+	}
+	*ret_host = (size_t)(colon - portal);
+	return strtoul(colon + 1, NULL, 10);
+}
+
+bool
+conf_same_portal(const char *a, const char *b)
+{
+	size_t host_a, host_b;
+	unsigned long port_a = portal_port(a, &host_a);
+
+	return port_a != 0 && port_a == portal_port(b, &host_b) &&
+	    host_a == host_b && memcmp(a, b, host_a) == 0;
+}
+
 /* ---- [host] ---- */
 
 static int
@@ -202,6 +227,10 @@ portal_listen(struct conf_parser *p, const char *key, const char *value)
 		    value, SCSI_GROUPS_MAX);
 	if (c->portals == CONF_LIST_MAX)
 		return conf_error(p, "more than %d portals", CONF_LIST_MAX);
+	for (size_t i = 0; i < c->portals; i++)
+		if (conf_same_portal(c->portal[i], value))
+			return conf_error(p, "listen = '%s': that portal is "
+			    "there already, as '%s'", value, c->portal[i]);
 	rc = conf_set_string(p, key, value, &c->portal[c->portals]);
 	if (rc == 0)
 		c->portals++;

@@ -134,6 +134,8 @@ malformed_lines_are_named_body()
 	bad '[host]\nname = a b\n' "conf:2: host name 'a b': expected"
 	bad '[host]\ndir = here\n' "conf:2: .*absolute path"
 	bad '[portal]\nlisten = 127.0.0.1:http\n' "conf:2: .*PORT"
+	bad '[portal]\nlisten = 10.0.0.1\nlisten = 10.0.0.1:3260,2\n' \
+	    "conf:3: .*there already, as '10.0.0.1'"
 	bad '[portal]\nsessions = 5000\n' "conf:2: .*1 to 4096"
 	bad '[portal]\ncommands = many\n' "conf:2: .*1 to 1024"
 	bad '[portal]\nlogin-timeout = 0\n' "conf:2: .*1 to 3600"
