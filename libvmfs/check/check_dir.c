@@ -181,32 +181,6 @@ leaf_fits(const struct dir_leaf_disk *l, const struct dir_place *at)
 	    (le32_get(l->prefix) ^ at->prefix) >> (32 - bits) == 0;
 }
 
-static int
-check_dir_leaf(struct dir_walk *d, uint64_t block, const struct dir_place *at,
-    struct dir_leaf_disk *l)
-{
-	struct dir_place chain = { .depth = 4, .prefix = at->prefix };
-	uint64_t next = le64_get(l->next);
-	size_t used = le16_get(l->used);
-	bool changed = false;
-	int rc;
-
-	if (used > sizeof(l->data) || at->depth == 0 || !leaf_fits(l, at) ||
-	    (next != 0 && l->prefix_bits != 32))
-		return check_dir_damaged(d, block);
-	rc = check_dir_entries(d, block, l->data, &used, l, &changed);
-	l->used = le16((uint16_t)used);
-	if (rc == 0 && next != 0)
-		rc = check_dir_child(d, next, &chain);
-	if (rc == 1 && d->w->c->conf->repair) {
-		l->next = le64(0);
-		changed = true;
-	}
-	if (rc < 0)
-		return rc;
-	return changed ? check_rewrite(d->w->c, block, BLOCK_DIR_LEAF, l) : 0;
-}
-
 /* 1: it is of another directory, and goes. */
 static int
 check_dir_owner(struct dir_walk *d, uint64_t block, enum block_type type,
@@ -230,18 +204,15 @@ check_dir_owner(struct dir_walk *d, uint64_t block, enum block_type type,
 	return check_rewrite(c, block, type, buf);
 }
 
-/* 1: it is not part of the directory. */
+/* Reads a block.  1: it is not part of the directory. */
 static int
-check_dir_child(struct dir_walk *d, uint64_t block,
-    const struct dir_place *at)
+check_dir_block(struct dir_walk *d, uint64_t block, uint8_t *buf,
+    enum block_type *ret_type)
 {
-	cleanup_free uint8_t *buf = disk_buf_alloc(BLOCK_SIZE);
 	const struct block_hdr_disk *h = (const void *)buf;
 	enum block_type type;
 	int rc;
 
-	if (buf == NULL)
-		return -ENOMEM;
 	rc = check_block(d->w->c, block, 0, buf);
 	if (rc == -VMFS_ECORRUPT)
 		return check_dir_damaged(d, block);
@@ -253,6 +224,7 @@ check_dir_child(struct dir_walk *d, uint64_t block,
 	rc = check_dir_owner(d, block, type, buf);
 	if (rc != 0)
 		return rc;
+	*ret_type = type;
 	switch (check_mark_meta(d->w->c, block, type, d->t->path)) {
 	case MARK_NEW:
 		break;
@@ -264,9 +236,97 @@ check_dir_child(struct dir_walk *d, uint64_t block,
 		    "twice", (unsigned long long)block, d->t->path);
 		return 1;
 	}
+	return 0;
+}
+
+static bool
+leaf_sound(const struct dir_leaf_disk *l, const struct dir_place *at)
+{
+	return le16_get(l->used) <= sizeof(l->data) && at->depth > 0 &&
+	    leaf_fits(l, at) && (le64_get(l->next) == 0 ||
+	    l->prefix_bits == 32);
+}
+
+/* The leaf behind another one.  1: it is not part of the directory. */
+static int
+chain_next(struct dir_walk *d, uint64_t block, uint32_t prefix, uint8_t *buf)
+{
+	const struct dir_place at = { .depth = 4, .prefix = prefix };
+	enum block_type type;
+	int rc;
+
+	rc = check_dir_block(d, block, buf, &type);
+	if (rc == 0 && (type != BLOCK_DIR_LEAF ||
+	    !leaf_sound((const void *)buf, &at)))
+		rc = check_dir_damaged(d, block);
+	return rc;
+}
+
+/* What is in a leaf; *ret_next is what the caller goes on with, in `behind`. */
+static int
+check_dir_leaf(struct dir_walk *d, uint64_t block, uint32_t prefix,
+    struct dir_leaf_disk *l, uint8_t *behind, uint64_t *ret_next)
+{
+	uint64_t next = le64_get(l->next);
+	size_t used = le16_get(l->used);
+	bool changed = false;
+	int rc;
+
+	rc = check_dir_entries(d, block, l->data, &used, l, &changed);
+	l->used = le16((uint16_t)used);
+	if (rc == 0 && next != 0)
+		rc = chain_next(d, next, prefix, behind);
+	*ret_next = rc == 0 ? next : 0;
+	if (rc == 1 && d->w->c->conf->repair) {
+		l->next = le64(0);
+		changed = true;
+	}
+	if (rc < 0)
+		return rc;
+	return changed ? check_rewrite(d->w->c, block, BLOCK_DIR_LEAF, l) : 0;
+}
+
+/* A loop: who may make files makes chains of any length. */
+static int
+check_dir_chain(struct dir_walk *d, uint64_t block, const struct dir_place *at,
+    uint8_t *leaf)
+{
+	cleanup_free uint8_t *other = disk_buf_alloc(BLOCK_SIZE);
+	uint8_t *behind = other;
+	int rc = 0;
+
+	if (other == NULL)
+		return -ENOMEM;
+	if (!leaf_sound((const void *)leaf, at))
+		return check_dir_damaged(d, block);
+	while (block != 0 && rc == 0) {
+		uint8_t *l = leaf;
+
+		rc = check_dir_leaf(d, block, at->prefix, (void *)l, behind,
+		    &block);
+		leaf = behind;
+		behind = l;
+	}
+	return rc;
+}
+
+/* 1: it is not part of the directory. */
+static int
+check_dir_child(struct dir_walk *d, uint64_t block,
+    const struct dir_place *at)
+{
+	cleanup_free uint8_t *buf = disk_buf_alloc(BLOCK_SIZE);
+	enum block_type type;
+	int rc;
+
+	if (buf == NULL)
+		return -ENOMEM;
+	rc = check_dir_block(d, block, buf, &type);
+	if (rc != 0)
+		return rc;
 	return type == BLOCK_DIR_NODE ?
 	    check_dir_node(d, block, at, (void *)buf) :
-	    check_dir_leaf(d, block, at, (void *)buf);
+	    check_dir_chain(d, block, at, buf);
 }
 
 static void

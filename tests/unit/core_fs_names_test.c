@@ -6,6 +6,8 @@
 #include <string.h>
 
 #include "libvmfs/base/crc32c.h"
+#include "libvmfs/check/check.h"
+#include "libvmfs/core/fs_impl.h"
 #include "tests/unit/core_fs_rig.h"
 
 #define MANY 10000u
@@ -277,6 +279,152 @@ ATF_TC_WITHOUT_HEAD(names_with_one_hash_may_be_removed_meanwhile);
 ATF_TC_BODY(names_with_one_hash_may_be_removed_meanwhile, tc)
 {
 	rig_run(128 * MIB, twins_go);
+}
+
+/* ---- chains of leaves ---- */
+
+#define CHAINED 30000u		/* 14 of them in a leaf */
+#define CHAINED_FEW 100u
+#define LONG_LEN 250u
+
+struct chained {
+	uint64_t flips[TWIN_LEN], now, g;
+	char name[LONG_LEN + 1];
+};
+
+static void
+chained_init(struct chained *c)
+{
+	*c = (struct chained){ .g = 0 };
+	ATF_REQUIRE(same_crc(c->flips) > 15);
+	memset(c->name, 'x', LONG_LEN);
+}
+
+/* Another name of that hash. */
+static const char *
+chained_next(struct chained *c)
+{
+	char *end = c->name + LONG_LEN - TWIN_LEN;
+
+	c->now ^= c->flips[__builtin_ctzll(++c->g)];
+	for (unsigned i = 0; i < TWIN_LEN; i++)
+		end[i] = c->now >> i & 1 ? 'c' : 'a';
+	return c->name;
+}
+
+static void
+name_add(struct inode *dip, struct inode *ip, const char *name)
+{
+	const struct dirent e = {
+		.ino = ip->ino, .generation = ip->info.generation,
+		.type = ip->info.type, .name = name, .name_len = strlen(name),
+	};
+	struct ds *ds = ip->fs->ds;
+	struct txn *t;
+
+	ATF_REQUIRE_EQ(0, alloc_reserve(ds, 0, 12));
+	ATF_REQUIRE_EQ(0, txn_begin(ds, 24, &t));
+	ip->info.nlink++;
+	ATF_REQUIRE_EQ(0, dir_insert(t, dip, &e));
+	ATF_REQUIRE_EQ(0, inode_store(t, ip));
+	ATF_REQUIRE_EQ(0, inode_store(t, dip));
+	txn_end(t);
+}
+
+/* As fs_link does, without the look at all leaves for each name. */
+static void
+long_chain(struct rig *r)
+{
+	uint64_t ino = file_in(r, r->root, "f");
+	struct inode *dip, *ip;
+	struct lock_holder h;
+	struct chained c;
+
+	chained_init(&c);
+	ATF_REQUIRE_EQ(0, inode_take(r->fs, r->root, LOCK_EXCLUSIVE, true,
+	    &dip, &h));
+	ATF_REQUIRE_EQ(0, inode_take(r->fs, ino, LOCK_EXCLUSIVE, true, &ip,
+	    &h));
+	for (unsigned i = 0; i < CHAINED; i++)
+		name_add(dip, ip, chained_next(&c));
+	ATF_REQUIRE_EQ(0, inode_give(ip, LOCK_EXCLUSIVE, 0));
+	ATF_REQUIRE_EQ(0, inode_give(dip, LOCK_EXCLUSIVE, 0));
+}
+
+ATF_TC_WITHOUT_HEAD(fsck_goes_through_any_number_of_names_with_one_hash);
+ATF_TC_BODY(fsck_goes_through_any_number_of_names_with_one_hash, tc)
+{
+	rig_run(128 * MIB, long_chain);
+}
+
+/* One with leaves before and behind it; how many names it has. */
+static unsigned
+leaf_break(struct rig *r)
+{
+	const struct super *s = &r->f.super;
+	uint64_t behind_head = 0;
+	struct dir_leaf_disk l;
+	struct block_hdr h;
+	struct dirent e;
+	size_t pos = 0;
+	unsigned n = 0;
+
+	for (uint64_t at = 1; at < s->blocks && behind_head == 0; at++) {
+		ATF_REQUIRE_EQ(0, disk_read(r->f.disk, at * BLOCK_SIZE, &l,
+		    BLOCK_SIZE));
+		if (block_hdr_decode(&l, BLOCK_DIR_LEAF, &s->uuid, at, &h) == 0)
+			behind_head = le64_get(l.next);
+	}
+	ATF_REQUIRE(behind_head != 0);
+	ATF_REQUIRE_EQ(0, disk_read(r->f.disk, behind_head * BLOCK_SIZE, &l,
+	    BLOCK_SIZE));
+	ATF_REQUIRE(le64_get(l.next) != 0);
+	while (dirent_next(l.data, le16_get(l.used), &pos, &e) == 0)
+		n++;
+	l.data[0] ^= 1;
+	ATF_REQUIRE_EQ(0, disk_write(r->f.disk, behind_head * BLOCK_SIZE, &l,
+	    BLOCK_SIZE, 0));
+	return n;
+}
+
+static void
+finding_ignore(void *arg, const struct check_finding *f)
+{
+	(void)arg;
+	(void)f;
+}
+
+/* What stood behind it gets its names back. */
+static void
+broken_chain(struct rig *r)
+{
+	const struct check_conf conf = {
+		.env = &r->f.env, .disk = r->f.disk, .repair = true,
+		.own_slot = -1, .finding = finding_ignore,
+	};
+	unsigned lost, left = 0;
+	struct check_result res;
+	struct chained c;
+
+	chained_init(&c);
+	for (unsigned i = 0; i < CHAINED_FEW; i++)
+		(void)file_in(r, r->root, chained_next(&c));
+	rig_umount(r);
+	lost = leaf_break(r);
+	ATF_REQUIRE_EQ(0, check_run(&conf, &res));
+	ATF_CHECK(res.found > 0 && res.found == res.fixed);
+	rig_check(r);
+	rig_mount(r);
+	chained_init(&c);
+	for (unsigned i = 0; i < CHAINED_FEW; i++)
+		left += look(r, r->root, chained_next(&c)) != 0;
+	ATF_CHECK_EQ(CHAINED_FEW - lost, left);
+}
+
+ATF_TC_WITHOUT_HEAD(damaged_leaf_of_names_with_one_hash_costs_its_own);
+ATF_TC_BODY(damaged_leaf_of_names_with_one_hash_costs_its_own, tc)
+{
+	rig_run(128 * MIB, broken_chain);
 }
 
 static void
@@ -591,6 +739,10 @@ ATF_TP_ADD_TCS(tp)
 	ATF_TP_ADD_TC(tp, cookies_survive_removal);
 	ATF_TP_ADD_TC(tp, names_with_one_hash_are_told_once_each);
 	ATF_TP_ADD_TC(tp, names_with_one_hash_may_be_removed_meanwhile);
+	ATF_TP_ADD_TC(tp,
+	    fsck_goes_through_any_number_of_names_with_one_hash);
+	ATF_TP_ADD_TC(tp,
+	    damaged_leaf_of_names_with_one_hash_costs_its_own);
 	ATF_TP_ADD_TC(tp, wrong_names_are_refused);
 	ATF_TP_ADD_TC(tp, attributes_last);
 	ATF_TP_ADD_TC(tp, rename_matrix);
