@@ -220,12 +220,24 @@ claim(struct check *c, uint64_t chunk, uint64_t count, bool alone)
 	return rc;
 }
 
+/* Between the end of a LUN and the next one's first address there is nothing;
+ * nor where one was that has left. */
+static bool
+on_one_lun(const struct check *c, uint64_t chunk, uint64_t count)
+{
+	int lun = volume_extent_of(&c->super, chunk * CHUNK_BLOCKS);
+
+	return lun >= 0 && volume_extent_of(&c->super,
+	    (chunk + count) * CHUNK_BLOCKS - 1) == lun;
+}
+
 int
 check_mark_chunks(struct check *c, uint64_t chunk, uint64_t count, bool alone)
 {
 	int rc;
 
-	if (chunk == 0 || chunk >= c->chunks || count > c->chunks - chunk)
+	if (chunk == 0 || chunk >= c->chunks || count > c->chunks - chunk ||
+	    !on_one_lun(c, chunk, count))
 		return -ERANGE;
 	rc = claim(c, chunk, count, alone);
 	/* Claimed twice it is in use, too; unless it has just moved. */

@@ -10,6 +10,7 @@
 #include "libvmfs/core/extents.h"
 #include "libvmfs/core/meter.h"
 #include "libvmfs/core/volume.h"
+#include "libvmfs/format/mapnode.h"
 #include "tests/unit/core_extents_rig.h"
 
 EXTENT_TEST(a_further_lun_gives_its_space)
@@ -416,6 +417,116 @@ EXTENT_TEST(disks_on_other_luns_go_on_while_one_is_silent)
 	umount(b);
 }
 
+/* ---- addresses that no LUN has ---- */
+
+/* The map node that has the first MiB of a disk. */
+struct mapped {
+	uint64_t at;
+	struct map_node_disk node;
+	struct block_hdr hdr;
+};
+
+static bool
+is_map_of(const struct box *b, uint64_t ino, struct mapped *m)
+{
+	return block_hdr_decode(&m->node, BLOCK_MAP_NODE, &b->r.f.super.uuid,
+	    m->at, &m->hdr) == 0 && m->hdr.owner == ino &&
+	    m->node.entry[0].state == MAP_HUGE;
+}
+
+static uint64_t
+mib_find(struct box *b, uint64_t ino, struct mapped *m)
+{
+	struct map_entry e;
+
+	for (m->at = 1; m->at < FIRST_SIZE / BLOCK_SIZE; m->at++) {
+		ATF_REQUIRE_EQ(0, disk_read(b->lun[0], m->at * BLOCK_SIZE,
+		    &m->node, BLOCK_SIZE));
+		if (!is_map_of(b, ino, m))
+			continue;
+		ATF_REQUIRE_EQ(0, map_entry_get(&m->node.entry[0], 1, &e));
+		return e.block;
+	}
+	atf_tc_fail("no map");
+}
+
+static void
+mib_forge(struct box *b, uint64_t ino, uint64_t block)
+{
+	struct map_entry e;
+	struct mapped m;
+
+	(void)mib_find(b, ino, &m);
+	ATF_REQUIRE_EQ(0, map_entry_get(&m.node.entry[0], 1, &e));
+	e.block = block;
+	map_entry_put(&m.node.entry[0], &e);
+	block_hdr_encode(&m.node, &m.hdr, &b->r.f.super.uuid);
+	ATF_REQUIRE_EQ(0, disk_write(b->lun[0], m.at * BLOCK_SIZE, &m.node,
+	    BLOCK_SIZE, 0));
+}
+
+struct seen {
+	unsigned of[CHECK_RULES];
+};
+
+static void
+count_rules(void *arg, const struct check_finding *f)
+{
+	struct seen *s = arg;
+
+	s->of[f->rule]++;
+}
+
+/* All that is found can be repaired, and is at once. */
+static struct seen
+repaired(struct box *b)
+{
+	struct check_result res;
+	struct seen s = { .of[0] = 0 };
+	const struct check_conf conf = {
+		.env = &b->r.f.env, .disk = b->r.f.disk,
+		.extents = b->r.f.disk, .repair = true, .own_slot = -1,
+		.finding = count_rules, .arg = &s,
+	};
+
+	ATF_REQUIRE_EQ(0, check_run(&conf, &res));
+	ATF_CHECK_EQ(res.found, res.fixed);
+	rig_check(&b->r);
+	return s;
+}
+
+/* *ret_super: of the two LUNs that two disks lie on, not mounted. */
+static void
+two_files_at_rest(struct box *b, uint64_t *ret_here, uint64_t *ret_there,
+    struct super *ret_super)
+{
+	two_files(b, ret_here, ret_there);
+	ATF_REQUIRE_EQ(fs_close(b->r.fs), 0);
+	ATF_REQUIRE_EQ(fixture_umount(&b->r.f), 0);
+	ATF_REQUIRE_EQ(super_read(b->r.f.disk, ret_super), 0);
+}
+
+EXTENT_TEST(data_where_no_lun_is_reads_as_zeroes_after_fsck)
+{
+	uint64_t here, there, gap;
+	struct fs_file *f;
+	struct super s;
+
+	two_files_at_rest(b, &here, &there, &s);
+	gap = s.extent[0].blocks;
+	ATF_REQUIRE(gap + MIB / BLOCK_SIZE <= s.extent[1].first_block);
+	mib_forge(b, here, gap);
+	ATF_CHECK_EQ(1, repaired(b).of[CHECK_MAP_RANGE]);
+	mib_forge(b, there, gap - CHUNK_BLOCKS);
+	ATF_CHECK_EQ(1, repaired(b).of[CHECK_MAP_RANGE]);
+	disk_close(b->r.f.disk);
+	mount(b);
+	f = rig_open(&b->r, here, FS_READ);
+	rig_expect(f, 0, MIB, 0);
+	rig_close(f);
+	umount(b);
+}
+
 ATF_TP_ADD_TCS(tp)
 {
 	ATF_TP_ADD_TC(tp, a_further_lun_gives_its_space);
@@ -434,5 +545,6 @@ ATF_TP_ADD_TCS(tp)
 	ATF_TP_ADD_TC(tp, a_lun_that_cannot_be_an_extent_changes_nothing);
 	ATF_TP_ADD_TC(tp, the_last_lun_can_grow);
 	ATF_TP_ADD_TC(tp, disks_on_other_luns_go_on_while_one_is_silent);
+	ATF_TP_ADD_TC(tp, data_where_no_lun_is_reads_as_zeroes_after_fsck);
 	return atf_no_error();
 }
