@@ -259,7 +259,8 @@ take_chunks(struct check *c, unsigned count, uint64_t *ret_chunk)
 
 	for (uint64_t i = 0; i < c->chunks; i++) {
 		bool busy = bit_get(c->used, i) || bit_get(c->seen, i) ||
-		    bit_get(c->memory->seen, i);
+		    bit_get(c->memory->seen, i) ||
+		    !on_one_lun(c, i - run, run + 1);
 
 		run = busy ? 0 : run + 1;
 		if (run < count)

@@ -527,6 +527,28 @@ EXTENT_TEST(data_where_no_lun_is_reads_as_zeroes_after_fsck)
 	umount(b);
 }
 
+/* It gets its copy where a LUN has room. */
+EXTENT_TEST(what_two_claim_gets_a_copy_when_the_first_lun_is_full)
+{
+	uint64_t here, there, block;
+	struct mapped m;
+	struct fs_file *f;
+	struct super s;
+
+	two_files_at_rest(b, &here, &there, &s);
+	mib_forge(b, there, mib_find(b, here, &m));
+	ATF_CHECK_EQ(1, repaired(b).of[CHECK_MAP_SHARED]);
+	block = mib_find(b, there, &m);
+	ATF_CHECK_EQ(1, volume_extent_of(&s, block));
+	ATF_CHECK_EQ(1, volume_extent_of(&s, block + MIB / BLOCK_SIZE - 1));
+	disk_close(b->r.f.disk);
+	mount(b);
+	f = rig_open(&b->r, there, FS_READ);
+	rig_expect(f, 0, MIB, 1);
+	rig_close(f);
+	umount(b);
+}
+
 ATF_TP_ADD_TCS(tp)
 {
 	ATF_TP_ADD_TC(tp, a_further_lun_gives_its_space);
@@ -546,5 +568,7 @@ ATF_TP_ADD_TCS(tp)
 	ATF_TP_ADD_TC(tp, the_last_lun_can_grow);
 	ATF_TP_ADD_TC(tp, disks_on_other_luns_go_on_while_one_is_silent);
 	ATF_TP_ADD_TC(tp, data_where_no_lun_is_reads_as_zeroes_after_fsck);
+	ATF_TP_ADD_TC(tp,
+	    what_two_claim_gets_a_copy_when_the_first_lun_is_full);
 	return atf_no_error();
 }
