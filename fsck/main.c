@@ -366,7 +366,7 @@ undo_begin_all(struct session *s)
 
 	for (unsigned i = 0; i < s->super.extents; i++) {
 		undo_path(s->opt->undo, i, path, sizeof(path));
-		rc = undo_begin(s->over[i], path, &s->super.uuid);
+		rc = undo_begin(s->over[i], path, super_uuid(&s->super));
 		if (rc == 0)
 			continue;
 		fail(s, rc, path);
@@ -398,27 +398,52 @@ check_with_undo(struct session *s)
 }
 
 static int
+not_rolled_back(struct session *s, int error)
+{
+	const char *why = s->opt->rollback;
+
+	switch (error) {
+	case -VMFS_EMISCOMPARE:
+		why = "not rolled back: this is not the LUN that the undo file "
+		    "is of, or it was written since";
+		break;
+	case -VMFS_ENOTVMFS:
+		why = "not rolled back: the run that wrote the undo file did "
+		    "not end, and there is no superblock that tells whether "
+		    "this is its LUN";
+		break;
+	case -VMFS_EEXTENT:
+		why = "not rolled back: there are undo files of more LUNs than "
+		    "the superblock tells of";
+		break;
+	case -EAGAIN:
+		why = "not rolled back: the run that wrote the undo file did "
+		    "not end; if nothing has used the LUN since, add --force";
+		break;
+	default:
+		break;
+	}
+	return fail(s, error, why);
+}
+
+static int
 roll_back(struct session *s)
 {
 	struct options *o = s->opt;
 	struct disk *lun[EXTENTS_SEEN_MAX];
+	struct undo_luns luns = { .lun = lun, .n = 1 };
 	struct undo_result r;
-	unsigned n = 1;
 	int rc;
 
 	(void)extents_luns(s->lun, lun);
-	for (; n < s->super.extents; n++)
-		lun[n] = extents_lun(s->lun, &s->super.extent[n].uuid);
-	rc = undo_rollback(o->rollback, lun, n, o->force, &r);
-	if (rc == -VMFS_EMISCOMPARE)
-		return fail(s, rc, "not rolled back: this is not the LUN that "
-		    "the undo file is of, or it was written since");
-	if (rc == -EAGAIN)
-		return fail(s, rc, "not rolled back: the run that wrote the "
-		    "undo file did not end; if nothing has used the LUN since, "
-		    "add --force");
+	for (; luns.n < s->super.extents; luns.n++)
+		lun[luns.n] = extents_lun(s->lun,
+		    &s->super.extent[luns.n].uuid);
+	if (s->super.extents > 0)
+		luns.volume = super_uuid(&s->super);
+	rc = undo_rollback(o->rollback, &luns, o->force, &r);
 	if (rc != 0)
-		return fail(s, rc, o->rollback);
+		return not_rolled_back(s, rc);
 	printf("%s: rolled back, %llu writes, %llu KiB\n", o->lun,
 	    (unsigned long long)r.records,
 	    (unsigned long long)(r.bytes / 1024));
@@ -462,6 +487,8 @@ run(struct session *s)
 	rc = super_read(s->lun, &s->super);
 	if (rc != 0 && s->opt->rollback == NULL)
 		return fail(s, rc, "cannot read the superblock");
+	if (rc != 0)
+		s->super.extents = 0;
 	if (rc == 0 && find_luns(s) != 0)
 		return -VMFS_EEXTENT;
 	if (rc == 0 && refuse_alive(s) != 0)

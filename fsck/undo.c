@@ -285,6 +285,7 @@ struct old {
 struct rollback {
 	FILE *f;
 	struct disk *lun;
+	const struct uuid *volume;
 	struct old *old;
 	size_t count, max;
 	bool ended, changed;
@@ -379,15 +380,30 @@ record_get(struct rollback *b)
 }
 
 static int
+head_read(FILE *f, struct undo_head *ret_h)
+{
+	return fread(ret_h, sizeof(*ret_h), 1, f) == 1 &&
+	    memcmp(ret_h->magic, UNDO_MAGIC, sizeof(ret_h->magic)) == 0 ? 0 :
+	    -VMFS_ECORRUPT;
+}
+
+static bool
+is_of(const struct undo_head *h, const struct uuid *volume)
+{
+	return memcmp(h->volume, volume->b, sizeof(h->volume)) == 0;
+}
+
+static int
 rollback_read(struct rollback *b)
 {
 	struct undo_head h;
 	int rc;
 
-	if (fread(&h, sizeof(h), 1, b->f) != 1 ||
-	    memcmp(h.magic, UNDO_MAGIC, sizeof(h.magic)) != 0)
-		return -VMFS_ECORRUPT;
-	if (le64_get(h.size) != b->lun->info.size_bytes)
+	rc = head_read(b->f, &h);
+	if (rc != 0)
+		return rc;
+	if (le64_get(h.size) != b->lun->info.size_bytes ||
+	    (b->volume != NULL && !is_of(&h, b->volume)))
 		return -VMFS_EMISCOMPARE;
 	while ((rc = record_get(b)) == 0)
 		;
@@ -413,13 +429,25 @@ rollback_write(struct rollback *b, struct undo_result *r)
 	return rc != 0 ? rc : disk_flush(b->lun);
 }
 
+/* Without the records that the end of a run writes only the superblock tells
+ * that it is this LUN. */
 static int
-rollback_one(const char *path, struct disk *lun, bool force, bool only_look,
-    struct undo_result *r)
+rollback_may(const struct rollback *b, bool force)
+{
+	if (b->changed)
+		return -VMFS_EMISCOMPARE;
+	if (b->ended)
+		return 0;
+	return b->volume == NULL ? -VMFS_ENOTVMFS : force ? 0 : -EAGAIN;
+}
+
+static int
+rollback_one(const char *path, const struct undo_luns *luns, unsigned i,
+    bool force, struct undo_result *r)
 {
 	struct rollback b = {
-		.lun = lun, .buf = disk_buf_alloc(PIECE),
-		.was = disk_buf_alloc(PIECE),
+		.lun = luns->lun[i], .volume = luns->volume,
+		.buf = disk_buf_alloc(PIECE), .was = disk_buf_alloc(PIECE),
 	};
 	int rc = b.buf == NULL || b.was == NULL ? -ENOMEM : 0;
 
@@ -428,11 +456,9 @@ rollback_one(const char *path, struct disk *lun, bool force, bool only_look,
 		rc = -errno;
 	if (rc == 0)
 		rc = rollback_read(&b);
-	if (rc == 0 && b.changed)
-		rc = -VMFS_EMISCOMPARE;
-	if (rc == 0 && !b.ended && !force)
-		rc = -EAGAIN;
-	if (rc == 0 && !only_look)
+	if (rc == 0)
+		rc = rollback_may(&b, force);
+	if (rc == 0 && r != NULL)
 		rc = rollback_write(&b, r);
 	if (b.f != NULL)
 		fclose(b.f);
@@ -453,19 +479,48 @@ undo_path(const char *path, unsigned i, char *buf, size_t size)
 		(void)snprintf(buf, size, "%s.%u", path, i);
 }
 
+/* The head of the file of extent i. */
+static int
+head_of(const char *path, unsigned i, struct undo_head *ret_h)
+{
+	char name[PATH_MAX];
+	FILE *f;
+	int rc;
+
+	undo_path(path, i, name, sizeof(name));
+	f = fopen(name, "re");
+	if (f == NULL)
+		return -errno;
+	rc = head_read(f, ret_h);
+	fclose(f);
+	return rc;
+}
+
+/* Of the same datastore, that is: a name like this may be of another one. */
+static bool
+has_further_file(const char *path, unsigned n)
+{
+	struct undo_head first, further;
+
+	return head_of(path, 0, &first) == 0 &&
+	    head_of(path, n, &further) == 0 &&
+	    memcmp(first.volume, further.volume, sizeof(first.volume)) == 0;
+}
+
 int
-undo_rollback(const char *path, struct disk *const *lun, unsigned n,
-    bool force, struct undo_result *ret_r)
+undo_rollback(const char *path, const struct undo_luns *luns, bool force,
+    struct undo_result *ret_r)
 {
 	struct undo_result r = { .records = 0 };
 	char name[PATH_MAX];
-	int rc = 0;
+	int rc = has_further_file(path, luns->n) ? -VMFS_EEXTENT : 0;
 
-	/* All of them or none. */
+	/* All of them or none: the first time it is only looked. */
 	for (unsigned pass = 0; pass < 2; pass++)
-		for (unsigned i = 0; i < n && rc == 0; i++) {
+		for (unsigned i = 0; i < luns->n && rc == 0; i++) {
 			undo_path(path, i, name, sizeof(name));
-			rc = rollback_one(name, lun[i], force, pass == 0, &r);
+			rc = rollback_one(name, luns, i, force,
+			    pass == 0 ? NULL : &r);
 		}
 	if (rc == 0)
 		*ret_r = r;

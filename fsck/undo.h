@@ -31,14 +31,21 @@ struct undo_result {
 };
 /* A datastore of several LUNs has a file for each: of extent i, "PATH.i". */
 void undo_path(const char *path, unsigned i, char *buf, size_t size);
+/* Where to put it back. */
+struct undo_luns {
+	struct disk *const *lun;	/* extent 0 first */
+	unsigned n;
+	const struct uuid *volume;	/* NULL: no superblock can be read */
+};
 /*
- * Puts back what the files of these LUNs have, extent 0 first.
- * -VMFS_EMISCOMPARE: a LUN is another one or was written since; -VMFS_ECORRUPT:
- * no undo file, or one that is damaged; -EAGAIN: the run did not end, nobody
- * can tell, and not `force`.  Nothing is written then.  One that was cut short
- * is done again.  Suspends.
+ * Puts back what the files of these LUNs have.  -VMFS_EMISCOMPARE: a LUN is
+ * another one or was written since; -VMFS_ECORRUPT: no undo file, or one that
+ * is damaged; -VMFS_EEXTENT: there is a file of a further LUN; -EAGAIN: the run
+ * did not end, nobody can tell, and not `force`; -VMFS_ENOTVMFS: nor is there a
+ * superblock, that is not forced.  Nothing is written then.  One that was cut
+ * short is done again.  Suspends.
  */
-int undo_rollback(const char *path, struct disk *const *lun, unsigned n,
-    bool force, struct undo_result *ret_r) MUST_CHECK;
+int undo_rollback(const char *path, const struct undo_luns *luns, bool force,
+    struct undo_result *ret_r) MUST_CHECK;
 
 #endif

@@ -198,6 +198,67 @@ rollback_of_a_run_that_was_cut_short_needs_force_body()
 	atf_check_equal "${before}" "$(sum lun)"
 }
 
+# cut_short FILE: as a run leaves it that was killed, only what stood there.
+cut_short()
+{
+	_at=4096
+	while [ "$(od -An -tu4 -j$((_at + 4)) -N4 "$1" | tr -d ' ')" = 1 ]; do
+		_at=$((_at + 32 + $(od -An -tu4 -j$((_at + 16)) -N4 "$1")))
+	done
+	truncate -s ${_at} "$1"
+}
+
+# no_superblock LUN: none of the three is left.
+no_superblock()
+{
+	for _at in $(LC_ALL=C grep -obaP 'VMB1\x01\x00' "$1" | cut -d: -f1); do
+		dd if=/dev/zero of="$1" bs=8 seek=$((_at / 8)) count=1 \
+		    conv=notrunc status=none
+	done
+}
+
+# Another LUN of that size has another datastore, or something else.
+atf_test_case rollback_by_force_is_of_that_lun_only
+rollback_by_force_is_of_that_lun_only_body()
+{
+	make_lun
+	damage 16 200
+	before=$(sum lun)
+	atf_check -s exit:1 -o ignore -e empty fsck.vmfs -y --undo undo lun
+	cut_short undo
+	truncate -s 256M other
+	cp other empty
+	atf_check -s exit:8 -o empty -e match:'no superblock' \
+	    fsck.vmfs -f --rollback undo other
+	atf_check cmp empty other
+	atf_check -o ignore mkfs.vmfs -L other other
+	cp other was
+	atf_check -s exit:8 -o empty -e match:'not the LUN' \
+	    fsck.vmfs -f --rollback undo other
+	atf_check cmp was other
+	atf_check -o match:'rolled back' -e empty \
+	    fsck.vmfs -f --rollback undo lun
+	atf_check_equal "${before}" "$(sum lun)"
+}
+
+atf_test_case rollback_is_of_all_luns_or_none
+rollback_is_of_all_luns_or_none_body()
+{
+	truncate -s 64M lun
+	truncate -s 128M lun1
+	atf_check -o ignore mkfs.vmfs -L ds1 lun "${PWD}/lun1"
+	damage 768 700
+	atf_check -s exit:1 -o ignore -e ignore fsck.vmfs -y --undo undo lun
+	no_superblock lun
+	before="$(sum lun) $(sum lun1)"
+	atf_check -s exit:8 -o empty -e match:'more LUNs than the superblock' \
+	    fsck.vmfs --rollback undo lun
+	atf_check_equal "${before}" "$(sum lun) $(sum lun1)"
+	# One that is of something else is not in the way.
+	echo mine >undo.1
+	atf_check -o match:'rolled back' fsck.vmfs --rollback undo lun
+}
+
 # Where the only journal begins: heads of journals are of type 12.
 journal_block()
 {
@@ -265,5 +326,7 @@ atf_init_test_cases()
 	atf_add_test_case rollback_refuses_what_was_written_since
 	atf_add_test_case rollback_that_was_cut_short_is_done_again
 	atf_add_test_case rollback_of_a_run_that_was_cut_short_needs_force
+	atf_add_test_case rollback_by_force_is_of_that_lun_only
+	atf_add_test_case rollback_is_of_all_luns_or_none
 	atf_add_test_case lun_that_cannot_be_had_is_named
 }
