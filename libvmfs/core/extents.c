@@ -15,7 +15,9 @@ struct place {
 	_Atomic(struct disk *) lun;	/* NULL: missing */
 	_Atomic bool gone;		/* it said so, or is silent for long */
 	_Atomic uint64_t silent_ns;	/* since then no answer; 0: it answers */
-	_Atomic bool dirty;		/* written since its last flush */
+	/* Changes that have ended, and how many of them a flush has reached:
+	 * one that is under way counts for nobody before it has ended. */
+	_Atomic uint64_t written, flushed;
 	bool placed;			/* first and end are set */
 };
 
@@ -29,6 +31,7 @@ struct piece {
 	struct disk_req req;
 	struct disk_req *parent;
 	struct place *place;
+	uint64_t written;		/* FLUSH: the changes that it reaches */
 };
 
 struct flush {
@@ -90,7 +93,7 @@ piece_done(struct disk_req *req)
 
 	/* Before the submitter can ask for a flush. */
 	if (changes(req->op))
-		atomic_store(&c->place->dirty, true);
+		atomic_fetch_add(&c->place->written, 1);
 	parent->result = lun_result(c->place, req->result);
 	parent->sense = req->sense;
 	free(c);
@@ -159,6 +162,16 @@ route(struct extents *x, struct disk_req *req)
 }
 
 static void
+flushed_to(struct place *p, uint64_t written)
+{
+	uint64_t before = atomic_load(&p->flushed);
+
+	while (before < written && !atomic_compare_exchange_weak(&p->flushed,
+	    &before, written))
+		;
+}
+
+static void
 flushed(struct disk_req *req)
 {
 	struct piece *c = req->arg;
@@ -167,8 +180,8 @@ flushed(struct disk_req *req)
 	int r = c->place->first == 0 ? req->result :
 	    lun_result(c->place, req->result);
 
-	if (r < 0)
-		atomic_store(&c->place->dirty, true);
+	if (r == 0)
+		flushed_to(c->place, c->written);
 	/* What was written to a LUN that is lost is lost with it: whoever has
 	 * data there is told (check_places), the others go on. */
 	if (r < 0 && r != -VMFS_EEXTENT && f->result == 0)
@@ -180,14 +193,15 @@ flushed(struct disk_req *req)
 	parent->done(parent);
 }
 
-/* LUNs to flush besides the first; they are clean from here on. */
+/* LUNs to flush besides the first. */
 static unsigned
-take_dirty(struct extents *x, struct place **ret)
+list_dirty(struct extents *x, struct place **ret)
 {
 	unsigned n = atomic_load(&x->n), count = 0;
 
 	for (unsigned i = 1; i < n; i++)
-		if (atomic_exchange(&x->place[i].dirty, false))
+		if (atomic_load(&x->place[i].flushed) <
+		    atomic_load(&x->place[i].written))
 			ret[count++] = &x->place[i];
 	return count;
 }
@@ -209,7 +223,7 @@ static void
 flush_all(struct extents *x, struct disk_req *req)
 {
 	struct place *dirty[EXTENTS_SEEN_MAX];
-	unsigned n = take_dirty(x, dirty + 1) + 1;
+	unsigned n = list_dirty(x, dirty + 1) + 1;
 	struct flush *f;
 
 	dirty[0] = &x->place[0];
@@ -219,8 +233,6 @@ flush_all(struct extents *x, struct disk_req *req)
 	}
 	f = calloc(1, sizeof(*f) + n * sizeof(f->piece[0]));
 	if (f == NULL) {
-		for (unsigned i = 1; i < n; i++)
-			atomic_store(&dirty[i]->dirty, true);
 		disk_complete(req, -ENOMEM);
 		return;
 	}
@@ -229,6 +241,7 @@ flush_all(struct extents *x, struct disk_req *req)
 	req->priv[0] = f;
 	for (unsigned i = 0; i < n; i++) {
 		piece_init(&f->piece[i], dirty[i], req);
+		f->piece[i].written = atomic_load(&dirty[i]->written);
 		f->piece[i].req.done = flushed;
 	}
 	for (unsigned i = 0; i < n; i++)

@@ -2,10 +2,10 @@
 /*
  * The LUNs of a datastore as one disk.  Its addresses are the volume's: the
  * first LUN begins at 0, the others where the superblock's table says.  A flush
- * reaches every LUN that was written since its last one, so "flush, then commit
- * with FUA" holds whatever lies where.  Reservations and holds are commands to
- * one LUN: here they go to the first, and whoever fences asks for all of them
- * (extents_luns).
+ * reaches every LUN that has writes which none has reached, so "flush, then
+ * commit with FUA" holds whatever lies where.  Reservations and holds are
+ * commands to one LUN: here they go to the first, and whoever fences asks for
+ * all of them (extents_luns).
  *
  * Requests may come from any thread; all else is one scheduler's.
  */
