@@ -171,11 +171,15 @@ static int
 ckpt_write(struct ds *ds)
 {
 	struct checkpoint *c = &ds->ckpt;
+	uint64_t losses = ds_losses(ds);
 	int r;
 
 	r = writeback_run(ds, c->shadows, c->count);
 	if (r == 0 && c->count > 0)
 		r = disk_flush(ds->conf.disk);
+	for (size_t i = 0; i < c->count; i++)
+		c->shadows[i].lost |= ds_block_lost_since(ds,
+		    c->shadows[i].hdr.addr, losses);
 	return r < 0 ? r : move_tail(ds);
 }
 

@@ -87,6 +87,9 @@ struct ds_conf {
 };
 /* Does a LUN of it that was there not answer any more? */
 bool ds_has_lost(const struct ds *ds);
+/* See extents_losses and extents_lost_since. */
+uint64_t ds_losses(const struct ds *ds);
+bool ds_block_lost_since(const struct ds *ds, uint64_t block, uint64_t losses);
 /* Does the block lie on a LUN that is there? */
 bool ds_block_is_here(const struct ds *ds, uint64_t block);
 

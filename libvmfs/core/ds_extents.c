@@ -216,6 +216,19 @@ ds_has_lost(const struct ds *ds)
 	return ds->super.extents > 1 && extents_lost(ds->conf.extents);
 }
 
+uint64_t
+ds_losses(const struct ds *ds)
+{
+	return ds->super.extents == 1 ? 0 : extents_losses(ds->conf.extents);
+}
+
+bool
+ds_block_lost_since(const struct ds *ds, uint64_t block, uint64_t losses)
+{
+	return ds->super.extents > 1 &&
+	    extents_lost_since(ds->conf.extents, block, losses);
+}
+
 bool
 ds_block_is_here(const struct ds *ds, uint64_t block)
 {

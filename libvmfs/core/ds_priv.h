@@ -71,7 +71,7 @@ struct shadow {
 	struct mb *mb;		/* referenced */
 	struct block_hdr hdr;
 	uint8_t *data;		/* BLOCK_SIZE, of the checkpoint's buffer */
-	bool lost;		/* its LUN is not there: not written */
+	bool lost;		/* with its LUN: not written, or not durable */
 };
 
 /* The one checkpoint that may be under way. */

@@ -18,12 +18,15 @@ struct place {
 	/* Changes that have ended, and how many of them a flush has reached:
 	 * one that is under way counts for nobody before it has ended. */
 	_Atomic uint64_t written, flushed;
+	struct extents *all;
+	_Atomic uint64_t lost_at;	/* the last of extents.losses here */
 	bool placed;			/* first and end are set */
 };
 
 struct extents {
 	struct disk disk;
 	_Atomic unsigned n;
+	_Atomic uint64_t losses;
 	struct place place[EXTENTS_SEEN_MAX];
 };
 
@@ -72,12 +75,29 @@ is_silent_for_long(struct place *p)
 	return now > since && now - since > EXTENT_SILENT_NS;
 }
 
+static void
+raise_to(_Atomic uint64_t *p, uint64_t to)
+{
+	uint64_t before = atomic_load(p);
+
+	while (before < to && !atomic_compare_exchange_weak(p, &before, to))
+		;
+}
+
+/* What was written and not flushed may be lost, also when it is back soon. */
+static void
+note_loss(struct place *p)
+{
+	raise_to(&p->lost_at, atomic_fetch_add(&p->all->losses, 1) + 1);
+}
+
 static int
 lun_result(struct place *p, int result)
 {
 	if (result == -VMFS_EGONE ||
 	    (result == -VMFS_EUNKNOWN && is_silent_for_long(p))) {
 		atomic_store(&p->gone, true);
+		note_loss(p);
 		return -VMFS_EEXTENT;
 	}
 	if (result != -VMFS_EUNKNOWN)
@@ -162,16 +182,6 @@ route(struct extents *x, struct disk_req *req)
 }
 
 static void
-flushed_to(struct place *p, uint64_t written)
-{
-	uint64_t before = atomic_load(&p->flushed);
-
-	while (before < written && !atomic_compare_exchange_weak(&p->flushed,
-	    &before, written))
-		;
-}
-
-static void
 flushed(struct disk_req *req)
 {
 	struct piece *c = req->arg;
@@ -181,9 +191,9 @@ flushed(struct disk_req *req)
 	    lun_result(c->place, req->result);
 
 	if (r == 0)
-		flushed_to(c->place, c->written);
+		raise_to(&c->place->flushed, c->written);
 	/* What was written to a LUN that is lost is lost with it: whoever has
-	 * data there is told (check_places), the others go on. */
+	 * anything there looks (extents_lost_since), the others go on. */
 	if (r < 0 && r != -VMFS_EEXTENT && f->result == 0)
 		f->result = r;
 	if (--f->left > 0)
@@ -215,6 +225,7 @@ flush_piece(struct flush *f, struct piece *c)
 		disk_submit(lun, &c->req);
 		return;
 	}
+	note_loss(c->place);
 	c->req.home = f->parent->home;
 	disk_complete(&c->req, -VMFS_EEXTENT);
 }
@@ -422,6 +433,7 @@ extents_open(struct disk *first, struct disk **ret_d)
 	atomic_store(&x->place[0].lun, first);
 	atomic_store(&x->place[0].end, first->info.size_bytes);
 	x->place[0].placed = true;
+	x->place[0].all = x;
 	atomic_store(&x->n, 1);
 	take_stock(x);
 	*ret_d = &x->disk;
@@ -456,6 +468,7 @@ place_new(struct extents *x, const struct uuid *uuid, struct place **ret_p)
 	if (n == EXTENTS_SEEN_MAX)
 		return -VMFS_ELIMIT;
 	x->place[n].uuid = *uuid;
+	x->place[n].all = x;
 	*ret_p = &x->place[n];
 	atomic_store(&x->n, n + 1);
 	return 0;
@@ -577,6 +590,21 @@ extents_lost(struct disk *d)
 		    atomic_load(&x->place[i].end) != 0)
 			return true;
 	return false;
+}
+
+uint64_t
+extents_losses(struct disk *d)
+{
+	return atomic_load(&extents_of(d)->losses);
+}
+
+bool
+extents_lost_since(struct disk *d, uint64_t block, uint64_t losses)
+{
+	struct place *p = place_at(extents_of(d), block << BLOCK_SHIFT,
+	    BLOCK_SIZE);
+
+	return p != NULL && atomic_load(&p->lost_at) > losses;
 }
 
 void

@@ -51,6 +51,13 @@ unsigned extents_luns_well(struct disk *d, struct disk *ret[EXTENTS_SEEN_MAX]);
 #define EXTENT_SILENT_NS (60 * (uint64_t)1000000000)
 /* Is any one that was attached? */
 bool extents_lost(struct disk *d);
+/*
+ * How often a LUN has got lost, or was left out by a flush for being so; and
+ * whether the block's has since.  Then what was written there meanwhile is not
+ * durable, however well flushes have ended, and even if the LUN is back.
+ */
+uint64_t extents_losses(struct disk *d);
+bool extents_lost_since(struct disk *d, uint64_t block, uint64_t losses);
 /* It answers again, and is the same. */
 void extents_back(struct disk *d, const struct uuid *uuid);
 /* Does the block lie on a LUN that is there? */

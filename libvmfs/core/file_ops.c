@@ -207,13 +207,14 @@ fs_file_strip_ids(struct fs_file *f)
 }
 
 /*
- * A flush leaves out LUNs that are lost.  Then every file that has anything
- * there may have written it since its last one, and must not be told that it
- * is durable.
+ * A flush leaves out LUNs that are lost, of which one may be back by now.  Then
+ * every file that has anything there may have written it since its last one,
+ * and must not be told that it is durable.
  */
 static int
-check_places(struct inode *ip)
+check_places(struct inode *ip, uint64_t losses)
 {
+	struct ds *ds = ip->fs->ds;
 	uint64_t off = 0, end = ip->info.size;
 	struct map_run run;
 	int r = 0;
@@ -224,8 +225,8 @@ check_places(struct inode *ip)
 		fiber_rwlock_rdlock(&ip->map);
 		r = map_run(ip, true, &ip->info.map, off, end - off, &run);
 		fiber_rwlock_unlock(&ip->map);
-		if (r == 0 && run.data &&
-		    !ds_block_is_here(ip->fs->ds, run.block))
+		if (r == 0 && run.data && (!ds_block_is_here(ds, run.block) ||
+		    ds_block_lost_since(ds, run.block, losses)))
 			r = -VMFS_EEXTENT;
 	}
 	return r;
@@ -247,6 +248,8 @@ fs_file_write(struct fs_file *f, uint64_t offset, const void *buf, size_t len)
 int
 fs_file_flush(struct fs_file *f)
 {
+	struct ds *ds = f->fs->ds;
+	uint64_t losses = ds_losses(ds);
 	int r;
 
 	if (f->mode == LOCK_MULTI_WRITER)
@@ -256,8 +259,9 @@ fs_file_flush(struct fs_file *f)
 	else
 		r = file_store_times(f->ip);
 	if (r == 0 && f->mode == LOCK_EXCLUSIVE)
-		r = ds_commit(f->fs->ds);
-	return r == 0 && ds_has_lost(f->fs->ds) ? check_places(f->ip) : r;
+		r = ds_commit(ds);
+	return r == 0 && (ds_has_lost(ds) || ds_losses(ds) != losses) ?
+	    check_places(f->ip, losses) : r;
 }
 
 int

@@ -1,44 +1,76 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* A datastore of several LUNs: what a flush says, and when a LUN may go. */
 #include <atf-c.h>
-#include <string.h>
 
 #include "libvmfs/core/ds_priv.h"
+#include "libvmfs/core/extents.h"
 #include "tests/unit/core_extents_rig.h"
 #include "tests/unit/gate_disk.h"
 
-/* Between the datastore and LUN 1. */
-static struct {
+/* Between the datastore and each of its LUNs. */
+static struct tap {
 	struct disk disk;
 	struct disk *below;
 	bool hold;		/* the next flush */
 	struct disk_req *held;
 	unsigned flushes;
-} lun;
+	/* Its cache takes blocks of metadata and is lost at the first flush
+	 * behind that: who asked is told that the LUN is gone. */
+	bool dying;
+	unsigned lost;
+} tap[2];
+
+static bool
+dies(struct tap *t, struct disk_req *req)
+{
+	bool caught = t->dying && req->op == DISK_WRITE &&
+	    req->length <= BLOCK_SIZE && (req->flags & DISK_FUA) == 0;
+	bool gone = t->dying && req->op == DISK_FLUSH && t->lost > 0;
+
+	t->lost += caught;
+	t->dying = t->dying && !gone;
+	if (caught || gone)
+		disk_complete(req, gone ? -VMFS_EGONE : 0);
+	return caught || gone;
+}
 
 static void
-lun_submit(struct disk *d, struct disk_req *req)
+tap_submit(struct disk *d, struct disk_req *req)
 {
-	(void)d;
-	lun.flushes += req->op == DISK_FLUSH;
-	if (req->op == DISK_FLUSH && lun.hold) {
-		lun.hold = false;
-		lun.held = req;
+	struct tap *t = container_of(d, struct tap, disk);
+
+	t->flushes += req->op == DISK_FLUSH;
+	if (dies(t, req))
+		return;
+	if (req->op == DISK_FLUSH && t->hold) {
+		t->hold = false;
+		t->held = req;
 	} else {
-		disk_submit(lun.below, req);
+		disk_submit(t->below, req);
 	}
 }
 
-static const struct disk_ops lun_ops = { .submit = lun_submit };
+static const struct disk_ops tap_ops = { .submit = tap_submit };
 
 static void
-lun_put(struct box *b)
+tap_on(struct box *b)
 {
-	memset(&lun, 0, sizeof(lun));
-	lun.below = b->lun[1];
-	lun.disk.ops = &lun_ops;
-	lun.disk.info = b->lun[1]->info;
-	b->way[1]->below = &lun.disk;
+	for (unsigned i = 0; i < 2; i++) {
+		tap[i] = (struct tap){
+			.disk = { .ops = &tap_ops, .info = b->lun[i]->info },
+			.below = b->lun[i],
+		};
+		b->way[i]->below = &tap[i].disk;
+	}
+}
+
+static void
+tap_release(struct tap *t)
+{
+	struct disk_req *req = t->held;
+
+	t->held = NULL;
+	disk_submit(t->below, req);
 }
 
 /* Beside the test's own fiber. */
@@ -84,7 +116,7 @@ open_there(struct box *b)
 	f = rig_open(&b->r, there, FS_READ | FS_WRITE);
 	ATF_REQUIRE_EQ(0, fs_file_flush(f));
 	ATF_REQUIRE_EQ(0, ds_checkpoint(b->r.f.ds, 0));
-	lun_put(b);
+	tap_on(b);
 	return f;
 }
 
@@ -99,7 +131,7 @@ EXTENT_TEST(a_flush_reaches_a_lun_that_another_one_is_flushing)
 	struct ds *ds = b->r.f.ds;
 	struct gate_disk gate;
 
-	gate_disk_init(&gate, b->lun[0]);
+	gate_disk_init(&gate, &tap[0].disk);
 	b->way[0]->below = &gate.disk;
 	/* Something to commit and to write. */
 	(void)rig_create(&b->r, "new", INODE_FILE, 0);
@@ -111,29 +143,108 @@ EXTENT_TEST(a_flush_reaches_a_lun_that_another_one_is_flushing)
 		fiber_yield();
 	/* Behind its commit's flush, before its own. */
 	rig_fill(f, 79 * MIB, 4096, 6);
-	lun.hold = true;
+	tap[1].hold = true;
 	gate_disk_open(&gate);
-	while (lun.held == NULL && !checkpoint.ended)
+	while (tap[1].held == NULL && !checkpoint.ended)
 		fiber_yield();
-	ATF_REQUIRE(lun.held != NULL);
-	lun.flushes = 0;
+	ATF_REQUIRE(tap[1].held != NULL);
+	tap[1].flushes = 0;
 	start(b, flush_main, &flush);
-	while (!flush.ended && lun.flushes == 0)
+	while (!flush.ended && tap[1].flushes == 0)
 		fiber_yield();
-	ATF_CHECK_MSG(lun.flushes > 0, "the guest's flush ended with %d, and "
+	ATF_CHECK_MSG(tap[1].flushes > 0, "the guest's flush ended with %d, and "
 	    "the LUN has not been asked for one", flush.result);
-	disk_submit(lun.below, lun.held);
+	tap_release(&tap[1]);
 	while (!flush.ended || !checkpoint.ended)
 		fiber_yield();
 	ATF_CHECK_EQ(0, flush.result);
 	ATF_CHECK_EQ(0, checkpoint.result);
-	b->way[0]->below = b->lun[0];
+	b->way[0]->below = &tap[0].disk;
+	rig_close(f);
+	umount(b);
+}
+
+static void
+comes_back(struct box *b)
+{
+	extents_back(b->r.f.disk, &ds_super(b->r.f.ds)->extent[1].uuid);
+}
+
+/*
+ * LUN 1 loses what a checkpoint has put in its place there before that is
+ * flushed.  It was committed and acknowledged before, so that the journal has
+ * to have it.
+ */
+static void
+lose_what_a_checkpoint_wrote(struct box *b, bool back_at_once)
+{
+	struct fs_file *f = open_there(b);
+	struct job checkpoint = { 0 };
+
+	rig_fill(f, 90 * MIB, 4 * MIB, 4);
+	ATF_REQUIRE_EQ(0, fs_file_flush(f));
+	tap[1].dying = true;
+	start(b, checkpoint_main, &checkpoint);
+	while (tap[1].lost == 0)
+		fiber_yield();
+	/* The flush goes to both and ends with the last one. */
+	tap[0].hold = true;
+	while (tap[0].held == NULL || !extents_lost(b->r.f.disk))
+		fiber_yield();
+	if (back_at_once)
+		comes_back(b);
+	tap_release(&tap[0]);
+	while (!checkpoint.ended)
+		fiber_yield();
+	ATF_CHECK_EQ(0, checkpoint.result);
+	ds_abandon(b->r.f.ds);
+	ATF_CHECK(fs_file_close(f) < 0);
+	box_kill(b);
+	mount_replayed(b);
+	umount(b);
+}
+
+EXTENT_TEST(what_a_lost_lun_had_not_flushed_stays_in_the_journal)
+{
+	lose_what_a_checkpoint_wrote(b, false);
+}
+
+EXTENT_TEST(and_when_the_lun_is_back_before_the_checkpoint_ends)
+{
+	lose_what_a_checkpoint_wrote(b, true);
+}
+
+/* A guest's flush leaves out the LUN, which is back before it has ended. */
+EXTENT_TEST(a_guest_is_told_of_a_lun_that_was_lost_during_its_flush)
+{
+	struct fs_file *f = open_there(b);
+	struct job flush = { .f = f };
+
+	rig_fill(f, 79 * MIB, 4096, 6);
+	tap[1].dying = true;
+	tap[1].lost = 1;
+	tap[0].hold = true;
+	start(b, flush_main, &flush);
+	while (tap[0].held == NULL || !extents_lost(b->r.f.disk))
+		fiber_yield();
+	comes_back(b);
+	tap_release(&tap[0]);
+	while (!flush.ended)
+		fiber_yield();
+	ATF_CHECK_EQ(-VMFS_EEXTENT, flush.result);
+	ATF_CHECK_EQ(0, fs_file_flush(f));
 	rig_close(f);
 	umount(b);
 }
 
 ATF_TP_ADD_TCS(tp)
 {
+	ATF_TP_ADD_TC(tp,
+	    what_a_lost_lun_had_not_flushed_stays_in_the_journal);
+	ATF_TP_ADD_TC(tp,
+	    and_when_the_lun_is_back_before_the_checkpoint_ends);
+	ATF_TP_ADD_TC(tp,
+	    a_guest_is_told_of_a_lun_that_was_lost_during_its_flush);
 	ATF_TP_ADD_TC(tp, a_flush_reaches_a_lun_that_another_one_is_flushing);
 	return atf_no_error();
 }
