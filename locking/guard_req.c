@@ -28,14 +28,16 @@ static void guard_try(struct guard_req *r);
 /*
  * The LUN tells one flush that its cache was lost, whoever sent it; what
  * others had written before is lost as well.  From then on no flush of the
- * datastore succeeds: it must be mounted again.
+ * datastore succeeds: it must be mounted again.  Of a LUN that is lost those
+ * learn in another way who have anything there.
  */
 static int
 flush_result(struct guard_req *r, int result)
 {
 	struct guard *g = r->guard;
 
-	if (result < 0 && result != -VMFS_EATTENTION)
+	if (result < 0 && result != -VMFS_EATTENTION &&
+	    result != -VMFS_EEXTENT)
 		atomic_store(&g->flush_error, result);
 	return result == 0 && !r->replay ? atomic_load(&g->flush_error) :
 	    result;

@@ -194,7 +194,8 @@ flushed(struct disk_req *req)
 		raise_to(&c->place->flushed, c->written);
 	/* What was written to a LUN that is lost is lost with it: whoever has
 	 * anything there looks (extents_lost_since), the others go on. */
-	if (r < 0 && r != -VMFS_EEXTENT && f->result == 0)
+	if (r < 0 && f->result == 0 && (r != -VMFS_EEXTENT ||
+	    (parent->flags & DISK_ALL_LUNS) != 0))
 		f->result = r;
 	if (--f->left > 0)
 		return;

@@ -46,7 +46,8 @@ unsigned extents_luns_well(struct disk *d, struct disk *ret[EXTENTS_SEEN_MAX]);
 
 /*
  * A further LUN that is permanently gone, or that has not answered for this
- * long, is lost: requests to it fail with -VMFS_EEXTENT, flushes leave it out.
+ * long, is lost: requests to it fail with -VMFS_EEXTENT, flushes leave it out, but
+ * for those with DISK_ALL_LUNS.
  */
 #define EXTENT_SILENT_NS (60 * (uint64_t)1000000000)
 /* Is any one that was attached? */

@@ -436,7 +436,8 @@ journal_empty(struct replay *p)
 	struct journal_head h = p->head;
 	int r;
 
-	r = disk_flush(p->disk);
+	r = disk_run(p->disk, &(struct disk_req){
+	    .op = DISK_FLUSH, .flags = DISK_ALL_LUNS });
 	for (unsigned i = 0; r == 0 && i < JOURNAL_FIRST_BLOCK; i++) {
 		h.head_sequence++;
 		h.addr = p->base + (h.head_sequence & 1);

@@ -53,6 +53,9 @@ enum {
 	 * Another path or a new session has no reservation: -VMFS_EATTENTION.
 	 */
 	DISK_RESERVED = 1 << 2,
+	/* FLUSH: a LUN that is lost, of several, is not left out; the result is
+	 * -VMFS_EEXTENT then. */
+	DISK_ALL_LUNS = 1 << 3,
 };
 
 /* What a disk can do. */

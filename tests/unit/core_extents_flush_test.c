@@ -214,6 +214,28 @@ EXTENT_TEST(and_when_the_lun_is_back_before_the_checkpoint_ends)
 	lose_what_a_checkpoint_wrote(b, true);
 }
 
+/* The same at a replay, which can be done again when the LUN is back. */
+EXTENT_TEST(a_replay_that_a_lun_has_not_flushed_does_not_count)
+{
+	struct fs_file *f = open_there(b);
+	struct recover_report report;
+
+	rig_fill(f, 90 * MIB, 4 * MIB, 4);
+	ATF_REQUIRE_EQ(0, fs_file_flush(f));
+	ds_abandon(b->r.f.ds);
+	ATF_CHECK(fs_file_close(f) < 0);
+	box_kill(b);
+	open_found(b);
+	tap_on(b);
+	tap[1].dying = true;
+	ATF_CHECK_EQ(-VMFS_EEXTENT, fixture_recover(&b->r.f, b->r.f.disk,
+	    &report));
+	ATF_CHECK(tap[1].lost > 0 && !tap[1].dying);
+	disk_close(b->r.f.disk);
+	mount_replayed(b);
+	umount(b);
+}
+
 /* A guest's flush leaves out the LUN, which is back before it has ended. */
 EXTENT_TEST(a_guest_is_told_of_a_lun_that_was_lost_during_its_flush)
 {
@@ -243,6 +265,7 @@ ATF_TP_ADD_TCS(tp)
 	    what_a_lost_lun_had_not_flushed_stays_in_the_journal);
 	ATF_TP_ADD_TC(tp,
 	    and_when_the_lun_is_back_before_the_checkpoint_ends);
+	ATF_TP_ADD_TC(tp, a_replay_that_a_lun_has_not_flushed_does_not_count);
 	ATF_TP_ADD_TC(tp,
 	    a_guest_is_told_of_a_lun_that_was_lost_during_its_flush);
 	ATF_TP_ADD_TC(tp, a_flush_reaches_a_lun_that_another_one_is_flushing);

@@ -44,6 +44,8 @@ int find_extent(void *arg, const struct super *s, unsigned i,
 /* The disk of all LUNs; those that are found come with the mount. */
 void open_all(struct box *b);
 void mount(struct box *b);
+/* The same, with the LUNs that the superblock has; not mounted. */
+void open_found(struct box *b);
 /* After a crash: what is in the journal is done, then fsck finds nothing. */
 void mount_replayed(struct box *b);
 /* fsck must find nothing afterwards, or is not asked. */
