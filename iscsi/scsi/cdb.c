@@ -33,7 +33,7 @@ static const struct cdb_op table[] = {
 	    { 0x16, 0, 0, 0, 0, 0x04 } },
 	{ 0x17, 0, 6, 0, ACCESS_FREE, OUT_NONE, "RELEASE(6)", scsi_release,
 	    { 0x17, 0, 0, 0, 0, 0x04 } },
-	{ 0x1a, 0, 6, 0, ACCESS_WRITE, OUT_NONE, "MODE SENSE(6)",
+	{ 0x1a, 0, 6, 0, ACCESS_READ, OUT_NONE, "MODE SENSE(6)",
 	    scsi_mode_sense, { 0x1a, 0x08, 0xff, 0xff, 0xff, 0x04 } },
 	{ 0x1b, 0, 6, OP_FIBER, ACCESS_WRITE, OUT_NONE, "START STOP UNIT",
 	    scsi_start_stop, { 0x1b, 0x01, 0, 0x0f, 0xf7, 0x04 } },
@@ -89,7 +89,7 @@ static const struct cdb_op table[] = {
 	    { 0x56, 0, 0, 0, 0, 0, 0, 0, 0, 0x04 } },
 	{ 0x57, 0, 10, 0, ACCESS_FREE, OUT_NONE, "RELEASE(10)", scsi_release,
 	    { 0x57, 0, 0, 0, 0, 0, 0, 0, 0, 0x04 } },
-	{ 0x5a, 0, 10, 0, ACCESS_WRITE, OUT_NONE, "MODE SENSE(10)",
+	{ 0x5a, 0, 10, 0, ACCESS_READ, OUT_NONE, "MODE SENSE(10)",
 	    scsi_mode_sense,
 	    { 0x5a, 0x18, 0xff, 0xff, 0, 0, 0, 0xff, 0xff, 0x04 } },
 #define PR_IN(sa, name) \

@@ -10,6 +10,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "iscsi/disk_libiscsi_disk.h"
 #include "libvmfs/base/units.h"
 #include "tests/interop/cut_proxy.h"
 #include "tests/interop/self_peer.h"
@@ -141,6 +142,26 @@ SELF_CASE(keys_and_reservation_are_read)
 	ATF_CHECK_EQ(DISK_PR_WRITE_EXCLUSIVE_AR, p.type);
 	disk_close(a);
 	disk_close(b);
+}
+
+static const struct lprobe *
+found(struct disk *d)
+{
+	return &container_of(d, struct ldisk, disk)->lun;
+}
+
+/* As the second host of a datastore opens its LUN. */
+SELF_CASE(what_a_reserved_lun_can_do_is_found)
+{
+	struct disk *a, *b, *c;
+
+	two_registrants(&a, &b);
+	c = peer_lun(0);
+	ATF_CHECK(found(a)->fua);
+	ATF_CHECK(found(c)->fua);
+	disk_close(a);
+	disk_close(b);
+	disk_close(c);
 }
 
 SELF_CASE(who_is_not_registered_cannot_write)
@@ -581,6 +602,7 @@ SELF_CASE(many_requests_survive_many_cuts)
 ATF_TP_ADD_TCS(tp)
 {
 	ATF_TP_ADD_TC(tp, all_capabilities_are_found);
+	ATF_TP_ADD_TC(tp, what_a_reserved_lun_can_do_is_found);
 	ATF_TP_ADD_TC(tp, the_map_of_a_lun_is_read);
 	ATF_TP_ADD_TC(tp, luns_with_blocks_of_4_kib_work);
 	ATF_TP_ADD_TC(tp, compare_and_write_writes_when_equal);

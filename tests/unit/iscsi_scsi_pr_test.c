@@ -28,6 +28,18 @@ read_one(struct scsi_nexus *n)
 	return rig_read(n, 1, 1, buf);
 }
 
+/* MODE SENSE(6), or (10), of all pages. */
+static uint32_t
+modes(struct scsi_nexus *n, uint8_t opcode)
+{
+	uint8_t cdb[10] = { opcode, 0, 0x3f, 0, 255, [8] = 255 };
+	uint8_t buf[255];
+	size_t len;
+
+	return rig_cmd_in(n, cdb, opcode == 0x1a ? 6 : 10, buf, sizeof(buf),
+	    &len);
+}
+
 /* Hosts 0 and 1 register keys 0xa and 0xb, host 0 reserves. */
 static void
 reserve(struct rig *r, uint8_t type)
@@ -85,6 +97,10 @@ types_keep_out_whom_they_should(struct rig *r)
 		ATF_CHECK_EQ(want[i].read_reg, read_one(r->nexus[1]));
 		ATF_CHECK_EQ(want[i].write_other, write_one(r->nexus[2]));
 		ATF_CHECK_EQ(want[i].read_other, read_one(r->nexus[2]));
+		/* SPC-4 table 45: as to read. */
+		ATF_CHECK_EQ(want[i].read_reg, modes(r->nexus[1], 0x1a));
+		ATF_CHECK_EQ(want[i].read_other, modes(r->nexus[2], 0x1a));
+		ATF_CHECK_EQ(want[i].read_other, modes(r->nexus[2], 0x5a));
 		ATF_CHECK_EQ(RIG_GOOD, rig_tur(r->nexus[2]));
 		ATF_REQUIRE_EQ(RIG_GOOD,
 		    rig_pr_out(r->nexus[0], CLEAR, 0, 0xa, 0));
@@ -536,7 +552,6 @@ static void
 reserve6_keeps_others_out(struct rig *r)
 {
 	static const uint8_t res[6] = { 0x16 }, rel[6] = { 0x17 };
-	static const uint8_t mode[6] = { 0x1a, 0, 0x3f, 0, 255 };
 	static const uint8_t inquiry[6] = { 0x12, 0, 0, 0, 96 };
 	uint8_t buf[256];
 	size_t len;
@@ -545,8 +560,8 @@ reserve6_keeps_others_out(struct rig *r)
 	ATF_CHECK_EQ(RIG_CONFLICT, rig_cmd(r->nexus[1], res, 6, NULL, 0));
 	ATF_CHECK_EQ(RIG_CONFLICT, rig_tur(r->nexus[1]));
 	ATF_CHECK_EQ(RIG_CONFLICT, read_one(r->nexus[1]));
-	ATF_CHECK_EQ(RIG_CONFLICT,
-	    rig_cmd_in(r->nexus[1], mode, 6, buf, sizeof(buf), &len));
+	ATF_CHECK_EQ(RIG_CONFLICT, modes(r->nexus[1], 0x1a));
+	ATF_CHECK_EQ(RIG_CONFLICT, modes(r->nexus[1], 0x5a));
 	ATF_CHECK_EQ(RIG_CONFLICT, rig_pr_out(r->nexus[1], REGISTER, 0, 0, 1));
 	ATF_CHECK_EQ(RIG_GOOD,
 	    rig_cmd_in(r->nexus[1], inquiry, 6, buf, sizeof(buf), &len));
