@@ -15,6 +15,7 @@
 #define TRANSFER_MAX MIB	/* bytes of one READ or WRITE */
 #define RANGE_MAX (16 * MIB)	/* bytes of one UNMAP or WRITE SAME */
 #define PR_IN_SIZE 8192		/* 1023 keys */
+#define FLUSHES_MAX 10		/* each but the last met a unit attention */
 
 /* A disk request on its way. */
 struct op {
@@ -24,6 +25,7 @@ struct op {
 	uint64_t next;		/* bytes already cut into commands */
 	unsigned active;	/* commands under way */
 	bool flush_after;	/* FUA on a LUN that has none */
+	unsigned flushes;	/* sent for that */
 	uint64_t covers;	/* FLUSH: writes acknowledged before it */
 	unsigned losses;	/* of the disk when it began */
 	int result;
@@ -33,6 +35,7 @@ struct op {
 struct chunk {
 	struct lcmd cmd;
 	struct op *op;
+	bool behind;		/* when all of the request was executed */
 	uint64_t offset;	/* within the request */
 	uint8_t *data;		/* of our own, freed with the chunk */
 	struct iovec iov[];
@@ -175,6 +178,32 @@ read_answer(struct chunk *c)
 	}
 }
 
+/*
+ * The request was executed.  Nothing may say that it was not, unless a second
+ * time does no harm: a COMPARE AND WRITE would meet its own image.
+ */
+static int
+behind_result(const struct op *op, int rc)
+{
+	return rc < 0 && (op->req->op == DISK_CAW ||
+	    (op->req->flags & DISK_RESERVED) != 0) ? -VMFS_EUNKNOWN : rc;
+}
+
+static int
+behind_answer(struct chunk *c)
+{
+	struct op *op = c->op;
+	int rc = c->cmd.result;
+
+	if (rc == -VMFS_EATTENTION && lsense_is_reservation(&c->cmd.sense))
+		op->d->attention = c->cmd.sense;
+	if (rc == -VMFS_EATTENTION && op->flushes < FLUSHES_MAX) {
+		op->flush_after = true;
+		return 0;
+	}
+	return behind_result(op, rc);
+}
+
 static void
 chunk_done(struct lcmd *cmd)
 {
@@ -186,7 +215,9 @@ chunk_done(struct lcmd *cmd)
 	/* What comes behind the write of a section needs no reservation. */
 	if (cmd->nexus != 0 && cmd->cdb.dir == LCDB_OUT)
 		lsess_let_go(op->d->sess);
-	if (rc == 0) {
+	if (c->behind) {
+		rc = behind_answer(c);
+	} else if (rc == 0) {
 		rc = read_answer(c);
 	} else if (cmd->cdb.b[0] == LCDB_WRITE_SAME16 &&
 	    (rc == -EOPNOTSUPP || rc == -EINVAL)) {
@@ -448,8 +479,11 @@ cut_flush_after(struct op *op)
 	struct chunk *c = chunk_new(op, 0, 0);
 
 	op->flush_after = false;
-	if (c != NULL)
+	op->flushes++;
+	if (c != NULL) {
+		c->behind = true;
 		c->cmd.cdb = lcdb_sync16();
+	}
 	return c;
 }
 
@@ -469,7 +503,9 @@ op_more(struct op *op)
 	if (op_has_more(op) && reservation_gone(op))
 		op_note(op, -VMFS_EATTENTION, NULL);
 	while (op->active < OP_WINDOW) {
-		if (op_has_more(op)) {
+		bool behind = !op_has_more(op);
+
+		if (!behind) {
 			c = op_table[op->req->op].cut(op);
 			if (!op_table[op->req->op].ranged)
 				op->next = 1;
@@ -480,7 +516,8 @@ op_more(struct op *op)
 			break;
 		}
 		if (c == NULL) {
-			op_note(op, -ENOMEM, NULL);
+			op_note(op, behind ? behind_result(op, -ENOMEM) :
+			    -ENOMEM, NULL);
 			break;
 		}
 		op->active++;
@@ -488,6 +525,18 @@ op_more(struct op *op)
 	}
 	if (op->active == 0)
 		op_finish(op);
+}
+
+/* Met behind another request, but meant for the user. */
+static void
+tell_attention(struct op *op)
+{
+	struct disk_sense *s = &op->d->attention;
+
+	if (s->status == 0)
+		return;
+	op_note(op, -VMFS_EATTENTION, s);
+	s->status = 0;
 }
 
 static void
@@ -502,6 +551,8 @@ op_start(void *arg)
 	op->losses = op->d->account->losses;
 	if (op_table[op->req->op].cut == NULL)
 		op->result = -EOPNOTSUPP;
+	else
+		tell_attention(op);
 	/* Counts as a command: done never runs within submit. */
 	op->active = 1;
 	op_more(op);

@@ -29,6 +29,7 @@ struct ldisk {
 	struct lprobe lun;
 	bool write_same;	/* until the LUN says it has none */
 	uint64_t reserved;	/* nexus of the last RESERVE; 0: none */
+	struct disk_sense attention;	/* to be told with the next request */
 	struct ldisk_account *account, own;
 	struct list node;		/* in account->members */
 	struct lport port;		/* as lprobe_port found it */

@@ -164,6 +164,72 @@ SELF_CASE(what_a_reserved_lun_can_do_is_found)
 	disk_close(c);
 }
 
+/* Gives the other registrant one unit attention after another. */
+struct restless {
+	struct disk *disk;
+	bool stop, stopped;
+};
+
+static void
+restless_main(void *arg)
+{
+	struct restless *r = arg;
+
+	while (!r->stop) {
+		ATF_CHECK_EQ(0, pr(r->disk, DISK_PR_RELEASE, KEY_A, 0));
+		ATF_CHECK_EQ(0, pr(r->disk, DISK_PR_RESERVE, KEY_A, 0));
+	}
+	r->stopped = true;
+}
+
+/* Swaps while attentions come; how many were done though told otherwise. */
+static unsigned
+swap_and_swap(struct disk *d, unsigned times)
+{
+	uint8_t *old = disk_buf_alloc(4096), *new = disk_buf_alloc(4096);
+	uint8_t *now = disk_buf_alloc(4096);
+	unsigned wrong = 0;
+
+	for (unsigned done = 0; done < times && wrong == 0;) {
+		int rc;
+
+		memset(new, (int)(done % 250) + 1, 4096);
+		rc = disk_caw(d, 0, old, new, 4096);
+		if (rc == 0) {
+			memcpy(old, new, 4096);
+			done++;
+			continue;
+		}
+		ATF_REQUIRE_EQ(-VMFS_EATTENTION, rc);
+		while ((rc = disk_read(d, 0, now, 4096)) == -VMFS_EATTENTION)
+			;
+		ATF_REQUIRE_EQ(0, rc);
+		wrong += memcmp(now, new, 4096) == 0;
+	}
+	free(old);
+	free(new);
+	free(now);
+	return wrong;
+}
+
+/* On a LUN without FUA there is a flush behind it. */
+SELF_CASE(an_attention_behind_a_compare_and_write_does_not_undo_it)
+{
+	struct restless r = { 0 };
+	struct disk *b;
+
+	two_registrants(&r.disk, &b);
+	container_of(b, struct ldisk, disk)->lun.fua = false;
+	ATF_REQUIRE_EQ(0, sched_spawn(sched_current(), "restless",
+	    restless_main, &r));
+	ATF_CHECK_EQ_MSG(0, swap_and_swap(b, 500), "it was done");
+	r.stop = true;
+	while (!r.stopped)
+		fiber_yield();
+	disk_close(r.disk);
+	disk_close(b);
+}
+
 SELF_CASE(who_is_not_registered_cannot_write)
 {
 	struct disk *a, *b, *c = peer_lun(0);
@@ -603,6 +669,8 @@ ATF_TP_ADD_TCS(tp)
 {
 	ATF_TP_ADD_TC(tp, all_capabilities_are_found);
 	ATF_TP_ADD_TC(tp, what_a_reserved_lun_can_do_is_found);
+	ATF_TP_ADD_TC(tp,
+	    an_attention_behind_a_compare_and_write_does_not_undo_it);
 	ATF_TP_ADD_TC(tp, the_map_of_a_lun_is_read);
 	ATF_TP_ADD_TC(tp, luns_with_blocks_of_4_kib_work);
 	ATF_TP_ADD_TC(tp, compare_and_write_writes_when_equal);
