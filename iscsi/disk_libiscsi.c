@@ -17,6 +17,13 @@
 #define PR_IN_SIZE 8192		/* 1023 keys */
 #define FLUSHES_MAX 10		/* each but the last met a unit attention */
 
+/* What follows when all of a request was executed. */
+enum behind {
+	BEHIND_NOTHING,
+	BEHIND_FLUSH,		/* FUA on a LUN that has none */
+	BEHIND_MODES,		/* which a reservation may hide no longer */
+};
+
 /* A disk request on its way. */
 struct op {
 	struct sched_work work;
@@ -24,8 +31,8 @@ struct op {
 	struct disk_req *req;
 	uint64_t next;		/* bytes already cut into commands */
 	unsigned active;	/* commands under way */
-	bool flush_after;	/* FUA on a LUN that has none */
-	unsigned flushes;	/* sent for that */
+	enum behind behind;	/* still to be sent */
+	unsigned flushes;	/* sent behind it */
 	uint64_t covers;	/* FLUSH: writes acknowledged before it */
 	unsigned losses;	/* of the disk when it began */
 	int result;
@@ -35,7 +42,7 @@ struct op {
 struct chunk {
 	struct lcmd cmd;
 	struct op *op;
-	bool behind;		/* when all of the request was executed */
+	enum behind behind;	/* NOTHING: the request itself */
 	uint64_t offset;	/* within the request */
 	uint8_t *data;		/* of our own, freed with the chunk */
 	struct iovec iov[];
@@ -183,9 +190,11 @@ read_answer(struct chunk *c)
  * time does no harm: a COMPARE AND WRITE would meet its own image.
  */
 static int
-behind_result(const struct op *op, int rc)
+behind_result(const struct op *op, enum behind what, int rc)
 {
-	return rc < 0 && (op->req->op == DISK_CAW ||
+	if (what == BEHIND_MODES)
+		return 0;
+	return what == BEHIND_FLUSH && rc < 0 && (op->req->op == DISK_CAW ||
 	    (op->req->flags & DISK_RESERVED) != 0) ? -VMFS_EUNKNOWN : rc;
 }
 
@@ -193,15 +202,20 @@ static int
 behind_answer(struct chunk *c)
 {
 	struct op *op = c->op;
+	struct ldisk *d = op->d;
 	int rc = c->cmd.result;
 
 	if (rc == -VMFS_EATTENTION && lsense_is_reservation(&c->cmd.sense))
-		op->d->attention = c->cmd.sense;
-	if (rc == -VMFS_EATTENTION && op->flushes < FLUSHES_MAX) {
-		op->flush_after = true;
+		d->attention = c->cmd.sense;
+	if (rc == -VMFS_EATTENTION && c->behind == BEHIND_FLUSH &&
+	    op->flushes < FLUSHES_MAX) {
+		op->behind = BEHIND_FLUSH;
 		return 0;
 	}
-	return behind_result(op, rc);
+	/* Write protection that is seen only now, writes will meet. */
+	if (rc == 0 && c->behind == BEHIND_MODES)
+		lprobe_modes(&d->lun, c->data, c->cmd.received);
+	return behind_result(op, c->behind, rc);
 }
 
 static void
@@ -215,7 +229,7 @@ chunk_done(struct lcmd *cmd)
 	/* What comes behind the write of a section needs no reservation. */
 	if (cmd->nexus != 0 && cmd->cdb.dir == LCDB_OUT)
 		lsess_let_go(op->d->sess);
-	if (c->behind) {
+	if (c->behind != BEHIND_NOTHING) {
 		rc = behind_answer(c);
 	} else if (rc == 0) {
 		rc = read_answer(c);
@@ -474,16 +488,19 @@ op_has_more(const struct op *op)
 }
 
 static struct chunk *
-cut_flush_after(struct op *op)
+cut_behind(struct op *op, enum behind what)
 {
-	struct chunk *c = chunk_new(op, 0, 0);
+	bool modes = what == BEHIND_MODES;
+	struct chunk *c = chunk_new(op, modes, modes ? LPROBE_MODES : 0);
 
-	op->flush_after = false;
-	op->flushes++;
-	if (c != NULL) {
-		c->behind = true;
-		c->cmd.cdb = lcdb_sync16();
-	}
+	op->behind = BEHIND_NOTHING;
+	op->flushes += !modes;
+	if (c == NULL)
+		return NULL;
+	c->behind = what;
+	c->cmd.cdb = modes ? lcdb_mode_sense6(LPROBE_PAGES, LPROBE_MODES) :
+	    lcdb_sync16();
+	c->cmd.retry_attention = modes;
 	return c;
 }
 
@@ -503,21 +520,21 @@ op_more(struct op *op)
 	if (op_has_more(op) && reservation_gone(op))
 		op_note(op, -VMFS_EATTENTION, NULL);
 	while (op->active < OP_WINDOW) {
-		bool behind = !op_has_more(op);
+		enum behind what = BEHIND_NOTHING;
 
-		if (!behind) {
+		if (op_has_more(op)) {
 			c = op_table[op->req->op].cut(op);
 			if (!op_table[op->req->op].ranged)
 				op->next = 1;
-		} else if (op->flush_after && op->active == 0 &&
+		} else if (op->behind != BEHIND_NOTHING && op->active == 0 &&
 		    op->result == 0) {
-			c = cut_flush_after(op);
+			what = op->behind;
+			c = cut_behind(op, what);
 		} else {
 			break;
 		}
 		if (c == NULL) {
-			op_note(op, behind ? behind_result(op, -ENOMEM) :
-			    -ENOMEM, NULL);
+			op_note(op, behind_result(op, what, -ENOMEM), NULL);
 			break;
 		}
 		op->active++;
@@ -539,14 +556,28 @@ tell_attention(struct op *op)
 	s->status = 0;
 }
 
+static enum behind
+what_follows(const struct ldisk *d, const struct disk_req *req)
+{
+	switch (req->op) {
+	case DISK_WRITE:
+	case DISK_CAW:
+		return (req->flags & DISK_FUA) != 0 && !d->lun.fua ?
+		    BEHIND_FLUSH : BEHIND_NOTHING;
+	case DISK_PR_OUT:
+	case DISK_RELEASE:
+		return d->lun.modes_hidden ? BEHIND_MODES : BEHIND_NOTHING;
+	default:
+		return BEHIND_NOTHING;
+	}
+}
+
 static void
 op_start(void *arg)
 {
 	struct op *op = arg;
 
-	op->flush_after = (op->req->flags & DISK_FUA) != 0 &&
-	    !op->d->lun.fua &&
-	    (op->req->op == DISK_WRITE || op->req->op == DISK_CAW);
+	op->behind = what_follows(op->d, op->req);
 	op->covers = op->d->account->written;
 	op->losses = op->d->account->losses;
 	if (op_table[op->req->op].cut == NULL)

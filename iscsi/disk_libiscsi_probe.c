@@ -158,24 +158,33 @@ has_volatile_cache(const uint8_t *d, size_t len)
 	return true;
 }
 
-static int
-probe_mode(struct lsess *s, struct lprobe *p)
+void
+lprobe_modes(struct lprobe *p, const uint8_t *d, size_t len)
 {
-	uint8_t d[192];
-	struct lcmd c;
-	int rc = run_past_attentions(s, lcdb_mode_sense6(0x3f, sizeof(d)), d,
-	    &c);
-
-	p->volatile_cache = true;
-	if (is_transport(rc))
-		return rc;
-	if (rc < 0 || c.received < 4)
-		return 0;
-	p->volatile_cache = has_volatile_cache(d, c.received);
+	p->modes_hidden = false;
+	if (len < 4)
+		return;
+	p->volatile_cache = has_volatile_cache(d, len);
 	/* WP and DPOFUA, SBC-4 6.4.1 */
 	if ((d[2] & 0x80) != 0)
 		p->caps |= DISK_CAP_READONLY;
 	p->fua = (d[2] & 0x10) != 0;
+}
+
+static int
+probe_mode(struct lsess *s, struct lprobe *p)
+{
+	uint8_t d[LPROBE_MODES];
+	struct lcmd c;
+	int rc = run_past_attentions(s, lcdb_mode_sense6(LPROBE_PAGES,
+	    LPROBE_MODES), d, &c);
+
+	p->volatile_cache = true;
+	if (is_transport(rc))
+		return rc;
+	p->modes_hidden = rc == -VMFS_ECONFLICT;
+	if (rc == 0)
+		lprobe_modes(p, d, c.received);
 	return 0;
 }
 

@@ -30,6 +30,7 @@ struct lprobe {
 	bool unmapped_zero;		/* thin, unmapped blocks read zeroes */
 	bool write_same_unmap;		/* ... and WRITE SAME unmaps */
 	bool volatile_cache;		/* WCE, or not told */
+	bool modes_hidden;		/* by a reservation: ask again */
 	struct lcache_id cache;
 	char serial[64];
 };
@@ -43,6 +44,13 @@ struct lprobe {
 int lprobe_lun(struct lsess *s, struct lprobe *ret_probe) MUST_CHECK;
 /* Size and block size alone, into *probe. */
 int lprobe_capacity(struct lsess *s, struct lprobe *probe) MUST_CHECK;
+/*
+ * FUA, cache and write protection out of what lcdb_mode_sense6(LPROBE_PAGES,
+ * LPROBE_MODES) brought.
+ */
+#define LPROBE_PAGES 0x3f	/* all */
+#define LPROBE_MODES 192
+void lprobe_modes(struct lprobe *probe, const uint8_t *data, size_t len);
 /* Identity alone; works while the session is VERIFYING, takes no unit
  * attention.  serial[64] is "" when the LUN has none. */
 int lprobe_identity(struct lsess *s, char *serial, struct lcache_id *ret_id)

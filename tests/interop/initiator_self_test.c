@@ -164,6 +164,42 @@ SELF_CASE(what_a_reserved_lun_can_do_is_found)
 	disk_close(c);
 }
 
+/* Exclusive access hides the mode pages from who is not registered. */
+SELF_CASE(what_a_reservation_hid_is_found_by_who_registers)
+{
+	struct disk_pr reserve = { .action = DISK_PR_RESERVE, .key = KEY_A,
+		.type = DISK_PR_EXCLUSIVE_ACCESS_AR };
+	struct disk *a = peer_lun(0), *b;
+
+	ATF_REQUIRE_EQ(0, pr(a, DISK_PR_REGISTER, 0, KEY_A));
+	ATF_REQUIRE_EQ(0, disk_pr_out(a, &reserve));
+	b = peer_lun(0);
+	ATF_CHECK(!found(b)->fua);
+	ATF_REQUIRE_EQ(0, pr(b, DISK_PR_REGISTER, 0, KEY_B));
+	ATF_CHECK(found(b)->fua);
+	disk_close(a);
+	disk_close(b);
+}
+
+SELF_CASE(what_a_reserve_hid_is_found_later)
+{
+	struct disk_req reserve = { .op = DISK_RESERVE };
+	struct disk_req release = { .op = DISK_RELEASE };
+	struct disk *a = peer_lun(0), *b;
+
+	ATF_REQUIRE_EQ(0, disk_run(a, &reserve));
+	b = peer_lun(0);
+	ATF_CHECK(!found(b)->fua);
+	ATF_REQUIRE_EQ(0, disk_run(a, &release));
+	reserve = (struct disk_req){ .op = DISK_RESERVE };
+	ATF_REQUIRE_EQ(0, disk_run(b, &reserve));
+	release = (struct disk_req){ .op = DISK_RELEASE };
+	ATF_REQUIRE_EQ(0, disk_run(b, &release));
+	ATF_CHECK(found(b)->fua);
+	disk_close(a);
+	disk_close(b);
+}
+
 /* Gives the other registrant one unit attention after another. */
 struct restless {
 	struct disk *disk;
@@ -669,6 +705,8 @@ ATF_TP_ADD_TCS(tp)
 {
 	ATF_TP_ADD_TC(tp, all_capabilities_are_found);
 	ATF_TP_ADD_TC(tp, what_a_reserved_lun_can_do_is_found);
+	ATF_TP_ADD_TC(tp, what_a_reservation_hid_is_found_by_who_registers);
+	ATF_TP_ADD_TC(tp, what_a_reserve_hid_is_found_later);
 	ATF_TP_ADD_TC(tp,
 	    an_attention_behind_a_compare_and_write_does_not_undo_it);
 	ATF_TP_ADD_TC(tp, the_map_of_a_lun_is_read);
