@@ -224,7 +224,8 @@ struct resize {
 	struct disk_info info;
 };
 
-/* Other units of the same source are told as well. */
+/* Other units of the same source are told as well.  Sources are asked, which
+ * takes its time: whoever calls has the box's mutex, so that no unit goes. */
 static int
 resize_fiber(void *arg)
 {
@@ -283,6 +284,21 @@ grow_file(const struct resize *r, const char *text, char *msg)
 	return rc;
 }
 
+/* With the box's mutex. */
+static int
+resize(struct resize *r, const char *size, char *msg)
+{
+	int rc = r->e->reactor != NULL ?
+	    call_on(r->e->env.sched, resize_fiber, r) : -ENOENT;
+
+	if (rc == 0 && size != NULL)
+		rc = grow_file(r, size, msg);
+	r->refresh = true;
+	if (rc == 0)
+		rc = call_on(r->e->env.sched, resize_fiber, r);
+	return rc;
+}
+
 static int
 cmd_lun_resize(struct daemon *d, json_t *args, json_t **ret_result, char *msg)
 {
@@ -295,13 +311,9 @@ cmd_lun_resize(struct daemon *d, json_t *args, json_t **ret_result, char *msg)
 		rc = get_lun(args, key, &r.lun, msg);
 	if (rc < 0)
 		return rc;
-	rc = r.e->reactor != NULL ?
-	    call_on(r.e->env.sched, resize_fiber, &r) : -ENOENT;
-	if (rc == 0 && size != NULL)
-		rc = grow_file(&r, size, msg);
-	r.refresh = true;
-	if (rc == 0)
-		rc = call_on(r.e->env.sched, resize_fiber, &r);
+	(void)pthread_mutex_lock(&d->box.mutex);
+	rc = resize(&r, size, msg);
+	(void)pthread_mutex_unlock(&d->box.mutex);
 	if (rc == -ENOENT && msg[0] == '\0')
 		return no_lun(r.iqn, r.lun, msg);
 	if (rc < 0 && msg[0] == '\0')

@@ -163,3 +163,51 @@ lun_that_was_removed_stays_away_body()
 	atf_check -s exit:1 grep lun.0 box/conf
 	host_stop box
 }
+
+gw=iqn.2026-11.test:gw
+
+# gw_start LUN...: a box whose LUN 0 is that of the other one.
+gw_start()
+{
+	portal=$(vmfsctl --json target ls | jq -r '.portals[0]')
+	{
+		printf '[portal]\nlisten = 127.0.0.1:0\n[target %s]\n' ${gw}
+		printf '%s\n' "lun.0 = iscsi://${portal}/${iqn}/0" "$@"
+	} | host_conf gw
+	daemon_start gw
+}
+
+# asked PORT: who serves it has not read all that came.
+asked()
+{
+	awk -v at="$(printf ':%04X$' "$1")" '$2 ~ at && $4 == "01" &&
+	    $5 !~ /:00000000$/ { found = 1 } END { exit !found }' /proc/net/tcp
+}
+
+lun_1_is_gone()
+{
+	! vmfsctl -c gw/ctl lun info ${gw} 1
+}
+
+# While a source is asked for its size no LUN goes.
+fault_test_case lun_is_resized_while_another_goes
+lun_is_resized_while_another_goes_body()
+{
+	box_conf "lun.0 = ram:64M"
+	daemon_start box
+	gw_start 'lun.1 = ram:64M'
+	kill -STOP "$(cat box/pid)"
+	vmfsctl -c gw/ctl lun resize ${gw} 0 >resized 2>&1 &
+	resize=$!
+	until_true 20 asked "${portal##*:}" || atf_fail "it is not asked"
+	vmfsctl -c gw/ctl lun remove ${gw} 1 >removed 2>&1 &
+	remove=$!
+	# It must not get far.
+	until_true 1 lun_1_is_gone
+	kill -CONT "$(cat box/pid)"
+	wait ${resize} || atf_fail "$(cat resized gw/err)"
+	wait ${remove} || atf_fail "$(cat removed gw/err)"
+	lun_1_is_gone || atf_fail "LUN 1 is still there"
+	daemon_stop gw
+	daemon_stop box
+}
