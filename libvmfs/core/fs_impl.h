@@ -100,6 +100,7 @@ struct inode {
 	struct inode_info info;		/* while ex, sh or mw */
 	bool unlinked, times_dirty;
 	unsigned sharing;	/* copies that look for a snapshot of it */
+	bool promoting;		/* it takes over nothing meanwhile */
 	uint64_t seen_version;		/* of the lock, for unlocked readers */
 	struct list bucket[NODE_CACHE_BUCKETS], lru;
 	unsigned cached;

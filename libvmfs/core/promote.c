@@ -161,8 +161,10 @@ fs_file_promote(struct fs_file *f, const struct fs_progress *p)
 	r = promote_check(f);
 	if (r != 0)
 		return r;
-	/* No snapshot of it meanwhile, which would share as well. */
+	/* No snapshot of it meanwhile, which would share as well, and no copy
+	 * that shares: this does not come by there again. */
 	snaps_lock(ip);
+	ip->promoting = true;
 	r = ip->info.snapshots > 0 ? -EBUSY : kin_load(ip);
 	if (r == 0) {
 		/* Like the guest's writes. */
@@ -177,6 +179,7 @@ fs_file_promote(struct fs_file *f, const struct fs_progress *p)
 			r = pin_release(ip, false, &idle);
 		content_unlock(ip);
 	}
+	ip->promoting = false;
 	snaps_unlock(ip);
 	if (r == 0)
 		pin_released(ip->fs, idle);

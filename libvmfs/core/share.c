@@ -378,14 +378,16 @@ fs_file_share(struct fs_file *src, struct fs_file *dst, uint64_t offset,
 	r = share_check(src, dst, offset);
 	if (r == 0 && offset == 0 && end > 0 && !is_origin(from, to))
 		r = share_begin(from, to);
-	if (r == 0 && !is_origin(from, to))
-		r = -EOPNOTSUPP;
 	if (r != 0)
 		return r;
 	content_lock(to);
-	to->info.mtime_ns = to->info.ctime_ns = fs_now_ns(to->fs);
-	to->times_dirty = true;
-	r = share_groups(from, to, offset, end, &end);
+	if (is_origin(from, to) && !to->promoting) {
+		to->info.mtime_ns = to->info.ctime_ns = fs_now_ns(to->fs);
+		to->times_dirty = true;
+		r = share_groups(from, to, offset, end, &end);
+	} else {
+		r = -EOPNOTSUPP;
+	}
 	content_unlock(to);
 	if (r == 0)
 		*ret_len = end - offset;

@@ -314,6 +314,41 @@ ATF_TC_BODY(the_snapshot_goes_with_the_last_promoted_copy, tc)
 	rig_run(128 * MIB, promoted);
 }
 
+/* Where the promotion has been already. */
+static bool
+share_behind(void *arg, uint64_t done, uint64_t total)
+{
+	struct pair *p = arg;
+
+	(void)total;
+	if (done == 4 * MIB)
+		ATF_CHECK_EQ(-EOPNOTSUPP, share(p, MIB, MIB));
+	return true;
+}
+
+static void
+share_beside_promotion(struct rig *r)
+{
+	struct pair p;
+	struct fs_progress progress = { share_behind, &p };
+
+	pair_open(&p, r);
+	rig_fill(p.from, 0, SIZE, 'a');
+	ATF_REQUIRE_EQ((int64_t)SIZE, share(&p, 0, SIZE));
+	ATF_REQUIRE_EQ(0, fs_file_promote(p.to, &progress));
+	rig_fill(p.from, 0, SIZE, 'b');
+	rig_expect(p.to, 0, SIZE, 'a');
+	rig_fill(p.to, 0, SIZE, 'c');
+	rig_expect(p.from, 0, SIZE, 'b');
+	pair_close(&p);
+}
+
+ATF_TC_WITHOUT_HEAD(what_is_shared_beside_a_promotion_stays_ones_own);
+ATF_TC_BODY(what_is_shared_beside_a_promotion_stays_ones_own, tc)
+{
+	rig_run(128 * MIB, share_beside_promotion);
+}
+
 static void
 read_meanwhile(struct rig *r)
 {
@@ -670,6 +705,7 @@ ATF_TP_ADD_TCS(tp)
 	ATF_TP_ADD_TC(tp, an_unchanged_disk_is_copied_from_one_snapshot);
 	ATF_TP_ADD_TC(tp, the_snapshot_goes_with_the_last_copy);
 	ATF_TP_ADD_TC(tp, the_snapshot_goes_with_the_last_promoted_copy);
+	ATF_TP_ADD_TC(tp, what_is_shared_beside_a_promotion_stays_ones_own);
 	ATF_TP_ADD_TC(tp, a_copys_snapshot_in_use_goes_later);
 	ATF_TP_ADD_TC(tp, a_snapshot_of_somebody_stays_without_clones);
 	ATF_TP_ADD_TC(tp, a_copys_snapshot_may_be_deleted_by_hand);
