@@ -228,7 +228,9 @@ encrypt_barred(struct inode *ip, const struct wrapping_key *k)
 	struct inode_crypt c;
 	int r;
 
-	if (ip->info.map.block != 0 || ip->info.snapshots > 0)
+	/* A clone without content may be a copy that has begun with a hole. */
+	if (ip->info.map.block != 0 || ip->info.snapshots > 0 ||
+	    ip->info.origin_snapshot != 0)
 		return -ENOTEMPTY;
 	env->random(env, data_key, sizeof(data_key));
 	r = crypt_wrap(k, data_key, &c);

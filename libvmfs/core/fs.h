@@ -407,8 +407,8 @@ void fs_set_keys(struct fs *fs, const struct fs_keys *keys);
 /*
  * The empty disk gets a new data key, wrapped under k; all that it will hold
  * lies encrypted on the LUN, but not which of its blocks hold something.
- * -EINVAL: no disk; -ENOTEMPTY: it has data or snapshots; -EEXIST: it is
- * encrypted; -EBUSY: open, or shared by several writers; -VMFS_ELOCKED;
+ * -EINVAL: no disk; -ENOTEMPTY: it has data or snapshots, or is a clone; -EEXIST:
+ * it is encrypted; -EBUSY: open, or shared by several writers; -VMFS_ELOCKED;
  * -VMFS_EINUSE: a member has not seen the last change of the superblock yet, try
  * again in a pulse.
  */

@@ -235,6 +235,34 @@ ATF_TC_BODY(what_would_mix_clear_and_encrypted_is_refused, tc)
 	rig_run(64 * MIB, refusals);
 }
 
+/* A copy that has begun with a hole is a clone without content. */
+static void
+key_beside_copy(struct rig *r)
+{
+	uint64_t from = rig_create(r, "from", INODE_DISK, SIZE), n = 0;
+	uint64_t ino = rig_create(r, "to", INODE_DISK, SIZE);
+	struct fs_file *f = rig_open(r, from, FS_READ | FS_WRITE);
+	struct fs_file *to = rig_open(r, ino, FS_READ | FS_WRITE);
+
+	rig_keys(r->fs, 1);
+	rig_fill(f, 2 * MIB, MIB, 7);
+	ATF_REQUIRE_EQ(fs_file_share(f, to, 0, MIB, &n), 0);
+	rig_close(to);
+	ATF_CHECK_EQ(-ENOTEMPTY, fs_encrypt(r->fs, ino, &rig_key[0], NULL));
+	to = rig_open(r, ino, FS_READ | FS_WRITE);
+	ATF_REQUIRE_EQ(fs_file_share(f, to, 2 * MIB, MIB, &n), 0);
+	ATF_REQUIRE_EQ(MIB, n);
+	rig_expect(to, 2 * MIB, MIB, 7);
+	rig_close(to);
+	rig_close(f);
+}
+
+ATF_TC_WITHOUT_HEAD(a_copy_that_has_begun_gets_no_key);
+ATF_TC_BODY(a_copy_that_has_begun_gets_no_key, tc)
+{
+	rig_run(64 * MIB, key_beside_copy);
+}
+
 /* ---- power cuts ---- */
 
 /* Whatever is there of the change, one of both opens it. */
@@ -423,6 +451,7 @@ ATF_TP_ADD_TCS(tp)
 	ATF_TP_ADD_TC(tp, another_key_file_takes_the_place_of_the_first);
 	ATF_TP_ADD_TC(tp, clones_and_their_copies_stay_encrypted);
 	ATF_TP_ADD_TC(tp, what_would_mix_clear_and_encrypted_is_refused);
+	ATF_TP_ADD_TC(tp, a_copy_that_has_begun_gets_no_key);
 	ATF_TP_ADD_TC(tp, a_cut_in_a_rekey_leaves_one_key_or_the_other);
 	ATF_TP_ADD_TC(tp, a_key_that_was_lost_comes_back_from_its_copy);
 	ATF_TP_ADD_TC(tp, writes_of_any_alignment_read_back);
