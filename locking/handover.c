@@ -21,6 +21,7 @@ struct heir {
 	struct uuid host;
 	char name[HOST_NAME_MAX_BYTES + 1];
 	bool offered, ending;
+	bool tried;		/* in this round of handover_tidy */
 	/* While it is offered: the process after this one takes it back. */
 	uint32_t kept;
 };
@@ -139,22 +140,32 @@ heir_end(struct host *h, struct heir *e)
 	return rc;
 }
 
+static struct heir *
+heir_due(struct host *h, uint64_t now)
+{
+	list_for_each(node, tmp, &h->lm.heirs) {
+		struct heir *e = list_entry(node, struct heir, node);
+
+		if ((e->ending || now >= e->deadline_ns) && !e->tried &&
+		    !lock_busy(h, e->addr))
+			return e;
+	}
+	return NULL;
+}
+
 void
 handover_tidy(struct host *h)
 {
 	uint64_t now = env_now(h->env);
-	struct heir *due;
+	struct heir *e;
 
-	do {
-		due = NULL;
-		list_for_each(node, tmp, &h->lm.heirs) {
-			struct heir *e = list_entry(node, struct heir, node);
-
-			if ((e->ending || now >= e->deadline_ns) &&
-			    !lock_busy(h, e->addr))
-				due = e;
-		}
-	} while (due != NULL && heir_end(h, due) == 0);
+	list_for_each(node, tmp, &h->lm.heirs)
+		list_entry(node, struct heir, node)->tried = false;
+	while ((e = heir_due(h, now)) != NULL) {
+		/* What fails keeps no other from its end. */
+		e->tried = true;
+		(void)heir_end(h, e);
+	}
 }
 
 void

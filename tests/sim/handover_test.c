@@ -291,6 +291,37 @@ play_unused(struct world *w)
 	end_all(w);
 }
 
+/* The record of another offer cannot be read for a while. */
+static void
+play_unused_beside_trouble(struct world *w)
+{
+	uint64_t ino = offer(w);
+	struct fs_file *f = NULL;
+	struct fs_attr a = { 0 };
+
+	if (world_failed(w))
+		return;
+	f = world_create(w, 0, "two");
+	if (f == NULL)
+		return;
+	WORLD_CHECK(w, fs_file_attr(f, &a) == 0);
+	WORLD_CHECK(w, hand(w, 0, 1, a.ino, LIMIT_S * NSEC_PER_SEC) == 0);
+	WORLD_CHECK(w, fs_file_close(f) == 0);
+	WORLD_CHECK(w, host_hand_over_offered(w->host[0].host, a.ino));
+	w->lun.strike = (struct sim_strike){ .result = -EIO,
+		.first = 0, .last = SIM_NEXUS_MAX - 1,
+		.ops = 1u << DISK_READ, .at = a.ino * BLOCK_SIZE,
+		.times = UINT64_MAX };
+	fiber_sleep((LIMIT_S + 30) * NSEC_PER_SEC);
+	WORLD_CHECK(w, !host_hand_over_offered(w->host[0].host, ino));
+	WORLD_CHECK(w, host_hand_over_offered(w->host[0].host, a.ino));
+	w->lun.strike = (struct sim_strike){ 0 };
+	fiber_sleep(30 * NSEC_PER_SEC);
+	WORLD_CHECK(w, !host_hand_over_offered(w->host[0].host, a.ino));
+	take(w, 2, ino);
+	end_all(w);
+}
+
 static void
 play_taken_back(struct world *w)
 {
@@ -712,8 +743,16 @@ ATF_TC_BODY(who_reads_a_snapshot_elsewhere_is_not_waited_for, tc)
 	run_seeds(calm, play_both_read);
 }
 
+ATF_TC_WITHOUT_HEAD(an_offer_ends_beside_one_that_cannot);
+ATF_TC_BODY(an_offer_ends_beside_one_that_cannot, tc)
+{
+	(void)tc;
+	run_seeds(calm, play_unused_beside_trouble);
+}
+
 ATF_TP_ADD_TCS(tp)
 {
+	ATF_TP_ADD_TC(tp, an_offer_ends_beside_one_that_cannot);
 	ATF_TP_ADD_TC(tp, only_the_heir_gets_it);
 	ATF_TP_ADD_TC(tp, what_the_heir_does_not_take_is_free_after_a_while);
 	ATF_TP_ADD_TC(tp, the_giver_may_have_it_back);
