@@ -18,24 +18,24 @@ struct punch {
 	struct zeroes *z;
 };
 
+/* Whether or not all can be freed: what is freed is named no more. */
 static int
 chunk_clear(struct punch *m, unsigned k, const struct map_chunk *c)
 {
 	const struct map_chunk none = { 0 };
 	uint64_t off = m->mib + (uint64_t)k * CHUNK_SIZE;
-	int r = 0;
+	int r = 0, e = 0;
 
 	if (c->own != 0) {
 		r = chunk_drop(m->t, m->ip, off, c->own, c->birth);
 		m->ip->info.chunks--;
 	}
-	if (r == 0 && c->base != 0) {
-		r = chunk_drop(m->t, m->ip, off, c->base, 0);
+	if (c->base != 0) {
+		e = chunk_drop(m->t, m->ip, off, c->base, 0);
 		m->ip->info.chunks--;
 	}
-	if (m->p.leaf != NULL)
-		map_path_set_chunk(m->t, &m->p, k, &none);
-	return r;
+	map_path_set_chunk(m->t, &m->p, k, &none);
+	return r != 0 ? r : e;
 }
 
 /*
@@ -85,20 +85,48 @@ leaf_part_is_empty(struct punch *m)
 }
 
 static int
-huge_clear(struct punch *m, const struct map_entry *e)
+huge_shared(struct punch *m, const struct map_entry *e,
+    bool ret_shared[CHUNK_BLOCKS])
 {
-	struct map_chunk c = { .birth = e->birth, .valid = 0xffff };
+	uint64_t first = e->block / CHUNK_BLOCKS;
 	int r = 0;
 
-	if (e->birth > m->ip->info.snap_epoch) {
-		m->ip->info.chunks -= CHUNK_BLOCKS;
-		quota_freed(m->ip, CHUNK_BLOCKS);
-		return free_chunks(m->t, e->block / CHUNK_BLOCKS,
-		    CHUNK_BLOCKS);
-	}
-	for (unsigned k = 0; k < CHUNK_BLOCKS && r == 0; k++) {
-		c.own = e->block / CHUNK_BLOCKS + k;
-		r = chunk_clear(m, k, &c);
+	if (e->birth > m->ip->info.snap_epoch)
+		return 0;
+	for (unsigned k = 0; k < CHUNK_BLOCKS && r == 0; k++)
+		r = kin_has_chunk(m->ip, m->mib + (uint64_t)k * CHUNK_SIZE,
+		    first + k, &ret_shared[k]);
+	return r;
+}
+
+/*
+ * First who shares what: if that cannot be told, nothing has happened.  Then the
+ * entry, all of it at once: what cannot be freed after that is lost until the
+ * next fsck, but nothing is free that is named.
+ */
+static int
+huge_clear(struct punch *m, const struct map_entry *e)
+{
+	const struct map_entry hole = { .state = MAP_HOLE };
+	uint64_t first = e->block / CHUNK_BLOCKS;
+	bool shared[CHUNK_BLOCKS] = { false };
+	int r, f;
+
+	r = huge_shared(m, e, shared);
+	if (r != 0)
+		return r;
+	reads_drain(m->ip);
+	m->ip->info.chunks -= CHUNK_BLOCKS;
+	r = map_path_set_entry(m->t, &m->p, &hole);
+	for (unsigned k = 0, n; k < CHUNK_BLOCKS; k += n) {
+		for (n = 1; k + n < CHUNK_BLOCKS && shared[k + n] == shared[k];
+		    n++)
+			;
+		if (shared[k])
+			continue;
+		quota_freed(m->ip, n);
+		f = free_chunks(m->t, first + k, n);
+		r = r != 0 ? r : f;
 	}
 	return r;
 }
@@ -114,10 +142,8 @@ mib_punch(struct punch *m)
 	r = map_path_entry(&m->p, &e);
 	if (r != 0 || e.state == MAP_HOLE)
 		return r;
-	if (e.state == MAP_HUGE && whole) {
-		r = huge_clear(m, &e);
-		return r != 0 ? r : map_path_set_entry(m->t, &m->p, &hole);
-	}
+	if (e.state == MAP_HUGE && whole)
+		return huge_clear(m, &e);
 	r = map_path_split(m->t, m->ip, &m->p);
 	for (unsigned k = 0; k < CHUNK_BLOCKS && r == 0; k++)
 		r = chunk_punch(m, k);
