@@ -58,7 +58,8 @@ ds_fail(struct ds *ds, int error, const char *what)
 		return;
 	log_error(ds->conf.env->log, "core: datastore stopped at=%s error=%s",
 	    what, vmfs_strerror(error));
-	stop(ds, error);
+	/* Whoever is told that there is no space waits until there is. */
+	stop(ds, error == -ENOSPC ? -EIO : error);
 }
 
 void

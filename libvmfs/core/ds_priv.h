@@ -228,7 +228,7 @@ mchunk_free_count(const struct mchunk *m)
 	return CHUNK_BLOCKS - (unsigned)__builtin_popcount(m->busy);
 }
 
-/* Stops everything; the first error stays. */
+/* Stops everything; the first error stays, as EIO if it is ENOSPC. */
 void ds_fail(struct ds *ds, int error, const char *what);
 
 /* ---- cache.c ---- */

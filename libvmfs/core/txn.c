@@ -165,7 +165,7 @@ commit_run(struct ds *ds, struct commit *k)
 	r = commit_write(ds, k);
 	if (r < 0) {
 		ds_fail(ds, r, "journal");
-		return r;
+		return ds->health;
 	}
 	ds->durable_id = k->id;
 	soft_durable(ds, k->blocks > 0 ? k->c.lsn : 0);

@@ -70,7 +70,9 @@ is_excused(struct guest *g, int rc)
 	    rc == -VMFS_ELOCKED) && rot_felt(g->v)) ||
 	    ((rc == -VMFS_EATTENTION || rc == -VMFS_EMISCOMPARE) &&
 	    (g->v->mask & any)) ||
-	    (rc == -ENOSPC && (g->v->mask & TROUBLE_BIT(TROUBLE_POOL)));
+	    /* EIO: it stopped for the lack of space. */
+	    ((rc == -ENOSPC || rc == -EIO) &&
+	    (g->v->mask & TROUBLE_BIT(TROUBLE_POOL)));
 }
 
 /* True: the guest goes on.  Notes what nothing explains. */

@@ -210,9 +210,9 @@ CROWD_TEST(fencing_ends_every_call)
 }
 
 /* The journal's disk breaks under load: nobody hangs, all are told. */
-CROWD_TEST(a_broken_disk_ends_every_call)
+static int
+break_disk(struct crowd *c, int error)
 {
-	struct crowd *c = arg;
 	struct disk_fault *fault;
 	uint64_t owner;
 
@@ -229,7 +229,7 @@ CROWD_TEST(a_broken_disk_ends_every_call)
 	fault->op = DISK_WRITE;
 	fault->countdown = 50;
 	fault->repeat = UINT64_MAX;
-	fault->error = -EIO;
+	fault->error = error;
 	crowd_start(c);
 	crowd_wait(c);
 	ATF_CHECK_EQ(ds_health(c->f.ds), -EIO);
@@ -238,11 +238,23 @@ CROWD_TEST(a_broken_disk_ends_every_call)
 	return 0;
 }
 
+CROWD_TEST(a_broken_disk_ends_every_call)
+{
+	return break_disk(arg, -EIO);
+}
+
+/* Who waits for space would wait for ever: the datastore does not go on. */
+CROWD_TEST(a_full_lun_is_not_a_full_datastore)
+{
+	return break_disk(arg, -ENOSPC);
+}
+
 ATF_TP_ADD_TCS(tp)
 {
 	ATF_TP_ADD_TC(tp, commits_are_shared);
 	ATF_TP_ADD_TC(tp, a_hot_block_does_not_hold_up_the_tail);
 	ATF_TP_ADD_TC(tp, fencing_ends_every_call);
 	ATF_TP_ADD_TC(tp, a_broken_disk_ends_every_call);
+	ATF_TP_ADD_TC(tp, a_full_lun_is_not_a_full_datastore);
 	return atf_no_error();
 }
