@@ -538,19 +538,22 @@ by_number(const void *a, const void *b)
 static int
 forest_init(struct forest *f, struct fs_file *const *file, unsigned n)
 {
+	int r;
+
 	f->disk = calloc(n, sizeof(struct inode *));
 	if (f->disk == NULL)
 		return -ENOMEM;
 	for (unsigned i = 0; i < n; i++) {
-		if ((file[i]->flags & FS_WRITE) == 0 ||
-		    file[i]->mode != LOCK_EXCLUSIVE)
-			return -EBADF;
+		r = file[i]->mode == LOCK_EXCLUSIVE ? file_may_write(file[i]) :
+		    -EBADF;
+		if (r != 0)
+			return r;
 		f->fs = file[i]->fs;
 		f->disk[i] = file[i]->ip;
 	}
 	f->n_disks = n;
 	qsort(f->disk, n, sizeof(struct inode *), by_number);
-	return fs_writable(f->fs);
+	return 0;
 }
 
 int

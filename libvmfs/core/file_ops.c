@@ -92,8 +92,8 @@ fs_file_read(struct fs_file *f, uint64_t offset, void *buf, size_t len,
 	return r;
 }
 
-static int
-may_write(struct fs_file *f)
+int
+file_may_write(const struct fs_file *f)
 {
 	if ((f->flags & FS_WRITE) == 0)
 		return -EBADF;
@@ -157,7 +157,7 @@ content_write(struct fs_file *f, uint64_t offset, const void *buf, size_t len)
 	struct inode *ip = f->ip;
 	int r;
 
-	r = may_write(f);
+	r = file_may_write(f);
 	if (r == 0)
 		r = range_check(offset, len);
 	if (r != 0 || len == 0)
@@ -347,7 +347,7 @@ fs_file_punch(struct fs_file *f, uint64_t offset, uint64_t len)
 	uint64_t end, size;
 	int r;
 
-	r = may_write(f);
+	r = file_may_write(f);
 	if (r == 0)
 		r = range_check(offset, len);
 	if (r == 0 && f->mode == LOCK_MULTI_WRITER)
@@ -375,7 +375,7 @@ fs_file_allocate(struct fs_file *f, uint64_t offset, uint64_t len)
 	const uint64_t mib = (uint64_t)1 << MAP_L1_SHIFT;
 	int r;
 
-	r = may_write(f);
+	r = file_may_write(f);
 	if (r == 0)
 		r = range_check(offset, len);
 	if (r != 0)
@@ -421,7 +421,7 @@ fs_file_truncate(struct fs_file *f, uint64_t size)
 	struct inode *ip = f->ip;
 	int r;
 
-	r = may_write(f);
+	r = file_may_write(f);
 	if (r == 0)
 		r = range_check(size, 0);
 	if (r == 0 && ip->info.type == INODE_DISK && size % 512 != 0)

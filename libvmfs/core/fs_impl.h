@@ -465,8 +465,10 @@ int map_prune(struct inode *ip, uint64_t self, const struct map_root *tree,
  * clone has of its origin. */
 int map_held(struct inode *ip, uint64_t *ret_chunks) MUST_CHECK;
 
-/* ---- file.c ---- */
+/* ---- file.c, file_ops.c ---- */
 
+/* 0, -EBADF: not opened so, -EROFS: also when it is known to be damaged. */
+int file_may_write(const struct fs_file *f) MUST_CHECK;
 int file_read_at(struct inode *ip, bool locked, const struct inode_info *info,
     uint64_t off, void *buf, size_t len) MUST_CHECK;
 /* Without inode.content, which the caller has. */

@@ -171,10 +171,8 @@ fs_file_inflate(struct fs_file *f, const struct fs_progress *p)
 	cleanup_free void *buf = disk_buf_alloc(step);
 	struct inode *ip = f->ip;
 	uint64_t off = 0, n;
-	int r = fs_writable(f->fs);
+	int r = file_may_write(f);
 
-	if (r == 0 && (f->flags & FS_WRITE) == 0)
-		r = -EBADF;
 	if (r == 0 && buf == NULL)
 		r = -ENOMEM;
 	if (f->mode == LOCK_MULTI_WRITER || ip->info.type != INODE_DISK)

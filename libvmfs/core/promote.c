@@ -126,11 +126,11 @@ promote_check(const struct fs_file *f)
 {
 	const struct inode_info *i = &f->ip->info;
 
-	if ((f->flags & FS_WRITE) == 0 || f->mode != LOCK_EXCLUSIVE)
+	if (f->mode != LOCK_EXCLUSIVE)
 		return -EBADF;
 	if ((i->flags & INODE_CLONE) == 0 || i->flags & INODE_INLINE)
 		return -EINVAL;
-	return i->snapshots > 0 ? -EBUSY : fs_writable(f->fs);
+	return i->snapshots > 0 ? -EBUSY : file_may_write(f);
 }
 
 static int

@@ -355,16 +355,17 @@ static int
 share_check(const struct fs_file *src, const struct fs_file *dst, uint64_t off)
 {
 	const struct inode *from = src->ip, *to = dst->ip;
+	int r = file_may_write(dst);
 
-	if ((dst->flags & FS_WRITE) == 0)
-		return -EBADF;
+	if (r != 0)
+		return r;
 	if (src->fs != dst->fs || from == to || off % MIB_SIZE != 0 ||
 	    dst->mode != LOCK_EXCLUSIVE || to->info.type != INODE_DISK ||
 	    (src->mode != LOCK_EXCLUSIVE &&
 	    from->info.type != INODE_SNAPSHOT) ||
 	    ((from->info.flags | to->info.flags) & INODE_INLINE))
 		return -EOPNOTSUPP;
-	return fs_writable(dst->fs);
+	return 0;
 }
 
 int

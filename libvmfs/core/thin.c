@@ -34,13 +34,13 @@ mib_thin(struct inode *ip, uint64_t off, uint8_t *buf, uint64_t *freed)
 static int
 thin_check(const struct fs_file *f)
 {
-	if ((f->flags & FS_WRITE) == 0)
-		return -EBADF;
+	int r = file_may_write(f);
+
+	if (r != 0)
+		return r;
 	if (f->mode != LOCK_EXCLUSIVE)
 		return -EOPNOTSUPP;
-	if (f->ip->info.type != INODE_DISK)
-		return -EINVAL;
-	return fs_writable(f->fs);
+	return f->ip->info.type == INODE_DISK ? 0 : -EINVAL;
 }
 
 int

@@ -144,7 +144,7 @@ do_caw(struct vdisk *v, struct disk_req *req)
 
 	if (now == NULL || image == NULL)
 		return -ENOMEM;
-	r = fs_writable(v->f->fs);
+	r = file_may_write(v->f);
 	if (r != 0)
 		return r;
 	iov_copy(req, image, false);

@@ -252,6 +252,59 @@ ATF_TC_BODY(map_of_a_little_is_not_looked_up_to_the_end, tc)
 	rig_run(2 * GIB, map_of_little);
 }
 
+static uint64_t
+clone_make(struct rig *r)
+{
+	uint64_t ino = rig_create(r, "template", INODE_DISK, SIZE);
+	struct fs_file *f = rig_open(r, ino, FS_READ | FS_WRITE);
+	struct fs_snapshot s;
+	struct fs_attr a;
+
+	rig_fill(f, 0, MIB, 0);
+	rig_close(f);
+	ATF_REQUIRE_EQ(0, fs_snapshot_create(r->fs, ino, "s", &s, NULL));
+	ATF_REQUIRE_EQ(0, fs_clone(r->fs, s.ino, r->root, "d", 0644, 0, 0, &a,
+	    NULL));
+	return a.ino;
+}
+
+/* It was open already when that was found. */
+static void
+damaged(struct rig *r)
+{
+	uint64_t ino = clone_make(r), n;
+	struct fs_file *f = rig_open(r, ino, FS_READ | FS_WRITE), *from;
+	uint8_t *a = disk_buf_alloc(4096), *b = disk_buf_alloc(4096);
+	struct fs_evacuation e;
+	struct disk *d;
+
+	memset(a, 0, 4096);
+	memset(b, 1, 4096);
+	from = rig_open(r, rig_create(r, "from", INODE_DISK, SIZE),
+	    FS_READ | FS_WRITE);
+	ATF_REQUIRE_EQ(0, fs_file_disk(f, "d", &d));
+	ATF_REQUIRE_EQ(0, fs_set_damaged(r->fs, ino));
+	ATF_CHECK_EQ(-EROFS, disk_write(d, 0, b, 4096, 0));
+	ATF_CHECK_EQ(-EROFS, disk_write_zeroes(d, 0, 4096, 0));
+	ATF_CHECK_EQ(-EROFS, disk_unmap(d, 0, MIB));
+	ATF_CHECK_EQ(-EROFS, disk_caw(d, 0, a, b, 4096));
+	ATF_CHECK_EQ(-EROFS, fs_file_punch_zeroes(f, NULL, &n));
+	ATF_CHECK_EQ(-EROFS, fs_file_inflate(f, NULL));
+	ATF_CHECK_EQ(-EROFS, fs_file_promote(f, NULL));
+	ATF_CHECK_EQ(-EROFS, fs_file_share(from, f, 0, MIB, &n));
+	ATF_CHECK_EQ(-EROFS, fs_evacuate(&f, 1, NULL, &e));
+	disk_close(d);
+	rig_close(from);
+	free(a);
+	free(b);
+}
+
+ATF_TC_WITHOUT_HEAD(a_damaged_disk_is_changed_by_no_command);
+ATF_TC_BODY(a_damaged_disk_is_changed_by_no_command, tc)
+{
+	rig_run(64 * MIB, damaged);
+}
+
 ATF_TC_WITHOUT_HEAD(commands_of_a_virtual_disk);
 ATF_TC_BODY(commands_of_a_virtual_disk, tc)
 {
@@ -298,6 +351,7 @@ ATF_TP_ADD_TCS(tp)
 	ATF_TP_ADD_TC(tp, space_is_that_of_the_datastore);
 	ATF_TP_ADD_TC(tp, many_writers_and_snapshots_at_once);
 	ATF_TP_ADD_TC(tp, commands_of_a_virtual_disk);
+	ATF_TP_ADD_TC(tp, a_damaged_disk_is_changed_by_no_command);
 	ATF_TP_ADD_TC(tp, map_shows_what_was_written);
 	ATF_TP_ADD_TC(tp, map_of_a_little_is_not_looked_up_to_the_end);
 	return atf_no_error();
