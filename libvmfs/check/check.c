@@ -437,6 +437,18 @@ check_pass(const struct check_conf *conf, struct check_memory *memory,
 	return rc;
 }
 
+/* Nobody has compared space with what uses it. */
+static void
+report_no_end(const struct check_conf *conf, struct check_memory *memory,
+    struct check_result *res)
+{
+	struct check c = { .conf = conf, .res = res, .memory = memory };
+
+	check_report(&c, CHECK_SPACE_FREE, CHECK_DAMAGE, 0, false,
+	    "after %u passes there was still something to repair, and which "
+	    "space is in use was not looked at: run it again", PASSES_MAX);
+}
+
 int
 check_run(const struct check_conf *conf, struct check_result *ret_r)
 {
@@ -454,6 +466,8 @@ check_run(const struct check_conf *conf, struct check_result *ret_r)
 		};
 		rc = check_pass(conf, &memory, &res, &again);
 	}
+	if (rc == 0 && again)
+		report_no_end(conf, &memory, &res);
 	while (!list_empty(&memory.names)) {
 		n = list_entry(list_pop(&memory.names), struct check_name,
 		    node);

@@ -188,7 +188,6 @@ static int
 account_drop(struct check *c, size_t k, uint8_t *buf)
 {
 	uint64_t before = k == 0 ? c->super.root_ino : c->account[k - 1].ino;
-	uint64_t next = k + 1 < c->accounts ? c->account[k + 1].ino : 0;
 	struct inode_info i;
 	int rc;
 
@@ -205,7 +204,7 @@ account_drop(struct check *c, size_t k, uint8_t *buf)
 	i.flags |= INODE_DELETING;
 	i.nlink = 0;
 	rc = check_inode_put(c, c->account[k].ino, buf, &i);
-	return rc != 0 ? rc : next_set(c, before, next, buf);
+	return rc != 0 ? rc : next_set(c, before, i.policy.next, buf);
 }
 
 static int
@@ -234,7 +233,8 @@ check_account_sums(struct check *c, uint8_t *buf)
 {
 	int rc = 0;
 
-	for (size_t k = 0; k < c->accounts && rc == 0 && !c->again; k++)
+	/* From the last: what is behind one that goes is right by then. */
+	for (size_t k = c->accounts; k-- > 0 && rc == 0;)
 		rc = c->account[k].claimed ?
 		    account_count(c, &c->account[k], buf) :
 		    account_drop(c, k, buf);

@@ -17,7 +17,7 @@
 
 struct world {
 	struct env env;
-	struct disk *disk;
+	struct disk *disk, deaf;
 	struct super super;
 	uint64_t seed;
 	/* Of the last check. */
@@ -38,16 +38,22 @@ on_finding(void *arg, const struct check_finding *f)
 }
 
 static int
-run_check(struct world *w, bool repair)
+run_check_on(struct world *w, struct disk *disk, bool repair)
 {
 	struct check_conf conf = {
-		.env = &w->env, .disk = w->disk, .repair = repair,
+		.env = &w->env, .disk = disk, .repair = repair,
 		.own_slot = -1, .finding = on_finding, .arg = w,
 	};
 
 	memset(w->by_rule, 0, sizeof(w->by_rule));
 	w->first[0] = '\0';
 	return check_run(&conf, &w->res);
+}
+
+static int
+run_check(struct world *w, bool repair)
+{
+	return run_check_on(w, w->disk, repair);
 }
 
 static void
@@ -97,7 +103,7 @@ populate(struct fs *fs)
 }
 
 static void
-world_fill(struct world *w)
+world_fill_by(struct world *w, void (*fn)(struct fs *fs))
 {
 	struct ds_conf conf = { .env = &w->env, .disk = w->disk };
 	struct lockops *locks;
@@ -108,10 +114,16 @@ world_fill(struct world *w)
 	conf.locks = locks;
 	ATF_REQUIRE_EQ(0, ds_open(&conf, &ds));
 	ATF_REQUIRE_EQ(0, fs_open(ds, &fs));
-	populate(fs);
+	fn(fs);
 	ATF_REQUIRE_EQ(0, fs_close(fs));
 	ATF_REQUIRE_EQ(0, ds_close(ds));
 	lock_local_free(locks);
+}
+
+static void
+world_fill(struct world *w)
+{
+	world_fill_by(w, populate);
 }
 
 static void
@@ -336,6 +348,91 @@ body_overlay(void *arg)
 	return 0;
 }
 
+#define QUOTAS 20u
+
+static void
+quotas_make(struct fs *fs)
+{
+	struct fs_quota_left left;
+	struct fs_attr a;
+	char name[16];
+
+	for (unsigned i = 0; i < QUOTAS; i++) {
+		snprintf(name, sizeof(name), "d%u", i);
+		ATF_REQUIRE_EQ(0, fs_create(fs, fs_root(fs), name, INODE_DIR,
+		    0755, 0, 0, 0, &a));
+		ATF_REQUIRE_EQ(0, fs_quota_set(fs, a.ino, MIB, 0, &left));
+	}
+}
+
+/* All but one directory in three are damaged, and their quotas lost. */
+static void
+quotas_lose(struct world *w)
+{
+	uint8_t buf[BLOCK_SIZE];
+	struct inode_info i;
+	struct block_hdr h;
+	unsigned n = 0;
+
+	for (uint64_t b = 0; b < w->super.blocks; b++) {
+		ATF_REQUIRE_EQ(0, disk_read(w->disk, b * BLOCK_SIZE, buf,
+		    BLOCK_SIZE));
+		if (block_hdr_decode(buf, BLOCK_INODE, &w->super.uuid, b,
+		    &h) == 0 && inode_decode(buf, &i) == 0 &&
+		    i.type == INODE_DIR && b != w->super.root_ino &&
+		    n++ % 3 != 1)
+			flip(w, b, 600);
+	}
+	ATF_REQUIRE_EQ(QUOTAS, n);
+}
+
+static int
+body_quotas(void *arg)
+{
+	struct world *w = arg;
+
+	world_init(w);
+	world_fill_by(w, quotas_make);
+	ATF_REQUIRE_EQ(0, run_check(w, false));
+	ATF_CHECK_EQ_MSG(0, w->res.found, "%s", w->first);
+	quotas_lose(w);
+	ATF_REQUIRE_EQ(0, run_check(w, true));
+	ATF_CHECK_EQ(w->res.found, w->res.fixed);
+	ATF_REQUIRE_EQ(0, run_check(w, false));
+	ATF_CHECK_EQ_MSG(0, w->res.found, "%s", w->first);
+	disk_close(w->disk);
+	return 0;
+}
+
+/* Takes writes and forgets them. */
+static void
+deaf_submit(struct disk *d, struct disk_req *req)
+{
+	struct world *w = container_of(d, struct world, deaf);
+
+	if (req->op == DISK_WRITE)
+		disk_complete(req, 0);
+	else
+		disk_submit(w->disk, req);
+}
+
+static int
+body_deaf(void *arg)
+{
+	static const struct disk_ops ops = { .submit = deaf_submit };
+	struct world *w = arg;
+
+	world_init(w);
+	world_fill_by(w, quotas_make);
+	quotas_lose(w);
+	w->deaf = (struct disk){ .ops = &ops, .info = w->disk->info };
+	ATF_REQUIRE_EQ(0, run_check_on(w, &w->deaf, true));
+	ATF_CHECK_EQ(w->res.found, w->res.fixed + 1);
+	ATF_CHECK_EQ(1, w->res.damage);
+	disk_close(w->disk);
+	return 0;
+}
+
 #define CHECK_TC(name, fn)						\
 ATF_TC_WITHOUT_HEAD(name);						\
 ATF_TC_BODY(name, tc)							\
@@ -354,6 +451,8 @@ CHECK_TC(damaged_block_is_named, body_damage)
 CHECK_TC(wrong_bitmap_is_repaired, body_bitmap)
 CHECK_TC(flipped_bytes_never_crash, body_random)
 CHECK_TC(overlay_keeps_writes_in_memory, body_overlay)
+CHECK_TC(one_run_repairs_all_of_many_quotas, body_quotas)
+CHECK_TC(repairs_without_an_end_are_told, body_deaf)
 
 ATF_TP_ADD_TCS(tp)
 {
@@ -363,5 +462,7 @@ ATF_TP_ADD_TCS(tp)
 	ATF_TP_ADD_TC(tp, wrong_bitmap_is_repaired);
 	ATF_TP_ADD_TC(tp, flipped_bytes_never_crash);
 	ATF_TP_ADD_TC(tp, overlay_keeps_writes_in_memory);
+	ATF_TP_ADD_TC(tp, one_run_repairs_all_of_many_quotas);
+	ATF_TP_ADD_TC(tp, repairs_without_an_end_are_told);
 	return atf_no_error();
 }
