@@ -295,6 +295,32 @@ journal_of_the_only_slot_is_repaired_cleanup()
 	hosts_cleanup
 }
 
+# Whoever may make files chooses what is in the report.
+root_test_case names_of_any_bytes_are_told
+names_of_any_bytes_are_told_body()
+{
+	one_host
+	name=$(printf 'a\033[31m\377"\\\302\233\303\244\355\240\200z')
+	atf_check touch "esx1/mnt/${name}"
+	ino=$(stat -c %i "esx1/mnt/${name}")
+	# The text of a finding is cut, within a character of 3 bytes.
+	dir=$(printf '\342\202\254%.0s' $(seq 80))
+	atf_check mkdir -p "esx1/mnt/${dir}/${dir}"
+	atf_check touch "esx1/mnt/${dir}/${dir}/x${dir}"
+	deep=$(stat -c %i "esx1/mnt/${dir}/${dir}/x${dir}")
+	hosts_stop
+	damage "${ino}" 600
+	damage "${deep}" 600
+	atf_check -s exit:4 -o save:text -e empty fsck.vmfs lun
+	atf_check -o match:'inode of /a\?\[31m\?"\\\?ä\?\?\?z ' cat text
+	[ -z "$(LC_ALL=C tr -d '\n -~\200-\377' <text)" ] ||
+	    atf_fail "control characters"
+	atf_check -o match:'/x€€€€\?\?' iconv -f UTF-8 -t UTF-8 text
+	atf_check -s exit:4 -o save:json -e empty fsck.vmfs --json lun
+	atf_check -o ignore iconv -f UTF-8 -t UTF-8 json
+	atf_check -o match:'inode of /a\\u001b\[31m\?\\"\\\\.*z ' cat json
+	atf_check -o inline:'2\n' jq -r '.findings[0:2] | length' json
+}
 # Each reason once, and what to do about it.
 atf_test_case lun_that_cannot_be_had_is_named
 lun_that_cannot_be_had_is_named_body()
@@ -318,6 +344,7 @@ atf_init_test_cases()
 {
 	atf_add_test_case exit_status_tells
 	atf_add_test_case journal_of_the_only_slot_is_repaired
+	atf_add_test_case names_of_any_bytes_are_told
 	atf_add_test_case preen_decides_nothing
 	atf_add_test_case json_names_rules_and_blocks
 	atf_add_test_case undo_brings_back_every_byte
