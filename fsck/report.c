@@ -5,6 +5,7 @@
 
 #include "fsck/report.h"
 #include "libvmfs/base/units.h"
+#include "libvmfs/base/utf8.h"
 
 static FILE *
 out_of(const struct report *r)
@@ -48,26 +49,6 @@ severity_name(enum check_severity s)
 	    s == CHECK_HARMLESS ? "harmless" : "damage";
 }
 
-/* Bytes of the character of UTF-8 at s; 0: it is none. */
-static size_t
-character(const unsigned char *s, uint32_t *ret_c)
-{
-	static const uint32_t least[] = { 0, 0, 0x80, 0x800, 0x10000 };
-	size_t n = s[0] < 0x80 ? 1 : s[0] < 0xe0 ? 2 : s[0] < 0xf0 ? 3 : 4;
-	uint32_t c = n == 1 ? s[0] : s[0] & 0xffu >> (n + 1);
-
-	for (size_t i = 1; i < n; i++) {
-		if ((s[i] & 0xc0) != 0x80)
-			return 0;
-		c = c << 6 | (s[i] & 0x3f);
-	}
-	if ((s[0] >= 0x80 && s[0] < 0xc2) || s[0] > 0xf4 || c < least[n] ||
-	    c > 0x10ffff || (c >= 0xd800 && c < 0xe000))
-		return 0;
-	*ret_c = c;
-	return n;
-}
-
 static void
 json_character(FILE *out, const char *s, size_t n)
 {
@@ -87,7 +68,7 @@ put_text(FILE *out, const char *s, bool json)
 	for (size_t n; *s != '\0'; s += n > 0 ? n : 1) {
 		uint32_t c = 0;
 
-		n = character((const unsigned char *)s, &c);
+		n = utf8_character(s, &c);
 		if (n > 0 && json)
 			json_character(out, s, n);
 		else if (n == 0 || c < 0x20 || (c >= 0x7f && c < 0xa0))

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "libvmfs/base/cleanup.h"
+#include "libvmfs/base/utf8.h"
 #include "vmfsd/ctl_msg.h"
 
 static const struct {
@@ -41,27 +42,14 @@ ctl_exit_of(const char *code)
 	return CTL_EXIT_FAILED;
 }
 
-/* Bytes of the character at p; 0: none. */
-static size_t
-character(const char *p)
-{
-	unsigned char lead = (unsigned char)*p;
-	size_t len = lead < 0x80 ? 1 : lead < 0xe0 ? 2 : lead < 0xf0 ? 3 : 4;
-	json_t *one = strnlen(p, len) == len ? json_stringn(p, len) : NULL;
-
-	if (one == NULL)
-		return 0;
-	json_decref(one);
-	return len;
-}
-
 json_t *
 ctl_text(const char *text)
 {
 	cleanup_free char *mended = strdup(text);
 
 	for (char *p = mended; p != NULL && *p != '\0';) {
-		size_t len = character(p);
+		uint32_t c;
+		size_t len = utf8_character(p, &c);
 
 		if (len == 0)
 			*p = '?';

@@ -12,6 +12,7 @@
 #include "libvmfs/base/log.h"
 #include "libvmfs/base/prng.h"
 #include "libvmfs/base/units.h"
+#include "libvmfs/base/utf8.h"
 #include "libvmfs/base/uuid.h"
 
 /* RFC 3720 B.4 */
@@ -243,6 +244,31 @@ ATF_TC_BODY(generator_repeats_and_stays_below_its_bound, tc)
 	ATF_CHECK(prng_u64(&a) != prng_u64(&b));
 }
 
+/* RFC 3629, clauses 3 and 10. */
+ATF_TC_WITHOUT_HEAD(characters_are_told_from_other_bytes);
+ATF_TC_BODY(characters_are_told_from_other_bytes, tc)
+{
+	static const struct { const char *text; size_t len; uint32_t c; } t[] = {
+		{ "A", 1, 'A' }, { "\xc3\xa4", 2, 0xe4 },
+		{ "\xe2\x82\xac", 3, 0x20ac },
+		{ "\xf0\xa3\x8e\xb4", 4, 0x233b4 },
+		{ "\xf4\x8f\xbf\xbf", 4, 0x10ffff },
+		{ "\x80", 0, 0 }, { "\xbf\x80", 0, 0 }, { "\xff", 0, 0 },
+		{ "\xc3", 0, 0 }, { "\xc3" "A", 0, 0 },
+		{ "\xe2\x82", 0, 0 }, { "\xc0\x80", 0, 0 },
+		{ "\xe0\x9f\xbf", 0, 0 }, { "\xf0\x8f\xbf\xbf", 0, 0 },
+		{ "\xed\xa0\x80", 0, 0 }, { "\xf4\x90\x80\x80", 0, 0 },
+	};
+
+	for (size_t i = 0; i < sizeof(t) / sizeof(t[0]); i++) {
+		uint32_t c = 0;
+
+		ATF_CHECK_EQ_MSG(t[i].len, utf8_character(t[i].text, &c),
+		    "text %zu", i);
+		ATF_CHECK_EQ_MSG(t[i].c, c, "text %zu", i);
+	}
+}
+
 ATF_TP_ADD_TCS(tp)
 {
 	ATF_TP_ADD_TC(tp, crc32c_gives_published_values);
@@ -255,5 +281,6 @@ ATF_TP_ADD_TCS(tp)
 	ATF_TP_ADD_TC(tp, sizes_are_read_with_and_without_units);
 	ATF_TP_ADD_TC(tp, log_drops_cuts_and_cleans_lines);
 	ATF_TP_ADD_TC(tp, generator_repeats_and_stays_below_its_bound);
+	ATF_TP_ADD_TC(tp, characters_are_told_from_other_bytes);
 	return atf_no_error();
 }
