@@ -77,7 +77,7 @@ scsi_compare_and_write(struct scsi_cmd *c)
 	if (scsi_cmd_lock(c, lba, blocks, true) != 0)
 		return true;
 	offset = lba * bs;
-	if (c->lu->disk->info.caps & DISK_CAP_CAW)
+	if (c->lu->caps & DISK_CAP_CAW)
 		return caw_by_disk(c, offset, blocks * bs);
 	return caw_by_hand(c, offset, blocks * bs);
 }

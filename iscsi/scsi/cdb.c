@@ -244,7 +244,7 @@ cdb_op_present(const struct cdb_op *op, const struct scsi_lu *lu)
 	    (!(op->flags & OP_ATOMIC) || lu->atomic_blocks_max > 0) &&
 	    (!(op->flags & OP_SANITIZE) || lu->sanitize.save != NULL) &&
 	    (!(op->flags & OP_CRYPTO) ||
-	    (lu->disk->info.caps & DISK_CAP_CRYPTO_ERASE)) &&
+	    (lu->caps & DISK_CAP_CRYPTO_ERASE)) &&
 	    (op->out != OUT_CAW || lu->caw_blocks_max > 0);
 }
 

@@ -96,8 +96,8 @@ static bool
 share_possible(const struct copy_end *from, const struct copy_end *to)
 {
 	return from->lu != to->lu &&
-	    (from->lu->disk->info.caps & DISK_CAP_SHARE) != 0 &&
-	    (to->lu->disk->info.caps & DISK_CAP_SHARE) != 0 &&
+	    (from->lu->caps & DISK_CAP_SHARE) != 0 &&
+	    (to->lu->caps & DISK_CAP_SHARE) != 0 &&
 	    from->lba * from->lu->block_size == to->lba * to->lu->block_size;
 }
 

@@ -89,6 +89,7 @@ scsi_lu_new(struct env *env, struct disk *disk,
 	lu->env = env;
 	lu->refs = 1;
 	lu->disk = disk;
+	lu->caps = info->caps;
 	lu_identify(lu, conf);
 	lu->cache_id = conf->cache_id;
 	lu->on_setting = conf->on_setting;

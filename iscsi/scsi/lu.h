@@ -27,7 +27,10 @@
 
 struct scsi_lu {
 	struct env *env;
+	/* May be closed as soon as no command is in the task set, while others
+	 * still have the unit: they do without it. */
 	struct disk *disk;
+	unsigned caps;			/* DISK_CAP_* of it */
 	char serial[64];
 	char vendor[9];
 	char product[17];

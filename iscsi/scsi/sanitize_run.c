@@ -133,7 +133,7 @@ zero_some(struct scsi_lu *lu, const uint8_t *zeroes, uint64_t *at)
 	struct disk_map map = { .extents = e, .max = EXTENTS, .count = 1 };
 	int rc = 0;
 
-	if (lu->disk->info.caps & DISK_CAP_MAP)
+	if (lu->caps & DISK_CAP_MAP)
 		rc = disk_map(lu->disk, *at, size - *at, &map);
 	if (rc == 0 && map.count == 0)
 		rc = -EIO;

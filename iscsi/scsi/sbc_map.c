@@ -106,7 +106,7 @@ scsi_get_lba_status(struct scsi_cmd *c)
 	    LIST_HEAD_LEN + DESCRIPTORS_MAX * DESCRIPTOR_LEN);
 	if (l.p == NULL)
 		return true;
-	if (lu->thin && (lu->disk->info.caps & DISK_CAP_MAP)) {
+	if (lu->thin && (lu->caps & DISK_CAP_MAP)) {
 		if (!list_from_map(c, &l))
 			return true;
 	} else {

@@ -182,7 +182,7 @@ vpd_characteristics(const struct scsi_cmd *c, uint8_t *p)
 	if (lu->sanitize.save != NULL && lu->thin)
 		p[3] |= 0x40;
 	if (lu->sanitize.save != NULL &&
-	    (lu->disk->info.caps & DISK_CAP_CRYPTO_ERASE))
+	    (lu->caps & DISK_CAP_CRYPTO_ERASE))
 		p[3] |= 0x10;
 	return 0x3c;
 }

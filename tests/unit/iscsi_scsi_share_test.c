@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Copies of the SCSI device server between disks that can share blocks. */
 #include <atf-c.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "iscsi/scsi/lu.h"
@@ -20,7 +21,7 @@ struct share_disk {
 	uint64_t wall;		/* the MiB here cannot be shared */
 	int error;
 	const struct disk *from;
-	bool hold;
+	bool hold, hold_write;
 	struct disk_req *held;
 };
 
@@ -44,6 +45,10 @@ share_submit(struct disk *disk, struct disk_req *req)
 
 	d->writes += req->op == DISK_WRITE;
 	d->zeroes += req->op == DISK_WRITE_ZEROES;
+	if (req->op == DISK_WRITE && d->hold_write) {
+		d->held = req;
+		return;
+	}
 	if (req->op != DISK_SHARE) {
 		disk_submit(d->below, req);
 		return;
@@ -285,6 +290,42 @@ source_that_goes_is_waited_for(struct rig *r)
 	pair_close(&p);
 }
 
+/* The source is taken away between two steps, and its disk is closed. */
+static void
+source_that_goes_between_steps_is_not_looked_at(struct rig *r)
+{
+	uint8_t list[LIST_LEN];
+	struct share_disk *gone = malloc(sizeof(*gone));
+	struct rig_task x;
+	struct pair p;
+
+	ATF_REQUIRE(gone != NULL);
+	pair_open(&p, r);
+	put_bytes(&p, 0, 0, SIZE, 'a');
+	*gone = p.disk[0];
+	p.lu[0]->disk = &gone->disk;
+	/* Nothing is shared: MiB by MiB, by a read and a write. */
+	p.disk[1].error = -EOPNOTSUPP;
+	p.disk[1].hold_write = true;
+	list_fill(&p, list, 0, 0, BLOCKS);
+	rig_start(&x, r->nexus[0], copy_cdb, 16, list, sizeof(list));
+	rig_settle();
+	ATF_REQUIRE(p.disk[1].held != NULL);
+	ATF_REQUIRE(list_empty(&p.lu[0]->cmds));
+	ATF_REQUIRE_EQ(0, scsi_target_unmap(r->target, 1));
+	scsi_lu_free(p.lu[0]);
+	disk_close(gone->below);
+	free(gone);
+	p.disk[1].hold_write = false;
+	disk_submit(p.disk[1].below, p.disk[1].held);
+	rig_wait(&x);
+	ATF_CHECK(rig_result(&x) != RIG_GOOD);
+	rig_fini(&x);
+	ATF_REQUIRE_EQ(0, scsi_target_unmap(r->target, 2));
+	scsi_lu_free(p.lu[1]);
+	disk_close(p.disk[1].below);
+}
+
 static void
 zeroes_stay_holes(struct rig *r)
 {
@@ -444,6 +485,9 @@ RIG_TEST(sharing_heeds_reservations, NULL, reservations_hold_for_both,
 RIG_TEST(sharing_keeps_both_units_in_use, NULL,
     source_that_goes_is_waited_for,
     "source and destination have a task while blocks are shared")
+RIG_TEST(source_that_goes_between_steps, NULL,
+    source_that_goes_between_steps_is_not_looked_at,
+    "the disk of a source that goes between two steps is not looked at")
 RIG_TEST(copied_zeroes_stay_holes, NULL, zeroes_stay_holes,
     "zeroes are unmapped on a thin destination")
 
@@ -463,6 +507,7 @@ ATF_TP_ADD_TCS(tp)
 	ATF_TP_ADD_TC(tp, failed_sharing_ends_the_copy);
 	ATF_TP_ADD_TC(tp, sharing_heeds_reservations);
 	ATF_TP_ADD_TC(tp, sharing_keeps_both_units_in_use);
+	ATF_TP_ADD_TC(tp, source_that_goes_between_steps);
 	ATF_TP_ADD_TC(tp, copied_zeroes_stay_holes);
 	return atf_no_error();
 }
