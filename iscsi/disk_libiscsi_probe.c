@@ -52,7 +52,7 @@ run_past_attentions(struct lsess *s, struct lcdb cdb, void *data,
 static bool
 is_transport(int rc)
 {
-	return rc == -VMFS_EUNKNOWN || rc == -ENOMEM;
+	return rc == -VMFS_EUNKNOWN || rc == -ENOTCONN || rc == -ENOMEM;
 }
 
 static int
@@ -383,7 +383,7 @@ probe_access(struct lsess *s, unsigned group, struct mpath_look *look)
 	struct lcmd c;
 	int rc = ask_groups(s, d, &c, &look->attention);
 
-	if (is_transport(rc) || rc == -ENOTCONN)
+	if (is_transport(rc))
 		return rc;
 	if (rc == 0)
 		(void)!lport_parse_groups(d, c.received, group, &look->access,

@@ -251,6 +251,7 @@ mpath_open(struct env *env, const struct mpath_conf *conf,
 		free(mp);
 		return rc;
 	}
+	mp->opened = true;
 	*ret_d = &mp->disk;
 	return 0;
 }

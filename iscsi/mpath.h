@@ -48,6 +48,8 @@ enum mpath_state {
 	MPATH_LATE,
 	MPATH_PROBATION,
 	MPATH_REFUSED,
+	MPATH_LESSER,		/* refused: the LUN cannot do by it what it can
+				 * by the others */
 };
 
 /* What the LUN says on a leg. */
@@ -99,7 +101,8 @@ struct mpath_conf {
  * Opens all legs at once and waits for the first answer of each; one good leg
  * is enough.  -EXDEV: they show different LUNs; -ENOTUNIQ: the LUN has no
  * identity by which paths could be compared; else the error of the first leg.
- * Legs that are away are tried again for ever.  `closed` is called only for a
+ * Legs that are away are tried again for ever; one that comes
+ * later takes nothing away from what the LUN can do.  `closed` is called only for a
  * disk that was opened.  Suspends.
  */
 int mpath_open(struct env *env, const struct mpath_conf *conf,

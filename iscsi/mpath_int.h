@@ -28,6 +28,7 @@ struct leg {
 	unsigned in_flight;
 	bool tried;		/* opened once, with or without success */
 	int error;		/* of that */
+	unsigned lacks;		/* DISK_CAP_* for which it was refused */
 	bool stale;		/* access or key in doubt: look again */
 	/*
 	 * It broke with changes on their way, which may yet land: until a newer
@@ -70,6 +71,7 @@ struct mpath {
 	bool killing;		/* nothing is sent */
 	bool reset_due;		/* of a fence nobody knows whether it ended */
 	bool reset_refused;	/* told once */
+	bool opened;		/* users rely on disk.info */
 	bool stopping;
 	unsigned fibers;
 	struct fiber_cond changed;

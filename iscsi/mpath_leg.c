@@ -17,6 +17,7 @@ mpath_state_name(enum mpath_state s)
 		[MPATH_LATE] = "not registered",
 		[MPATH_PROBATION] = "being registered",
 		[MPATH_REFUSED] = "another LUN",
+		[MPATH_LESSER] = "can do less",
 	};
 
 	return names[s];
@@ -179,6 +180,15 @@ leg_look(struct leg *l)
 
 /* ---- up ---- */
 
+/* What users count on and this leg does not have; that it may be written is one
+ * of these. */
+static unsigned
+lacking(const struct disk_info *lun, const struct disk_info *leg)
+{
+	return (lun->caps ^ DISK_CAP_READONLY) &
+	    ~(leg->caps ^ DISK_CAP_READONLY);
+}
+
 /* The first leg to answer says what the LUN is. */
 static int
 compare(struct leg *l)
@@ -186,6 +196,7 @@ compare(struct leg *l)
 	struct mpath *mp = l->mp;
 	const struct disk_info *info = &l->disk->info;
 
+	l->lacks = 0;
 	if (info->serial[0] == '\0')
 		return -ENOTUNIQ;
 	if (mp->disk.info.block_size == 0) {
@@ -197,16 +208,57 @@ compare(struct leg *l)
 	if (strcmp(info->serial, mp->disk.info.serial) != 0 ||
 	    info->block_size != mp->disk.info.block_size)
 		return -EXDEV;
+	if (mp->opened) {
+		l->lacks = lacking(&mp->disk.info, info);
+		return l->lacks != 0 ? -EXDEV : 0;
+	}
 	/* What one leg cannot do, the LUN cannot do. */
 	mp->disk.info.caps &= info->caps | DISK_CAP_READONLY;
 	mp->disk.info.caps |= info->caps & DISK_CAP_READONLY;
 	return 0;
 }
 
+static const char *
+cap_name(unsigned caps)
+{
+	static const struct {
+		unsigned cap;
+		const char *name;
+	} names[] = {
+		{ DISK_CAP_READONLY, "writing" },
+		{ DISK_CAP_CAW, "COMPARE AND WRITE" },
+		{ DISK_CAP_PR, "persistent reservations" },
+		{ DISK_CAP_RESERVE, "RESERVE" },
+		{ DISK_CAP_UNMAP, "UNMAP" },
+		{ DISK_CAP_MAP, "GET LBA STATUS" },
+	};
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		if ((caps & names[i].cap) != 0)
+			return names[i].name;
+	return "all";
+}
+
+static void
+tell_refusal(const struct leg *l)
+{
+	const struct mpath *mp = l->mp;
+
+	if (l->lacks != 0)
+		log_error(mp->env->log, "mpath: lun=%s path=%s refused: by "
+		    "it the LUN is not for %s, and by the others it is in use "
+		    "for that; make its portal like theirs", mp->name,
+		    l->conf.portal, cap_name(l->lacks));
+	else
+		log_error(mp->env->log, "mpath: lun=%s path=%s refused: it "
+		    "shows the LUN \"%s\", not \"%s\"", mp->name,
+		    l->conf.portal, l->disk->info.serial,
+		    mp->disk.info.serial);
+}
+
 static int
 leg_open(struct leg *l)
 {
-	struct mpath *mp = l->mp;
 	int rc = l->conf.ops->open(l->conf.arg, &l->disk);
 
 	if (rc < 0)
@@ -214,9 +266,7 @@ leg_open(struct leg *l)
 	rc = compare(l);
 	if (rc == 0)
 		return 0;
-	log_error(mp->env->log, "mpath: lun=%s path=%s refused: it shows the "
-	    "LUN \"%s\", not \"%s\"", mp->name, l->conf.portal,
-	    l->disk->info.serial, mp->disk.info.serial);
+	tell_refusal(l);
 	disk_close(l->disk);
 	l->disk = NULL;
 	return rc;
@@ -261,7 +311,8 @@ come_up(struct leg *l)
 		l->error = leg_open(l);
 		l->tried = l->tried || l->error < 0;
 		if (l->error == -EXDEV)
-			leg_state_set(l, MPATH_REFUSED);
+			leg_state_set(l, l->lacks != 0 ? MPATH_LESSER :
+			    MPATH_REFUSED);
 		if (l->error < 0)
 			return l->error == -EXDEV ? MPATH_REFUSED_NS :
 			    MPATH_REOPEN_NS;
@@ -305,6 +356,7 @@ leg_step(struct leg *l)
 	switch (l->state) {
 	case MPATH_LOST:
 	case MPATH_REFUSED:
+	case MPATH_LESSER:
 		return come_up(l);
 	case MPATH_CHECKING:
 		check(l);

@@ -25,6 +25,8 @@ struct port {
 	unsigned expected;	/* resets that it was told to expect */
 	unsigned drops;		/* sessions that it was told to end */
 	uint64_t look_ns;	/* how long a look takes */
+	bool away;		/* cannot be opened as yet */
+	unsigned lacks, gains;	/* DISK_CAP_* */
 };
 
 static struct {
@@ -86,10 +88,15 @@ static int
 leg_open(void *arg, struct disk **ret_d)
 {
 	struct port *p = arg;
-	int rc = sim_disk_open(&rig.lun, p->index, &p->below);
+	int rc;
 
+	if (p->away)
+		return -ETIMEDOUT;
+	rc = sim_disk_open(&rig.lun, p->index, &p->below);
 	p->disk.ops = &port_ops;
 	p->disk.info = p->below->info;
+	p->disk.info.caps &= ~p->lacks;
+	p->disk.info.caps |= p->gains;
 	*ret_d = &p->disk;
 	return rc;
 }
@@ -627,8 +634,85 @@ ATF_TC_BODY(a_reserved_write_that_is_lost_is_not_taken_for_refused, tc)
 	rig_run(2, loses_a_reserved_write);
 }
 
+/* ---- a path that comes late and can do less ---- */
+
+static int
+swap(uint8_t from, uint8_t to)
+{
+	uint8_t old[BLOCK], new[BLOCK];
+
+	memset(old, from, sizeof(old));
+	memset(new, to, sizeof(new));
+	return disk_caw(rig.d, 0, old, new, sizeof(new));
+}
+
+/* Of the second path. */
+static void
+state_is(const char *state)
+{
+	struct disk_path p[2];
+
+	ATF_REQUIRE_EQ(2, disk_paths(rig.d, p, 2));
+	ATF_CHECK_STREQ(state, p[1].state);
+}
+
+static void
+comes_late(void)
+{
+	state_is("lost");
+	ATF_CHECK_EQ(0, put(1));
+	ATF_CHECK_EQ(0, swap(1, 2));
+	rig.port[1].away = false;
+	fiber_sleep(10 * NSEC_PER_SEC);
+	state_is("can do less");
+	ATF_CHECK_EQ(0, put(3));
+	ATF_CHECK_EQ(0, swap(3, 4));
+	/* It is looked at again. */
+	rig.port[1].lacks = rig.port[1].gains = 0;
+	fiber_sleep(40 * NSEC_PER_SEC);
+	state_is("active");
+	ATF_CHECK_EQ(0, swap(4, 5));
+}
+
+ATF_TC_WITHOUT_HEAD(a_path_that_comes_late_takes_nothing_away);
+ATF_TC_BODY(a_path_that_comes_late_takes_nothing_away, tc)
+{
+	(void)tc;
+	rig.port[1] = (struct port){ .away = true, .lacks = DISK_CAP_CAW };
+	rig_run(2, comes_late);
+}
+
+ATF_TC_WITHOUT_HEAD(a_path_that_is_read_only_does_not_make_the_lun_so);
+ATF_TC_BODY(a_path_that_is_read_only_does_not_make_the_lun_so, tc)
+{
+	(void)tc;
+	rig.port[1] = (struct port){ .away = true,
+		.gains = DISK_CAP_READONLY };
+	rig_run(2, comes_late);
+}
+
+static void
+can_do_less(void)
+{
+	ATF_CHECK_EQ(0, put(1));
+	ATF_CHECK_EQ(-EOPNOTSUPP, swap(1, 2));
+	state_is("active");
+}
+
+/* What all can do is what the LUN can do, when it is opened. */
+ATF_TC_WITHOUT_HEAD(a_path_that_is_there_counts);
+ATF_TC_BODY(a_path_that_is_there_counts, tc)
+{
+	(void)tc;
+	rig.port[1].lacks = DISK_CAP_CAW;
+	rig_run(2, can_do_less);
+}
+
 ATF_TP_ADD_TCS(tp)
 {
+	ATF_TP_ADD_TC(tp, a_path_that_comes_late_takes_nothing_away);
+	ATF_TP_ADD_TC(tp, a_path_that_is_read_only_does_not_make_the_lun_so);
+	ATF_TP_ADD_TC(tp, a_path_that_is_there_counts);
 	ATF_TP_ADD_TC(tp, a_reservation_is_over_with_its_leg);
 	ATF_TP_ADD_TC(tp,
 	    a_release_that_was_not_heard_goes_to_the_same_leg);
