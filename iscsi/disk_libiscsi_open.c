@@ -24,7 +24,7 @@ refresh_home(void *arg)
 {
 	struct ldisk *d = arg;
 	struct lprobe now = d->lun;
-	int rc = lprobe_capacity(d->sess, &now);
+	int rc = lprobe_capacity(d->sess, &now, &d->attention);
 
 	if (rc < 0)
 		return rc;

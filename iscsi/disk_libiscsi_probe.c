@@ -36,16 +36,29 @@ run(struct lsess *s, struct lcdb cdb, void *data, struct lcmd *c)
 	return lsess_run(s, c);
 }
 
+/* Reservations are news for the user. */
+static int
+run_keeping_news(struct lsess *s, struct lcdb cdb, void *data, struct lcmd *c,
+    struct disk_sense *news)
+{
+	int rc = -VMFS_EATTENTION;
+
+	for (int i = 0; i < ATTENTIONS_MAX && rc == -VMFS_EATTENTION; i++) {
+		rc = run(s, cdb, data, c);
+		if (lsense_is_reservation(&c->sense))
+			*news = c->sense;
+	}
+	return rc;
+}
+
 /* For the first log-in only: unit attentions are news of the past. */
 static int
 run_past_attentions(struct lsess *s, struct lcdb cdb, void *data,
     struct lcmd *c)
 {
-	int rc = -VMFS_EATTENTION;
+	struct disk_sense past;
 
-	for (int i = 0; i < ATTENTIONS_MAX && rc == -VMFS_EATTENTION; i++)
-		rc = run(s, cdb, data, c);
-	return rc;
+	return run_keeping_news(s, cdb, data, c, &past);
 }
 
 /* Errors that mean the session, not that the LUN lacks something. */
@@ -86,12 +99,12 @@ test_ready(struct lsess *s)
 }
 
 int
-lprobe_capacity(struct lsess *s, struct lprobe *p)
+lprobe_capacity(struct lsess *s, struct lprobe *p, struct disk_sense *news)
 {
 	uint8_t data[32];
 	struct lcmd c;
 	uint32_t size;
-	int rc = run(s, lcdb_read_capacity16(), data, &c);
+	int rc = run_keeping_news(s, lcdb_read_capacity16(), data, &c, news);
 
 	if (rc < 0)
 		return rc;
@@ -107,6 +120,14 @@ lprobe_capacity(struct lsess *s, struct lprobe *p)
 	p->thin = (data[14] & 0x80) != 0;
 	p->write_same_unmap = p->unmapped_zero = (data[14] & 0xc0) == 0xc0;
 	return 0;
+}
+
+static int
+probe_capacity(struct lsess *s, struct lprobe *p)
+{
+	struct disk_sense past;
+
+	return lprobe_capacity(s, p, &past);
 }
 
 /* A page the LUN does not have leaves zeroes. */
@@ -337,7 +358,7 @@ int
 lprobe_lun(struct lsess *s, struct lprobe *ret_probe)
 {
 	static int (*const steps[])(struct lsess *, struct lprobe *) = {
-		lprobe_capacity, probe_limits, probe_mode, probe_map,
+		probe_capacity, probe_limits, probe_mode, probe_map,
 		probe_caw, probe_reservations,
 	};
 	struct lprobe p = { 0 };
@@ -360,28 +381,14 @@ lprobe_lun(struct lsess *s, struct lprobe *ret_probe)
 #define GROUPS_SIZE 1024
 #define TPGS_MASK 0x30		/* standard INQUIRY, byte 5 */
 
-/* As run_past_attentions, but reservations are news for the user. */
-static int
-ask_groups(struct lsess *s, uint8_t *data, struct lcmd *c,
-    struct disk_sense *ret_attention)
-{
-	int rc = -VMFS_EATTENTION;
-
-	for (int i = 0; i < ATTENTIONS_MAX && rc == -VMFS_EATTENTION; i++) {
-		rc = run(s, lcdb_report_port_groups(GROUPS_SIZE), data, c);
-		if (lsense_is_reservation(&c->sense))
-			*ret_attention = c->sense;
-	}
-	return rc;
-}
-
 /* Without an answer that can be used the group counts as optimized. */
 static int
 probe_access(struct lsess *s, unsigned group, struct mpath_look *look)
 {
 	uint8_t d[GROUPS_SIZE];
 	struct lcmd c;
-	int rc = ask_groups(s, d, &c, &look->attention);
+	int rc = run_keeping_news(s, lcdb_report_port_groups(GROUPS_SIZE), d,
+	    &c, &look->attention);
 
 	if (is_transport(rc))
 		return rc;

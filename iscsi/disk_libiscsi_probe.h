@@ -42,8 +42,12 @@ struct lprobe {
  * has an effect.  -ENXIO: no such LUN; -ENOTBLK: not a disk.  Suspends.
  */
 int lprobe_lun(struct lsess *s, struct lprobe *ret_probe) MUST_CHECK;
-/* Size and block size alone, into *probe. */
-int lprobe_capacity(struct lsess *s, struct lprobe *probe) MUST_CHECK;
+/*
+ * Size and block size alone, into *probe, past unit attentions: one of them may
+ * tell of the new size.  One about reservations is left in *news.
+ */
+int lprobe_capacity(struct lsess *s, struct lprobe *probe,
+    struct disk_sense *news) MUST_CHECK;
 /*
  * FUA, cache and write protection out of what lcdb_mode_sense6(LPROBE_PAGES,
  * LPROBE_MODES) brought.

@@ -211,3 +211,21 @@ lun_is_resized_while_another_goes_body()
 	daemon_stop gw
 	daemon_stop box
 }
+
+# The source's unit attention tells of it, and is taken for an answer.
+fault_test_case source_that_was_resized_is_looked_at
+source_that_was_resized_is_looked_at_body()
+{
+	truncate -s 64M a
+	box_conf "lun.0 = ${PWD}/a"
+	daemon_start box
+	gw_start
+	for size in 96 128; do
+		atf_check -o ignore vmfsctl lun resize ${iqn} 0 ${size}M
+		atf_check -o ignore vmfsctl -c gw/ctl lun resize ${gw} 0
+		atf_check -o match:"\"size\": *$((size * 1048576))" \
+		    vmfsctl -c gw/ctl --json lun info ${gw} 0
+	done
+	daemon_stop gw
+	daemon_stop box
+}
