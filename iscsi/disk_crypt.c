@@ -204,18 +204,18 @@ crypt_submit(struct disk *disk, struct disk_req *req)
 	}
 }
 
-/* Nothing that would look at the data, or name the disk to others. */
+/* Nothing that would look at the data, or name the disk to others; not for a
+ * moment either, while other threads look. */
 static void
 info_copy(struct disk_crypt *d)
 {
-	unsigned caps = d->below->info.caps;
+	struct disk_info info = d->below->info;
 
-	d->disk.info = d->below->info;
-	d->disk.info.caps = caps & (DISK_CAP_UNMAP | DISK_CAP_READONLY |
-	    DISK_CAP_MAP);
-	if (d->save != NULL && !(caps & DISK_CAP_READONLY))
-		d->disk.info.caps |= DISK_CAP_CRYPTO_ERASE;
-	d->disk.info.max_caw = 0;
+	info.caps &= DISK_CAP_UNMAP | DISK_CAP_READONLY | DISK_CAP_MAP;
+	if (d->save != NULL && !(info.caps & DISK_CAP_READONLY))
+		info.caps |= DISK_CAP_CRYPTO_ERASE;
+	info.max_caw = 0;
+	disk_info_follow(&d->disk, &info);
 }
 
 static int

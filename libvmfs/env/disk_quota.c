@@ -152,7 +152,7 @@ quota_refresh(struct disk *d)
 	int rc = disk_refresh(q->below);
 
 	if (rc == 0)
-		d->info = q->below->info;
+		disk_info_follow(d, &q->below->info);
 	return rc;
 }
 

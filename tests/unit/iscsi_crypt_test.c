@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Encrypted disks: what lies on the disk below, and who can read it. */
 #include <atf-c.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -177,6 +179,44 @@ DISK_TC(nothing_looks_below)
 	ATF_CHECK_EQ(-EINVAL, disk_crypt_open(&box.env, box.below, &conf, &d));
 }
 
+struct watcher {
+	atomic_bool begun, stop;
+	unsigned seen;		/* of all capabilities ever */
+};
+
+static void *
+watcher_main(void *arg)
+{
+	struct watcher *w = arg;
+
+	while (!atomic_load(&w->stop)) {
+		w->seen |= __atomic_load_n(&box.disk->info.caps,
+		    __ATOMIC_RELAXED);
+		atomic_store(&w->begun, true);
+	}
+	return NULL;
+}
+
+/* As a worker of the target, while the LUN grows. */
+DISK_TC(nothing_looks_below_while_it_grows)
+{
+	struct watcher w = { .seen = 0 };
+	unsigned caps = box.disk->info.caps;
+	pthread_t t;
+
+	ATF_REQUIRE_EQ(0, pthread_create(&t, NULL, watcher_main, &w));
+	while (!atomic_load(&w.begun))
+		continue;
+	for (unsigned i = 0; i < 200000; i++) {
+		box.below->info.size_bytes = SIZE - i % 2 * SECTOR;
+		ATF_REQUIRE_EQ(0, disk_refresh(box.disk));
+	}
+	atomic_store(&w.stop, true);
+	ATF_REQUIRE_EQ(0, pthread_join(t, NULL));
+	ATF_CHECK_EQ(caps, w.seen);
+	ATF_CHECK_EQ(SIZE - SECTOR, box.disk->info.size_bytes);
+}
+
 ATF_TP_ADD_TCS(tp)
 {
 	ATF_TP_ADD_TC(tp, sectors_are_those_of_the_standard);
@@ -185,5 +225,6 @@ ATF_TP_ADD_TCS(tp)
 	ATF_TP_ADD_TC(tp, erased_data_cannot_be_read);
 	ATF_TP_ADD_TC(tp, key_that_cannot_be_kept_is_not_used);
 	ATF_TP_ADD_TC(tp, nothing_looks_below);
+	ATF_TP_ADD_TC(tp, nothing_looks_below_while_it_grows);
 	return atf_no_error();
 }
