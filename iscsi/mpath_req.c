@@ -80,28 +80,34 @@ lun_gone(const struct mpath *mp)
 	return true;
 }
 
+/* Those whose time is up, or all. */
+static void
+end_late(struct list *reqs, bool all, uint64_t now, int result)
+{
+	struct list late, *node;
+
+	/* Whose request ends may submit another one, which changes the list. */
+	list_init(&late);
+	list_for_each(n, tmp, reqs) {
+		if (all || list_entry(n, struct mreq, node)->deadline_ns <=
+		    now) {
+			list_del(n);
+			list_add_tail(&late, n);
+		}
+	}
+	while ((node = list_pop(&late)) != NULL)
+		mreq_end(list_entry(node, struct mreq, node), result);
+}
+
 void
 mpath_expire(struct mpath *mp)
 {
 	uint64_t now = env_now(mp->env);
 	bool ghosts = mpath_haunted(mp), over = lun_gone(mp);
 
-	list_for_each(node, tmp, &mp->unknown) {
-		struct mreq *r = list_entry(node, struct mreq, node);
-
-		if (ghosts && r->deadline_ns > now)
-			continue;
-		list_del(node);
-		mreq_end(r, -VMFS_EUNKNOWN);
-	}
-	list_for_each(node, tmp, &mp->waiting) {
-		struct mreq *r = list_entry(node, struct mreq, node);
-
-		if (!over && r->deadline_ns > now)
-			continue;
-		list_del(node);
-		mreq_end(r, over ? -VMFS_EGONE : -VMFS_EUNKNOWN);
-	}
+	end_late(&mp->unknown, !ghosts, now, -VMFS_EUNKNOWN);
+	end_late(&mp->waiting, over, now, over ? -VMFS_EGONE :
+	    -VMFS_EUNKNOWN);
 }
 
 /* ---- choice ---- */

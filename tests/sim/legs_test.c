@@ -37,6 +37,7 @@ static struct {
 	struct disk *d;
 	unsigned legs;
 	unsigned resets;
+	uint64_t reset_ns;	/* how long one takes */
 	bool refuse_reset;
 	void (*body)(void);
 } rig;
@@ -129,6 +130,7 @@ leg_reset(struct disk *d)
 	(void)d;
 	if (rig.refuse_reset)
 		return -EOPNOTSUPP;
+	fiber_sleep(rig.reset_ns);
 	rig.resets++;
 	for (unsigned i = 0; i < rig.legs; i++)
 		sim_path_exorcise(&rig.lun, i);
@@ -388,6 +390,62 @@ ATF_TC_BODY(what_another_port_has_left_is_ended_by_a_reset, tc)
 {
 	(void)tc;
 	rig_run(2, resets);
+}
+
+struct raw {
+	struct disk_req req;
+	struct iovec iov;
+	uint8_t buf[BLOCK];
+	struct raw *next;	/* submitted by done */
+	bool ended;
+};
+
+static void
+raw_done(struct disk_req *req)
+{
+	struct raw *r = req->arg;
+
+	r->ended = true;
+	if (r->next != NULL)
+		disk_submit(rig.d, &r->next->req);
+}
+
+static void
+raw_init(struct raw *r, enum disk_op op)
+{
+	*r = (struct raw){ .req = { .op = op, .length = BLOCK, .iovcnt = 1,
+		.done = raw_done, .arg = r } };
+	r->iov = (struct iovec){ r->buf, BLOCK };
+	r->req.iov = &r->iov;
+}
+
+/* Their time is up while a reset is at work; then there is a path. */
+static void
+submits_at_the_end_of_another(void)
+{
+	struct raw w, r, last;
+
+	raw_init(&w, DISK_WRITE);
+	raw_init(&r, DISK_READ);
+	raw_init(&last, DISK_READ);
+	w.next = &last;
+	rig.reset_ns = 10 * NSEC_PER_SEC;
+	leave_a_write_behind();
+	disk_submit(rig.d, &w.req);
+	fiber_sleep(NSEC_PER_SEC);
+	disk_submit(rig.d, &r.req);
+	while (!w.ended || !r.ended || !last.ended)
+		fiber_sleep(NSEC_PER_SEC);
+	ATF_CHECK_EQ(-VMFS_EUNKNOWN, w.req.result);
+	ATF_CHECK_EQ(-VMFS_EUNKNOWN, r.req.result);
+	ATF_CHECK_EQ(0, last.req.result);
+}
+
+ATF_TC_WITHOUT_HEAD(who_hears_that_time_is_up_may_submit_again);
+ATF_TC_BODY(who_hears_that_time_is_up_may_submit_again, tc)
+{
+	(void)tc;
+	rig_run(2, submits_at_the_end_of_another);
 }
 
 static void
@@ -713,6 +771,7 @@ ATF_TP_ADD_TCS(tp)
 	ATF_TP_ADD_TC(tp, a_path_that_comes_late_takes_nothing_away);
 	ATF_TP_ADD_TC(tp, a_path_that_is_read_only_does_not_make_the_lun_so);
 	ATF_TP_ADD_TC(tp, a_path_that_is_there_counts);
+	ATF_TP_ADD_TC(tp, who_hears_that_time_is_up_may_submit_again);
 	ATF_TP_ADD_TC(tp, a_reservation_is_over_with_its_leg);
 	ATF_TP_ADD_TC(tp,
 	    a_release_that_was_not_heard_goes_to_the_same_leg);
