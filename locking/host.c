@@ -64,10 +64,13 @@ validate(void *arg, char why[WHY_SIZE])
 	struct host *h = arg;
 	int rc = host_check_slot(h, why);
 
+	/* A further LUN may leave meanwhile. */
+	extents_hold(h->lun);
 	if (rc == 0)
 		rc = h->fence->check_self(&h->paths, why);
 	if (rc == 0 && h->fence->late_enter != NULL && host_has_late(h))
 		rc = admit_late(h, why);
+	extents_release(h->lun);
 	return rc;
 }
 
@@ -293,8 +296,10 @@ host_sweep(struct host *h)
 {
 	int rc = watch_read(h);
 
+	extents_hold(h->lun);
 	if (rc == 0 && h->fence->sweep != NULL)
 		h->fence->sweep(&h->paths, is_over, h);
+	extents_release(h->lun);
 	return rc;
 }
 

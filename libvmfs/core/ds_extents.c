@@ -107,8 +107,10 @@ ds_extents_follow(struct ds *ds, const struct super *s, bool all)
 			    "missing: what lies there gives I/O errors "
 			    "error=%s", i, vmfs_strerror(r));
 	}
+	extents_hold(x);
 	let_go(ds, s);
 	r = extents_follow(x, s);
+	extents_release(x);
 	return r < 0 ? r : disk_refresh(ds->conf.disk);
 }
 
@@ -125,18 +127,21 @@ static void
 probe_main(void *arg)
 {
 	struct ds *ds = arg;
+	struct disk *x = ds->conf.extents;
 	struct super s = ds->super;
 
+	extents_hold(x);
 	for (unsigned i = 1; i < s.extents && !ds->stopping; i++) {
 		const struct uuid *uuid = &s.extent[i].uuid;
-		struct disk *lun = extents_lun(ds->conf.extents, uuid);
+		struct disk *lun = extents_lun(x, uuid);
 
-		if (lun == NULL || extents_has(ds->conf.extents, uuid) ||
-		    extent_check(lun, &s, i) < 0)
+		if (lun == NULL || extents_has(x, uuid) ||
+		    extent_check(lun, &s, i) < 0 || extents_lun(x, uuid) != lun)
 			continue;
-		extents_back(ds->conf.extents, uuid);
+		extents_back(x, uuid);
 		is_back(ds, i);
 	}
+	extents_release(x);
 	ds->probing = false;
 	fiber_cond_broadcast(&ds->changed);
 }

@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "libvmfs/base/cleanup.h"
+#include "libvmfs/base/units.h"
 #include "libvmfs/core/extents.h"
 
 /* A place, once published, keeps its uuid, first and lun_at for good. */
@@ -13,6 +15,8 @@ struct place {
 	uint64_t lun_at;		/* bytes, of the LUN */
 	_Atomic uint64_t end;		/* of the disk; 0: no longer there */
 	_Atomic(struct disk *) lun;	/* NULL: missing */
+	_Atomic unsigned busy;		/* requests that may have seen lun */
+	struct disk *left;		/* no longer lun; to be closed */
 	_Atomic bool gone;		/* it said so, or is silent for long */
 	_Atomic uint64_t silent_ns;	/* since then no answer; 0: it answers */
 	/* Changes that have ended, and how many of them a flush has reached:
@@ -27,6 +31,7 @@ struct extents {
 	struct disk disk;
 	_Atomic unsigned n;
 	_Atomic uint64_t losses;
+	unsigned holds;
 	struct place place[EXTENTS_SEEN_MAX];
 };
 
@@ -105,6 +110,23 @@ lun_result(struct place *p, int result)
 	return result;
 }
 
+/* Counted before it is looked at: who takes it away waits for that count. */
+static struct disk *
+enter(struct place *p)
+{
+	struct disk *lun;
+
+	atomic_fetch_add(&p->busy, 1);
+	lun = atomic_load(&p->lun);
+	return lun != NULL && !atomic_load(&p->gone) ? lun : NULL;
+}
+
+static void
+leave(struct place *p)
+{
+	atomic_fetch_sub(&p->busy, 1);
+}
+
 static void
 piece_done(struct disk_req *req)
 {
@@ -116,6 +138,7 @@ piece_done(struct disk_req *req)
 		atomic_fetch_add(&c->place->written, 1);
 	parent->result = lun_result(c->place, req->result);
 	parent->sense = req->sense;
+	leave(c->place);
 	free(c);
 	parent->done(parent);
 }
@@ -135,16 +158,12 @@ piece_init(struct piece *c, struct place *p, struct disk_req *req)
 static void
 to_further(struct place *p, struct disk_req *req)
 {
-	struct disk *lun = atomic_load(&p->lun);
-	struct piece *c;
+	struct disk *lun = enter(p);
+	struct piece *c = lun != NULL ? malloc(sizeof(*c)) : NULL;
 
-	if (lun == NULL || atomic_load(&p->gone)) {
-		disk_complete(req, -VMFS_EEXTENT);
-		return;
-	}
-	c = malloc(sizeof(*c));
 	if (c == NULL) {
-		disk_complete(req, -ENOMEM);
+		leave(p);
+		disk_complete(req, lun == NULL ? -VMFS_EEXTENT : -ENOMEM);
 		return;
 	}
 	piece_init(c, p, req);
@@ -197,6 +216,7 @@ flushed(struct disk_req *req)
 	if (r < 0 && f->result == 0 && (r != -VMFS_EEXTENT ||
 	    (parent->flags & DISK_ALL_LUNS) != 0))
 		f->result = r;
+	leave(c->place);
 	if (--f->left > 0)
 		return;
 	parent->result = f->result;
@@ -220,9 +240,9 @@ list_dirty(struct extents *x, struct place **ret)
 static void
 flush_piece(struct flush *f, struct piece *c)
 {
-	struct disk *lun = atomic_load(&c->place->lun);
+	struct disk *lun = enter(c->place);
 
-	if (lun != NULL && !atomic_load(&c->place->gone)) {
+	if (lun != NULL) {
 		disk_submit(lun, &c->req);
 		return;
 	}
@@ -280,6 +300,50 @@ extents_submit(struct disk *d, struct disk_req *req)
 	default:
 		disk_submit(atomic_load(&x->place[0].lun), req);
 	}
+}
+
+/* ---- LUNs that leave ---- */
+
+static void
+wait_for_requests(struct place *p)
+{
+	while (atomic_load(&p->busy) > 0)
+		fiber_sleep(NSEC_PER_MSEC);
+}
+
+static void
+close_left(struct extents *x)
+{
+	unsigned n = atomic_load(&x->n);
+
+	for (unsigned i = 1; i < n && x->holds == 0; i++) {
+		struct place *p = &x->place[i];
+		struct disk *lun = take_ptr(p->left);
+
+		if (lun == NULL)
+			continue;
+		wait_for_requests(p);
+		disk_close(lun);
+	}
+}
+
+void
+extents_hold(struct disk *d)
+{
+	if (extents_is(d))
+		extents_of(d)->holds++;
+}
+
+void
+extents_release(struct disk *d)
+{
+	struct extents *x;
+
+	if (!extents_is(d))
+		return;
+	x = extents_of(d);
+	x->holds--;
+	close_left(x);
 }
 
 /* ---- what it can do ---- */
@@ -348,6 +412,7 @@ extents_refresh(struct disk *d)
 	unsigned n = atomic_load(&x->n);
 	int rc = 0;
 
+	extents_hold(d);
 	for (unsigned i = 0; i < n && rc == 0; i++) {
 		struct disk *lun = atomic_load(&x->place[i].lun);
 
@@ -357,6 +422,7 @@ extents_refresh(struct disk *d)
 		if (i > 0)
 			rc = 0;		/* it shows at its first request */
 	}
+	extents_release(d);
 	if (rc == 0)
 		take_stock(x);
 	return rc;
@@ -378,17 +444,17 @@ extents_paths(struct disk *d, struct disk_path *p, unsigned max)
 {
 	struct disk *lun[EXTENTS_SEEN_MAX];
 	unsigned n = extents_luns(d, lun);
-	int all = 0, one;
+	int all = 0, one = 0;
 
-	for (unsigned i = 0; i < n; i++) {
+	extents_hold(d);
+	for (unsigned i = 0; i < n && one >= 0; i++) {
 		unsigned used = (unsigned)all < max ? (unsigned)all : max;
 
 		one = disk_paths(lun[i], p + used, max - used);
-		if (one < 0)
-			return one;
 		all += one;
 	}
-	return all;
+	extents_release(d);
+	return one < 0 ? one : all;
 }
 
 static int
@@ -407,8 +473,10 @@ extents_close(struct disk *d)
 	struct extents *x = extents_of(d);
 	unsigned n = atomic_load(&x->n);
 
-	for (unsigned i = n; i-- > 0; )
+	for (unsigned i = n; i-- > 0; ) {
 		disk_close(atomic_load(&x->place[i].lun));
+		disk_close(x->place[i].left);
+	}
 	free(x);
 }
 
@@ -496,8 +564,10 @@ drop_others(struct extents *x, const struct super *s)
 		if (!p->placed || in_table(s, &p->uuid))
 			continue;
 		atomic_store(&p->end, 0);
-		disk_close(atomic_exchange(&p->lun, NULL));
+		if (p->left == NULL)
+			p->left = atomic_exchange(&p->lun, NULL);
 	}
+	close_left(x);
 }
 
 int
@@ -546,11 +616,16 @@ extents_attach(struct disk *d, const struct uuid *uuid, struct disk *lun)
 void
 extents_detach(struct disk *d, const struct uuid *uuid)
 {
-	struct place *p = place_of(extents_of(d), uuid);
+	struct extents *x = extents_of(d);
+	struct place *p = place_of(x, uuid);
 
-	if (p != NULL)
+	if (p != NULL) {
 		atomic_store(&p->lun, NULL);
-	take_stock(extents_of(d));
+		wait_for_requests(p);
+	}
+	while (x->holds > 0)
+		fiber_sleep(NSEC_PER_MSEC);
+	take_stock(x);
 }
 
 struct disk *

@@ -24,18 +24,27 @@ int extents_open(struct disk *first, struct disk **ret_d) MUST_CHECK;
 bool extents_is(const struct disk *d);
 /*
  * Goes by this superblock's table: addresses are those of its extents, extents
- * that are no longer in it are closed.  What is not attached is refused with
- * -VMFS_EEXTENT.  -VMFS_ELIMIT.  Suspends.
+ * that are no longer in it are closed when their requests have ended and nobody
+ * holds them.  What is not attached is refused with -VMFS_EEXTENT.
+ * -VMFS_ELIMIT.  Suspends.
  */
 int extents_follow(struct disk *d, const struct super *s) MUST_CHECK;
 /* The LUN of the extent with that UUID; owns it on success.  Its first use is
  * the caller's: it must be one that can be fenced. */
 int extents_attach(struct disk *d, const struct uuid *uuid, struct disk *lun)
     MUST_CHECK;
-/* The other way round, for who could not go on; the LUN is the caller's. */
+/* The other way round, for who could not go on; the LUN is the caller's, and
+ * its requests have ended.  Not while holding.  Suspends. */
 void extents_detach(struct disk *d, const struct uuid *uuid);
 /* Is that extent attached, and its LUN not gone for good? */
 bool extents_has(struct disk *d, const struct uuid *uuid);
+/*
+ * Between the two no LUN is closed: for who uses what the next calls give, past
+ * this disk, and suspends.  Of any disk.  extents_release suspends, when one
+ * has left meanwhile.
+ */
+void extents_hold(struct disk *d);
+void extents_release(struct disk *d);
 /* The LUN of that extent, or NULL. */
 struct disk *extents_lun(struct disk *d, const struct uuid *uuid);
 /* All LUNs that are attached, the first one first; of any other disk itself. */

@@ -2,6 +2,7 @@
 /* A datastore of several LUNs: what a flush says, and when a LUN may go. */
 #include <atf-c.h>
 
+#include "libvmfs/base/cleanup.h"
 #include "libvmfs/core/ds_priv.h"
 #include "libvmfs/core/extents.h"
 #include "tests/unit/core_extents_rig.h"
@@ -11,9 +12,12 @@
 static struct tap {
 	struct disk disk;
 	struct disk *below;
-	bool hold;		/* the next flush */
+	bool hold;		/* the next of these */
+	enum disk_op op;
 	struct disk_req *held;
 	unsigned flushes;
+	bool closed, closed_too_soon;
+	int error;		/* of all requests */
 	/* Its cache takes blocks of metadata and is lost at the first flush
 	 * behind that: who asked is told that the LUN is gone. */
 	bool dying;
@@ -42,7 +46,9 @@ tap_submit(struct disk *d, struct disk_req *req)
 	t->flushes += req->op == DISK_FLUSH;
 	if (dies(t, req))
 		return;
-	if (req->op == DISK_FLUSH && t->hold) {
+	if (t->error != 0) {
+		disk_complete(req, t->error);
+	} else if (t->hold && req->op == t->op) {
 		t->hold = false;
 		t->held = req;
 	} else {
@@ -50,16 +56,35 @@ tap_submit(struct disk *d, struct disk_req *req)
 	}
 }
 
-static const struct disk_ops tap_ops = { .submit = tap_submit };
+static void
+tap_close(struct disk *d)
+{
+	struct tap *t = container_of(d, struct tap, disk);
+
+	t->closed = true;
+	t->closed_too_soon |= t->held != NULL;
+}
+
+static const struct disk_ops tap_ops = {
+	.submit = tap_submit, .close = tap_close,
+};
+
+static void
+tap_init(struct box *b, unsigned i)
+{
+	tap[i] = (struct tap){
+		.disk = { .ops = &tap_ops, .info = b->way[i] != NULL ?
+		    b->way[i]->disk.info : b->lun[i]->info },
+		.below = b->lun[i],
+		.op = DISK_FLUSH,
+	};
+}
 
 static void
 tap_on(struct box *b)
 {
 	for (unsigned i = 0; i < 2; i++) {
-		tap[i] = (struct tap){
-			.disk = { .ops = &tap_ops, .info = b->lun[i]->info },
-			.below = b->lun[i],
-		};
+		tap_init(b, i);
 		b->way[i]->below = &tap[i].disk;
 	}
 }
@@ -75,6 +100,7 @@ tap_release(struct tap *t)
 
 /* Beside the test's own fiber. */
 struct job {
+	struct box *b;
 	struct ds *ds;
 	struct fs_file *f;
 	int result;
@@ -84,6 +110,7 @@ struct job {
 static void
 start(struct box *b, void (*fn)(void *arg), struct job *j)
 {
+	j->b = b;
 	j->ds = b->r.f.ds;
 	ATF_REQUIRE_EQ(0, sched_spawn(b->r.f.env.sched, "job", fn, j));
 }
@@ -259,8 +286,175 @@ EXTENT_TEST(a_guest_is_told_of_a_lun_that_was_lost_during_its_flush)
 	umount(b);
 }
 
+/* ---- a LUN that leaves ---- */
+
+/* The datastore gets the LUN itself, so that it closes it. */
+static int
+add_tapped(struct box *b)
+{
+	char why[LOCKOPS_WHY] = "";
+	struct lock_holder holder;
+
+	return fs_extent_add(b->r.fs, &tap[1].disk, "x", why, &holder);
+}
+
+static void
+add_main(void *arg)
+{
+	struct job *j = arg;
+
+	j->result = add_tapped(j->b);
+	j->ended = true;
+}
+
+static void
+rm_main(void *arg)
+{
+	struct job *j = arg;
+
+	j->result = ds_extent_rm(j->ds, 1);
+	j->ended = true;
+}
+
+/* As if another host had taken it out. */
+static void
+follow_main(void *arg)
+{
+	struct job *j = arg;
+	struct super s = *ds_super(j->ds);
+
+	s.extents = 1;
+	j->result = ds_extents_follow(j->ds, &s, true);
+	j->ended = true;
+}
+
+static void
+space_main(void *arg)
+{
+	struct job *j = arg;
+	struct ds_space s;
+
+	j->result = ds_space(j->ds, &s);
+	j->ended = true;
+}
+
+static void
+wait_for_held(struct tap *t)
+{
+	while (t->held == NULL)
+		fiber_yield();
+}
+
+/* It is used no more, but not closed while something of it is under way. */
+static void
+leaves_and_is_closed_then(struct box *b, const struct uuid *uuid,
+    const struct job *j)
+{
+	while (extents_lun(b->r.f.disk, uuid) != NULL)
+		fiber_yield();
+	ATF_CHECK_MSG(!tap[1].closed, "closed with a request in flight");
+	tap_release(&tap[1]);
+	while (!j->ended || !tap[1].closed)
+		fiber_yield();
+	ATF_CHECK(!tap[1].closed_too_soon);
+}
+
+EXTENT_TEST(a_lun_that_leaves_is_closed_when_its_requests_have_ended)
+{
+	struct job rm = { 0 }, space = { 0 };
+	struct uuid uuid;
+
+	tap_init(b, 1);
+	ATF_REQUIRE_EQ(0, add_tapped(b));
+	uuid = ds_super(b->r.f.ds)->extent[1].uuid;
+	ATF_REQUIRE_EQ(0, ds_extent_leave(b->r.f.ds, 1, true));
+	ATF_REQUIRE_EQ(0, ds_checkpoint(b->r.f.ds, 0));
+	tap[1].op = DISK_READ;
+	tap[1].hold = true;
+	start(b, space_main, &space);
+	wait_for_held(&tap[1]);
+	start(b, rm_main, &rm);
+	leaves_and_is_closed_then(b, &uuid, &rm);
+	ATF_CHECK_EQ(0, rm.result);
+	while (!space.ended)
+		fiber_yield();
+	umount(b);
+}
+
+EXTENT_TEST(a_lun_that_leaves_is_closed_when_it_is_not_asked_any_more)
+{
+	struct ds *ds = b->r.f.ds;
+	struct job follow = { 0 };
+	uint8_t buf[BLOCK_SIZE];
+	struct uuid uuid;
+	uint64_t last;
+
+	tap_init(b, 1);
+	ATF_REQUIRE_EQ(0, add_tapped(b));
+	uuid = ds_super(ds)->extent[1].uuid;
+	last = ds_super(ds)->extent[1].first_block +
+	    ds_super(ds)->extent[1].blocks - 1;
+	tap[1].error = -VMFS_EGONE;
+	ATF_REQUIRE_EQ(-VMFS_EEXTENT, disk_read(b->r.f.disk,
+	    last << BLOCK_SHIFT, buf, sizeof(buf)));
+	tap[1].error = 0;
+	tap[1].op = DISK_READ;
+	tap[1].hold = true;
+	/* Is it there again? */
+	ds->extents_again_ns = 0;
+	ds_extents_keep(ds);
+	wait_for_held(&tap[1]);
+	start(b, follow_main, &follow);
+	leaves_and_is_closed_then(b, &uuid, &follow);
+	ATF_CHECK_EQ(0, follow.result);
+	while (ds->probing)
+		fiber_yield();
+	ATF_CHECK(extents_lun(b->r.f.disk, &uuid) == NULL);
+	/* By another way than the one that is closed. */
+	ATF_CHECK_EQ(0, ds_extents_follow(ds, ds_super(ds), true));
+	umount(b);
+}
+
+/* A guest flushes what is written to a LUN that is about to be one. */
+EXTENT_TEST(a_lun_that_was_not_added_is_closed_when_it_is_flushed)
+{
+	uint64_t ino = rig_create(&b->r, "vm", INODE_DISK, GIB);
+	struct fs_file *f = rig_open(&b->r, ino, FS_READ | FS_WRITE);
+	struct job adding = { 0 }, flush = { .f = f };
+	struct disk *luns[EXTENTS_SEEN_MAX];
+	struct disk_req *first;
+
+	rig_fill(f, 0, MIB, 1);
+	tap_init(b, 1);
+	tap[1].hold = true;
+	start(b, add_main, &adding);
+	wait_for_held(&tap[1]);
+	first = take_ptr(tap[1].held);
+	tap[1].hold = true;
+	start(b, flush_main, &flush);
+	wait_for_held(&tap[1]);
+	disk_complete(first, -EIO);
+	/* It is not used from here on. */
+	while (extents_luns(b->r.f.disk, luns) > 1)
+		fiber_yield();
+	ATF_CHECK_MSG(!tap[1].closed, "closed with a request in flight");
+	tap_release(&tap[1]);
+	while (!adding.ended || !flush.ended)
+		fiber_yield();
+	ATF_CHECK_EQ(-EIO, adding.result);
+	ATF_CHECK_EQ(0, flush.result);
+	ATF_CHECK(tap[1].closed && !tap[1].closed_too_soon);
+	rig_close(f);
+	umount(b);
+}
+
 ATF_TP_ADD_TCS(tp)
 {
+	ATF_TP_ADD_TC(tp,
+	    a_lun_that_leaves_is_closed_when_its_requests_have_ended);
+	ATF_TP_ADD_TC(tp,
+	    a_lun_that_leaves_is_closed_when_it_is_not_asked_any_more);
+	ATF_TP_ADD_TC(tp, a_lun_that_was_not_added_is_closed_when_it_is_flushed);
 	ATF_TP_ADD_TC(tp,
 	    what_a_lost_lun_had_not_flushed_stays_in_the_journal);
 	ATF_TP_ADD_TC(tp,
