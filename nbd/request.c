@@ -179,8 +179,8 @@ do_trim(struct nbd_conn *c, struct nbd_job *job)
 {
 	int rc = disk_unmap(disk_of(c), job->req.offset, job->req.length);
 
-	/* It is a hint. */
-	if (rc == -EOPNOTSUPP)
+	/* It is a hint, no reason for QEMU to stop a guest. */
+	if (rc == -EOPNOTSUPP || rc == -ENOSPC)
 		rc = 0;
 	return flush_if_asked(c, job, rc);
 }

@@ -377,10 +377,11 @@ range_run(struct vreq *rq, bool zero,
 		flags = DISK_MAY_UNMAP;
 	rc = zero ? write_zeroes(rq, r->sector * SECTOR, bytes, flags) :
 	    disk_unmap(e->disk, r->sector * SECTOR, bytes);
-	rq->disk.result = rc;
-	/* A discard is a hint. */
-	if (!zero && rc == -EOPNOTSUPP)
+	/* A discard is a hint: it does not wait for the space that its map
+	 * would take. */
+	if (!zero && (rc == -EOPNOTSUPP || rc == -ENOSPC))
 		rc = 0;
+	rq->disk.result = rc;
 	return rc == 0 ? VIRTIO_BLK_S_OK : VIRTIO_BLK_S_IOERR;
 }
 

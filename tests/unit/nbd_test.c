@@ -319,6 +319,27 @@ NBD_TC(zeroes_and_trim)
 }
 
 static void
+full_submit(struct disk *d, struct disk_req *req)
+{
+	(void)d;
+	disk_complete(req, -ENOSPC);
+}
+
+NBD_TC(a_trim_does_without_space)
+{
+	struct client *c = client_ready("disk", false);
+	const struct disk_ops *ops = rig.disk->ops;
+	struct disk_ops full = *ops;
+
+	full.submit = full_submit;
+	rig.disk->ops = &full;
+	client_request(c, NBD_CMD_TRIM, 0, 8192, 4096);
+	ATF_CHECK_EQ(0, client_result(c, NULL, 0, false));
+	rig.disk->ops = ops;
+	client_close(c);
+}
+
+static void
 refused(struct client *c, uint32_t error, uint16_t type, uint16_t flags,
     uint64_t offset, uint32_t len)
 {
@@ -695,6 +716,7 @@ ATF_TP_ADD_TCS(tp)
 	ATF_TP_ADD_TC(tp, data_comes_back);
 	ATF_TP_ADD_TC(tp, holes_are_not_sent);
 	ATF_TP_ADD_TC(tp, zeroes_and_trim);
+	ATF_TP_ADD_TC(tp, a_trim_does_without_space);
 	ATF_TP_ADD_TC(tp, bad_requests_get_an_error_each);
 	ATF_TP_ADD_TC(tp, size_is_that_of_the_moment_of_connecting);
 	ATF_TP_ADD_TC(tp, snapshot_is_not_written);

@@ -17,7 +17,8 @@ static void
 full_submit(struct disk *d, struct disk_req *req)
 {
 	(void)d;
-	if (!freed && (req->op == DISK_WRITE || req->op == DISK_WRITE_ZEROES))
+	if (!freed && (req->op == DISK_WRITE || req->op == DISK_WRITE_ZEROES ||
+	    req->op == DISK_UNMAP))
 		disk_complete(req, -ENOSPC);
 	else
 		disk_submit(rig_disk(), req);
@@ -95,20 +96,43 @@ ATF_TC_BODY(reads_go_on_while_writes_wait, tc)
 }
 
 static unsigned
-offer_zeroes(struct front *f)
+offer_range(struct front *f, uint32_t type)
 {
 	struct virtio_blk_discard_write_zeroes *r =
 	    (void *)(f->mem + RIG_DATA);
 	struct virtio_blk_outhdr *h = (void *)(f->mem + 300000);
 	unsigned head;
 
-	*h = (struct virtio_blk_outhdr){ .type = VIRTIO_BLK_T_WRITE_ZEROES };
+	*h = (struct virtio_blk_outhdr){ .type = type };
 	*r = (struct virtio_blk_discard_write_zeroes){ .num_sectors = 8 };
 	head = front_desc(f, 300000, sizeof(*h), false, true);
 	(void)front_desc(f, RIG_DATA, sizeof(*r), false, true);
 	(void)front_desc(f, 300600, 1, true, false);
 	front_offer(f, head);
 	return head;
+}
+
+static unsigned
+offer_zeroes(struct front *f)
+{
+	return offer_range(f, VIRTIO_BLK_T_WRITE_ZEROES);
+}
+
+/* Nothing is freed, but the guest need not hear of a broken disk. */
+ATF_TC_WITHOUT_HEAD(a_discard_does_without_space);
+ATF_TC_BODY(a_discard_does_without_space, tc)
+{
+	struct front *f;
+	unsigned head;
+
+	(void)tc;
+	start_full();
+	f = front_ready();
+	head = offer_range(f, VIRTIO_BLK_T_DISCARD);
+	ATF_CHECK_EQ(head, front_used(f).id);
+	ATF_CHECK_EQ(VIRTIO_BLK_S_OK, f->mem[300600]);
+	front_close(f);
+	rig_stop();
 }
 
 /* Of a front end that keeps no region for us. */
@@ -366,6 +390,7 @@ ATF_TP_ADD_TCS(tp)
 {
 	ATF_TP_ADD_TC(tp, reads_go_on_while_writes_wait);
 	ATF_TP_ADD_TC(tp, zeroes_wait_until_there_is_space);
+	ATF_TP_ADD_TC(tp, a_discard_does_without_space);
 	ATF_TP_ADD_TC(tp, zeroes_wait_while_memory_changes);
 	ATF_TP_ADD_TC(tp, zeroes_wait_while_the_kick_changes);
 	ATF_TP_ADD_TC(tp, writes_fail_when_the_ring_stops_after_a_change);
