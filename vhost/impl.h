@@ -6,6 +6,7 @@
 #ifndef VMFS_VHOST_IMPL_H
 #define VMFS_VHOST_IMPL_H
 
+#include "libvmfs/env/bell.h"
 #include "libvmfs/env/local.h"
 #include "vhost/export.h"
 #include "vhost/ring.h"
@@ -29,7 +30,8 @@ struct vqueue {
 	struct vsession *s;
 	struct ring ring;
 	struct vhost_addr addr;
-	int kick, call, err;		/* -1: none */
+	int kick;			/* -1: none */
+	struct bell *call, *err;	/* NULL: none */
 	bool mapped;			/* addr was told */
 	bool enabled, started, stopping;
 	/* Counted in `running`: from its start until it is stopped, also while

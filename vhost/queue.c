@@ -10,14 +10,6 @@
 /* Bytes that the guest has sent or wants, of all queues. */
 #define UNDER_WAY_MAX ((uint64_t)64 << 20)
 
-static void
-close_fd(int *fd)
-{
-	if (*fd >= 0)
-		close(*fd);
-	*fd = -1;
-}
-
 /* ---- requests ---- */
 
 static struct vreq *
@@ -51,8 +43,8 @@ signal_guest(void *arg)
 	struct vqueue *q = arg;
 
 	q->signal_posted = false;
-	if (q->call >= 0 && ring_must_signal(&q->ring))
-		event_signal(q->call);
+	if (q->call != NULL && ring_must_signal(&q->ring))
+		bell_ring(q->call);
 	if (q->busy == 0)
 		fiber_cond_broadcast(&q->changed);
 }
@@ -109,8 +101,8 @@ broke(struct vqueue *q, const char *why)
 	q->broken = true;
 	log_error(e->conf.log, "vhost: queue %u stops: %s; reset the guest "
 	    "disk=%s", (unsigned)(q - q->s->q), why, e->name);
-	if (q->err >= 0)
-		event_signal(q->err);
+	if (q->err != NULL)
+		bell_ring(q->err);
 }
 
 /* Others on this scheduler get their turn, what is under way its memory. */
@@ -211,8 +203,7 @@ void
 queue_init(struct vqueue *q, struct vsession *s)
 {
 	*q = (struct vqueue){
-		.s = s, .kick = -1, .call = -1, .err = -1,
-		.ring.mem = &s->mem,
+		.s = s, .kick = -1, .ring.mem = &s->mem,
 		.signal = { .fn = signal_guest, .arg = q },
 	};
 	fiber_cond_init(&q->changed);
@@ -335,8 +326,8 @@ queue_start(struct vqueue *q)
 	if (rc < 0)
 		uncount(q);
 	/* Of what a predecessor did and could not tell. */
-	else if (q->call >= 0)
-		event_signal(q->call);
+	else if (q->call != NULL)
+		bell_ring(q->call);
 	return rc;
 }
 
@@ -376,9 +367,12 @@ void
 queue_fini(struct vqueue *q)
 {
 	queue_stop(q, false);
-	close_fd(&q->kick);
-	close_fd(&q->call);
-	close_fd(&q->err);
+	if (q->kick >= 0)
+		close(q->kick);
+	bell_free(q->call);
+	bell_free(q->err);
+	q->kick = -1;
+	q->call = q->err = NULL;
 	while (q->free != NULL) {
 		struct vreq *rq = q->free;
 

@@ -257,39 +257,33 @@ get_vring_base(struct vsession *s, struct message *m)
 }
 
 static int
-set_fd(struct vsession *s, struct message *m, int *fd)
-{
-	(void)s;
-	if (*fd >= 0)
-		close(*fd);
-	*fd = m->p.u64 & VHOST_VRING_NO_FD ? -1 : take_fd(m);
-	return 0;
-}
-
-static int
 set_vring_kick(struct vsession *s, struct message *m)
 {
 	struct vqueue *q = queue_at(s, m->p.u64 & VHOST_VRING_INDEX);
 	int rc;
 
 	/* Without one we would have to poll for ever. */
-	if (q == NULL || m->p.u64 & VHOST_VRING_NO_FD)
+	if (q == NULL || m->p.u64 & VHOST_VRING_NO_FD || m->fd_count != 1)
 		return -EPROTO;
+	/* A read of something else might never end, nor be cancelled. */
+	rc = bell_check(m->fds[0]);
+	if (rc < 0)
+		return rc;
 	queue_pause(q);
-	rc = set_fd(s, m, &q->kick);
-	return rc < 0 ? rc : queue_start(q);
+	if (q->kick >= 0)
+		close(q->kick);
+	q->kick = take_fd(m);
+	return queue_start(q);
 }
 
-/* One that we write to: a full one must not keep us, it has been signalled. */
 static int
-set_signal(struct vsession *s, struct message *m, int *fd)
+set_signal(struct message *m, struct bell **b)
 {
-	int rc = set_fd(s, m, fd);
-
-	if (rc == 0 && *fd >= 0 &&
-	    fcntl(*fd, F_SETFL, fcntl(*fd, F_GETFL) | O_NONBLOCK) < 0)
-		rc = -errno;
-	return rc;
+	bell_free(*b);
+	*b = NULL;
+	if (m->p.u64 & VHOST_VRING_NO_FD || m->fd_count == 0)
+		return 0;
+	return bell_new(m->fds[0], b);
 }
 
 static int
@@ -300,10 +294,10 @@ set_vring_call(struct vsession *s, struct message *m)
 
 	if (q == NULL)
 		return -EPROTO;
-	rc = set_signal(s, m, &q->call);
+	rc = set_signal(m, &q->call);
 	/* What came while there was none. */
-	if (rc == 0 && q->started && q->call >= 0)
-		event_signal(q->call);
+	if (rc == 0 && q->started && q->call != NULL)
+		bell_ring(q->call);
 	return rc;
 }
 
@@ -312,7 +306,7 @@ set_vring_err(struct vsession *s, struct message *m)
 {
 	struct vqueue *q = queue_at(s, m->p.u64 & VHOST_VRING_INDEX);
 
-	return q == NULL ? -EPROTO : set_signal(s, m, &q->err);
+	return q == NULL ? -EPROTO : set_signal(m, &q->err);
 }
 
 static int

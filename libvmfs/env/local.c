@@ -377,17 +377,6 @@ event_wait(int fd)
 	return e.op.res == sizeof(count) ? 0 : -EIO;
 }
 
-void
-event_signal(int fd)
-{
-	static const uint64_t one = 1;
-	ssize_t n;
-
-	do
-		n = write(fd, &one, sizeof(one));
-	while (n < 0 && errno == EINTR);
-}
-
 static void
 watch_read_done(struct reactor_op *op, int res)
 {

@@ -60,8 +60,6 @@ void local_conn_close(struct local_conn *c);
 
 /* Suspends until the eventfd was signalled; 0 or a negative errno. */
 int event_wait(int fd) MUST_CHECK;
-/* Does not suspend. */
-void event_signal(int fd);
 
 /*
  * A peer that signals an eventfd only while it is told to, and what it changed

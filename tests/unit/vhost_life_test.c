@@ -323,6 +323,65 @@ ATF_TC_BODY(full_call_does_not_stop_the_thread, tc)
 	rig_stop();
 }
 
+/* The guest has it done, whatever it hears. */
+static void
+await_used(const struct front *f, uint16_t index)
+{
+	for (int ms = 0; ms < 20000 && __atomic_load_n(&f->used->idx,
+	    __ATOMIC_ACQUIRE) != index; ms++)
+		(void)poll(NULL, 0, 1);
+	ATF_REQUIRE_EQ(index, f->used->idx);
+}
+
+/* Whether a write to it waits is the front end's to say, at any time. */
+ATF_TC_WITHOUT_HEAD(call_that_waits_again_does_not_stop_the_thread);
+ATF_TC_BODY(call_that_waits_again_does_not_stop_the_thread, tc)
+{
+	static const uint64_t full = UINT64_MAX - 1;
+	struct front *f;
+	uint64_t n;
+
+	(void)tc;
+	rig_start(NULL);
+	f = front_ready();
+	(void)front_get(f, VHOST_GET_FEATURES);
+	(void)!read(f->call, &n, sizeof(n));
+	ATF_REQUIRE_EQ(0, fcntl(f->call, F_SETFL, 0));
+	ATF_REQUIRE_EQ((ssize_t)sizeof(full), write(f->call, &full,
+	    sizeof(full)));
+	/* A request that is not one: answered, and signalled. */
+	front_offer(f, front_desc(f, RIG_DATA, 1, true, false));
+	await_used(f, 1);
+	ATF_CHECK(rig_info().running);
+	/* It signals once there is room. */
+	ATF_REQUIRE_EQ((ssize_t)sizeof(n), read(f->call, &n, sizeof(n)));
+	ATF_CHECK_EQ(0, front_used(f).id);
+	ATF_CHECK_EQ(0, front_flush(f));
+	front_close(f);
+	rig_stop();
+}
+
+/* A read or write of those could wait for as long as somebody likes. */
+ATF_TC_WITHOUT_HEAD(descriptors_that_are_no_eventfds_are_refused);
+ATF_TC_BODY(descriptors_that_are_no_eventfds_are_refused, tc)
+{
+	static const uint32_t told[] = {
+		VHOST_SET_VRING_KICK, VHOST_SET_VRING_CALL,
+		VHOST_SET_VRING_ERR,
+	};
+
+	(void)tc;
+	rig_start(NULL);
+	for (size_t i = 0; i < sizeof(told) / sizeof(told[0]); i++) {
+		struct front *f = front_connect();
+
+		front_set(f, told[i], 0, f->memory);
+		ATF_CHECK_MSG(front_hung_up(f), "case %zu", i);
+		front_close(f);
+	}
+	rig_stop();
+}
+
 /* ---- a flood of messages ---- */
 
 #define FLOOD 400u
@@ -411,6 +470,8 @@ ATF_TP_ADD_TCS(tp)
 	ATF_TP_ADD_TC(tp, export_ends_while_it_keeps_the_disk);
 	ATF_TP_ADD_TC(tp, unflushed_mark_stays_while_nothing_runs);
 	ATF_TP_ADD_TC(tp, full_call_does_not_stop_the_thread);
+	ATF_TP_ADD_TC(tp, call_that_waits_again_does_not_stop_the_thread);
+	ATF_TP_ADD_TC(tp, descriptors_that_are_no_eventfds_are_refused);
 	ATF_TP_ADD_TC(tp, flood_of_messages_leaves_others_their_turn);
 	return atf_no_error();
 }

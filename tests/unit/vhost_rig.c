@@ -46,10 +46,10 @@ rig_main(void *arg)
 	}
 	if (rc < 0)
 		abort();
-	event_signal(rig.done);
+	(void)!eventfd_write(rig.done, 1);
 	while (event_wait(rig.order) == 0 && rig.fn != NULL) {
 		rig.fn(rig.e);
-		event_signal(rig.done);
+		(void)!eventfd_write(rig.done, 1);
 	}
 	vhost_export_stop(rig.e);
 	disk_close(rig.disk);
@@ -96,7 +96,7 @@ void
 rig_do(void (*fn)(struct vhost_export *e))
 {
 	rig.fn = fn;
-	event_signal(rig.order);
+	(void)!eventfd_write(rig.order, 1);
 	if (fn != NULL)
 		wait_event(rig.done);
 }
@@ -357,7 +357,7 @@ front_offer(struct front *f, unsigned head)
 	f->avail->ring[f->avail->idx % RIG_RING] = (uint16_t)head;
 	__atomic_store_n(&f->avail->idx, (uint16_t)(f->avail->idx + 1),
 	    __ATOMIC_RELEASE);
-	event_signal(f->kick);
+	(void)!eventfd_write(f->kick, 1);
 }
 
 struct vring_used_elem
