@@ -87,14 +87,14 @@ older(const void *a, const void *b)
 /* Between the used ring's index and its own note it was killed, maybe before it
  * had logged the index. */
 static void
-finish_last_push(struct ring *r)
+finish_last_push(struct ring *r, uint16_t last)
 {
 	struct vhost_inflight_queue *q = r->inflight;
 
 	if (q->used_idx == r->used->idx)
 		return;
 	used_written(r, &r->used->idx, sizeof(r->used->idx));
-	q->desc[q->last_batch_head].inflight = 0;
+	q->desc[last].inflight = 0;
 	q->used_idx = r->used->idx;
 }
 
@@ -104,16 +104,18 @@ resume(struct ring *r)
 	struct vhost_inflight_queue *q = r->inflight;
 	struct left left[RING_SIZE_MAX];
 	unsigned n = 0;
+	uint16_t last;
 
 	if (q->version == 0) {
 		q->version = 1;
 		q->desc_num = (uint16_t)r->size;
 		q->used_idx = r->used->idx;
 	}
-	if (q->version != 1 || q->desc_num != r->size ||
-	    q->last_batch_head >= r->size)
+	/* Once: the front end may change it, or a log that lies there. */
+	last = LOAD(&q->last_batch_head);
+	if (q->version != 1 || q->desc_num != r->size || last >= r->size)
 		return -EPROTO;
-	finish_last_push(r);
+	finish_last_push(r, last);
 	for (unsigned i = 0; i < r->size; i++) {
 		if (!q->desc[i].inflight)
 			continue;

@@ -472,6 +472,60 @@ ATF_TC_BODY(index_that_a_predecessor_wrote_is_logged, tc)
 	close(fd);
 }
 
+/*
+ * The front end's log lies where what is in flight does: a bit of the log
+ * changes the number of a descriptor that was looked at just before.
+ */
+ATF_TC_WITHOUT_HEAD(log_in_the_region_of_what_is_in_flight_does_no_harm);
+ATF_TC_BODY(log_in_the_region_of_what_is_in_flight_does_no_harm, tc)
+{
+	struct vhost_state num = { 0, RIG_RING }, start = { 0, 1 };
+	struct vhost_inflight_queue *q;
+	struct vhost_inflight i;
+	struct vhost_addr a;
+	struct vhost_log log;
+	struct front *f;
+	int fd = front_inflight(&i, &q);
+	size_t byte = offsetof(struct vhost_inflight_queue, last_batch_head);
+	uint8_t *behind = &q->desc[RIG_RING].inflight;
+	uint64_t ok;
+
+	(void)tc;
+	q->version = 1;
+	q->desc_num = RIG_RING;
+	*behind = 0xff;
+	rig_start(NULL);
+	f = front_connect();
+	f->used->idx = f->avail->idx = 1;
+	front_features(f, 1ull << VHOST_F_LOG_ALL,
+	    1ull << VHOST_PF_LOG_SHMFD | 1ull << VHOST_PF_INFLIGHT_SHMFD);
+	(void)!front_ask(f, VHOST_SET_INFLIGHT_FD, &i, sizeof(i), fd, NULL, 0);
+	front_memory(f);
+	log = (struct vhost_log){ .size = i.size };
+	ATF_CHECK_EQ(8, front_ask(f, VHOST_SET_LOG_BASE, &log, sizeof(log),
+	    fd, &ok, sizeof(ok)));
+	/* Bit 4 of last_batch_head: RIG_RING. */
+	a = (struct vhost_addr){
+		.flags = VHOST_VRING_F_LOG, .desc = (uintptr_t)f->desc,
+		.avail = (uintptr_t)f->avail, .used = (uintptr_t)f->used,
+		.log = (8 * byte + 4) * 4096,
+	};
+	(void)!front_ask(f, VHOST_SET_VRING_NUM, &num, 8, -1, NULL, 0);
+	(void)!front_ask(f, VHOST_SET_VRING_BASE, &start, 8, -1, NULL, 0);
+	(void)!front_ask(f, VHOST_SET_VRING_ADDR, &a, sizeof(a), -1, NULL, 0);
+	front_set(f, VHOST_SET_VRING_CALL, 0, f->call);
+	front_set(f, VHOST_SET_VRING_KICK, 0, f->kick);
+	front_enable(f);
+	(void)front_get(f, VHOST_GET_FEATURES);
+	ATF_CHECK_EQ(RIG_RING, q->last_batch_head);
+	/* Behind the region's end. */
+	ATF_CHECK_EQ(0xff, *behind);
+	front_close(f);
+	rig_stop();
+	munmap(q, i.size);
+	close(fd);
+}
+
 /* A front end that comes after another finds a device as new. */
 /* The guest says how long its ring is. */
 ATF_TC_WITHOUT_HEAD(ring_longer_than_the_region_in_flight_is_refused);
@@ -704,6 +758,8 @@ ATF_TP_ADD_TCS(tp)
 	ATF_TP_ADD_TC(tp, flushes_fail_after_unflushed_writes_were_lost);
 	ATF_TP_ADD_TC(tp, pages_that_a_read_fills_are_logged);
 	ATF_TP_ADD_TC(tp, index_that_a_predecessor_wrote_is_logged);
+	ATF_TP_ADD_TC(tp,
+	    log_in_the_region_of_what_is_in_flight_does_no_harm);
 	ATF_TP_ADD_TC(tp, ring_longer_than_the_region_in_flight_is_refused);
 	ATF_TP_ADD_TC(tp, wrong_address_of_a_running_ring_is_survived);
 	ATF_TP_ADD_TC(tp, disk_stays_owned_while_memory_changes);
