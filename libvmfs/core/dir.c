@@ -125,9 +125,21 @@ leaf_used(const struct dir_leaf_disk *d, size_t *ret_used)
 	return 0;
 }
 
+/* Brent: the mark moves on ever later, so that a circle comes by it. */
+bool
+dir_chain_closed(struct dir_chain *c, uint64_t next)
+{
+	if (next == c->mark)
+		return true;
+	c->steps++;
+	if ((c->steps & (c->steps - 1)) == 0)
+		c->mark = next;
+	return false;
+}
+
 /* Next leaf of a chain in place of *n; -ENOENT at its end. */
 static int
-leaf_next(struct inode *ip, bool locked, struct nref *n)
+leaf_next(struct inode *ip, bool locked, struct nref *n, struct dir_chain *c)
 {
 	const struct dir_leaf_disk *d = (const void *)n->data;
 	uint64_t next = le64_get(d->next);
@@ -135,6 +147,8 @@ leaf_next(struct inode *ip, bool locked, struct nref *n)
 	node_put(n);
 	if (next == 0)
 		return -ENOENT;
+	if (dir_chain_closed(c, next))
+		return -VMFS_ECORRUPT;
 	return node_get(ip, locked, next, BLOCK_DIR_LEAF, 1, n);
 }
 
@@ -144,6 +158,7 @@ dir_find(struct inode *ip, const struct inode_info *info, bool locked,
 {
 	const struct inode_disk *id;
 	const struct dir_leaf_disk *d;
+	struct dir_chain chain = { 0 };
 	struct nref n;
 	uint64_t next;
 	size_t used;
@@ -171,7 +186,7 @@ dir_find(struct inode *ip, const struct inode_info *info, bool locked,
 			node_put(&n);
 			return r;
 		}
-		r = leaf_next(ip, locked, &n);
+		r = leaf_next(ip, locked, &n, &chain);
 	}
 	return r;
 }
@@ -260,6 +275,7 @@ dir_collect(struct inode *ip, const struct inode_info *info, bool locked,
     uint64_t hash, struct dir_items *l, uint64_t *ret_next)
 {
 	const struct dir_leaf_disk *d;
+	struct dir_chain chain = { 0 };
 	struct nref n;
 	uint64_t next = (uint64_t)1 << 32;
 	size_t used;
@@ -288,7 +304,7 @@ dir_collect(struct inode *ip, const struct inode_info *info, bool locked,
 				node_put(&n);
 				return r;
 			}
-			r = leaf_next(ip, locked, &n);
+			r = leaf_next(ip, locked, &n, &chain);
 		}
 		if (r == -ENOENT)
 			r = 0;

@@ -453,6 +453,7 @@ static int
 slot_get_leaf(struct inode *ip, const char *name, struct dir_slot *s)
 {
 	uint32_t hash = dirent_hash(ip->info.dir_seed, name, strlen(name));
+	struct dir_chain chain = { 0 };
 	struct mblk *next;
 	uint64_t addr;
 	int r;
@@ -474,6 +475,8 @@ slot_get_leaf(struct inode *ip, const char *name, struct dir_slot *s)
 		addr = le64_get(dleaf(s->b)->next);
 		if (addr == 0)
 			return -ENOENT;
+		if (dir_chain_closed(&chain, addr))
+			return -VMFS_ECORRUPT;
 		r = mb_read(ip->fs->ds, &ip->grant, addr, BLOCK_DIR_LEAF,
 		    &next);
 		if (r != 0)

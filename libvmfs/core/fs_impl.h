@@ -312,6 +312,13 @@ enum block_type node_type(const struct nref *n);
 #define DIR_TWINS_MAX ((1u << DIR_TWIN_BITS) - 1)
 #define DIR_HASH_SHIFT (16 + DIR_TWIN_BITS)
 int name_check(const char *name) MUST_CHECK;
+/* The leaves of a chain that were passed by; zero at first. */
+struct dir_chain {
+	uint64_t mark;
+	unsigned steps;
+};
+/* `next` was there already, at the latest in the third round. */
+bool dir_chain_closed(struct dir_chain *c, uint64_t next);
 int dir_find(struct inode *ip, const struct inode_info *info, bool locked,
     const char *name, struct dirent *ret_e) MUST_CHECK;
 struct dir_item {
