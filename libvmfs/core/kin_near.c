@@ -76,7 +76,18 @@ struct near {
 	uint32_t *list;
 	unsigned count;
 	bool head;
+	bool lies;		/* one stands there twice */
 };
+
+/* Each belongs there once: of a table that says otherwise the list is as long
+ * as the family all the same. */
+static void
+near_add(struct near *n, uint32_t i)
+{
+	n->lies = n->lies || n->count == n->ip->n_kin;
+	if (!n->lies)
+		n->list[n->count++] = i;
+}
 
 /* What grew from `parent`. */
 static void
@@ -90,7 +101,7 @@ near_children(struct near *n, uint64_t parent)
 	for (uint32_t i = x->first[hash_of(x, parent)]; i != NONE;
 	    i = x->next[i])
 		if (ip->kin[i].parent == parent && ip->kin[i].ino != n->self)
-			n->list[n->count++] = i;
+			near_add(n, i);
 }
 
 /* Parents that are not in the list: the table is damaged, all count. */
@@ -114,9 +125,11 @@ near_ancestor(struct near *n, uint64_t parent, uint64_t *ret)
 static void
 near_all(struct near *n)
 {
+	n->count = 0;
+	n->lies = false;
 	for (unsigned i = 0; i < n->ip->n_kin; i++)
 		if (n->ip->kin[i].origin || n->ip->kin[i].ino != n->self)
-			n->list[n->count++] = i;
+			near_add(n, i);
 	n->head = n->self != 0;
 }
 
@@ -133,7 +146,7 @@ near_fill(struct near *n, uint64_t parent)
 	}
 	/* The likeliest first. */
 	if (top != 0)
-		n->list[n->count++] = (uint32_t)(kin_find(ip, top) - ip->kin);
+		near_add(n, (uint32_t)(kin_find(ip, top) - ip->kin));
 	from = n->count;
 	near_children(n, top);
 	if (n->self != 0)
@@ -143,7 +156,9 @@ near_fill(struct near *n, uint64_t parent)
 			near_children(n, ip->kin[n->list[i]].ino);
 	for (unsigned i = 0; i < ip->n_kin; i++)
 		if (ip->kin[i].origin)
-			n->list[n->count++] = i;
+			near_add(n, i);
+	if (n->lies)
+		near_all(n);
 }
 
 int

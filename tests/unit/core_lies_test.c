@@ -10,6 +10,7 @@
 #include "libvmfs/format/inode.h"
 #include "tests/unit/core_fs_rig.h"
 
+#define SNAPSHOTS 4
 #define SECONDS_MAX 60		/* more is for ever */
 
 /* ---- blocks of the LUN, past the datastore ---- */
@@ -68,6 +69,67 @@ start_anew(struct rig *r)
 	ATF_REQUIRE_EQ(mkds_write(&r->f.env, r->f.disk, &conf, &r->f.super),
 	    0);
 	rig_mount(r);
+}
+
+/* ---- snapshots ---- */
+
+/* The first is the parent of all, and of itself. */
+static void
+first_is_its_own_parent(struct rig *r, uint64_t ino)
+{
+	struct snaptab_disk *d = disk_buf_alloc(BLOCK_SIZE);
+	struct inode_info i;
+	le64_t first = le64(0);
+	uint32_t id = UINT32_MAX;
+
+	inode_on_disk(r, ino, &i);
+	block_read(r, i.snaptab, d);
+	for (unsigned k = 0; k < SNAPTAB_ENTRIES; k++)
+		if (le64_get(d->entry[k].ino) != 0 &&
+		    le32_get(d->entry[k].id) < id) {
+			id = le32_get(d->entry[k].id);
+			first = d->entry[k].ino;
+		}
+	for (unsigned k = 0; k < SNAPTAB_ENTRIES; k++)
+		if (le64_get(d->entry[k].ino) != 0)
+			d->entry[k].parent = first;
+	block_write(r, i.snaptab, d);
+	free(d);
+}
+
+static bool
+any_snapshot(void *arg, const struct fs_snapshot *s)
+{
+	(void)arg;
+	(void)s;
+	return true;
+}
+
+static void
+own_parent(struct rig *r)
+{
+	uint64_t ino = rig_create(r, "d", INODE_DISK, 4 * MIB);
+	struct fs_file *f = rig_open(r, ino, FS_READ | FS_WRITE);
+	struct fs_snapshot s;
+	char name[16];
+
+	for (int i = 0; i < SNAPSHOTS; i++) {
+		rig_fill(f, 0, MIB, (uint8_t)('a' + i));
+		(void)snprintf(name, sizeof(name), "s%d", i);
+		ATF_REQUIRE_EQ(fs_snapshot_create(r->fs, ino, name, &s, NULL),
+		    0);
+	}
+	rig_close(f);
+	remount_with(r, first_is_its_own_parent, ino);
+	/* Refused or done; not past the end of a list in memory. */
+	(void)!fs_snapshot_list(r->fs, ino, any_snapshot, NULL);
+	start_anew(r);
+}
+
+ATF_TC_WITHOUT_HEAD(snapshot_that_is_its_own_parent);
+ATF_TC_BODY(snapshot_that_is_its_own_parent, tc)
+{
+	rig_run(64 * MIB, own_parent);
 }
 
 /* ---- directories ---- */
@@ -172,6 +234,7 @@ ATF_TC_BODY(list_of_a_circle_of_leaves_ends, tc)
 
 ATF_TP_ADD_TCS(tp)
 {
+	ATF_TP_ADD_TC(tp, snapshot_that_is_its_own_parent);
 	ATF_TP_ADD_TC(tp, lookup_in_a_circle_of_leaves_ends);
 	ATF_TP_ADD_TC(tp, unlink_in_a_circle_of_leaves_ends);
 	ATF_TP_ADD_TC(tp, list_of_a_circle_of_leaves_ends);
