@@ -134,6 +134,65 @@ snaptab_read(struct check *c, uint64_t block, const struct check_todo *t,
 	return snaptab_reset(c, block, t, d);
 }
 
+/* ---- what grew from what ---- */
+
+struct family {
+	struct snaptab_entry *kin;
+	size_t count;
+};
+
+static int
+family_note(struct family *f, const struct snaptab_disk *d)
+{
+	struct snaptab_entry *kin = reallocarray(f->kin, f->count +
+	    SNAPTAB_ENTRIES, sizeof(*kin));
+
+	if (kin == NULL)
+		return -ENOMEM;
+	f->kin = kin;
+	for (unsigned i = 0; i < SNAPTAB_ENTRIES; i++)
+		if (snaptab_entry_get(&d->entry[i], &kin[f->count]) == 0)
+			f->count += kin[f->count].ino != 0;
+	return 0;
+}
+
+static int
+kin_order(const void *a, const void *b)
+{
+	const struct snaptab_entry *x = a, *y = b;
+
+	return x->ino < y->ino ? -1 : x->ino > y->ino;
+}
+
+/* Space is freed by who is next of kin: parents that are none, or a circle of
+ * them, would let what is shared go. */
+static bool
+family_lies(struct check *c, struct family *f, const char *path)
+{
+	bool lies = false;
+
+	if (f->count > 1)
+		qsort(f->kin, f->count, sizeof(*f->kin), kin_order);
+	for (size_t i = 0; i < f->count; i++) {
+		const struct snaptab_entry *e = &f->kin[i], *parent;
+		const struct snaptab_entry key = { .ino = e->parent };
+
+		if (e->parent == 0)
+			continue;
+		parent = bsearch(&key, f->kin, f->count, sizeof(key),
+		    kin_order);
+		if (parent != NULL && parent->id < e->id)
+			continue;
+		check_report(c, CHECK_SNAPSHOT, CHECK_DAMAGE, e->ino,
+		    c->conf->repair, "%s/snapshot #%u is said to have grown "
+		    "from inode %llu, which is no older snapshot of it: what "
+		    "grew from what is forgotten", path, e->id,
+		    (unsigned long long)e->parent);
+		lies = true;
+	}
+	return lies;
+}
+
 int
 check_snaptab(struct check_walk *w, uint8_t *block, struct inode_info *i,
     const struct check_todo *t)
@@ -141,6 +200,7 @@ check_snaptab(struct check_walk *w, uint8_t *block, struct inode_info *i,
 	cleanup_free struct snaptab_disk *d = disk_buf_alloc(BLOCK_SIZE);
 	struct check *c = w->c;
 	uint64_t at = i->snaptab, before = 0;
+	struct family family = { 0 };
 	uint32_t count = 0;
 	bool changed = false, lost = false;
 	int rc = 0;
@@ -156,6 +216,8 @@ check_snaptab(struct check_walk *w, uint8_t *block, struct inode_info *i,
 			rc = check_rewrite(c, at, BLOCK_SNAPTAB, d);
 		if (rc == 0)
 			rc = check_snaptab_block(w, at, d, t, &count);
+		if (rc == 0)
+			rc = family_note(&family, d);
 		before = at;
 		at = le64_get(d->next);
 	}
@@ -168,6 +230,13 @@ check_snaptab(struct check_walk *w, uint8_t *block, struct inode_info *i,
 		changed = true;
 		rc = 0;
 	}
+	if (rc == 0 && family_lies(c, &family, t->path)) {
+		i->base_snapshot = 0;
+		changed = true;
+		if (c->conf->repair)
+			rc = check_snaptab_flatten(c, i->snaptab);
+	}
+	free(family.kin);
 	if (rc != 0)
 		return rc;
 	if (count != i->snapshots) {

@@ -230,6 +230,31 @@ snaptab_entry_garbage(struct volume *v, struct disk *d)
 	dmg_seal(v, d, block, BLOCK_SNAPTAB, buf);
 }
 
+/* The second grew from the first. */
+static void
+snaptab_parents_in_a_circle(struct volume *v, struct disk *d)
+{
+	uint64_t block = dmg_snaptab(v, d);
+	uint8_t buf[BLOCK_SIZE];
+	struct snaptab_disk *t = (void *)buf;
+
+	dmg_open_block(v, d, block, buf);
+	t->entry[0].parent = t->entry[1].ino;
+	dmg_seal(v, d, block, BLOCK_SNAPTAB, buf);
+}
+
+static void
+snaptab_parent_is_none(struct volume *v, struct disk *d)
+{
+	uint64_t block = dmg_snaptab(v, d);
+	uint8_t buf[BLOCK_SIZE];
+	struct snaptab_disk *t = (void *)buf;
+
+	dmg_open_block(v, d, block, buf);
+	t->entry[1].parent = le64(v->twin);
+	dmg_seal(v, d, block, BLOCK_SNAPTAB, buf);
+}
+
 static void
 snapshot_inode_flipped(struct volume *v, struct disk *d)
 {
@@ -317,6 +342,8 @@ const struct damage damages_map[] = {
 	D(snaptab_loop, 0),
 	D(snaptab_entry_is_data, 0),
 	D(snaptab_entry_garbage, 0),
+	D(snaptab_parents_in_a_circle, 0),
+	D(snaptab_parent_is_none, 0),
 	D(snapshot_inode_flipped, 0),
 	D(snapshot_pinned_inode_flipped, 0),
 	D(snapshot_of_another_disk, VOL_ONE),
