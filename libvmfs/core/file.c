@@ -142,7 +142,7 @@ static int
 inline_read(struct inode *ip, bool locked, uint64_t off, void *buf, size_t len)
 {
 	const struct inode_disk *d;
-	size_t n = 0;
+	size_t size, n = 0;
 	struct nref ref;
 	int r;
 
@@ -150,8 +150,14 @@ inline_read(struct inode *ip, bool locked, uint64_t off, void *buf, size_t len)
 	if (r != 0)
 		return r;
 	d = (const void *)ref.data;
-	if (off < le16_get(d->inline_size))
-		n = le16_get(d->inline_size) - off;
+	size = le16_get(d->inline_size);
+	/* It may have been read once more since it was decoded. */
+	if (size > INODE_INLINE_MAX) {
+		node_put(&ref);
+		return -VMFS_ECORRUPT;
+	}
+	if (off < size)
+		n = size - off;
 	if (n > len)
 		n = len;
 	if (n > 0)

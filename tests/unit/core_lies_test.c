@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "libvmfs/core/fs_impl.h"
 #include "libvmfs/format/dirent.h"
 #include "libvmfs/format/inode.h"
 #include "tests/unit/core_fs_rig.h"
@@ -132,6 +133,53 @@ ATF_TC_BODY(snapshot_that_is_its_own_parent, tc)
 	rig_run(64 * MIB, own_parent);
 }
 
+/* ---- files ---- */
+
+/* As another host may write it, between two reads of who has no lock. */
+static void
+content_longer_than_its_inode(struct rig *r, uint64_t ino)
+{
+	uint8_t *buf = disk_buf_alloc(BLOCK_SIZE);
+
+	block_read(r, ino, buf);
+	((struct inode_disk *)(void *)buf)->inline_size = le16(UINT16_MAX);
+	block_write(r, ino, buf);
+	free(buf);
+}
+
+static void
+long_content(struct rig *r)
+{
+	uint64_t ino = rig_create(r, "f", INODE_FILE, 0);
+	struct fs_file *f = rig_open(r, ino, FS_READ | FS_WRITE);
+	uint8_t *buf = calloc(1, UINT16_MAX);
+	struct inode_info i;
+
+	ATF_REQUIRE(buf != NULL);
+	rig_fill(f, 0, 100, 'a');
+	rig_close(f);
+	rig_umount(r);
+	inode_on_disk(r, ino, &i);
+	ATF_REQUIRE((i.flags & INODE_INLINE) != 0);
+	rig_mount(r);
+	f = rig_open(r, ino, FS_READ);
+	ATF_CHECK_EQ(file_read_at(f->ip, false, &i, 0, buf, 100), 0);
+	ATF_CHECK_EQ('a', buf[99]);
+	content_longer_than_its_inode(r, ino);
+	node_cache_flush(f->ip);
+	ATF_CHECK_EQ(file_read_at(f->ip, false, &i, 0, buf, UINT16_MAX),
+	    -VMFS_ECORRUPT);
+	rig_close(f);
+	free(buf);
+	start_anew(r);
+}
+
+ATF_TC_WITHOUT_HEAD(content_longer_than_its_inode_is_refused);
+ATF_TC_BODY(content_longer_than_its_inode_is_refused, tc)
+{
+	rig_run(64 * MIB, long_content);
+}
+
 /* ---- directories ---- */
 
 /* Its leaf goes on with itself. */
@@ -235,6 +283,7 @@ ATF_TC_BODY(list_of_a_circle_of_leaves_ends, tc)
 ATF_TP_ADD_TCS(tp)
 {
 	ATF_TP_ADD_TC(tp, snapshot_that_is_its_own_parent);
+	ATF_TP_ADD_TC(tp, content_longer_than_its_inode_is_refused);
 	ATF_TP_ADD_TC(tp, lookup_in_a_circle_of_leaves_ends);
 	ATF_TP_ADD_TC(tp, unlink_in_a_circle_of_leaves_ends);
 	ATF_TP_ADD_TC(tp, list_of_a_circle_of_leaves_ends);
