@@ -137,6 +137,8 @@ client_end(struct client *cl)
 
 	(void)pthread_mutex_lock(&c->mutex);
 	list_del(&cl->node);
+	/* Not before: control_stop would shut down who has its number then. */
+	(void)close(cl->fd);
 	if (--c->n_clients == 0)
 		(void)pthread_cond_broadcast(&c->idle);
 	(void)pthread_mutex_unlock(&c->mutex);
@@ -149,7 +151,6 @@ client_thread(void *arg)
 	struct client *cl = arg;
 
 	serve(cl->control->daemon, dup(cl->fd));
-	(void)close(cl->fd);
 	client_end(cl);
 	return NULL;
 }
@@ -177,7 +178,6 @@ client_start(struct control *c, int fd)
 	if (full || pthread_create(&thread, NULL, client_thread, cl) != 0) {
 		log_warn(c->daemon->log, "control: client refused: %s",
 		    full ? "too many" : "no thread");
-		(void)close(fd);
 		client_end(cl);
 		return;
 	}
