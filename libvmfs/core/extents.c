@@ -224,16 +224,19 @@ flushed(struct disk_req *req)
 	parent->done(parent);
 }
 
-/* LUNs to flush besides the first. */
+/* LUNs to flush besides the first: not those that have left. */
 static unsigned
 list_dirty(struct extents *x, struct place **ret)
 {
 	unsigned n = atomic_load(&x->n), count = 0;
 
-	for (unsigned i = 1; i < n; i++)
-		if (atomic_load(&x->place[i].flushed) <
-		    atomic_load(&x->place[i].written))
-			ret[count++] = &x->place[i];
+	for (unsigned i = 1; i < n; i++) {
+		struct place *p = &x->place[i];
+
+		if (atomic_load(&p->end) != 0 &&
+		    atomic_load(&p->flushed) < atomic_load(&p->written))
+			ret[count++] = p;
+	}
 	return count;
 }
 

@@ -385,7 +385,7 @@ EXTENT_TEST(a_lun_that_leaves_is_closed_when_it_is_not_asked_any_more)
 {
 	struct ds *ds = b->r.f.ds;
 	struct job follow = { 0 };
-	uint8_t buf[BLOCK_SIZE];
+	uint8_t buf[BLOCK_SIZE] = { 0 };
 	struct uuid uuid;
 	uint64_t last;
 
@@ -394,6 +394,8 @@ EXTENT_TEST(a_lun_that_leaves_is_closed_when_it_is_not_asked_any_more)
 	uuid = ds_super(ds)->extent[1].uuid;
 	last = ds_super(ds)->extent[1].first_block +
 	    ds_super(ds)->extent[1].blocks - 1;
+	ATF_REQUIRE_EQ(0, disk_write(b->r.f.disk, last << BLOCK_SHIFT, buf,
+	    sizeof(buf), 0));
 	tap[1].error = -VMFS_EGONE;
 	ATF_REQUIRE_EQ(-VMFS_EEXTENT, disk_read(b->r.f.disk,
 	    last << BLOCK_SHIFT, buf, sizeof(buf)));
@@ -410,6 +412,9 @@ EXTENT_TEST(a_lun_that_leaves_is_closed_when_it_is_not_asked_any_more)
 	while (ds->probing)
 		fiber_yield();
 	ATF_CHECK(extents_lun(b->r.f.disk, &uuid) == NULL);
+	/* What it had not flushed concerns nobody any more. */
+	ATF_CHECK_EQ(0, disk_run(b->r.f.disk, &(struct disk_req){
+	    .op = DISK_FLUSH, .flags = DISK_ALL_LUNS }));
 	/* By another way than the one that is closed. */
 	ATF_CHECK_EQ(0, ds_extents_follow(ds, ds_super(ds), true));
 	umount(b);
