@@ -14,6 +14,9 @@
 #include "vmfsd/control.h"
 
 #define ACCEPT_RETRY_MS 1000
+/* A client that takes nothing of its answer for so long is dropped: a stop of
+ * the daemon waits for it. */
+#define SEND_LIMIT_S 5
 
 struct control {
 	struct daemon *daemon;
@@ -160,6 +163,7 @@ client_thread(void *arg)
 static void
 client_start(struct control *c, int fd)
 {
+	static const struct timeval limit = { .tv_sec = SEND_LIMIT_S };
 	struct client *cl = calloc(1, sizeof(*cl));
 	pthread_t thread;
 	bool full;
@@ -168,6 +172,7 @@ client_start(struct control *c, int fd)
 		(void)close(fd);
 		return;
 	}
+	(void)setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit));
 	cl->control = c;
 	cl->fd = fd;
 	(void)pthread_mutex_lock(&c->mutex);
