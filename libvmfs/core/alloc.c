@@ -547,7 +547,7 @@ has_room(struct ds *ds, uint64_t chunks, uint64_t meta_blocks)
 int
 alloc_reserve(struct ds *ds, unsigned chunks, unsigned meta_blocks)
 {
-	bool committed = false, waited = false;
+	bool settled = false, waited = false;
 	struct lease *l;
 	int r = ds->health;
 
@@ -561,9 +561,9 @@ alloc_reserve(struct ds *ds, unsigned chunks, unsigned meta_blocks)
 		if (r != -ENOSPC || waited)
 			continue;
 		/* What was freed a moment ago may be enough. */
-		waited = committed;
-		r = committed ? space_wait(ds, 1) : ds_commit(ds);
-		committed = true;
+		waited = settled || !lease_waits(ds);
+		r = waited ? space_wait(ds, 1) : ds_checkpoint(ds, 0);
+		settled = true;
 	}
 	return r;
 }

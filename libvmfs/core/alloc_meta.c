@@ -406,7 +406,7 @@ retired_add(struct lease *l, uint32_t chunk, uint64_t txn_id)
 static bool
 is_empty(const struct mchunk *m)
 {
-	return m->busy == 1 && m->freed == 0 && m->freed_committing == 0;
+	return m->busy == 1;	/* its head: freed blocks are busy as well */
 }
 
 static int

@@ -98,6 +98,8 @@ ckpt_take(struct ds *ds, uint64_t owner, uint64_t txn_id)
 	}
 	qsort(c->shadows, c->count, sizeof(*c->shadows), by_addr);
 	c->all = owner == 0;
+	if (c->all)
+		lease_checkpoint_begins(ds);
 	c->txn_id = txn_id;
 	c->taken = true;
 }
@@ -187,6 +189,7 @@ void
 ckpt_finish(struct ds *ds)
 {
 	struct checkpoint *c = &ds->ckpt;
+	bool all = c->all;
 	int r;
 
 	if (c->running || !c->armed) {
@@ -197,24 +200,11 @@ ckpt_finish(struct ds *ds)
 	r = ds->health < 0 ? ds->health : ckpt_write(ds);
 	if (r < 0)
 		ds_fail(ds, r, "checkpoint");
-	else if (c->all)
+	/* A LUN that is lost keeps no space of the others. */
+	if (r == 0 && all)
+		lease_settled(ds);
+	if (r == 0 && c->all)
 		lease_checkpoint_done(ds, c->txn_id);
 	ckpt_drop(ds);
 	fiber_cond_broadcast(&ds->changed);
-}
-
-static bool
-shadowed(const struct ds *ds, uint64_t addr)
-{
-	for (size_t i = 0; ds->ckpt.taken && i < ds->ckpt.count; i++)
-		if (ds->ckpt.shadows[i].hdr.addr == addr)
-			return true;
-	return false;
-}
-
-void
-block_settle(struct ds *ds, uint64_t addr)
-{
-	while (ds->health == 0 && shadowed(ds, addr))
-		ckpt_finish(ds);
 }

@@ -210,11 +210,6 @@ void mb_dirty(struct txn *t, struct mblk *b, size_t off, size_t len);
 void mb_put(struct mblk *b);
 /* Drops every cached block of an owner (lock released or lost). */
 void mb_forget(struct ds *ds, uint64_t owner);
-/*
- * Waits until no checkpoint writes what the block was before it was freed: for
- * who writes to a block just allocated past the cache, as a lock record is.
- */
-void block_settle(struct ds *ds, uint64_t addr);
 /* The block was freed in this transaction: it is never written back. */
 void mb_freed(struct txn *t, uint64_t addr);
 

@@ -103,8 +103,9 @@ struct lost_tail {
 struct mchunk {
 	uint32_t chunk;		/* in the cluster */
 	uint16_t busy;		/* not to be given out */
-	uint16_t freed;		/* in the running transaction */
-	uint16_t freed_committing;
+	/* Freed in the running transaction; before that; those of them that the
+	 * checkpoint under way has. */
+	uint16_t freed, waiting, settling;
 	uint16_t fresh;		/* taken in it; no commit knows of them */
 };
 
@@ -130,9 +131,10 @@ struct lease {
 	unsigned idle_ticks;
 	bool closing;		/* to be given back */
 	bool leaving;		/* its LUN is to leave: takes nothing more */
-	bool any_freed, any_committing;	/* bits in the two below */
-	uint8_t freed[CLUSTER_BITMAP_SIZE];	/* in the transaction */
-	uint8_t freed_committing[CLUSTER_BITMAP_SIZE];
+	bool any_freed, any_waiting, any_settling; /* bits in these */
+	uint8_t freed[CLUSTER_BITMAP_SIZE];	/* as in struct mchunk */
+	uint8_t waiting[CLUSTER_BITMAP_SIZE];
+	uint8_t settling[CLUSTER_BITMAP_SIZE];
 	uint8_t busy[CLUSTER_BITMAP_SIZE];
 	uint8_t avoid[CLUSTER_BITMAP_SIZE];	/* in a pair with metachunks */
 	uint8_t discard[CLUSTER_BITMAP_SIZE];	/* free: UNMAP them */
@@ -343,9 +345,15 @@ void lease_forget_all(struct ds *ds);
 int lease_yield(struct ds *ds) MUST_CHECK;
 /* Writes info into the block and the transaction. */
 void lease_dirty(struct txn *t, struct lease *l);
-void lease_commit_begins(struct ds *ds);	/* while quiesced */
-void lease_commit_done(struct ds *ds);
+/* While quiesced: a commit, a checkpoint of everything. */
+void lease_commit_begins(struct ds *ds);
+void lease_checkpoint_begins(struct ds *ds);
+/* That has been written.  What it has freed can be given out again; what became
+ * of metachunks only when the journal does not reach back to them. */
+void lease_settled(struct ds *ds);
 void lease_checkpoint_done(struct ds *ds, uint64_t txn_id);
+/* Does anything freed wait for a checkpoint? */
+bool lease_waits(const struct ds *ds);
 /* Clusters that we have got longer. */
 void lease_extend(struct ds *ds);
 bool bitmap_get(const uint8_t *map, uint32_t i);

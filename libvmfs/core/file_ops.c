@@ -61,6 +61,7 @@ content_read(struct fs_file *f, uint64_t offset, void *buf, size_t len,
 	if (f->mode != LOCK_FREE && ip->info.type != INODE_SNAPSHOT)
 		return -VMFS_EFENCED;
 	reader_init(&rd, ip);
+	rd.content = true;
 	while ((r = reader_begin(&rd)) == 0) {
 		if (rd.info.generation != f->generation) {
 			r = -ESTALE;
@@ -491,6 +492,7 @@ seek_before(struct fs_file *f, uint64_t offset, uint64_t end, bool data,
 	int r;
 
 	reader_init(&rd, ip);
+	rd.content = true;
 	while ((r = reader_begin(&rd)) == 0) {
 		if (rd.locked)
 			fiber_rwlock_rdlock(&ip->content);

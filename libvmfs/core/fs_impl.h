@@ -104,6 +104,7 @@ struct inode {
 	uint64_t seen_version;		/* of the lock, for unlocked readers */
 	struct list bucket[NODE_CACHE_BUCKETS], lru;
 	unsigned cached;
+	unsigned cache_turn;		/* +1 when all are dropped */
 	struct kin *kin;		/* family by id; NULL: not loaded */
 	unsigned n_kin;
 	struct kin_index *kin_index;	/* NULL: to be made */
@@ -264,8 +265,9 @@ struct reader {
 	struct inode *ip;
 	bool locked;		/* under a hold of this host */
 	bool stale;		/* a live writer elsewhere: last checkpoint */
+	bool content;		/* nothing of another file's, not even then */
 	unsigned tries;
-	uint64_t version, deadline_ns;
+	uint64_t version, lsn, deadline_ns;
 	struct inode_info info;
 };
 /*
@@ -418,7 +420,7 @@ struct map_chunk_disk *map_path_chunk(struct map_path *p, unsigned k);
 void map_path_set_chunk(struct txn *t, struct map_path *p, unsigned k,
     const struct map_chunk *c);
 /* Entry of the MiB becomes e, its leaf entries are cleared. */
-int map_path_set_entry(struct txn *t, struct map_path *p,
+int map_path_set_entry(struct txn *t, struct inode *ip, struct map_path *p,
     const struct map_entry *e) MUST_CHECK;
 int map_path_entry(const struct map_path *p, struct map_entry *ret_e)
     MUST_CHECK;

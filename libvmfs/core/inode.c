@@ -467,7 +467,6 @@ inode_make(struct txn *t, struct fs *fs, uint64_t near,
 	r = alloc_meta(t, near, BLOCK_INODE, &ino);
 	if (r != 0)
 		return r;
-	block_settle(fs->ds, ino);
 	fs_damage_forget(fs, ino);
 	r = l->vt->create(l, ino, &g);
 	if (r == 0) {

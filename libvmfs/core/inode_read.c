@@ -33,6 +33,7 @@ node_cache_flush(struct inode *ip)
 {
 	list_for_each(n, tmp, &ip->lru)
 		cnode_drop(ip, list_entry(n, struct cnode, lru));
+	ip->cache_turn++;
 }
 
 static struct list *
@@ -82,6 +83,7 @@ cnode_get(struct inode *ip, uint64_t addr, enum block_type type,
     uint64_t owner, struct nref *ret_n)
 {
 	struct cnode *c = cnode_find(ip, addr);
+	unsigned turn;
 	int r;
 
 	if (c != NULL) {
@@ -97,20 +99,25 @@ cnode_get(struct inode *ip, uint64_t addr, enum block_type type,
 	c = malloc(sizeof(*c));
 	if (c == NULL)
 		return -ENOMEM;
+	turn = ip->cache_turn;
 	r = block_read_unlocked(ip->fs->ds, addr, type, owner, c->data);
 	if (r != 0) {
 		free(c);
 		return r;
 	}
 	c->addr = addr;
-	c->refs = 2;
+	c->refs = 1;
+	*ret_n = (struct nref){ .data = c->data, .cn = c };
+	/* As it was before somebody wanted all to be read anew. */
+	if (turn != ip->cache_turn)
+		return 0;
+	c->refs++;
 	/* Another fiber may have read it meanwhile: the newer one stays. */
 	node_cache_forget(ip, addr);
 	list_add(cnode_bucket(ip, addr), &c->bucket);
 	list_add(&ip->lru, &c->lru);
 	if (++ip->cached > NODE_CACHE_MAX)
 		cnode_drop(ip, list_entry(ip->lru.prev, struct cnode, lru));
-	*ret_n = (struct nref){ .data = c->data, .cn = c };
 	return 0;
 }
 
@@ -154,6 +161,16 @@ reader_init(struct reader *r, struct inode *ip)
 	r->deadline_ns = env_now(ds_env(ip->fs->ds)) + READER_WAIT_NS;
 }
 
+/* Of the last change that is in its place. */
+static uint64_t
+inode_lsn(const uint8_t *block)
+{
+	const struct block_hdr_disk *h = (const void *)(block +
+	    block_hdr_offset(BLOCK_INODE));
+
+	return le64_get(h->lsn);
+}
+
 static int
 reader_load(struct reader *r)
 {
@@ -164,6 +181,7 @@ reader_load(struct reader *r)
 	if (e != 0)
 		return e;
 	e = inode_decode(n.data, &r->info);
+	r->lsn = inode_lsn(n.data);
 	node_put(&n);
 	/* Without a name it is for those who have it open, by their lock. */
 	if (e == 0 && (r->info.type == INODE_FREE || r->info.nlink == 0))
@@ -212,6 +230,9 @@ reader_begin(struct reader *r)
 		}
 		r->version = h.version;
 		e = reader_load(r);
+		/* The tree is not older than the inode: see reader_moved. */
+		if (r->stale)
+			node_cache_flush(ip);
 		if (!r->stale || e != 0 || r->info.type != INODE_DIR ||
 		    env_now(ds_env(ip->fs->ds)) >= r->deadline_ns)
 			break;
@@ -226,10 +247,29 @@ reader_begin(struct reader *r)
 	return e;
 }
 
+/*
+ * Whatever the writer gives up goes with a change of the inode, and is given to
+ * another file only after a checkpoint that has put both in their places.  As
+ * long as the inode lies there unchanged, all that was found by it was its own.
+ */
+static bool
+reader_moved(struct reader *r)
+{
+	cleanup_free uint8_t *buf = NULL;
+	uint64_t ino = r->ip->ino;
+
+	if (!r->stale || !r->content)
+		return false;
+	buf = malloc(BLOCK_SIZE);
+	return buf == NULL || block_read_unlocked(r->ip->fs->ds, ino,
+	    BLOCK_INODE, ino, buf) != 0 || inode_lsn(buf) != r->lsn;
+}
+
 bool
 reader_again(struct reader *r, int *err)
 {
 	struct lock_holder h;
+	bool moved;
 	int e;
 
 	if (r->locked) {
@@ -244,11 +284,15 @@ reader_again(struct reader *r, int *err)
 			*err = e;
 		return false;
 	}
+	moved = *err == 0 && reader_moved(r);
 	if (h.version == r->version && holder_writes(&h) == r->stale &&
-	    (!r->stale || *err == 0))
+	    (!r->stale || *err == 0) && !moved)
 		return false;
-	if (r->tries++ >= READER_TRIES_MAX)
+	if (r->tries++ >= READER_TRIES_MAX) {
+		if (moved)
+			*err = -EIO;
 		return false;
+	}
 	r->ip->seen_version = UINT64_MAX;
 	return true;
 }

@@ -288,8 +288,13 @@ lease_dirty(struct txn *t, struct lease *l)
 	space_seen(t->ds, l->cluster, l->info.free_chunks);
 }
 
-/* ---- what commits and checkpoints make available ---- */
+/* ---- what checkpoints make available ---- */
 
+/*
+ * What is freed can be given out when the map without it is in its place: who
+ * reads a file of ours on another host goes by what lies there, and must not
+ * find another file's data.
+ */
 void
 lease_commit_begins(struct ds *ds)
 {
@@ -297,28 +302,45 @@ lease_commit_begins(struct ds *ds)
 		struct lease *l = list_entry(node, struct lease, link);
 
 		/* Most commits free nothing. */
-		if (l->any_freed || l->any_committing) {
-			memcpy(l->freed_committing, l->freed,
-			    sizeof(l->freed));
-			memset(l->freed, 0, sizeof(l->freed));
+		for (size_t i = 0; l->any_freed && i < CLUSTER_BITMAP_SIZE;
+		    i++) {
+			l->waiting[i] |= l->freed[i];
+			l->freed[i] = 0;
 		}
-		l->any_committing = l->any_freed;
+		l->any_waiting |= l->any_freed;
 		l->any_freed = false;
 		for (unsigned i = 0; i < l->n_mchunks; i++) {
-			l->mchunks[i].freed_committing = l->mchunks[i].freed;
+			l->mchunks[i].waiting |= l->mchunks[i].freed;
 			l->mchunks[i].freed = 0;
 			l->mchunks[i].fresh = 0;
 		}
 	}
 }
 
-static void
-release_freed(struct ds *ds, struct lease *l)
+void
+lease_checkpoint_begins(struct ds *ds)
 {
-	bool discard = discard_is_on(ds);
+	list_for_each(node, tmp, &ds->leases) {
+		struct lease *l = list_entry(node, struct lease, link);
 
-	for (size_t i = 0; l->any_committing && i < CLUSTER_BITMAP_SIZE; i++) {
-		uint8_t f = l->freed_committing[i];
+		if (l->any_waiting) {
+			memcpy(l->settling, l->waiting, sizeof(l->settling));
+			memset(l->waiting, 0, sizeof(l->waiting));
+		}
+		l->any_settling = l->any_waiting;
+		l->any_waiting = false;
+		for (unsigned i = 0; i < l->n_mchunks; i++) {
+			l->mchunks[i].settling = l->mchunks[i].waiting;
+			l->mchunks[i].waiting = 0;
+		}
+	}
+}
+
+static void
+settled(struct lease *l, bool discard)
+{
+	for (size_t i = 0; l->any_settling && i < CLUSTER_BITMAP_SIZE; i++) {
+		uint8_t f = l->settling[i];
 
 		if (f == 0)
 			continue;
@@ -326,22 +348,39 @@ release_freed(struct ds *ds, struct lease *l)
 		l->busy[i] = (uint8_t)(l->busy[i] & ~f);
 		if (discard)
 			l->discard[i] = (uint8_t)(l->discard[i] | f);
-		l->freed_committing[i] = 0;
+		l->settling[i] = 0;
 	}
-	l->any_committing = false;
+	l->any_settling = false;
 	for (unsigned i = 0; i < l->n_mchunks; i++) {
 		struct mchunk *m = &l->mchunks[i];
 
-		m->busy = (uint16_t)(m->busy & ~m->freed_committing);
-		m->freed_committing = 0;
+		m->busy = (uint16_t)(m->busy & ~m->settling);
+		m->settling = 0;
 	}
 }
 
 void
-lease_commit_done(struct ds *ds)
+lease_settled(struct ds *ds)
 {
 	list_for_each(node, tmp, &ds->leases)
-		release_freed(ds, list_entry(node, struct lease, link));
+		settled(list_entry(node, struct lease, link),
+		    discard_is_on(ds));
+}
+
+bool
+lease_waits(const struct ds *ds)
+{
+	list_for_each(node, tmp, &ds->leases) {
+		const struct lease *l = list_entry(node, struct lease, link);
+		bool any = l->any_freed || l->any_waiting || l->any_settling;
+
+		for (unsigned i = 0; !any && i < l->n_mchunks; i++)
+			any = (l->mchunks[i].freed | l->mchunks[i].waiting |
+			    l->mchunks[i].settling) != 0;
+		if (any)
+			return true;
+	}
+	return false;
 }
 
 void

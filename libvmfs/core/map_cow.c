@@ -37,6 +37,15 @@ node_make(struct txn *t, struct inode *ip, enum block_type type,
 	return 0;
 }
 
+/* Who reads on another host sees by the inode that a node has gone. */
+static int
+node_free(struct txn *t, struct inode *ip, uint64_t addr)
+{
+	int r = meta_free(t, addr);
+
+	return r != 0 ? r : inode_store(t, ip);
+}
+
 /* Offset, birth and level fields, which level 1 does not have. */
 static void
 node_describe(struct mblk *b, unsigned level, uint64_t off, uint32_t birth)
@@ -88,7 +97,7 @@ node_writable(struct txn *t, struct inode *ip, unsigned level, uint64_t off,
 			r = kin_has_node(ip, off, level, old, &shared);
 		}
 		if (r == 0 && !shared)
-			r = meta_free(t, old);
+			r = node_free(t, ip, old);
 		if (r != 0) {
 			int e = meta_free(t, b->addr);
 
@@ -329,7 +338,7 @@ leaf_is_empty(const struct mblk *leaf)
 }
 
 int
-map_path_set_entry(struct txn *t, struct map_path *p,
+map_path_set_entry(struct txn *t, struct inode *ip, struct map_path *p,
     const struct map_entry *e)
 {
 	const struct map_chunk none = { 0 };
@@ -353,5 +362,5 @@ map_path_set_entry(struct txn *t, struct map_path *p,
 		return 0;
 	*g = (struct map_group_disk){ 0 };
 	mb_dirty(t, p->l1, (size_t)((uint8_t *)g - p->l1->data), sizeof(*g));
-	return meta_free(t, p->leaf->addr);
+	return node_free(t, ip, p->leaf->addr);
 }

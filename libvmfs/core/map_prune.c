@@ -205,8 +205,10 @@ group_prune(struct prune_tree *w, uint64_t l1, uint32_t birth, uint64_t off,
 		/* Some of it may be free now: nothing names it any more. */
 		r = group_take(w, t, mine);
 		group_erase(t, b, g);
-		/* What the head holds with its snapshots has changed. */
-		e = ip->info.policy.account != 0 ? inode_store(t, ip) : 0;
+		/* What the head holds with its snapshots has changed, or what
+		 * it names. */
+		e = ip->info.policy.account != 0 || w->victim == ip ?
+		    inode_store(t, ip) : 0;
 		r = r != 0 ? r : e;
 		txn_end(t);
 	}
@@ -260,6 +262,8 @@ child_erase(struct prune_tree *w, uint64_t addr, unsigned i, uint64_t child,
 		mb_put(b);
 		if (!shared)
 			r = meta_free(t, child);
+		if (r == 0 && w->victim == ip)
+			r = inode_store(t, ip);
 	}
 	txn_end(t);
 	return r;

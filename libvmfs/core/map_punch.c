@@ -117,7 +117,7 @@ huge_clear(struct punch *m, const struct map_entry *e)
 		return r;
 	reads_drain(m->ip);
 	m->ip->info.chunks -= CHUNK_BLOCKS;
-	r = map_path_set_entry(m->t, &m->p, &hole);
+	r = map_path_set_entry(m->t, m->ip, &m->p, &hole);
 	for (unsigned k = 0, n; k < CHUNK_BLOCKS; k += n) {
 		for (n = 1; k + n < CHUNK_BLOCKS && shared[k + n] == shared[k];
 		    n++)
@@ -148,7 +148,7 @@ mib_punch(struct punch *m)
 	for (unsigned k = 0; k < CHUNK_BLOCKS && r == 0; k++)
 		r = chunk_punch(m, k);
 	if (r == 0 && leaf_part_is_empty(m))
-		r = map_path_set_entry(m->t, &m->p, &hole);
+		r = map_path_set_entry(m->t, m->ip, &m->p, &hole);
 	return r;
 }
 

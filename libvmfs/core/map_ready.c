@@ -292,7 +292,7 @@ entry_tidy(struct prep *m)
 		if (c.own != 0 || c.base != 0)
 			return 0;
 	}
-	return map_path_set_entry(m->t, &m->p, &hole);
+	return map_path_set_entry(m->t, m->ip, &m->p, &hole);
 }
 
 static int
@@ -485,7 +485,7 @@ collapse(struct prep *m)
 			e.birth = c.birth;
 	}
 	e.block = first * CHUNK_BLOCKS;
-	return map_path_set_entry(m->t, &m->p, &e);
+	return map_path_set_entry(m->t, m->ip, &m->p, &e);
 }
 
 static int

@@ -268,7 +268,7 @@ mib_take(struct txn *t, struct inode *ip, const struct map_root *root,
 	if (v[0].state == MAP_HUGE) {
 		e.block = v[0].c.own * CHUNK_BLOCKS;
 		e.birth = v[0].c.birth;
-		r = map_path_set_entry(t, &p, &e);
+		r = map_path_set_entry(t, ip, &p, &e);
 	} else {
 		r = map_path_split(t, ip, &p);
 	}

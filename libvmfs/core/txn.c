@@ -169,7 +169,6 @@ commit_run(struct ds *ds, struct commit *k)
 	}
 	ds->durable_id = k->id;
 	soft_durable(ds, k->blocks > 0 ? k->c.lsn : 0);
-	lease_commit_done(ds);
 	if (k->owner != CKPT_NONE)
 		ckpt_arm(ds);
 	return 0;

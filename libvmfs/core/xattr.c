@@ -237,6 +237,7 @@ xattr_load(struct fs *fs, uint64_t ino, struct xattr_list *ret_l)
 	if (r != 0)
 		return r;
 	reader_init(&rd, ip);
+	rd.content = true;
 	while ((r = reader_begin(&rd)) == 0) {
 		if (rd.locked)
 			fiber_rwlock_rdlock(&ip->content);

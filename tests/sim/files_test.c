@@ -357,6 +357,180 @@ ATF_TC_BODY(a_number_that_is_used_again_is_another_file, tc)
 	(void)run_one(&conf, play_number_used_again);
 }
 
+/* ---- what a reader without a lock is told ---- */
+
+#define OLD_MIB 4u
+
+/* A file of 'a', which a reader on another host has open; the volume is full. */
+struct readers {
+	struct world *w;
+	struct fs_file *f, *rest, *other, *old;
+	uint8_t *buf;
+	unsigned foreign;
+	bool hold, held, done;
+};
+
+static struct readers readers;
+
+static void
+readers_fill(struct fs_file *f, int c, unsigned mibs)
+{
+	struct readers *r = &readers;
+
+	memset(r->buf, c, MIB);
+	for (unsigned i = 0; i < mibs && !world_failed(r->w); i++)
+		WORLD_CHECK(r->w, fs_file_write(f, i * MIB, r->buf, MIB) == 0);
+}
+
+static bool
+readers_begin(struct world *w)
+{
+	struct readers *r = &readers;
+	struct lock_holder holder;
+	struct fs_attr a;
+	uint64_t at = 0;
+	int rc = 0;
+
+	*r = (struct readers){ .w = w, .buf = disk_buf_alloc(MIB) };
+	mount_all(w);
+	if (world_failed(w) || r->buf == NULL)
+		return false;
+	r->f = world_create(w, 0, "old");
+	r->rest = world_create(w, 0, "rest");
+	r->other = world_create(w, 0, "other");
+	if (r->f == NULL || r->rest == NULL || r->other == NULL)
+		return false;
+	readers_fill(r->f, 'a', OLD_MIB);
+	for (; rc == 0 && !world_failed(w); at += MIB)
+		rc = fs_file_write(r->rest, at, r->buf, MIB);
+	WORLD_CHECK(w, rc == -ENOSPC);
+	WORLD_CHECK(w, fs_file_publish(r->f) == 0);
+	WORLD_CHECK(w, fs_file_attr(r->f, &a) == 0);
+	WORLD_CHECK(w, fs_file_open(w->host[1].fs, a.ino, 0, FS_READ, &r->old,
+	    &holder) == 0);
+	return !world_failed(w);
+}
+
+static void
+readers_end(void)
+{
+	struct readers *r = &readers;
+
+	WORLD_CHECK(r->w, fs_file_close(r->old) == 0);
+	WORLD_CHECK(r->w, fs_file_close(r->f) == 0);
+	WORLD_CHECK(r->w, fs_file_close(r->rest) == 0);
+	WORLD_CHECK(r->w, fs_file_close(r->other) == 0);
+	free(r->buf);
+	unmount_all(r->w);
+}
+
+/* What the file had, or what was made of it. */
+static void
+readers_look(unsigned mib)
+{
+	struct readers *r = &readers;
+	uint8_t *buf = disk_buf_alloc(MIB);
+	size_t got = 0;
+
+	WORLD_CHECK(r->w, buf != NULL && fs_file_read(r->old, mib * MIB, buf,
+	    MIB, &got) == 0);
+	for (size_t k = 0; k < got; k += BLOCK_SIZE)
+		r->foreign += buf[k] != 'a' && buf[k] != 0;
+	free(buf);
+}
+
+/* Its space goes to another file. */
+static void
+readers_give(void)
+{
+	struct readers *r = &readers;
+
+	WORLD_CHECK(r->w, fs_file_punch(r->f, 0, OLD_MIB * MIB) == 0);
+	WORLD_CHECK(r->w, fs_file_flush(r->f) == 0);
+	readers_fill(r->other, 'b', OLD_MIB);
+}
+
+static void
+play_space_used_again(struct world *w)
+{
+	if (!readers_begin(w))
+		return;
+	readers_give();
+	for (unsigned i = 0; i < OLD_MIB; i++)
+		readers_look(i);
+	if (readers.foreign > 0)
+		world_fail(w, "%u blocks of another file were read",
+		    readers.foreign);
+	readers_end();
+}
+
+ATF_TC_WITHOUT_HEAD(a_reader_of_another_host_sees_no_other_file);
+ATF_TC_BODY(a_reader_of_another_host_sees_no_other_file, tc)
+{
+	struct world_conf conf = { .seed = 1, .hosts = 2,
+		.protocol = LOCK_ATS_PR, .faults = calm };
+
+	(void)tc;
+	(void)run_one(&conf, play_space_used_again);
+}
+
+/* The reader's own request for data leaves its host late. */
+static void
+data_is_late(void *arg, unsigned nexus, const struct disk_req *req)
+{
+	struct readers *r = &readers;
+
+	(void)arg;
+	if (nexus / 2 != 1 || req->op != DISK_READ ||
+	    req->length <= BLOCK_SIZE)
+		return;
+	r->held = true;
+	while (r->hold)
+		fiber_sleep(NSEC_PER_MSEC);
+}
+
+static void
+look_late(void *arg)
+{
+	(void)arg;
+	readers_look(0);
+	readers.done = true;
+}
+
+static void
+play_late_reader(struct world *w)
+{
+	struct readers *r = &readers;
+
+	if (!readers_begin(w))
+		return;
+	w->lun.sent = data_is_late;
+	r->hold = true;
+	WORLD_CHECK(w, sched_spawn(w->host[1].env.sched, "reader", look_late,
+	    NULL) == 0);
+	while (!r->held && !world_failed(w))
+		fiber_sleep(NSEC_PER_MSEC);
+	readers_give();
+	r->hold = false;
+	while (!r->done && !world_failed(w))
+		fiber_sleep(NSEC_PER_MSEC);
+	w->lun.sent = NULL;
+	if (r->foreign > 0)
+		world_fail(w, "%u blocks of another file were read",
+		    r->foreign);
+	readers_end();
+}
+
+ATF_TC_WITHOUT_HEAD(a_reader_that_is_slow_sees_no_other_file);
+ATF_TC_BODY(a_reader_that_is_slow_sees_no_other_file, tc)
+{
+	struct world_conf conf = { .seed = 1, .hosts = 2,
+		.protocol = LOCK_ATS_PR, .faults = calm };
+
+	(void)tc;
+	(void)run_one(&conf, play_late_reader);
+}
+
 /* ---- read while it is written ---- */
 
 #define TEAR_MS 8
@@ -460,6 +634,8 @@ ATF_TP_ADD_TCS(tp)
 	ATF_TP_ADD_TC(tp, flushed_data_survives_a_death_among_faults);
 	ATF_TP_ADD_TC(tp, a_closed_file_goes_to_the_next_host_at_once);
 	ATF_TP_ADD_TC(tp, a_number_that_is_used_again_is_another_file);
+	ATF_TP_ADD_TC(tp, a_reader_of_another_host_sees_no_other_file);
+	ATF_TP_ADD_TC(tp, a_reader_that_is_slow_sees_no_other_file);
 	ATF_TP_ADD_TC(tp, who_looks_up_waits_for_a_writer_in_the_middle);
 	ATF_TP_ADD_TC(tp,
 	    a_snapshot_is_found_while_another_host_clones_it);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Space: runs, reuse only after commit, full volumes, frees for others. */
+/* Space: runs, reuse only after a checkpoint, full volumes, frees for others. */
 #include <atf-c.h>
 #include <stdlib.h>
 #include <string.h>
@@ -94,7 +94,7 @@ ALLOC_TEST(hint_keeps_a_file_together)
 	ATF_CHECK_EQ(b, a + 1);
 }
 
-ALLOC_TEST(freed_chunk_waits_for_the_commit)
+ALLOC_TEST(freed_chunk_waits_for_the_checkpoint)
 {
 	uint64_t a = alloc_one(f, 0);
 
@@ -102,6 +102,11 @@ ALLOC_TEST(freed_chunk_waits_for_the_commit)
 	free_run(f, a, 1);
 	ATF_CHECK(alloc_one(f, a) != a);
 	ATF_REQUIRE_EQ(ds_commit(f->ds), 0);
+	ATF_CHECK(alloc_one(f, a) != a);
+	/* One of another file does not have the map that named it. */
+	ATF_REQUIRE_EQ(ds_checkpoint(f->ds, 1), 0);
+	ATF_CHECK(alloc_one(f, a) != a);
+	ATF_REQUIRE_EQ(ds_checkpoint(f->ds, 0), 0);
 	ATF_CHECK_EQ(alloc_one(f, a), a);
 }
 
@@ -185,7 +190,21 @@ ALLOC_TEST(metadata_fits_into_the_last_free_chunk)
 	}
 }
 
-ALLOC_TEST(freed_metadata_block_waits_for_the_commit)
+ALLOC_TEST(who_finds_no_other_space_waits_for_what_was_freed)
+{
+	static uint64_t run[1200];
+	static unsigned count[1200];
+	unsigned runs = fill_up(f, run, count, 1200);
+
+	free_run(f, run[runs / 2], 1);
+	ATF_CHECK_EQ(alloc_reserve(f->ds, 1, 0), 0);
+	ATF_CHECK_EQ(alloc_one(f, 0), run[runs / 2]);
+	free_run(f, run[runs / 2], 1);
+	ATF_REQUIRE_EQ(ds_commit(f->ds), 0);
+	ATF_CHECK_EQ(alloc_reserve(f->ds, 1, 0), 0);
+}
+
+ALLOC_TEST(freed_metadata_block_waits_for_the_checkpoint)
 {
 	uint64_t a, b;
 	struct txn *t;
@@ -200,6 +219,11 @@ ALLOC_TEST(freed_metadata_block_waits_for_the_commit)
 	txn_end(t);
 	ATF_CHECK(a != b);
 	ATF_REQUIRE_EQ(ds_commit(f->ds), 0);
+	ATF_REQUIRE_EQ(txn_begin(f->ds, 4, &t), 0);
+	ATF_REQUIRE_EQ(alloc_meta(t, a, BLOCK_MAP_LEAF, &b), 0);
+	txn_end(t);
+	ATF_CHECK(a != b);
+	ATF_REQUIRE_EQ(ds_checkpoint(f->ds, 0), 0);
 	ATF_REQUIRE_EQ(txn_begin(f->ds, 4, &t), 0);
 	ATF_REQUIRE_EQ(alloc_meta(t, a, BLOCK_MAP_LEAF, &b), 0);
 	txn_end(t);
@@ -259,7 +283,7 @@ many_meta(struct fixture *f, uint64_t *blocks, unsigned n, bool take)
 		    &blocks[i]) : free_meta(t, blocks[i]), 0);
 		txn_end(t);
 	}
-	ATF_REQUIRE_EQ(ds_commit(f->ds), 0);
+	ATF_REQUIRE_EQ(ds_checkpoint(f->ds, 0), 0);
 }
 
 ALLOC_TEST(empty_metachunks_become_space_again)
@@ -355,7 +379,7 @@ take_and_free(struct fixture *f, unsigned mibs)
 	}
 	for (unsigned i = 0; i < mibs; i++)
 		free_run(f, chunk[i], 16);
-	ATF_REQUIRE_EQ(ds_commit(f->ds), 0);
+	ATF_REQUIRE_EQ(ds_checkpoint(f->ds, 0), 0);
 }
 
 ALLOC_TEST(the_lun_is_told_no_faster_than_the_rate)
@@ -517,7 +541,7 @@ ALLOC_TEST(remote_log_grows_beyond_one_block)
 	ATF_REQUIRE_EQ(ds_commit(f->ds), 0);
 	acquire_as_before(f);
 	ATF_REQUIRE_EQ(remote_free_apply(f->ds), 0);
-	ATF_REQUIRE_EQ(ds_commit(f->ds), 0);
+	ATF_REQUIRE_EQ(ds_checkpoint(f->ds, 0), 0);
 	ATF_CHECK_EQ(alloc_one(f, chunk[0]), chunk[0]);
 	ATF_CHECK_EQ(alloc_one(f, chunk[200]), chunk[200]);
 }
@@ -603,7 +627,7 @@ ATF_TP_ADD_TCS(tp)
 {
 	ATF_TP_ADD_TC(tp, a_mib_is_aligned);
 	ATF_TP_ADD_TC(tp, hint_keeps_a_file_together);
-	ATF_TP_ADD_TC(tp, freed_chunk_waits_for_the_commit);
+	ATF_TP_ADD_TC(tp, freed_chunk_waits_for_the_checkpoint);
 	ATF_TP_ADD_TC(tp, double_free_is_refused);
 	ATF_TP_ADD_TC(tp, the_search_for_a_mib_leaves_clusters_to_others);
 	ATF_TP_ADD_TC(tp, the_lun_is_told_no_faster_than_the_rate);
@@ -612,7 +636,8 @@ ATF_TP_ADD_TCS(tp)
 	    the_lun_is_told_of_a_chunk_that_was_held_for_nothing);
 	ATF_TP_ADD_TC(tp, every_chunk_can_be_had_and_given_back);
 	ATF_TP_ADD_TC(tp, metadata_fits_into_the_last_free_chunk);
-	ATF_TP_ADD_TC(tp, freed_metadata_block_waits_for_the_commit);
+	ATF_TP_ADD_TC(tp, who_finds_no_other_space_waits_for_what_was_freed);
+	ATF_TP_ADD_TC(tp, freed_metadata_block_waits_for_the_checkpoint);
 	ATF_TP_ADD_TC(tp, block_of_one_transaction_is_given_out_again);
 	ATF_TP_ADD_TC(tp,
 	    lockable_block_waits_for_the_commit_in_any_case);

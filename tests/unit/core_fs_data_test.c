@@ -174,6 +174,46 @@ ATF_TC_BODY(allocated_space_reads_zeroes, tc)
 	rig_run(64 * MIB, allocating);
 }
 
+static uint64_t
+lsn_in_place(struct rig *r, uint64_t ino)
+{
+	uint8_t *buf = malloc(BLOCK_SIZE);
+	const struct block_hdr_disk *h = (const void *)(buf +
+	    block_hdr_offset(BLOCK_INODE));
+	uint64_t lsn;
+
+	ATF_REQUIRE(buf != NULL);
+	ATF_REQUIRE_EQ(ds_checkpoint(r->f.ds, 0), 0);
+	ATF_REQUIRE_EQ(block_read_unlocked(r->f.ds, ino, BLOCK_INODE, ino,
+	    buf), 0);
+	lsn = le64_get(h->lsn);
+	free(buf);
+	return lsn;
+}
+
+/* By that a reader on another host sees that his way is not good any more. */
+static void
+leaf_goes(struct rig *r)
+{
+	uint64_t ino = rig_create(r, "d", INODE_DISK, 4 * MIB), lsn;
+	struct fs_file *f = rig_open(r, ino, FS_READ | FS_WRITE);
+
+	ATF_REQUIRE_EQ(fs_file_allocate(f, 0, MIB), 0);
+	rig_fill(f, 0, MIB / 2, 'x');
+	lsn = lsn_in_place(r, ino);
+	rig_fill(f, MIB / 2, MIB / 4, 'x');
+	ATF_CHECK_EQ(lsn_in_place(r, ino), lsn);
+	rig_fill(f, 3 * MIB / 4, MIB / 4, 'x');
+	ATF_CHECK(lsn_in_place(r, ino) > lsn);
+	rig_close(f);
+}
+
+ATF_TC_WITHOUT_HEAD(a_map_node_goes_with_a_change_of_its_inode);
+ATF_TC_BODY(a_map_node_goes_with_a_change_of_its_inode, tc)
+{
+	rig_run(64 * MIB, leaf_goes);
+}
+
 static void
 full(struct rig *r)
 {
@@ -370,6 +410,7 @@ ATF_TP_ADD_TCS(tp)
 	ATF_TP_ADD_TC(tp, sequential_write_takes_no_more_than_it_needs);
 	ATF_TP_ADD_TC(tp, punched_and_truncated_ranges_read_zeroes);
 	ATF_TP_ADD_TC(tp, allocated_space_reads_zeroes);
+	ATF_TP_ADD_TC(tp, a_map_node_goes_with_a_change_of_its_inode);
 	ATF_TP_ADD_TC(tp, no_space_leaves_old_content);
 	ATF_TP_ADD_TC(tp, random_operations_match_a_model);
 	return atf_no_error();
