@@ -536,6 +536,17 @@ snaps_lock(struct inode *ip)
 	fiber_mutex_lock(&ip->look);
 }
 
+static inline bool
+snaps_trylock(struct inode *ip)
+{
+	if (!fiber_mutex_trylock(&ip->snaps))
+		return false;
+	if (fiber_mutex_trylock(&ip->look))
+		return true;
+	fiber_mutex_unlock(&ip->snaps);
+	return false;
+}
+
 static inline void
 snaps_unlock(struct inode *ip)
 {

@@ -5,7 +5,7 @@
 #define NAME_BLOCKS 48u
 #define NAME_META 12u
 #define DEPTH_MAX 4096u
-#define RENAME_TRIES 8u
+#define NAME_TRIES 8u
 
 static void
 dir_touch(struct inode *dip)
@@ -70,12 +70,28 @@ victim_thin(struct fs *fs, const struct fs_attr *a, struct lock_holder *holder)
 	return snapshot_thin(fs, a->ino, VICTIM_SNAPSHOTS, NULL, holder);
 }
 
+static int
+unlink_once(struct fs *fs, uint64_t dir, const char *name, bool wait,
+    struct lock_holder *holder)
+{
+	struct names_set s = { 0 };
+	struct victim v = { .wait = wait };
+	int r;
+
+	names_set_add(&s, dir);
+	r = names_set_lock(&s, fs);
+	if (r != 0)
+		return r;
+	r = unlink_locked(s.ip[0], name, &v, holder);
+	r = names_set_unlock(&s, r);
+	victim_finish(&v, r == 0);
+	return r;
+}
+
 int
 fs_unlink(struct fs *fs, uint64_t dir, const char *name,
     struct lock_holder *ret_holder)
 {
-	struct names_set s = { 0 };
-	struct victim v = { 0 };
 	struct fs_attr a;
 	int r;
 
@@ -84,15 +100,10 @@ fs_unlink(struct fs *fs, uint64_t dir, const char *name,
 		r = name_check(name);
 	if (r == 0 && fs_lookup(fs, dir, name, &a) == 0)
 		r = victim_thin(fs, &a, ret_holder);
-	if (r != 0)
-		return r;
-	names_set_add(&s, dir);
-	r = names_set_lock(&s, fs);
-	if (r != 0)
-		return r;
-	r = unlink_locked(s.ip[0], name, &v, ret_holder);
-	r = names_set_unlock(&s, r);
-	victim_finish(&v, r == 0);
+	if (r == 0)
+		r = -EAGAIN;
+	for (unsigned i = 1; i <= NAME_TRIES && r == -EAGAIN; i++)
+		r = unlink_once(fs, dir, name, i == NAME_TRIES, ret_holder);
 	return r;
 }
 
@@ -156,6 +167,7 @@ struct rename {
 	const char *name, *new_name;
 	unsigned flags;
 	struct lock_holder *holder;
+	bool wait;			/* see struct victim */
 	struct fs_attr from, to;	/* as seen before; ino 0: none */
 	struct names_set s;
 	struct victim v;
@@ -458,7 +470,7 @@ rename_once(struct rename *m)
 	int r;
 
 	m->s = (struct names_set){ 0 };
-	m->v = (struct victim){ 0 };
+	m->v = (struct victim){ .wait = m->wait };
 	r = fs_lookup(m->fs, m->dir, m->name, &m->from);
 	if (r == 0)
 		r = glance(m->fs, m->new_dir, m->new_name, &m->to);
@@ -508,7 +520,8 @@ fs_rename(struct fs *fs, uint64_t dir, const char *name, uint64_t new_dir,
 		r = alloc_reserve(fs->ds, 0, NAME_META);
 	if (r != 0 && r != -ENOSPC)
 		return r;
-	for (unsigned i = 0; i < RENAME_TRIES; i++) {
+	for (unsigned i = 1; i <= NAME_TRIES; i++) {
+		m.wait = i == NAME_TRIES;
 		r = rename_once(&m);
 		if (r != -EAGAIN)
 			return r;

@@ -109,7 +109,6 @@ victim_take(struct fs *fs, const struct dirent *e, struct victim *v,
 {
 	int r;
 
-	*v = (struct victim){ 0 };
 	r = inode_take(fs, e->ino, LOCK_EXCLUSIVE, false, &v->ip, ret_holder);
 	if (r != 0)
 		return r;
@@ -121,7 +120,11 @@ victim_take(struct fs *fs, const struct dirent *e, struct victim *v,
 	}
 	if (v->ip->info.snapshots == 0 || has_other_names(v->ip))
 		return 0;
-	snaps_lock(v->ip);
+	if (v->wait)
+		snaps_lock(v->ip);
+	v->busy = !v->wait && !snaps_trylock(v->ip);
+	if (v->busy)
+		return -EAGAIN;
 	v->snaps_locked = true;
 	r = victim_hold_snapshots(v);
 	if (r != 0)
@@ -172,6 +175,10 @@ victim_finish(struct victim *v, bool done)
 		return;
 	log = ds_env(ip->fs->ds)->log;
 	ino = ip->ino;
+	if (v->busy) {
+		snaps_lock(ip);
+		v->snaps_locked = true;
+	}
 	for (unsigned i = 0; i < v->n_snap; i++) {
 		opens_unbar(v->snap[i]);
 		r = inode_give(v->snap[i], LOCK_EXCLUSIVE, r);

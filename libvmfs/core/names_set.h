@@ -27,12 +27,15 @@ int names_find(struct inode *dip, const char *name, struct dirent *ret_e)
 /*
  * The inode of an entry about to be unlinked: held exclusively at once, with
  * what its deletion needs.  When it has further names only this one goes.
+ * -EAGAIN, unless `wait`: its snapshots are at long work, which victim_finish
+ * waits for, without the names; they would be kept from all hosts meanwhile.
  */
 struct victim {
+	bool wait;		/* what comes may be there, but not for ever */
 	struct inode *ip;
 	struct inode **snap;	/* its snapshots, held */
 	unsigned n_snap;
-	bool snaps_locked;
+	bool snaps_locked, busy;
 };
 int victim_take(struct fs *fs, const struct dirent *e, struct victim *v,
     struct lock_holder *ret_holder) MUST_CHECK;

@@ -531,6 +531,149 @@ ATF_TC_BODY(a_reader_that_is_slow_sees_no_other_file, tc)
 	(void)run_one(&conf, play_late_reader);
 }
 
+/* ---- a name goes while its disk is at long work ---- */
+
+static struct {
+	struct world *w;
+	uint64_t ino;
+	bool reaping, reaped, gone;
+	int rc;
+} slow;
+
+static bool
+slow_step(void *arg, uint64_t done, uint64_t total)
+{
+	(void)arg;
+	(void)done;
+	(void)total;
+	slow.reaping = true;
+	fiber_sleep(60 * NSEC_PER_SEC);
+	return true;
+}
+
+static void
+slow_reap(void *arg)
+{
+	struct fs_progress p = { slow_step, NULL };
+	struct lock_holder holder;
+
+	(void)arg;
+	WORLD_CHECK(slow.w, fs_snapshot_reap(slow.w->host[0].fs, slow.ino, &p,
+	    &holder) == 0);
+	slow.reaped = true;
+}
+
+static void
+slow_unlink(void *arg)
+{
+	struct lock_holder holder;
+	struct fs *fs = slow.w->host[0].fs;
+
+	(void)arg;
+	slow.rc = fs_unlink(fs, fs_root(fs), "vm", &holder);
+	slow.gone = true;
+}
+
+static void
+slow_rename(void *arg)
+{
+	struct lock_holder holder;
+	struct fs *fs = slow.w->host[0].fs;
+
+	(void)arg;
+	slow.rc = fs_rename(fs, fs_root(fs), "other", fs_root(fs), "vm", 0,
+	    &holder);
+	slow.gone = true;
+}
+
+/* A disk, one of whose snapshots is about to be freed. */
+static void
+slow_make(struct world *w)
+{
+	struct fs *fs = w->host[0].fs;
+	struct lock_holder holder;
+	struct fs_snapshot snap;
+	struct fs_attr a;
+	struct fs_file *f;
+	uint8_t byte = 1;
+
+	WORLD_CHECK(w, fs_create(fs, fs_root(fs), "vm", INODE_DISK, 0600, 0, 0,
+	    64 * MIB, &a) == 0);
+	slow.ino = a.ino;
+	WORLD_CHECK(w, fs_file_open(fs, a.ino, 0, FS_READ | FS_WRITE, &f,
+	    &holder) == 0);
+	WORLD_CHECK(w, fs_file_write(f, 0, &byte, 1) == 0);
+	WORLD_CHECK(w, fs_snapshot_create(fs, a.ino, "s", &snap,
+	    &holder) == 0);
+	WORLD_CHECK(w, fs_file_write(f, 0, &byte, 1) == 0);
+	WORLD_CHECK(w, fs_file_close(f) == 0);
+	WORLD_CHECK(w, fs_snapshot_forget(fs, a.ino, snap.id, &holder) == 0);
+	WORLD_CHECK(w, fs_create(fs, fs_root(fs), "other", INODE_DISK, 0600, 0,
+	    0, MIB, &a) == 0);
+}
+
+static void
+name_goes(struct world *w, void (*fn)(void *arg))
+{
+	struct fs_attr a;
+	uint64_t before;
+	int rc;
+
+	mount_all(w);
+	if (world_failed(w))
+		return;
+	memset(&slow, 0, sizeof(slow));
+	slow.w = w;
+	slow_make(w);
+	WORLD_CHECK(w, sched_spawn(w->host[0].env.sched, "reap", slow_reap,
+	    NULL) == 0);
+	while (!slow.reaping && !world_failed(w))
+		fiber_sleep(NSEC_PER_MSEC);
+	WORLD_CHECK(w, sched_spawn(w->host[0].env.sched, "name", fn,
+	    NULL) == 0);
+	fiber_sleep(NSEC_PER_SEC);
+	WORLD_CHECK(w, !slow.gone && !slow.reaped);
+	before = env_now(&w->env);
+	rc = fs_create(w->host[1].fs, fs_root(w->host[1].fs), "new",
+	    INODE_FILE, 0600, 0, 0, 0, &a);
+	if (rc != 0 || slow.reaped)
+		world_fail(w, "create in the directory, on another host: %s "
+		    "after %" PRIu64 " s", vmfs_strerror(rc),
+		    (env_now(&w->env) - before) / NSEC_PER_SEC);
+	while ((!slow.gone || !slow.reaped) && !world_failed(w))
+		fiber_sleep(NSEC_PER_SEC);
+	WORLD_CHECK(w, slow.rc == 0);
+	unmount_all(w);
+}
+
+static void
+play_unlink_waits(struct world *w)
+{
+	name_goes(w, slow_unlink);
+}
+
+static void
+play_rename_waits(struct world *w)
+{
+	name_goes(w, slow_rename);
+}
+
+ATF_TC_WITHOUT_HEAD(an_unlink_that_waits_for_a_disk_keeps_no_directory);
+ATF_TC_BODY(an_unlink_that_waits_for_a_disk_keeps_no_directory, tc)
+{
+	(void)tc;
+	run_seeds((struct world_conf){ .hosts = 2, .protocol = LOCK_ATS_PR,
+	    .faults = calm }, play_unlink_waits);
+}
+
+ATF_TC_WITHOUT_HEAD(a_rename_over_a_disk_keeps_no_directory);
+ATF_TC_BODY(a_rename_over_a_disk_keeps_no_directory, tc)
+{
+	(void)tc;
+	run_seeds((struct world_conf){ .hosts = 2, .protocol = LOCK_ATS_PR,
+	    .faults = calm }, play_rename_waits);
+}
+
 /* ---- read while it is written ---- */
 
 #define TEAR_MS 8
@@ -636,6 +779,8 @@ ATF_TP_ADD_TCS(tp)
 	ATF_TP_ADD_TC(tp, a_number_that_is_used_again_is_another_file);
 	ATF_TP_ADD_TC(tp, a_reader_of_another_host_sees_no_other_file);
 	ATF_TP_ADD_TC(tp, a_reader_that_is_slow_sees_no_other_file);
+	ATF_TP_ADD_TC(tp, an_unlink_that_waits_for_a_disk_keeps_no_directory);
+	ATF_TP_ADD_TC(tp, a_rename_over_a_disk_keeps_no_directory);
 	ATF_TP_ADD_TC(tp, who_looks_up_waits_for_a_writer_in_the_middle);
 	ATF_TP_ADD_TC(tp,
 	    a_snapshot_is_found_while_another_host_clones_it);
