@@ -290,7 +290,7 @@ resume_one(void *arg, const struct walk_entry *e)
 	    pending == 0)
 		return 0;
 	/* Another host that has the disk open does it by itself. */
-	if (fs_snapshot_reap(c->d->fs, e->ino, NULL, &c->holder) == 0)
+	if (fs_snapshot_tidy(c->d->fs, e->ino) == 0)
 		log_info(c->d->all->log, "datastore: %s: %u deleted "
 		    "snapshot(s) of %s freed", c->d->name, pending, e->path);
 	return 0;

@@ -36,7 +36,7 @@ pin_release(struct inode *ip, bool wait, uint64_t *ret_idle)
 void
 pin_released(struct fs *fs, uint64_t idle)
 {
-	int r = idle != 0 ? fs_snapshot_reap(fs, idle, NULL, NULL) : 0;
+	int r = idle != 0 ? fs_snapshot_tidy(fs, idle) : 0;
 
 	if (r != 0)
 		log_debug(ds_env(fs->ds)->log, "fs: snapshots of copies are "

@@ -488,6 +488,9 @@ int fs_snapshot_pending(struct fs *fs, uint64_t ino, unsigned *ret_count)
     MUST_CHECK;
 int fs_snapshot_reap(struct fs *fs, uint64_t ino, const struct fs_progress *p,
     struct lock_holder *ret_holder) MUST_CHECK;
+/* The second part by somebody who only tidies up: -VMFS_ELOCKED also for a disk
+ * that is offered to a host, which would lose its offer. */
+int fs_snapshot_tidy(struct fs *fs, uint64_t ino) MUST_CHECK;
 /* The live disk becomes the snapshot's content; -EBUSY: it is open here. */
 int fs_snapshot_revert(struct fs *fs, uint64_t ino, uint32_t id,
     struct lock_holder *ret_holder) MUST_CHECK;

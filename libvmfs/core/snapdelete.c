@@ -339,6 +339,19 @@ fs_snapshot_forget(struct fs *fs, uint64_t ino, uint32_t id,
 }
 
 int
+fs_snapshot_tidy(struct fs *fs, uint64_t ino)
+{
+	struct lockops *l = ds_locks(fs->ds);
+	struct lock_holder h = { 0 };
+	int r = l->vt->query(l, ino, &h);
+
+	/* The heir's host would use the offer up, ours take it back. */
+	if (r == 0 && h.from[0] != '\0')
+		r = -VMFS_ELOCKED;
+	return r != 0 ? r : fs_snapshot_reap(fs, ino, NULL, NULL);
+}
+
+int
 fs_snapshot_reap(struct fs *fs, uint64_t ino, const struct fs_progress *p,
     struct lock_holder *ret_holder)
 {

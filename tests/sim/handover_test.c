@@ -299,19 +299,14 @@ play_unused_beside_trouble(struct world *w)
 	struct fs_file *f = NULL;
 	struct fs_attr a = { 0 };
 
-	if (world_failed(w))
-		return;
-	f = world_create(w, 0, "two");
-	if (f == NULL)
+	if (world_failed(w) || (f = world_create(w, 0, "two")) == NULL)
 		return;
 	WORLD_CHECK(w, fs_file_attr(f, &a) == 0);
 	WORLD_CHECK(w, hand(w, 0, 1, a.ino, LIMIT_S * NSEC_PER_SEC) == 0);
 	WORLD_CHECK(w, fs_file_close(f) == 0);
-	WORLD_CHECK(w, host_hand_over_offered(w->host[0].host, a.ino));
 	w->lun.strike = (struct sim_strike){ .result = -EIO,
-		.first = 0, .last = SIM_NEXUS_MAX - 1,
-		.ops = 1u << DISK_READ, .at = a.ino * BLOCK_SIZE,
-		.times = UINT64_MAX };
+		.last = SIM_NEXUS_MAX - 1, .ops = 1u << DISK_READ,
+		.at = a.ino * BLOCK_SIZE, .times = UINT64_MAX };
 	fiber_sleep((LIMIT_S + 30) * NSEC_PER_SEC);
 	WORLD_CHECK(w, !host_hand_over_offered(w->host[0].host, ino));
 	WORLD_CHECK(w, host_hand_over_offered(w->host[0].host, a.ino));
@@ -319,6 +314,32 @@ play_unused_beside_trouble(struct world *w)
 	fiber_sleep(30 * NSEC_PER_SEC);
 	WORLD_CHECK(w, !host_hand_over_offered(w->host[0].host, a.ino));
 	take(w, 2, ino);
+	end_all(w);
+}
+
+/* The last clone of what is offered goes, on the giver or on the heir. */
+static void
+play_tidied(struct world *w)
+{
+	unsigned by = (unsigned)sim_below(&w->sim, 2);
+	struct fs_file *d = NULL, *c = NULL;
+	uint64_t ino = start_all(w), n = 7;
+	struct fs *fs = w->host[by].fs;
+	struct fs_attr a = { 0 };
+
+	if (ino == 0 || open_as(w, 0, ino, FS_WRITE, &d) != 0)
+		return;
+	WORLD_CHECK(w, fs_create(fs, fs_root(fs), "c", INODE_DISK, 0600, 0, 0,
+	    MIB, &a) == 0 && open_as(w, 0, a.ino, FS_WRITE, &c) == 0);
+	WORLD_CHECK(w, fs_file_write(d, 0, &n, sizeof(n)) == 0);
+	WORLD_CHECK(w, fs_file_write(d, MIB - 8, &n, sizeof(n)) == 0);
+	WORLD_CHECK(w, fs_file_share(d, c, 0, MIB, &n) == 0 && n == MIB);
+	WORLD_CHECK(w, hand(w, 0, 1, ino, LIMIT_S * NSEC_PER_SEC) == 0);
+	WORLD_CHECK(w, fs_file_close(c) == 0 && fs_file_close(d) == 0);
+	WORLD_CHECK(w, fs_unlink(fs, fs_root(fs), "c", NULL) == 0);
+	WORLD_CHECK(w, host_hand_over_offered(w->host[0].host, ino));
+	WORLD_CHECK(w, open_as(w, 2, ino, FS_WRITE, &c) == -VMFS_ELOCKED);
+	take(w, 1, ino);
 	end_all(w);
 }
 
@@ -750,8 +771,16 @@ ATF_TC_BODY(an_offer_ends_beside_one_that_cannot, tc)
 	run_seeds(calm, play_unused_beside_trouble);
 }
 
+ATF_TC_WITHOUT_HEAD(housekeeping_does_not_use_an_offer_up);
+ATF_TC_BODY(housekeeping_does_not_use_an_offer_up, tc)
+{
+	(void)tc;
+	run_seeds(calm, play_tidied);
+}
+
 ATF_TP_ADD_TCS(tp)
 {
+	ATF_TP_ADD_TC(tp, housekeeping_does_not_use_an_offer_up);
 	ATF_TP_ADD_TC(tp, an_offer_ends_beside_one_that_cannot);
 	ATF_TP_ADD_TC(tp, only_the_heir_gets_it);
 	ATF_TP_ADD_TC(tp, what_the_heir_does_not_take_is_free_after_a_while);
