@@ -34,8 +34,8 @@ struct fuse_mount_conf {
 	bool no_busy_wait;	/* threads do not look out before a sleep */
 	struct fuse_keep *keep;		/* borrowed until free */
 	bool kept;			/* `keep` outlives this process */
-	/* A mount that a dead process has left: its /dev/fuse, which is taken
-	 * over; -1: there is none.  Then `keep` is what that left, too. */
+	/* A mount that a dead process has left: its /dev/fuse, which stays the
+	 * caller's; -1: there is none.  Then `keep` is what that left, too. */
 	int fd;
 	/* Its files are still ours to open, and what was done before the lsn
 	 * is done. */
@@ -56,7 +56,8 @@ int fuse_mount_new(const struct fuse_mount_conf *conf, struct fuse_mount **ret_m
     MUST_CHECK;
 /* Of the connection; it stays the mount's. */
 int fuse_mount_fd(const struct fuse_mount *m);
-/* Starts answering, on the calling reactor; first what another has left. */
+/* Starts answering, on the calling reactor; first what another has left, which
+ * is as it was when this fails. */
 int fuse_mount_serve(struct fuse_mount *m) MUST_CHECK;
 /* Requests come by io_uring, else by /dev/fuse.  On the reactor. */
 bool fuse_mount_has_ring(const struct fuse_mount *m);

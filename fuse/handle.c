@@ -170,6 +170,23 @@ handles_close(struct fuse_mount *m)
 			(void)handle_close(m->handle[i]);
 }
 
+void
+handles_forget(struct fuse_mount *m)
+{
+	for (uint32_t i = 0; i < FUSE_KEEP_HANDLES; i++) {
+		struct handle *h = m->handle[i];
+
+		if (h == NULL)
+			continue;
+		if (h->locks != NULL) {
+			list_del(&h->same);
+			file_locks_put(h->locks);
+		}
+		m->handle[i] = NULL;
+		free(h);
+	}
+}
+
 /* What cannot be opened again stays in the table, and fails from then on: others
  * may have changed the file before another process could open it. */
 static int

@@ -252,6 +252,9 @@ int handle_open(fuse_req_t req, fuse_ino_t node, int open_flags,
 /* Closes the file and frees h; the error of closing. */
 int handle_close(struct handle *h);
 void handles_close(struct fuse_mount *m);
+/* Frees them all, which have not been used: what is kept, and what is open of
+ * the file system, stays. */
+void handles_forget(struct fuse_mount *m);
 /* Those that a dead process had open. */
 int handles_restore(struct fuse_mount *m) MUST_CHECK;
 /* Once somebody was refused more of them: `what` there are. */

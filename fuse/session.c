@@ -261,12 +261,27 @@ fuse_mount_serve(struct fuse_mount *m)
 /* ---- life ---- */
 
 static int
+session_take_over(struct fuse_mount *m)
+{
+	int fd = fcntl(m->conf.fd, F_DUPFD_CLOEXEC, 0), rc;
+	char path[32];
+
+	if (fd < 0)
+		return -errno;
+	(void)snprintf(path, sizeof(path), "/dev/fd/%d", fd);
+	rc = fuse_session_mount(m->se, path);
+	if (rc != 0)
+		(void)close(fd);
+	return rc != 0 ? -EIO : 0;
+}
+
+static int
 session_mount(struct fuse_mount *m)
 {
 	char fsname[160];
 	char *argv[] = { "vmfsd", "-o", fsname, NULL };
 	struct fuse_args args = FUSE_ARGS_INIT(3, argv);
-	int fd, flags;
+	int fd, flags, rc;
 
 	(void)snprintf(fsname, sizeof(fsname), "allow_other,"
 	    "default_permissions,subtype=vmfs,fsname=%s%s", m->datastore,
@@ -275,11 +290,10 @@ session_mount(struct fuse_mount *m)
 	fuse_opt_free_args(&args);
 	if (m->se == NULL)
 		return -ENOMEM;
-	if (m->conf.fd >= 0)
-		(void)snprintf(fsname, sizeof(fsname), "/dev/fd/%d",
-		    m->conf.fd);
-	if (fuse_session_mount(m->se, m->conf.fd >= 0 ? fsname : m->dir) != 0)
-		return -EIO;
+	rc = m->conf.fd >= 0 ? session_take_over(m) :
+	    fuse_session_mount(m->se, m->dir) != 0 ? -EIO : 0;
+	if (rc < 0)
+		return rc;
 	fd = fuse_session_fd(m->se);
 	flags = fcntl(fd, F_GETFL);
 	if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0)
@@ -389,7 +403,10 @@ fuse_mount_stop(struct fuse_mount *m)
 	readers_stop(m);
 	while (m->active > 0)
 		fiber_cond_wait(&m->quiet);
-	handles_close(m);
+	if (m->serving)
+		handles_close(m);
+	else
+		handles_forget(m);
 }
 
 /* As the library does with a mount that it has made itself. */
@@ -411,10 +428,11 @@ fuse_mount_free(struct fuse_mount *m)
 		return;
 	readers_free(m);
 	if (m->se != NULL) {
-		if (m->conf.fd >= 0)
+		if (m->conf.fd >= 0 && m->serving)
 			detach(m);
-		/* Closes /dev/fuse, which ends the connection, and unmounts
-		 * lazily unless that has been done. */
+		/* Closes /dev/fuse, which ends the connection unless somebody
+		 * keeps it, and unmounts lazily what it has mounted unless
+		 * that has been done. */
 		fuse_session_unmount(m->se);
 		fuse_session_destroy(m->se);
 	}

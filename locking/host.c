@@ -535,19 +535,27 @@ host_join(struct env *env, struct env *hb_env, struct disk *lun,
 
 /* ---- leaving ---- */
 
-int
-host_leave(struct host *h, bool crash)
+void
+host_fall_silent(struct host *h)
 {
-	bool at_large = false;
-	int rc = 0;
-
+	if (h->stopping)
+		return;
 	h->stopping = true;
 	watch_stop(h);
 	if (h->beating)
 		beat_stop(&h->beat);
 	if (h->guarded)
 		guard_stop(&h->guard, -ESHUTDOWN);
-	/* Nothing of ours is in flight now, and nothing will be. */
+}
+
+int
+host_leave(struct host *h, bool crash)
+{
+	bool at_large = false;
+	int rc = 0;
+
+	/* Nothing of ours is in flight then, and nothing will be. */
+	host_fall_silent(h);
 	if (h->watched)
 		watchdog_leave(h->conf.watchdog, &h->petter.lease);
 	if (h->guarded && atomic_load(&h->guard.error) != -ESHUTDOWN)

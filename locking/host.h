@@ -88,6 +88,12 @@ int host_join(struct env *env, struct env *hb_env, struct disk *lun,
  * `crash`, just stops.  The datastore must be closed.  Frees h.  Suspends.
  */
 int host_leave(struct host *h, bool crash);
+/*
+ * Nothing that is done after this reaches the LUN: what is held there stays,
+ * as if the process had died.  What is open can be closed then, before
+ * host_leave with `crash`.  Suspends.
+ */
+void host_fall_silent(struct host *h);
 
 /*
  * Does it go on as the incarnation that a dead process had?  Then its locks are

@@ -71,9 +71,11 @@ held_astray(struct host *h, struct held *e, int error)
 {
 	struct lockmgr *lm = &h->lm;
 
-	log_warn(h->env->log, "lock: not given back yet addr=%llu "
-	    "error=\"%s\"", (unsigned long long)e->addr,
-	    vmfs_strerror(error));
+	/* Who has fallen silent means to keep them. */
+	if (!h->stopping)
+		log_warn(h->env->log, "lock: not given back yet addr=%llu "
+		    "error=\"%s\"", (unsigned long long)e->addr,
+		    vmfs_strerror(error));
 	list_del(&e->node);
 	list_add_tail(&lm->strays, &e->node);
 	fiber_cond_broadcast(&lm->changed);

@@ -59,6 +59,7 @@ struct datastore {
 	_Atomic(const char *) doing;
 	bool left;		/* by a dead process; perhaps not mounted yet */
 	bool again;		/* where a dead process was */
+	bool served;		/* who uses the mount has been answered */
 	bool resumed;		/* deletions of before the mount go on */
 	bool listed;		/* from the configuration: stays when unmounted */
 	unsigned refs;		/* under datastores.mutex */

@@ -19,6 +19,12 @@ name_of(const char *datastore, char name[KEEP_NAME_MAX])
 	(void)snprintf(name, KEEP_NAME_MAX, PREFIX "%s", datastore);
 }
 
+void
+ds_keep_connection(const char *datastore, char *ret_name)
+{
+	(void)snprintf(ret_name, KEEP_NAME_MAX, FUSE_PREFIX "%s", datastore);
+}
+
 static int
 map(int fd, struct ds_keep **ret_k)
 {
@@ -163,7 +169,7 @@ connection_is_left(const struct datastore *d)
 	char kept[KEEP_NAME_MAX];
 	int fd;
 
-	(void)snprintf(kept, sizeof(kept), FUSE_PREFIX "%s", d->name);
+	ds_keep_connection(d->name, kept);
 	return keep_look(kept, &fd) == 0;
 }
 

@@ -79,6 +79,8 @@ bool ds_keep_next(unsigned *at, char *ret_name);
  * (datastore_unref).  Errors of ds_keep_how and datastore_add. */
 int ds_keep_adopt(struct datastores *all, const char *name,
     struct datastore **ret_d) MUST_CHECK;
+/* By which name its /dev/fuse is kept (KEEP_NAME_MAX). */
+void ds_keep_connection(const char *datastore, char *ret_name);
 /* Who uses its mount has ENOTCONN. */
 void ds_keep_give_up(const char *name);
 /* Is a file open, as far as the dead process knew? */

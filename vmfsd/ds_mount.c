@@ -14,6 +14,7 @@
 #include "vmfsd/datastore_impl.h"
 #include "vmfsd/disk_key.h"
 #include "vmfsd/ds_extents.h"
+#include "vmfsd/ds_fuse.h"
 #include "vmfsd/keep.h"
 #include "vmfsd/ds_space.h"
 #include "vmfsd/lun_copy.h"
@@ -278,12 +279,13 @@ owner_down(void *arg)
 	struct datastore *d = arg;
 	bool fenced = d->host != NULL && host_status(d->host) == HOST_FENCED;
 	/* Who had it open waits for the next try, with its locks. */
-	bool resumes = d->host != NULL && host_resumed(d->host) &&
-	    d->fs == NULL;
+	bool resumes = d->host != NULL && host_resumed(d->host) && !d->served;
 	int rc = 0, rc2;
 
 	if (resumes && d->ds != NULL)
 		ds_abandon(d->ds);
+	if (resumes)
+		host_fall_silent(d->host);
 	ds_space_stop(d);
 	ds_extents_stop(d);
 	attach_let_go(d);
@@ -307,31 +309,6 @@ owner_down(void *arg)
 	disk_close(d->disk);
 	d->disk = NULL;
 	return rc;
-}
-
-static int
-fuse_serve(void *arg)
-{
-	struct datastore *d = arg;
-	return fuse_mount_serve(d->fuse);
-}
-
-static int
-fuse_stop(void *arg)
-{
-	struct datastore *d = arg;
-
-	fuse_mount_stop(d->fuse);
-	return 0;
-}
-
-static void
-fuse_gone(void *arg)
-{
-	struct datastore *d = arg;
-
-	atomic_store(&d->gone, true);
-	d->all->on_unmounted(d->all->arg);
 }
 
 /* ---- steps, on a thread that may block ---- */
@@ -375,67 +352,11 @@ start_reactor(struct datastore *d, const char *kind, bool realtime,
 }
 
 static int
-mount_fuse(struct datastore *d)
-{
-	struct fuse_mount_conf conf = {
-		.fs = d->fs,
-		.datastore = d->name,
-		.dir = d->mount,
-		.readonly = d->readonly,
-		.threads = d->threads,
-		.no_busy_wait = !serving_busy_waits(d->all->serving),
-		.io_uring = !d->no_io_uring && !keep_is_worker(),
-		.on_unmount = fuse_gone,
-		.arg = d,
-		.keep = &d->keep->fuse,
-		.kept = keep_is_worker(),
-		.resumed = d->again,
-		.replayed_lsn = d->keep->soft.replayed_lsn,
-	};
-	char what[512], kept[KEEP_NAME_MAX];
-	int rc;
-
-	if (!conf.io_uring)
-		log_info(d->all->log, "fuse: %s: requests by /dev/fuse: %s",
-		    d->name, d->no_io_uring ? "io-uring = no" : "those of "
-		    "io_uring would not outlive this process, which is "
-		    "supervised");
-	(void)snprintf(kept, sizeof(kept), "fuse.%s", d->name);
-	if (keep_take(kept, &conf.fd) < 0)
-		conf.fd = -1;
-	rc = fuse_mount_new(&conf, &d->fuse);
-	if (rc == 0 && conf.fd < 0 &&
-	    keep_put(kept, fuse_mount_fd(d->fuse)) < 0)
-		log_debug(d->all->log, "datastore: %s: no supervisor", d->name);
-	if (rc == 0 && keep_is_worker() && ds_super(d->ds)->extents > 1)
-		log_warn(d->all->log, "datastore: %s: has several LUNs: when "
-		    "this process dies it is mounted anew, and open files fail "
-		    "with EIO, supervised or not", d->name);
-	if (rc == 0)
-		rc = call_on(d->env.sched, fuse_serve, d);
-	if (rc < 0) {
-		(void)snprintf(what, sizeof(what), "cannot mount on '%s'%s",
-		    d->mount, rc == -EBUSY ? ": something is mounted there" :
-		    rc == -ENOENT ? ": make the directory first" :
-		    rc == -EIO ? ": is the fuse module loaded?" : "");
-		return fail(d, rc, what);
-	}
-	return 0;
-}
-
-static int
 bring_down(struct datastore *d)
 {
-	char kept[KEEP_NAME_MAX];
 	int rc = 0;
 
-	if (d->fuse != NULL) {
-		(void)!call_on(d->env.sched, fuse_stop, d);
-		(void)snprintf(kept, sizeof(kept), "fuse.%s", d->name);
-		keep_drop(kept);
-		fuse_mount_free(d->fuse);
-		d->fuse = NULL;
-	}
+	ds_fuse_down(d);
 	if (d->owner != NULL)
 		rc = call_on(d->env.sched, owner_down, d);
 	if (d->beat != NULL)
@@ -454,7 +375,7 @@ bring_up(struct datastore *d)
 	int rc;
 
 	d->why[0] = '\0';
-	d->space_asked = d->space_watched = false;
+	d->space_asked = d->space_watched = d->served = false;
 	atomic_store(&d->gone, false);
 	rc = ds_keep_check_dir(d);
 	if (rc < 0)
@@ -473,7 +394,7 @@ bring_up(struct datastore *d)
 	/* Before the join, which may report a status at any time. */
 	atomic_store(&d->state, DATASTORE_MOUNTED);
 	rc = call_on(d->env.sched, owner_up, d);
-	return rc < 0 ? rc : mount_fuse(d);
+	return rc < 0 ? rc : ds_fuse_up(d);
 }
 
 static uint64_t

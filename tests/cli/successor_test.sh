@@ -277,6 +277,48 @@ try_that_fails_late_gives_nothing_up_cleanup()
 	hosts_cleanup
 }
 
+# It is mounted, or not, once more.
+mounts()
+{
+	grep -cE 'ds1: (not )?mounted' esx1/log
+}
+
+# descriptors_of PID N: it may have so many.
+descriptors_of()
+{
+	prlimit --pid="$1" --nofile="$2:"
+}
+
+# The next worker is short of descriptors when it has all but the last.
+root_test_case mount_that_fails_last_gives_nothing_up "require.progs prlimit"
+mount_that_fails_last_gives_nothing_up_body()
+{
+	daemon_in=supervised
+	one_host
+	holds esx1/mnt/file
+	supervisor=$(cat esx1/pid)
+	n=$(($(find "/proc/$(worker esx1)/fd" -type l | wc -l) + 2))
+	while ! grep -q 'ds1: not mounted' esx1/log; do
+		n=$((n - 1))
+		had=$(mounts)
+		descriptors_of "${supervisor}" ${n}
+		kill -9 "$(worker esx1)"
+		until_true 30 eval '[ "$(mounts)" -gt "${had}" ]' ||
+		    atf_fail "its mount is not tried"
+		descriptors_of "${supervisor}" 1024
+		descriptors_of "$(worker esx1)" 1024
+	done
+	atf_check -o ignore grep 'not mounted: cannot mount on.*Too many' \
+	    esx1/log
+	echo >go
+	until_true 60 test -s outcome || atf_fail "it is not mounted again"
+	atf_check_equal written "$(cat outcome)"
+	wait $!
+	atf_check -o inline:'still\n' cat esx1/mnt/file
+	daemon_stop esx1
+	fsck_is_clean lun
+}
+
 # box LINE...: the configuration of a box, beyond its first line.
 box()
 {

@@ -136,6 +136,45 @@ ATF_TC_BODY(what_nobody_takes_again_is_given_back, tc)
 	run_seeds(LOCK_ATS_PR, play_given_back);
 }
 
+/* ---- more than one try ---- */
+
+/* It goes on, but for the last step, and closes what it had opened. */
+static void
+play_second_try(struct world *w)
+{
+	uint64_t incarnation = 0;
+	struct lock_grant a, b;
+	struct lockops *l;
+
+	begin(w, &incarnation);
+	world_restart(w, 0);
+	join(w, 0);
+	if (world_failed(w))
+		return;
+	WORLD_CHECK(w, lock(w, 0, 0, &a) == 0);
+	host_fall_silent(w->host[0].host);
+	l = host_locks(w->host[0].host);
+	WORLD_CHECK(w, l->vt->release(l, &a) < 0);
+	WORLD_CHECK(w, lock(w, 1, 0, &b) == -VMFS_ELOCKED);
+	world_crash(w, 0);
+	world_restart(w, 0);
+	join(w, 0);
+	if (world_failed(w))
+		return;
+	WORLD_CHECK(w, host_resumed(w->host[0].host));
+	fiber_sleep(5 * w->super.timers.pulse_ms * NSEC_PER_MSEC);
+	WORLD_CHECK(w, lock(w, 1, 0, &b) == -VMFS_ELOCKED);
+	WORLD_CHECK(w, lock(w, 0, 0, &a) == 0);
+	leave_all(w);
+}
+
+ATF_TC_WITHOUT_HEAD(its_locks_stay_until_a_second_try);
+ATF_TC_BODY(its_locks_stay_until_a_second_try, tc)
+{
+	run_seeds(LOCK_ATS_PR, play_second_try);
+	run_seeds(LOCK_FILE, play_second_try);
+}
+
 /* ---- too late ---- */
 
 static void
@@ -251,6 +290,7 @@ ATF_TC_BODY(time_as_proof_is_never_shortened, tc)
 ATF_TP_ADD_TCS(tp)
 {
 	ATF_TP_ADD_TC(tp, its_locks_stay);
+	ATF_TP_ADD_TC(tp, its_locks_stay_until_a_second_try);
 	ATF_TP_ADD_TC(tp, what_nobody_takes_again_is_given_back);
 	ATF_TP_ADD_TC(tp, who_was_taken_over_begins_anew);
 	ATF_TP_ADD_TC(tp, either_it_goes_on_or_it_is_taken_over);
