@@ -56,6 +56,9 @@ lock_dir(const char *dir, int *ret_fd, char *why)
 
 	(void)snprintf(path, sizeof(path), "%s/lock", dir);
 	fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	/* To be locked it need not be written. */
+	if (fd < 0 && errno == EROFS)
+		fd = open(path, O_RDONLY | O_CLOEXEC);
 	if (fd < 0) {
 		n = -errno;
 		(void)snprintf(why, IDENTITY_WHY_SIZE, "cannot open "
@@ -71,13 +74,9 @@ lock_dir(const char *dir, int *ret_fd, char *why)
 		    "dir = in [host])", dir, holder[0] != '\0' ? holder : "?");
 		return -EBUSY;
 	}
-	if (ftruncate(fd, 0) < 0 || dprintf(fd, "%d\n", (int)getpid()) < 0) {
-		n = -errno;
-		(void)close(fd);
-		(void)snprintf(why, IDENTITY_WHY_SIZE, "cannot write "
-		    "'%s/lock': %s", dir, strerror(-n));
-		return n;
-	}
+	/* Only for the sentence above: no room is no reason to end. */
+	if (ftruncate(fd, 0) == 0)
+		(void)dprintf(fd, "%d\n", (int)getpid());
 	*ret_fd = fd;
 	return 0;
 }

@@ -35,8 +35,26 @@ sink_file(struct log *log, enum log_level level, const char *line)
 	    log_level_name(level), line);
 }
 
+void
+log_to_syslog(struct log *log)
+{
+	log->sink = sink_syslog;
+}
+
+/* What others wait for does not end for want of a log. */
+static int
+go_elsewhere(const struct options *o, int error, struct log *log)
+{
+	if (o->daemonize)
+		log_to_syslog(log);
+	log_warn(log, "vmfsd: cannot open log file '%s': %s; the log goes on "
+	    "here until vmfsd is started again", o->log_file,
+	    vmfs_strerror(error));
+	return 0;
+}
+
 int
-log_open(const struct options *o, struct log *ret_log)
+log_open(const struct options *o, bool goes_on, struct log *ret_log)
 {
 	FILE *f;
 
@@ -47,6 +65,8 @@ log_open(const struct options *o, struct log *ret_log)
 	if (f == NULL) {
 		int rc = -errno;
 
+		if (goes_on)
+			return go_elsewhere(o, rc, ret_log);
 		fprintf(stderr, "vmfsd: cannot open log file '%s': %s\n",
 		    o->log_file, strerror(-rc));
 		return rc;
@@ -55,12 +75,6 @@ log_open(const struct options *o, struct log *ret_log)
 	ret_log->arg = f;
 	ret_log->sink = sink_file;
 	return 0;
-}
-
-void
-log_to_syslog(struct log *log)
-{
-	log->sink = sink_syslog;
 }
 
 void

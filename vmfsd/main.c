@@ -311,15 +311,30 @@ mount_listed(struct program *p, const bool *left, bool starts,
 	return 0;
 }
 
+/* Answers while the datastores are mounted, which may take a while. */
+static int
+answer(struct program *p, bool told)
+{
+	char why[CTL_MESSAGE_SIZE] = "";
+	int rc = control_start(&p->daemon, &p->control, why);
+
+	if (rc < 0 && !told)
+		complain(p, why[0] != '\0' ? why : vmfs_strerror(rc));
+	return rc;
+}
+
 static unsigned
 look_again(void *arg, const atomic_bool *stop)
 {
-	struct daemon *d = arg;
+	struct program *p = arg;
+	struct daemon *d = &p->daemon;
 	unsigned left;
 
 	(void)pthread_mutex_lock(&d->box.mutex);
 	left = exports_look_again(&d->exports);
 	(void)pthread_mutex_unlock(&d->box.mutex);
+	if (p->control == NULL)
+		left += answer(p, true) < 0;
 	return left + datastores_retry(&d->datastores, stop);
 }
 
@@ -358,13 +373,12 @@ mount_all(struct program *p)
 		    "vmfsctl ds ls tells why; their mount is tried again",
 		    failed);
 	return failed > 0 || goes_on ? retry_start(&p->retry, look_again,
-	    &p->daemon) : 0;
+	    p) : 0;
 }
 
 static int
 start(struct program *p)
 {
-	char why[CTL_MESSAGE_SIZE] = "";
 	struct daemon *d = &p->daemon;
 	int rc = start_identity(p);
 
@@ -378,7 +392,6 @@ start(struct program *p)
 	rc = box_keeper_start(&p->keeper, &d->box);
 	if (rc < 0)
 		return rc;
-	d->exports.goes_on = p->successor || something_is_left();
 	rc = exports_start(&d->exports, &p->conf, &d->identity,
 	    &d->datastores, &p->log);
 	if (rc < 0) {
@@ -386,12 +399,9 @@ start(struct program *p)
 		return rc;
 	}
 	box_leave(&d->box);
-	/* Answers while the datastores are mounted, which may take a while. */
-	rc = control_start(d, &p->control, why);
-	if (rc < 0) {
-		complain(p, why[0] != '\0' ? why : vmfs_strerror(rc));
+	rc = answer(p, false);
+	if (rc < 0 && !d->exports.goes_on)
 		return rc;
-	}
 	rc = mount_all(p);
 	if (rc == 0)
 		rc = write_pidfile(p);
@@ -420,10 +430,11 @@ stop(struct program *p)
 
 	(void)signal(SIGALRM, give_up);
 	(void)alarm(SHUTDOWN_LIMIT_S);
+	/* Which may be about to make the control socket. */
+	retry_stop(&p->retry);
 	control_stop(p->control);
 	box_keeper_stop(&p->keeper);
 	(void)!tasks_stop(&d->tasks, NULL, true, why);
-	retry_stop(&p->retry);
 	failed = datastores_unmount_all(&d->datastores);
 	watchdog_share_free(d->datastores.watchdog);
 	datastores_fini(&d->datastores);
@@ -534,8 +545,10 @@ tell_ready(struct program *p)
 static int
 run(struct program *p)
 {
-	int rc = log_open(&p->options, &p->log);
+	bool goes_on = p->successor || something_is_left();
+	int rc = log_open(&p->options, goes_on, &p->log);
 
+	p->daemon.exports.goes_on = goes_on;
 	p->ready_fd = -1;
 	if (rc == 0 && p->options.daemonize && !p->worker)
 		rc = p->ready_fd = background_enter();

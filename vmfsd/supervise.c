@@ -554,7 +554,7 @@ supervise(const struct options *o, char **argv)
 	};
 	list_init(&s.kept);
 	inherit(&s);
-	rc = log_open(o, &s.log);
+	rc = log_open(o, s.was_ready, &s.log);
 	if (rc == 0 && o->daemonize && !s.was_ready)
 		rc = s.ready_fd = background_enter();
 	if (rc >= 0 && o->daemonize && o->log_file == NULL)

@@ -277,6 +277,59 @@ try_that_fails_late_gives_nothing_up_cleanup()
 	hosts_cleanup
 }
 
+logs_elsewhere()
+{
+	mkdir -p esx1 logs
+	ln -s "${PWD}/logs/log" esx1/log
+	holder
+	mv logs logs.away
+}
+
+root_test_case log_that_is_away_ends_no_mount
+log_that_is_away_ends_no_mount_body()
+{
+	logs_elsewhere
+	kill -9 "$(worker esx1)"
+	went_on_well
+	atf_check grep -q "cannot open log file '${PWD}/esx1/log'" esx1/err
+	mv logs.away logs
+	kill_worker esx1
+	daemon_stop esx1
+	fsck_is_clean lun
+}
+
+root_test_case upgrade_needs_no_log
+upgrade_needs_no_log_body()
+{
+	logs_elsewhere
+	upgraded
+	went_on_well
+	mv logs.away logs
+	daemon_stop esx1
+	fsck_is_clean lun
+}
+
+# As after an error of the disk with errors=remount-ro: no log, no control
+# socket, and a lock that is only for reading.
+root_test_case directory_that_cannot_be_written_ends_no_mount
+directory_that_cannot_be_written_ends_no_mount_body()
+{
+	holder
+	mount --rbind esx1 esx1
+	mount -o remount,bind,ro esx1
+	kill -9 "$(worker esx1)"
+	went_on_well
+	umount -l esx1
+	until_true 60 vmfsctl ds info ds1 || atf_fail "nobody answers"
+	daemon_stop esx1
+	fsck_is_clean lun
+}
+directory_that_cannot_be_written_ends_no_mount_cleanup()
+{
+	umount -l esx1
+	hosts_cleanup
+}
+
 # It is mounted, or not, once more.
 mounts()
 {
