@@ -6,7 +6,10 @@
 #include "libvmfs/base/units.h"
 #include "vmfsd/exports_impl.h"
 
-#define PORT_WAIT_S 10
+#define PORT_WAIT_MS 10000u
+/* Of one that goes on, whose mounts wait for it: for all portals. */
+#define PORT_WAIT_AGAIN_MS 500u
+#define PORT_PAUSE_MS 50u
 
 static const char *
 listen_text(int error)
@@ -91,15 +94,15 @@ export_discovery(struct exports *e, const struct conf *c)
  * some time after the process: whoever restarts it at once finds the port in use.
  */
 static int
-listen_at_start(struct exports *e, const char *portal)
+listen_at_start(struct exports *e, const char *portal, unsigned *left_ms)
 {
 	int rc = export_listen(e, portal);
 
 	if (rc == -EADDRINUSE)
 		log_info(e->log, "vmfsd: portal %s is in use; waiting up to "
-		    "%d s for it", portal, PORT_WAIT_S);
-	for (int i = 0; rc == -EADDRINUSE && i < PORT_WAIT_S * 20; i++) {
-		fiber_sleep(NSEC_PER_SEC / 20);
+		    "%u ms for it", portal, *left_ms);
+	for (; rc == -EADDRINUSE && *left_ms > 0; *left_ms -= PORT_PAUSE_MS) {
+		fiber_sleep(PORT_PAUSE_MS * NSEC_PER_MSEC);
 		rc = export_listen(e, portal);
 	}
 	if (rc < 0 && e->goes_on) {
@@ -115,9 +118,14 @@ listen_at_start(struct exports *e, const char *portal)
 int
 export_listen_all(struct exports *e)
 {
+	unsigned again_ms = PORT_WAIT_AGAIN_MS;
 	int rc = 0;
 
-	for (size_t i = 0; rc == 0 && i < e->conf->portals; i++)
-		rc = listen_at_start(e, e->conf->portal[i]);
+	for (size_t i = 0; rc == 0 && i < e->conf->portals; i++) {
+		unsigned start_ms = PORT_WAIT_MS;
+
+		rc = listen_at_start(e, e->conf->portal[i],
+		    e->goes_on ? &again_ms : &start_ms);
+	}
 	return rc;
 }

@@ -545,3 +545,60 @@ portal_that_is_away_ends_no_mount_body()
 	    atf_fail "nobody listens there"
 	hosts_stop
 }
+
+in_net_of_esx1()
+{
+	# shellcheck disable=SC2154
+	exec nsenter --net="/proc/${net}/ns/net" "$@"
+}
+
+# 10.1.2.3:3260, as the kernel writes it.
+somebody_listens()
+{
+	grep -q ': 0302010A:0CBC 00000000:0000 0A ' "/proc/${net}/net/tcp"
+}
+
+# Somebody else was faster to listen there; another host waits for a heartbeat.
+root_test_case portal_in_use_ends_no_mount
+portal_in_use_ends_no_mount_body()
+{
+	lun_make lun
+	at="[portal]
+listen = 10.1.2.3:3260
+[target ${iqn}]
+lun.0 = ram:64M
+allow = iqn.*"
+	printf '[datastore ds1]\nlun = %s\nmount = %s\n%s\n' \
+	    "${PWD}/lun" "${PWD}/esx1/mnt" "${at}" | host_conf esx1
+	daemon_in=in_its_net
+	daemon_start esx1
+	daemon_in=
+	host_start esx2 "${PWD}/lun"
+	export VMFSD_CONTROL="${PWD}/esx1/ctl"
+	holds esx1/mnt/file
+	holder=$!
+	echo "${at}" | host_conf box
+	net=$(cat esx1/pid)
+	somebody_listens || atf_fail "it does not listen"
+	kill -STOP "${net}"
+	kill -9 "$(worker esx1)"
+	until_true 10 eval '! somebody_listens' || atf_fail "it does not end"
+	daemon_in=in_net_of_esx1
+	daemon_start box
+	kill -CONT "${net}"
+	echo >go
+	until_true 60 test -s outcome || atf_fail "nobody goes on"
+	atf_check_equal written "$(cat outcome)"
+	wait ${holder}
+	atf_check -o inline:'10.1.2.3:3260	-\n' vmfsctl -H portal ls
+	host_stop box
+	until_true 60 eval "vmfsctl -H portal ls | grep '	10.1.2.3:3260$'" ||
+	    atf_fail "nobody listens there"
+	daemon_stop esx1
+	daemon_stop esx2
+}
+portal_in_use_ends_no_mount_cleanup()
+{
+	kill -CONT "$(cat esx1/pid)"
+	hosts_cleanup
+}
