@@ -261,7 +261,8 @@ owner_up(void *arg)
 		ds_abandon(d->ds);
 		return fail(d, -VMFS_EFENCED, "while mounting");
 	}
-	d->again = d->host != NULL && host_resumed(d->host);
+	/* Who only reads had nothing that others could have taken. */
+	d->again = d->host != NULL ? host_resumed(d->host) : d->left;
 	rc = d->again ? fs_open_again(d->ds, ds_keep_is_open, d->keep,
 	    &d->fs) : fs_open(d->ds, &d->fs);
 	if (rc < 0)

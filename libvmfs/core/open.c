@@ -286,8 +286,8 @@ fs_file_reopen(struct fs *fs, uint64_t ino, uint32_t generation,
 		return r;
 	r = inode_peek(ip, &info);
 	inode_unref(ip);
-	/* Nobody else may see it. */
-	if (r == -ESTALE)
+	/* Nobody else may see it, unless it is another host's. */
+	if (r == -ESTALE && !ds_readonly(fs->ds))
 		r = keep_unlinked(fs, ino, generation);
 	return r != 0 ? r : fs_file_open(fs, ino, generation,
 	    flags & ~(unsigned)FS_TRUNC, ret_f, NULL);

@@ -330,6 +330,33 @@ directory_that_cannot_be_written_ends_no_mount_cleanup()
 	hosts_cleanup
 }
 
+root_test_case file_of_a_mount_for_reading_stays_open
+file_of_a_mount_for_reading_stays_open_body()
+{
+	lun_make lun
+	host_start esx2 "${PWD}/lun"
+	seq 1 100000 >esx2/mnt/file
+	atf_check vmfsctl -c esx2/ctl disk create ds1:/disk.vmdk 1M
+	host_stop esx2
+	rm daemons
+	printf '[datastore ds1]\nlun = %s\nmount = %s\noptions = ro\n' \
+	    "${PWD}/lun" "${PWD}/esx1/mnt" | host_conf esx1
+	daemon_in=supervised
+	daemon_start esx1
+	export VMFSD_CONTROL="${PWD}/esx1/ctl"
+	atf_check -o ignore vmfsctl disk attach --readonly ds1:/disk.vmdk
+	exec 8<esx1/mnt/file
+	read -r first <&8
+	kill_host_worker
+	upgraded
+	atf_check_equal 1 "${first}"
+	seq 2 100000 >expected
+	atf_check timeout 30 cmp expected - <&8
+	exec 8<&-
+	atf_check -o match:'/disk.vmdk' vmfsctl -H disk attached ds1
+	hosts_stop
+}
+
 # It is mounted, or not, once more.
 mounts()
 {
