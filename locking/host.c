@@ -381,12 +381,21 @@ wrap_disks(struct host *h)
 	return 0;
 }
 
+/* It is not ours, or nobody can prove that it is.  Any other error says nothing,
+ * and may be gone the next time. */
+static bool
+is_no_more(int error)
+{
+	return error == -ESTALE || error == -VMFS_EMISCOMPARE ||
+	    error == -VMFS_ECORRUPT;
+}
+
 static int
 go_on_or_claim(struct host *h, char why[WHY_SIZE])
 {
 	int rc = resume_slot(h, why);
 
-	if (rc < 0) {
+	if (is_no_more(rc)) {
 		if (h->conf.keep != NULL && atomic_load(&h->conf.keep->member))
 			log_warn(h->env->log, "host: cannot go on as slot %u, "
 			    "incarnation %llu: %s", h->conf.keep->slot,

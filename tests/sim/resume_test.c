@@ -175,6 +175,47 @@ ATF_TC_BODY(its_locks_stay_until_a_second_try, tc)
 	run_seeds(LOCK_FILE, play_second_try);
 }
 
+static enum disk_op stricken;
+
+/* The first error is no proof that the locks are lost. */
+static void
+play_error(struct world *w)
+{
+	uint64_t incarnation = 0;
+	struct lock_grant b;
+
+	begin(w, &incarnation);
+	if (world_failed(w))
+		return;
+	world_restart(w, 0);
+	w->lun.strike = (struct sim_strike){
+		.result = -EIO, .ops = 1u << stricken, .first = 0, .last = 1,
+		.times = 1,
+	};
+	if (world_join(w, 0) < 0)
+		join(w, 0);
+	WORLD_CHECK(w, w->lun.strike.seen > 0);
+	w->lun.strike = (struct sim_strike){ 0 };
+	if (world_failed(w))
+		return;
+	WORLD_CHECK(w, host_resumed(w->host[0].host));
+	WORLD_CHECK(w, host_locks(w->host[0].host)->incarnation ==
+	    incarnation);
+	WORLD_CHECK(w, lock(w, 1, 0, &b) == -VMFS_ELOCKED);
+	host_resume_done(w->host[0].host);
+	leave_all(w);
+}
+
+ATF_TC_WITHOUT_HEAD(one_error_loses_no_locks);
+ATF_TC_BODY(one_error_loses_no_locks, tc)
+{
+	stricken = DISK_CAW;
+	run_seeds(LOCK_FILE, play_error);
+	run_seeds(LOCK_ATS_PR, play_error);
+	stricken = DISK_PR_OUT;
+	run_seeds(LOCK_ATS_PR, play_error);
+}
+
 /* ---- too late ---- */
 
 static void
@@ -291,6 +332,7 @@ ATF_TP_ADD_TCS(tp)
 {
 	ATF_TP_ADD_TC(tp, its_locks_stay);
 	ATF_TP_ADD_TC(tp, its_locks_stay_until_a_second_try);
+	ATF_TP_ADD_TC(tp, one_error_loses_no_locks);
 	ATF_TP_ADD_TC(tp, what_nobody_takes_again_is_given_back);
 	ATF_TP_ADD_TC(tp, who_was_taken_over_begins_anew);
 	ATF_TP_ADD_TC(tp, either_it_goes_on_or_it_is_taken_over);
