@@ -155,6 +155,10 @@ void datastores_each(struct datastores *all,
 /* `why` (DATASTORE_WHY_SIZE) is the sentence for the admin on failure. */
 int datastore_mount(struct datastores *all, const char *name, char *why)
     MUST_CHECK;
+/* The same where a dead process has left it; what that was about to unmount is
+ * only closed in order. */
+int datastore_go_on(struct datastores *all, const char *name, char *why)
+    MUST_CHECK;
 /* Marks one as one to try again, also by a successor. */
 void datastore_want(struct datastores *all, const char *name);
 bool datastore_is_wanted(struct datastores *all, const char *name);

@@ -14,7 +14,7 @@ struct datastore;
 struct datastores;
 
 /* Another layout is another version: what it left is not understood. */
-#define DS_KEEP_VERSION 4u
+#define DS_KEEP_VERSION 5u
 
 enum attach_served {
 	SERVED_NEVER,
@@ -43,6 +43,7 @@ struct ds_keep {
 	 * are too long. */
 	char lun[DS_KEEP_TEXT], mount[DS_KEEP_TEXT];
 	uint32_t readonly;
+	_Atomic uint32_t ending;	/* it is unmounted, and being closed */
 	struct host_keep host;
 	struct attach_keep attach[ATTACH_KEEP_MAX];
 	struct softlog soft;

@@ -262,7 +262,8 @@ owner_up(void *arg)
 		return fail(d, -VMFS_EFENCED, "while mounting");
 	}
 	/* Who only reads had nothing that others could have taken. */
-	d->again = d->host != NULL ? host_resumed(d->host) : d->left;
+	d->again = (d->host != NULL ? host_resumed(d->host) : d->left) &&
+	    atomic_load(&d->keep->ending) == 0;
 	rc = d->again ? fs_open_again(d->ds, ds_keep_is_open, d->keep,
 	    &d->fs) : fs_open(d->ds, &d->fs);
 	if (rc < 0)
@@ -395,7 +396,13 @@ bring_up(struct datastore *d)
 	/* Before the join, which may report a status at any time. */
 	atomic_store(&d->state, DATASTORE_MOUNTED);
 	rc = call_on(d->env.sched, owner_up, d);
-	return rc < 0 ? rc : ds_fuse_up(d);
+	if (rc < 0)
+		return rc;
+	if (atomic_load(&d->keep->ending) == 0)
+		return ds_fuse_up(d);
+	/* Nobody is left to be served: it only has to be closed. */
+	d->served = true;
+	return 0;
 }
 
 static uint64_t
@@ -426,7 +433,27 @@ resumed_fiber(void *arg)
 }
 
 static int
-mount_locked(struct datastore *d, char *why)
+take_down(struct datastore *d, char *why)
+{
+	int rc = bring_down(d);
+
+	ds_keep_end(d);
+	d->why[0] = '\0';
+	if (rc < 0) {
+		(void)snprintf(why, DATASTORE_WHY_SIZE, "datastore '%s' was "
+		    "not closed cleanly: %s; its journal is replayed at the "
+		    "next mount", d->name, vmfs_strerror(rc));
+		log_error(d->all->log, "datastore: %s", why);
+		return rc;
+	}
+	log_info(d->all->log, "datastore: %s: unmounted", d->name);
+	d->all->on_unmounted(d->all->arg);
+	return 0;
+}
+
+/* goes_on: for a dead process, and only if that has not unmounted it. */
+static int
+mount_locked(struct datastore *d, bool goes_on, char *why)
 {
 	char lun[LUN_TEXT_SIZE];
 	int rc;
@@ -445,6 +472,10 @@ mount_locked(struct datastore *d, char *why)
 		return rc;
 	}
 	atomic_store(&d->wanted, false);
+	if (atomic_load(&d->keep->ending) != 0) {
+		rc = take_down(d, why);
+		return rc < 0 || goes_on ? rc : mount_locked(d, false, why);
+	}
 	d->resumed = false;
 	(void)!call_on(d->env.sched, attach_fiber, d);
 	d->mounted_us = d->env.wall_us(&d->env);
@@ -552,19 +583,10 @@ unmount_locked(struct datastore *d, bool force, char *why)
 		    "their processes) or use --force", d->mount, d->mount);
 		return rc;
 	}
-	rc = bring_down(d);
-	ds_keep_end(d);
-	d->why[0] = '\0';
-	if (rc < 0) {
-		(void)snprintf(why, DATASTORE_WHY_SIZE, "datastore '%s' was "
-		    "not closed cleanly: %s; its journal is replayed at the "
-		    "next mount", d->name, vmfs_strerror(rc));
-		log_error(d->all->log, "datastore: %s", why);
-		return rc;
-	}
-	log_info(d->all->log, "datastore: %s: unmounted", d->name);
-	d->all->on_unmounted(d->all->arg);
-	return 0;
+	/* By this a successor knows, however long the LUN takes. */
+	if (rc == 0)
+		atomic_store(&d->keep->ending, 1);
+	return take_down(d, why);
 }
 
 /* ---- for everybody ---- */
@@ -592,15 +614,16 @@ give_back(struct datastore *d)
 	datastore_put(d);
 }
 
-int
-datastore_mount(struct datastores *all, const char *name, char *why)
+static int
+mount_by_name(struct datastores *all, const char *name, bool goes_on,
+    char *why)
 {
 	struct datastore *d = take(all, name, "mounting", why);
 	int rc;
 
 	if (d == NULL)
 		return -ENOENT;
-	rc = mount_locked(d, why);
+	rc = mount_locked(d, goes_on, why);
 	if (rc < 0)
 		log_error(all->log, "datastore: %s: not mounted: %s", name,
 		    why);
@@ -608,6 +631,18 @@ datastore_mount(struct datastores *all, const char *name, char *why)
 	if (rc == 0)
 		tell_mounted(all, name);
 	return rc;
+}
+
+int
+datastore_mount(struct datastores *all, const char *name, char *why)
+{
+	return mount_by_name(all, name, false, why);
+}
+
+int
+datastore_go_on(struct datastores *all, const char *name, char *why)
+{
+	return mount_by_name(all, name, true, why);
 }
 
 int
@@ -679,7 +714,7 @@ retry_one(struct datastores *all, const char *name)
 	if (d == NULL)
 		return 0;
 	(void)snprintf(before, sizeof(before), "%s", d->why);
-	if (atomic_load(&d->wanted) && mount_locked(d, why) < 0 &&
+	if (atomic_load(&d->wanted) && mount_locked(d, true, why) < 0 &&
 	    strcmp(before, why) != 0)
 		log_error(all->log, "datastore: %s: not mounted: %s", name,
 		    why);

@@ -207,10 +207,11 @@ start_membership(struct program *p)
 }
 
 static int
-mount_one(struct program *p, const char *name)
+mount_one(struct program *p, const char *name, bool left)
 {
 	char why[DATASTORE_WHY_SIZE] = "";
-	int rc = datastore_mount(&p->daemon.datastores, name, why);
+	int rc = (left ? datastore_go_on : datastore_mount)
+	    (&p->daemon.datastores, name, why);
 
 	/* The log has it already. */
 	if (rc < 0 && p->options.log_file != NULL)
@@ -246,7 +247,7 @@ mount_left(struct program *p)
 		if (add_left(all, name, &d) < 0)
 			continue;
 		datastore_want(all, name);
-		failed += mount_one(p, name) < 0;
+		failed += mount_one(p, name, true) < 0;
 		datastore_unref(d);
 	}
 	return failed;
@@ -301,7 +302,7 @@ mount_listed(struct program *p, const bool *left, bool starts,
 
 		if (conf->datastore[i].noauto || left[i])
 			continue;
-		rc = mount_one(p, conf->datastore[i].name);
+		rc = mount_one(p, conf->datastore[i].name, false);
 		if (rc < 0)
 			datastore_want(all, conf->datastore[i].name);
 		*failed += rc < 0;

@@ -357,6 +357,44 @@ file_of_a_mount_for_reading_stays_open_body()
 	hosts_stop
 }
 
+# umount(8) has succeeded; to be left in order the datastore waits for its LUN.
+root_test_case what_was_being_unmounted_is_not_mounted
+what_was_being_unmounted_is_not_mounted_body()
+{
+	truncate -s 512M store
+	printf '[portal]\nlisten = 127.0.0.1:0\n[target %s]
+lun.0 = %s\nallow = *\n' ${iqn} "${PWD}/store" | host_conf box
+	daemon_start box
+	portal=$(vmfsctl -c box/ctl --json target ls | jq -r '.portals[0]')
+	url=iscsi://${portal}/${iqn}/0
+	atf_check -o ignore mkfs.vmfs --label=ds1 "${url}"
+	daemon_in=supervised
+	host_start esx1 "${url}"
+	export VMFSD_CONTROL="${PWD}/esx1/ctl"
+	echo one >esx1/mnt/file
+	old=$(worker esx1)
+	kill -STOP "$(cat box/pid)"
+	timeout 10 umount -c -i "${PWD}/esx1/mnt" || atf_fail "umount"
+	until_true 10 eval '! find "/proc/${old}/fd" -lname /dev/fuse |
+	    grep -q .' || atf_fail "it does not notice"
+	kill -9 "${old}"
+	kill -CONT "$(cat box/pid)"
+	until_true 60 grep 'ds1: unmounted' esx1/log ||
+	    atf_fail "it is not closed"
+	atf_check -o match:'^ds1	.*unmounted' vmfsctl -H ds ls
+	atf_check -s not-exit:0 mountpoint -q esx1/mnt
+	atf_check vmfsctl ds mount ds1
+	atf_check -o inline:'one\n' cat esx1/mnt/file
+	daemon_stop esx1
+	host_stop box
+	fsck_is_clean store
+}
+what_was_being_unmounted_is_not_mounted_cleanup()
+{
+	kill -CONT "$(cat box/pid)"
+	hosts_cleanup
+}
+
 # It is mounted, or not, once more.
 mounts()
 {
