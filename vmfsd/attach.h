@@ -76,6 +76,8 @@ struct attachment *attach_named(struct fs_call *c);
  * ino, generation, disk_ino, readonly of *a.  -EINVAL. */
 int attach_keep_disk(const struct attachment *a, json_t *args) MUST_CHECK;
 int attach_kept_disk(const json_t *args, struct attachment *a) MUST_CHECK;
+/* Args for the next process; NULL: there is no room. */
+struct attach_keep *attach_keep_put(struct datastore *d, const json_t *args);
 /* It is used, and that is its disk. */
 bool attach_keeps(const struct attach_keep *k, uint64_t ino);
 /* It is neither just being attached nor detached. */
@@ -108,10 +110,12 @@ void attach_call(struct sched *s, int (*fn)(void *arg), void *arg);
  * What a dead process had attached is so again, or forgotten where this one
  * does not go on as the same incarnation.  That waits for its sockets: before
  * anybody else can open a file the disks are held, as they were, until then or
- * until attach_let_go.  All suspend.
+ * until attach_let_go; those of LUNs (lun_keep.h), until they are open or those
+ * who had them have been told of the mount: attach_told.  All suspend.
  */
 void attach_hold(struct datastore *d);
 void attach_again(struct datastore *d);
 void attach_let_go(struct datastore *d);
+void attach_told(struct datastore *d);
 
 #endif

@@ -5,6 +5,7 @@
 #include "vmfsd/attach.h"
 #include "vmfsd/call.h"
 #include "vmfsd/cmd_disk.h"
+#include "vmfsd/lun_keep.h"
 
 static const char *
 guest_state(const struct vhost_info *i)
@@ -112,31 +113,40 @@ take_conf(struct fs_call *c, struct attach_conf *conf)
 	return 0;
 }
 
+struct attach_keep *
+attach_keep_put(struct datastore *d, const json_t *args)
+{
+	for (unsigned i = 0; i < ATTACH_KEEP_MAX; i++) {
+		struct attach_keep *k = &d->keep->attach[i];
+		size_t n;
+
+		if (atomic_load(&k->used) != 0)
+			continue;
+		n = json_dumpb(args, k->args, sizeof(k->args) - 1,
+		    JSON_COMPACT);
+		if (n == 0 || n >= sizeof(k->args))
+			return NULL;
+		k->args[n] = '\0';
+		atomic_store(&k->served, SERVED_NEVER);
+		atomic_store(&k->used, 1);
+		return k;
+	}
+	return NULL;
+}
+
 /* For the next process, if this one dies. */
 static void
 keep_attachment(struct fs_call *c, struct attachment *a)
 {
-	struct attach_keep *all = c->d->keep->attach;
-	size_t n = 0;
 	int rc = attach_keep_disk(a, c->args);
 
 	/* NBD clients find it at the same port. */
 	if (a->nbd != NULL)
 		(void)json_object_set_new(c->args, "listen",
 		    json_string(a->socket));
-	for (unsigned i = 0; rc == 0 && i < ATTACH_KEEP_MAX; i++) {
-		if (atomic_load(&all[i].used) != 0)
-			continue;
-		n = json_dumpb(c->args, all[i].args, sizeof(all[i].args) - 1,
-		    JSON_COMPACT);
-		if (n == 0 || n >= sizeof(all[i].args))
-			break;
-		all[i].args[n] = '\0';
-		atomic_store(&all[i].served, SERVED_NEVER);
-		atomic_store(&all[i].used, 1);
-		a->kept = &all[i];
+	a->kept = rc == 0 ? attach_keep_put(c->d, c->args) : NULL;
+	if (a->kept != NULL)
 		return;
-	}
 	log_warn(c->d->all->log, "attach: %s: disk=%s would have to be "
 	    "attached again if this process died", c->d->name, a->path);
 }
@@ -223,18 +233,33 @@ void
 attach_hold(struct datastore *d)
 {
 	for (unsigned i = 0; d->again && i < ATTACH_KEEP_MAX; i++)
-		if (atomic_load(&d->keep->attach[i].used) != 0)
+		if (atomic_load(&d->keep->attach[i].used) != 0 &&
+		    !lun_keep_is(&d->keep->attach[i]))
 			hold(d, &d->keep->attach[i], &d->attach_held[i]);
+	lun_keep_hold(d);
 }
 
-void
-attach_let_go(struct datastore *d)
+static void
+let_go(struct datastore *d)
 {
 	for (unsigned i = 0; i < ATTACH_KEEP_MAX; i++) {
 		if (d->attach_held[i] != NULL)
 			(void)!fs_file_close(d->attach_held[i]);
 		d->attach_held[i] = NULL;
 	}
+}
+
+void
+attach_let_go(struct datastore *d)
+{
+	let_go(d);
+	lun_keep_let_go(d);
+}
+
+void
+attach_told(struct datastore *d)
+{
+	lun_keep_forget(d, NULL);
 }
 
 void
@@ -247,7 +272,7 @@ attach_again(struct datastore *d)
 		int rc;
 
 		msg[0] = '\0';
-		if (atomic_load(&k->used) == 0)
+		if (atomic_load(&k->used) == 0 || lun_keep_is(k))
 			continue;
 		/* Its guest may be on another host by now. */
 		rc = d->again ? again(d, k, msg) : -VMFS_EFENCED;
@@ -258,7 +283,7 @@ attach_again(struct datastore *d)
 		    "%s; use vmfsctl disk attach", d->name, k->args,
 		    msg[0] != '\0' ? msg : vmfs_strerror(rc));
 	}
-	attach_let_go(d);
+	let_go(d);
 }
 
 int

@@ -318,10 +318,11 @@ lun_add(struct apply *a, struct conf_change *c)
 
 /* A virtual disk may wait for its datastore. */
 static int
-lun_close(struct exports *e, const struct conf_change *c)
+lun_close(struct exports *e, const struct conf_change *c,
+    const struct conf_lun *l)
 {
 	if (exports_find(e, c->name, c->lun) == NULL) {
-		export_await(e, c->name, c->lun, false);
+		export_await(e, c->name, l, false);
 		return 0;
 	}
 	return export_unmap(e, c->name, c->lun);
@@ -335,7 +336,7 @@ lun_remove(struct apply *a, struct conf_change *c)
 	int rc = check_use(a, c, (struct users){ .count = 0 });
 
 	if (rc == 0)
-		rc = l != NULL ? lun_close(a->e, c) : -ENOENT;
+		rc = l != NULL ? lun_close(a->e, c, l) : -ENOENT;
 	if (rc < 0)
 		return rc;
 	conf_lun_fini(l);
@@ -353,7 +354,7 @@ lun_change(struct apply *a, struct conf_change *c)
 	int rc = check_use(a, c, (struct users){ .count = 0 });
 
 	if (rc == 0)
-		rc = l != NULL ? lun_close(a->e, c) : -ENOENT;
+		rc = l != NULL ? lun_close(a->e, c, l) : -ENOENT;
 	if (rc < 0)
 		return rc;
 	old = *l;

@@ -42,6 +42,16 @@ struct extent_hunt {
 	char why[DATASTORE_WHY_SIZE];
 };
 
+/* Of a LUN that a process has left (lun_keep.h), by its place in ds_keep. */
+struct lun_kept {
+	enum {
+		LUN_LEFT,
+		LUN_AWAITED,	/* could not be opened yet */
+		LUN_OPEN,
+	} state;
+	struct fs_file *held;	/* until it is open; NULL */
+};
+
 struct datastore {
 	struct list node;	/* in datastores.list, under its mutex */
 	struct datastores *all;
@@ -99,6 +109,7 @@ struct datastore {
 	struct list attached;	/* struct attachment, see attach.h */
 	/* Of what was attached, until it is again; NULL. */
 	struct fs_file *attach_held[ATTACH_KEEP_MAX];
+	struct lun_kept lun_kept[ATTACH_KEEP_MAX];
 	struct list nbd;	/* struct nbd_place, see attach_nbd.h */
 	int pin_fd;		/* keeps the mount while there are some; -1 */
 };

@@ -10,7 +10,7 @@
 #include "iscsi/home_call.h"
 #include "libvmfs/base/units.h"
 #include "vmfsd/disk_ds.h"
-#include "vmfsd/vdisk.h"
+#include "vmfsd/lun_keep.h"
 
 #define AGAIN_NS (50 * NSEC_PER_MSEC)
 
@@ -18,6 +18,8 @@ struct disk_ds {
 	struct disk disk;
 	struct disk *below;
 	struct sched *owner;
+	struct datastore *d;		/* of a LUN ... */
+	struct attach_keep *kept;	/* ... that outlives us, or NULL */
 };
 
 struct carried {
@@ -146,7 +148,12 @@ carry_space(struct disk *d, struct disk_space *ret_space)
 static int
 close_below(void *arg)
 {
-	disk_close(((struct disk_ds *)arg)->below);
+	struct disk_ds *x = arg;
+
+	/* First: if we die in between, the next process must not want the lock
+	 * back, which another host may have by then. */
+	lun_keep_closed(x->d, x->kept);
+	disk_close(x->below);
 	return 0;
 }
 
@@ -188,20 +195,23 @@ struct opening {
 	struct fs_call call;
 	const char *source;
 	unsigned flags;
+	struct attachment at;		/* which disk it is */
+	struct attach_keep *left;	/* by a dead process; NULL */
 	struct disk *disk;
 };
 
 /* The mount may be just closing what a program has closed. */
 static int
-open_patiently(struct fs_call *c, uint64_t ino, unsigned mode,
-    struct fs_file **ret_f)
+open_patiently(struct opening *o, unsigned mode, struct fs_file **ret_f)
 {
+	struct fs_call *c = &o->call;
 	struct sched *s = sched_current();
 	uint64_t deadline = sched_now(s) + DISK_DS_CLOSE_NS;
 	int rc;
 
 	for (;;) {
-		rc = fs_file_open(c->d->fs, ino, 0, mode, ret_f, &c->holder);
+		rc = fs_file_open(c->d->fs, o->at.ino, o->at.generation,
+		    mode, ret_f, &c->holder);
 		if (rc != -VMFS_ELOCKED || c->holder.state != HOLDER_SELF ||
 		    sched_now(s) >= deadline)
 			return rc;
@@ -210,17 +220,30 @@ open_patiently(struct fs_call *c, uint64_t ino, unsigned mode,
 }
 
 static int
-open_file(struct opening *o, uint64_t ino)
+refuse(struct opening *o, int error)
 {
 	struct fs_call *c = &o->call;
-	unsigned mode = o->flags & DISK_OPEN_READONLY ? FS_READ :
+
+	if (error != -ESTALE || o->left == NULL)
+		return cmd_refuse(c, error, c->path.path);
+	return cmd_fail(c, error, "%s: the disk that this LUN was is gone; "
+	    "vmfsctl lun remove it, then create it with the disk that it is "
+	    "to be", o->source);
+}
+
+static int
+open_file(struct opening *o)
+{
+	struct fs_call *c = &o->call;
+	unsigned mode = o->at.readonly ? FS_READ :
 	    (unsigned)FS_READ | FS_WRITE | FS_BY_LUN;
 	struct disk *below;
+	struct disk_ds *x;
 	struct fs_file *f;
-	int rc = open_patiently(c, ino, mode, &f);
+	int rc = open_patiently(o, mode, &f);
 
 	if (rc < 0)
-		return cmd_refuse(c, rc, c->path.path);
+		return refuse(o, rc);
 	rc = fs_file_disk(f, o->source, &below);
 	if (rc < 0) {
 		(void)!fs_file_close(f);
@@ -229,22 +252,31 @@ open_file(struct opening *o, uint64_t ino)
 	rc = mode & FS_WRITE ? fs_disk_tell_space(below) : 0;
 	if (rc == 0)
 		rc = disk_ds_far(below, c->d->env.sched, &o->disk);
-	if (rc < 0)
+	if (rc < 0) {
 		disk_close(below);
-	return rc;
+		return rc;
+	}
+	x = disk_ds_of(o->disk);
+	x->d = c->d;
+	x->kept = lun_keep_opened(c->d, o->source, &o->at, o->left);
+	return 0;
 }
 
 static int
-open_below(void *arg)
+find(struct opening *o)
 {
-	struct opening *o = arg;
 	struct fs_call *c = &o->call;
 	struct fs_snapshot s;
+	struct fs_attr attr;
 	struct vdisk v;
 	int rc = vdisk_find(c, c->path.path, &v);
 
-	if (rc < 0 || c->path.snapshot[0] == '\0')
-		return rc < 0 ? rc : open_file(o, v.attr.ino);
+	if (rc < 0)
+		return rc;
+	o->at.ino = o->at.disk_ino = v.attr.ino;
+	o->at.generation = v.attr.generation;
+	if (c->path.snapshot[0] == '\0')
+		return 0;
 	if (!(o->flags & DISK_OPEN_READONLY))
 		return cmd_fail(c, -EROFS, "%s@%s is a snapshot: add readonly, "
 		    "or clone it", c->path.path, c->path.snapshot);
@@ -252,7 +284,25 @@ open_below(void *arg)
 	if (rc < 0)
 		return cmd_fail(c, rc, "%s has no snapshot '%s'",
 		    c->path.path, c->path.snapshot);
-	return open_file(o, s.ino);
+	rc = fs_getattr(c->d->fs, s.ino, &attr);
+	if (rc < 0)
+		return cmd_refuse(c, rc, c->path.path);
+	o->at.ino = s.ino;
+	o->at.generation = attr.generation;
+	return 0;
+}
+
+static int
+open_below(void *arg)
+{
+	struct opening *o = arg;
+	int rc = 0;
+
+	o->left = lun_keep_left(o->call.d, o->source, &o->at);
+	if (o->left == NULL)
+		rc = find(o);
+	o->at.readonly = (o->flags & DISK_OPEN_READONLY) != 0;
+	return rc < 0 ? rc : open_file(o);
 }
 
 static int
@@ -291,6 +341,30 @@ disk_ds_open(struct datastores *all, const char *source, unsigned flags,
 	rc = open_in(o.call.d, &o, ret_d);
 	datastore_put(o.call.d);
 	return rc;
+}
+
+static int
+forget_below(void *arg)
+{
+	const struct opening *o = arg;
+
+	lun_keep_forget(o->call.d, o->source);
+	return 0;
+}
+
+void
+disk_ds_forget(struct datastores *all, const char *source)
+{
+	struct opening o = { .source = source };
+	char why[CTL_MESSAGE_SIZE];
+
+	if (cmd_path_parse(source + strlen(DISK_DS_PREFIX), true,
+	    &o.call.path, why) < 0 ||
+	    datastore_try(all, o.call.path.ds, &o.call.d) < 0)
+		return;
+	if (atomic_load(&o.call.d->state) != DATASTORE_UNMOUNTED)
+		(void)!home_call(o.call.d->env.sched, forget_below, &o);
+	datastore_put(o.call.d);
 }
 
 bool

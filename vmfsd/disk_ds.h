@@ -25,10 +25,14 @@ bool disk_ds_is(const char *source, const char *datastore);
  * Opens "vdisk:DATASTORE:/PATH[@SNAPSHOT]"; snapshots only for reading.
  * Requests may come from any reactor; they run on the datastore's.  It must be
  * closed before the datastore is unmounted.  -ENODEV: not mounted (or just
- * being so); -VMFS_ELOCKED: in use, on another host or here.  `why`
- * (CTL_MESSAGE_SIZE) is the sentence for the admin.  Suspends.
+ * being so); -VMFS_ELOCKED: in use, on another host or here.  What a dead
+ * process had open by that name is the same disk again, wherever its path
+ * leads to by now; -ESTALE: that is gone.  `why` (CTL_MESSAGE_SIZE) is the
+ * sentence for the admin.  Suspends.
  */
 int disk_ds_open(struct datastores *all, const char *source, unsigned flags,
     char *why, struct disk **ret_d) MUST_CHECK;
+/* Nobody opens again what a dead process had by that name.  Suspends. */
+void disk_ds_forget(struct datastores *all, const char *source);
 
 #endif

@@ -22,7 +22,8 @@ enum attach_served {
 	SERVED_STOPPED,		/* it has run, and needs no lock until it does */
 };
 
-/* A disk that is attached: how to attach it again. */
+/* A disk that is attached: how to attach it again; or which one a LUN is:
+ * lun_keep.h. */
 struct attach_keep {
 	_Atomic uint32_t used;
 	/* Since its guest ran it has lost nothing. */

@@ -427,6 +427,7 @@ resumed_fiber(void *arg)
 {
 	struct datastore *d = arg;
 
+	attach_told(d);
 	if (d->host != NULL)
 		host_resume_done(d->host);
 	return 0;

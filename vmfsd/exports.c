@@ -410,7 +410,7 @@ map_or_wait(struct exports *e, const struct conf_target *ct,
 	log_line(e->log, disk_ds_is(cl->source, NULL) ? LOG_LEVEL_INFO :
 	    LOG_LEVEL_WARN, "target: LUN %u of %s waits: %s", cl->number,
 	    ct->iqn, e->why[0] != '\0' ? e->why : vmfs_strerror(rc));
-	export_await(e, ct->iqn, cl->number, export_is_to_come(e, cl));
+	export_await(e, ct->iqn, cl, export_is_to_come(e, cl));
 	e->why[0] = '\0';
 	return 0;
 }
@@ -441,9 +441,12 @@ export_remove_target(struct exports *e, const struct conf_target *ct)
 	for (size_t i = 0; i < ct->luns; i++)
 		x[i] = exports_find(e, ct->iqn, ct->lun[i].number);
 	rc = iscsi_server_remove_target(e->server, ct->iqn);
-	for (size_t i = 0; rc == 0 && i < ct->luns; i++)
-		if (x[i] != NULL && --x[i]->uses == 0)
+	for (size_t i = 0; rc == 0 && i < ct->luns; i++) {
+		if (x[i] == NULL)
+			export_await(e, ct->iqn, &ct->lun[i], false);
+		else if (--x[i]->uses == 0)
 			unit_close(x[i]);
+	}
 	return rc;
 }
 

@@ -37,10 +37,10 @@ int export_remove_target(struct exports *e, const struct conf_target *ct)
 /* Is a source tried again, or the datastore of a virtual disk not mounted yet,
  * but going to be? */
 bool export_is_to_come(struct exports *e, const struct conf_lun *cl);
-/* Initiators are told to try a LUN again that is not there, or that they need
- * not any more. */
-void export_await(struct exports *e, const char *iqn, unsigned number,
-    bool awaited);
+/* Initiators are told to try a LUN again that is not there; or that they need
+ * not any more: then what a dead process had is forgotten. */
+void export_await(struct exports *e, const char *iqn,
+    const struct conf_lun *cl, bool awaited);
 /* Adds an address, or closes the i-th. */
 int export_listen(struct exports *e, const char *portal) MUST_CHECK;
 int export_unlisten(struct exports *e, size_t i) MUST_CHECK;

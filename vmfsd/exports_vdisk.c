@@ -53,12 +53,15 @@ export_is_to_come(struct exports *e, const struct conf_lun *cl)
 }
 
 void
-export_await(struct exports *e, const char *iqn, unsigned number, bool awaited)
+export_await(struct exports *e, const char *iqn, const struct conf_lun *cl,
+    bool awaited)
 {
 	struct scsi_target *t = iscsi_server_target(e->server, iqn);
 
 	if (t != NULL)
-		scsi_target_await(t, number, awaited);
+		scsi_target_await(t, cl->number, awaited);
+	if (!awaited && disk_ds_is(cl->source, NULL))
+		disk_ds_forget(e->datastores, cl->source);
 }
 
 /* ---- after a mount, or after some time ---- */
@@ -90,7 +93,7 @@ retry_lun(struct again *a, const struct conf_target *t,
 		log_warn(e->log, "target: LUN %u of %s: %s", l->number,
 		    t->iqn, e->why);
 	if (!export_is_to_come(e, l))
-		export_await(e, t->iqn, l->number, false);
+		export_await(e, t->iqn, l, false);
 }
 
 static int
@@ -144,7 +147,7 @@ let_go_lun(struct each *x, const struct conf_target *t,
 		return 0;
 	if (exports_find(x->e, t->iqn, l->number) == NULL) {
 		if (!x->check)
-			export_await(x->e, t->iqn, l->number, false);
+			export_await(x->e, t->iqn, l, false);
 		return 0;
 	}
 	if (!x->check)
