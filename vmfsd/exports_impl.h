@@ -34,8 +34,8 @@ int export_unmap(struct exports *e, const char *iqn, unsigned number)
 /* Ends the sessions of a target and forgets it.  -ENOENT. */
 int export_remove_target(struct exports *e, const struct conf_target *ct)
     MUST_CHECK;
-/* Is a source tried again, or the datastore of a virtual disk not mounted yet,
- * but going to be? */
+/* Is a source tried again by time, or the datastore of a virtual disk not
+ * mounted yet, but going to be? */
 bool export_is_to_come(struct exports *e, const struct conf_lun *cl);
 /* Initiators are told to try a LUN again that is not there; or that they need
  * not any more: then what a dead process had is forgotten. */

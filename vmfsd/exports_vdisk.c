@@ -22,14 +22,14 @@ struct each {
 static bool
 is_mounted(struct exports *e, const char *datastore)
 {
+	enum datastore_state state;
 	struct datastore *d;
-	bool mounted;
 
 	if (datastore_try(e->datastores, datastore, &d) < 0)
 		return false;
-	mounted = atomic_load(&d->state) == DATASTORE_MOUNTED;
+	state = atomic_load(&d->state);
 	datastore_put(d);
-	return mounted;
+	return state == DATASTORE_MOUNTED || state == DATASTORE_FROZEN;
 }
 
 bool
@@ -42,8 +42,9 @@ export_is_to_come(struct exports *e, const struct conf_lun *cl)
 	if (!disk_ds_is(cl->source, NULL))
 		return e->goes_on;
 	(void)snprintf(name, sizeof(name), "%.*s", (int)strcspn(at, ":"), at);
+	/* Whoever has the disk may let go of it. */
 	if (is_mounted(e, name))
-		return false;
+		return e->goes_on;
 	for (size_t i = 0; i < c->datastores && !e->goes_on; i++)
 		if (strcmp(c->datastore[i].name, name) == 0 &&
 		    !c->datastore[i].noauto)
@@ -80,7 +81,8 @@ retry_lun(struct again *a, const struct conf_target *t,
 	char text[LUN_TEXT_SIZE];
 
 	if (exports_find(e, t->iqn, l->number) != NULL ||
-	    (a->timed && disk_ds_is(l->source, NULL)))
+	    (a->timed && disk_ds_is(l->source, NULL) &&
+	    !export_is_to_come(e, l)))
 		return;
 	e->why[0] = '\0';
 	if (export_map(e, t, l) == 0) {

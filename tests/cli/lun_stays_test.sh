@@ -32,6 +32,11 @@ lun_is_there()
 	vmfsctl -H lun ls | grep -q "^${iqn}	0	.*ok\$"
 }
 
+lun_waits()
+{
+	vmfsctl -H lun ls | grep -q "^${iqn}	0	.*waits for its disk\$"
+}
+
 initiator="timeout 20 iscsi-readcapacity16"
 url()
 {
@@ -122,6 +127,27 @@ lun_goes_to_nobody_in_between_body()
 	touch enough
 	wait $!
 	[ ! -e taken ] || atf_fail "a program of this host has got it"
+	hosts_stop
+	fsck_is_clean lun
+}
+
+root_test_case lun_that_is_locked_is_waited_for
+lun_that_is_locked_is_waited_for_body()
+{
+	lun_make lun
+	host_start esx2 "${PWD}/lun"
+	atf_check -o ignore vmfsctl -c esx2/ctl disk create ds1:/disk.vmdk 64M
+	exec 8>>esx2/mnt/disk-flat.vmdk
+	exporter 8>&-
+	atf_check -s not-exit:0 -o ignore -e ignore ${initiator} "$(url)"
+	kill_worker esx1
+	lun_waits || atf_fail "it is not waited for"
+	# Nobody is told that it is gone for good.
+	atf_check -s not-exit:0 -o ignore -e match:BUSY \
+	    ${initiator} "$(url)"
+	exec 8>&-
+	until_true 60 lun_is_there || atf_fail "it stays away"
+	atf_check -o ignore ${initiator} "$(url)"
 	hosts_stop
 	fsck_is_clean lun
 }
