@@ -81,19 +81,15 @@ create_filled(struct fs_call *c, uint64_t dir, const char *flat, uint64_t size,
 	return rc < 0 ? rc : rc2;
 }
 
+/* With a key it would have its name before it is encrypted. */
 static int
-create_thin(struct fs_call *c, uint64_t dir, const char *flat, uint64_t size,
-    struct fs_attr *ret_a)
+create_extent(struct fs_call *c, uint64_t dir, const char *flat, uint64_t size,
+    enum disk_format format, struct fs_attr *ret_a)
 {
-	int rc = fs_create(c->d->fs, dir, flat, INODE_DISK, fresh.mode, 0, 0,
+	if (format != DISK_THIN || json_object_get(c->args, "key") != NULL)
+		return create_filled(c, dir, flat, size, format, ret_a);
+	return fs_create(c->d->fs, dir, flat, INODE_DISK, fresh.mode, 0, 0,
 	    size, ret_a);
-
-	if (rc < 0)
-		return rc;
-	rc = disk_encrypt(c, ret_a->ino);
-	if (rc < 0)
-		(void)!fs_unlink(c->d->fs, dir, flat, NULL);
-	return rc;
 }
 
 static int
@@ -110,8 +106,7 @@ run_create(struct fs_call *c)
 	if (rc == 0)
 		rc = disk_names(c, &c->path, flat, sizeof(flat), &dir);
 	if (rc == 0)
-		rc = format == DISK_THIN ? create_thin(c, dir, flat, size,
-		    &a) : create_filled(c, dir, flat, size, format, &a);
+		rc = create_extent(c, dir, flat, size, format, &a);
 	if (rc < 0)
 		return rc;
 	rc = vdisk_write_descriptor(c, dir, c->path.name, a.ino, flat, size,

@@ -262,3 +262,42 @@ copy_that_was_cut_short_leaves_nothing_body()
 	hosts_stop
 	fsck_is_clean lun
 }
+
+reads_its_keys()
+{
+	grep -q -s -e fuse -e request_wait /proc/"$1"/task/*/wchan
+}
+
+# Its worker dies while it waits for the key, which is on a mount that hangs.
+root_test_case disk_is_never_seen_without_its_key
+disk_is_never_seen_without_its_key_body()
+{
+	lun_make other
+	host_start esx2 "${PWD}/other"
+	daemon_in=supervised
+	one_host
+	key_make esx2 key
+	mv esx2/id/keys esx2/mnt/keys
+	ln -s "${PWD}/esx2/mnt/keys" esx1/id/keys
+	kill -STOP "$(cat esx2/pid)"
+	vmfsctl disk create ds1:/web.vmdk 64M --key=key &
+	create=$!
+	until_true 20 reads_its_keys "$(worker esx1)" ||
+	    atf_fail "nobody waits for the key"
+	[ ! -e esx1/mnt/web-flat.vmdk ] || atf_fail "it is there already"
+	kill_worker esx1
+	kill -CONT "$(cat esx2/pid)"
+	if wait ${create}; then
+		atf_fail "it was made without its key"
+	fi
+	atf_check -o empty ls esx1/mnt
+	atf_check vmfsctl disk create ds1:/web.vmdk 64M --key=key
+	atf_check -o match:'aes-256-xts' vmfsctl disk info ds1:/web.vmdk
+	hosts_stop
+	fsck_is_clean lun
+}
+disk_is_never_seen_without_its_key_cleanup()
+{
+	kill -CONT "$(cat esx2/pid)"
+	hosts_cleanup
+}
