@@ -78,6 +78,7 @@ box_init(struct box *b, const char *path, const struct conf_kept *kept,
 	(void)pthread_mutex_init(&b->mutex, NULL);
 	if (b->path != NULL && kept->text != NULL) {
 		b->text = strdup(kept->file);
+		b->next = kept->next != NULL ? strdup(kept->next) : NULL;
 		start_with(b, kept->text, kept->secrets);
 	} else if (b->path != NULL) {
 		start_with_file(b);
@@ -89,6 +90,7 @@ box_fini(struct box *b)
 {
 	free(b->path);
 	free(b->text);
+	free(b->next);
 	free(b->start_text);
 	conf_free(b->start);
 	(void)pthread_mutex_destroy(&b->mutex);
@@ -102,7 +104,8 @@ leave(const struct box *b)
 
 	if (!keep_is_worker() || b->text == NULL || b->start_text == NULL)
 		return;
-	rc = conf_kept_make(b->start_text, b->exports->conf, b->text, &fd);
+	rc = conf_kept_make(b->start_text, b->exports->conf, b->text, b->next,
+	    &fd);
 	if (rc == 0) {
 		rc = keep_put(CONF_KEPT_NAME, fd);
 		(void)close(fd);
@@ -119,6 +122,16 @@ box_leave(struct box *b)
 	(void)pthread_mutex_lock(&b->mutex);
 	leave(b);
 	(void)pthread_mutex_unlock(&b->mutex);
+}
+
+/* The file is text, which is the box's now, and nothing else. */
+static void
+know(struct box *b, char *text)
+{
+	free(b->text);
+	b->text = text;
+	free(b->next);
+	b->next = NULL;
 }
 
 static int
@@ -139,7 +152,8 @@ read_file(const struct box *b, char **ret_text, char *why)
 static int
 check_unchanged(const struct box *b, const char *text, char *why)
 {
-	if (strcmp(text, b->text) == 0)
+	if (strcmp(text, b->text) == 0 ||
+	    (b->next != NULL && strcmp(text, b->next) == 0))
 		return 0;
 	return fail(why, -EBUSY, "'%s' was changed since it was read; run "
 	    "vmfsctl reload first (--dry-run shows what it would do)",
@@ -185,9 +199,19 @@ apply_all(struct box *b, struct conf *next, bool force, char *why)
 	return rc;
 }
 
+static int
+commit(struct box *b, const char *text)
+{
+	/* If we die in between: nobody has edited it. */
+	free(b->next);
+	b->next = strdup(text);
+	leave(b);
+	return conf_file_commit(b->path);
+}
+
 /* The file is ready before the target changes, and in place after it did. */
 static int
-change_both(struct box *b, char *text, bool force, char *why)
+change_both(struct box *b, const char *text, bool force, char *why)
 {
 	struct conf *next;
 	int rc = parse(text, NULL, b->path, &next, why);
@@ -201,7 +225,7 @@ change_both(struct box *b, char *text, bool force, char *why)
 	} else {
 		rc = apply_all(b, next, force, why);
 		if (rc >= 0)
-			rc = conf_file_commit(b->path);
+			rc = commit(b, text);
 		if (rc < 0)
 			conf_file_drop(b->path);
 		if (rc < 0 && why[0] == '\0')
@@ -232,8 +256,7 @@ change(struct box *b, const struct conf_edit *edits, size_t count,
 		free(new);
 		return rc;
 	}
-	free(b->text);
-	b->text = new;
+	know(b, new);
 	return 0;
 }
 
@@ -284,8 +307,7 @@ reload(struct box *b, bool force, bool dry, struct conf_changes *c, char *why)
 	}
 	if (rc >= 0 && !dry) {
 		exports_retry(b->exports);
-		free(b->text);
-		b->text = text;
+		know(b, text);
 		text = NULL;
 	}
 	free(text);

@@ -19,6 +19,8 @@ struct box {
 	pthread_mutex_t mutex;		/* one change at a time */
 	char *path;			/* of the file */
 	char *text;			/* as last read or written; NULL: not */
+	/* Or this, if a worker died when it was about to write it; NULL. */
+	char *next;
 	/* What the first worker has started with; a restart changes it. */
 	char *start_text;
 	struct conf *start;

@@ -125,7 +125,7 @@ put_all(struct writer *w, const char *start, const struct conf *now)
 /* The parts end with a NUL, which none of them has. */
 static int
 compose(const char *start, const struct conf *now, const char *file,
-    char **ret_data, size_t *ret_size)
+    const char *next, char **ret_data, size_t *ret_size)
 {
 	char *secrets = NULL;
 	size_t size = 0;
@@ -143,6 +143,8 @@ compose(const char *start, const struct conf *now, const char *file,
 		(void)fputc('\0', w.out);
 		(void)fwrite(secrets, 1, size + 1, w.out);
 		(void)fwrite(file, 1, strlen(file) + 1, w.out);
+		if (next != NULL)
+			(void)fwrite(next, 1, strlen(next) + 1, w.out);
 	}
 	if (w.out != NULL)
 		good &= fclose(w.out) == 0;
@@ -172,11 +174,11 @@ fill(int fd, const char *data, size_t size)
 
 int
 conf_kept_make(const char *start, const struct conf *now, const char *file,
-    int *ret_fd)
+    const char *next, int *ret_fd)
 {
 	char *data = NULL;
 	size_t size = 0;
-	int rc = compose(start, now, file, &data, &size), fd = -1;
+	int rc = compose(start, now, file, next, &data, &size), fd = -1;
 
 	if (rc == 0) {
 		fd = memfd_create(CONF_KEPT_NAME,
@@ -247,6 +249,7 @@ conf_kept_read(int fd, struct conf_kept *ret_k)
 	k.text = next_part(&at, data + size);
 	k.secrets = next_part(&at, data + size);
 	k.file = next_part(&at, data + size);
+	k.next = next_part(&at, data + size);
 	explicit_bzero(data, size);
 	free(data);
 	if (k.text == NULL || k.secrets == NULL || k.file == NULL) {
@@ -277,5 +280,6 @@ conf_kept_fini(struct conf_kept *k)
 	free(k->text);
 	free(k->secrets);
 	free(k->file);
+	free(k->next);
 	*k = (struct conf_kept){ 0 };
 }

@@ -15,15 +15,17 @@ struct conf_kept {
 	char *text;	/* in force; NULL: nothing was left */
 	char *secrets;	/* that it names, a line each, in its order */
 	char *file;	/* the file, as it was last read or written */
+	/* Or as it was just being written; NULL: it was not. */
+	char *next;
 };
 
 /*
  * Sealed memory with `now` for [portal] and [target], which change while it
- * runs, and for the rest what `start` says; and with `file`.  The descriptor is
- * the caller's.  -ENOMEM, -errno.
+ * runs, and for the rest what `start` says; and with `file` and `next`, which
+ * may be NULL.  The descriptor is the caller's.  -ENOMEM, -errno.
  */
 int conf_kept_make(const char *start, const struct conf *now,
-    const char *file, int *ret_fd) MUST_CHECK;
+    const char *file, const char *next, int *ret_fd) MUST_CHECK;
 /* fd stays the caller's; conf_kept_fini frees the content, and wipes secrets.
  * -EBADMSG: it is something else. */
 int conf_kept_read(int fd, struct conf_kept *ret_k) MUST_CHECK;

@@ -526,6 +526,39 @@ change_by_command_is_in_force_body()
 	    vmfsctl -H lun ls
 }
 
+# Its predecessor died when it had just replaced the file.
+root_test_case change_that_was_cut_short_keeps_no_other_out
+change_that_was_cut_short_keeps_no_other_out_body()
+{
+	box 'lun.0 = ram:64M' 'allow = iqn.2026-11.test:*'
+	cp box/conf before
+	atf_check -o ignore vmfsctl lun create ${iqn} 1 ram:32M
+	hosts_stop
+	{
+		cat box/conf
+		printf '\0\0'
+		cat before
+		printf '\0'
+		cat box/conf
+		printf '\0'
+	} >kept
+	env VMFSD_SUPERVISOR=7 VMFSD_KEPT=conf=6 vmfsd --config=box/conf \
+	    --log-file="${PWD}/box/log" --supervise 6<kept 7>/dev/null &
+	echo $! >box/pid
+	echo box >daemons
+	until_true 30 vmfsctl target ls || atf_fail "it does not start"
+	atf_check -o ignore vmfsctl lun create ${iqn} 2 ram:16M
+	# By hand is another thing, also back to what it was.
+	cp box/conf after
+	cp before box/conf
+	atf_check -s not-exit:0 -e match:'changed since it was read' \
+	    vmfsctl lun remove ${iqn} 2
+	atf_check_equal "$(grep -c '^lun' after)" "$(vmfsctl -H lun ls | wc -l)"
+	kill $!
+	wait $!
+	rm daemons
+}
+
 root_test_case change_that_was_refused_is_not_made
 change_that_was_refused_is_not_made_body()
 {

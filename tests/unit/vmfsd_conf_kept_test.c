@@ -87,11 +87,11 @@ read_conf(const char *text, const char *secrets, struct conf *ret_c)
 
 static void
 keep(const char *start, const struct conf *now, const char *file,
-    struct conf_kept *ret_k)
+    const char *next, struct conf_kept *ret_k)
 {
 	int fd = -1;
 
-	ATF_REQUIRE_EQ(0, conf_kept_make(start, now, file, &fd));
+	ATF_REQUIRE_EQ(0, conf_kept_make(start, now, file, next, &fd));
 	ATF_CHECK_ERRNO(EPERM, write(fd, "x", 1) < 0);
 	ATF_REQUIRE_EQ(0, conf_kept_read(fd, ret_k));
 	ATF_REQUIRE_EQ(0, close(fd));
@@ -132,8 +132,9 @@ ATF_TC_BODY(every_key_is_kept, tc)
 			    key->name);
 		}
 	unmake_secrets();
-	keep(text, &a, "the file\n", &k);
+	keep(text, &a, "the file\n", "and next\n", &k);
 	ATF_CHECK_STREQ("the file\n", k.file);
+	ATF_CHECK_STREQ("and next\n", k.next);
 	read_conf(k.text, k.secrets, &b);
 	check_same(&a, &b);
 	ATF_CHECK_STREQ(" a secret, number 4 ", b.target[0].allow[1].out.secret);
@@ -142,7 +143,8 @@ ATF_TC_BODY(every_key_is_kept, tc)
 	{
 		struct conf_kept again;
 
-		keep(k.text, &a, "", &again);
+		keep(k.text, &a, "", NULL, &again);
+		ATF_CHECK(again.next == NULL);
 		ATF_CHECK_STREQ(k.text, again.text);
 		ATF_CHECK_STREQ(k.secrets, again.secrets);
 		conf_kept_fini(&again);
@@ -169,7 +171,7 @@ ATF_TC_BODY(applied_is_put_over_what_it_began_with, tc)
 
 	read_conf("[portal]\nlisten = 10.0.0.2\n" TARGET
 	    "[datastore ds2]\nlun = /srv/lun2\nmount = /mnt/ds2\n", NULL, &now);
-	keep(start, &now, "", &k);
+	keep(start, &now, "", NULL, &k);
 	read_conf(k.text, k.secrets, &b);
 	ATF_REQUIRE_EQ(1, b.targets);
 	ATF_CHECK_STREQ("iqn.2026-11.test:box", b.target[0].iqn);
