@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A MiB in one piece that is older than the last snapshot is punched, part of
- * it is a snapshot's as well: something fails in the middle of that.
+ * A MiB is punched of which part is a snapshot's as well, and something fails in
+ * the middle of that.
  */
 #include <atf-c.h>
 #include <limits.h>
@@ -16,7 +16,8 @@
 #define STEP 47u		/* of so many reads one fails */
 
 static struct disk *made;
-static uint64_t ino;
+static uint64_t ino;		/* its second MiB is to be punched */
+static uint64_t step;		/* so much of that goes at once */
 static unsigned frees;		/* until one fails; UINT_MAX: none does */
 
 int __real_free_chunks(struct txn *t, uint64_t chunk, uint64_t count);
@@ -58,17 +59,24 @@ branch(struct rig *r, unsigned i, uint32_t first)
 	ATF_REQUIRE_EQ(0, fs_snapshot_revert(r->fs, ino, first, NULL));
 }
 
-/* One has what the head has but for two pieces, the others nothing. */
 static void
-furnish(struct rig *r)
+fill(struct rig *r, uint64_t off, size_t len)
 {
-	struct fs_file *f;
+	struct fs_file *f = rig_open(r, ino, FS_READ | FS_WRITE);
+
+	rig_fill(f, off, len, 7);
+	rig_close(f);
+}
+
+/* In one piece, older than the last snapshot.  One has what the head has but
+ * for two pieces, the others nothing. */
+static void
+in_one_piece(struct rig *r)
+{
 	uint32_t first;
 
-	ino = rig_create(r, "disk", INODE_DISK, 40 * MIB);
-	f = rig_open(r, ino, FS_READ | FS_WRITE);
-	rig_fill(f, MIB, MIB, 7);
-	rig_close(f);
+	step = MIB;
+	fill(r, MIB, MIB);
 	first = snapshot(r, "first");
 	punch(r, MIB + 128 * KIB, 256 * KIB);
 	punch(r, MIB + 512 * KIB, 256 * KIB);
@@ -80,8 +88,19 @@ furnish(struct rig *r)
 	ATF_REQUIRE_EQ(0, fs_snapshot_delete(r->fs, ino, first, NULL));
 }
 
+/* Two chunks are the head's in part. */
 static void
-make(void)
+in_chunks(struct rig *r)
+{
+	step = 64 * KIB;
+	fill(r, MIB, MIB);
+	(void)snapshot(r, "first");
+	fill(r, MIB, BLOCK_SIZE);
+	fill(r, MIB + 512 * KIB, BLOCK_SIZE);
+}
+
+static void
+make(void (*furnish)(struct rig *r))
 {
 	struct rig r;
 
@@ -89,6 +108,7 @@ make(void)
 	ATF_REQUIRE_EQ(0, disk_mem_open(128 * MIB, 512, &made));
 	fixture_init(&r.f, made, true);
 	rig_mount(&r);
+	ino = rig_create(&r, "disk", INODE_DISK, 40 * MIB);
 	furnish(&r);
 	rig_umount(&r);
 }
@@ -120,7 +140,8 @@ fsck(struct rig *r, struct disk *d, unsigned *ret_leaks)
 
 /*
  * The MiB is punched while its read number `reads` or free number `fails` does
- * not work; if it says so, the MiB has `after` in it.  False: there are less.
+ * not work; if it says so, the first step has `after` in it.  False: there are
+ * less.
  */
 static bool
 trial(uint64_t reads, unsigned fails, uint8_t after, unsigned *ret_leaks)
@@ -150,7 +171,7 @@ trial(uint64_t reads, unsigned fails, uint8_t after, unsigned *ret_leaks)
 	fault->repeat = 0;
 	frees = UINT_MAX;
 	ATF_CHECK(rc == 0 || failed);
-	rig_expect(f, MIB, MIB, rc != 0 ? after : 0);
+	rig_expect(f, MIB, rc != 0 ? step : MIB, rc != 0 ? after : 0);
 	rig_close(f);
 	ATF_REQUIRE_EQ(0, fs_close(r.fs));
 	ATF_REQUIRE_EQ(0, fixture_umount(&r.f));
@@ -166,7 +187,7 @@ each_read(void *arg)
 	uint64_t n = 0;
 
 	(void)arg;
-	make();
+	make(in_one_piece);
 	for (; trial(n, UINT_MAX, 7, &leaks); n += STEP)
 		ATF_CHECK_EQ_MSG(0, leaks, "read %llu", (unsigned long long)n);
 	ATF_CHECK(n > 0);
@@ -184,10 +205,10 @@ ATF_TC_BODY(a_punch_whose_read_fails_changes_nothing, tc)
 static int
 each_free(void *arg)
 {
+	void (*const *furnish)(struct rig *r) = arg;
 	unsigned leaks, n = 0;
 
-	(void)arg;
-	make();
+	make(*furnish);
 	for (; trial(UINT64_MAX, n, 0, &leaks); n++)
 		ATF_CHECK_EQ(1, leaks);
 	ATF_CHECK_EQ(2, n);
@@ -199,13 +220,26 @@ each_free(void *arg)
 ATF_TC_WITHOUT_HEAD(what_a_punch_cannot_free_is_named_no_more);
 ATF_TC_BODY(what_a_punch_cannot_free_is_named_no_more, tc)
 {
+	void (*furnish)(struct rig *r) = in_one_piece;
+
 	(void)tc;
-	fixture_run(each_free, NULL);
+	fixture_run(each_free, &furnish);
+}
+
+/* Each time one of two, and the punch of chunks ends there. */
+ATF_TC_WITHOUT_HEAD(a_chunk_that_cannot_be_freed_is_counted_out);
+ATF_TC_BODY(a_chunk_that_cannot_be_freed_is_counted_out, tc)
+{
+	void (*furnish)(struct rig *r) = in_chunks;
+
+	(void)tc;
+	fixture_run(each_free, &furnish);
 }
 
 ATF_TP_ADD_TCS(tp)
 {
 	ATF_TP_ADD_TC(tp, a_punch_whose_read_fails_changes_nothing);
 	ATF_TP_ADD_TC(tp, what_a_punch_cannot_free_is_named_no_more);
+	ATF_TP_ADD_TC(tp, a_chunk_that_cannot_be_freed_is_counted_out);
 	return atf_no_error();
 }
