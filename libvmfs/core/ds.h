@@ -252,6 +252,8 @@ int ds_soften(struct ds *ds) MUST_CHECK;
 bool ds_is_behind(const struct ds *ds);
 /* Commit, write back the blocks of `owner` (0: of all), flush. */
 int ds_checkpoint(struct ds *ds, uint64_t owner) MUST_CHECK;
+/* Is something of it in the journal alone, as its LUN is lost? */
+bool ds_owner_has_lost(struct ds *ds, uint64_t owner);
 /*
  * Commit, checkpoint what g covers, forget it, release the lock.  *g is
  * cleared in any case; after an error the lock is left to recovery.

@@ -207,6 +207,8 @@ create_ready(struct snap_group *g, unsigned *ret_which)
 
 		if (r == 0)
 			r = kin_load(g->m[i].ip);
+		if (r == 0 && ds_owner_has_lost(g->fs->ds, g->m[i].ip->ino))
+			r = -VMFS_EEXTENT;
 		if (r != 0) {
 			*ret_which = i;
 			return r;
@@ -263,6 +265,9 @@ create_locked(struct snap_group *g, struct fs_snapshot *ret_s,
 	group_go(g);
 	for (unsigned i = 0; i < g->count; i++) {
 		e = snap_publish(g->m[i].ip, &g->m[i].g);
+		/* Hosts that have the LUN would read there what was before. */
+		if (e == 0 && ds_owner_has_lost(ds, g->m[i].ip->ino))
+			e = -VMFS_EEXTENT;
 		r = r != 0 ? r : e;
 	}
 	/* All or none: what a datastore that stops has logged is all. */

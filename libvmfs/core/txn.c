@@ -250,9 +250,8 @@ owner_is_clean(struct ds *ds, uint64_t owner)
 	return true;
 }
 
-/* Is something of it logged that lies on a LUN that is lost? */
-static bool
-owner_has_lost(struct ds *ds, uint64_t owner)
+bool
+ds_owner_has_lost(struct ds *ds, uint64_t owner)
 {
 	list_for_each(node, tmp, cache_owner_bucket(ds, owner)) {
 		struct mb *mb = list_entry(node, struct mb, owned);
@@ -274,7 +273,7 @@ owner_settle(struct ds *ds, uint64_t owner)
 	 * nothing that the lock covers may be known only here. */
 	while (r == 0 && !ds->conf.readonly && !owner_is_clean(ds, owner)) {
 		r = ds_checkpoint(ds, owner);
-		if (r == 0 && owner_has_lost(ds, owner)) {
+		if (r == 0 && ds_owner_has_lost(ds, owner)) {
 			r = -VMFS_EEXTENT;
 			ds_fail(ds, r, "metadata on a LUN that is missing");
 		}

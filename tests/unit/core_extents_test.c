@@ -250,6 +250,85 @@ EXTENT_TEST(a_lun_that_is_lost_takes_only_what_lies_on_it)
 	umount(b);
 }
 
+/* They hold blocks of the first LUN, or give them back. */
+static void
+many_files(struct box *b, bool there)
+{
+	char name[16];
+
+	for (unsigned i = 0; i < 24; i++) {
+		(void)snprintf(name, sizeof(name), "x%u", i);
+		if (there)
+			(void)rig_create(&b->r, name, INODE_FILE, 0);
+		else
+			rig_unlink(&b->r, name);
+	}
+}
+
+/* A disk whose map needs more leaves than the first LUN has room for. */
+static struct fs_file *
+on_both_luns(struct box *b, uint64_t *ret_ino)
+{
+	uint64_t fill = rig_create(&b->r, "fill", INODE_DISK, GIB), off = 0;
+	struct fs_file *f;
+
+	*ret_ino = rig_create(&b->r, "there", INODE_DISK, GIB);
+	many_files(b, true);
+	f = rig_open(&b->r, fill, FS_READ | FS_WRITE);
+	while (fs_file_allocate(f, off, MIB) == 0)
+		off += MIB;
+	while (fs_file_allocate(f, off, CHUNK_SIZE) == 0)
+		off += CHUNK_SIZE;
+	rig_close(f);
+	ATF_REQUIRE_EQ(add(b, 1), 0);
+	f = rig_open(&b->r, *ret_ino, FS_READ | FS_WRITE);
+	for (unsigned i = 0; i < 60; i++)
+		rig_fill(f, 16 * (uint64_t)i * MIB, 4096, 4);
+	/* Room for what the snapshot itself needs. */
+	many_files(b, false);
+	ATF_CHECK_EQ(ds_checkpoint(b->r.f.ds, 0), 0);
+	return f;
+}
+
+/* Other hosts read it from its place, and may have that LUN.  `known`: it was
+ * lost before. */
+static void
+snapshot_of_lost(struct box *b, bool known)
+{
+	struct fs_snapshot s;
+	struct fs_file *f;
+	struct fs_attr a;
+	uint64_t ino;
+
+	f = on_both_luns(b, &ino);
+	for (unsigned i = 0; i < 60; i++)
+		rig_fill(f, 16 * (uint64_t)i * MIB + 4096, 4096, 5);
+	ATF_CHECK_EQ(fs_file_flush(f), 0);
+	b->way[1]->error = -VMFS_EGONE;
+	if (known)
+		ATF_CHECK_EQ(ds_checkpoint(b->r.f.ds, 0), 0);
+	ATF_CHECK_EQ(-VMFS_EEXTENT, fs_snapshot_create(b->r.fs, ino, "s", &s,
+	    NULL));
+	ATF_REQUIRE_EQ(fs_getattr(b->r.fs, ino, &a), 0);
+	ATF_CHECK_EQ(0, a.snapshots);
+	b->way[1]->error = 0;
+	extents_back(b->r.f.disk, &ds_super(b->r.f.ds)->extent[1].uuid);
+	ATF_REQUIRE_EQ(ds_checkpoint(b->r.f.ds, 0), 0);
+	ATF_CHECK_EQ(0, fs_snapshot_create(b->r.fs, ino, "s", &s, NULL));
+	rig_close(f);
+	umount(b);
+}
+
+EXTENT_TEST(a_snapshot_needs_all_of_its_map_in_its_place)
+{
+	snapshot_of_lost(b, true);
+}
+
+EXTENT_TEST(a_snapshot_that_loses_a_part_is_taken_back)
+{
+	snapshot_of_lost(b, false);
+}
+
 /* Cut short by a power failure of the host while the LUN was lost. */
 EXTENT_TEST(changes_for_a_lun_that_is_lost_stay_in_the_journal)
 {
@@ -561,6 +640,8 @@ ATF_TP_ADD_TCS(tp)
 	    a_commit_flushes_the_luns_that_were_written_and_no_other);
 	ATF_TP_ADD_TC(tp, without_a_lun_the_rest_works);
 	ATF_TP_ADD_TC(tp, a_lun_that_is_lost_takes_only_what_lies_on_it);
+	ATF_TP_ADD_TC(tp, a_snapshot_needs_all_of_its_map_in_its_place);
+	ATF_TP_ADD_TC(tp, a_snapshot_that_loses_a_part_is_taken_back);
 	ATF_TP_ADD_TC(tp,
 	    changes_for_a_lun_that_is_lost_stay_in_the_journal);
 	ATF_TP_ADD_TC(tp, what_lies_on_a_missing_lun_can_be_deleted);
