@@ -162,6 +162,38 @@ lock_patiently(fuse_req_t req, struct file_locks *l,
 	return rc;
 }
 
+/* Of the caller's groups a request names one. */
+static bool
+could_write(fuse_req_t req, const struct fs_attr *a)
+{
+	const struct fuse_ctx *ctx = fuse_req_ctx(req);
+
+	if (ctx->uid == 0)
+		return true;
+	if (ctx->uid == a->uid)
+		return (a->mode & S_IWUSR) != 0;
+	return (a->mode & (ctx->gid == a->gid ? S_IWGRP : S_IWOTH)) != 0;
+}
+
+/*
+ * A lock that other hosts cannot write or remove the file beside: by an open
+ * file for reading as well, as flock(2) has it and as QEMU does, but only for
+ * who could do that himself.
+ */
+static int
+check_right(fuse_req_t req, const struct range_lock *want)
+{
+	struct handle *h = want->by;
+	struct fs_attr a;
+	int rc;
+
+	if (h->writable ||
+	    cluster_lock_need_of(h->locks, want) != LOCK_EXCLUSIVE)
+		return 0;
+	rc = fs_file_attr(h->file, &a);
+	return rc != 0 ? rc : could_write(req, &a) ? 0 : -EBADF;
+}
+
 static void
 set_lock(fuse_req_t req, const struct range_lock *want, bool off, bool wait)
 {
@@ -170,6 +202,8 @@ set_lock(fuse_req_t req, const struct range_lock *want, bool off, bool wait)
 	struct fuse_mount *m = mount_of(req);
 	int rc = locks_of(m, h);
 
+	if (rc == 0 && !off)
+		rc = check_right(req, want);
 	if (rc == 0)
 		rc = off ? unlock(h->locks, want) :
 		    wait ? lock_patiently(req, h->locks, want, &holder) :

@@ -549,6 +549,33 @@ without_a_lock_nobody_writes_beside_another_host_body()
 	hosts_stop
 }
 
+nobody() { setpriv --reuid=65534 --regid=65534 --clear-groups "$@"; }
+
+by_reading() { "$@" flock -n 9 9<h1/mnt/file; }
+
+locks_test_case who_may_only_read_locks_no_other_host_out \
+    "require.progs 'flock setpriv'"
+who_may_only_read_locks_no_other_host_out_body()
+{
+	setup h1 h2
+	chmod 644 h1/mnt/file
+	by_reading nobody 2>err && atf_fail "locked by who may not write"
+	atf_check -o match:'Bad file descriptor' cat err
+	echo more >>h2/mnt/file || atf_fail "another host cannot write"
+	nobody flock -s -n 9 9<h1/mnt/file || atf_fail "not even for reading"
+	soon by_reading env
+	chmod 666 h1/mnt/file
+	soon by_reading nobody
+	chmod 464 h1/mnt/file
+	chgrp 65534 h1/mnt/file
+	soon by_reading nobody
+	chown 65534 h1/mnt/file
+	by_reading nobody 2>err && atf_fail "locked by an owner without w"
+	chmod 600 h1/mnt/file
+	soon by_reading nobody
+	hosts_stop
+}
+
 locks_test_case unmount_ends_a_wait
 unmount_ends_a_wait_body()
 {
