@@ -291,11 +291,11 @@ play_unused(struct world *w)
 	end_all(w);
 }
 
-/* The record of another offer cannot be read for a while. */
+/* The record of one of two offers cannot be read for a while. */
 static void
 play_unused_beside_trouble(struct world *w)
 {
-	uint64_t ino = offer(w);
+	uint64_t ino = offer(w), bad;
 	struct fs_file *f = NULL;
 	struct fs_attr a = { 0 };
 
@@ -304,15 +304,17 @@ play_unused_beside_trouble(struct world *w)
 	WORLD_CHECK(w, fs_file_attr(f, &a) == 0);
 	WORLD_CHECK(w, hand(w, 0, 1, a.ino, LIMIT_S * NSEC_PER_SEC) == 0);
 	WORLD_CHECK(w, fs_file_close(f) == 0);
+	bad = sim_below(&w->sim, 2) == 0 ? ino : a.ino;
 	w->lun.strike = (struct sim_strike){ .result = -EIO,
 		.last = SIM_NEXUS_MAX - 1, .ops = 1u << DISK_READ,
-		.at = a.ino * BLOCK_SIZE, .times = UINT64_MAX };
+		.at = bad * BLOCK_SIZE, .times = UINT64_MAX };
 	fiber_sleep((LIMIT_S + 30) * NSEC_PER_SEC);
-	WORLD_CHECK(w, !host_hand_over_offered(w->host[0].host, ino));
-	WORLD_CHECK(w, host_hand_over_offered(w->host[0].host, a.ino));
+	WORLD_CHECK(w, host_hand_over_offered(w->host[0].host, bad));
+	WORLD_CHECK(w, !host_hand_over_offered(w->host[0].host,
+	    ino + a.ino - bad));
 	w->lun.strike = (struct sim_strike){ 0 };
 	fiber_sleep(30 * NSEC_PER_SEC);
-	WORLD_CHECK(w, !host_hand_over_offered(w->host[0].host, a.ino));
+	WORLD_CHECK(w, !host_hand_over_offered(w->host[0].host, bad));
 	take(w, 2, ino);
 	end_all(w);
 }
