@@ -108,13 +108,14 @@ struct sched *attach_home(struct datastore *d, bool *ret_taken);
 void attach_call(struct sched *s, int (*fn)(void *arg), void *arg);
 /*
  * What a dead process had attached is so again, or forgotten where this one
- * does not go on as the same incarnation.  That waits for its sockets: before
+ * does not go on as the same incarnation, or waits in d->attach_waits for the
+ * next time, which is not the first.  That waits for its sockets: before
  * anybody else can open a file the disks are held, as they were, until then or
  * until attach_let_go; those of LUNs (lun_keep.h), until they are open or those
  * who had them have been told of the mount: attach_told.  All suspend.
  */
 void attach_hold(struct datastore *d);
-void attach_again(struct datastore *d);
+void attach_again(struct datastore *d, bool first);
 void attach_let_go(struct datastore *d);
 void attach_told(struct datastore *d);
 

@@ -240,19 +240,19 @@ attach_hold(struct datastore *d)
 }
 
 static void
-let_go(struct datastore *d)
+let_one_go(struct datastore *d, unsigned i)
 {
-	for (unsigned i = 0; i < ATTACH_KEEP_MAX; i++) {
-		if (d->attach_held[i] != NULL)
-			(void)!fs_file_close(d->attach_held[i]);
-		d->attach_held[i] = NULL;
-	}
+	if (d->attach_held[i] != NULL)
+		(void)!fs_file_close(d->attach_held[i]);
+	d->attach_held[i] = NULL;
 }
 
 void
 attach_let_go(struct datastore *d)
 {
-	let_go(d);
+	for (unsigned i = 0; i < ATTACH_KEEP_MAX; i++)
+		let_one_go(d, i);
+	atomic_store(&d->attach_waits, 0);
 	lun_keep_let_go(d);
 }
 
@@ -262,28 +262,69 @@ attach_told(struct datastore *d)
 	lun_keep_forget(d, NULL);
 }
 
-void
-attach_again(struct datastore *d)
+/* Its disk or its lock is not there any more, or somebody was faster.  What
+ * else fails may not the next time: a directory, a port, memory. */
+static bool
+is_over(int error)
 {
-	char msg[CTL_MESSAGE_SIZE];
-
-	for (unsigned i = 0; i < ATTACH_KEEP_MAX; i++) {
-		struct attach_keep *k = &d->keep->attach[i];
-		int rc;
-
-		msg[0] = '\0';
-		if (atomic_load(&k->used) == 0 || lun_keep_is(k))
-			continue;
-		/* Its guest may be on another host by now. */
-		rc = d->again ? again(d, k, msg) : -VMFS_EFENCED;
-		if (rc == 0)
-			continue;
-		atomic_store(&k->used, 0);
-		log_error(d->all->log, "attach: %s: not attached again (%s): "
-		    "%s; use vmfsctl disk attach", d->name, k->args,
-		    msg[0] != '\0' ? msg : vmfs_strerror(rc));
+	switch (error) {
+	case -ESTALE:
+	case -EEXIST:
+	case -EINVAL:
+	case -VMFS_EFENCED:
+	case -VMFS_ELOCKED:
+		return true;
+	default:
+		return false;
 	}
-	let_go(d);
+}
+
+/* 1: it is to be tried again. */
+static unsigned
+one_again(struct datastore *d, unsigned i, bool first)
+{
+	struct attach_keep *k = &d->keep->attach[i];
+	char msg[CTL_MESSAGE_SIZE] = "";
+	/* Its guest may be on another host by now. */
+	int rc = d->again ? again(d, k, msg) : -VMFS_EFENCED;
+	const char *why = msg[0] != '\0' ? msg : vmfs_strerror(rc);
+
+	if (rc < 0 && !is_over(rc)) {
+		if (first)
+			log_warn(d->all->log, "attach: %s: not attached again "
+			    "yet (%s): %s; trying again", d->name, k->args,
+			    why);
+		return 1;
+	}
+	let_one_go(d, i);
+	if (rc == 0)
+		return 0;
+	atomic_store(&k->used, 0);
+	log_error(d->all->log, "attach: %s: not attached again (%s): %s; use "
+	    "vmfsctl disk attach", d->name, k->args, why);
+	return 0;
+}
+
+static bool
+is_attached(struct datastore *d, const struct attach_keep *k)
+{
+	list_for_each(node, tmp, &d->attached)
+		if (list_entry(node, struct attachment, node)->kept == k)
+			return true;
+	return false;
+}
+
+void
+attach_again(struct datastore *d, bool first)
+{
+	unsigned waits = 0;
+
+	for (unsigned i = 0; i < ATTACH_KEEP_MAX; i++)
+		if (atomic_load(&d->keep->attach[i].used) != 0 &&
+		    !lun_keep_is(&d->keep->attach[i]) &&
+		    !is_attached(d, &d->keep->attach[i]))
+			waits += one_again(d, i, first);
+	atomic_store(&d->attach_waits, waits);
 }
 
 int

@@ -109,6 +109,7 @@ struct datastore {
 	struct list attached;	/* struct attachment, see attach.h */
 	/* Of what was attached, until it is again; NULL. */
 	struct fs_file *attach_held[ATTACH_KEEP_MAX];
+	_Atomic unsigned attach_waits;	/* of them, to be tried again */
 	struct lun_kept lun_kept[ATTACH_KEEP_MAX];
 	struct list nbd;	/* struct nbd_place, see attach_nbd.h */
 	int pin_fd;		/* keeps the mount while there are some; -1 */

@@ -418,7 +418,7 @@ now_us(const struct datastore *d)
 static int
 attach_fiber(void *arg)
 {
-	attach_again(arg);
+	attach_again(arg, true);
 	return 0;
 }
 
@@ -726,7 +726,30 @@ retry_one(struct datastores *all, const char *name)
 	return left;
 }
 
-/* Datastores that are wanted; copied, as the list may change. */
+static int
+attach_more_fiber(void *arg)
+{
+	attach_again(arg, false);
+	return 0;
+}
+
+/* How many of its attachments are left. */
+static unsigned
+retry_attach(struct datastores *all, const char *name)
+{
+	struct datastore *d;
+	unsigned left = 0;
+
+	if (datastore_get(all, name, true, &d) < 0)
+		return 0;
+	if (atomic_load(&d->attach_waits) > 0)
+		(void)!call_on(d->env.sched, attach_more_fiber, d);
+	left = atomic_load(&d->attach_waits);
+	datastore_put(d);
+	return left;
+}
+
+/* Datastores that are wanted, or not whole; copied, as the list may change. */
 struct wanted {
 	char name[CONF_LIST_MAX][64];
 	unsigned n;
@@ -739,7 +762,8 @@ note_wanted(void *arg, struct datastore *d)
 
 	/* Under the list's mutex alone: retry_one looks again. */
 	if (w->n < CONF_LIST_MAX &&
-	    atomic_load(&d->state) == DATASTORE_UNMOUNTED)
+	    (atomic_load(&d->state) == DATASTORE_UNMOUNTED ||
+	    atomic_load(&d->attach_waits) > 0))
 		(void)snprintf(w->name[w->n++], sizeof(w->name[0]), "%s",
 		    d->name);
 }
@@ -752,6 +776,8 @@ datastores_retry(struct datastores *all, const atomic_bool *stop)
 
 	datastores_each(all, note_wanted, &w);
 	for (unsigned i = 0; i < w.n && !atomic_load(stop); i++)
-		left += retry_one(all, w.name[i]);
+		left += (datastore_is_wanted(all, w.name[i]) ?
+		    retry_one(all, w.name[i]) : 0) +
+		    retry_attach(all, w.name[i]);
 	return left;
 }

@@ -395,6 +395,37 @@ what_was_being_unmounted_is_not_mounted_cleanup()
 	hosts_cleanup
 }
 
+is_attached()
+{
+	vmfsctl -H disk attached ds1 | grep -q /disk.vmdk
+}
+
+root_test_case attachment_is_tried_again
+attachment_is_tried_again_body()
+{
+	daemon_in=supervised
+	hosts_up esx1
+	daemon_in=
+	host_start esx2 "${PWD}/lun"
+	export VMFSD_CONTROL="${PWD}/esx1/ctl"
+	mkdir run
+	atf_check vmfsctl disk create ds1:/disk.vmdk 1M
+	atf_check -o ignore vmfsctl disk attach --socket="${PWD}/run/vm" \
+	    ds1:/disk.vmdk
+	mv run away
+	kill_worker esx1
+	until_true 30 grep 'disk.vmdk.*trying again' esx1/log ||
+	    atf_fail "it is attached all the same"
+	atf_check -s not-exit:0 -e ignore dd if=/dev/zero bs=512 count=1 \
+	    of=esx2/mnt/disk-flat.vmdk conv=notrunc status=none
+	mv away run
+	until_true 60 is_attached || atf_fail "it is not tried again"
+	atf_check test -S run/vm
+	kill_worker esx1
+	is_attached || atf_fail "the next one forgets it"
+	hosts_stop
+}
+
 # It is mounted, or not, once more.
 mounts()
 {
