@@ -57,6 +57,7 @@ struct supervisor {
 	bool ready;			/* this worker */
 	bool ends, upgrading, hung_up;
 	int stop_signal;		/* 0: none */
+	bool reload;			/* asked for when there was no worker */
 	unsigned early;			/* deaths in a row before ready */
 	uint64_t death_ms[DEATHS_MAX];	/* ring */
 	unsigned deaths;
@@ -157,14 +158,18 @@ static _Noreturn void
 become_worker(struct supervisor *s, int socket, pid_t parent)
 {
 	char number[16];
-	sigset_t none;
+	sigset_t later;
 
 	/* The worker without its supervisor would be one that nobody ends. */
 	(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
 	if (getppid() != parent)
 		_exit(1);
-	(void)sigemptyset(&none);
-	(void)sigprocmask(SIG_SETMASK, &none, NULL);
+	/* Until it can take them they wait, and do not end it. */
+	(void)sigemptyset(&later);
+	(void)sigaddset(&later, SIGTERM);
+	(void)sigaddset(&later, SIGINT);
+	(void)sigaddset(&later, SIGHUP);
+	(void)sigprocmask(SIG_SETMASK, &later, NULL);
 	(void)fcntl(socket, F_SETFD, 0);
 	(void)snprintf(number, sizeof(number), "%d", socket);
 	(void)setenv(SUPERVISE_SOCKET, number, 1);
@@ -194,6 +199,9 @@ start_worker(struct supervisor *s)
 		return rc;
 	}
 	s->socket = pair[0];
+	if (s->reload)
+		(void)kill(s->worker, SIGHUP);
+	s->reload = false;
 	return 0;
 }
 
@@ -414,9 +422,12 @@ pause_a_little(struct supervisor *s, int ms)
 	struct pollfd fd = { .fd = s->signal_fd, .events = POLLIN };
 	struct signalfd_siginfo si;
 
-	if (poll(&fd, 1, ms) == 1 &&
-	    read(s->signal_fd, &si, sizeof(si)) == sizeof(si) &&
-	    (si.ssi_signo == SIGTERM || si.ssi_signo == SIGINT))
+	if (poll(&fd, 1, ms) != 1 ||
+	    read(s->signal_fd, &si, sizeof(si)) != sizeof(si))
+		return true;
+	if (si.ssi_signo == SIGHUP)
+		s->reload = true;
+	else if (si.ssi_signo != SIGCHLD)
 		s->stop_signal = (int)si.ssi_signo;
 	return s->stop_signal == 0;
 }

@@ -547,6 +547,46 @@ what_could_not_be_mounted_by_hand_stays_so_cleanup()
 	hosts_cleanup
 }
 
+# signal_next SIGNAL PID: PID gets it, or the next worker if that is "next", as
+# soon as there is one.
+signal_next()
+{
+	_old=$(worker esx1)
+	_of=$(cat esx1/pid)
+	kill -9 "${_old}"
+	_until=$(($(date +%s) + 30))
+	_new=
+	while [ -z "${_new}" ] || [ "${_new}" = "${_old}" ]; do
+		[ "$(date +%s)" -lt ${_until} ] || atf_fail "nobody goes on"
+		for _ in 1 2 3 4 5 6 7 8 9 10; do
+			read -r _new <"/proc/${_of}/task/${_of}/children" &&
+			    [ "${_new}" != "${_old}" ] && break
+		done
+	done
+	[ "$2" != next ] || set -- "$1" "${_new}"
+	kill "-$1" "$2"
+}
+
+root_test_case signal_to_a_worker_that_starts_waits
+signal_to_a_worker_that_starts_waits_body()
+{
+	daemon_in=supervised
+	one_host
+	[ -r "/proc/$$/task/$$/children" ] || atf_skip "no list of children"
+	for _ in 1 2 3 4 5 6 7 8; do
+		had=$(resumes esx1)
+		signal_next HUP next
+		until_true 30 went_on esx1 "${had}" || atf_fail "nobody goes on"
+	done
+	atf_check -s exit:1 grep 'ended by signal 1 ' esx1/log
+	eval "supervisor=\${daemon_esx1}"
+	signal_next TERM "${supervisor}"
+	wait "${supervisor}" || atf_fail "it does not end well"
+	atf_check -o ignore grep 'host: left' esx1/log
+	atf_check -s not-exit:0 mountpoint -q esx1/mnt
+	fsck_is_clean lun
+}
+
 # The LUN of a box; its sessions are reinstated.
 atf_test_case host_goes_on_on_an_iscsi_lun cleanup
 host_goes_on_on_an_iscsi_lun_head()
@@ -653,6 +693,7 @@ atf_init_test_cases()
 	atf_add_test_case what_could_not_be_mounted_by_hand_stays_so
 	atf_add_test_case host_goes_on_on_an_iscsi_lun
 	atf_add_test_case what_cannot_be_kept_is_told
+	atf_add_test_case signal_to_a_worker_that_starts_waits
 	atf_add_test_case worker_is_tried_again_when_it_cannot_be_made
 	atf_add_test_case fio_sees_no_error
 	atf_add_test_case names_change_exactly_once
