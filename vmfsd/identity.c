@@ -21,7 +21,7 @@ read_line(const char *path, char *buf, size_t size)
 	if (f == NULL)
 		return -errno;
 	if (fgets(buf, (int)size, f) == NULL)
-		rc = -ENODATA;
+		rc = ferror(f) != 0 ? -errno : -ENODATA;
 	else
 		buf[strcspn(buf, "\n")] = '\0';
 	(void)fclose(f);
@@ -121,6 +121,11 @@ load_host_uuid(struct env *env, const char *dir, struct uuid *ret_u, char *why)
 		if (rc < 0)
 			(void)snprintf(why, IDENTITY_WHY_SIZE, "cannot make "
 			    "'%s/host-uuid': %s", dir, strerror(-rc));
+		return rc;
+	}
+	if (rc < 0 && rc != -ENODATA) {
+		(void)snprintf(why, IDENTITY_WHY_SIZE, "cannot read "
+		    "'%s/host-uuid': %s", dir, strerror(-rc));
 		return rc;
 	}
 	if (rc == 0)

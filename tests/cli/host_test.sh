@@ -265,6 +265,22 @@ same_host_name_twice_is_refused_body()
 	hosts_stop
 }
 
+# Who is told to remove it when it is only not readable becomes another host.
+root_test_case identity_that_cannot_be_read_is_told
+identity_that_cannot_be_read_is_told_body()
+{
+	mkdir esx1
+	: | host_conf esx1
+	mkdir esx1/id/host-uuid
+	atf_check -s exit:1 -o ignore \
+	    -e match:"cannot read '.*/host-uuid': Is a directory" \
+	    vmfsd --config=esx1/conf
+	rmdir esx1/id/host-uuid
+	echo nothing >esx1/id/host-uuid
+	atf_check -s exit:1 -o ignore -e match:"holds no UUID; restore it" \
+	    vmfsd --config=esx1/conf
+}
+
 root_test_case same_identity_twice_is_refused
 same_identity_twice_is_refused_body()
 {
