@@ -104,16 +104,18 @@ ds_keep_begin(struct datastore *d)
 	if (d->keep != NULL)
 		return 0;
 	name_of(d->name, name);
-	rc = keep_take(name, &fd);
+	rc = keep_look(name, &fd);
 	d->left = rc == 0;
-	if (rc == 0) {
+	if (d->left)
 		rc = map_left(fd, &d->keep);
+	/* It stays for the next try. */
+	if (d->left && rc < 0 && rc != -ESTALE)
+		return rc;
+	if (rc == -ESTALE)
+		log_warn(d->all->log, "datastore: %s: what another version of "
+		    "vmfsd has left cannot be used", d->name);
+	if (d->left && keep_take(name, &fd) == 0)
 		(void)close(fd);
-		if (rc < 0)
-			log_warn(d->all->log, "datastore: %s: what another "
-			    "version of vmfsd has left cannot be used",
-			    d->name);
-	}
 	if (rc < 0)
 		rc = make(d, name, &d->keep);
 	if (rc == 0)

@@ -373,8 +373,16 @@ mount_all(struct program *p)
 		log_warn(&p->log, "vmfsd: going on without %u datastore(s); "
 		    "vmfsctl ds ls tells why; their mount is tried again",
 		    failed);
-	return failed > 0 || goes_on ? retry_start(&p->retry, look_again,
-	    p) : 0;
+	if (failed == 0 && !goes_on)
+		return 0;
+	rc = retry_start(&p->retry, look_again, p);
+	if (rc < 0 && goes_on) {
+		log_warn(&p->log, "vmfsd: no thread that tries again what is "
+		    "away: %s; use vmfsctl ds mount, or vmfsctl reload",
+		    vmfs_strerror(rc));
+		rc = 0;
+	}
+	return rc;
 }
 
 static int
@@ -558,6 +566,9 @@ run(struct program *p)
 	if (rc < 0)
 		return 1;
 	rc = start(p);
+	/* As after a crash: the next one finds all as it was. */
+	if (rc < 0 && goes_on)
+		_exit(1);
 	if (rc == 0) {
 		log_info(&p->log, "vmfsd: ready host=%s control=%s",
 		    p->conf.host_name, p->conf.control);

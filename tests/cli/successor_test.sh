@@ -439,6 +439,42 @@ descriptors_of()
 }
 
 # The next worker is short of descriptors when it has all but the last.
+# memory_of PID BYTES: its address space.
+memory_of()
+{
+	prlimit --pid="$1" --as="$2:"
+}
+
+# The next worker cannot map what the last one has left.
+root_test_case memory_that_is_short_gives_nothing_up "require.progs prlimit"
+memory_that_is_short_gives_nothing_up_body()
+{
+	daemon_in=supervised
+	one_host
+	kb=$(sed -n 's/^VmSize:[^0-9]*\([0-9]*\) kB$/\1/p' \
+	    "/proc/$(worker esx1)/status")
+	[ "${kb}" -lt 100000000 ] || atf_skip "a sanitizer's address space"
+	holds esx1/mnt/file
+	supervisor=$(cat esx1/pid)
+	# Some 300 MB of it are what is left; threads have the rest.
+	while ! grep -q 'not mounted: no memory that outlives' esx1/log; do
+		kb=$((kb - 50000))
+		had=$(mounts)
+		memory_of "${supervisor}" $((kb * 1024))
+		kill -9 "$(worker esx1)"
+		until_true 30 eval '[ "$(mounts)" -gt "${had}" ]' ||
+		    atf_fail "its mount is not tried"
+		memory_of "${supervisor}" unlimited
+		memory_of "$(worker esx1)" unlimited
+	done
+	echo >go
+	until_true 60 test -s outcome || atf_fail "it is not mounted again"
+	atf_check_equal written "$(cat outcome)"
+	wait $!
+	daemon_stop esx1
+	fsck_is_clean lun
+}
+
 root_test_case mount_that_fails_last_gives_nothing_up "require.progs prlimit"
 mount_that_fails_last_gives_nothing_up_body()
 {
