@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "libvmfs/base/cleanup.h"
 #include "nbd/server.h"
@@ -51,6 +52,67 @@ image_format(struct fs_call *c, const struct image_format **ret_f)
 		}
 	return cmd_fail(c, -EINVAL, "--format='%.40s': expected raw, qcow2, "
 	    "qcow2-zip, vmdk, vmdk-stream, vdi, vhdx or vpc", name);
+}
+
+/* ---- what is taken for raw ---- */
+
+static const struct signature {
+	size_t at;
+	const char *text;
+	const char *format;
+} signatures[] = {
+	{ 0, "QFI\xfb", "qcow2" },
+	{ 0, "KDMV", "vmdk" },
+	{ 0, "COWD", "vmdk" },
+	{ 0, "# Disk DescriptorFile", "vmdk" },
+	{ 0, "vhdxfile", "vhdx" },
+	{ 0, "conectix", "vpc" },
+	{ 64, "\x7f\x10\xda\xbe", "vdi" },
+	{ 0, NULL, NULL },
+};
+
+/* One of a fixed size has at its end what others have at their begin. */
+static bool
+ends_as_vpc(const struct stream *s)
+{
+	char end[8];
+
+	return s->sparse && s->size >= 512 && pread(s->fd, end, sizeof(end),
+	    (off_t)s->size - 512) == (ssize_t)sizeof(end) &&
+	    memcmp(end, "conectix", sizeof(end)) == 0;
+}
+
+static const char *
+format_likely(const struct stream *s)
+{
+	for (const struct signature *g = signatures; g->text != NULL; g++) {
+		size_t len = strlen(g->text);
+
+		if (s->len >= g->at + len &&
+		    memcmp(s->buf + g->at, g->text, len) == 0)
+			return g->format;
+	}
+	return ends_as_vpc(s) ? "vpc" : NULL;
+}
+
+int
+image_unlikely(struct stream *s)
+{
+	const char *format;
+
+	if (s->len == 0)
+		return cmd_fail(s->c, -EINVAL, "%s is empty, and no disk is "
+		    "made of nothing", s->pipe ? "the stream" : s->name);
+	format = json_object_get(s->c->args, "format") == NULL ?
+	    format_likely(s) : NULL;
+	if (format == NULL)
+		return 0;
+	if (s->pipe)
+		return cmd_fail(s->c, -EINVAL, "the stream looks like %s: give "
+		    "a file and --format=%s, or --format=raw to take it as it "
+		    "is", format, format);
+	return cmd_fail(s->c, -EINVAL, "'%.400s' looks like %s: add --format="
+	    "%s, or --format=raw to take it as it is", s->name, format, format);
 }
 
 /* ---- the disk's side ---- */
@@ -316,6 +378,9 @@ image_import(struct stream *s)
 {
 	int rc = disk_stream_open(s);
 
+	if (rc == 0 && s->pipe)
+		rc = cmd_fail(s->c, -ESPIPE, "%s cannot be read from a "
+		    "stream; give a file", s->format->name);
 	if (rc == 0)
 		rc = look_at(s);
 	if (rc == 0)

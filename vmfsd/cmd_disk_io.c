@@ -185,6 +185,8 @@ import_run(struct stream *s)
 		rc = on_fiber(s, import_open);
 	while (rc == 0) {
 		rc = disk_stream_read(s);
+		if (rc == 0 && s->off == 0)
+			rc = image_unlikely(s);
 		if (rc == 0 && s->len == 0)
 			return on_fiber(s, import_end);
 		if (rc == 0)

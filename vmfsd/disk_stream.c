@@ -60,6 +60,7 @@ open_it(struct stream *s, int flags)
 	if (s->fd < 0 || fstat(s->fd, &st) < 0)
 		return failed(s, "open");
 	s->sparse = S_ISREG(st.st_mode);
+	s->pipe = !s->sparse && !S_ISBLK(st.st_mode);
 	return 0;
 }
 

@@ -21,6 +21,7 @@ struct stream {
 	const char *file;	/* one of the two */
 	int fd;
 	bool sparse;		/* a regular file: holes are left out */
+	bool pipe;		/* or another that is read from begin to end */
 	uint64_t size, off;
 	size_t len;		/* of the step */
 	bool data;
@@ -58,6 +59,12 @@ int import_end(struct fs_call *c) MUST_CHECK;
 /* The work of a task whose args["format"] is not raw. */
 int image_export(struct stream *s) MUST_CHECK;
 int image_import(struct stream *s) MUST_CHECK;
+/*
+ * Of a stream whose begin is in s->buf: is it as raw as it is taken to be?
+ * -EINVAL with a sentence when it has nothing, or begins or ends as an image
+ * does and args["format"] does not say raw.
+ */
+int image_unlikely(struct stream *s) MUST_CHECK;
 /* NULL: a raw stream.  -EINVAL with the names of all. */
 int image_format(struct fs_call *c, const struct image_format **ret_f)
     MUST_CHECK;

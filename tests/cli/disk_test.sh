@@ -230,6 +230,11 @@ streams_out_and_in_body()
 	[ "$(of b allocated)" -lt 8388608 ] || atf_fail "zeroes are written"
 	atf_check vmfsctl disk import - ds1:/c.vmdk <snap
 	atf_check cmp snap esx1/mnt/c-flat.vmdk
+	atf_check -s exit:2 -e match:'the stream is empty' \
+	    vmfsctl disk import - ds1:/d.vmdk </dev/null
+	: >nothing
+	atf_check -s exit:2 -e match:'/nothing is empty' \
+	    vmfsctl disk import nothing ds1:/d.vmdk
 	atf_check -s exit:1 -e match:'exists already' \
 	    vmfsctl disk import raw ds1:/c.vmdk
 	atf_check -s exit:3 -e match:'cannot open.*/nowhere' \

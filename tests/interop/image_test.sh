@@ -103,10 +103,39 @@ image_that_names_other_files_is_refused_body()
 	cp other/file near-flat.vmdk
 	atf_check vmfsctl disk import near.vmdk ds1:/d.vmdk --format=vmdk
 	atf_check cmp other/file h1/mnt/d-flat.vmdk
-	# A raw file is never taken for anything else.
-	atf_check vmfsctl disk import back.qcow2 ds1:/raw.vmdk
+	# What is said to be raw is never taken for anything else.
+	atf_check vmfsctl disk import --format=raw back.qcow2 ds1:/raw.vmdk
 	atf_check cmp -n "$(stat -c %s back.qcow2)" back.qcow2 \
 	    h1/mnt/raw-flat.vmdk
+	hosts_stop
+}
+
+# Its own data, not a picture of the image.
+image_test_case image_is_not_taken_for_raw
+image_is_not_taken_for_raw_body()
+{
+	one_host
+	disk_with_data vm
+	for f in qcow2 vmdk vmdk-stream vdi vhdx vpc; do
+		atf_check vmfsctl disk export ds1:/vm.vmdk "image.${f}" \
+		    --format=${f}
+		atf_check -s exit:2 -e match:"/image.${f}' looks like ${f%-*}: \
+add --format=${f%-*}, or --format=raw to take it as it is" \
+		    vmfsctl disk import "image.${f}" ds1:/d.vmdk
+	done
+	flat d-flat.vmdk >vmware.vmdk
+	atf_check -s exit:2 -e match:'looks like vmdk: add' \
+	    vmfsctl disk import vmware.vmdk ds1:/d.vmdk
+	# Of a fixed size: the data, and at the end what it is.
+	atf_check qemu-img create -q -f vpc -o subformat=fixed fixed.vhd 4M
+	atf_check -s exit:2 -e match:'looks like vpc: add' \
+	    vmfsctl disk import fixed.vhd ds1:/d.vmdk
+	atf_check -s exit:2 -e match:'the stream looks like qcow2: give a file' \
+	    vmfsctl disk import - ds1:/d.vmdk <image.qcow2
+	atf_check -o inline:'vm-flat.vmdk\nvm.vmdk\n' ls h1/mnt
+	atf_check vmfsctl disk import --format=raw - ds1:/d.vmdk <image.qcow2
+	atf_check cmp -n "$(stat -c %s image.qcow2)" image.qcow2 \
+	    h1/mnt/d-flat.vmdk
 	hosts_stop
 }
 
@@ -126,6 +155,8 @@ errors_say_what_is_wrong_body()
 	    vmfsctl disk export ds1:/vm.vmdk image --format=foo
 	atf_check -s exit:1 -e match:"qcow2 cannot be written as a stream" \
 	    vmfsctl disk export ds1:/vm.vmdk - --format=qcow2
+	atf_check -s exit:1 -e match:"qcow2 cannot be read from a stream" \
+	    vmfsctl disk import --format=qcow2 - ds1:/d.vmdk <lun
 	echo junk >junk
 	atf_check -s exit:1 -e match:'junk.: Image is not in qcow2 format' \
 	    vmfsctl disk import junk ds1:/d.vmdk --format=qcow2
