@@ -67,6 +67,9 @@ spawn(struct child *c, int out, int err)
 	if (rc == 0)
 		rc = posix_spawn_file_actions_adddup2(&files, err,
 		    STDERR_FILENO);
+	if (rc == 0 && c->conf->dir > 0)
+		rc = posix_spawn_file_actions_addfchdir_np(&files,
+		    c->conf->dir);
 	if (rc == 0)
 		rc = posix_spawnp(&c->pid, argv[0], &files, &attr, argv,
 		    environ);

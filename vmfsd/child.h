@@ -10,6 +10,7 @@
 
 struct child_conf {
 	const char *const *argv;	/* found by $PATH; NULL at the end */
+	int dir;			/* where it works; 0: where we do */
 	/* What it writes to its output, as it comes.  NULL: nobody reads. */
 	void (*output)(void *arg, const char *text, size_t len);
 	/* Asked several times a second: false ends it. */

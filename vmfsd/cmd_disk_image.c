@@ -3,7 +3,9 @@
  * Images of other programs: qemu-img reads and writes them, and the disk by
  * NBD at a socket that only it is told.
  */
+#include <fcntl.h>
 #include <libgen.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -172,6 +174,7 @@ serve_no_more(struct fs_call *c)
 
 struct run {
 	struct stream *s;
+	int dir;		/* see child.h */
 	char *text;		/* INFO_MAX bytes for what it tells; NULL */
 	size_t len;
 	double percent;		/* or how far it is */
@@ -206,7 +209,7 @@ qemu_img(struct run *r, const char *const *argv)
 {
 	char complaint[COMPLAINT_MAX];
 	struct child_conf conf = {
-		.argv = argv, .output = take_output, .go_on = go_on, .arg = r,
+		.argv = argv, .dir = r->dir, .output = take_output, .go_on = go_on, .arg = r,
 		.complaint = complaint, .complaint_size = sizeof(complaint),
 	};
 	struct fs_call *c = r->s->c;
@@ -223,9 +226,9 @@ qemu_img(struct run *r, const char *const *argv)
 
 /* argv has `uri` somewhere. */
 static int
-convert(struct stream *s, const char *const *argv)
+convert(struct stream *s, int dir, const char *const *argv)
 {
-	struct run r = { .s = s };
+	struct run r = { .s = s, .dir = dir };
 	int rc = on_fiber(s, serve), rc2;
 
 	if (rc == 0)
@@ -263,7 +266,7 @@ write_image(struct stream *s)
 	}
 	argv[n++] = uri;
 	argv[n] = s->file;
-	return convert(s, argv);
+	return convert(s, 0, argv);
 }
 
 int
@@ -281,16 +284,105 @@ image_export(struct stream *s)
 
 /* ---- import ---- */
 
-/* A file beside the image, or itself; what a link leads to may lie anywhere. */
-static bool
-is_beside(const char *name, const char *image)
-{
-	cleanup_free char *a = strdup(name), *b = strdup(image);
+/* A file that the image is in, as it was found. */
+struct part {
+	char name[NAME_MAX + 3];	/* "./image.vmdk" */
 	struct stat st;
+};
 
-	return a != NULL && b != NULL && (strcmp(a, b) == 0 ||
-	    (strcmp(dirname(a), dirname(b)) == 0 && lstat(name, &st) == 0 &&
-	    S_ISREG(st.st_mode)));
+struct image {
+	struct stream *s;
+	int dir;		/* where its parts are: paths can be changed */
+	struct part *parts;	/* first the one that was named */
+	size_t count;
+};
+
+static bool
+part_find(const struct image *im, const char *name, struct stat *ret_st)
+{
+	return fstatat(im->dir, name, ret_st, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
+/* What a link leads to may lie anywhere. */
+static bool
+part_add(struct image *im, const char *name)
+{
+	struct part *p = reallocarray(im->parts, im->count + 1, sizeof(*p));
+
+	if (p == NULL)
+		return false;
+	im->parts = p;
+	p += im->count;
+	if (strlen(name) >= sizeof(p->name) || !part_find(im, name, &p->st) ||
+	    (!S_ISREG(p->st.st_mode) && !S_ISBLK(p->st.st_mode)))
+		return false;
+	(void)snprintf(p->name, sizeof(p->name), "%s", name);
+	im->count++;
+	return true;
+}
+
+/* A file beside the image, or itself. */
+static bool
+is_beside(struct image *im, const char *name)
+{
+	return strcmp(name, im->parts[0].name) == 0 ||
+	    (strncmp(name, "./", 2) == 0 && strchr(name + 2, '/') == NULL &&
+	    part_add(im, name) &&
+	    S_ISREG(im->parts[im->count - 1].st.st_mode));
+}
+
+static int
+refuse_changed(struct stream *s)
+{
+	return cmd_fail(s->c, -EBUSY, "%s was changed while it was imported; "
+	    "copy it to where nobody else writes, then import the copy",
+	    s->file);
+}
+
+static int
+image_open(struct image *im)
+{
+	cleanup_free char *path = NULL;
+	char name[NAME_MAX + 3];
+	struct stream *s = im->s;
+	struct stat st;
+	int rc = disk_stream_open(s);
+
+	if (rc < 0)
+		return rc;
+	if (s->pipe)
+		return cmd_fail(s->c, -ESPIPE, "%s cannot be read from a "
+		    "stream; give a file", s->format->name);
+	path = realpath(s->file, NULL);
+	if (path == NULL)
+		return refuse_changed(s);
+	(void)snprintf(name, sizeof(name), "./%s", strrchr(path, '/') + 1);
+	im->dir = open(dirname(path), O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (im->dir < 0 || fstat(s->fd, &st) < 0 || !part_add(im, name) ||
+	    st.st_dev != im->parts[0].st.st_dev ||
+	    st.st_ino != im->parts[0].st.st_ino)
+		return refuse_changed(s);
+	return 0;
+}
+
+/*
+ * qemu-img opens the image twice, and its owner could exchange what has been
+ * looked at.  The time of change is the kernel's: nobody can put it back.
+ */
+static int
+image_unchanged(const struct image *im)
+{
+	for (const struct part *p = im->parts; p < im->parts + im->count; p++) {
+		struct stat st;
+
+		if (!part_find(im, p->name, &st) ||
+		    st.st_dev != p->st.st_dev || st.st_ino != p->st.st_ino ||
+		    st.st_size != p->st.st_size ||
+		    st.st_ctim.tv_sec != p->st.st_ctim.tv_sec ||
+		    st.st_ctim.tv_nsec != p->st.st_ctim.tv_nsec)
+			return refuse_changed(im->s);
+	}
+	return 0;
 }
 
 /*
@@ -298,7 +390,7 @@ is_beside(const char *name, const char *image)
  * who made the image is not who imports it.
  */
 static int
-refuse_strangers(struct stream *s, const json_t *info)
+refuse_strangers(struct image *im, const json_t *info)
 {
 	const json_t *data = json_object_get(json_object_get(info,
 	    "format-specific"), "data"), *x;
@@ -306,6 +398,7 @@ refuse_strangers(struct stream *s, const json_t *info)
 	    "backing-filename"));
 	const char *other = json_string_value(json_object_get(data,
 	    "data-file"));
+	struct stream *s = im->s;
 	size_t i;
 
 	if (back != NULL)
@@ -316,7 +409,7 @@ refuse_strangers(struct stream *s, const json_t *info)
 		const char *name = json_string_value(json_object_get(x,
 		    "filename"));
 
-		if (name != NULL && !is_beside(name, s->file))
+		if (name != NULL && !is_beside(im, name))
 			other = name;
 	}
 	if (other != NULL)
@@ -327,14 +420,15 @@ refuse_strangers(struct stream *s, const json_t *info)
 }
 
 static int
-read_info(struct stream *s, const char *text)
+read_info(struct image *im, const char *text)
 {
 	json_t *info = json_loads(text, 0, NULL);
 	json_int_t size = json_integer_value(json_object_get(info,
 	    "virtual-size"));
+	struct stream *s = im->s;
 	int rc = info == NULL || size <= 0 ? cmd_fail(s->c, -EINVAL, "qemu-img "
 	    "does not tell how large the disk in %s is", s->file) :
-	    refuse_strangers(s, info);
+	    refuse_strangers(im, info);
 
 	if (rc == 0)
 		s->size = (uint64_t)size;
@@ -343,49 +437,52 @@ read_info(struct stream *s, const char *text)
 }
 
 static int
-look_at(struct stream *s)
+look_at(struct image *im)
 {
 	const char *argv[] = {
-		"qemu-img", "info", "--output=json", "-f", s->format->driver,
-		s->file, NULL
+		"qemu-img", "info", "--output=json", "-f",
+		im->s->format->driver, im->parts[0].name, NULL
 	};
 	cleanup_free char *text = malloc(INFO_MAX);
-	struct run r = { .s = s, .text = text };
+	struct run r = { .s = im->s, .dir = im->dir, .text = text };
 	int rc = text != NULL ? qemu_img(&r, argv) : -ENOMEM;
 
 	if (rc < 0)
 		return rc;
 	text[r.len] = '\0';
-	return read_info(s, text);
+	return read_info(im, text);
 }
 
 static int
-read_image(struct stream *s)
+read_image(struct image *im)
 {
 	char uri[URI_MAX];
 	const char *argv[] = {
 		"qemu-img", "convert", "-p", "-n", "--target-is-zero", "-t",
-		"writeback", "-f", s->format->driver, "-O", "raw", s->file,
-		uri, NULL
+		"writeback", "-f", im->s->format->driver, "-O", "raw",
+		im->parts[0].name, uri, NULL
 	};
-	int rc = make_uri(s, uri);
+	int rc = make_uri(im->s, uri);
 
-	return rc == 0 ? convert(s, argv) : rc;
+	if (rc == 0)
+		rc = convert(im->s, im->dir, argv);
+	return rc == 0 ? image_unchanged(im) : rc;
 }
 
 int
 image_import(struct stream *s)
 {
-	int rc = disk_stream_open(s);
+	struct image im = { .s = s, .dir = -1 };
+	int rc = image_open(&im);
 
-	if (rc == 0 && s->pipe)
-		rc = cmd_fail(s->c, -ESPIPE, "%s cannot be read from a "
-		    "stream; give a file", s->format->name);
 	if (rc == 0)
-		rc = look_at(s);
+		rc = look_at(&im);
 	if (rc == 0)
 		rc = on_fiber(s, import_open);
 	if (rc == 0)
-		rc = read_image(s);
+		rc = read_image(&im);
+	if (im.dir >= 0)
+		close(im.dir);
+	free(im.parts);
 	return rc == 0 ? on_fiber(s, import_end) : rc;
 }

@@ -187,6 +187,61 @@ errors_say_what_is_wrong_cleanup()
 	hosts_cleanup
 }
 
+# Whoever can write the image or its directory has only to wait until it has
+# been looked at.
+image_test_case image_that_is_exchanged_is_refused
+image_that_is_exchanged_is_refused_body()
+{
+	mkdir bin in secret
+	cat >bin/qemu-img <<-X
+		#!/bin/sh
+		[ "\$1" = convert ] || exec '$(command -v qemu-img)' "\$@"
+		(cd '${PWD}' && . ./before)
+		'$(command -v qemu-img)' "\$@" || exit
+		cd '${PWD}' && . ./after
+	X
+	chmod +x bin/qemu-img
+	lun_make lun
+	daemon_in="env PATH=${PWD}/bin:${PATH}" host_start h1 "${PWD}/lun"
+	export VMFSD_CONTROL="${PWD}/h1/ctl"
+	head -c 1M /dev/urandom >secret/file
+	cp secret/file secret/x-flat.vmdk
+	: >after
+
+	atf_check qemu-img create -q -f qcow2 -b "${PWD}/secret/file" -F raw \
+	    bad.qcow2
+	atf_check qemu-img create -q -f qcow2 in/x.qcow2 1M
+	echo 'mv in/x.qcow2 good.qcow2; mv bad.qcow2 in/x.qcow2' >before
+	atf_check -s exit:4 -e match:'in/x.qcow2 was changed while it was' \
+	    vmfsctl disk import in/x.qcow2 ds1:/d.vmdk --format=qcow2
+	# Also when it is the same again at the end.
+	mv in/x.qcow2 bad.qcow2
+	mv good.qcow2 in/x.qcow2
+	echo 'mv in/x.qcow2 bad.qcow2; mv good.qcow2 in/x.qcow2' \
+	    >after
+	echo 'mv in/x.qcow2 good.qcow2; mv bad.qcow2 in/x.qcow2' >before
+	atf_check -s exit:4 -e match:'in/x.qcow2 was changed while it was' \
+	    vmfsctl disk import in/x.qcow2 ds1:/d.vmdk --format=qcow2
+	: >after
+
+	flat x-flat.vmdk >in/x.vmdk
+	truncate -s 1M in/x-flat.vmdk
+	echo 'ln -sf ../secret/file in/x-flat.vmdk' >before
+	atf_check -s exit:4 -e match:'in/x.vmdk was changed while it was' \
+	    vmfsctl disk import in/x.vmdk ds1:/d.vmdk --format=vmdk
+	atf_check -o empty ls h1/mnt
+
+	# By directories above it it is not reached again.
+	cp in/x.vmdk secret
+	rm in/x-flat.vmdk
+	truncate -s 1M in/x-flat.vmdk
+	echo 'mv in old; mv secret in' >before
+	atf_check vmfsctl disk import in/x.vmdk ds1:/d.vmdk --format=vmdk
+	atf_check cmp old/x-flat.vmdk h1/mnt/d-flat.vmdk
+	rm bin/qemu-img
+	hosts_stop
+}
+
 # A qemu-img that takes its time.
 slow_qemu_img()
 {
