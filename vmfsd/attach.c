@@ -436,6 +436,20 @@ attach_named(struct fs_call *c)
 	return NULL;
 }
 
+/* Only what older programs made is both. */
+static int
+open_refused(struct fs_call *c, int error)
+{
+	struct vdisk v;
+
+	if (error != -EBUSY || vdisk_find(c, c->path.path, &v) < 0 ||
+	    !v.attr.multi_writer || v.attr.snapshots == 0)
+		return error;
+	return cmd_fail(c, error, "%s is for several hosts to write and has "
+	    "snapshots, and no disk can be both: remove them (vmfsctl disk "
+	    "snapshots), or run vmfsctl disk set --sharing=none", c->path.path);
+}
+
 static int
 open_all(struct fs_call *c, const struct attach_conf *conf,
     struct attachment *a)
@@ -451,7 +465,7 @@ open_all(struct fs_call *c, const struct attach_conf *conf,
 	if (rc == 0 && !a->readonly && !conf->incoming)
 		rc = open_to_write(a, DISK_DS_CLOSE_NS, false, &c->holder);
 	if (rc < 0)
-		return rc;
+		return open_refused(c, rc);
 	if (conf->nbd)
 		return attach_nbd(c, a);
 	rc = socket_path(a, conf);

@@ -123,6 +123,14 @@ group_find(struct fs_call *c, struct group *g)
 }
 
 static int
+refuse_shared(struct fs_call *c, const char *path)
+{
+	return cmd_fail(c, -EBUSY, "several hosts may write %s, and such a "
+	    "disk has no snapshots; run vmfsctl disk set --sharing=none first",
+	    path);
+}
+
+static int
 group_take(struct fs_call *c, struct group *g, const char *name)
 {
 	unsigned which = 0;
@@ -132,6 +140,8 @@ group_take(struct fs_call *c, struct group *g, const char *name)
 	if (rc == -EEXIST)
 		return cmd_fail(c, rc, "%s already has a snapshot '%s'",
 		    g->disk[which].path, name);
+	if (rc == -EBUSY && g->disk[which].v.attr.multi_writer)
+		return refuse_shared(c, g->disk[which].path);
 	if (rc == -VMFS_ELIMIT && g->count > 1)
 		return cmd_fail(c, rc, "so many disks at once do not fit in "
 		    "the journal of datastore '%s'", c->d->name);
@@ -423,6 +433,8 @@ run_clone(struct fs_call *c)
 
 	if (rc == 0) {
 		rc = clone_extent(&k);
+		if (rc == -EBUSY && k.now && k.v.attr.multi_writer)
+			return refuse_shared(c, c->path.path);
 		if (rc < 0 && c->msg[0] == '\0')
 			return cmd_refuse(c, rc, k.v.flat);
 	}

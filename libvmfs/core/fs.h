@@ -445,8 +445,11 @@ struct fs_snapshot {
 	char name[SNAPTAB_NAME_MAX + 1];
 	bool is_head_base;	/* the live disk grew from it */
 };
-/* One transaction; works on an open disk.  Takes the lock of a closed one.
- * -VMFS_EEXTENT: a part of the map is on a LUN that is lost. */
+/*
+ * One transaction; works on an open disk.  Takes the lock of a closed one.
+ * -EBUSY: several hosts may write it; -VMFS_EEXTENT: a part of the map is on a
+ * LUN that is lost.
+ */
 int fs_snapshot_create(struct fs *fs, uint64_t ino, const char *name,
     struct fs_snapshot *ret_s, struct lock_holder *ret_holder) MUST_CHECK;
 /*

@@ -131,8 +131,14 @@ open_sharing(const struct inode *ip, enum lock_mode mode)
 		return 0;
 	if (multi != (mode == LOCK_MULTI_WRITER))
 		return -EAGAIN;
+	if (!multi || ip->info.snapshots == 0)
+		return 0;
 	/* What snapshots have is not to be written in place. */
-	return multi && ip->info.snapshots > 0 ? -EBUSY : 0;
+	log_warn(ds_env(ip->fs->ds)->log, "fs: a multi-writer disk with "
+	    "snapshots is not opened to write: remove them, or run vmfsctl "
+	    "disk set --sharing=none inode=%llu",
+	    (unsigned long long)ip->ino);
+	return -EBUSY;
 }
 
 static int

@@ -28,6 +28,7 @@ static bool
 pin_possible(const struct inode *from, const struct inode *to)
 {
 	return !from->unlinked && from->info.chunks > 0 &&
+	    (from->info.flags & INODE_MULTI_WRITER) == 0 &&
 	    to->info.chunks == 0 &&
 	    to->info.snapshots == 0 && to->info.snaptab == 0 &&
 	    to->info.origin_snapshot == 0 &&

@@ -236,6 +236,18 @@ group_go(struct snap_group *g)
 	}
 }
 
+/* Its content is stopped: what it is stays so. */
+static int
+refuse_shared(const struct snap_group *g, unsigned *ret_which)
+{
+	for (unsigned i = 0; i < g->count; i++)
+		if (g->m[i].ip->info.flags & INODE_MULTI_WRITER) {
+			*ret_which = i;
+			return -EBUSY;
+		}
+	return 0;
+}
+
 static void
 create_tell(const struct snap_make *m, struct fs_snapshot *ret_s)
 {
@@ -259,7 +271,9 @@ create_locked(struct snap_group *g, struct fs_snapshot *ret_s,
 	if (r != 0)
 		return r;
 	group_stop(g);
-	r = create_in(g, &made);
+	r = refuse_shared(g, ret_which);
+	if (r == 0)
+		r = create_in(g, &made);
 	for (unsigned i = 0; i < g->count && r == 0; i++)
 		create_tell(&g->m[i], &ret_s[i]);
 	group_go(g);

@@ -175,21 +175,17 @@ stop_writer(struct world *w, struct writer *wr)
 }
 
 static int
-snapshot_in_time(struct world *w, unsigned i, uint64_t ino)
+exclusive_in_time(struct world *w, unsigned i, uint64_t ino)
 {
 	uint64_t end = w->sim.now_ns + TAKEOVER_MS * NSEC_PER_MSEC;
-	struct fs_snapshot s;
 	struct lock_holder h;
 	int rc;
 
 	do {
-		rc = fs_snapshot_create(w->host[i].fs, ino, "s", &s, &h);
+		rc = fs_set_multi_writer(w->host[i].fs, ino, true, &h);
 		if (rc == -VMFS_ELOCKED)
 			fiber_sleep(100 * NSEC_PER_MSEC);
 	} while (rc == -VMFS_ELOCKED && w->sim.now_ns < end);
-	if (rc == 0)
-		rc = fs_snapshot_delete(w->host[i].fs, ino,
-		    s.id, &h);
 	return rc;
 }
 
@@ -223,7 +219,7 @@ play_death(struct world *w)
 	stop_writer(w, &wr[0]);
 	stop_writer(w, &wr[1]);
 	/* Its mark goes when its incarnation is over and somebody wants. */
-	WORLD_CHECK(w, snapshot_in_time(w, 0, ino) == 0);
+	WORLD_CHECK(w, exclusive_in_time(w, 0, ino) == 0);
 	world_boot(w, 2);
 	WORLD_CHECK(w, world_mount(w, 2) == 0);
 	WORLD_CHECK(w, fs_file_open(w->host[2].fs, ino, 0, FS_READ | FS_WRITE,

@@ -199,15 +199,24 @@ static void
 closed(struct rig *r)
 {
 	uint64_t ino = shared_disk(r, "d");
-	struct fs_file *f;
+	const struct fs_attr like = { .mode = 0600 };
+	struct fs_file *f, *to;
 	struct fs_snapshot s;
 	struct fs_attr a;
+	uint64_t end;
 
-	ATF_REQUIRE_EQ(fs_snapshot_create(r->fs, ino, "s", &s, NULL), 0);
-	ATF_CHECK_EQ(fs_file_open(r->fs, ino, 0, FS_WRITE, &f, NULL), -EBUSY);
-	ATF_REQUIRE_EQ(fs_getattr(r->fs, s.ino, &a), 0);
-	ATF_CHECK(!a.multi_writer);
-	ATF_REQUIRE_EQ(fs_snapshot_delete(r->fs, ino, s.id, NULL), 0);
+	/* Whoever has it next writes in place. */
+	ATF_CHECK_EQ(fs_snapshot_create(r->fs, ino, "s", &s, NULL), -EBUSY);
+	ATF_CHECK_EQ(fs_clone_now(r->fs, ino, "s", r->root, "c", &like, &s, &a,
+	    NULL), -EBUSY);
+	f = rig_open(r, ino, FS_READ);
+	to = rig_open(r, rig_create(r, "copy", INODE_DISK, SIZE),
+	    FS_READ | FS_WRITE);
+	ATF_CHECK_EQ(fs_file_share(f, to, 0, 4 * MIB, &end), -EOPNOTSUPP);
+	rig_close(to);
+	rig_close(f);
+	ATF_REQUIRE_EQ(fs_getattr(r->fs, ino, &a), 0);
+	ATF_CHECK_EQ(a.snapshots, 0);
 	f = rig_open(r, ino, FS_READ | FS_WRITE);
 	rig_fill(f, 0, 2 * MIB, 'a');
 	rig_close(f);
