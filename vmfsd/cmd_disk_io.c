@@ -3,6 +3,7 @@
  * Disks out of a datastore and into one, as raw streams (images of other
  * programs: cmd_disk_image.c).  The datastore is asked a MiB at a time.
  */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -31,6 +32,19 @@ stream_of(struct fs_call *c)
 	return ((struct stream_call *)(void *)c)->s;
 }
 
+/* Only for the warning. */
+static void
+export_writer(struct fs_call *c, struct stream *s, uint64_t ino)
+{
+	struct lock_holder h = { .mode = LOCK_FREE };
+	struct lockops *l = c->d->locks;
+
+	if (l->vt->query(l, ino, &h) == 0 && (h.mode == LOCK_EXCLUSIVE ||
+	    h.mode == LOCK_MULTI_WRITER) && (h.state == HOLDER_LIVE ||
+	    h.state == HOLDER_SUSPECT))
+		(void)snprintf(s->writer, sizeof(s->writer), "%s", h.name);
+}
+
 int
 export_open(struct fs_call *c)
 {
@@ -50,27 +64,43 @@ export_open(struct fs_call *c)
 		    &c->holder);
 	if (rc == 0)
 		rc = fs_file_attr(s->f, &a);
-	if (rc == 0)
-		s->size = a.size;
-	return rc;
+	if (rc < 0)
+		return rc;
+	s->size = a.size;
+	export_writer(c, s, ino);
+	return 0;
+}
+
+/* Looked for once; in a file it is one step. */
+static void
+skip_hole(struct stream *s)
+{
+	if (s->sparse)
+		s->len = (size_t)(s->data_at - s->off);
+	else
+		memset(s->buf, 0, s->len);
 }
 
 static int
 export_step(struct fs_call *c)
 {
 	struct stream *s = stream_of(c);
-	uint64_t at = s->off;
 	size_t n = 0;
-	int rc;
+	int rc = 0;
 
 	s->len = STREAM_STEP;
 	if (s->len > s->size - s->off)
 		s->len = (size_t)(s->size - s->off);
-	rc = fs_file_seek_to(s->f, s->off, s->off + s->len, true, &at);
-	s->data = rc == 0 && at < s->off + s->len;
-	if (rc == 0 && s->data)
+	if (s->data_at <= s->off)
+		rc = fs_file_seek_to(s->f, s->off, s->size, true, &s->data_at);
+	if (rc < 0)
+		return rc;
+	s->data = s->data_at < s->off + s->len;
+	if (s->data)
 		rc = fs_file_read(s->f, s->off, s->buf, s->len, &n);
-	if (rc == 0 && n < s->len)
+	else
+		skip_hole(s);
+	if (rc == 0 && s->data && n < s->len)
 		memset(s->buf + n, 0, s->len - n);
 	return rc;
 }
@@ -212,10 +242,16 @@ stream_task(struct fs_call *c, int (*work)(struct stream *s))
 		rc2 = on_fiber(&s, disk_end);
 	rc = disk_stream_close(&s, rc < 0 ? rc : rc2);
 	free(s.buf);
-	if (rc == 0)
-		c->result = json_pack("{s:s, s:I}", "disk", c->path.path,
-		    "bytes", (json_int_t)s.off);
-	return rc;
+	if (rc < 0)
+		return rc;
+	c->result = json_pack("{s:s, s:I}", "disk", c->path.path, "bytes",
+	    (json_int_t)s.off);
+	if (s.writer[0] != '\0')
+		(void)json_object_set_new(c->result, "warning", json_sprintf(
+		    "host %s has %s open to write, so what was exported is of "
+		    "no one moment; take a snapshot there, and export that",
+		    s.writer, c->path.path));
+	return 0;
 }
 
 static int

@@ -23,8 +23,10 @@ struct stream {
 	bool sparse;		/* a regular file: holes are left out */
 	bool pipe;		/* or another that is read from begin to end */
 	uint64_t size, off;
+	uint64_t data_at;	/* no data from off to there */
 	size_t len;		/* of the step */
 	bool data;
+	char writer[64];	/* another host that has the disk; "" */
 	uint8_t *buf;
 	/* Of an image. */
 	const struct image_format *format;

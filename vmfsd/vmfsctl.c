@@ -209,9 +209,13 @@ print_result(const struct settings *s, const struct verb *v,
 {
 	const json_t *body = v->body != NULL ?
 	    json_object_get(result, v->body) : result, *row;
+	const char *warning = json_string_value(json_object_get(result,
+	    "warning"));
 	bool bad = degraded(result) || degraded(body);
 	size_t i;
 
+	if (warning != NULL)
+		fprintf(stderr, "vmfsctl: %s\n", warning);
 	if (s->json) {
 		(void)json_dumpf(result, stdout, JSON_INDENT(2));
 		putchar('\n');

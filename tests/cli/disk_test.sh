@@ -245,6 +245,39 @@ streams_out_and_in_body()
 	atf_check -o ignore fsck.vmfs -n "${PWD}/lun"
 }
 
+# Of another host each look at the map is one at the LUN: an hour for as many
+# as there are MiB.
+disk_test_case export_jumps_over_holes_of_another_hosts_disk
+export_jumps_over_holes_of_another_hosts_disk_body()
+{
+	hosts_up esx1 esx2
+	export VMFSD_CONTROL="${PWD}/esx1/ctl"
+	atf_check vmfsctl disk create ds1:/a.vmdk 1T
+	put a 0 begin
+	put a 900000 text
+	exec 9<>esx1/mnt/a-flat.vmdk
+	atf_check -o empty \
+	    -e match:'host esx1 has /a.vmdk open to write.*take a snapshot' \
+	    vmfsctl -c esx2/ctl disk export ds1:/a.vmdk raw
+	atf_check_equal 1099511627776 "$(stat -c %s raw)"
+	[ "$(du -k raw | cut -f1)" -lt 8192 ] || atf_fail "holes are written"
+	for at in 0begin 900000text; do
+		atf_check -o match:"^${at#"${at%%[a-z]*}"} " dd if=raw bs=1M \
+		    skip="${at%%[a-z]*}" count=1 status=none
+	done
+	# Nobody writes a snapshot.
+	atf_check vmfsctl disk snapshot ds1:/a.vmdk s
+	exec 9>&-
+	atf_check vmfsctl -c esx2/ctl disk export ds1:/a.vmdk@s raw
+	atf_check vmfsctl disk create ds1:/b.vmdk 40M
+	put b 1 begin
+	put b 37 text
+	# shellcheck disable=SC2016
+	atf_check -x 'vmfsctl disk export ds1:/b.vmdk - |
+	    cmp - esx1/mnt/b-flat.vmdk'
+	hosts_stop
+}
+
 disk_test_case exports_to_one_file_are_not_mixed
 exports_to_one_file_are_not_mixed_body()
 {
