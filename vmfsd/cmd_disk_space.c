@@ -66,13 +66,44 @@ allocate(struct fs_call *c, struct fs_file *f, const struct fs_progress *p)
 	return rc;
 }
 
+/* What other hosts have just freed is heard of by then. */
+#define FREED_PULSES 3u
+
+/* Else it takes all that there is, from everybody, and then gives it back. */
+static int
+refuse_more_than_free(struct fs_call *c, struct fs_file *f)
+{
+	const uint64_t pulse_ns = c->d->super.timers.pulse_ms * NSEC_PER_MSEC;
+	char need[SIZE_TEXT_SIZE], free[SIZE_TEXT_SIZE];
+	struct fs_statfs s;
+	struct fs_attr a;
+	int rc = fs_file_attr(f, &a);
+
+	for (unsigned i = 0; rc == 0; i++) {
+		rc = fs_statfs(c->d->fs, 0, &s);
+		if (rc < 0 || a.size <= a.allocated + s.free_bytes +
+		    s.reserved_bytes)
+			return rc;
+		if (i == FREED_PULSES)
+			break;
+		fiber_sleep(pulse_ns);
+	}
+	return rc < 0 ? rc : cmd_fail(c, -ENOSPC, "%s needs %s more, but "
+	    "datastore '%s' has %s free; delete disks or snapshots, or make it "
+	    "larger", c->path.path, size_text(a.size - a.allocated, need),
+	    c->d->name, size_text(s.free_bytes, free));
+}
+
 static int
 apply(struct fs_call *c, struct fs_file *f, void *arg)
 {
 	const enum disk_format *format = arg;
 	const struct fs_progress p = task_progress(c->task);
 	uint64_t freed;
+	int rc = *format == DISK_THIN ? 0 : refuse_more_than_free(c, f);
 
+	if (rc < 0)
+		return rc;
 	switch (*format) {
 	case DISK_ZEROEDTHICK:
 		return allocate(c, f, &p);

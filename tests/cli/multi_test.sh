@@ -116,8 +116,18 @@ only_whole_disks_are_shared_body()
 	    ds1:/q.vmdk --sharing=multi-writer
 	atf_check vmfsctl disk rm-snapshot ds1:/q.vmdk@s
 	atf_check vmfsctl disk set ds1:/q.vmdk --sharing=multi-writer
-	atf_check -s exit:1 -e match:'full' vmfsctl disk create --eager \
-	    ds1:/big.vmdk 2G
+	# Before it begins: meanwhile others would have no space.
+	for what in 'create --eager ds1:/big.vmdk 2G' \
+	    'create --format=zeroedthick ds1:/big.vmdk 2G'; do
+		# shellcheck disable=SC2086
+		atf_check -s exit:1 \
+		    -e match:"big.vmdk needs 2 GiB more, but .* MiB free" \
+		    vmfsctl disk ${what}
+	done
+	atf_check vmfsctl disk create ds1:/thin.vmdk 2G
+	atf_check -s exit:1 -e match:'thin.vmdk needs 2 GiB more' \
+	    vmfsctl disk inflate ds1:/thin.vmdk
+	atf_check vmfsctl disk rm ds1:/thin.vmdk
 	atf_check -o inline:'file\nq-flat.vmdk\nq.vmdk\n' ls esx1/mnt
 	hosts_stop
 }
