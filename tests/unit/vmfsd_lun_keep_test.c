@@ -3,7 +3,9 @@
 #include <atf-c.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
+#include "libvmfs/env/hugepage.h"
 #include "tests/unit/core_fs_rig.h"
 #include "vmfsd/lun_keep.h"
 
@@ -12,10 +14,12 @@
 static void
 datastore_of(struct rig *r, struct datastore *d, struct datastores *all)
 {
+	void *mem;
+
 	*all = (struct datastores){ .log = NULL };
 	*d = (struct datastore){ .all = all, .fs = r->fs };
-	d->keep = calloc(1, sizeof(*d->keep));
-	ATF_REQUIRE(d->keep != NULL);
+	ATF_REQUIRE_EQ(0, hugepage_map(sizeof(*d->keep), -1, &mem));
+	d->keep = mem;
 }
 
 /* A process dies that had it open. */
@@ -73,7 +77,7 @@ held(struct rig *r)
 	ATF_CHECK(attach_keeps(k, ino));
 	lun_keep_closed(&d, k);
 	ATF_CHECK(!attach_keeps(k, ino));
-	free(d.keep);
+	(void)munmap(d.keep, sizeof(*d.keep));
 }
 
 static void
@@ -101,7 +105,7 @@ forgotten(struct rig *r)
 	lun_keep_let_go(&d);
 	ATF_CHECK_EQ(0, open_by(r, ino, FS_BY_MOUNT));
 	ATF_CHECK(lun_keep_left(&d, SOURCE, &a) != NULL);
-	free(d.keep);
+	(void)munmap(d.keep, sizeof(*d.keep));
 }
 
 ATF_TC_WITHOUT_HEAD(lun_is_held_until_it_is_open);
