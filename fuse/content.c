@@ -301,9 +301,13 @@ op_release(fuse_req_t req, fuse_ino_t node, struct fuse_file_info *fi)
 {
 	struct fuse_mount *m = mount_of(req);
 	struct handle *h = handle_of(m, fi);
-	/* None: the process before us closed it, and could not tell. */
-	int rc = h != NULL ? handle_close(h) : 0;
+	int rc = 0;
 
+	/* None: the process before us closed it, and could not tell. */
+	if (h != NULL) {
+		handle_release(h);
+		rc = handle_close(h);
+	}
 	if (rc < 0)
 		reply_error(req, rc, "close", ino_of(m, node), NULL, NULL);
 	else

@@ -86,6 +86,7 @@ handle_open(fuse_req_t req, fuse_ino_t node, int open_flags, uint64_t unique,
 	h->mount = m;
 	h->ino = ino_of(m, node);
 	list_init(&h->same);
+	fiber_cond_init(&h->unused);
 	fast_init(h);
 	rc = number_get(m, fuse_req_ctx(req)->uid, &h->number);
 	if (rc < 0) {
@@ -146,10 +147,39 @@ handle_get(fuse_req_t req, const struct fuse_file_info *fi)
 {
 	struct handle *h = handle_of(mount_of(req), fi);
 
-	if (h != NULL && h->file != NULL)
+	if (h != NULL && h->file != NULL) {
+		handle_hold(request_of(req), h);
 		return h;
+	}
 	(void)fuse_reply_err(req, EIO);
 	return NULL;
+}
+
+void
+handle_hold(struct request *r, struct handle *h)
+{
+	if (!r->again || r->uses != NULL)
+		return;
+	r->uses = h;
+	h->users++;
+}
+
+void
+handle_done(struct request *r)
+{
+	struct handle *h = r->uses;
+
+	r->uses = NULL;
+	if (h != NULL && --h->users == 0)
+		fiber_cond_broadcast(&h->unused);
+}
+
+void
+handle_release(struct handle *h)
+{
+	h->released = true;
+	while (h->users > 0)
+		fiber_cond_wait(&h->unused);
 }
 
 struct handle *
@@ -202,6 +232,7 @@ restore_one(struct fuse_mount *m, uint32_t n, unsigned *lost)
 	h->number = n;
 	h->ino = k->ino;
 	list_init(&h->same);
+	fiber_cond_init(&h->unused);
 	fast_init(h);
 	m->handle[n] = h;
 	share_take(&m->handle_share, n, SHARE_NOBODY);

@@ -44,6 +44,7 @@ struct request {
 	struct disk_req disk;
 	struct iovec iov;
 	struct handle *handle;
+	struct handle *uses;	/* it is done again, and keeps that open */
 };
 
 /* The kernel may hold a page for a moment, or have no huge one. */
@@ -86,6 +87,10 @@ struct handle {
 	bool claim;		/* has the file from open to close */
 	bool granted;		/* may write */
 	bool told;		/* the log says that it may not */
+	/* ---- requests that are done again by it, see handle_get ---- */
+	unsigned users;
+	bool released;		/* they wait for nothing more */
+	struct fiber_cond unused;
 };
 
 struct ring;
@@ -263,8 +268,17 @@ void share_tell(struct fuse_mount *m, struct share *s, uint32_t uid,
 /* NULL: there is no such handle. */
 struct handle *handle_of(const struct fuse_mount *m,
     const struct fuse_file_info *fi);
-/* The same of one that can be used; NULL: the request was refused. */
+/*
+ * The same of one that can be used; NULL: the request was refused.  Before it
+ * suspends.  The kernel releases no handle that a request uses; but one that is
+ * done again may have been answered before: the handle stays for it until
+ * handle_done.
+ */
 struct handle *handle_get(fuse_req_t req, const struct fuse_file_info *fi);
+void handle_hold(struct request *r, struct handle *h);
+void handle_done(struct request *r);
+/* Ends the waits of those who hold it, and waits for them.  Suspends. */
+void handle_release(struct handle *h);
 /* What a dead process opened for this request; NULL. */
 struct handle *handle_opened_by(const struct fuse_mount *m, uint64_t unique);
 

@@ -70,8 +70,13 @@ void
 op_getattr(fuse_req_t req, fuse_ino_t node, struct fuse_file_info *fi)
 {
 	struct fuse_mount *m = mount_of(req);
+	struct handle *h = handle_of(m, fi);
 	struct fs_attr a;
-	int rc = get_attr(m, node, fi, &a);
+	int rc;
+
+	if (h != NULL)
+		handle_hold(request_of(req), h);
+	rc = get_attr(m, node, fi, &a);
 
 	if (rc < 0)
 		reply_error(req, rc, "getattr", ino_of(m, node), NULL, NULL);

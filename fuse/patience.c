@@ -70,6 +70,15 @@ patience_end(struct request *r)
 	r->waiting = false;
 }
 
+/* It is done again, and was answered before: its handle goes. */
+static bool
+is_over(struct fuse_mount *m)
+{
+	const struct request *r = request_here(m);
+
+	return r != NULL && r->uses != NULL && r->uses->released;
+}
+
 bool
 patience_wait(fuse_req_t req, struct patience *p, uint64_t most_ns,
     struct fiber_cond *woken)
@@ -86,7 +95,7 @@ patience_wait(fuse_req_t req, struct patience *p, uint64_t most_ns,
 	}
 	/* While the reader waits nobody reads what it waits for. */
 	if (now >= p->deadline_ns || m->stopping || fiber_self() == m->reading ||
-	    fuse_req_interrupted(req))
+	    fuse_req_interrupted(req) || is_over(m))
 		return false;
 	until = now + p->poll_ns < p->deadline_ns ? now + p->poll_ns :
 	    p->deadline_ns;

@@ -127,6 +127,7 @@ request_fiber(void *arg)
 	fuse_session_process_buf(m->se, &r->buf);
 	r->fiber = NULL;
 	patience_end(r);
+	handle_done(r);
 	request_put(r);
 	active_put(m);
 }
