@@ -43,6 +43,9 @@ wanted_both(struct fs_call *c, const struct fs_attr *a, struct fs_quota *q)
 		rc = wanted(c, "limit", &q->limit);
 	if (rc == 0)
 		rc = wanted(c, "reserve", &q->reserve);
+	if (rc == 0 && !a->own_account && q->limit == 0 && q->reserve == 0)
+		rc = cmd_fail(c, -EINVAL, "%s has no quota, and is given none: "
+		    "--limit or --reserve is a size", c->path.path);
 	if (rc == 0 && q->limit != 0 && q->reserve > q->limit)
 		rc = cmd_fail(c, -EINVAL, "%s could not use a reserve that is "
 		    "larger than its limit", c->path.path);
@@ -151,6 +154,9 @@ run_set(struct fs_call *c)
 		fiber_sleep(s->timers.pulse_ms * NSEC_PER_MSEC);
 		rc = fs_quota_set(c->d->fs, a.ino, q.limit, q.reserve, &left);
 	}
+	/* What was refused has not left one without limits behind. */
+	if (rc == -ENOSPC && !a.own_account)
+		(void)!fs_quota_clear(c->d->fs, a.ino, &left);
 	if (rc == 0)
 		rc = fs_quota_get(c->d->fs, a.ino, &q);
 	if (rc < 0)

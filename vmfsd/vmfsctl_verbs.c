@@ -233,7 +233,7 @@ static const struct column quota_record[] = {
 	{ "used", "used", COLUMN_SIZE },
 	{ "reserved", "reserve", COLUMN_SIZE },
 	{ "status", "status", COLUMN_TEXT },
-	{ "left", "left", COLUMN_NUMBER },
+	{ "left out", "left", COLUMN_NUMBER },
 	{ "because", "why", COLUMN_TEXT },
 	{ NULL, NULL, COLUMN_TEXT },
 };

@@ -68,8 +68,10 @@ names_and_refusals_body()
 	    vmfsctl -c esx1/ctl quota set ds1:/vms --limit=1G --reserve=2G
 	atf_check -s exit:1 -e match:'not so much free' \
 	    vmfsctl -c esx1/ctl quota set ds1:/vms --reserve=2G
-	atf_check -o ignore vmfsctl -c esx1/ctl quota set ds1:/vms --reserve=none
-	atf_check -o ignore vmfsctl -c esx1/ctl quota set ds1:/vms --limit=8M
+	atf_check -s exit:2 -e match:'/vms has no quota, and is given none' \
+	    vmfsctl -c esx1/ctl quota set ds1:/vms --reserve=none --limit=none
+	atf_check -o match:'left out +0' \
+	    vmfsctl -c esx1/ctl quota set ds1:/vms --limit=8M
 	atf_check -s exit:4 -e match:'do not nest' \
 	    vmfsctl -c esx1/ctl quota set ds1:/vms/sub --limit=1G
 	atf_check -s exit:2 -e match:'root directory' \
