@@ -79,6 +79,10 @@ run_diff(struct fs_call *c)
 	c->result = json_pack("{s:o}", "extents", x.rows);
 	if (rc == 0)
 		rc = other_side(c, &other);
+	if (rc == 0 && c->path.snapshot[0] == '\0' &&
+	    other.snapshot[0] == '\0')
+		rc = cmd_fail(c, -EINVAL, "since which snapshot; expected "
+		    "%s:%s@NAME", c->path.ds, c->path.path);
 	if (rc == 0)
 		rc = side(c, &v, c->path.snapshot, &from);
 	if (rc == 0)

@@ -126,6 +126,9 @@ snapshots_of_several_disks_body()
 	atf_check -o inline:'4096\n' -x \
 	    "vmfsctl disk diff ds1:/a.vmdk@s1 @s2 --json | jq .bytes"
 	atf_check -o empty vmfsctl -H disk diff ds1:/a.vmdk@s2
+	atf_check -s exit:2 \
+	    -e match:'since which snapshot; expected ds1:/a.vmdk@NAME' \
+	    vmfsctl disk diff ds1:/a.vmdk
 	atf_check -s exit:1 -e match:'are two disks' \
 	    vmfsctl disk diff ds1:/a.vmdk@s1 ds1:/b.vmdk@s1
 	atf_check vmfsctl disk rm-snapshot ds1:/a.vmdk@s1
