@@ -192,6 +192,7 @@ run_ls(struct fs_call *c)
 
 	c->result = json_array();
 	rc = walk_tree(c->d->fs, c->path.path, list_entry_fn, c);
+	ctl_sort(c->result, "disk");
 	if (rc == 0)
 		c->result = json_pack("{s:o}", "disks", c->result);
 	return rc;

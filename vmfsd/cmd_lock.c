@@ -43,6 +43,7 @@ run_ls(struct fs_call *c)
 
 	c->result = json_array();
 	rc = walk_tree(c->d->fs, c->path.path, add_lock, c);
+	ctl_sort(c->result, "file");
 	if (rc == 0)
 		c->result = json_pack("{s:o}", "locks", c->result);
 	return rc;

@@ -226,6 +226,7 @@ run_ls(struct fs_call *c)
 	/* A path without a quota has none to show. */
 	if (rc == 0 && (l.account != 0 || a.ino == fs_root(c->d->fs)))
 		rc = fs_quota_each(c->d->fs, list_one, &l);
+	ctl_sort(l.rows, "directory");
 	c->result = json_pack("{s:o}", "quotas", l.rows);
 	return rc;
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Error codes and messages of the control protocol. */
+#include <stdlib.h>
 #include <string.h>
 
 #include "libvmfs/base/cleanup.h"
@@ -56,4 +57,37 @@ ctl_text(const char *text)
 		p += len > 0 ? len : 1;
 	}
 	return json_string(mended);
+}
+
+struct keyed {
+	const char *key;
+	json_t *row;
+};
+
+static int
+compare_keys(const void *a, const void *b)
+{
+	const struct keyed *x = a, *y = b;
+
+	return strcmp(x->key, y->key);
+}
+
+void
+ctl_sort(json_t *rows, const char *key)
+{
+	size_t n = json_array_size(rows), i;
+	cleanup_free struct keyed *k = calloc(n, sizeof(*k));
+	json_t *row;
+
+	if (k == NULL)
+		return;
+	json_array_foreach(rows, i, row) {
+		const char *text = json_string_value(json_object_get(row, key));
+
+		k[i].key = text != NULL ? text : "";
+		k[i].row = json_incref(row);
+	}
+	qsort(k, n, sizeof(*k), compare_keys);
+	for (i = 0; i < n; i++)
+		(void)json_array_set_new(rows, i, k[i].row);
 }

@@ -35,6 +35,8 @@ enum ctl_exit {
  * within a character, or is the name of a file in another encoding, has '?'.
  */
 json_t *ctl_text(const char *text);
+/* The objects of an array in the order of a text that each has. */
+void ctl_sort(json_t *rows, const char *key);
 /* CODE of an answer for a negative error: "not-found", "locked", ... */
 const char *ctl_error_code(int error);
 /* Exit status for a CODE; CTL_EXIT_FAILED for unknown ones. */

@@ -236,6 +236,7 @@ cmd_key_ls(struct daemon *dm, json_t *args, json_t **ret_result, char *msg)
 
 	(void)args;
 	(void)msg;
+	ctl_sort(keys, "name");
 	if (rc < 0)
 		json_decref(keys);
 	else

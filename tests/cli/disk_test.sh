@@ -519,6 +519,30 @@ lists_have_names_of_any_encoding_body()
 	hosts_stop
 }
 
+disk_test_case lists_are_in_the_order_of_names
+lists_are_in_the_order_of_names_body()
+{
+	one_host
+	mkdir esx1/id/keys esx1/mnt/m
+	for n in $(seq 12 29 | sort -R); do
+		atf_check vmfsctl disk create "ds1:/d${n}.vmdk" 1M
+		(umask 077 && head -c 32 /dev/urandom >"esx1/id/keys/k${n}")
+		mkdir "esx1/mnt/q${n}"
+		atf_check -o ignore vmfsctl quota set "ds1:/q${n}" --limit=1G
+	done
+	atf_check vmfsctl disk create ds1:/m/x.vmdk 1M
+	exec 7<>esx1/mnt/d29-flat.vmdk 8<>esx1/mnt/d12-flat.vmdk \
+	    9<>esx1/mnt/m/x-flat.vmdk
+	for list in 'disk ls ds1:' 'quota ls ds1:' 'key ls' 'lock ls ds1:'; do
+		# shellcheck disable=SC2086
+		vmfsctl -H ${list} | cut -f1 >names
+		[ "$(wc -l <names)" -gt 2 ] || atf_fail "${list}: not all"
+		LC_ALL=C atf_check sort -c names
+	done
+	exec 7>&- 8>&- 9>&-
+	hosts_stop
+}
+
 # Also of tasks, and of what vmfsctl puts together itself.
 disk_test_case each_answer_in_json_tells_its_version
 each_answer_in_json_tells_its_version_body()
