@@ -14,8 +14,8 @@ static const struct fs_attr fresh = { .mode = 0600 };
 
 /* ---- create ---- */
 
-static int
-wanted_size(struct fs_call *c, uint64_t *ret_size)
+int
+disk_size_wanted(struct fs_call *c, uint64_t *ret_size)
 {
 	const char *text;
 	uint64_t size;
@@ -24,8 +24,13 @@ wanted_size(struct fs_call *c, uint64_t *ret_size)
 	if (rc < 0)
 		return rc;
 	if (size_parse(text, &size) < 0 || size == 0)
-		return cmd_fail(c, -EINVAL, "'%s' is no size; expected a number"
-		    " with K, M, G or T, as in 10G", text);
+		return cmd_fail(c, -EINVAL, "'%.40s' is no size of a disk; "
+		    "expected a number with K, M, G, T or P, as in 10G or "
+		    "1.5T", text);
+	/* Who leaves the unit out means another one. */
+	if (size < MIB && text[strspn(text, "0123456789")] == '\0')
+		return cmd_fail(c, -EINVAL, "'%.40s' is so many bytes; expected "
+		    "a number with K, M, G, T or P, as in 10G", text);
 	/* Extents are counted in sectors. */
 	*ret_size = (size + 511) & ~(uint64_t)511;
 	return 0;
@@ -99,7 +104,7 @@ run_create(struct fs_call *c)
 	char flat[256];
 	uint64_t size = 0, dir = 0;
 	struct fs_attr a;
-	int rc = wanted_size(c, &size);
+	int rc = disk_size_wanted(c, &size);
 
 	if (rc == 0)
 		rc = disk_format_wanted(c, &format);

@@ -12,6 +12,9 @@ int disk_names(struct fs_call *c, const struct cmd_path *p, char *flat,
 int disk_target(struct fs_call *c, struct cmd_path *ret_p, char *flat,
     size_t size, uint64_t *ret_dir) MUST_CHECK;
 
+/* args["size"] in whole sectors. */
+int disk_size_wanted(struct fs_call *c, uint64_t *ret_size) MUST_CHECK;
+
 enum disk_format { DISK_THIN, DISK_ZEROEDTHICK, DISK_EAGERZEROEDTHICK };
 /* args["format"], or thin. */
 int disk_format_wanted(struct fs_call *c, enum disk_format *ret_f) MUST_CHECK;

@@ -235,15 +235,10 @@ truncate_to(struct fs_call *c, struct fs_file *f, void *arg)
 static int
 resize_check(struct fs_call *c, const struct vdisk *v, uint64_t *ret_size)
 {
-	const char *text = NULL;
-	int rc = cmd_string(c->args, "size", &text, c->msg);
+	int rc = disk_size_wanted(c, ret_size);
 
 	if (rc < 0)
 		return rc;
-	if (size_parse(text, ret_size) < 0 || *ret_size == 0)
-		return cmd_fail(c, -EINVAL, "'%.40s' is no size; expected a "
-		    "number with K, M, G or T, as in 10G", text);
-	*ret_size = (*ret_size + 511) & ~(uint64_t)511;
 	if (*ret_size < v->attr.size &&
 	    !json_is_true(json_object_get(c->args, "force")))
 		return cmd_fail(c, -EPERM, "%s is larger than that: what lies "

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Sizes in IEC units. */
+#include <ctype.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
 #include "libvmfs/base/units.h"
 
@@ -31,7 +33,7 @@ size_text(uint64_t bytes, char text[SIZE_TEXT_SIZE])
 	return text;
 }
 
-/* Shift of "", "B", "k", "K", "KiB" ..; -1 for other texts. */
+/* Shift of "", "B", "k", "K", "KiB", "kib" ..; -1 for other texts. */
 static int
 unit_shift(const char *unit)
 {
@@ -39,8 +41,9 @@ unit_shift(const char *unit)
 
 	if (*unit == '\0' || strcmp(unit, "B") == 0)
 		return 0;
-	letter = strchr(unit_letters, *unit == 'k' ? 'K' : *unit);
-	if (letter == NULL || (unit[1] != '\0' && strcmp(unit + 1, "iB") != 0))
+	letter = strchr(unit_letters, toupper((unsigned char)*unit));
+	if (letter == NULL ||
+	    (unit[1] != '\0' && strcasecmp(unit + 1, "iB") != 0))
 		return -1;
 	return 10 * (int)(letter - unit_letters + 1);
 }

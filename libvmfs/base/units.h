@@ -20,7 +20,7 @@
 /* "1.5 GiB", "512 B"; returns text. */
 char *size_text(uint64_t bytes, char text[SIZE_TEXT_SIZE]);
 /*
- * Accepts "4096", "64k", "64K", "64KiB", "1.5G", "1.5GiB", "2TiB".
+ * Accepts "4096", "64k", "64K", "64KiB", "1.5g", "1.5G", "1.5GiB", "2TiB".
  * -EINVAL for anything else, -ERANGE past 2^63 - 1.
  */
 int size_parse(const char *text, uint64_t *ret_bytes) MUST_CHECK;

@@ -27,7 +27,13 @@ formats_and_sizes_body()
 	one_host
 	atf_check vmfsctl disk create ds1:/t.vmdk 8M
 	atf_check vmfsctl disk create ds1:/z.vmdk 8M --format=zeroedthick
-	atf_check vmfsctl disk create ds1:/e.vmdk 8M --format=eagerzeroedthick
+	atf_check vmfsctl disk create ds1:/e.vmdk 8m --format=eagerzeroedthick
+	for size in 20 1048575 0 8X 99999999999999T; do
+		atf_check -s exit:2 -e match:"'${size}' is .*expected a number" \
+		    vmfsctl disk create ds1:/f.vmdk ${size}
+	done
+	atf_check -s exit:2 -e match:"'20' is so many bytes" \
+	    vmfsctl disk resize ds1:/e.vmdk 20
 	atf_check -s exit:2 -e match:"--format='flat': expected thin" \
 	    vmfsctl disk create ds1:/f.vmdk 8M --format=flat
 	atf_check_equal "0 8388608 8388608" \
