@@ -350,7 +350,7 @@ run_detach(struct fs_call *c)
 		return cmd_fail(c, -EBUSY, a->nbd != NULL ? "a client uses "
 		    "%s; end it, or use --force: it is then disconnected" :
 		    "a hypervisor uses %s; end it, or use --force: its guest "
-		    "then loses the disk", a->path);
+		    "then waits for the disk for ever", a->path);
 	detach(a);
 	return 0;
 }

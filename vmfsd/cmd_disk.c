@@ -296,7 +296,7 @@ run_rm(struct fs_call *c)
 	if (rc == -EBUSY && json_is_true(json_object_get(c->args, "defer")))
 		return disk_defer(c, &v);
 	if (rc == -EBUSY)
-		return disk_clones_refuse(c, &v, 0);
+		return disk_clones_refuse(c, &v, NULL);
 	if (rc < 0)
 		return cmd_refuse(c, rc, v.flat);
 	if (v.descriptor[0] != '\0')

@@ -26,10 +26,10 @@ int disk_format_apply(struct fs_call *c, uint64_t ino, enum disk_format f)
     MUST_CHECK;
 /*
  * Refuses what clones of v, or only of one snapshot of it, stand in the way of,
- * and names them.
+ * and names them; or who else has it.
  */
 int disk_clones_refuse(struct fs_call *c, const struct vdisk *v,
-    uint64_t snapshot);
+    const struct fs_snapshot *s);
 /* v loses its name now and its space with the last clone. */
 int disk_defer(struct fs_call *c, const struct vdisk *v) MUST_CHECK;
 /* Removes those that no clone needs any more. */

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "vmfsd/attach.h"
 #include "vmfsd/cmd_disk.h"
 #include "vmfsd/walk.h"
 
@@ -135,21 +136,54 @@ look_at(void *arg, const struct walk_entry *e)
 	return 0;
 }
 
+static const struct attachment *
+attached_snapshot(struct datastore *d, uint64_t disk, uint64_t snapshot)
+{
+	list_for_each(node, tmp, &d->attached) {
+		const struct attachment *a =
+		    list_entry(node, struct attachment, node);
+
+		if (a->disk_ino == disk && (snapshot != 0 ?
+		    a->ino == snapshot : a->ino != disk))
+			return a;
+	}
+	return NULL;
+}
+
+/* No clone is the reason. */
+static int
+refuse_open(struct fs_call *c, const struct clones *l, const char *what)
+{
+	const struct attachment *a = attached_snapshot(c->d, l->disk,
+	    l->snapshot);
+
+	if (a != NULL)
+		return cmd_fail(c, -EBUSY, "%s is attached; end who uses it "
+		    "and run vmfsctl disk detach first", a->path);
+	return cmd_fail(c, -EBUSY, "%s%s is open, as a LUN or by another "
+	    "program of this host", l->snapshot != 0 ? "" : "a snapshot of ",
+	    what);
+}
+
 int
-disk_clones_refuse(struct fs_call *c, const struct vdisk *v, uint64_t snapshot)
+disk_clones_refuse(struct fs_call *c, const struct vdisk *v,
+    const struct fs_snapshot *s)
 {
 	struct clones l = {
-		.c = c, .disk = v->attr.ino, .snapshot = snapshot,
+		.c = c, .disk = v->attr.ino,
+		.snapshot = s != NULL ? s->ino : 0,
 	};
+	char what[sizeof(c->path.path) + SNAPTAB_NAME_MAX + 2];
 	int rc = walk_tree(c->d->fs, "/", look_at, &l);
 
 	if (rc < 0)
 		return rc;
+	(void)snprintf(what, sizeof(what), "%s%s%s", c->path.path,
+	    s != NULL ? "@" : "", s != NULL ? s->name : "");
 	if (l.count == 0)
-		return cmd_fail(c, -EBUSY, "a snapshot of %s is open, as a LUN "
-		    "or by another program of this host", c->path.path);
+		return refuse_open(c, &l, what);
 	return cmd_fail(c, -EBUSY, "%s is needed by %u clone(s): %s%s; remove "
 	    "them, or make them stand alone by vmfsctl disk promote",
-	    c->path.path, l.count, l.names,
+	    what, l.count, l.names,
 	    l.count > CLONES_NAMED ? ", ..." : "");
 }

@@ -26,6 +26,7 @@ hand_over(struct fs_call *c, const struct vdisk *v, const char *to)
 	json_int_t limit = given != NULL ? json_integer_value(given) :
 	    LIMIT_DEFAULT_S;
 	uint64_t ino = v->attr.ino;
+	char why[CTL_MESSAGE_SIZE] = "";
 	int rc;
 
 	if (limit < 1)
@@ -34,9 +35,11 @@ hand_over(struct fs_call *c, const struct vdisk *v, const char *to)
 		return cmd_fail(c, -EINVAL, "%s may be open on several hosts: "
 		    "there is nothing to hand over", c->path.path);
 	rc = host_hand_over(c->d->host, ino, to,
-	    (uint64_t)limit * NSEC_PER_SEC, c->msg);
+	    (uint64_t)limit * NSEC_PER_SEC, why);
 	if (rc < 0)
-		return rc;
+		return cmd_fail(c, rc, "%s cannot be handed over to '%s': %s",
+		    c->path.path, to, why[0] != '\0' ? why :
+		    vmfs_strerror(rc));
 	rc = offer(c, ino);
 	if (rc < 0) {
 		(void)!host_hand_over_end(c->d->host, ino);

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "libvmfs/base/cleanup.h"
+#include "vmfsd/attach.h"
 #include "vmfsd/disk_key.h"
 #include "vmfsd/walk.h"
 
@@ -222,9 +223,13 @@ run_revert(struct fs_call *c)
 	if (rc < 0)
 		return rc;
 	rc = fs_snapshot_revert(c->d->fs, v.attr.ino, s.id, &c->holder);
+	if (rc == -EBUSY && attach_find(c->d, v.attr.ino) != NULL)
+		return cmd_fail(c, rc, "%s is attached; end who uses it and "
+		    "run vmfsctl disk detach first", c->path.path);
 	if (rc == -EBUSY)
-		return cmd_fail(c, rc, "%s is open on this host; power the "
-		    "virtual machine off first", v.flat);
+		return cmd_fail(c, rc, "%s is open on this host, by a program "
+		    "or as a LUN; power the virtual machine off first",
+		    c->path.path);
 	if (rc == 0)
 		rc = ds_commit(c->d->ds);
 	return rc < 0 ? cmd_refuse(c, rc, v.flat) : 0;
@@ -262,7 +267,7 @@ run_rm_snapshot(struct fs_call *c)
 		return rc;
 	rc = fs_snapshot_forget(c->d->fs, v.attr.ino, s.id, &c->holder);
 	if (rc == -EBUSY)
-		return disk_clones_refuse(c, &v, s.ino);
+		return disk_clones_refuse(c, &v, &s);
 	if (rc == 0)
 		rc = ds_commit(c->d->ds);
 	return rc < 0 ? cmd_refuse(c, rc, v.flat) : 0;

@@ -434,6 +434,34 @@ disks_in_use_are_not_removed_body()
 	atf_check -o match:clean fsck.vmfs -n "${PWD}/lun"
 }
 
+disk_test_case refusals_name_what_is_in_the_way
+refusals_name_what_is_in_the_way_body()
+{
+	one_host
+	atf_check vmfsctl disk create ds1:/a.vmdk 8M
+	atf_check vmfsctl disk snapshot ds1:/a.vmdk s1
+	atf_check vmfsctl disk snapshot ds1:/a.vmdk s2
+	atf_check vmfsctl disk clone ds1:/a.vmdk@s1 ds1:/c.vmdk
+	atf_check -s exit:4 -e match:'/a.vmdk@s1 is needed by 1 clone' \
+	    vmfsctl disk rm-snapshot ds1:/a.vmdk@s1
+	atf_check -o ignore vmfsctl disk attach --nbd ds1:/a.vmdk
+	atf_check -s exit:4 -e match:'/a.vmdk is attached; end who uses it' \
+	    vmfsctl disk revert ds1:/a.vmdk@s2
+	atf_check vmfsctl disk detach ds1:/a.vmdk
+	exec 9<>esx1/mnt/a-flat.vmdk
+	atf_check -s exit:4 -e match:'/a.vmdk is open on this host, by a' \
+	    vmfsctl disk revert ds1:/a.vmdk@s2
+	exec 9>&-
+	atf_check vmfsctl disk rm ds1:/c.vmdk
+	atf_check -o ignore vmfsctl disk attach --nbd ds1:/a.vmdk@s2
+	for what in rm-snapshot\ ds1:/a.vmdk@s2 rm\ ds1:/a.vmdk; do
+		# shellcheck disable=SC2086
+		atf_check -s exit:4 -e match:'/a.vmdk@s2 is attached; end' \
+		    vmfsctl disk ${what}
+	done
+	hosts_stop
+}
+
 # Many come and go from one template.
 disk_test_case clones_leave_no_snapshots_behind
 clones_leave_no_snapshots_behind_body()

@@ -131,7 +131,7 @@ what_makes_no_sense_is_refused_body()
 	    vmfsctl -c h1/ctl disk handover ${disk}
 	atf_check -s exit:3 -e match:'no host "h9"' \
 	    vmfsctl -c h1/ctl disk handover --to=h9 ${disk}
-	atf_check -s exit:3 -e match:'this is host "h1"' \
+	atf_check -s exit:3 -e match:"vm.vmdk cannot be handed over to 'h1': this is host" \
 	    vmfsctl -c h1/ctl disk handover --to=h1 ${disk}
 	atf_check -s exit:3 -e match:'not being handed over' \
 	    vmfsctl -c h1/ctl disk handover --cancel ${disk}
