@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "libvmfs/base/cleanup.h"
 #include "vmfsd/ctl_client.h"
 #include "vmfsd/rates.h"
 #include "vmfsd/vmfsctl_options.h"
@@ -118,6 +119,25 @@ value_of(const char *key, const char *text)
 	return json_integer(n);
 }
 
+/* A datastore with or without the colon that stands before a directory. */
+static json_t *
+first_of(const struct verb *v, const char *text)
+{
+	size_t len = strlen(text), ds = strcspn(v->usage, " [");
+	cleanup_free char *whole = malloc(len + 2);
+
+	if (whole == NULL)
+		return NULL;
+	memcpy(whole, text, len + 1);
+	if (ds == 3 && strncmp(v->usage, "DS:", 3) == 0 &&
+	    strchr(text, ':') == NULL)
+		memcpy(whole + len, ":", 2);
+	if (ds == 2 && strncmp(v->usage, "DS", 2) == 0 && len > 1 &&
+	    text[len - 1] == ':')
+		whole[len - 1] = '\0';
+	return value_of(v->keys[0], whole);
+}
+
 /* "NAME..." takes all that comes, as a list. */
 static bool
 rest_of(json_t *args, const char *key, char **argv, int argc)
@@ -158,8 +178,8 @@ take_args(json_t *args, const struct verb *v, int argc, char **argv)
 			usage_error("unexpected argument", argv[i]);
 		if (rest_of(args, v->keys[i], argv + i, argc - i))
 			return argc;
-		(void)json_object_set_new(args, v->keys[i],
-		    value_of(v->keys[i], argv[i]));
+		(void)json_object_set_new(args, v->keys[i], i == 0 ?
+		    first_of(v, argv[i]) : value_of(v->keys[i], argv[i]));
 	}
 	return i;
 }

@@ -577,6 +577,23 @@ lists_are_in_the_order_of_names_body()
 	hosts_stop
 }
 
+disk_test_case a_datastore_is_named_with_or_without_its_colon
+a_datastore_is_named_with_or_without_its_colon_body()
+{
+	one_host
+	atf_check vmfsctl disk create ds1:/a.vmdk 8M
+	for c in 'disk ls' 'lock ls' 'quota ls' 'disk stats -i 0' 'ds info' \
+	    'host ls' 'disk attached' 'path ls'; do
+		for ds in ds1 ds1:; do
+			# shellcheck disable=SC2086
+			atf_check -o ignore vmfsctl ${c} ${ds}
+		done
+	done
+	atf_check -s exit:2 -e match:"'a.vmdk': expected DATASTORE:/PATH" \
+	    vmfsctl disk rm a.vmdk
+	hosts_stop
+}
+
 # Also of tasks, and of what vmfsctl puts together itself.
 disk_test_case each_answer_in_json_tells_its_version
 each_answer_in_json_tells_its_version_body()
