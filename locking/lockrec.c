@@ -17,6 +17,21 @@ lock_load(struct host *h, struct caw *c, uint64_t addr,
 	    lockrec_decode(c->old, &h->super.uuid, addr, ret_rec);
 }
 
+/* watch_judge for hb, read after the table: where that differs it has pulsed. */
+static enum holder_state
+judge_read(const struct host *h, const struct heartbeat *hb,
+    uint64_t *ret_silent_ms, uint64_t *ret_fence_in_ms)
+{
+	const struct seen *s = &h->watch.seen[hb->slot];
+
+	if (!s->known || s->rec.nonce == hb->nonce ||
+	    hb->slot == h->paths.slot)
+		return watch_judge(h, hb->slot, ret_silent_ms,
+		    ret_fence_in_ms);
+	*ret_silent_ms = *ret_fence_in_ms = 0;
+	return HOLDER_LIVE;
+}
+
 /* The incarnation `inc` of another host against what its slot says now. */
 static enum holder_state
 judge_slot(const struct host *h, const struct heartbeat *hb, uint64_t inc)
@@ -30,7 +45,7 @@ judge_slot(const struct host *h, const struct heartbeat *hb, uint64_t inc)
 	/* It left in good order, so it can not hold anything. */
 	if (hb->incarnation == inc && hb->state == SLOT_FREE)
 		return HOLDER_DEAD;
-	return watch_judge(h, hb->slot, &silent, &fence_in) ==
+	return judge_read(h, hb, &silent, &fence_in) ==
 	    HOLDER_SUSPECT ? HOLDER_SUSPECT : HOLDER_LIVE;
 }
 
@@ -92,8 +107,7 @@ fill_from_slot(struct host *h, const struct heartbeat *hb,
 {
 	bool over = ret_h->state == HOLDER_RECOVERING;
 
-	(void)watch_judge(h, hb->slot, &ret_h->silent_ms,
-	    &ret_h->fence_in_ms);
+	(void)judge_read(h, hb, &ret_h->silent_ms, &ret_h->fence_in_ms);
 	if (ret_h->state != HOLDER_SUSPECT)
 		ret_h->fence_in_ms = 0;
 	ret_h->stuck = (over || ret_h->state == HOLDER_SUSPECT) &&

@@ -132,6 +132,43 @@ ATF_TC_BODY(all_holders_of_a_shared_lock_are_named, tc)
 	    play_holders);
 }
 
+/* Its slot had been free for long, and nobody has looked since it joined. */
+static void
+play_joined(struct world *w)
+{
+	struct lockops *l;
+	struct lock_holder holder;
+	struct lock_grant g = { 0 };
+	uint64_t joined;
+
+	WORLD_CHECK(w, world_join(w, 0) == 0);
+	if (world_failed(w))
+		return;
+	fiber_sleep(20 * (uint64_t)w->super.timers.fence_ms * NSEC_PER_MSEC);
+	joined = w->sim.now_ns;
+	WORLD_CHECK(w, world_join(w, 1) == 0);
+	if (world_failed(w))
+		return;
+	l = host_locks(w->host[1].host);
+	WORLD_CHECK(w, l->vt->acquire(l, LOCK_BLOCK, LOCK_EXCLUSIVE,
+	    LOCK_NOWAIT, 0, &g, NULL) == 0);
+	l = host_locks(w->host[0].host);
+	WORLD_CHECK(w, l->vt->query(l, LOCK_BLOCK, &holder) == 0);
+	WORLD_CHECK(w, holder.state == HOLDER_LIVE);
+	WORLD_CHECK(w, holder.silent_ms * NSEC_PER_MSEC <=
+	    w->sim.now_ns - joined);
+	WORLD_CHECK(w, unlock(w, 1, &g) == 0);
+	leave_all(w);
+}
+
+ATF_TC_WITHOUT_HEAD(a_host_that_has_just_joined_was_not_silent_before);
+ATF_TC_BODY(a_host_that_has_just_joined_was_not_silent_before, tc)
+{
+	(void)tc;
+	run_seeds((struct world_conf){ .hosts = 2, .protocol = LOCK_ATS_PR },
+	    play_joined);
+}
+
 /* ---- reports ---- */
 
 struct reports {
@@ -383,6 +420,8 @@ ATF_TP_ADD_TCS(tp)
 	ATF_TP_ADD_TC(tp, the_end_of_a_host_is_dated_by_those_who_saw_it);
 	ATF_TP_ADD_TC(tp, states_causes_and_steps_have_names);
 	ATF_TP_ADD_TC(tp, all_holders_of_a_shared_lock_are_named);
+	ATF_TP_ADD_TC(tp,
+	    a_host_that_has_just_joined_was_not_silent_before);
 	ATF_TP_ADD_TC(tp, a_take_over_is_reported_by_all_survivors);
 	ATF_TP_ADD_TC(tp, the_last_take_overs_are_kept);
 	ATF_TP_ADD_TC(tp, a_take_over_that_fails_tells_why_once);
