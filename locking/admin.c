@@ -220,6 +220,14 @@ end(struct host *h, const struct heartbeat *victim,
 	return rc;
 }
 
+/* host ls is asked next; by itself it shows it only at the next pulse. */
+static void
+show_end(struct host *h)
+{
+	if (host_in_order(h))
+		(void)!watch_read(h);
+}
+
 int
 host_fence(struct host *h, const char *name, bool force,
     struct takeover_report *ret_r, char *why)
@@ -244,9 +252,11 @@ host_fence(struct host *h, const char *name, bool force,
 	    "incarnation=%llu%s", victim.name, victim.slot,
 	    (unsigned long long)victim.incarnation, force ? " by force" : "");
 	rc = end(h, &victim, &r, why);
-	if (rc == 0)
-		*ret_r = r;
-	return rc;
+	if (rc < 0)
+		return rc;
+	show_end(h);
+	*ret_r = r;
+	return 0;
 }
 
 /* ---- forget ---- */
@@ -343,6 +353,7 @@ host_forget(struct host *h, const char *name, bool force,
 		fiber_mutex_lock(&h->taking);
 		rc = host_sweep(h);
 		fiber_mutex_unlock(&h->taking);
+		show_end(h);
 	}
 	if (rc < 0)
 		why_say(why, "cannot forget host \"%s\": %s", name,

@@ -376,6 +376,64 @@ ATF_TC_BODY(the_end_of_a_host_is_dated_by_those_who_saw_it, tc)
 	    play_ends);
 }
 
+/* ---- what is shown at once ---- */
+
+struct shown {
+	unsigned hosts, large, live;
+};
+
+static void
+show(void *arg, const struct host_info *i)
+{
+	struct shown *s = arg;
+
+	s->hosts++;
+	s->large += i->at_large;
+	s->live += i->seen == HOLDER_LIVE;
+}
+
+static struct shown
+shown_by(struct world *w, unsigned i)
+{
+	struct shown s = { 0 };
+
+	host_list(w->host[i].host, show, &s);
+	return s;
+}
+
+/* No look at the table between an order and what is shown. */
+static void
+play_ordered(struct world *w)
+{
+	struct takeover_report r;
+	char why[HOST_WHY_SIZE];
+	unsigned slots;
+	struct shown s;
+
+	join_all(w);
+	if (world_failed(w))
+		return;
+	let_pulse(w);
+	world_crash(w, 0);
+	WORLD_CHECK(w, host_fence(w->host[1].host, "host0", true, &r,
+	    why) == 0);
+	s = shown_by(w, 1);
+	WORLD_CHECK(w, s.hosts == 2 && s.large == 1 && s.live == 0);
+	WORLD_CHECK(w, host_forget(w->host[1].host, "host0", true, &slots,
+	    why) == 0);
+	s = shown_by(w, 1);
+	WORLD_CHECK(w, s.hosts == 1 && s.large == 0);
+	leave_all(w);
+}
+
+ATF_TC_WITHOUT_HEAD(an_order_is_seen_in_the_list_of_hosts_at_once);
+ATF_TC_BODY(an_order_is_seen_in_the_list_of_hosts_at_once, tc)
+{
+	(void)tc;
+	run_seeds((struct world_conf){ .hosts = 2, .protocol = LOCK_ATS_PR },
+	    play_ordered);
+}
+
 /* ---- names ---- */
 
 static const char *
@@ -418,6 +476,7 @@ ATF_TC_BODY(states_causes_and_steps_have_names, tc)
 ATF_TP_ADD_TCS(tp)
 {
 	ATF_TP_ADD_TC(tp, the_end_of_a_host_is_dated_by_those_who_saw_it);
+	ATF_TP_ADD_TC(tp, an_order_is_seen_in_the_list_of_hosts_at_once);
 	ATF_TP_ADD_TC(tp, states_causes_and_steps_have_names);
 	ATF_TP_ADD_TC(tp, all_holders_of_a_shared_lock_are_named);
 	ATF_TP_ADD_TC(tp,
