@@ -120,6 +120,9 @@ struct host_info {
 	enum slot_state state;
 	enum holder_state seen;	/* as this host judges it */
 	bool self;
+	/* This host is not in order and hears nobody: seen is what was, and
+	 * silent_ms counts from its last look. */
+	bool unheard;
 	struct uuid host;
 	char name[HOST_NAME_MAX_BYTES + 1];
 	uint64_t incarnation, pulse;

@@ -60,6 +60,12 @@ describe(const struct host *h, unsigned slot, struct host_info *ret_i)
 	memcpy(i.name, s->rec.name, sizeof(i.name));
 	i.seen = watch_judge(h, slot, &i.silent_ms, &i.fence_in_ms);
 	i.self = i.seen == HOLDER_SELF;
+	i.unheard = !i.self && guard_status(&h->guard) != HOST_OK;
+	if (i.unheard) {
+		i.silent_ms = (env_now(h->env) - h->watch.sampled_ns) /
+		    NSEC_PER_MSEC;
+		i.fence_in_ms = 0;
+	}
 	i.net = h->member->ops->word(h->member, &i.host);
 	/* A fenced host looks no more: it cannot see its recovery end. */
 	if (guard_status(&h->guard) == HOST_FENCED && slot == h->paths.slot)

@@ -35,6 +35,8 @@ state_name(const struct datastore *d, const struct host_info *i)
 		return datastore_state_name(own);
 	if (i->at_large)
 		return "fenced";
+	if (i->unheard)
+		return "unknown";
 	if (i->state == SLOT_STOPPING && i->seen == HOLDER_LIVE)
 		return slot_state_name(i->state);
 	return refusal_state_name(i->seen);
@@ -55,6 +57,8 @@ fill_note(const struct datastore *d, const struct host_info *i, char *note,
 		    i->stuck);
 	else if (i->at_large)
 		(void)snprintf(note, size, "by %s; it has not come back", by);
+	else if (i->unheard)
+		(void)snprintf(note, size, "this host does not hear it");
 	else if (i->seen == HOLDER_RECOVERING)
 		(void)snprintf(note, size, "%s replays its journal", by);
 	else if (i->seen == HOLDER_SUSPECT)

@@ -379,7 +379,8 @@ ATF_TC_BODY(the_end_of_a_host_is_dated_by_those_who_saw_it, tc)
 /* ---- what is shown at once ---- */
 
 struct shown {
-	unsigned hosts, large, live;
+	unsigned hosts, large, live, unheard;
+	uint64_t least_ms;	/* of the others */
 };
 
 static void
@@ -389,13 +390,16 @@ show(void *arg, const struct host_info *i)
 
 	s->hosts++;
 	s->large += i->at_large;
-	s->live += i->seen == HOLDER_LIVE;
+	s->live += i->seen == HOLDER_LIVE && !i->unheard;
+	s->unheard += i->unheard;
+	if (!i->self && i->silent_ms < s->least_ms)
+		s->least_ms = i->silent_ms;
 }
 
 static struct shown
 shown_by(struct world *w, unsigned i)
 {
-	struct shown s = { 0 };
+	struct shown s = { .least_ms = UINT64_MAX };
 
 	host_list(w->host[i].host, show, &s);
 	return s;
@@ -432,6 +436,52 @@ ATF_TC_BODY(an_order_is_seen_in_the_list_of_hosts_at_once, tc)
 	(void)tc;
 	run_seeds((struct world_conf){ .hosts = 2, .protocol = LOCK_ATS_PR },
 	    play_ordered);
+}
+
+static bool
+is_frozen(struct world *w, unsigned i)
+{
+	return w->host[i].status == HOST_FROZEN;
+}
+
+static bool
+is_ok(struct world *w, unsigned i)
+{
+	return w->host[i].status == HOST_OK;
+}
+
+static void
+play_unheard(struct world *w)
+{
+	uint64_t pulse_ms = w->super.timers.pulse_ms;
+	struct shown s;
+
+	join_all(w);
+	if (world_failed(w))
+		return;
+	let_pulse(w);
+	s = shown_by(w, 0);
+	WORLD_CHECK(w, s.live == 1 && s.unheard == 0);
+	world_lose_paths(w, 0);
+	WORLD_CHECK(w, world_wait(w, is_frozen, 0, 30000));
+	s = shown_by(w, 0);
+	WORLD_CHECK(w, s.live == 0 && s.unheard == 1);
+	WORLD_CHECK(w, s.least_ms >= 2 * pulse_ms);
+	world_heal_paths(w, 0);
+	WORLD_CHECK(w, world_wait(w, is_ok, 0, 30000));
+	let_pulse(w);
+	s = shown_by(w, 0);
+	WORLD_CHECK(w, s.live == 1 && s.unheard == 0);
+	WORLD_CHECK(w, s.least_ms < 2 * pulse_ms);
+	leave_all(w);
+}
+
+ATF_TC_WITHOUT_HEAD(who_is_frozen_calls_nobody_alive);
+ATF_TC_BODY(who_is_frozen_calls_nobody_alive, tc)
+{
+	(void)tc;
+	run_seeds((struct world_conf){ .hosts = 2, .protocol = LOCK_ATS_PR },
+	    play_unheard);
 }
 
 /* ---- names ---- */
@@ -477,6 +527,7 @@ ATF_TP_ADD_TCS(tp)
 {
 	ATF_TP_ADD_TC(tp, the_end_of_a_host_is_dated_by_those_who_saw_it);
 	ATF_TP_ADD_TC(tp, an_order_is_seen_in_the_list_of_hosts_at_once);
+	ATF_TP_ADD_TC(tp, who_is_frozen_calls_nobody_alive);
 	ATF_TP_ADD_TC(tp, states_causes_and_steps_have_names);
 	ATF_TP_ADD_TC(tp, all_holders_of_a_shared_lock_are_named);
 	ATF_TP_ADD_TC(tp,
