@@ -48,6 +48,16 @@ cmd_datastore(struct daemon *dm, json_t *args, bool need_mounted,
 	return rc < 0 ? rc : get_datastore(dm, name, need_mounted, ret_d, msg);
 }
 
+int
+cmd_answers(struct datastore *d, char *msg)
+{
+	if (atomic_load(&d->state) != DATASTORE_FROZEN)
+		return 0;
+	(void)snprintf(msg, CTL_MESSAGE_SIZE, "datastore '%s' waits for its "
+	    "LUN; the command would hang", d->name);
+	return -EBUSY;
+}
+
 /* ---- paths ---- */
 
 /* Cuts trailing slashes, splits off the last component. */
@@ -135,11 +145,10 @@ static int
 call_run(struct fs_call *c, enum task_place place)
 {
 	int (*run)(struct fs_call *c) = c->run;
-	int rc;
+	int rc = cmd_answers(c->d, c->msg);
 
-	if (atomic_load(&c->d->state) == DATASTORE_FROZEN)
-		return cmd_fail(c, -EBUSY, "datastore '%s' waits for its LUN; "
-		    "the command would hang", c->d->name);
+	if (rc < 0)
+		return rc;
 	rc = place & TASK_THREAD ? run(c) : cmd_fiber(c, run);
 	/* On the task's thread. */
 	if (rc < 0 && c->msg[0] == '\0')

@@ -11,6 +11,8 @@ int cmd_string(json_t *args, const char *key, const char **ret_s, char *msg)
 /* The datastore that args["name"] says, locked as by datastore_get, or msg. */
 int cmd_datastore(struct daemon *dm, json_t *args, bool need_mounted,
     struct datastore **ret_d, char *msg) MUST_CHECK;
+/* -EBUSY with msg while its I/O waits for the LUN. */
+int cmd_answers(struct datastore *d, char *msg) MUST_CHECK;
 
 /* "DS:/dir/name" taken apart. */
 struct cmd_path {

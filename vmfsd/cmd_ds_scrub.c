@@ -59,12 +59,14 @@ cmd_ds_scrub(struct daemon *dm, json_t *args, json_t **ret_result, char *msg)
 		json_decref(c.findings);
 		return rc;
 	}
-	rc = call_on(c.d->env.sched, run_step, &c);
-	if (rc < 0)
+	rc = cmd_answers(c.d, msg);
+	if (rc == 0)
+		rc = call_on(c.d->env.sched, run_step, &c);
+	if (rc < 0 && msg[0] == '\0')
 		(void)snprintf(msg, CTL_MESSAGE_SIZE, "datastore '%s' could "
 		    "not be read in step %llu of a scrub: %s", c.d->name,
 		    (unsigned long long)c.step, vmfs_strerror(rc));
-	else if (c.step + 1 == c.steps)
+	else if (rc == 0 && c.step + 1 == c.steps)
 		log_info(dm->log, "datastore: %s: scrub ends", c.d->name);
 	if (rc == 0)
 		*ret_result = json_pack("{s:s, s:I, s:I, s:I, s:I, s:O}",

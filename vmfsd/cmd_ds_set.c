@@ -141,7 +141,9 @@ set_on(struct daemon *dm, json_t *args, struct set_call *c, char *msg)
 	if (rc < 0)
 		return rc;
 	c->msg = msg;
-	rc = call_on(c->d->env.sched, run_set, c);
+	rc = cmd_answers(c->d, msg);
+	if (rc == 0)
+		rc = call_on(c->d->env.sched, run_set, c);
 	if (rc == 0 && c->label != NULL)
 		log_info(dm->log, "datastore: %s: label=\"%s\"", c->d->name,
 		    c->label);

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "libvmfs/base/cleanup.h"
+#include "libvmfs/base/units.h"
 #include "vmfsd/ctl_client.h"
 #include "vmfsd/rates.h"
 #include "vmfsd/vmfsctl_options.h"
@@ -223,6 +224,28 @@ degraded(const json_t *object)
 	    strcmp(s, "incomplete") == 0);
 }
 
+static json_int_t
+number_in(const json_t *object, const char *key)
+{
+	return json_integer_value(json_object_get(object, key));
+}
+
+/* A table without rows would leave it open whether anything was read. */
+static bool
+print_sound(const struct verb *v, const json_t *result)
+{
+	char size[SIZE_TEXT_SIZE];
+	const char *status = json_string_value(json_object_get(result,
+	    "status"));
+
+	if (strcmp(v->verb, "scrub") != 0 || strcmp(status, "sound") != 0)
+		return false;
+	printf("sound: %lld blocks, %s read\n",
+	    (long long)number_in(result, "blocks"),
+	    size_text((uint64_t)number_in(result, "bytes"), size));
+	return true;
+}
+
 static enum ctl_exit
 print_result(const struct settings *s, const struct verb *v,
     const json_t *result)
@@ -239,9 +262,11 @@ print_result(const struct settings *s, const struct verb *v,
 	if (s->json) {
 		(void)json_dumpf(result, stdout, JSON_INDENT(2));
 		putchar('\n');
-	} else if (v->columns != NULL && json_is_array(body)) {
+	} else if (v->columns == NULL || print_sound(v, result)) {
+		return bad ? CTL_EXIT_DEGRADED : CTL_EXIT_OK;
+	} else if (json_is_array(body)) {
 		table_print(stdout, v->columns, body, s->table_flags);
-	} else if (v->columns != NULL) {
+	} else {
 		record_print(stdout, v->columns, body, s->table_flags);
 	}
 	json_array_foreach(body, i, row)
@@ -290,12 +315,6 @@ ask_rates(const struct settings *s, const struct verb *v, json_t *args)
 }
 
 /* ---- scrub: step by step ---- */
-
-static json_int_t
-number_in(const json_t *object, const char *key)
-{
-	return json_integer_value(json_object_get(object, key));
-}
 
 /* Adds the counters and findings of a step. */
 static void

@@ -165,6 +165,11 @@ lost_lun_freezes_and_comes_back_body()
 	atf_check -s exit:6 -o ignore vmfsctl -c esx1/ctl ds ls
 	atf_check -s exit:4 -e match:'waits for its LUN' \
 	    vmfsctl -c esx1/ctl disk ls ds1:
+	for c in 'ds scrub ds1' 'ds grow ds1'; do
+		# shellcheck disable=SC2086
+		atf_check -s exit:4 -e match:'waits for its LUN' timeout 30 \
+		    vmfsctl -c esx1/ctl ${c}
+	done
 	# At the address it had.
 	box_start
 	until_true 90 eval 'vmfsctl -c esx1/ctl -H ds ls | grep -q ok' ||

@@ -30,7 +30,8 @@ scrub_names_what_is_damaged_body()
 	box_start
 	host_start esx1 "${lun}"
 	atf_check -o ignore vmfsctl -c esx1/ctl disk create ds1:/vm.vmdk 1G
-	atf_check -o match:'^BLOCK' -e empty vmfsctl -c esx1/ctl \
+	atf_check -o match:'^sound: [0-9]+ blocks, [0-9.]+ [KM]iB read$' \
+	    -o not-match:BLOCK -e empty vmfsctl -c esx1/ctl \
 	    ds scrub ds1 --rate=0
 	atf_check -o save:out -e empty vmfsctl -c esx1/ctl -j ds scrub ds1
 	atf_check -o inline:'sound\n0\n' jq -r '.status, (.findings | length)' \
@@ -44,6 +45,8 @@ scrub_names_what_is_damaged_body()
 	    ds scrub ds1
 	atf_check -o inline:'damaged\n512 the superblock\n784 the superblock\n' \
 	    jq -r '.status, (.findings[] | "\(.block) \(.object)")' out
+	atf_check -s exit:6 -o match:'^BLOCK' -e empty vmfsctl -c esx1/ctl \
+	    ds scrub ds1
 	atf_check -o match:'scrub: super block 784' cat esx1/log
 	atf_check -s exit:3 -o empty -e match:nothing vmfsctl -c esx1/ctl \
 	    ds scrub nothing
