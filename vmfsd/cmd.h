@@ -13,6 +13,8 @@ int cmd_datastore(struct daemon *dm, json_t *args, bool need_mounted,
     struct datastore **ret_d, char *msg) MUST_CHECK;
 /* -EBUSY with msg while its I/O waits for the LUN. */
 int cmd_answers(struct datastore *d, char *msg) MUST_CHECK;
+/* Of all LUNs that are there.  On its owner. */
+uint64_t cmd_lun_bytes(const struct datastore *d);
 
 /* "DS:/dir/name" taken apart. */
 struct cmd_path {

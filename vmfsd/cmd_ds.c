@@ -257,6 +257,19 @@ add_unmap(json_t *row, const struct ds *ds)
 	    json_sprintf("%s a second%s", size_text(t.rate, rate), left));
 }
 
+uint64_t
+cmd_lun_bytes(const struct datastore *d)
+{
+	uint64_t sum = 0;
+
+	for (unsigned i = 0; i < ds_super(d->ds)->extents; i++) {
+		const struct disk *lun = ds_extent_lun(d->ds, i);
+
+		sum += lun != NULL ? lun->info.size_bytes : 0;
+	}
+	return sum;
+}
+
 static void
 add_super(json_t *row, struct datastore *d)
 {
@@ -264,8 +277,8 @@ add_super(json_t *row, struct datastore *d)
 	char uuid[UUID_TEXT_SIZE];
 	const struct lockops *l = d->locks;
 
-	(void)set(row, "lun_size", json_integer(
-	    (json_int_t)ds_disk(d->ds)->info.size_bytes));
+	(void)set(row, "lun_size",
+	    json_integer((json_int_t)cmd_lun_bytes(d)));
 	(void)set(row, "uuid", json_string(uuid_text(super_uuid(s), uuid)));
 	(void)set(row, "label", json_string(s->label));
 	add_lockmode(row, s);

@@ -33,19 +33,20 @@ say(struct set_call *c, int error, const char *fmt, ...)
 	return error;
 }
 
-/* A LUN that has become larger to no use; its extent's number, or -1. */
+/* An earlier LUN that has become larger to no use; its extent's number, or
+ * -1. */
 static int
 grown_extent(const struct ds *ds, uint64_t *ret_more)
 {
 	const struct super *s = ds_super(ds);
 
-	for (unsigned i = 0; i < s->extents; i++) {
+	for (unsigned i = 0; i + 1 < s->extents; i++) {
 		const struct super_extent *e = &s->extent[i];
 		const struct disk *lun = ds_extent_lun(ds, i);
 		uint64_t end = (e->lun_block + e->blocks) << BLOCK_SHIFT;
 
 		/* Less than a cluster would not be used of any. */
-		if (lun == NULL || s->extents == 1 || lun->info.size_bytes <
+		if (lun == NULL || lun->info.size_bytes <
 		    end + ((uint64_t)s->cluster_blocks << BLOCK_SHIFT))
 			continue;
 		*ret_more = lun->info.size_bytes - end;
@@ -57,20 +58,34 @@ grown_extent(const struct ds *ds, uint64_t *ret_more)
 static int
 no_data(struct set_call *c)
 {
+	const struct super *s = ds_super(c->d->ds);
+	unsigned last = s->extents - 1;
+	const char *name = c->d->name;
 	char size[SIZE_TEXT_SIZE];
 	uint64_t more;
 	int i = grown_extent(c->d->ds, &more);
 
+	if (s->extent[last].first_block + s->extent[last].blocks < s->blocks)
+		return say(c, -ENODATA, "the LUN that was added last to "
+		    "datastore '%s' has left, and only that one could have "
+		    "grown; add another LUN by vmfsctl ds extent add", name);
 	if (i >= 0)
-		return say(c, -ENODATA, "the LUN of extent %d of datastore "
-		    "'%s' has %s more than before, which cannot be used: the "
-		    "addresses behind it are those of a LUN that was added "
-		    "later; add another LUN by vmfsctl ds extent add", i,
-		    c->d->name, size_text(more, size));
+		return say(c, -ENODATA, "the LUN of extent %u of datastore "
+		    "'%s', the only one that can grow, has no more than "
+		    "before; that of extent %d has %s more, which cannot be "
+		    "used: the addresses behind it are those of a LUN that "
+		    "was added later; make that of extent %u larger, or add "
+		    "another LUN by vmfsctl ds extent add", last, name, i,
+		    size_text(more, size), last);
+	if (last > 0)
+		return say(c, -ENODATA, "the LUN of extent %u of datastore "
+		    "'%s', the only one that can grow, has no more than "
+		    "before; make it larger first (vmfsctl lun resize on the "
+		    "box that exports it)", last, name);
 	return say(c, -ENODATA, "the LUN of datastore '%s' has no more "
 	    "than the %s that the datastore has; make the LUN larger "
 	    "first (vmfsctl lun resize on the box that exports it)",
-	    c->d->name, size_text(c->before, size));
+	    name, size_text(c->before, size));
 }
 
 static int
@@ -112,6 +127,17 @@ try_once(struct set_call *c)
 	    fs_grow(c->d->fs, &c->holder);
 }
 
+/* Without what has left: its addresses are not used again. */
+static uint64_t
+bytes_of(const struct super *s)
+{
+	uint64_t blocks = 0;
+
+	for (unsigned i = 0; i < s->extents; i++)
+		blocks += s->extent[i].blocks;
+	return blocks << BLOCK_SHIFT;
+}
+
 static int
 run_set(void *arg)
 {
@@ -119,14 +145,14 @@ run_set(void *arg)
 	const struct super *s = ds_super(c->d->ds);
 	int rc;
 
-	c->before = s->blocks << BLOCK_SHIFT;
+	c->before = bytes_of(s);
 	rc = try_once(c);
 	for (int i = 0; i < PULSES_MAX && rc == -VMFS_EINUSE; i++) {
 		fiber_sleep(s->timers.pulse_ms * NSEC_PER_MSEC);
 		rc = try_once(c);
 	}
-	c->after = s->blocks << BLOCK_SHIFT;
-	c->lun = ds_disk(c->d->ds)->info.size_bytes;
+	c->after = bytes_of(s);
+	c->lun = cmd_lun_bytes(c->d);
 	/* Another host was faster. */
 	if (rc == -ENODATA && c->after > c->before)
 		rc = 0;

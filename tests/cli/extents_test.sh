@@ -303,11 +303,28 @@ only_the_last_lun_grows_body()
 	atf_check vmfsctl -c esx1/ctl ds extent add ds1 "${PWD}/lun1"
 	truncate -s 256M lun0
 	atf_check -s exit:1 -o empty \
-	    -e match:'extent 0 .* has 128 MiB more.*ds extent add' \
+	    -e match:'extent 0 has 128 MiB more.*extent 1 larger, or add' \
 	    vmfsctl -c esx1/ctl ds grow ds1
 	truncate -s 256M lun1
 	atf_check -o match:'capacity *38[0-9] MiB' \
 	    vmfsctl -c esx1/ctl ds grow ds1
+	truncate -s 128M lun2
+	until_true 20 vmfsctl -c esx1/ctl ds extent add ds1 "${PWD}/lun2" ||
+	    atf_fail "no third LUN"
+	lun_goes esx1
+	# Between the two that are left there are now addresses of none.
+	truncate -s 256M lun2
+	until_true 20 sh -c "vmfsctl -c esx1/ctl -j ds grow ds1 >grown" ||
+	    atf_fail "the third LUN does not grow"
+	atf_check -o save:info vmfsctl -c esx1/ctl -j ds info ds1
+	atf_check_equal "$(jq -c '.datastore | [.capacity, .lun_size]' info)" \
+	    "$(jq -c '.grown | [.capacity, .lun_size]' grown)"
+	atf_check_equal 512 "$(jq '.datastore.lun_size / 1048576' info)"
+	lun_goes esx1
+	truncate -s 512M lun0
+	atf_check -s exit:1 -o empty -e match:'added last .* has left.*add' \
+	    vmfsctl -c esx1/ctl ds grow ds1
+	rm lun1 lun2
 	hosts_stop
 	fsck_is_clean lun0
 }
