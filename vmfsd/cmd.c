@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "fuse/refusal.h"
+#include "libvmfs/base/units.h"
 #include "vmfsd/call.h"
 #include "vmfsd/cmd.h"
 
@@ -56,6 +57,15 @@ cmd_answers(struct datastore *d, char *msg)
 	(void)snprintf(msg, CTL_MESSAGE_SIZE, "datastore '%s' waits for its "
 	    "LUN; the command would hang", d->name);
 	return -EBUSY;
+}
+
+void
+cmd_wait_for_space(struct datastore *d)
+{
+	const struct super *s = ds_super(d->ds);
+
+	for (int i = 0; i < CMD_PULSES_MAX && !ds_space_opens(d->ds); i++)
+		fiber_sleep(s->timers.pulse_ms * NSEC_PER_MSEC);
 }
 
 /* ---- paths ---- */

@@ -13,6 +13,11 @@ int cmd_datastore(struct daemon *dm, json_t *args, bool need_mounted,
     struct datastore **ret_d, char *msg) MUST_CHECK;
 /* -EBUSY with msg while its I/O waits for the LUN. */
 int cmd_answers(struct datastore *d, char *msg) MUST_CHECK;
+/* The others look once a pulse. */
+#define CMD_PULSES_MAX 5
+/* That long, or until new space is used: all hosts have to know it.  On its
+ * owner, suspends. */
+void cmd_wait_for_space(struct datastore *d);
 /* Of all LUNs that are there.  On its owner. */
 uint64_t cmd_lun_bytes(const struct datastore *d);
 

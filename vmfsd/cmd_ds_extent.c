@@ -12,9 +12,6 @@
 #include "vmfsd/call.h"
 #include "vmfsd/cmd.h"
 
-/* The others look once a pulse. */
-#define PULSES_MAX 5
-
 struct extent_call {
 	struct datastore *d;
 	const char *lun;
@@ -175,10 +172,12 @@ run_add(void *arg)
 	const struct super *s = ds_super(c->d->ds);
 	int rc = add_once(c);
 
-	for (int i = 0; i < PULSES_MAX && rc == -VMFS_EINUSE; i++) {
+	for (int i = 0; i < CMD_PULSES_MAX && rc == -VMFS_EINUSE; i++) {
 		fiber_sleep(s->timers.pulse_ms * NSEC_PER_MSEC);
 		rc = add_once(c);
 	}
+	if (rc == 0)
+		cmd_wait_for_space(c->d);
 	return rc < 0 && c->msg[0] == '\0' ? refused(c, rc) : rc;
 }
 

@@ -8,9 +8,6 @@
 #include "vmfsd/call.h"
 #include "vmfsd/cmd.h"
 
-/* The others look once a pulse. */
-#define PULSES_MAX 5
-
 struct set_call {
 	struct datastore *d;
 	const char *label;	/* NULL: grow */
@@ -147,7 +144,7 @@ run_set(void *arg)
 
 	c->before = bytes_of(s);
 	rc = try_once(c);
-	for (int i = 0; i < PULSES_MAX && rc == -VMFS_EINUSE; i++) {
+	for (int i = 0; i < CMD_PULSES_MAX && rc == -VMFS_EINUSE; i++) {
 		fiber_sleep(s->timers.pulse_ms * NSEC_PER_MSEC);
 		rc = try_once(c);
 	}
@@ -156,7 +153,11 @@ run_set(void *arg)
 	/* Another host was faster. */
 	if (rc == -ENODATA && c->after > c->before)
 		rc = 0;
-	return rc < 0 ? refused(c, rc) : 0;
+	if (rc < 0)
+		return refused(c, rc);
+	if (c->label == NULL)
+		cmd_wait_for_space(c->d);
+	return 0;
 }
 
 static int

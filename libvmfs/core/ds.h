@@ -158,6 +158,9 @@ int ds_extent_rm(struct ds *ds, unsigned i) MUST_CHECK;
 
 struct env *ds_env(const struct ds *ds);
 struct disk *ds_disk(const struct ds *ds);
+/* Is all space in use that there is?  What is new is from when all members have
+ * told that they know it. */
+bool ds_space_opens(struct ds *ds);
 /* LUN of extent i, past the lease check; NULL: missing. */
 struct disk *ds_extent_lun(const struct ds *ds, unsigned i);
 /* Bytes, and how often a block was read from the LUN for it. */

@@ -89,6 +89,13 @@ open_space(struct ds *ds)
 	    "blocks=%llu", (unsigned long long)ds->open_blocks);
 }
 
+bool
+ds_space_opens(struct ds *ds)
+{
+	open_space(ds);
+	return ds->open_blocks == ds->super.blocks;
+}
+
 int
 ds_super_keep(struct ds *ds)
 {

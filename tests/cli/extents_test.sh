@@ -329,6 +329,23 @@ only_the_last_lun_grows_body()
 	fsck_is_clean lun0
 }
 
+root_test_case new_space_can_be_used_when_the_command_has_ended
+new_space_can_be_used_when_the_command_has_ended_body()
+{
+	lun_make lun0 128M
+	truncate -s 128M lun1
+	host_start esx1 "${PWD}/lun0"
+	atf_check vmfsctl -c esx1/ctl ds extent add ds1 "${PWD}/lun1"
+	atf_check -o ignore vmfsctl -c esx1/ctl disk create --eager \
+	    ds1:/a.vmdk 180M
+	truncate -s 256M lun1
+	atf_check -o ignore vmfsctl -c esx1/ctl ds grow ds1
+	atf_check -o ignore vmfsctl -c esx1/ctl disk create --eager \
+	    ds1:/b.vmdk 100M
+	hosts_stop
+	fsck_is_clean lun0
+}
+
 root_test_case fsck_knows_a_lun_by_its_note
 fsck_knows_a_lun_by_its_note_body()
 {
