@@ -21,7 +21,8 @@ is_copy(struct datastore *d, const struct super *s,
 	    "datastore '%s' (%s): its superblock was made for LUN %s, and this "
 	    "is %s. To use the copy as a datastore of its own: vmfsctl ds "
 	    "resignature LUN. If the datastore has moved here and the old LUN "
-	    "is gone: vmfsctl --keep ds resignature LUN",
+	    "is gone: vmfsctl --keep ds resignature LUN. Both need a vmfsd that "
+	    "runs: mount.vmfs(8), THE COPY OF A LUN, has one",
 	    lun_text(d->lun, lun), s->label, uuid_text(super_uuid(s), uuid),
 	    s->lun_serial, info->serial);
 	return -VMFS_ESTALE_VOLUME;

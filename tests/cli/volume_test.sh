@@ -249,7 +249,7 @@ copy_is_not_mounted_until_it_has_a_name_of_its_own_body()
 	copies_start
 	atf_check -s exit:6 -o match:'^ds2	.*	failed	.*carries a copy of' \
 	    vmfsctl -c esx1/ctl -H ds ls
-	atf_check -s exit:1 -e match:'ds resignature LUN' \
+	atf_check -s exit:1 -e match:'ds resignature LUN.*mount.vmfs.8' \
 	    vmfsctl -c esx1/ctl ds mount ds2
 	atf_check -s exit:4 -e match:'is mounted; unmount it first' \
 	    vmfsctl -c esx1/ctl ds resignature ds1
