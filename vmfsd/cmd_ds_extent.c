@@ -203,14 +203,14 @@ add_row(struct extent_call *c, const struct super *s, unsigned i)
 		    lun->info.name);
 	else if (extent_note_read(d->disk, s, i, &note) < 0)
 		note.place[0] = '\0';
-	if (here && i > 0 && ds_extent_used(d->ds, i, &used) < 0)
+	if (here && ds_extent_used(d->ds, i, &used) < 0)
 		used = 0;
 	row = json_pack("{s:i, s:s, s:I, s:s, s:s}", "extent", (int)i,
 	    "uuid", uuid_text(&e->uuid, uuid), "size",
 	    (json_int_t)(e->blocks << BLOCK_SHIFT), "status", !here ?
 	    "missing" : (e->flags & EXTENT_LEAVING) != 0 ? "leaving" : "ok",
 	    "lun", note.place);
-	if (here && i > 0)
+	if (here)
 		(void)json_object_set_new(row, "used",
 		    json_integer((json_int_t)used));
 	(void)json_array_append_new(c->rows, row);

@@ -342,6 +342,10 @@ new_space_can_be_used_when_the_command_has_ended_body()
 	atf_check -o ignore vmfsctl -c esx1/ctl ds grow ds1
 	atf_check -o ignore vmfsctl -c esx1/ctl disk create --eager \
 	    ds1:/b.vmdk 100M
+	# 280 MiB and the metadata, on both.
+	vmfsctl -c esx1/ctl -j ds extent ls ds1 >extents
+	atf_check -o inline:'true\n' jq \
+	    '[.extents[].used] | min > 0 and add >= 280 * 1048576' extents
 	hosts_stop
 	fsck_is_clean lun0
 }
