@@ -244,17 +244,19 @@ static void
 add_unmap(json_t *row, const struct ds *ds)
 {
 	struct ds_discards t = ds_discards(ds);
-	char rate[SIZE_TEXT_SIZE], left[64] = "";
+	uint64_t bytes = t.clusters * ((uint64_t)ds_super(ds)->cluster_blocks <<
+	    BLOCK_SHIFT);
+	char rate[SIZE_TEXT_SIZE], size[SIZE_TEXT_SIZE], left[64] = "";
 
 	(void)set(row, "unmap", json_boolean(t.on));
 	(void)set(row, "unmap_rate", json_integer((json_int_t)t.rate));
 	(void)set(row, "unmap_clusters", json_integer((json_int_t)t.clusters));
 	if (t.clusters > 0)
-		(void)snprintf(left, sizeof(left), ", %llu cluster%s left",
-		    (unsigned long long)t.clusters, t.clusters == 1 ? "" : "s");
+		(void)snprintf(left, sizeof(left), ", up to %s left",
+		    size_text(bytes, size));
 	(void)set(row, "unmap_text", !t.on ? json_string("not at all") :
 	    t.rate == 0 ? json_sprintf("at once%s", left) :
-	    json_sprintf("%s a second%s", size_text(t.rate, rate), left));
+	    json_sprintf("%s/s%s", size_text(t.rate, rate), left));
 }
 
 uint64_t

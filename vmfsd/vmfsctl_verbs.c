@@ -36,7 +36,7 @@ static const struct column ds_record[] = {
 	{ "provisioned", "provisioned", COLUMN_SIZE },
 	{ "damaged", "damaged_names", COLUMN_TEXT },
 	{ "lun size", "lun_size", COLUMN_SIZE },
-	{ "told of free", "unmap_text", COLUMN_TEXT },
+	{ "unmap", "unmap_text", COLUMN_TEXT },
 	{ "map cache", "map_cache", COLUMN_SIZE },
 	{ "of it used", "map_cache_used", COLUMN_SIZE },
 	{ "hosts", "hosts", COLUMN_NUMBER },

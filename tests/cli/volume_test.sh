@@ -212,6 +212,7 @@ thin_lun_is_told_by_itself_body()
 	atf_check -o inline:'true\n268435456\n' -x \
 	    "vmfsctl -c esx1/ctl --json ds info ds1 |
 	    jq -r '.datastore | .unmap, .unmap_rate'"
+	atf_check -o match:'^unmap +256 MiB/s' vmfsctl -c esx1/ctl ds info ds1
 	# What was not told then, and what is freed now.
 	atf_check vmfsctl -c esx1/ctl ds trim ds1
 	write_and_remove 100
