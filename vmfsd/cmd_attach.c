@@ -16,7 +16,11 @@ guest_state(const struct vhost_info *i)
 static const char *
 lock_state(const struct attachment *a)
 {
-	return a->readonly ? "not needed" : a->held != NULL ? "held" : "free";
+	if (a->readonly)
+		return "not needed";
+	if (atomic_load(&a->d->state) == DATASTORE_FENCED)
+		return "lost";
+	return a->held != NULL ? "held" : "free";
 }
 
 #define COUNTERS(i) \

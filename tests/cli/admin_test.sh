@@ -55,6 +55,10 @@ a_fenced_host_mounts_again_without_a_restart_body()
 	two_hosts
 	echo before >esx1/mnt/file
 	exec 9>>esx1/mnt/file
+	atf_check -o ignore vmfsctl -c esx1/ctl disk create ds1:/a.vmdk 1M
+	atf_check -o ignore vmfsctl -c esx1/ctl disk attach \
+	    --socket="${PWD}/a.sock" ds1:/a.vmdk
+	atf_check -o match:' held ' vmfsctl -c esx1/ctl disk attached ds1
 	until_true 30 state_is esx1 alive || atf_fail "esx2 does not see esx1"
 	atf_check -s exit:4 -e match:'"esx1" is alive, it pulsed 0.* ago' \
 	    vmfsctl -c esx2/ctl host fence ds1 esx1
@@ -66,6 +70,7 @@ a_fenced_host_mounts_again_without_a_restart_body()
 	    vmfsctl -c esx2/ctl host forget ds1 esx1 --force
 	atf_check -o match:'^host +esx1' -o match:'taken over +20' \
 	    vmfsctl -c esx2/ctl host fence ds1 esx1 --force
+	atf_check -o match:'esx1 +fenced' vmfsctl -c esx2/ctl host ls ds1
 	until_true 30 status_is esx1 fenced || atf_fail "esx1 does not notice"
 	# Its users get errors, and the log says why.
 	atf_check -s exit:1 -e match:'rror' dd if=/dev/zero of=esx1/mnt/file \
@@ -75,8 +80,9 @@ a_fenced_host_mounts_again_without_a_restart_body()
 	atf_check -s exit:6 -o match:'^because +.*fenced|^because +.*taken' \
 	    -o match:'^what to do +vmfsctl ds unmount --force' \
 	    vmfsctl -c esx1/ctl ds info ds1
-	atf_check -s exit:6 -o match:'esx1 +fenced' \
+	atf_check -s exit:6 -o match:'esx1 +fenced' -o match:'esx2 +unknown' \
 	    vmfsctl -c esx1/ctl host ls ds1
+	atf_check -o match:' lost ' vmfsctl -c esx1/ctl disk attached ds1
 	# What it had open goes to who wants it.
 	atf_check sh -c 'echo other >>esx2/mnt/file'
 	exec 9>&-
