@@ -189,7 +189,7 @@ apply_all(struct box *b, struct conf *next, bool force, char *why)
 
 	if (rc < 0)
 		return rc;
-	rc = conf_apply(b->exports, next, &c, force);
+	rc = conf_apply(b->exports, next, &c, force, false);
 	if (rc < 0)
 		(void)fail(why, rc, "%s", b->exports->why);
 	for (size_t i = 0; rc > 0 && i < c.count; i++)
@@ -300,8 +300,8 @@ reload(struct box *b, bool force, bool dry, struct conf_changes *c, char *why)
 		rc = conf_diff(b->exports->conf, next, c);
 	if (rc == 0)
 		rc = conf_diff_restart(b->start, next, c);
-	if (rc == 0 && !dry) {
-		rc = conf_apply(b->exports, next, c, force);
+	if (rc == 0) {
+		rc = conf_apply(b->exports, next, c, force, dry);
 		if (rc < 0)
 			(void)fail(why, rc, "%s", b->exports->why);
 	}

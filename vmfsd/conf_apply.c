@@ -15,7 +15,7 @@ struct apply {
 	struct exports *e;
 	struct conf *next;
 	struct conf_changes *changes;
-	bool force;
+	bool force, dry;
 	int failed;
 };
 
@@ -96,7 +96,7 @@ count_user(void *arg, const struct iscsi_session_info *s)
 static int
 check_use(struct apply *a, struct conf_change *c, struct users u)
 {
-	if (a->force)
+	if (a->force || a->e->server == NULL)
 		return 0;
 	u.iqn = c->name;
 	iscsi_server_sessions(a->e->server, count_user, &u);
@@ -146,7 +146,7 @@ check_comers(struct apply *a, struct conf_change *c, const char *address)
 {
 	struct users u = { .portal = address };
 
-	if (a->force || address[0] == '\0')
+	if (address[0] == '\0')
 		return 0;
 	for (size_t i = 0; i < a->next->portals; i++)
 		if (conf_same_portal(a->next->portal[i], c->name))
@@ -160,6 +160,17 @@ check_comers(struct apply *a, struct conf_change *c, const char *address)
 }
 
 static int
+check_portal(struct apply *a, struct conf_change *c)
+{
+	const struct exports *e = a->e;
+
+	for (size_t i = 0; !a->force && i < e->addresses; i++)
+		if (strcmp(e->conf->portal[i], c->name) == 0)
+			return check_comers(a, c, e->address[i]);
+	return 0;
+}
+
+static int
 portal_remove(struct apply *a, struct conf_change *c)
 {
 	struct conf *now = a->e->conf;
@@ -170,9 +181,7 @@ portal_remove(struct apply *a, struct conf_change *c)
 		i++;
 	if (i == now->portals)
 		return -ENOENT;
-	rc = check_comers(a, c, a->e->address[i]);
-	if (rc == 0)
-		rc = export_unlisten(a->e, i);
+	rc = export_unlisten(a->e, i);
 	if (rc < 0)
 		return rc;
 	free(now->portal[i]);
@@ -239,15 +248,19 @@ target_add(struct apply *a, struct conf_change *c)
 }
 
 static int
+check_idle(struct apply *a, struct conf_change *c)
+{
+	return check_use(a, c, (struct users){ .count = 0 });
+}
+
+static int
 target_remove(struct apply *a, struct conf_change *c)
 {
 	struct conf *now = a->e->conf;
 	struct conf_target *t = conf_find_target(now, c->name);
-	int rc = check_use(a, c, (struct users){ .count = 0 });
+	int rc = t != NULL ? export_remove_target(a->e, t) : -ENOENT;
 	size_t i;
 
-	if (rc == 0)
-		rc = t != NULL ? export_remove_target(a->e, t) : -ENOENT;
 	if (rc < 0)
 		return rc;
 	i = (size_t)(t - now->target);
@@ -277,6 +290,17 @@ access_swap(struct conf_target *a, struct conf_target *b)
 	access_copy(b, &t);
 }
 
+/* Nobody uses a target that is added. */
+static int
+check_access(struct apply *a, struct conf_change *c)
+{
+	struct conf_target *now = conf_find_target(a->e->conf, c->name);
+	struct conf_target *next = conf_find_target(a->next, c->name);
+
+	return now == NULL || next == NULL ? 0 :
+	    check_use(a, c, (struct users){ .now = now, .next = next });
+}
+
 static int
 access_change(struct apply *a, struct conf_change *c)
 {
@@ -286,9 +310,7 @@ access_change(struct apply *a, struct conf_change *c)
 
 	if (now == NULL || next == NULL)
 		return -ENOENT;
-	rc = check_use(a, c, (struct users){ .now = now, .next = next });
-	if (rc == 0)
-		rc = export_access(a->e, next);
+	rc = export_access(a->e, next);
 	if (rc == 0)
 		access_swap(now, next);
 	return rc;
@@ -333,10 +355,8 @@ lun_remove(struct apply *a, struct conf_change *c)
 {
 	struct conf_target *t = conf_find_target(a->e->conf, c->name);
 	struct conf_lun *l = t != NULL ? conf_find_lun(t, c->lun) : NULL;
-	int rc = check_use(a, c, (struct users){ .count = 0 });
+	int rc = l != NULL ? lun_close(a->e, c, l) : -ENOENT;
 
-	if (rc == 0)
-		rc = l != NULL ? lun_close(a->e, c, l) : -ENOENT;
 	if (rc < 0)
 		return rc;
 	conf_lun_fini(l);
@@ -351,10 +371,8 @@ lun_change(struct apply *a, struct conf_change *c)
 {
 	struct conf_target *t = conf_find_target(a->e->conf, c->name);
 	struct conf_lun old, *l = t != NULL ? conf_find_lun(t, c->lun) : NULL;
-	int rc = check_use(a, c, (struct users){ .count = 0 });
+	int rc = l != NULL ? lun_close(a->e, c, l) : -ENOENT;
 
-	if (rc == 0)
-		rc = l != NULL ? lun_close(a->e, c, l) : -ENOENT;
 	if (rc < 0)
 		return rc;
 	old = *l;
@@ -408,7 +426,26 @@ needs_restart(struct apply *a, struct conf_change *c)
 	    "file and start vmfsd again", c->text);
 }
 
+static int
+needs_mount(struct apply *a, struct conf_change *c)
+{
+	(void)a;
+	return refuse(c, -EBUSY, "%s: it is mounted when vmfsd starts again; "
+	    "mount.vmfs LUN DIRECTORY mounts it now", c->text);
+}
+
 /* ---- all ---- */
+
+/* What refuses a change before anything is done. */
+static int (*const checks[])(struct apply *a, struct conf_change *c) = {
+	[CHANGE_LUN_REMOVE] = check_idle,
+	[CHANGE_TARGET_REMOVE] = check_idle,
+	[CHANGE_PORTAL_REMOVE] = check_portal,
+	[CHANGE_LUN] = check_idle,
+	[CHANGE_ACCESS] = check_access,
+	[CHANGE_RESTART] = needs_restart,
+	[CHANGE_DATASTORE_ADD] = needs_mount,
+};
 
 static int (*const actions[])(struct apply *a, struct conf_change *c) = {
 	[CHANGE_LUN_REMOVE] = lun_remove,
@@ -421,8 +458,16 @@ static int (*const actions[])(struct apply *a, struct conf_change *c) = {
 	[CHANGE_LUN_ADD] = lun_add,
 	[CHANGE_LUN_SETTINGS] = lun_settings,
 	[CHANGE_ACCESS] = access_change,
-	[CHANGE_RESTART] = needs_restart,
 };
+
+/* Where nothing is to be done, only checks. */
+static int
+apply_one(struct apply *a, struct conf_change *c)
+{
+	int rc = checks[c->kind] != NULL ? checks[c->kind](a, c) : 0;
+
+	return rc < 0 || a->dry ? rc : actions[c->kind](a, c);
+}
 
 static int
 apply_fiber(void *arg)
@@ -433,15 +478,16 @@ apply_fiber(void *arg)
 		struct conf_change *c = &a->changes->at[i];
 
 		a->e->why[0] = '\0';
-		c->result = actions[c->kind](a, c);
+		c->result = apply_one(a, c);
 		if (c->result < 0) {
 			a->failed++;
 			if (c->why[0] == '\0')
 				(void)refuse(c, 0, "%s", a->e->why[0] != '\0' ?
 				    a->e->why : vmfs_strerror(c->result));
 		}
-		log_info(a->e->log, "target: %s: %s", c->text,
-		    c->result < 0 ? c->why : "done");
+		if (!a->dry)
+			log_info(a->e->log, "target: %s: %s", c->text,
+			    c->result < 0 ? c->why : "done");
 	}
 	return a->failed;
 }
@@ -450,21 +496,22 @@ static bool
 touches_target(const struct conf_changes *c)
 {
 	for (size_t i = 0; i < c->count; i++)
-		if (c->at[i].kind != CHANGE_RESTART)
+		if (c->at[i].kind < CHANGE_RESTART)
 			return true;
 	return false;
 }
 
 int
 conf_apply(struct exports *e, struct conf *next, struct conf_changes *c,
-    bool force)
+    bool force, bool dry)
 {
 	struct apply a = {
 		.e = e, .next = next, .changes = c, .force = force,
+		.dry = dry,
 	};
 	int rc;
 
-	if (!touches_target(c))
+	if (!touches_target(c) || (dry && e->reactor == NULL))
 		return apply_fiber(&a);
 	e->why[0] = '\0';
 	rc = exports_run(e);

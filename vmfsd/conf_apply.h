@@ -10,10 +10,11 @@
  * Carries out each change of c, which leads from e->conf to `next`, and notes
  * in it what became of it; what was done is part of e->conf then, and strings
  * of next have moved there.  force: although initiators lose what they use.
- * Blocks.  Returns how many failed, or negative when nothing could be tried,
- * with e->why.
+ * dry: only what can be refused before anything is done is noted.  Blocks.
+ * Returns how many failed, or negative when nothing could be tried, with
+ * e->why.
  */
 int conf_apply(struct exports *e, struct conf *next, struct conf_changes *c,
-    bool force) MUST_CHECK;
+    bool force, bool dry) MUST_CHECK;
 
 #endif

@@ -262,24 +262,43 @@ same_extents(const struct conf_datastore *x, const struct conf_datastore *y)
 }
 
 static bool
-same_datastores(const struct conf *a, const struct conf *b)
+same_datastore(const struct conf_datastore *x, const struct conf_datastore *y)
 {
-	if (a->datastores != b->datastores)
-		return false;
-	for (size_t i = 0; i < a->datastores; i++) {
-		const struct conf_datastore *x = &a->datastore[i];
-		const struct conf_datastore *y = &b->datastore[i];
+	return same(x->lun, y->lun) && same(x->mount, y->mount) &&
+	    x->readonly == y->readonly && x->noauto == y->noauto &&
+	    x->unmap == y->unmap && x->unmap_rate == y->unmap_rate &&
+	    x->threads == y->threads && x->map_cache == y->map_cache &&
+	    x->no_io_uring == y->no_io_uring && same_extents(x, y);
+}
 
-		if (!same(x->name, y->name) || !same(x->lun, y->lun) ||
-		    !same(x->mount, y->mount) || x->readonly != y->readonly ||
-		    x->noauto != y->noauto || x->unmap != y->unmap ||
-		    x->unmap_rate != y->unmap_rate ||
-		    x->threads != y->threads ||
-		    x->map_cache != y->map_cache ||
-		    x->no_io_uring != y->no_io_uring || !same_extents(x, y))
-			return false;
+static const struct conf_datastore *
+datastore_of(const struct conf *c, const char *name)
+{
+	for (size_t i = 0; i < c->datastores; i++)
+		if (same(c->datastore[i].name, name))
+			return &c->datastore[i];
+	return NULL;
+}
+
+static void
+datastore_changes(struct diff *d, const struct conf *now,
+    const struct conf *next)
+{
+	for (size_t i = 0; i < now->datastores; i++)
+		if (datastore_of(next, now->datastore[i].name) == NULL)
+			add(d, CHANGE_RESTART, "", 0, "remove [datastore %s]",
+			    now->datastore[i].name);
+	for (size_t i = 0; i < next->datastores; i++) {
+		const struct conf_datastore *x = &next->datastore[i];
+		const struct conf_datastore *o = datastore_of(now, x->name);
+
+		if (o == NULL)
+			add(d, CHANGE_DATASTORE_ADD, "", 0,
+			    "add [datastore %s]", x->name);
+		else if (!same_datastore(o, x))
+			add(d, CHANGE_RESTART, "", 0, "[datastore %s]",
+			    x->name);
 	}
-	return true;
 }
 
 int
@@ -295,8 +314,7 @@ conf_diff_restart(const struct conf *now, const struct conf *next,
 	    now->no_guest_busy_wait != next->no_guest_busy_wait)
 		add(&d, CHANGE_RESTART, "", 0, "guest-threads or "
 		    "guest-busy-wait of [host]");
-	if (!same_datastores(now, next))
-		add(&d, CHANGE_RESTART, "", 0, "[datastore] sections");
+	datastore_changes(&d, now, next);
 	*c = d.changes;
 	return d.rc;
 }

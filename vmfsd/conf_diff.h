@@ -19,6 +19,7 @@ enum conf_change_kind {
 	CHANGE_LUN_SETTINGS,	/* options that need no new unit */
 	CHANGE_ACCESS,		/* allow lines, secrets, redirect of a target */
 	CHANGE_RESTART,		/* what only a restart changes */
+	CHANGE_DATASTORE_ADD,	/* so is that; mount.vmfs does it meanwhile */
 };
 
 struct conf_change {

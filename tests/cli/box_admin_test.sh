@@ -145,6 +145,13 @@ what_is_in_use_stays_body()
 {
 	box_with_host
 	cp box/conf before
+	# A dry run refuses what the change itself would.
+	sed -i '/^lun.0/d; s/^allow = .*/allow = iqn.none:*/' box/conf
+	atf_check -s exit:6 -o match:'remove LUN 0.*refused.*in use by' \
+	    -o match:'access to .*refused.*in use by' vmfsctl -n reload
+	atf_check -s ignore -o match:'remove LUN 0.*to do' \
+	    vmfsctl -n --force reload
+	cp before box/conf
 	atf_check -s exit:4 -e match:'in use by 2 session.*esx1.*--force' \
 	    vmfsctl lun remove ${iqn} 0
 	atf_check -s exit:4 -e match:'in use' vmfsctl target remove ${iqn}
@@ -613,10 +620,14 @@ a_file_changed_by_hand_is_read_again_body()
 		sed -e "s|${PWD}/a,thin|${PWD}/a,readonly|" \
 		    -e 's/^name = box/name = crate/' before
 		printf 'lun.1 = %s\nlun.2 = %s\n' "${PWD}/b" "${PWD}/none"
+		printf '[datastore new]\nlun = /n\nmount = /mnt/n\n'
 	} >box/conf
 	atf_check -s exit:4 -e match:'changed since it was read' \
 	    vmfsctl lun create ${iqn} 7 ram:8M
-	atf_check -o match:'change LUN 0 .*to do' -o match:'add LUN 1.*to do' \
+	atf_check -s exit:6 -o match:'change LUN 0 .*to do' \
+	    -o match:'add LUN 1.*to do' \
+	    -o match:'host.* refused .*start vmfsd again' \
+	    -o match:'add .datastore new.*refused .*mount.vmfs LUN' \
 	    vmfsctl --dry-run reload
 	luns_are 1
 	atf_check -s exit:6 -o match:'change LUN 0 of .* done' \
