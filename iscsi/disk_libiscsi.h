@@ -30,9 +30,9 @@ struct disk_libiscsi_conf {
  * iscsi://[user[%secret]@]portal[:port][,portal[:port]].../iqn/lun, see
  * disk_libiscsi_url.h; several portals are paths to one LUN (mpath.h).  The
  * secret may also stand in the environment variable LIBISCSI_CHAP_PASSWORD or
- * be @file.  conf may be NULL.  Suspends.  -VMFS_EAUTH, -ECONNREFUSED and other
- * errors of connect(2), -ETIMEDOUT, -ENXIO (no such target or LUN), -ENOTBLK
- * (not a disk), -VMFS_EPROTO (not an iSCSI server), -EINVAL (not a URL),
+ * be @file.  conf may be NULL.  Suspends.  -VMFS_EAUTH, -VMFS_EINITIATOR,
+ * -VMFS_ENOTARGET, -ECONNREFUSED and other errors of connect(2), -ETIMEDOUT,
+ * -ENXIO (no such LUN), -ENOTBLK (not a disk), -VMFS_EPROTO (not an iSCSI server), -EINVAL (not a URL),
  * -E2BIG (more than 8 portals), -EXDEV (portals of different LUNs).
  *
  * SIGPIPE is set to be ignored when nobody did anything about it: libiscsi

@@ -92,11 +92,12 @@ login_error(struct iscsi_context *ctx)
 
 	switch (status) {
 	case LOGIN_AUTH_FAILURE:
-	case LOGIN_FORBIDDEN:
 		return -VMFS_EAUTH;
+	case LOGIN_FORBIDDEN:
+		return -VMFS_EINITIATOR;
 	case LOGIN_NOT_FOUND:
 	case LOGIN_REMOVED:
-		return -ENXIO;
+		return -VMFS_ENOTARGET;
 	default:
 		return status >> 8 == LOGIN_CLASS_TARGET ? -EBUSY :
 		    -VMFS_EPROTO;
@@ -139,6 +140,8 @@ login_done(struct iscsi_context *ctx, int status, void *data, void *arg)
 		step_end(s, LSESS_STEP_REDIRECT);
 	} else {
 		lsess_break(s, login_error(ctx));
+		log_info(s->env->log, "iscsi: log-in lun=%s initiator=%s: %s",
+		    s->url.name, s->initiator, vmfs_strerror(s->error));
 		step_end(s, LSESS_STEP_FAILED);
 	}
 }

@@ -84,8 +84,9 @@ struct lsess_conf {
 struct lsess;
 
 /*
- * Logs in; one attempt.  Suspends.  -VMFS_EAUTH, -ENXIO (no such target),
- * -VMFS_EPROTO (not an iSCSI server), -ETIMEDOUT, errno of connect(2).
+ * Logs in; one attempt.  Suspends.  -VMFS_EAUTH, -VMFS_EINITIATOR,
+ * -VMFS_ENOTARGET, -VMFS_EPROTO (not an iSCSI server), -ETIMEDOUT, errno of
+ * connect(2).
  */
 int lsess_open(struct env *env, const struct lurl *url,
     const struct lsess_conf *conf, struct lsess **ret_s) MUST_CHECK;

@@ -21,7 +21,7 @@ enum vmfs_error {
 	VMFS_EFEATURE = 10009,	/* feature bits this version does not know */
 	VMFS_ENOTVMFS = 10010,	/* no datastore on this LUN */
 	VMFS_EINUSE = 10011,	/* a live host or another owner uses this */
-	VMFS_EAUTH = 10012,	/* log-in refused: name or secret wrong */
+	VMFS_EAUTH = 10012,	/* log-in refused: user or secret wrong */
 	VMFS_EGONE = 10013,	/* the LUN is permanently gone (PDL) */
 	VMFS_ESTALE_VOLUME = 10014, /* replica: same UUID seen on two LUNs */
 	VMFS_ECONFIG = 10015,	/* configuration line not understood */
@@ -29,6 +29,8 @@ enum vmfs_error {
 	VMFS_EEXTENT = 10017,	/* it lies on a LUN of the datastore that is
 				 * not there */
 	VMFS_EFURTHER = 10018,	/* a further LUN of a datastore, not its first */
+	VMFS_EINITIATOR = 10019, /* the target does not allow the initiator */
+	VMFS_ENOTARGET = 10020,	/* the portal has no such target */
 };
 
 /* Text for 0 or a negative code of either kind; never NULL, static storage. */

@@ -19,7 +19,7 @@ static const struct {
 	{ VMFS_EFEATURE, "uses features this version does not know" },
 	{ VMFS_ENOTVMFS, "no datastore here" },
 	{ VMFS_EINUSE, "in use by a live host or another owner" },
-	{ VMFS_EAUTH, "log-in refused: name or secret is wrong" },
+	{ VMFS_EAUTH, "log-in refused: user or secret is wrong" },
 	{ VMFS_EGONE, "the LUN is permanently gone" },
 	{ VMFS_ESTALE_VOLUME, "replica: the same volume is on two LUNs" },
 	{ VMFS_ECONFIG, "configuration line not understood" },
@@ -27,6 +27,8 @@ static const struct {
 	{ VMFS_EEXTENT, "it lies on a LUN (extent) of the datastore that is "
 	    "missing" },
 	{ VMFS_EFURTHER, "a further LUN (extent) of a datastore" },
+	{ VMFS_EINITIATOR, "the target does not allow this initiator" },
+	{ VMFS_ENOTARGET, "the portal has no such target" },
 };
 
 const char *
@@ -35,7 +37,7 @@ vmfs_strerror(int error)
 	const char *text;
 
 	/* Both signs are taken: callers also hold plain errno values. */
-	if (error < -VMFS_EFURTHER || error > VMFS_EFURTHER)
+	if (error < -VMFS_ENOTARGET || error > VMFS_ENOTARGET)
 		return "unknown error";
 	if (error < 0)
 		error = -error;

@@ -40,8 +40,13 @@ static const struct advice open_advice[] = {
 	    "nothing listens at that portal; is the target running?" },
 	{ -ETIMEDOUT, "the portal does not answer; check network and address" },
 	{ -EHOSTUNREACH, "the portal cannot be reached; check the network" },
-	{ -VMFS_EAUTH, "the target refused the log-in; check the initiator name"
-	    " and the CHAP user and secret" },
+	{ -VMFS_EAUTH, "the target refused the log-in; check the CHAP user and "
+	    "secret" },
+	{ -VMFS_EINITIATOR, "the target does not allow this initiator; check "
+	    "the name it has there and here (by default "
+	    "iqn.2026-11.io.vmfsd:HOSTNAME)" },
+	{ -VMFS_ENOTARGET, "there is no such target at that portal, or not for "
+	    "this initiator" },
 	{ -ENXIO, "the target has no such LUN for this initiator" },
 	{ -EINVAL, "expected a path or "
 	    "iscsi://[user[%secret]@]portal[:port][,portal...]/iqn/lun" },

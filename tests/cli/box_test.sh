@@ -147,8 +147,10 @@ unknown_luns_and_initiators_are_explained_body()
 	box_start
 	atf_check -s exit:1 -o empty -e match:'no such LUN' mkfs.vmfs \
 	    --initiator=iqn.2026-11.test:a "iscsi://${portal}/${iqn}/9"
-	atf_check -s exit:1 -o empty -e match:'refused the log-in' mkfs.vmfs \
-	    --initiator=iqn.1999-01.com.else:x "${lun}"
+	atf_check -s exit:1 -o empty -e match:'no such target' mkfs.vmfs \
+	    --initiator=iqn.2026-11.test:a "iscsi://${portal}/${iqn}x/0"
+	atf_check -s exit:1 -o empty -e match:'not allow this initiator' \
+	    mkfs.vmfs --initiator=iqn.1999-01.com.else:x "${lun}"
 	host_stop box
 }
 

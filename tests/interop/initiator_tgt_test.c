@@ -192,7 +192,7 @@ PEER_CASE(targets_and_luns_that_do_not_exist_are_told)
 	ATF_CHECK_EQ(-ENXIO, lun_at(what, &d));
 	snprintf(what, sizeof(what), "127.0.0.1:%u/iqn.2026-01.peer:none/1",
 	    peer.port);
-	ATF_CHECK_EQ(-ENXIO, lun_at(what, &d));
+	ATF_CHECK_EQ(-VMFS_ENOTARGET, lun_at(what, &d));
 	/* LUN 0 of tgt is its controller. */
 	snprintf(what, sizeof(what), "127.0.0.1:%u/iqn.2026-01.peer:thin/0",
 	    peer.port);
