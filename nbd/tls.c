@@ -54,6 +54,17 @@ fail(char *why, size_t size, int rc, const char *what)
 	return rc;
 }
 
+static int
+unusable(char *why, size_t size, const char *path, const char *what)
+{
+	const char *reason = ERR_reason_error_string(ERR_peek_last_error());
+
+	(void)snprintf(why, size, "%s cannot be used as %s in PEM: %s", path,
+	    what, reason != NULL ? reason : "unknown error");
+	ERR_clear_error();
+	return -EINVAL;
+}
+
 /* ---- shared keys ---- */
 
 static bool
@@ -162,7 +173,8 @@ load_revoked(struct tls_conf *conf, const char *dir, char *why, size_t size)
 	if (access(path, F_OK) < 0)
 		return 0;
 	if (X509_STORE_load_file(store, path) != 1)
-		return fail(why, size, -EINVAL, path);
+		return unusable(why, size, path,
+		    "a list of revoked certificates");
 	(void)X509_STORE_set_flags(store, X509_V_FLAG_CRL_CHECK);
 	return 0;
 }
@@ -180,14 +192,15 @@ load_certificates(struct tls_conf *conf, const char *dir, bool *ret_some,
 	if (!*ret_some)
 		return 0;
 	if (SSL_CTX_use_certificate_chain_file(conf->ctx, path) != 1)
-		return fail(why, size, -EINVAL, path);
+		return unusable(why, size, path, "a certificate");
 	(void)snprintf(path, sizeof(path), "%s/server-key.pem", dir);
 	if (SSL_CTX_use_PrivateKey_file(conf->ctx, path,
 	    SSL_FILETYPE_PEM) != 1)
-		return fail(why, size, -EINVAL, path);
+		return unusable(why, size, path, "the key of the certificate");
 	(void)snprintf(path, sizeof(path), "%s/ca-cert.pem", dir);
 	if (SSL_CTX_load_verify_file(conf->ctx, path) != 1)
-		return fail(why, size, -EINVAL, path);
+		return unusable(why, size, path,
+		    "the certificates of authorities");
 	rc = load_revoked(conf, dir, why, size);
 	SSL_CTX_set_verify(conf->ctx, SSL_VERIFY_PEER |
 	    SSL_VERIFY_FAIL_IF_NO_PEER_CERT, NULL);

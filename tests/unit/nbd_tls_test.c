@@ -182,8 +182,25 @@ ATF_TC_BODY(reads_go_on_while_a_write_stands_still, tc)
 	sim_fini(&box.sim);
 }
 
+ATF_TC_WITHOUT_HEAD(a_file_that_is_no_certificate_is_named);
+ATF_TC_BODY(a_file_that_is_no_certificate_is_named, tc)
+{
+	FILE *f = fopen("server-cert.pem", "w");
+	struct tls_conf *conf;
+	char why[512];
+
+	(void)tc;
+	ATF_REQUIRE(f != NULL);
+	ATF_REQUIRE_EQ(0, fclose(f));
+	ATF_CHECK_EQ(-EINVAL, tls_conf_new(".", &conf, why, sizeof(why)));
+	ATF_CHECK_MATCH("server-cert.pem cannot be used as a certificate in "
+	    "PEM: .", why);
+	ATF_REQUIRE_EQ(0, unlink("server-cert.pem"));
+}
+
 ATF_TP_ADD_TCS(tp)
 {
+	ATF_TP_ADD_TC(tp, a_file_that_is_no_certificate_is_named);
 	ATF_TP_ADD_TC(tp, reads_go_on_while_a_write_stands_still);
 	return atf_no_error();
 }
