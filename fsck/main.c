@@ -482,11 +482,15 @@ find_luns(struct session *s)
 static int
 run(struct session *s)
 {
+	char why[LUNS_WHY_SIZE];
 	int rc;
 
 	rc = super_read(s->lun, &s->super);
-	if (rc != 0 && s->opt->rollback == NULL)
+	if (rc == -VMFS_ECORRUPT && s->opt->rollback == NULL)
 		return fail(s, rc, "cannot read the superblock");
+	if (rc != 0 && s->opt->rollback == NULL)
+		return refuse(s, rc, lun_super_text(s->opt->lun, rc, why,
+		    sizeof(why)));
 	if (rc != 0)
 		s->super.extents = 0;
 	if (rc == 0 && find_luns(s) != 0)

@@ -180,7 +180,8 @@ make_plan(struct run *r)
 		    r->name, r->disk->info.kind);
 	if (rc == -EINVAL)
 		return refuse(rc, "these sizes of journal and cluster do not "
-		    "fit '%s': a journal has 1 MiB or more and at most half a "
+		    "fit '%s': a cluster is a power of two from 16 MiB to "
+		    "1 GiB, a journal has 1 to 64 MiB and at most half a "
 		    "cluster", r->name);
 	if (rc < 0)
 		return refuse(rc, "cannot plan a datastore on '%s': %s",

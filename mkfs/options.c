@@ -107,9 +107,9 @@ parse_blocks(const char *option, const char *text)
 {
 	uint64_t size = parse_size(option, text);
 
-	if (size == 0 || size % CHUNK_SIZE != 0 || size > 64 * GIB)
-		usage_error("%s='%s': expected a multiple of 64 KiB", option,
-		    text);
+	if (size == 0 || size % CHUNK_SIZE != 0 || size > GIB)
+		usage_error("%s='%s': expected a multiple of 64 KiB, up to "
+		    "1 GiB", option, text);
 	return (uint32_t)(size / BLOCK_SIZE);
 }
 

@@ -25,6 +25,10 @@ exit_status_tells_body()
 {
 	make_lun
 	atf_check -s exit:0 -o match:'lun: clean' -e empty fsck.vmfs lun
+	cp lun short
+	truncate -s 128M short
+	atf_check -s exit:8 -o empty -e match:'smaller than the datastore' \
+	    fsck.vmfs short
 	damage 16 200
 	before=$(sum lun)
 	atf_check -s exit:4 -o match:'copy 0 .*not fixed' -e empty \
@@ -41,7 +45,7 @@ exit_status_tells_body()
 	atf_check -s exit:16 -o empty -e match:'goes without -n' \
 	    fsck.vmfs -n --rollback u lun
 	truncate -s 256M nothing
-	atf_check -s exit:8 -o empty -e match:superblock fsck.vmfs nothing
+	atf_check -s exit:8 -o empty -e match:"carries no datastore" fsck.vmfs nothing
 }
 
 atf_test_case preen_decides_nothing

@@ -32,11 +32,13 @@ usage_errors_exit_2_body()
 	truncate -s 256M lun
 	for args in "" "--nope lun" "lun lun" "--protocol=dlm lun" \
 	    "--timers=pulse=0 lun" "--timers=beat=3 lun" \
-	    "--journal=x lun" "--cluster=1 lun"; do
+	    "--journal=x lun" "--cluster=1 lun" "--cluster=100G lun"; do
 		# shellcheck disable=SC2086
 		atf_check -s exit:2 -o empty -e match:'mkfs.vmfs --help' \
 		    mkfs.vmfs ${args}
 	done
+	atf_check -s exit:1 -o empty -e match:'power of two from 16 MiB' \
+	    mkfs.vmfs --cluster=3M lun
 	atf_check -s exit:1 -o empty -e match:'do not hold' \
 	    mkfs.vmfs --timers=pulse=5000 lun
 	atf_check -s exit:1 -o empty -e match:'clocks that go wrong' \
