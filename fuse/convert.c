@@ -111,6 +111,12 @@ reply_error(fuse_req_t req, int error, const char *what, uint64_t ino,
 		    "disk keeps its size; first run vmfsctl disk set "
 		    "--sharing=none", m->datastore, what, object);
 		break;
+	case -ENOKEY:
+		log_warn(m->log, "fuse: %s: %s of %s refused: it is encrypted, "
+		    "and this host has no such key; vmfsctl disk info tells "
+		    "the key's id, vmfsctl key ls those of this host",
+		    m->datastore, what, object);
+		break;
 	case -VMFS_ECORRUPT:
 	case -VMFS_EUNKNOWN:
 	case -VMFS_EGONE:

@@ -75,6 +75,8 @@ host_without_the_key_is_refused_body()
 	put web
 	atf_check -s exit:1 -e match:'Required key not available' \
 	    cat esx2/mnt/web-flat.vmdk
+	atf_check -o match:'open.* of web-flat.vmdk refused: it is encrypted' \
+	    cat esx2/log
 	atf_check -s exit:1 -e match:'encrypted, and its key is not in .*/esx2' \
 	    vmfsctl -c esx2/ctl disk export ds1:/web.vmdk "${PWD}/out"
 	atf_check -o match:'encryption +aes-256-xts' -o not-match:'tenant' \
