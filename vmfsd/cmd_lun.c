@@ -255,6 +255,12 @@ grow_file(const struct resize *r, const char *text, char *msg)
 	char now[SIZE_TEXT_SIZE];
 	int fd, rc = 0;
 
+	if (strncmp(r->source, "ram:", 4) == 0 ||
+	    strncmp(r->source, "null:", 5) == 0) {
+		(void)snprintf(msg, CTL_MESSAGE_SIZE, "a LUN of memory keeps "
+		    "its size; make another one by vmfsctl lun create");
+		return -EINVAL;
+	}
 	if (strcmp(r->info.kind, "file") != 0) {
 		(void)snprintf(msg, CTL_MESSAGE_SIZE, "only a file is resized "
 		    "here; change '%.1000s' where it is, then run lun resize "

@@ -193,7 +193,7 @@ a_lun_grows_and_does_not_shrink_body()
 	atf_check vmfsctl lun resize ${iqn} 0
 	capacity_is 0 134217728
 	atf_check vmfsctl lun create ${iqn} 1 ram:16M
-	atf_check -s exit:2 -e match:'only a file is resized' \
+	atf_check -s exit:2 -e match:'LUN of memory keeps its size' \
 	    vmfsctl lun resize ${iqn} 1 32M
 	atf_check -s exit:3 -e match:'no LUN 9' vmfsctl lun resize ${iqn} 9 32M
 	host_stop box
