@@ -45,6 +45,7 @@ conf_free(struct conf *c)
 	free(c);
 }
 
+/* All of it is known or nothing: without, nothing can be changed. */
 static void
 start_with(struct box *b, const char *text, const char *secrets)
 {
@@ -52,18 +53,12 @@ start_with(struct box *b, const char *text, const char *secrets)
 
 	if (parse(text, secrets, b->path, &b->start, why) == 0)
 		b->start_text = strdup(text);
-}
-
-static void
-start_with_file(struct box *b)
-{
-	if (conf_file_read(b->path, &b->text) < 0)
+	if (b->start_text != NULL)
 		return;
-	start_with(b, b->text, NULL);
-	if (b->start_text == NULL) {
-		free(b->text);
-		b->text = NULL;
-	}
+	conf_free(b->start);
+	b->start = NULL;
+	free(b->text);
+	b->text = NULL;
 }
 
 void
@@ -80,8 +75,8 @@ box_init(struct box *b, const char *path, const struct conf_kept *kept,
 		b->text = strdup(kept->file);
 		b->next = kept->next != NULL ? strdup(kept->next) : NULL;
 		start_with(b, kept->text, kept->secrets);
-	} else if (b->path != NULL) {
-		start_with_file(b);
+	} else if (b->path != NULL && conf_file_read(b->path, &b->text) == 0) {
+		start_with(b, b->text, NULL);
 	}
 }
 
