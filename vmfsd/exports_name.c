@@ -18,6 +18,13 @@ made_up(const char *source)
 	    strncmp(source, "null:", 5) == 0;
 }
 
+/* Whatever the working directory has of that name. */
+static bool
+is_url(const char *source)
+{
+	return strncmp(source, "iscsi://", 8) == 0;
+}
+
 /* FNV-1a; two offsets give 128 bits that only have to be unlike. */
 static uint64_t
 fnv1a(uint64_t h, const void *data, size_t len)
@@ -38,7 +45,8 @@ static void
 make_name(const struct exports *e, const char *iqn, const struct conf_lun *l,
     const char *skipped, size_t skip, struct uuid *ret_u)
 {
-	cleanup_free char *real = realpath(l->source, NULL);
+	cleanup_free char *real = is_url(l->source) ? NULL :
+	    realpath(l->source, NULL);
 	const char *source = real != NULL ? real : l->source;
 	size_t head = skip > 0 ? (size_t)(skipped - source) : strlen(source);
 	uint64_t half[2] = { 0xcbf29ce484222325u, 0x84222325cbf29ce4u };
@@ -59,12 +67,6 @@ make_name(const struct exports *e, const char *iqn, const struct conf_lun *l,
 	}
 	memcpy(seed, half, sizeof(seed));
 	uuid_from_random(ret_u, seed);
-}
-
-static bool
-is_url(const char *source)
-{
-	return strncmp(source, "iscsi://", 8) == 0;
 }
 
 /* What was kept, by the name that the source has without a secret. */
