@@ -279,6 +279,17 @@ descriptors_again()
 	[ ${told} -eq 0 ] || atf_fail "it does not say so"
 }
 
+admin_test_case who_exports_nothing_has_nothing_to_list
+who_exports_nothing_has_nothing_to_list_body()
+{
+	one_host
+	for args in "target ls" "lun ls" "session ls" "acl ls" "portal ls"; do
+		# shellcheck disable=SC2086
+		atf_check -o match:'"[a-z]+": \[\]' vmfsctl --json ${args}
+	done
+	hosts_stop
+}
+
 admin_test_case control_socket_outlives_a_lack_of_descriptors
 control_socket_outlives_a_lack_of_descriptors_body()
 {
