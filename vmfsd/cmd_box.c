@@ -190,8 +190,25 @@ cmd_portal_change(struct daemon *d, json_t *args, json_t **ret_result,
 
 struct list_call {
 	struct exports *e;
-	json_t *list;
+	json_t *list, *limits;
 };
+
+static json_t *
+limits_json(const struct exports *e)
+{
+	const struct conf *conf = e->conf;
+	struct iscsi_limits l;
+
+	iscsi_server_limits(e->server, &l);
+	return json_pack("{s:i, s:i, s:i, s:i, s:I, s:b, s:s*, s:s*}",
+	    "sessions", (int)l.sessions_max, "commands", (int)l.commands_max,
+	    "login-timeout", (int)l.login_timeout_s,
+	    "keep-alive", (int)l.nop_interval_s,
+	    "write-buffers", (json_int_t)l.data_max,
+	    "busy-wait", !conf->no_busy_wait,
+	    "discovery-chap", conf->discovery_in.user,
+	    "discovery-mutual", conf->discovery_out.user);
+}
 
 static int
 list_portals(void *arg)
@@ -202,44 +219,28 @@ list_portals(void *arg)
 		(void)json_array_append_new(c->list, json_pack("{s:s, s:s}",
 		    "portal", c->e->conf->portal[i],
 		    "address", c->e->address[i]));
+	if (c->e->server != NULL)
+		c->limits = limits_json(c->e);
 	return 0;
 }
 
 static int
-list(struct daemon *d, int (*fn)(void *arg), const char *key,
-    json_t **ret_result)
+list(struct daemon *d, int (*fn)(void *arg), struct list_call *c)
 {
-	struct list_call c = { &d->exports, json_array() };
-	int rc = d->exports.reactor == NULL ? 0 :
-	    call_on(d->exports.env.sched, fn, &c);
-
-	*ret_result = json_pack("{s:o}", key, c.list);
-	return rc;
-}
-
-static json_t *
-limits_json(const struct iscsi_server *s)
-{
-	struct iscsi_limits l;
-
-	iscsi_server_limits(s, &l);
-	return json_pack("{s:i, s:i, s:i, s:i, s:I}",
-	    "sessions", (int)l.sessions_max, "commands", (int)l.commands_max,
-	    "login-timeout", (int)l.login_timeout_s,
-	    "keep-alive", (int)l.nop_interval_s,
-	    "write-buffers", (json_int_t)l.data_max);
+	return d->exports.reactor == NULL ? 0 :
+	    call_on(d->exports.env.sched, fn, c);
 }
 
 static int
 cmd_portal_ls(struct daemon *d, json_t *args, json_t **ret_result, char *msg)
 {
-	int rc = list(d, list_portals, "portals", ret_result);
+	struct list_call c = { &d->exports, json_array(), NULL };
+	int rc = list(d, list_portals, &c);
 
 	(void)args;
 	(void)msg;
-	if (rc == 0 && d->exports.server != NULL)
-		(void)json_object_set_new(*ret_result, "limits",
-		    limits_json(d->exports.server));
+	*ret_result = json_pack("{s:o, s:o*}", "portals", c.list,
+	    "limits", c.limits);
 	return rc;
 }
 
@@ -298,11 +299,18 @@ acl_edit(struct daemon *d, json_t *args, enum conf_edit_what what, char *msg)
 		rc = cmd_box_get(args, "initiator", &e.value, msg);
 	if (rc < 0)
 		return rc;
-	if (what != CONF_EDIT_ADD) {
-		(void)snprintf(pattern, sizeof(pattern), "%.*s",
-		    (int)strcspn(e.value, ","), e.value);
-		e.match = pattern;
+	(void)snprintf(pattern, sizeof(pattern), "%.*s",
+	    (int)strcspn(e.value, ","), e.value);
+	/* A file may have it: an initiator may be called so.  It hardly is. */
+	if (what == CONF_EDIT_ADD && strchr(pattern, '*') == NULL &&
+	    !conf_iqn_ok(pattern)) {
+		(void)snprintf(msg, CTL_MESSAGE_SIZE, "'%s' is no initiator's "
+		    "name (iqn.YYYY-MM.reversed.domain:name, eui. or naa.), "
+		    "nor a pattern with '*'", pattern);
+		return -EINVAL;
 	}
+	if (what != CONF_EDIT_ADD)
+		e.match = pattern;
 	return cmd_box_change(d, args, &e, 1, msg, "target '%s'%s%s%s",
 	    e.argument, e.match != NULL ? " that allows '" : "",
 	    e.match != NULL ? e.match : "", e.match != NULL ? "'" : "");
@@ -361,9 +369,13 @@ list_acl(void *arg)
 static int
 cmd_acl_ls(struct daemon *d, json_t *args, json_t **ret_result, char *msg)
 {
+	struct list_call c = { &d->exports, json_array(), NULL };
+	int rc = list(d, list_acl, &c);
+
 	(void)args;
 	(void)msg;
-	return list(d, list_acl, "acl", ret_result);
+	*ret_result = json_pack("{s:o}", "acl", c.list);
+	return rc;
 }
 
 /* ---- reload ---- */

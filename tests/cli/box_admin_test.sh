@@ -242,6 +242,8 @@ refusals_change_nothing_body()
 	done
 	atf_check -s exit:1 -e match:'expected readonly' \
 	    vmfsctl acl create ${iqn} 'iqn.x,write'
+	atf_check -s exit:2 -e match:"'esx1' is no initiator's name" \
+	    vmfsctl acl create ${iqn} esx1,readonly
 	atf_check -s exit:1 -e match:'chap-secret-file go together' \
 	    vmfsctl target change ${iqn} chap=bob
 	atf_check -s exit:4 -e match:'write-log .* start vmfsd again' \
@@ -318,6 +320,8 @@ limits_and_discovery_secrets_change_live_body()
 	atf_check vmfsctl portal change sessions=1 keep-alive=7
 	atf_check -o inline:'1 7\n' sh -c "vmfsctl portal ls --json |
 	    jq -r '.limits | \"\(.sessions) \(.[\"keep-alive\"])\"'"
+	atf_check -o inline:'true\n' sh -c "vmfsctl portal ls --json |
+	    jq '.limits[\"busy-wait\"]'"
 	atf_check -o inline:'listen = 127.0.0.1:0\nsessions = 1\nkeep-alive = 7\n' \
 	    sed -n '/^listen/,/^keep/p' box/conf
 	iscsi-readcapacity16 -i ${me} "$(url 0)" &&
@@ -327,6 +331,8 @@ limits_and_discovery_secrets_change_live_body()
 	luns_are 1
 	atf_check vmfsctl portal change discovery-chap=bob \
 	    "discovery-chap-secret-file=${PWD}/secret"
+	atf_check -o inline:'"bob"\n' sh -c "vmfsctl portal ls --json |
+	    jq '.limits[\"discovery-chap\"]'"
 	iscsi-ls -i ${me} "iscsi://${portal}" &&
 	    atf_fail "discovery without a secret"
 	atf_check vmfsctl portal change discovery-chap= \
