@@ -15,6 +15,58 @@ struct writer {
 	FILE *out, *secrets;
 };
 
+/* ---- memory that is wiped before anybody else gets it ---- */
+
+struct wiped {
+	char *data;
+	size_t size, room;
+	char buffer[BUFSIZ];	/* of stdio */
+};
+
+static ssize_t
+wiped_write(void *cookie, const char *from, size_t size)
+{
+	struct wiped *w = cookie;
+
+	if (size > w->room - w->size) {
+		size_t room = 2 * (w->room + size);
+		char *data = malloc(room);
+
+		if (data == NULL)
+			return 0;
+		if (w->data != NULL) {
+			memcpy(data, w->data, w->size);
+			explicit_bzero(w->data, w->size);
+		}
+		free(w->data);
+		w->data = data;
+		w->room = room;
+	}
+	memcpy(w->data + w->size, from, size);
+	w->size += size;
+	return (ssize_t)size;
+}
+
+static FILE *
+wiped_open(struct wiped *w)
+{
+	FILE *f = fopencookie(w, "w",
+	    (cookie_io_functions_t){ .write = wiped_write });
+
+	if (f != NULL)
+		(void)setvbuf(f, w->buffer, _IOFBF, sizeof(w->buffer));
+	return f;
+}
+
+static void
+wiped_free(struct wiped *w)
+{
+	if (w->data != NULL)
+		explicit_bzero(w->data, w->size);
+	free(w->data);
+	explicit_bzero(w->buffer, sizeof(w->buffer));
+}
+
 /* ---- writing ---- */
 
 static bool
@@ -125,14 +177,10 @@ put_all(struct writer *w, const char *start, const struct conf *now)
 /* The parts end with a NUL, which none of them has. */
 static int
 compose(const char *start, const struct conf *now, const char *file,
-    const char *next, char **ret_data, size_t *ret_size)
+    const char *next, struct wiped *ret_all)
 {
-	char *secrets = NULL;
-	size_t size = 0;
-	struct writer w = {
-		open_memstream(ret_data, ret_size),
-		open_memstream(&secrets, &size),
-	};
+	struct wiped secrets = { .size = 0 };
+	struct writer w = { wiped_open(ret_all), wiped_open(&secrets) };
 	bool good = w.out != NULL && w.secrets != NULL;
 
 	if (good)
@@ -141,16 +189,16 @@ compose(const char *start, const struct conf *now, const char *file,
 		good &= fclose(w.secrets) == 0;
 	if (good) {
 		(void)fputc('\0', w.out);
-		(void)fwrite(secrets, 1, size + 1, w.out);
+		if (secrets.data != NULL)
+			(void)fwrite(secrets.data, 1, secrets.size, w.out);
+		(void)fputc('\0', w.out);
 		(void)fwrite(file, 1, strlen(file) + 1, w.out);
 		if (next != NULL)
 			(void)fwrite(next, 1, strlen(next) + 1, w.out);
 	}
 	if (w.out != NULL)
 		good &= fclose(w.out) == 0;
-	if (secrets != NULL)
-		explicit_bzero(secrets, size);
-	free(secrets);
+	wiped_free(&secrets);
 	return good ? 0 : -ENOMEM;
 }
 
@@ -176,18 +224,15 @@ int
 conf_kept_make(const char *start, const struct conf *now, const char *file,
     const char *next, int *ret_fd)
 {
-	char *data = NULL;
-	size_t size = 0;
-	int rc = compose(start, now, file, next, &data, &size), fd = -1;
+	struct wiped all = { .size = 0 };
+	int rc = compose(start, now, file, next, &all), fd = -1;
 
 	if (rc == 0) {
 		fd = memfd_create(CONF_KEPT_NAME,
 		    MFD_CLOEXEC | MFD_ALLOW_SEALING);
-		rc = fd < 0 ? -errno : fill(fd, data, size);
+		rc = fd < 0 ? -errno : fill(fd, all.data, all.size);
 	}
-	if (data != NULL)
-		explicit_bzero(data, size);
-	free(data);
+	wiped_free(&all);
 	if (rc == 0)
 		*ret_fd = fd;
 	else if (fd >= 0)
