@@ -24,17 +24,31 @@ print_statuses(FILE *out)
 	    "was refused, or a quota\n  is incomplete\n", out);
 }
 
+/* Of one noun, or of all (NULL); false: there are none. */
+static bool
+print_commands(FILE *out, const char *noun)
+{
+	bool any = false;
+
+	for (const struct verb *v = verbs; v->noun != NULL; v++) {
+		int n;
+
+		if (noun != NULL && strcmp(v->noun, noun) != 0)
+			continue;
+		any = true;
+		n = fprintf(out, "  %s%s%s%s%s", v->noun,
+		    *v->verb != '\0' ? " " : "", v->verb,
+		    *v->usage != '\0' ? " " : "", v->usage);
+		fprintf(out, "%*s%s\n", n < 44 ? 44 - n : 1, "", v->help);
+	}
+	return any;
+}
+
 static void
 print_usage(FILE *out)
 {
 	fputs("usage: vmfsctl [options] NOUN VERB [arguments]\n\ncommands:\n", out);
-	for (const struct verb *v = verbs; v->noun != NULL; v++) {
-		int n = fprintf(out, "  %s%s%s%s%s", v->noun,
-		    *v->verb != '\0' ? " " : "", v->verb,
-		    *v->usage != '\0' ? " " : "", v->usage);
-
-		fprintf(out, "%*s%s\n", n < 44 ? 44 - n : 1, "", v->help);
-	}
+	(void)print_commands(out, NULL);
 	fputc('\n', out);
 	options_print(out, NULL);
 	print_statuses(out);
@@ -93,6 +107,8 @@ find_verb(int argc, char **argv, int *ret_words)
 	}
 	if (!noun_known)
 		usage_error("unknown command", noun);
+	if (!more && verb == NULL)
+		(void)print_commands(stderr, noun);
 	if (!more)
 		usage_error(verb != NULL ? "unknown verb" : "no verb behind",
 		    verb != NULL ? verb : noun);
@@ -410,6 +426,8 @@ obey(struct settings *s, int argc, char **argv)
 		print_usage(s->help ? stdout : stderr);
 		return s->help ? CTL_EXIT_OK : CTL_EXIT_USAGE;
 	}
+	if (s->help && argc == 1 && print_commands(stdout, argv[0]))
+		return CTL_EXIT_OK;
 	v = find_verb(argc, argv, &used);
 	if (s->help) {
 		print_verb_usage(stdout, v);

@@ -226,6 +226,10 @@ vmfsctl_usage_body()
 {
 	atf_check -o match:'^usage: vmfsctl' -e empty vmfsctl --help
 	atf_check -o match:'disk create DS' -e empty vmfsctl disk create --help
+	atf_check -o match:'^  ds mount' -o not-match:'^  disk ' -e empty \
+	    vmfsctl ds --help
+	atf_check -s exit:2 -e match:'^  ds mount' -e match:'no verb behind' \
+	    vmfsctl ds
 	for args in "" "ds" "ds fly" "vm ls" "disk create a" "ds ls extra" \
 	    "session drop iqn.x notanumber"; do
 		# shellcheck disable=SC2086
