@@ -290,6 +290,10 @@ print_result(const struct settings *s, const struct verb *v,
 	return bad ? CTL_EXIT_DEGRADED : CTL_EXIT_OK;
 }
 
+/* Together 2 s. */
+#define REFUSED_MAX 40
+#define REFUSED_US 50000
+
 /* NULL: nobody answers, and that has been said. */
 static json_t *
 ask(const struct settings *s, const struct verb *v, json_t *args)
@@ -303,6 +307,11 @@ ask(const struct settings *s, const struct verb *v, json_t *args)
 	for (char *p = strchr(cmd, ' '); p != NULL; p = strchr(p, ' '))
 		*p = '.';
 	rc = ctl_request(s->control, cmd, args, &answer);
+	/* The successor of a worker that died listens in a moment. */
+	for (int i = 0; rc == -ECONNREFUSED && i < REFUSED_MAX; i++) {
+		(void)usleep(REFUSED_US);
+		rc = ctl_request(s->control, cmd, args, &answer);
+	}
 	if (rc == 0)
 		return answer;
 	fprintf(stderr, "vmfsctl: no vmfsd answers on '%s': %s; start "
